@@ -1,0 +1,25 @@
+export { defineTool } from "./define-tool.ts";
+export { path } from "./path.ts";
+export { isToolError, ToolError } from "./tool-error.ts";
+export type {
+  Effect,
+  ExecutionContext,
+  HttpRequest,
+  HttpResponse,
+  Infer,
+  Isolation,
+  Json,
+  JsonObject,
+  JsonSchema,
+  Reconciled,
+  RetryPolicy,
+  SanitizeMode,
+  Schema,
+  StandardJsonSchema,
+  Tool,
+  ToolDefinition,
+  ToolHttp,
+  ToolLimits,
+  ToolLog,
+  TypeBoxSchema,
+} from "./tool.ts";
