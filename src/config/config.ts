@@ -1,0 +1,130 @@
+import type { Isolation, SanitizeMode, ToolLimits } from "../plugin/tool.ts";
+import type { KeyedCaller } from "./caller.ts";
+import type { Secret } from "./secret.ts";
+
+export type { KeyedCaller } from "./caller.ts";
+
+/** One entry of `plugins:`. */
+export interface PluginConfig {
+  /** Package name, or absolute path of a module file or a package folder. */
+  readonly use: string;
+  /** As the author's `configSchema` wants it; secrets are still plain here and never logged. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** JSON pointers into `config` of the values that came from `${env:…}`, `${file:…}` or a variable: never printed. */
+  readonly secretPaths: readonly string[];
+  readonly limits: ToolLimits & { timeoutMs?: number };
+  readonly sanitize: SanitizeMode | undefined;
+  readonly isolation: Isolation | undefined;
+  readonly required: boolean;
+  /**
+   * Milliseconds in which the same conversation, tool and arguments under a new id get the first answer. Undefined: off.
+   */
+  readonly repeatWindowMs: number | undefined;
+}
+
+/** Limits, the same on all paths. Sizes in bytes. */
+export interface Limits {
+  readonly bodyBytes: number;
+  readonly argumentsBytes: number;
+  /** Levels of nesting. */
+  readonly depth: number;
+  readonly callsPerRequest: number;
+  readonly outputBytes: number;
+  readonly downstreamBytes: number;
+  readonly streamsPerConnection: number;
+}
+
+/** What every adapter can be told. */
+export interface AdapterConfig {
+  readonly answerWithinMs: number;
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+  /** Serve it on other than loopback without a key. */
+  readonly allowUnauthenticated: boolean;
+  readonly enabled: boolean;
+}
+
+/** The Genesys adapter. */
+export interface GenesysConfig extends AdapterConfig {
+  readonly webhookKey: Secret | undefined;
+  readonly apiBaseUrl: string;
+  readonly tokenUrl: string;
+  /** Undefined: no credentials; the sandbox stands in, or deliveries are refused. */
+  readonly credentials: { readonly clientId: string; readonly clientSecret: Secret } | undefined;
+  /** Scopes asked for instead of each seed's own. */
+  readonly scopes: string | undefined;
+}
+
+/** The Cognigy adapter. */
+export interface CognigyConfig extends AdapterConfig {
+  readonly keys: readonly { readonly name: string; readonly key: Secret }[];
+  readonly maxPending: number;
+  readonly corsOrigins: readonly string[];
+}
+
+/** What one call costs, in whatever unit the operator counts in: by tool, and by caller and tool, which goes first. */
+export interface Prices {
+  readonly tools: Readonly<Record<string, number>>;
+  readonly callers: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/** Which spans are recorded; `parentBased` follows the caller's decision where there is one. */
+export interface Sampling {
+  readonly parentBased: boolean;
+  /** From 0 (none) to 1 (all). */
+  readonly ratio: number;
+}
+
+/** What the standard `OTEL_*` variables say. */
+export interface OtelConfig {
+  readonly serviceName: string;
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+  /** Where spans go by OTLP over HTTP; undefined: nowhere, and none are made. */
+  readonly traces: OtlpTarget | undefined;
+  /** Where metrics go by OTLP over HTTP, beside `/metrics`; undefined: nowhere. */
+  readonly metrics: OtlpTarget | undefined;
+  readonly sampling: Sampling;
+  /** Milliseconds between two exports of metrics. */
+  readonly metricIntervalMs: number;
+}
+
+/** One OTLP endpoint. */
+export interface OtlpTarget {
+  /** The whole URL, `…/v1/traces` or `…/v1/metrics`. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, Secret>>;
+  readonly timeoutMs: number;
+}
+
+/** The configuration, complete and checked. */
+export interface Config {
+  /** The configuration file that was read; undefined: there is none. */
+  readonly file: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  /** `redis:` or `postgres:` URL of the scale-out engine; undefined: embedded. */
+  readonly engineUrl: Secret | undefined;
+  /** Accept a Redis that may lose acknowledged work. */
+  readonly engineMayLoseWork: boolean;
+  readonly plugins: readonly PluginConfig[];
+  readonly adapters: { readonly genesys: GenesysConfig; readonly cognigy: CognigyConfig };
+  readonly callers: readonly KeyedCaller[];
+  readonly rpc: { readonly allowUnauthenticated: boolean };
+  readonly ledger: { readonly windowHours: number; readonly readEntries: number };
+  readonly delivery: { readonly retryForMs: number };
+  readonly limits: Limits;
+  readonly prices: Prices;
+  /** Hosts or CIDRs that tools may reach although private. */
+  readonly privateAddresses: readonly string[];
+  readonly allowedHosts: readonly string[];
+  /** File of the audit log, or `-` for stderr. */
+  readonly auditFile: string;
+  readonly logLevel: string;
+  readonly otel: OtelConfig;
+  /** Which parts of the sandbox to start: those for which nothing real is configured. */
+  readonly sandbox: { readonly backOffice: boolean; readonly weather: boolean; readonly genesys: boolean };
+  /** What works but deserves a look, one sentence each: log them once at the start. */
+  readonly warnings: readonly string[];
+}

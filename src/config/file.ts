@@ -1,0 +1,86 @@
+import { readFileSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { Ajv } from "ajv";
+import { parseDocument } from "yaml";
+import type { Environment } from "./environment.ts";
+import { whyNot } from "./environment.ts";
+import { interpolate } from "./interpolate.ts";
+import { fileSchema } from "./schema.ts";
+import type { FileConfig } from "./schema.ts";
+import { sentencesFromAjv } from "./sentences.ts";
+
+/** A configuration file that was read, or the lack of one. */
+export interface ConfigFile {
+  /** Absolute path; undefined where the default file is missing. */
+  readonly path: string | undefined;
+  /** Folder that its relative paths count from. */
+  readonly folder: string;
+  /** Checked against the schema; empty where there were faults. */
+  readonly content: FileConfig;
+  /** JSON pointers of the texts that held a placeholder. */
+  readonly secretPaths: ReadonlySet<string>;
+}
+
+/** Reads the file that `JACKFIELD_CONFIG` names, else `jackfield.yaml`, which may be missing. Faults go to `environment`. */
+export function readConfigFile(environment: Environment, cwd: string): ConfigFile {
+  const named = environment.get("JACKFIELD_CONFIG");
+  const path = resolve(cwd, named ?? "jackfield.yaml");
+  const none: ConfigFile = { path: undefined, folder: cwd, content: {}, secretPaths: new Set() };
+  let source: string;
+  try {
+    source = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (reason) {
+    const missing = reason instanceof Error && "code" in reason && reason.code === "ENOENT";
+    if (named === undefined && missing) return none;
+    const why = reason instanceof TypeError ? "it is not UTF-8 text" : whyNot(reason);
+    const key = named === undefined ? "The configuration file" : "JACKFIELD_CONFIG";
+    environment.fault(
+      `${key} must name a file that can be read; found ${JSON.stringify(named ?? "jackfield.yaml")} (${why}).`,
+    );
+    return none;
+  }
+  return contentFrom(source, path, environment);
+}
+
+function contentFrom(source: string, path: string, environment: Environment): ConfigFile {
+  const file = basename(path);
+  const folder = dirname(path);
+  const empty: ConfigFile = { path, folder, content: {}, secretPaths: new Set() };
+  const parsed = parse(source, file, environment);
+  if (parsed === undefined) return empty;
+
+  const { value, secretPaths, unfilled } = interpolate(parsed, { folder, file, environment });
+  const hidden = new Set(secretPaths);
+  const check = new Ajv({
+    allErrors: true,
+    verbose: true,
+    ownProperties: true,
+    allowUnionTypes: true,
+  }).compile<FileConfig>(fileSchema);
+  if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
+  // What could not be filled has had its sentence.
+  const errors = (check.errors ?? []).filter(({ instancePath }) => !unfilled.includes(instancePath));
+  for (const sentence of sentencesFromAjv(errors, file, hidden)) environment.fault(sentence);
+  return empty;
+}
+
+/** The document as plain values, `{}` where it is empty; undefined where it is no YAML. */
+function parse(source: string, file: string, environment: Environment): unknown {
+  const document = parseDocument(source, { prettyErrors: true });
+  for (const error of document.errors) {
+    const at = error.linePos?.[0];
+    const line = at === undefined ? "" : ` at line ${at.line}, column ${at.col}`;
+    // The library's message goes on with an excerpt of the file, which may hold a secret.
+    const words = error.message.split(" at line ")[0]?.split("\n")[0] ?? error.code;
+    environment.fault(`${file} must be YAML; found a fault${line}: ${words}.`);
+  }
+  if (document.errors.length > 0) return undefined;
+  try {
+    return document.toJS({ maxAliasCount: 100 }) ?? {};
+  } catch (reason) {
+    environment.fault(
+      `${file} must be YAML; found ${reason instanceof Error ? reason.message : "what cannot be read"}.`,
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,99 @@
+import { resolve } from "node:path";
+import { readSecretFile, whyNot } from "./environment.ts";
+import type { Environment } from "./environment.ts";
+
+/**
+ * What a tree of values became: `secretPaths` are the JSON pointers of the texts that held a placeholder, `unfilled` of
+ * those whose fault has been told.
+ */
+export interface Interpolated {
+  readonly value: unknown;
+  readonly secretPaths: readonly string[];
+  readonly unfilled: readonly string[];
+}
+
+const placeholder = /\$?\$\{([^}]*)\}/g;
+
+/**
+ * Fills `${env:NAME}` and `${file:path}` in every text of a tree. `$${…}` stays as `${…}`. Relative paths count from
+ * `folder`. What cannot be filled becomes a fault that names the key.
+ */
+export function interpolate(
+  value: unknown,
+  from: { folder: string; file: string; environment: Environment },
+): Interpolated {
+  const secretPaths: string[] = [];
+  const unfilled: string[] = [];
+
+  const fill = (text: string, pointer: string): string => {
+    let filled = false;
+    const result = text.replaceAll(placeholder, (whole: string, inside: string) => {
+      if (whole.startsWith("$$")) return whole.slice(1);
+      const found = lookUp(inside, pointer);
+      if (found === undefined) unfilled.push(pointer);
+      filled = true;
+      return found ?? "";
+    });
+    if (filled) secretPaths.push(pointer);
+    return result;
+  };
+
+  const lookUp = (inside: string, pointer: string): string | undefined => {
+    const key = keyFromPointer(pointer);
+    const colon = inside.indexOf(":");
+    const name = inside.slice(colon + 1);
+    const kind = colon > 0 && name !== "" ? inside.slice(0, colon) : "";
+    if (kind === "env") {
+      const text = from.environment.secret(name);
+      if (text !== undefined) return text;
+      from.environment.fault(`${from.file}: ${key} needs the variable ${name}; found it not set or empty.`);
+      return undefined;
+    }
+    if (kind === "file") {
+      try {
+        return readSecretFile(resolve(from.folder, name));
+      } catch (reason) {
+        from.environment.fault(
+          `${from.file}: ${key} needs the file ${JSON.stringify(name)}; found that it cannot be read (${whyNot(reason)}).`,
+        );
+        return undefined;
+      }
+    }
+    from.environment.fault(
+      `${from.file}: ${key} may hold \${env:NAME} or \${file:path}; found \${${inside}} (write $\${${inside}} for the text itself).`,
+    );
+    return undefined;
+  };
+
+  const walk = (node: unknown, pointer: string): unknown => {
+    if (typeof node === "string") return fill(node, pointer);
+    if (Array.isArray(node)) return node.map((item, index) => walk(item, `${pointer}/${index}`));
+    if (typeof node !== "object" || node === null) return node;
+    const copy: Record<string, unknown> = {};
+    for (const [key, item] of Object.entries(node)) {
+      const filled = walk(item, `${pointer}/${escapePointer(key)}`);
+      Object.defineProperty(copy, key, { value: filled, enumerable: true, writable: true, configurable: true });
+    }
+    return copy;
+  };
+
+  return { value: walk(value, ""), secretPaths, unfilled };
+}
+
+/** One step of a JSON pointer. */
+export function escapePointer(key: string): string {
+  return key.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+/** A JSON pointer as people write keys: `/plugins/0/use` is `plugins[0].use`. */
+export function keyFromPointer(pointer: string): string {
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"))
+    .reduce((key, step) => {
+      if (/^\d+$/.test(step)) return `${key}[${step}]`;
+      const word = /^[\w-]+$/.test(step) ? step : JSON.stringify(step);
+      return key === "" ? word : `${key}.${word}`;
+    }, "");
+}

@@ -1,0 +1,133 @@
+import type { KeyedCaller, Scope } from "./caller.ts";
+import { allScopes, defaultScopes } from "./caller.ts";
+import type { Environment } from "./environment.ts";
+import { nearest } from "./nearest.ts";
+import type { FileConfig } from "./schema.ts";
+import { Secret } from "./secret.ts";
+
+const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
+
+/** A named key of the Cognigy adapter. */
+export interface NamedKey {
+  readonly name: string;
+  readonly key: Secret;
+}
+
+/** The callers of `JACKFIELD_API_KEYS` and of the file, checked together. A fault never tells a key. */
+export function callersFrom(environment: Environment, file: FileConfig): KeyedCaller[] {
+  const callers: KeyedCaller[] = [];
+  const take = (caller: KeyedCaller, where: string): void => {
+    const twice = callers.some((other) => other.caller.name === caller.caller.name);
+    if (twice)
+      environment.fault(`${where} must have a name of its own; found ${JSON.stringify(caller.caller.name)} twice.`);
+    const shared = callers.find((other) =>
+      other.keys.some((key) => caller.keys.some((own) => own.reveal() === key.reveal())),
+    );
+    if (shared !== undefined && !twice) {
+      environment.fault(`${where} must have a key of its own; found the key of ${JSON.stringify(shared.caller.name)}.`);
+    }
+    callers.push(caller);
+  };
+
+  for (const [index, entry] of entries(environment.secret("JACKFIELD_API_KEYS")).entries()) {
+    const caller = callerFromEntry(entry, `Entry ${index + 1} of JACKFIELD_API_KEYS`, environment);
+    if (caller !== undefined) take(caller, `Entry ${index + 1} of JACKFIELD_API_KEYS`);
+  }
+  for (const [index, entry] of (file.callers ?? []).entries()) {
+    const where = `callers[${index}]`;
+    checkName(entry.name, `${where}.name`, environment);
+    if (new Set(entry.keys).size < entry.keys.length) {
+      environment.fault(`${where}.keys must differ from each other; found one twice.`);
+    }
+    const scopes = new Set<Scope>(entry.scopes ?? defaultScopes);
+    const caller = { name: entry.name, tenant: entry.tenant ?? "default", scopes, tools: entry.tools };
+    take({ caller, keys: entry.keys.map((key) => new Secret(key)) }, where);
+  }
+  return callers;
+}
+
+/** The keys of `COGNIGY_API_KEY`: one, called `cognigy`, or several as `name:key`. Undefined where it is not set. */
+export function cognigyKeysFrom(environment: Environment, file: FileConfig): NamedKey[] {
+  const text = environment.secret("COGNIGY_API_KEY");
+  const named = text === undefined ? (file.adapters?.cognigy?.keys ?? []) : cognigyEntries(text, environment);
+  const where = text === undefined ? "adapters.cognigy.keys" : "COGNIGY_API_KEY";
+  const names = new Set<string>();
+  const keys = new Set<string>();
+  for (const { name, key } of named) {
+    checkName(name, where, environment);
+    if (names.has(name))
+      environment.fault(`${where} must give each key a name of its own; found ${JSON.stringify(name)} twice.`);
+    else if (keys.has(key))
+      environment.fault(`${where} must not hold the same key twice; found it again at ${JSON.stringify(name)}.`);
+    names.add(name);
+    keys.add(key);
+  }
+  return named.map(({ name, key }) => ({ name, key: new Secret(key) }));
+}
+
+function cognigyEntries(text: string, environment: Environment): { name: string; key: string }[] {
+  if (text.trim() === "") {
+    environment.fault("COGNIGY_API_KEY must hold a key; found only spaces.");
+    return [];
+  }
+  if (!text.includes(":") && !text.includes(",")) return [{ name: "cognigy", key: text.trim() }];
+  return entries(text).flatMap((entry, index) => {
+    const [name = "", key = "", ...rest] = entry.split(":");
+    if (rest.length === 0 && name !== "" && key !== "") return [{ name, key }];
+    environment.fault(`Entry ${index + 1} of COGNIGY_API_KEY must be name:key; found ${shapeOf(entry)}.`);
+    return [];
+  });
+}
+
+function callerFromEntry(entry: string, where: string, environment: Environment): KeyedCaller | undefined {
+  const [name = "", key = "", scopeText, ...rest] = entry.split(":");
+  if (!entry.includes(":")) {
+    environment.fault(`${where} must be name:key or name:key:scope+scope; found ${shapeOf(entry)}.`);
+    return undefined;
+  }
+  checkName(name, where, environment);
+  if (key.trim() === "") {
+    environment.fault(`${where} must hold a key after ${JSON.stringify(`${name}:`)}; found none.`);
+    return undefined;
+  }
+  // Scopes hold a colon themselves: everything after the second one is theirs.
+  const scopes =
+    scopeText === undefined ? new Set(defaultScopes) : scopesFrom([scopeText, ...rest].join(":"), where, environment);
+  return { caller: { name, tenant: "default", scopes, tools: undefined }, keys: [new Secret(key)] };
+}
+
+function scopesFrom(text: string, where: string, environment: Environment): Set<Scope> {
+  const scopes = new Set<Scope>();
+  for (const word of text.split("+").map((part) => part.trim())) {
+    const scope = allScopes.find((known) => known === word);
+    if (scope !== undefined) scopes.add(scope);
+    else {
+      const near = nearest(word, allScopes);
+      const hint = near === undefined ? `known are ${allScopes.join(", ")}` : `did you mean ${near}?`;
+      environment.fault(
+        `${where} must name known scopes; found ${JSON.stringify(word)}, ${hint}${near === undefined ? "." : ""}`,
+      );
+    }
+  }
+  return scopes;
+}
+
+function checkName(name: string, where: string, environment: Environment): void {
+  if (nameShape.test(name)) return;
+  environment.fault(
+    `${where} must have a name of letters, digits, and . _ @ - (at most 64); found ${name.length} characters that are not.`,
+  );
+}
+
+/** What an entry looks like without telling what it holds. */
+function shapeOf(entry: string): string {
+  if (entry === "") return "nothing";
+  const colons = entry.split(":").length - 1;
+  return colons === 0 ? "a text without a colon" : `${colons} colons`;
+}
+
+function entries(text: string | undefined): string[] {
+  if (text === undefined) return [];
+  const parts = text.split(",").map((part) => part.trim());
+  return parts.at(-1) === "" ? parts.slice(0, -1) : parts;
+}

@@ -1,0 +1,186 @@
+import * as Type from "typebox";
+import type { Static } from "typebox";
+import { allScopes } from "./scope.ts";
+
+const closed = { additionalProperties: false } as const;
+const day = 86_400_000;
+const mebibyte = 1_048_576;
+
+const integer = (minimum: number, maximum: number, description: string) =>
+  Type.Optional(Type.Integer({ minimum, maximum, description }));
+const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
+const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }));
+const texts = (description: string) => Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description }));
+const oneOf = <const Words extends readonly string[]>(words: Words, description: string) =>
+  Type.Optional(Type.Unsafe<Words[number]>({ type: "string", enum: [...words], description }));
+const price = Type.Number({ minimum: 0 });
+
+const sanitize = oneOf(["strict", "text", "off"], "How string arguments are cleaned before validation.");
+
+const plugin = Type.Object(
+  {
+    use: Type.String({
+      minLength: 1,
+      description: "A package name, or ./a/path to a module file or a package folder.",
+    }),
+    config: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), { description: "What the plugin's configSchema asks for." }),
+    ),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          timeoutMs: integer(1, day, "Execution deadline in milliseconds."),
+          concurrency: integer(1, 100_000, "Executions side by side."),
+          queue: integer(0, 1_000_000, "Executions that may wait for a place."),
+        },
+        { ...closed, description: "Limits over what the tool declares." },
+      ),
+    ),
+    sanitize,
+    isolation: oneOf(["none", "worker"], "Where the tool's function runs."),
+    required: flag("Its fault makes the service not ready."),
+    repeatWindowMs: integer(
+      1,
+      day,
+      "The same conversation, tool and arguments under a new id get the first answer for so many milliseconds; off when left out.",
+    ),
+  },
+  closed,
+);
+
+const adapter = {
+  enabled: flag("false takes its routes away."),
+  answerWithinMs: integer(1, 600_000, "Answer deadline in milliseconds."),
+  sanitize,
+  maxOutput: integer(256, 16 * mebibyte, "Longest output in bytes."),
+  allowUnauthenticated: flag("Serve it on other than loopback without a key."),
+};
+
+const genesys = Type.Object(
+  {
+    ...adapter,
+    webhookKey: text("Shared secret of the webhooks (GENESYS_WEBHOOK_KEY)."),
+    apiBaseUrl: text("Deliveries and conversations (GENESYS_API_BASE_URL)."),
+    tokenUrl: text("Where tokens come from (GENESYS_TOKEN_URL)."),
+    clientId: text("Client of the client credentials (GENESYS_CLIENT_ID)."),
+    clientSecret: text("Secret of the client credentials (GENESYS_CLIENT_SECRET)."),
+    scopes: text("Scopes asked for instead of the usual ones (GENESYS_SCOPES)."),
+  },
+  closed,
+);
+
+const cognigy = Type.Object(
+  {
+    ...adapter,
+    keys: Type.Optional(
+      Type.Array(Type.Object({ name: Type.String({ minLength: 1 }), key: Type.String({ minLength: 1 }) }, closed), {
+        description: "Keys of the X-Cognigy-AI-API-Key header (COGNIGY_API_KEY).",
+      }),
+    ),
+    maxPending: integer(1, 1_000_000, "Calls that may be pending at a time."),
+    corsOrigins: texts("Origins that browsers may call from."),
+  },
+  closed,
+);
+
+const caller = Type.Object(
+  {
+    name: Type.String({ minLength: 1, description: "Source of its calls." }),
+    tenant: text("Tenant; `default` when left out."),
+    keys: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: "Keys that prove it; several may live.",
+    }),
+    scopes: Type.Optional(
+      Type.Array(Type.Unsafe<(typeof allScopes)[number]>({ type: "string", enum: [...allScopes] }), {
+        description: "What it may do.",
+      }),
+    ),
+    tools: texts("Patterns of the tools it may use and see, such as get_*."),
+  },
+  closed,
+);
+
+/** The configuration file as people write it. */
+export const fileSchema = Type.Object(
+  {
+    host: text("Where to listen (HOST)."),
+    port: integer(0, 65_535, "Where to listen (PORT); 0 takes a free one."),
+    dataDir: text("Embedded stores (JACKFIELD_DATA_DIR)."),
+    engine: Type.Optional(
+      Type.Object(
+        {
+          url: text("redis: or postgres: URL of the scale-out engine (JACKFIELD_ENGINE_URL)."),
+          mayLoseWork: flag("Start on a Redis without AOF or noeviction all the same."),
+        },
+        closed,
+      ),
+    ),
+    plugins: Type.Optional(
+      Type.Array(plugin, { description: "Exactly these plugins; the bundled ones when left out." }),
+    ),
+    adapters: Type.Optional(Type.Object({ genesys: Type.Optional(genesys), cognigy: Type.Optional(cognigy) }, closed)),
+    callers: Type.Optional(Type.Array(caller, { description: "Callers, beside those of JACKFIELD_API_KEYS." })),
+    rpc: Type.Optional(
+      Type.Object({ allowUnauthenticated: flag("Serve the RPC on other than loopback without keys.") }, closed),
+    ),
+    ledger: Type.Optional(
+      Type.Object(
+        {
+          windowHours: Type.Optional(
+            Type.Number({
+              exclusiveMinimum: 0,
+              maximum: 8760,
+              description: "How long a call is remembered, in hours.",
+            }),
+          ),
+          readEntries: integer(0, 10_000_000, "Answers of `read` calls kept in memory."),
+        },
+        closed,
+      ),
+    ),
+    delivery: Type.Optional(
+      Type.Object({ retryForMs: integer(0, 7 * day, "How long a delivery is tried, in milliseconds.") }, closed),
+    ),
+    limits: Type.Optional(
+      Type.Object(
+        {
+          bodyBytes: integer(1024, 1024 * mebibyte, "Longest request body."),
+          argumentsBytes: integer(64, 1024 * mebibyte, "Longest arguments of one call."),
+          depth: integer(1, 48, "Levels of nesting in arguments."),
+          callsPerRequest: integer(1, 10_000, "Calls in one request."),
+          outputBytes: integer(256, 64 * mebibyte, "Longest output of a tool."),
+          downstreamBytes: integer(1024, 1024 * mebibyte, "Longest decoded answer of a downstream."),
+          streamsPerConnection: integer(1, 100_000, "HTTP/2 streams open on one connection."),
+        },
+        closed,
+      ),
+    ),
+    prices: Type.Optional(
+      Type.Object(
+        {
+          tools: Type.Optional(Type.Record(Type.String(), price, { description: "Price of one execution by tool." })),
+          callers: Type.Optional(
+            Type.Record(Type.String(), Type.Record(Type.String(), price), {
+              description: "Price by caller and tool; goes before the tool's own.",
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    privateAddresses: texts("Hosts or CIDRs that tools may reach although private (JACKFIELD_PRIVATE_ADDRESSES)."),
+    allowedHosts: texts("Host values accepted beside localhost (JACKFIELD_ALLOWED_HOSTS)."),
+    auditFile: text("Audit log, - for stderr (JACKFIELD_AUDIT_FILE)."),
+    logLevel: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], "LOG_LEVEL."),
+    sandbox: flag("false never starts the bundled sandbox."),
+  },
+  {
+    ...closed,
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "Jackfield configuration file",
+  },
+);
+
+/** What a configuration file holds. */
+export type FileConfig = Static<typeof fileSchema>;

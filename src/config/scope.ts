@@ -1,0 +1,17 @@
+/** All scopes, in the order in which they are listed to people. */
+export const allScopes = [
+  "tools:execute",
+  "tools:read",
+  "tools:register",
+  "jobs:read",
+  "jobs:write",
+  "calls:delegate",
+  "metrics:read",
+  "admin",
+] as const;
+
+/** What a caller may do. `admin` includes all others. */
+export type Scope = (typeof allScopes)[number];
+
+/** The scopes of a key that names none. */
+export const defaultScopes: readonly Scope[] = ["tools:execute", "tools:read", "jobs:read"];

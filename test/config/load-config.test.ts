@@ -1,0 +1,246 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inspect } from "node:util";
+import * as fc from "fast-check";
+import { afterEach, expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
+import { describeConfig, secretTexts } from "../../src/config/describe-config.ts";
+import { loadConfig } from "../../src/config/load-config.ts";
+import { fileSchema } from "../../src/config/schema.ts";
+import { withSandbox } from "../../src/config/with-sandbox.ts";
+
+const folders: string[] = [];
+afterEach(() => folders.splice(0).forEach((path) => rmSync(path, { recursive: true })));
+
+function folder(files: Record<string, string> = {}): string {
+  const path = mkdtempSync(join(tmpdir(), "jackfield-config-"));
+  folders.push(path);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
+  return path;
+}
+
+const load = (env: Record<string, string> = {}, yaml?: string) =>
+  loadConfig({ env, cwd: folder(yaml === undefined ? {} : { "jackfield.yaml": yaml }) });
+
+function faults(env: Record<string, string>, yaml?: string): readonly string[] {
+  try {
+    load(env, yaml);
+  } catch (reason) {
+    if (reason instanceof ConfigError) return reason.faults;
+    throw reason;
+  }
+  return [];
+}
+
+test("nothing at all is a good configuration: loopback, bundled plugins, the whole sandbox", () => {
+  const config = load();
+  expect(config).toMatchObject({
+    host: "127.0.0.1",
+    port: 8080,
+    logLevel: "info",
+    sandbox: { backOffice: true, weather: true, genesys: true },
+  });
+  expect(config.plugins.map(({ use }) => use)).toHaveLength(6);
+  expect(config.warnings).toHaveLength(2);
+  const played = withSandbox(config, {
+    backOfficeUrl: "http://b",
+    weatherUrl: "http://w",
+    geocodingUrl: "http://g",
+    genesysUrl: "http://p",
+  });
+  expect(played.plugins[0]?.config).toEqual({ baseUrl: "http://b" });
+  expect(played.plugins[3]?.config).toEqual({ baseUrl: "http://w", geocodingBaseUrl: "http://g" });
+  expect(played.adapters.genesys).toMatchObject({
+    apiBaseUrl: "http://p",
+    tokenUrl: "http://p/oauth/token",
+    credentials: { clientId: "sandbox" },
+  });
+});
+
+test("each part of the sandbox stays away where something real is configured", () => {
+  expect(load({ EXTERNAL_API_BASE_URL: "https://erp.example.com/" }).sandbox.backOffice).toBe(false);
+  expect(
+    load({ WEATHER_API_BASE_URL: "https://w.example.com", GEOCODING_API_BASE_URL: "https://g.example.com" }).sandbox
+      .weather,
+  ).toBe(false);
+  expect(load({ GENESYS_API_BASE_URL: "https://api.mypurecloud.de" }).sandbox.genesys).toBe(false);
+  expect(load({ GENESYS_CLIENT_ID: "id", GENESYS_CLIENT_SECRET: "secret" }).sandbox.genesys).toBe(false);
+  expect(load({}, "plugins: []\n").sandbox).toEqual({ backOffice: false, weather: false, genesys: true });
+  expect(load({}, "sandbox: false\n").sandbox).toEqual({ backOffice: false, weather: false, genesys: false });
+});
+
+test("the file of the contract's example is read, and variables go over it", () => {
+  const config = load(
+    { EXTERNAL_API_KEY: "erp-key-1", CRM_KEY: "crm-key-1", PORT: "0" },
+    `port: 9000
+plugins:
+  - use: "@jackfield/get-order-status"
+    config: { baseUrl: "https://erp.example.com", apiKey: "\${env:EXTERNAL_API_KEY}" }
+    limits: { timeoutMs: 3000, concurrency: 16, queue: 32 }
+    isolation: worker
+    required: true
+  - use: ./mine
+adapters:
+  cognigy: { answerWithinMs: 4000, corsOrigins: ["https://app.cognigy.ai"] }
+callers:
+  - { name: crm, keys: ["\${env:CRM_KEY}"], scopes: [tools:execute], tools: ["get_*"] }
+`,
+  );
+  expect(config.port).toBe(0);
+  expect(config.plugins[0]).toMatchObject({
+    config: { baseUrl: "https://erp.example.com", apiKey: "erp-key-1" },
+    limits: { timeoutMs: 3000 },
+    required: true,
+  });
+  expect(config.plugins[1]?.use).toBe(join(config.file!, "..", "mine"));
+  expect(config.callers[0]?.caller).toEqual({
+    name: "crm",
+    tenant: "default",
+    scopes: new Set(["tools:execute"]),
+    tools: ["get_*"],
+  });
+  expect(config.adapters.cognigy.answerWithinMs).toBe(4000);
+});
+
+test.each([
+  [{ PORT: "abc" }, 'PORT must be a whole number from 0 to 65535; found "abc".'],
+  [{ PORT: "65536" }, "65536"],
+  [{ HOST: "a b" }, "HOST must be a host name"],
+  [{ LOG_LEVEL: "loud" }, "LOG_LEVEL must be one of"],
+  [{ GENESYS_CLIENT_ID: "x" }, "GENESYS_CLIENT_SECRET must be set together with GENESYS_CLIENT_ID"],
+  [{ JACKFIELD_ENGINE_URL: "mysql://x" }, "JACKFIELD_ENGINE_URL must be a URL of scheme redis:"],
+  [{ REDIS_URL: "postgres://x" }, "REDIS_URL"],
+  [{ DATABASE_URL: "mysql://u:hunter2@x" }, "DATABASE_URL"],
+  [{ EXTERNAL_API_BASE_URL: "ftp://x" }, "EXTERNAL_API_BASE_URL must be an http: or https: URL"],
+  [
+    { JACKFIELD_CONFIG: "none.yaml" },
+    'JACKFIELD_CONFIG must name a file that can be read; found "none.yaml" (there is no such file).',
+  ],
+  [{ JACKFIELD_API_KEYS: "crm:" }, 'must hold a key after "crm:"'],
+  [{ JACKFIELD_API_KEYS: "hunter2" }, "Entry 1 of JACKFIELD_API_KEYS must be name:key"],
+  [{ JACKFIELD_API_KEYS: "a:k1,a:k2" }, 'found "a" twice'],
+  [{ JACKFIELD_API_KEYS: "a:hunter2,b:hunter2" }, 'found the key of "a"'],
+  [{ JACKFIELD_API_KEYS: "a:k:tools:exec" }, "did you mean tools:execute?"],
+  [{ COGNIGY_API_KEY: "a:k,hunter2" }, "Entry 2 of COGNIGY_API_KEY must be name:key"],
+  [{ COGNIGY_API_KEY: "hunter2", COGNIGY_API_KEY_FILE: "x" }, "must not both be set"],
+  [{ COGNIGY_API_KEY_FILE: "none" }, "COGNIGY_API_KEY_FILE must name a file"],
+  [{ OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "2" }, "OTEL_TRACES_SAMPLER_ARG"],
+  [{ JACKFIELD_PRIVATE_ADDRESSES: "10.0.0.0/99" }, "JACKFIELD_PRIVATE_ADDRESSES"],
+])("a wrong variable %o is one sentence that names it and tells no secret", (env, sentence) => {
+  const found = faults(env);
+  expect(found).toHaveLength(1);
+  expect(found[0]).toContain(sentence);
+  expect(found[0]).not.toContain("hunter2");
+  expect(found[0]).toMatch(/[.?]$/);
+});
+
+test.each([
+  ["adaptors: {}", "jackfield.yaml: adaptors is not a known key; did you mean adapters?"],
+  [
+    "plugins: [{ use: x, limits: { timeout: 1 } }]",
+    "plugins[0].limits.timeout is not a known key; did you mean timeoutMs?",
+  ],
+  ["port: abc", 'port must be a whole number from 0 to 65535; found "abc".'],
+  ["plugins: [{ config: {} }]", "plugins[0].use is needed; found nothing."],
+  ["limits: { depth: 99 }", "limits.depth must be from 1 to 48; found 99."],
+  ['host: "${env:NOPE}"', "host needs the variable NOPE; found it not set or empty."],
+  ['host: "${file:nope}"', 'host needs the file "nope"'],
+  ['host: "${NOPE}"', "may hold ${env:NAME} or ${file:path}"],
+  ["callers: [{ name: a, keys: [] }]", "callers[0].keys must be a list of at least 1; found an empty list."],
+  ["callers: [{ name: a, keys: [12345] }]", "callers[0].keys[0] must be a text; found [secret]."],
+  ["a: [", "must be YAML; found a fault at line 1"],
+  ["- a", "the document must be a group of keys; found a list."],
+])("a wrong file (%s) is told by its key", (yaml, sentence) => {
+  expect(faults({}, yaml).join("\n")).toContain(sentence);
+});
+
+test("all faults are told at once", () => {
+  expect(faults({ PORT: "x", LOG_LEVEL: "y" }, "adaptors: {}\nlimits: { depth: 0 }")).toHaveLength(4);
+});
+
+test("listening for others with open ways in is refused by the variables to set, unless the file allows it", () => {
+  expect(faults({ HOST: "0.0.0.0" }).map((fault) => fault.split(" ")[0])).toEqual([
+    "GENESYS_WEBHOOK_KEY",
+    "COGNIGY_API_KEY",
+    "JACKFIELD_API_KEYS",
+  ]);
+  expect(faults({ HOST: "::" })).toHaveLength(3);
+  for (const HOST of ["127.0.0.2", "localhost", "::1", "[::1]", "::ffff:127.0.0.1"])
+    expect(faults({ HOST })).toEqual([]);
+  expect(
+    faults({ HOST: "0.0.0.0", GENESYS_WEBHOOK_KEY: "g", COGNIGY_API_KEY: "c", JACKFIELD_API_KEYS: "a:b" }),
+  ).toEqual([]);
+  const allowed =
+    "rpc: { allowUnauthenticated: true }\nadapters: { genesys: { enabled: false }, cognigy: { allowUnauthenticated: true } }\n";
+  expect(load({ HOST: "0.0.0.0" }, allowed).warnings).toHaveLength(2);
+});
+
+test("secrets come from files too, without the line break at the end", () => {
+  const cwd = folder({ key: "from-a-file\n", "jackfield.yaml": 'callers: [{ name: a, keys: ["${file:key}"] }]\n' });
+  const config = loadConfig({ env: { COGNIGY_API_KEY_FILE: "key" }, cwd });
+  expect(config.adapters.cognigy.keys[0]?.key.reveal()).toBe("from-a-file");
+  expect(config.callers[0]?.keys[0]?.reveal()).toBe("from-a-file");
+});
+
+test("several Cognigy keys keep their names, a single one is called cognigy", () => {
+  expect(load({ COGNIGY_API_KEY: "a:k1,b:k2" }).adapters.cognigy.keys.map(({ name }) => name)).toEqual(["a", "b"]);
+  expect(load({ COGNIGY_API_KEY: "k" }).adapters.cognigy.keys.map(({ name }) => name)).toEqual(["cognigy"]);
+});
+
+test("no printout of the configuration shows a planted secret", () => {
+  const secret = "planted-secret-7";
+  const config = load(
+    {
+      EXTERNAL_API_KEY: secret,
+      GENESYS_CLIENT_ID: "id",
+      GENESYS_CLIENT_SECRET: secret,
+      GENESYS_WEBHOOK_KEY: secret,
+      COGNIGY_API_KEY: secret,
+      JACKFIELD_API_KEYS: `a:${secret}`,
+      REDIS_URL: `redis://:${secret}@h`,
+      DATABASE_URL: `postgres://u:${secret}@h/d`,
+      ANY: secret,
+      OTEL_EXPORTER_OTLP_ENDPOINT: "http://o",
+      OTEL_EXPORTER_OTLP_HEADERS: `authorization=${secret}`,
+    },
+    'plugins: [{ use: "@jackfield/get-order-status" }, { use: "@jackfield/search-inventory" }, { use: x, config: { a: { b: ["${env:ANY}"] }, dbPassword: planted-secret-7 } }]\n',
+  );
+  const printed = JSON.stringify(describeConfig(config)) + inspect(describeConfig(config), { depth: 20 });
+  expect(printed).not.toContain(secret);
+  expect(secretTexts(config)).toContain(secret);
+});
+
+test("a misspelt variable of ours is a warning with the right name", () => {
+  expect(load({ JACKFIELD_ALOWED_HOSTS: "x" }).warnings).toContain(
+    "JACKFIELD_ALOWED_HOSTS is not a variable that Jackfield reads; did you mean JACKFIELD_ALLOWED_HOSTS?",
+  );
+});
+
+test("no text in a variable or file makes anything but a configuration or a ConfigError", () => {
+  const names = [
+    "PORT",
+    "HOST",
+    "JACKFIELD_API_KEYS",
+    "COGNIGY_API_KEY",
+    "REDIS_URL",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "JACKFIELD_ALLOWED_HOSTS",
+  ];
+  const cwd = folder();
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names), fc.string()), fc.string(), (env, yaml) => {
+      writeFileSync(join(cwd, "jackfield.yaml"), yaml);
+      try {
+        loadConfig({ env, cwd });
+      } catch (reason) {
+        expect(reason).toBeInstanceOf(ConfigError);
+      }
+    }),
+  );
+});
+
+test("the JSON Schema that ships is the one the file is checked against", () => {
+  const shipped: unknown = JSON.parse(readFileSync(new URL("../../config.schema.json", import.meta.url), "utf8"));
+  expect(shipped, "run `node scripts/config-schema.ts`").toEqual(JSON.parse(JSON.stringify(fileSchema)));
+});
