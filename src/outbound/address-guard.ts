@@ -1,0 +1,96 @@
+import { lookup as resolveName, type LookupAddress } from "node:dns";
+import { isIP, type LookupFunction } from "node:net";
+import { DownstreamError } from "./downstream-error.ts";
+import { type Block, blockFromText, isInBlocks, isPrivateAddress } from "./private-address.ts";
+
+/** Keeps requests from private addresses that nobody configured. */
+export interface AddressGuard {
+  /**
+   * Refuses a URL that is not plain http or https, or whose host is a private address or a local name, unless its origin
+   * is configured. Throws a DownstreamError whose message names JACKFIELD_PRIVATE_ADDRESSES. Names are judged by `lookup`.
+   */
+  check(url: URL, configuredOrigins: ReadonlySet<string>): void;
+  /** The same for a bare host, as in a gRPC address. */
+  checkHost(host: string): void;
+  /** For `net.connect`: resolves a name and refuses it where any of its addresses is private. */
+  readonly lookup: LookupFunction;
+}
+
+/** What a guard can be told. */
+export interface AddressGuardOptions {
+  /** Hosts, addresses or CIDRs that may be reached although private. Throws an Error for anything else. */
+  readonly privateAddresses: readonly string[];
+  /** Resolves names; the system's resolver when not given. */
+  readonly resolve?: typeof resolveName;
+}
+
+const hostName = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
+
+/** A guard that lets private addresses through only where the operator named them. */
+export function createAddressGuard({ privateAddresses, resolve = resolveName }: AddressGuardOptions): AddressGuard {
+  const blocks: Block[] = [];
+  const hosts = new Set<string>();
+  for (const entry of privateAddresses) {
+    const block = blockFromText(entry.trim());
+    const name = bareHost(entry.trim());
+    if (block !== undefined) blocks.push(block);
+    else if (hostName.test(name) && !/^[\d.]+$/.test(name)) hosts.add(name);
+    else throw new Error(`JACKFIELD_PRIVATE_ADDRESSES: expected a host name, an address or a CIDR, found "${entry}"`);
+  }
+
+  const isOpen = (address: string): boolean => !isPrivateAddress(address) || isInBlocks(address, blocks);
+
+  function checkName(host: string): void {
+    const name = bareHost(host);
+    if (hosts.has(name)) return;
+    if (isIP(name) === 0 ? isLocalName(name) : !isOpen(name)) throw refusal(name);
+  }
+
+  return {
+    check(url, configuredOrigins) {
+      if (url.protocol !== "https:" && url.protocol !== "http:") {
+        throw new DownstreamError("refused", "Only http and https URLs can be requested.", { sent: false });
+      }
+      if (url.username !== "" || url.password !== "") {
+        throw new DownstreamError("refused", "A URL with a user name or password is not requested.", { sent: false });
+      }
+      if (!configuredOrigins.has(url.origin)) checkName(url.hostname);
+    },
+    checkHost(host) {
+      // The URL parser knows every spelling of an IPv4 address: 0x7f.1, 017700000001, 2130706433.
+      const parsed = URL.parse(`http://${host.includes(":") && !host.startsWith("[") ? `[${host}]` : host}`);
+      if (parsed === null) throw new DownstreamError("refused", "The host is not valid.", { sent: false });
+      checkName(parsed.hostname);
+    },
+    lookup(host, options, callback) {
+      const name = bareHost(host);
+      // All addresses are asked for: a name with a public and a private one must not pass by the public one.
+      resolve(host, { ...options, all: true }, (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => {
+        if (error !== null) return callback(error, "");
+        if (addresses.length === 0) {
+          return callback(Object.assign(new Error(`no address for ${name}`), { code: "ENOTFOUND" }), "");
+        }
+        if (!hosts.has(name) && !addresses.every(({ address }) => isOpen(address))) return callback(refusal(name), "");
+        if (options.all) return callback(null, addresses);
+        const [first] = addresses as [LookupAddress];
+        callback(null, first.address, first.family);
+      });
+    },
+  };
+}
+
+function bareHost(host: string): string {
+  return host
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, "$1")
+    .replace(/\.$/, "");
+}
+
+function isLocalName(name: string): boolean {
+  return name === "" || name === "localhost" || name.endsWith(".localhost");
+}
+
+function refusal(host: string): DownstreamError {
+  const words = `The host ${host} leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.`;
+  return new DownstreamError("refused", words, { sent: false });
+}

@@ -1,0 +1,41 @@
+import type { Context } from "@opentelemetry/api";
+import type { Effect, HttpRequest, HttpResponse, RetryPolicy, ToolHttp } from "../plugin/tool.ts";
+
+/** What outgoing HTTP needs to know of the execution it serves. */
+export interface HttpScope {
+  readonly effect: Effect;
+  readonly retry: RetryPolicy | undefined;
+  readonly signal: AbortSignal;
+  /** Execution deadline by `performance.now()`. */
+  readonly deadline: number;
+  /** Origins of the tool's own configuration: reachable although private. */
+  readonly configuredOrigins: ReadonlySet<string>;
+  readonly trace: Context | undefined;
+}
+
+/** What one request sent by `send` needs to know of whoever sends it. */
+export interface SendScope {
+  readonly signal: AbortSignal;
+  /** Origins that the operator configured: reachable although private. */
+  readonly configuredOrigins: ReadonlySet<string>;
+  readonly trace?: Context | undefined;
+}
+
+/** An answer of any status, read whole. */
+export interface Answer extends HttpResponse {
+  /** The body in at most 200 characters with what looks secret taken out: fit for messages and logs. */
+  excerpt(): string;
+}
+
+/** Outgoing HTTP of the whole process: one pool, one breaker and one limit of requests in flight per origin. */
+export interface Outbound {
+  /** The `http` of one execution. */
+  httpFor(scope: HttpScope): ToolHttp;
+  /**
+   * Sends a request once and resolves with whatever status comes back, a redirect included: for callers that repeat by
+   * rules of their own. Guarded, limited and traced like `httpFor`. Throws a DownstreamError where there is no answer,
+   * or the reason of the signal.
+   */
+  send(url: string | URL, request: HttpRequest, scope: SendScope): Promise<Answer>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,35 @@
+import ipaddr from "ipaddr.js";
+
+const globalUnicast = ipaddr.parseCIDR("2000::/3");
+
+/** An address block. */
+export type Block = ReturnType<typeof ipaddr.parseCIDR>;
+
+/** The block that a CIDR or a single address names; undefined for anything else. */
+export function blockFromText(text: string): Block | undefined {
+  const bare = text.replace(/^\[(.*)\]$/, "$1");
+  if (ipaddr.isValidCIDR(bare)) return ipaddr.parseCIDR(bare);
+  if (!ipaddr.IPv4.isValidFourPartDecimal(bare) && !ipaddr.IPv6.isValid(bare)) return undefined;
+  const address = ipaddr.process(bare);
+  return [address, address.kind() === "ipv4" ? 32 : 128];
+}
+
+/**
+ * Tells whether an IP address is other than a public one: loopback, private, link-local, carrier-grade NAT, unspecified,
+ * multicast, documentation, and every IPv6 form that carries an IPv4 address or leads through a translator (mapped,
+ * compatible, NAT64, 6to4, Teredo). A text that is no address counts as private.
+ */
+export function isPrivateAddress(text: string): boolean {
+  if (!ipaddr.isValid(text)) return true;
+  const address = ipaddr.process(text);
+  if (address.range() !== "unicast") return true;
+  // Outside 2000::/3 nothing is assigned to the public; `::127.0.0.1` would pass as unicast otherwise.
+  return address.kind() === "ipv6" && !address.match(globalUnicast);
+}
+
+/** Tells whether an IP address, in IPv6-mapped form too, lies in one of the blocks. */
+export function isInBlocks(text: string, blocks: readonly Block[]): boolean {
+  if (blocks.length === 0 || !ipaddr.isValid(text)) return false;
+  const address = ipaddr.process(text);
+  return blocks.some((block) => block[0].kind() === address.kind() && address.match(block));
+}

@@ -1,0 +1,234 @@
+import type { lookup as resolveName, LookupAddress } from "node:dns";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createAddressGuard } from "../../src/outbound/address-guard.ts";
+import { isPrivateAddress } from "../../src/outbound/private-address.ts";
+import { rejection, scope, startDownstream, startOutbound, startRaw } from "./downstream.ts";
+
+const none: ReadonlySet<string> = new Set();
+const guard = createAddressGuard({ privateAddresses: [] });
+
+/** A resolver that gives the answers in turn, and the last one ever after. */
+function resolver(...answers: string[][]): typeof resolveName {
+  let asked = 0;
+  const resolve = (_host: string, _options: unknown, callback: (error: null, found: LookupAddress[]) => void): void => {
+    const found = answers[Math.min(asked++, answers.length - 1)]!;
+    callback(
+      null,
+      found.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })),
+    );
+  };
+  return resolve as unknown as typeof resolveName;
+}
+
+describe("private addresses in a URL", () => {
+  const spellings = (port: number): string[] => [
+    `http://127.0.0.1:${port}/`,
+    `http://127.1:${port}/`,
+    `http://127.0.1:${port}/`,
+    `http://2130706433:${port}/`,
+    `http://017700000001:${port}/`,
+    `http://0x7f000001:${port}/`,
+    `http://0x7f.0.0.1:${port}/`,
+    `http://0177.0.0.01:${port}/`,
+    `http://127.0.0.1.:${port}/`,
+    `http://0.0.0.0:${port}/`,
+    `http://0:${port}/`,
+    `http://127.255.255.254:${port}/`,
+    `http://①②⑦.0.0.1:${port}/`,
+    `http://127。0。0。1:${port}/`,
+    `http://%31%32%37.0.0.1:${port}/`,
+    `http://[::1]:${port}/`,
+    `http://[0:0:0:0:0:0:0:1]:${port}/`,
+    `http://[::]:${port}/`,
+    `http://[::ffff:127.0.0.1]:${port}/`,
+    `http://[::ffff:7f00:1]:${port}/`,
+    `http://[::127.0.0.1]:${port}/`,
+    `http://[64:ff9b::127.0.0.1]:${port}/`,
+    `http://[64:ff9b:1::7f00:1]:${port}/`,
+    `http://[2002:7f00:1::]:${port}/`,
+    `http://[2001:0:7f00:1::1]:${port}/`,
+    `http://[::ffff:0:127.0.0.1]:${port}/`,
+    `http://[fe80::1]:${port}/`,
+    `http://[fe80::1%25lo]:${port}/`,
+    `http://[fd00::1]:${port}/`,
+    `http://[fec0::1]:${port}/`,
+    `http://localhost:${port}/`,
+    `http://LOCALHOST.:${port}/`,
+    `http://a.localhost:${port}/`,
+    `http://user@127.0.0.1:${port}/`,
+    `http://example.com@127.0.0.1:${port}/`,
+    `http:\\\\127.0.0.1:${port}/`,
+    `http://169.254.169.254/latest/meta-data`,
+    `http://10.0.0.1/`,
+    `http://172.16.0.1/`,
+    `http://192.168.1.1/`,
+    `http://100.64.0.1/`,
+    `http://198.18.0.1/`,
+    `http://224.0.0.1/`,
+    `http://255.255.255.255/`,
+    `file:///etc/passwd`,
+    `ftp://127.0.0.1:${port}/`,
+    `gopher://127.0.0.1:${port}/`,
+    `//127.0.0.1:${port}`,
+    ``,
+  ];
+
+  test("are refused in every spelling before anything connects", async () => {
+    await using listener = await startRaw(() => {});
+    await using outbound = startOutbound();
+    const http = outbound.httpFor(scope());
+    for (const url of spellings(listener.port)) {
+      expect(await rejection(http(url)), url).toMatchObject({ fault: "refused", sent: false });
+    }
+    expect(listener.connections).toBe(0);
+    expect(outbound.changes).toEqual([]);
+  });
+
+  test("the refusal says what an operator can do", async () => {
+    await using outbound = startOutbound();
+    expect((await rejection(outbound.httpFor(scope())("http://10.0.0.7/"))).message).toBe(
+      "The host 10.0.0.7 leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.",
+    );
+  });
+
+  test("any number of 32 bits means the same address in every spelling", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), (number) => {
+        const octets = [number >>> 24, (number >>> 16) & 255, (number >>> 8) & 255, number & 255];
+        const dotted = octets.join(".");
+        const hex = octets.map((octet) => octet.toString(16).padStart(2, "0")).join("");
+        const refused = isPrivateAddress(dotted);
+        const hosts = [
+          dotted,
+          String(number),
+          `0x${hex}`,
+          `0${number.toString(8)}`,
+          octets.map((octet) => `0${octet.toString(8)}`).join("."),
+          `${dotted}.`,
+          `[::ffff:${dotted}]`,
+        ];
+        for (const host of hosts) {
+          let refusedHere = false;
+          try {
+            guard.check(new URL(`http://${host}/`), none);
+          } catch {
+            refusedHere = true;
+          }
+          expect(refusedHere, host).toBe(refused);
+        }
+      }),
+    );
+  });
+
+  test("no address of a private block passes, in IPv6 clothes neither", () => {
+    const blocks = [
+      [127, 8],
+      [10, 8],
+      [0, 8],
+    ] as const;
+    fc.assert(
+      fc.property(fc.constantFrom(...blocks), fc.nat(2 ** 24 - 1), ([first], rest) => {
+        const dotted = [first, rest >>> 16, (rest >>> 8) & 255, rest & 255].join(".");
+        for (const host of [dotted, `::ffff:${dotted}`, `::${dotted}`, `64:ff9b::${dotted}`])
+          expect(isPrivateAddress(host), host).toBe(true);
+      }),
+    );
+  });
+
+  test("public ones pass", () => {
+    for (const url of [
+      "http://8.8.8.8/",
+      "https://example.com/",
+      "http://[2606:4700::1111]/",
+      "http://172.32.0.1/",
+      "http://localhost.example.com/",
+    ]) {
+      expect(() => guard.check(new URL(url), none), url).not.toThrow();
+    }
+  });
+
+  test("a bare host is judged in every spelling too", () => {
+    for (const host of [
+      "127.0.0.1",
+      "0x7f.1",
+      "2130706433",
+      "::1",
+      "[::1]",
+      "localhost",
+      "169.254.169.254",
+      "",
+      "a b",
+    ]) {
+      expect(() => guard.checkHost(host), host).toThrow();
+    }
+    expect(() => guard.checkHost("example.com")).not.toThrow();
+  });
+});
+
+describe("names", () => {
+  test("that resolve to a private address are refused at connect, also beside a public one", async () => {
+    await using listener = await startRaw(() => {});
+    for (const found of [["127.0.0.1"], ["::1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:10.0.0.1"]]) {
+      await using outbound = startOutbound({
+        guard: createAddressGuard({ privateAddresses: [], resolve: resolver(found) }),
+      });
+      const reason = await rejection(outbound.httpFor(scope())(`http://rebind.example:${listener.port}/`));
+      expect(reason.message).toBe(
+        "The host rebind.example leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.",
+      );
+    }
+    expect(listener.connections).toBe(0);
+  });
+
+  test("that change their address between two requests are judged at each connect", async () => {
+    await using listener = await startRaw((socket) =>
+      socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")),
+    );
+    const changing = createAddressGuard({
+      privateAddresses: ["127.0.0.2"],
+      resolve: resolver(["127.0.0.2"], ["127.0.0.1"]),
+    });
+    // The listener is at 127.0.0.1 only: the first try is let through and refused by the system, the retry by the guard.
+    await using outbound = startOutbound({ guard: changing });
+    const reason = await rejection(outbound.httpFor(scope())(`http://rebind.example:${listener.port}/`));
+    expect(reason).toMatchObject({ fault: "refused" });
+    expect(listener.connections).toBe(0);
+  });
+});
+
+describe("private addresses that may be reached", () => {
+  test("are the tool's own origins, by scheme, host and port", async () => {
+    await using mine = await startDownstream((response) => response.end("{}"));
+    await using other = await startDownstream((response) => response.end("{}"));
+    await using outbound = startOutbound();
+    const http = outbound.httpFor(scope({ origins: [mine.origin] }));
+    expect((await http(mine.origin)).status).toBe(200);
+    expect(await rejection(http(other.origin))).toMatchObject({ fault: "refused" });
+    expect(await rejection(outbound.httpFor(scope())(mine.origin))).toMatchObject({ fault: "refused" });
+    expect(mine.requests).toHaveLength(1);
+  });
+
+  test("are those the operator named, as host, address or CIDR", async () => {
+    await using api = await startDownstream((response) => response.end("{}"));
+    for (const privateAddresses of [["127.0.0.0/8"], ["127.0.0.1"], [" 127.0.0.1/32 "]]) {
+      await using outbound = startOutbound({ privateAddresses });
+      expect((await outbound.httpFor(scope())(api.origin)).status).toBe(200);
+      expect(await rejection(outbound.httpFor(scope())("http://10.0.0.1/"))).toMatchObject({ fault: "refused" });
+    }
+    const byName = createAddressGuard({ privateAddresses: ["Erp.Internal."], resolve: resolver(["127.0.0.1"]) });
+    await using outbound = startOutbound({ guard: byName });
+    expect((await outbound.httpFor(scope())(`http://erp.internal:${api.port}/`)).status).toBe(200);
+    expect(await rejection(outbound.httpFor(scope())(`http://crm.internal:${api.port}/`))).toMatchObject({
+      fault: "refused",
+    });
+  });
+
+  test("must be written so that they can be read", () => {
+    for (const entry of ["10.0.0.0/33", "1.2.3", "http://a", "a b", "", "300.1.1.1"]) {
+      expect(() => createAddressGuard({ privateAddresses: [entry] }), entry).toThrow(
+        "JACKFIELD_PRIVATE_ADDRESSES: expected",
+      );
+    }
+  });
+});

@@ -1,0 +1,159 @@
+import { describe, expect, test } from "vitest";
+import { type BreakerState, createBreaker } from "../../src/outbound/breaker.ts";
+import { createInFlight } from "../../src/outbound/in-flight.ts";
+import { rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
+
+function breaker() {
+  const clock = { now: 0 };
+  const changes: BreakerState[] = [];
+  const made = createBreaker({
+    failures: 3,
+    openMs: 1000,
+    now: () => clock.now,
+    changed: (state) => changes.push(state),
+  });
+  return { clock, changes, breaker: made };
+}
+
+describe("a breaker", () => {
+  test("opens after consecutive failures only", () => {
+    const { breaker: it, changes } = breaker();
+    for (const ending of ["failed", "failed", "answered", "failed", "none", "failed"] as const) it.admit()!(ending);
+    expect(it.state).toBe("closed");
+    it.admit()!("failed");
+    expect(changes).toEqual(["open"]);
+    expect(it.admit()).toBeUndefined();
+  });
+
+  test("lets one probe through, which closes it or opens it again", () => {
+    const { breaker: it, clock, changes } = breaker();
+    for (let n = 0; n < 3; n += 1) it.admit()!("failed");
+    clock.now = 1000;
+    const probe = it.admit()!;
+    expect(it.admit()).toBeUndefined();
+    probe("failed");
+    clock.now = 1999;
+    expect(it.admit()).toBeUndefined();
+    clock.now = 2000;
+    it.admit()!("answered");
+    expect(it.admit()).toBeDefined();
+    expect(changes).toEqual(["open", "half-open", "open", "half-open", "closed"]);
+  });
+
+  test("lets the next one probe where a probe was given up", () => {
+    const { breaker: it, clock } = breaker();
+    for (let n = 0; n < 3; n += 1) it.admit()!("failed");
+    clock.now = 1000;
+    it.admit()!("none");
+    expect(it.admit()).toBeDefined();
+  });
+
+  test("does not listen to requests from before its last change", () => {
+    const { breaker: it, clock } = breaker();
+    const early = it.admit()!;
+    for (let n = 0; n < 3; n += 1) it.admit()!("failed");
+    early("answered");
+    expect(it.state).toBe("open");
+    clock.now = 1000;
+    it.admit()!("answered");
+    early("failed");
+    expect(it.state).toBe("closed");
+  });
+});
+
+describe("a dead downstream", () => {
+  test("with 200 callers: the breaker opens, the others fail fast, a probe finds it again", async () => {
+    let dead = true;
+    await using api = await startDownstream((response, request) => {
+      if (dead) request.socket.destroy();
+      else response.end("{}");
+    });
+    await using healthy = await startDownstream((response) => response.end("{}"));
+    const clock = { now: 0 };
+    await using outbound = startOutbound({ breakerOpenMs: 1000, now: () => clock.now });
+    const http = outbound.httpFor(scope({ origins: [api.origin, healthy.origin] }));
+    const words = await Promise.all(
+      Array.from({ length: 200 }, async () => (await rejection(http(api.origin))).message),
+    );
+    expect(words.filter((text) => text === "External API is not answering at present.").length).toBeGreaterThan(100);
+    expect(api.requests.length).toBeLessThanOrEqual(64 + 20);
+    expect(outbound.changes).toEqual([[api.origin, "open"]]);
+
+    const began = performance.now();
+    expect((await rejection(http(api.origin))).message).toBe("External API is not answering at present.");
+    expect(performance.now() - began).toBeLessThan(50);
+    expect((await http(healthy.origin)).status).toBe(200);
+
+    dead = false;
+    clock.now = 1000;
+    expect((await http(api.origin)).status).toBe(200);
+    expect((await http(api.origin)).status).toBe(200);
+    expect(outbound.changes.map(([, state]) => state)).toEqual(["open", "half-open", "closed"]);
+  });
+
+  test("that only times out opens the breaker; one that refuses requests or fails at some does not", async () => {
+    await using api = await startDownstream((response, request) => {
+      const status = Number(request.url!.slice(1));
+      if (status > 0) response.writeHead(status).end();
+    });
+    await using outbound = startOutbound({ breakerFailures: 3 });
+    const ask = (path: string, within: number) =>
+      rejection(outbound.httpFor(scope({ origins: [api.origin], within, retry: { retries: 0 } }))(api.origin + path));
+    for (const status of [400, 401, 404, 429, 500]) for (let n = 0; n < 3; n += 1) await ask(`/${status}`, 5000);
+    expect(outbound.changes).toEqual([]);
+    for (let n = 0; n < 3; n += 1) expect((await ask("/silence", 30)).name).toBe("TimeoutError");
+    expect(outbound.changes).toEqual([[api.origin, "open"]]);
+  });
+
+  test("is not declared dead by callers that go away", async () => {
+    await using api = await startDownstream(() => {});
+    await using outbound = startOutbound({ breakerFailures: 1 });
+    const controller = new AbortController();
+    const request = outbound.httpFor(scope({ origins: [api.origin], signal: controller.signal }))(api.origin);
+    await expect.poll(() => api.requests.length).toBe(1);
+    controller.abort(new Error("gone"));
+    await rejection(request);
+    expect(outbound.changes).toEqual([]);
+  });
+});
+
+describe("requests in flight", () => {
+  test("are limited per origin across tools; the others wait in line and are all answered", async () => {
+    let under = 0;
+    let most = 0;
+    const waiting: (() => void)[] = [];
+    await using api = await startDownstream((response) => {
+      most = Math.max(most, ++under);
+      waiting.push(() => {
+        under -= 1;
+        response.end("{}");
+      });
+    });
+    await using outbound = startOutbound({ inFlightPerOrigin: 4 });
+    const calls = Array.from({ length: 20 }, () => outbound.httpFor(scope({ origins: [api.origin] }))(api.origin));
+    for (let left = calls.length; left > 0; left -= 1) {
+      await expect.poll(() => waiting.length, { interval: 1 }).toBe(Math.min(4, left));
+      waiting.shift()!();
+    }
+    await Promise.all(calls);
+    expect(most).toBe(4);
+    expect(api.requests).toHaveLength(20);
+  });
+
+  test("a caller that gives up in the line leaves it at once and takes no place", async () => {
+    const limit = createInFlight(1);
+    const never = new AbortController().signal;
+    const leave = await limit.enter(never);
+    const controller = new AbortController();
+    const reason = new Error("gone");
+    const second = limit.enter(controller.signal);
+    const third = limit.enter(never);
+    controller.abort(reason);
+    expect(await rejection(second)).toBe(reason);
+    expect(limit.waiting).toBe(1);
+    leave();
+    leave();
+    (await third)();
+    expect([limit.running, limit.waiting]).toEqual([0, 0]);
+  });
+});

@@ -1,0 +1,58 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { excerpt, redact } from "../../src/outbound/redact.ts";
+
+test("what looks secret is taken out", () => {
+  const shown: [string, string][] = [
+    ["Authorization: Bearer abc.def-123", "Authorization: [redacted] [redacted]"],
+    ['{"api_key":"k-123","id":7}', '{"api_key":[redacted],"id":7}'],
+    ['{"clientSecret": "s3cr3t", "x": 1}', '{"clientSecret": [redacted], "x": 1}'],
+    ["password=hunter2&user=a", "password=[redacted]&user=a"],
+    ["token eyJhbGciOi.eyJzdWIi.c2ln here", "token [redacted] here"],
+    ["key sk-abcdefghijklmnop", "key [redacted]"],
+    ["AKIAIOSFODNN7EXAMPLE", "[redacted]"],
+    ["connect postgres://user:pw@db.example.com/x failed", "connect postgres://[redacted]@db.example.com/x failed"],
+    [
+      "see http://10.0.0.5:8080/a and http://erp/x, http://svc.ns.svc/y",
+      "see [internal URL] and [internal URL] [internal URL]",
+    ],
+    ["see https://example.com/help", "see https://example.com/help"],
+    ["-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "[redacted]"],
+    ["Error: x\n    at run (/srv/app/a.js:1:2)\n    at /srv/b.js:3:4", "Error: x"],
+    ["order not found", "order not found"],
+  ];
+  for (const [text, clean] of shown) expect(redact(text).trim(), text).toBe(clean);
+});
+
+test("a secret that is known is taken out wherever it stands", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.stringMatching(/^[A-Za-z0-9]{8,40}$/), fc.string(), (before, secret, after) => {
+      fc.pre(!"[redacted]".includes(secret) && !"[internal URL]".includes(secret));
+      return !redact(`${before} ${secret} ${after}`, [secret]).includes(secret);
+    }),
+  );
+});
+
+test("an excerpt has at most 200 code points, none of them broken", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 1000 }), (text) => {
+      const short = excerpt(text.repeat(3));
+      return Array.from(short).length <= 200 && short.isWellFormed();
+    }),
+  );
+});
+
+test("a hostile body is cut down in little time", () => {
+  const bodies = [
+    "token".repeat(1e5),
+    "a-".repeat(5e5),
+    `"${"secret=".repeat(1e5)}`,
+    " at (".repeat(2e5),
+    "http://".repeat(2e5),
+    "-----BEGIN A PRIVATE KEY-----".repeat(4e4),
+    "\n at x".repeat(2e5),
+  ];
+  const began = performance.now();
+  for (const body of bodies) excerpt(body);
+  expect(performance.now() - began).toBeLessThan(1000);
+});

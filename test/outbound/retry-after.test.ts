@@ -1,0 +1,70 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { retryAfterMs } from "../../src/outbound/retry-after.ts";
+import { backoffMs } from "../../src/outbound/retry.ts";
+import { verifies } from "../support/verifies.ts";
+
+const now = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+verifies("000.12", "seconds and HTTP dates in all three forms are read", () => {
+  expect(retryAfterMs("1", now)).toBe(1000);
+  expect(retryAfterMs(" 120 ", now)).toBe(120_000);
+  expect(retryAfterMs("1.5", now)).toBe(1500);
+  expect(retryAfterMs("Fri, 02 Jan 2026 03:04:15 GMT", now)).toBe(10_000);
+  expect(retryAfterMs("Friday, 02-Jan-26 03:04:15 GMT", now)).toBe(10_000);
+  expect(retryAfterMs("Fri Jan  2 03:04:15 2026", now)).toBe(10_000);
+  expect(retryAfterMs("Wed, 21 Oct 2015 07:28:00 GMT", now)).toBe(0);
+});
+
+test("what is neither is nothing", () => {
+  for (const text of [
+    undefined,
+    "",
+    "-1",
+    "soon",
+    "1s",
+    "1e3",
+    "0x10",
+    "Infinity",
+    "NaN",
+    "2026-01-02",
+    "1;2",
+    "Fri, 02 Jan",
+    ",",
+    "1".repeat(600),
+  ]) {
+    expect(retryAfterMs(text, now), text).toBeUndefined();
+  }
+});
+
+test("of a repeated header the longest wait counts", () => {
+  expect(retryAfterMs("1, 3, 2", now)).toBe(3000);
+  expect(retryAfterMs("1, Fri, 02 Jan 2026 03:04:15 GMT", now)).toBe(10_000);
+  expect(retryAfterMs("5, garbage", now)).toBeUndefined();
+});
+
+test("whatever is sent, the wait fits into a timer and is never negative", () => {
+  const texts = fc.oneof(
+    fc.string(),
+    fc.integer().map(String),
+    fc.double().map(String),
+    fc.bigInt().map(String),
+    fc.date({ noInvalidDate: true }).map((at) => at.toUTCString()),
+  );
+  fc.assert(
+    fc.property(texts, fc.integer({ min: 0, max: 4e12 }), (text, at) => {
+      const ms = retryAfterMs(text, at);
+      return ms === undefined || (ms >= 0 && ms < 2 ** 31);
+    }),
+  );
+});
+
+verifies(["003.6", "000.12"], "the backoff doubles from 500 ms to 2 s, and chance adds at most a quarter", () => {
+  expect([0, 1, 2, 3, 9].map((retry) => backoffMs(retry, undefined, () => 0))).toEqual([500, 1000, 2000, 2000, 2000]);
+  fc.assert(
+    fc.property(fc.nat(50), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (retry, chance) => {
+      const ms = backoffMs(retry, undefined, () => chance);
+      return ms >= 500 && ms <= 2500;
+    }),
+  );
+});
