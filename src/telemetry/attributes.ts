@@ -1,0 +1,60 @@
+/** Every attribute name of spans and metrics. */
+export const attributes = {
+  operation: "gen_ai.operation.name",
+  toolName: "gen_ai.tool.name",
+  toolCallId: "gen_ai.tool.call.id",
+  conversation: "gen_ai.conversation.id",
+  session: "session.id",
+  errorType: "error.type",
+  rpcSystem: "rpc.system.name",
+  rpcMethod: "rpc.method",
+  rpcStatus: "rpc.response.status_code",
+  outcome: "jackfield.outcome",
+  source: "jackfield.source",
+  caller: "jackfield.caller",
+  tenant: "jackfield.tenant",
+  replayed: "jackfield.replayed",
+  platform: "jackfield.platform",
+  result: "jackfield.result",
+  origin: "jackfield.origin",
+  jobState: "jackfield.job.state",
+  jobId: "jackfield.job.id",
+  // Names that the seed documents give.
+  seedConversation: "conversation.id",
+  seedModel: "model",
+  seedIteration: "iteration",
+  seedToolCount: "tool_count",
+  seedLatency: "latency_ms",
+  seedToolName: "tool.name",
+  seedToolCallId: "tool.call_id",
+  seedSuccess: "success",
+  seedTool: "tool",
+  seedStatus: "status",
+} as const;
+
+/** Span names; the functions take the tool's name. */
+export const spans = {
+  conversation: "genesys.llm.gateway.conversation",
+  invocation: "genesys.llm.gateway.invocation",
+  toolOfConversation: (tool: string): string => `tool.execute.${tool}`,
+  execution: (tool: string): string => `execute_tool ${tool}`,
+} as const;
+
+/** Every metric name, as OpenTelemetry has it; Prometheus writes `_` for `.`, and adds the unit and `_total`. */
+export const metricNames = {
+  toolDuration: "gen_ai.execute_tool.duration",
+  toolCalls: "jackfield.tool.calls",
+  toolCost: "jackfield.tool.cost",
+  rpcDuration: "rpc.server.call.duration",
+  cognigyInvocations: "cognigy.tool.invocations",
+  cognigyDuration: "cognigy.tool.execution.duration",
+  cognigyCost: "cognigy.tool.cost.attribution",
+  deliveries: "jackfield.deliveries",
+  breakerState: "jackfield.breaker.state",
+  auditLost: "jackfield.audit.lost",
+  // For `gauge`, by whoever knows the number.
+  queueDepth: "jackfield.jobs.depth",
+  oldestJobAge: "jackfield.jobs.oldest_age_seconds",
+  deadLetters: "jackfield.jobs.dead_letters",
+  running: "jackfield.executions.running",
+} as const;

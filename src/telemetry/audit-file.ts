@@ -1,0 +1,84 @@
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } from "node:fs";
+import { close, fsync, ftruncate, write } from "node:fs";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+import { chainStart, hashOfLine } from "./audit-chain.ts";
+
+/** Where audit lines end up. */
+export interface AuditSink {
+  /** Hash that the first new line goes on from. */
+  readonly previous: string;
+  /** Bytes of a torn last line that were taken away at the opening. */
+  readonly tornBytes: number;
+  /** Appends a text whole, or not at all: then it rejects. */
+  append(text: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Lines on stderr: there is nothing to go on from, so each process starts a chain. */
+export function stderrSink(stream: NodeJS.WritableStream): AuditSink {
+  return {
+    previous: chainStart,
+    tornBytes: 0,
+    append: (text) =>
+      new Promise((done, failed) => void stream.write(text, (reason) => (reason ? failed(reason) : done()))),
+    close: () => Promise.resolve(),
+  };
+}
+
+const writeTo = promisify(write);
+const truncateTo = promisify(ftruncate);
+const sync = promisify(fsync);
+const closeFile = promisify(close);
+
+/** Opens an audit file, makes its folder, and goes on from its last line. Throws what the file system says. */
+export function fileSink(path: string): AuditSink {
+  // Usually the data folder, which holds arguments and answers: nobody else may look into it.
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const file = openSync(path, "a+", 0o600);
+  let size = fstatSync(file).size;
+  let tail: { text: string; torn: number };
+  try {
+    tail = readTail(file, size);
+    if (tail.torn > 0) ftruncateSync(file, (size -= tail.torn));
+  } catch (reason) {
+    closeSync(file);
+    throw reason;
+  }
+  return {
+    previous: hashOfLine(tail.text) ?? chainStart,
+    tornBytes: tail.torn,
+    async append(text) {
+      const bytes = Buffer.from(text);
+      try {
+        let written = 0;
+        while (written < bytes.length) {
+          const { bytesWritten } = await writeTo(file, bytes, written, bytes.length - written);
+          written += bytesWritten;
+        }
+        size += bytes.length;
+      } catch (reason) {
+        // A full disk may have taken a part: without this, the next try would follow a torn line.
+        await truncateTo(file, size).catch(() => undefined);
+        throw reason;
+      }
+    },
+    async close() {
+      await sync(file).catch(() => undefined);
+      await closeFile(file);
+    },
+  };
+}
+
+/** The last whole line, and how many bytes of an unfinished one follow it: a crash in the middle of a write. */
+function readTail(file: number, size: number): { text: string; torn: number } {
+  for (let length = Math.min(size, 65_536); ; length = Math.min(size, length * 4)) {
+    const bytes = Buffer.alloc(length);
+    readSync(file, bytes, 0, length, size - length);
+    const end = bytes.lastIndexOf(10);
+    const start = end <= 0 ? -1 : bytes.lastIndexOf(10, end - 1);
+    if (start >= 0 || length === size) {
+      return { text: bytes.toString("utf8", start + 1, Math.max(end, 0)), torn: length - 1 - end };
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import { diag, DiagLogLevel } from "@opentelemetry/api";
+import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
+import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
+import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import type { IMetricReader } from "@opentelemetry/sdk-metrics";
+import type { SpanExporter } from "@opentelemetry/sdk-trace";
+import type { DestinationStream, Logger } from "pino";
+import { ConfigError } from "../config/config-error.ts";
+import type { Config } from "../config/config.ts";
+import { whyNot } from "../config/environment.ts";
+import { createAccumulators } from "./accumulators.ts";
+import { metricNames } from "./attributes.ts";
+import { createAudit } from "./audit.ts";
+import { fileSink, stderrSink } from "./audit-file.ts";
+import type { AuditSink } from "./audit-file.ts";
+import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { createPrometheus } from "./prometheus.ts";
+import { createRedactor } from "./redact.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { createTracing, otlpOptions } from "./trace.ts";
+
+/** What telemetry is made with. */
+export interface TelemetryOptions {
+  readonly config: Pick<Config, "logLevel" | "auditFile" | "otel" | "prices">;
+  /** Texts that no log line, span or audit line may show: `secretTexts(config)`. */
+  readonly secrets: readonly string[];
+  readonly version: string;
+  /** Log for people at a terminal instead of JSON lines. */
+  readonly pretty: boolean;
+  /** Where log lines go; stdout when left out. */
+  readonly destination?: DestinationStream;
+  /** Where audit lines go when the file is `-`. */
+  readonly stderr?: NodeJS.WritableStream;
+  /** Gets each span as it ends. */
+  readonly spanExporter?: SpanExporter;
+}
+
+const longestCloseMs = 5000;
+
+/** Makes what watches the service. Throws a ConfigError where the audit file cannot be opened. */
+export function createTelemetry(options: TelemetryOptions): Telemetry {
+  const { config, version } = options;
+  const redactor = createRedactor(options.secrets);
+  const log = createLog({ level: config.logLevel, pretty: options.pretty, redactor, destination: options.destination });
+  if (config.otel.traces !== undefined || config.otel.metrics !== undefined) reportExportFaults(log);
+
+  const audit = createAudit({
+    sink: openSink(config.auditFile, options.stderr ?? process.stderr),
+    redactor,
+    report(state) {
+      if (state.failed)
+        log.error({ file: config.auditFile, err: state.reason }, "the audit log cannot be written; its lines wait");
+      else log.info({ file: config.auditFile, lost: state.lost }, "the audit log is written again");
+    },
+  });
+
+  const resource = defaultResource().merge(
+    resourceFromAttributes({
+      ...config.otel.resourceAttributes,
+      "service.name": config.otel.serviceName,
+      "service.version": version,
+    }),
+  );
+  const tracing = createTracing({ otel: config.otel, resource, version, redactor, spanExporter: options.spanExporter });
+
+  const series = createAccumulators({ resource, scope: { name: "jackfield", version } });
+  const metricProducers = [series.producer];
+  const prometheus = createPrometheus(metricProducers, log);
+  const readers: IMetricReader[] = [prometheus.reader];
+  if (config.otel.metrics !== undefined) {
+    const exporter = new OTLPMetricExporter(otlpOptions(config.otel.metrics));
+    const exportIntervalMillis = config.otel.metricIntervalMs;
+    const exportTimeoutMillis = Math.min(config.otel.metrics.timeoutMs, exportIntervalMillis);
+    readers.push(
+      new PeriodicExportingMetricReader({ exporter, exportIntervalMillis, exportTimeoutMillis, metricProducers }),
+    );
+  }
+  const meters = new MeterProvider({ resource, readers });
+  const meter = meters.getMeter("jackfield", version);
+  meter
+    .createObservableCounter(metricNames.auditLost, { description: "Audit lines that were lost to a failing disk." })
+    .addCallback((result) => result.observe(audit.lost));
+
+  let closing: Promise<void> | undefined;
+  return {
+    log,
+    tracer: tracing.tracer,
+    tracing: tracing.tracing,
+    metrics: createMetrics(meter, series, config.prices),
+    audit,
+    hide: redactor.hide,
+    redact: redactor.redact,
+    extract: tracing.extract,
+    inject: tracing.inject,
+    prometheus: prometheus.text,
+    close() {
+      closing ??= closeAll([audit.close(), within(longestCloseMs, [tracing.close(), meters.shutdown()])], log);
+      return closing;
+    },
+  };
+}
+
+function openSink(path: string, stderr: NodeJS.WritableStream): AuditSink {
+  if (path === "-") return stderrSink(stderr);
+  try {
+    return fileSink(path);
+  } catch (reason) {
+    throw new ConfigError([
+      `JACKFIELD_AUDIT_FILE must name a file that can be written; found ${JSON.stringify(path)} (${whyNot(reason)}).`,
+    ]);
+  }
+}
+
+async function closeAll(parts: readonly Promise<unknown>[], log: Logger): Promise<void> {
+  for (const result of await Promise.allSettled(parts)) {
+    if (result.status === "rejected") log.warn({ err: result.reason }, "telemetry could not be flushed");
+  }
+}
+
+/** Ends after the given time too: a receiver that does not answer must not keep the process. */
+async function within(milliseconds: number, parts: readonly Promise<unknown>[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(resolve, milliseconds, undefined);
+  try {
+    await Promise.race([Promise.all(parts), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The library keeps its faults to itself, and its logger is one per process. */
+function reportExportFaults(log: Logger): void {
+  const warn = (...words: unknown[]): void => log.warn({ details: words.map(String) }, "telemetry export");
+  const nothing = (): void => undefined;
+  diag.setLogger(
+    { error: warn, warn, info: nothing, debug: nothing, verbose: nothing },
+    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+  );
+}

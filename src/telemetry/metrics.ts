@@ -1,0 +1,128 @@
+import type { Meter } from "@opentelemetry/api";
+import { matchesPattern } from "../config/caller.ts";
+import type { Prices } from "../config/config.ts";
+import type { createAccumulators } from "./accumulators.ts";
+import { attributes, metricNames } from "./attributes.ts";
+import type { Metrics } from "./telemetry.ts";
+
+/** Bounds in seconds: from a tool that only computes to one that waits for a slow downstream. */
+const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const breakerValue = { closed: 0, "half-open": 1, open: 2 } as const;
+/** Prices remembered by caller. */
+const mostPrices = 20_000;
+
+/** Makes the measurements: what the request path counts goes to `series`, what is read at a collection to `meter`. */
+export function createMetrics(meter: Meter, series: ReturnType<typeof createAccumulators>, prices: Prices): Metrics {
+  const duration = (
+    name: string,
+    description: string,
+    labels: readonly [string | undefined, string | undefined],
+    constant = {},
+  ) => series.histogram({ name, description, unit: "s", labels, constant }, seconds);
+  const counter = (name: string, description: string, labels: readonly [string | undefined, string | undefined]) =>
+    series.counter({ name, description, labels });
+  const byOutcome = [attributes.toolName, attributes.outcome] as const;
+
+  const toolDuration = duration(
+    metricNames.toolDuration,
+    "Time from start to end of executions whose tool ran.",
+    byOutcome,
+  );
+  const rpcDuration = duration(
+    metricNames.rpcDuration,
+    "Time to answer an RPC.",
+    [attributes.rpcMethod, attributes.rpcStatus],
+    { [attributes.rpcSystem]: "connectrpc" },
+  );
+  const cognigyDuration = duration(metricNames.cognigyDuration, "Time of Cognigy tool calls that ran.", [
+    undefined,
+    undefined,
+  ]);
+  const toolCalls = counter(metricNames.toolCalls, "Tool calls that ended, by outcome.", byOutcome);
+  const toolCost = counter(metricNames.toolCost, "What executions cost, by the configured prices.", [
+    attributes.toolName,
+    attributes.caller,
+  ]);
+  const cognigyInvocations = counter(metricNames.cognigyInvocations, "Cognigy callbacks answered.", [
+    undefined,
+    attributes.seedStatus,
+  ]);
+  const cognigyCost = counter(metricNames.cognigyCost, "Cognigy tool calls that ran, for attributing their cost.", [
+    attributes.seedTool,
+    attributes.seedStatus,
+  ]);
+  const deliveries = counter(metricNames.deliveries, "Deliveries tried, by what came of it.", [
+    attributes.platform,
+    attributes.result,
+  ]);
+
+  const breakers = new Map<string, number>();
+  meter
+    .createObservableGauge(metricNames.breakerState, {
+      description: "Breaker of a downstream: 0 closed, 1 half-open, 2 open.",
+    })
+    .addCallback((result) => {
+      for (const [origin, value] of breakers) result.observe(value, { [attributes.origin]: origin });
+    });
+
+  const priced = Object.keys(prices.tools).length > 0 || Object.keys(prices.callers).length > 0;
+  const priceOf = rememberPrices(prices);
+
+  return {
+    executed({ tool, outcome, seconds: taken, ran, caller }) {
+      // Names of unknown tools are whatever somebody sent: they must not become series.
+      const name = outcome.endsWith("UNKNOWN_TOOL") ? "unknown" : tool;
+      toolCalls(name, outcome, 1);
+      if (!ran) return;
+      toolDuration(name, outcome, taken);
+      if (!priced) return;
+      const price = priceOf(tool, caller);
+      if (price > 0) toolCost(tool, caller, price);
+    },
+    rpcServed({ method, code, seconds: taken }) {
+      rpcDuration(method, code, taken);
+    },
+    cognigyAnswered({ tool, status, seconds: taken }) {
+      cognigyInvocations("", status, 1);
+      if (taken === undefined) return;
+      cognigyDuration("", "", taken);
+      cognigyCost(tool, status, 1);
+    },
+    delivered({ platform, result }) {
+      deliveries(platform, result, 1);
+    },
+    breakerChanged(origin, state) {
+      breakers.set(origin, breakerValue[state]);
+    },
+    gauge(name, description, read) {
+      meter.createObservableGauge(name, { description }).addCallback(async (result) => {
+        try {
+          const found = await read();
+          if (typeof found === "number") result.observe(found);
+          else for (const { value, attributes: labels } of found) result.observe(value, labels);
+        } catch {
+          // A number that cannot be read now is left out; whoever knows it says in the log and in /readyz why.
+        }
+      });
+    },
+  };
+}
+
+/** Price of one execution: the caller's own price first, then the tool's; exact names before patterns. */
+function rememberPrices(prices: Prices): (tool: string, caller: string) => number {
+  const priceIn = (table: Readonly<Record<string, number>> | undefined, tool: string): number | undefined => {
+    if (table === undefined) return undefined;
+    if (Object.hasOwn(table, tool)) return table[tool];
+    return Object.entries(table).find(([pattern]) => matchesPattern(pattern, tool))?.[1];
+  };
+  const kept = new Map<string, Map<string, number>>();
+  return (tool, caller) => {
+    const known = kept.get(caller)?.get(tool);
+    if (known !== undefined) return known;
+    const own = Object.hasOwn(prices.callers, caller) ? prices.callers[caller] : undefined;
+    const price = priceIn(own, tool) ?? priceIn(prices.tools, tool) ?? 0;
+    const inner = kept.get(caller) ?? new Map<string, number>();
+    if (inner.size < mostPrices) kept.set(caller, inner.set(tool, price));
+    return price;
+  };
+}

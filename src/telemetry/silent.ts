@@ -1,0 +1,28 @@
+import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import { pino } from "pino";
+import type { Telemetry } from "./telemetry.ts";
+
+/** Telemetry that says nothing to anybody, for tools under test. */
+export function createSilentTelemetry(): Telemetry {
+  const ignore = (): void => {};
+  return {
+    log: pino({ level: "silent" }),
+    tracer: trace.getTracer("silent"),
+    tracing: false,
+    metrics: {
+      executed: ignore,
+      rpcServed: ignore,
+      cognigyAnswered: ignore,
+      delivered: ignore,
+      breakerChanged: ignore,
+      gauge: ignore,
+    },
+    audit: { write: ignore, close: async () => {} },
+    hide: ignore,
+    redact: (text) => text,
+    prometheus: async () => "",
+    extract: () => ROOT_CONTEXT,
+    inject: () => ({}),
+    close: async () => {},
+  };
+}

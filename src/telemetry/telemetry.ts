@@ -1,0 +1,67 @@
+import type { Context, Tracer } from "@opentelemetry/api";
+import type { Logger } from "pino";
+
+/** One line of the audit log. Never holds arguments or outputs. */
+export interface AuditEvent {
+  /** `tool_execution`, `conversation_start`, `tool_success`, `tool_failure`, `denied`, … */
+  event: string;
+  [field: string]: string | number | boolean | undefined;
+}
+
+/** The audit log: its own stream, hash-chained, written behind the request path. */
+export interface AuditLog {
+  write(event: AuditEvent): void;
+  /** Flushes what waits; no line may be written after it. */
+  close(): Promise<void>;
+}
+
+/** How a Cognigy callback was answered. */
+export type CognigyStatus = "success" | "fallback";
+
+/** Every measurement of the service, by meaning; the names on the wire are in attributes.ts. */
+export interface Metrics {
+  /** One call ended. `ran`: the tool's function started. */
+  executed(call: {
+    tool: string;
+    outcome: string;
+    seconds: number;
+    ran: boolean;
+    caller: string;
+    source: string;
+  }): void;
+  /** One RPC was answered. `method` is fully qualified, `code` a Connect code or `ok`. */
+  rpcServed(call: { method: string; code: string; seconds: number }): void;
+  /** A Cognigy callback was answered; `seconds` where the tool's function started. */
+  cognigyAnswered(call: { tool: string; status: CognigyStatus; seconds: number | undefined }): void;
+  /** A delivery was tried. */
+  delivered(call: { platform: string; result: "delivered" | "retry" | "dead" }): void;
+  /** A downstream's breaker changed its state. */
+  breakerChanged(origin: string, state: "closed" | "open" | "half-open"): void;
+  /** A number read at each collection: queue depth, job age, dead letters, running executions. */
+  gauge(
+    name: string,
+    description: string,
+    read: () => number | Promise<number> | { value: number; attributes: Record<string, string> }[],
+  ): void;
+}
+
+/** What watches the service. */
+export interface Telemetry {
+  readonly log: Logger;
+  readonly tracer: Tracer;
+  readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  /** False where no span can be recorded: callers may skip making one. */
+  readonly tracing: boolean;
+  /** Adds a text that no log line, span or audit line may show: a plugin's value marked secret. */
+  hide(secret: string): void;
+  /** The text without any known secret. */
+  redact(text: string): string;
+  /** The text that Prometheus reads. */
+  prometheus(): Promise<string>;
+  /** The context of an incoming W3C traceparent, or undefined where there is none. */
+  extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
+  /** Headers that carry the context on. */
+  inject(context: Context): Record<string, string>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,166 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import {
+  context as contexts,
+  INVALID_SPAN_CONTEXT,
+  ProxyTracerProvider,
+  ROOT_CONTEXT,
+  trace,
+  TraceFlags,
+} from "@opentelemetry/api";
+import type { Context, TextMapGetter, TextMapSetter, Tracer } from "@opentelemetry/api";
+import { W3CTraceContextPropagator } from "@opentelemetry/core";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import type { Resource } from "@opentelemetry/resources";
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  SamplingDecision,
+  SimpleSpanProcessor,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from "@opentelemetry/sdk-trace";
+import type { Sampler, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { OtelConfig, OtlpTarget, Sampling } from "../config/config.ts";
+import type { Redactor } from "./redact.ts";
+
+/** Spans and their way in and out of the process. */
+export interface Tracing {
+  readonly tracer: Tracer;
+  /** False: no span is recorded. */
+  readonly tracing: boolean;
+  extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
+  inject(context: Context): Record<string, string>;
+  close(): Promise<void>;
+}
+
+const getter: TextMapGetter<Record<string, string | undefined>> = {
+  get: (carrier, key) => carrier[key],
+  keys: (carrier) => Object.keys(carrier),
+};
+const setter: TextMapSetter<Record<string, string>> = {
+  set(carrier, key, value) {
+    carrier[key] = value;
+  },
+};
+
+/** Makes the tracer. Without an endpoint and an exporter spans cost nothing and the incoming context is passed on. */
+export function createTracing(options: {
+  otel: OtelConfig;
+  resource: Resource;
+  version: string;
+  redactor: Redactor;
+  /** Gets each span as it ends, beside the endpoint. */
+  spanExporter?: SpanExporter | undefined;
+}): Tracing {
+  const { otel, resource, version, redactor, spanExporter } = options;
+  const spanProcessors: SpanProcessor[] = [];
+  if (otel.traces !== undefined) {
+    spanProcessors.push(
+      new BatchSpanProcessor({ exporter: redacting(new OTLPTraceExporter(otlpOptions(otel.traces)), redactor) }),
+    );
+  }
+  if (spanExporter !== undefined)
+    spanProcessors.push(new SimpleSpanProcessor({ exporter: redacting(spanExporter, redactor) }));
+  const tracing = spanProcessors.length > 0;
+  const ids = createIds();
+  const provider = tracing
+    ? new TracerProvider({ resource, sampler: samplerFrom(otel.sampling), spanProcessors, idGenerator: ids })
+    : undefined;
+  const propagator = new W3CTraceContextPropagator();
+  const tracer = (provider ?? new ProxyTracerProvider()).getTracer("jackfield", version);
+  return {
+    tracer: otel.sampling.parentBased ? sparing(tracer, ids, otel.sampling.ratio) : tracer,
+    tracing,
+    extract(traceparent, tracestate) {
+      if (traceparent === undefined) return undefined;
+      const context = propagator.extract(ROOT_CONTEXT, { traceparent, tracestate }, getter);
+      return trace.getSpanContext(context) === undefined ? undefined : context;
+    },
+    inject(context) {
+      const headers: Record<string, string> = {};
+      if ((trace.getSpanContext(context) ?? INVALID_SPAN_CONTEXT) !== INVALID_SPAN_CONTEXT)
+        propagator.inject(context, headers, setter);
+      return headers;
+    },
+    close: () => provider?.shutdown() ?? Promise.resolve(),
+  };
+}
+
+/** Ids of traces and spans; the next trace gets the id in `chosen`, where there is one. */
+interface Ids {
+  chosen: string | undefined;
+  generateTraceId(): string;
+  generateSpanId(): string;
+}
+
+function createIds(): Ids {
+  return {
+    chosen: undefined,
+    generateTraceId() {
+      const id = this.chosen ?? randomUUID().replaceAll("-", "");
+      this.chosen = undefined;
+      return id;
+    },
+    generateSpanId: () => randomBytes(8).toString("hex"),
+  };
+}
+
+/**
+ * A tracer that asks the sampler first and makes nothing where it says no: the library makes half a span to find that out.
+ * Children of spans that are not recorded are what their parent is.
+ */
+function sparing(tracer: Tracer, ids: Ids, ratio: number): Tracer {
+  const sampler = new TraceIdRatioBasedSampler(ratio);
+  return {
+    startSpan(name, options, context = contexts.active()) {
+      const parent = options?.root === true ? undefined : trace.getSpanContext(context);
+      if (parent === undefined) {
+        const traceId = randomUUID().replaceAll("-", "");
+        if (sampler.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.NOT_RECORD) {
+          return trace.wrapSpanContext({ traceId, spanId: traceId.slice(16), traceFlags: TraceFlags.NONE });
+        }
+        ids.chosen = traceId;
+      } else if (!parent.isRemote && (parent.traceFlags & TraceFlags.SAMPLED) === 0) {
+        return trace.wrapSpanContext(parent);
+      }
+      return tracer.startSpan(name, options, context);
+    },
+    startActiveSpan: tracer.startActiveSpan.bind(tracer),
+  };
+}
+
+/** What OTLP exporters are made with. */
+export function otlpOptions(target: OtlpTarget): {
+  url: string;
+  headers: Record<string, string>;
+  timeoutMillis: number;
+} {
+  const headers = Object.fromEntries(Object.entries(target.headers).map(([name, value]) => [name, value.reveal()]));
+  return { url: target.url, headers, timeoutMillis: target.timeoutMs };
+}
+
+function samplerFrom({ parentBased, ratio }: Sampling): Sampler {
+  const root = new TraceIdRatioBasedSampler(ratio);
+  return parentBased ? new ParentBasedSampler({ root }) : root;
+}
+
+/** Takes known secrets out of spans before they leave, off the request path. */
+function redacting(exporter: SpanExporter, redactor: Redactor): SpanExporter {
+  const clean = (attributes: Record<string, unknown> | undefined): void => {
+    for (const [key, value] of Object.entries(attributes ?? {})) {
+      if (typeof value === "string") attributes![key] = redactor.redact(value);
+    }
+  };
+  return {
+    export(spans, done) {
+      for (const span of spans) {
+        clean(span.attributes);
+        for (const event of span.events) clean(event.attributes);
+        if (span.status.message !== undefined) span.status.message = redactor.redact(span.status.message);
+      }
+      exporter.export(spans, done);
+    },
+    shutdown: () => exporter.shutdown(),
+    ...(exporter.forceFlush && { forceFlush: () => exporter.forceFlush!() }),
+  };
+}

@@ -1,0 +1,134 @@
+import { createReadStream } from "node:fs";
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import * as fc from "fast-check";
+import { expect, test, vi } from "vitest";
+import { createAudit } from "../../src/telemetry/audit.ts";
+import { verifyAudit } from "../../src/telemetry/audit-chain.ts";
+import { fileSink, stderrSink } from "../../src/telemetry/audit-file.ts";
+import { createRedactor } from "../../src/telemetry/redact.ts";
+import { verifies } from "../support/verifies.ts";
+import { withTelemetry } from "./with-telemetry.ts";
+
+async function folder() {
+  const path = await mkdtemp(join(tmpdir(), "jackfield-audit-"));
+  return { file: join(path, "deep", "audit.jsonl"), [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+const open = (file: string) =>
+  createAudit({ sink: fileSink(file), redactor: createRedactor([]), report: () => undefined });
+
+verifies(
+  "002.12",
+  "the audit log is one JSON line per event with the event's fields, in a file of its own",
+  async () => {
+    const run = await withTelemetry({ secrets: ["planted-secret"] });
+    const { audit } = run.telemetry;
+    audit.write({ event: "conversation_start", conversation_id: "c1", model: "gpt-4o", timestamp: 1_700_000_000 });
+    audit.write({
+      event: "tool_success",
+      conversation_id: "c1",
+      tool_name: "get_weather",
+      tool_call_id: "t1",
+      latency_ms: 12,
+    });
+    audit.write({
+      event: "tool_failure",
+      conversation_id: "c1",
+      tool_name: "get_weather",
+      error: 'the key planted-secret is bad\n{"event":"forged"}',
+    });
+    await run.telemetry.close();
+    const text = await readFile(run.auditFile, "utf8");
+    const lines = text
+      .trimEnd()
+      .split("\n")
+      .map((line): Record<string, unknown> => JSON.parse(line));
+    expect(lines).toMatchObject([
+      { event: "conversation_start", conversation_id: "c1", model: "gpt-4o", timestamp: 1_700_000_000 },
+      { event: "tool_success", tool_call_id: "t1", latency_ms: 12 },
+      { event: "tool_failure", error: 'the key [secret] is bad\n{"event":"forged"}' },
+    ]);
+    for (const line of lines) expect(new Date(String(line["time"])).toISOString()).toBe(line["time"]);
+    expect(run.lines.join("")).not.toContain("conversation_start");
+    expect(text).not.toContain("planted-secret");
+    await run[Symbol.asyncDispose]();
+  },
+);
+
+test("the chain goes on over restarts, also after a torn last line", async () => {
+  await using at = await folder();
+  for (const id of ["a", "b"]) {
+    const audit = open(at.file);
+    audit.write({ event: "tool_execution", tool_call_id: id });
+    await audit.close();
+  }
+  await appendFile(at.file, '{"time":"2026-');
+  const audit = open(at.file);
+  audit.write({ event: "tool_execution", tool_call_id: "c" });
+  await audit.close();
+  expect(await verifyAudit(createReadStream(at.file))).toEqual({ ok: true, lines: 4 });
+  expect(await readFile(at.file, "utf8")).toContain('"event":"audit_recovered","torn_bytes":14');
+});
+
+test("any line that is changed, added or taken out is found", async () => {
+  await using at = await folder();
+  const audit = open(at.file);
+  for (let index = 0; index < 20; index += 1)
+    audit.write({ event: "tool_execution", tool_call_id: `call ${index}`, odd: "\u2028\u{1f600}" });
+  await audit.close();
+  const lines = (await readFile(at.file, "utf8")).trimEnd().split("\n");
+  const check = (changed: string[]) =>
+    verifyAudit(
+      (async function* () {
+        yield Buffer.from(`${changed.join("\n")}\n`);
+      })(),
+    );
+  expect(await check(lines)).toEqual({ ok: true, lines: 20 });
+  await fc.assert(
+    fc.asyncProperty(fc.nat(18), fc.constantFrom("change", "remove", "repeat", "swap"), async (at, how) => {
+      const line = lines[at]!;
+      const changed =
+        how === "change"
+          ? lines.with(at, line.replace("call", "Call"))
+          : how === "remove"
+            ? lines.toSpliced(at, 1)
+            : how === "repeat"
+              ? lines.toSpliced(at, 0, line)
+              : lines.with(at, lines[at + 1]!).with(at + 1, line);
+      const expected = how === "repeat" ? at + 2 : at + 1;
+      expect(await check(changed)).toMatchObject({ ok: false, firstBadLine: expected });
+    }),
+  );
+});
+
+test("a failing disk is reported once, nothing is thrown, and lines wait for it", async () => {
+  await using at = await folder();
+  const sink = fileSink(at.file);
+  let broken = true;
+  const reports: boolean[] = [];
+  const audit = createAudit({
+    sink: { ...sink, append: (text) => (broken ? Promise.reject(new Error("ENOSPC")) : sink.append(text)) },
+    redactor: createRedactor([]),
+    report: ({ failed }) => void reports.push(failed),
+    capacity: 3,
+  });
+  for (let index = 0; index < 5; index += 1) audit.write({ event: "tool_execution", tool_call_id: String(index) });
+  await vi.waitFor(() => expect(reports).toEqual([true]));
+  expect(audit.lost).toBe(2);
+  broken = false;
+  await audit.close();
+  expect(reports).toEqual([true, false]);
+  expect(await verifyAudit(createReadStream(at.file))).toEqual({ ok: true, lines: 4 });
+  expect(await readFile(at.file, "utf8")).toContain('"event":"audit_lost","lines":2');
+});
+
+test("an audit file of - means stderr", async () => {
+  const stderr = new PassThrough();
+  const audit = createAudit({ sink: stderrSink(stderr), redactor: createRedactor([]), report: () => undefined });
+  audit.write({ event: "denied", caller: "crm" });
+  await audit.close();
+  expect(String(stderr.read())).toMatch(/"event":"denied","caller":"crm","hash":"[0-9a-f]{64}"\}\n$/);
+});

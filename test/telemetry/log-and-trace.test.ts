@@ -1,0 +1,105 @@
+import { context, ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import { InMemorySpanExporter } from "@opentelemetry/sdk-trace";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { createRedactor } from "../../src/telemetry/redact.ts";
+import { withTelemetry } from "./with-telemetry.ts";
+
+const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+test("a planted secret is in no log line, span or audit line", async () => {
+  const secret = 'pl"anted\\secret-1';
+  const spanExporter = new InMemorySpanExporter();
+  await using run = await withTelemetry({ secrets: [secret], spanExporter });
+  const { log, tracer, hide } = run.telemetry;
+  hide("marked-later");
+  log.info(
+    {
+      apiKey: "abc-key",
+      deep: { headers: { authorization: "Bearer abc" } },
+      url: `https://x/?k=${encodeURIComponent(secret)}`,
+    },
+    `got ${secret}`,
+  );
+  log.error({ err: new Error(`refused ${secret}`, { cause: new Error("marked-later") }) }, "failed");
+  tracer.startSpan("execute_tool x", { attributes: { note: `with ${secret}` } }).end();
+  const written = run.lines.join("");
+  expect(written).toContain("got [secret]");
+  for (const text of ["anted", "abc-key", "Bearer abc", "marked-later"]) expect(written).not.toContain(text);
+  expect(spanExporter.getFinishedSpans()[0]?.attributes).toEqual({ note: "with [secret]" });
+});
+
+test("no stack is logged unless somebody debugs", async () => {
+  await using run = await withTelemetry();
+  run.telemetry.log.error({ err: new Error("broken") }, "failed");
+  expect(run.lines.join("")).not.toContain(".ts:");
+});
+
+test.each([false, true])(
+  "what callers send cannot begin a log line or command a terminal (pretty: %s)",
+  async (pretty) => {
+    await using run = await withTelemetry({ pretty });
+    const hostile = 'x\n{"level":"info"}\r\n\u001b[2J\u009b31m\\n end';
+    run.telemetry.log.info({ id: hostile }, hostile);
+    const text = run.lines.join("");
+    expect(text.trimEnd().split("\n").length).toBe(pretty ? 2 : 1);
+    expect(text).not.toContain(pretty ? "\u001b[2J" : "\u001b");
+    if (pretty) expect(text).not.toContain("\u009b");
+  },
+);
+
+test("the redactor leaves nothing of any secret it knows", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ minLength: 4 }), { minLength: 1, maxLength: 5 }),
+      fc.string(),
+      (secrets, around) => {
+        const { redact } = createRedactor(secrets);
+        for (const secret of secrets) {
+          const clean = redact(`${around}${secret}${around}`).replaceAll("[secret]", "");
+          const rest = (around + around).length;
+          expect(clean.length).toBeLessThanOrEqual(rest);
+        }
+      },
+    ),
+  );
+});
+
+test("the W3C context comes in and goes out, with and without tracing", async () => {
+  await using off = await withTelemetry();
+  expect(off.telemetry.tracing).toBe(false);
+  expect(off.telemetry.extract("garbage")).toBeUndefined();
+  expect(off.telemetry.inject(ROOT_CONTEXT)).toEqual({});
+  const passed = off.telemetry.extract(parent, "vendor=1")!;
+  expect(off.telemetry.inject(passed)).toEqual({ traceparent: parent, tracestate: "vendor=1" });
+
+  await using on = await withTelemetry({ spanExporter: new InMemorySpanExporter() });
+  const incoming = on.telemetry.extract(parent)!;
+  const span = on.telemetry.tracer.startSpan("execute_tool x", {}, incoming);
+  const { traceparent } = on.telemetry.inject(trace.setSpan(incoming, span));
+  span.end();
+  expect(traceparent).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)[0-9a-f]{16}-01$/);
+  expect(context.active()).toBe(ROOT_CONTEXT);
+});
+
+test("spans and metrics go to the OTLP endpoint with its headers", async () => {
+  const { createServer } = await import("node:http");
+  const seen: Record<string, string | undefined> = {};
+  const server = createServer((request, response) => {
+    seen[request.url ?? ""] = String(request.headers["x-team"]);
+    request.resume().on("end", () => response.end());
+  });
+  await new Promise<void>((done) => void server.listen(0, "127.0.0.1", done));
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  const run = await withTelemetry(
+    {},
+    { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_EXPORTER_OTLP_HEADERS: "x-team=tools" },
+  );
+  expect(run.telemetry.tracing).toBe(true);
+  run.telemetry.tracer.startSpan("execute_tool x").end();
+  run.telemetry.metrics.rpcServed({ method: "a/b", code: "ok", seconds: 1 });
+  await run[Symbol.asyncDispose]();
+  await new Promise((done) => server.close(done));
+  expect(seen).toEqual({ "/v1/traces": "tools", "/v1/metrics": "tools" });
+});
