@@ -1,0 +1,35 @@
+/** A value that SQLite stores. */
+export type SqlValue = null | number | bigint | string | Uint8Array;
+
+/** One statement of a request. */
+export interface Step {
+  sql: string;
+  params?: readonly SqlValue[];
+  /** The request ends here when the statement changed or found a row. */
+  stop?: boolean;
+}
+
+/** What a statement gave: how many rows it changed, or the rows that it found. */
+export type StepResult = number | SqlValue[][];
+
+/** What goes to the worker: statements it has not seen yet, by number, and requests that refer to them. */
+export interface ToWorker {
+  statements: [number: number, sql: string][];
+  requests: [statement: number, params: readonly SqlValue[], stop: boolean][][];
+  /** Finish, close the file, and end. */
+  close?: boolean;
+}
+
+/** How one request ended: its results, or what was wrong with it alone. */
+export type Reply = StepResult[] | string;
+
+/** What comes back from the worker. */
+export type FromWorker =
+  /** The file is open. `newest` is the newest time it knows. */
+  | { kind: "open"; newest: number }
+  /** The file cannot be used now. `refused`: and never by this process. */
+  | { kind: "fault"; message: string; refused: boolean }
+  /** A batch was committed: one reply for each request. */
+  | { kind: "replies"; replies: Reply[] }
+  /** A batch was not committed. `untouched`: nor was any of it written. */
+  | { kind: "failed"; message: string; untouched: boolean };

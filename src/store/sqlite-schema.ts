@@ -1,0 +1,59 @@
+/**
+ * The tables of the embedded store, as migrations: the file's `user_version` counts those that it has seen. Times are
+ * Unix milliseconds by the store's clock. Only add to the end.
+ */
+export const migrations: readonly string[] = [
+  `
+  -- What is known of each call: state 0 running, 1 done, 2 uncertain; keep 1 replay, 2 show.
+  CREATE TABLE entries (
+    key TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL,
+    intent TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    keep INTEGER NOT NULL,
+    result BLOB,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER
+  ) STRICT;
+  CREATE INDEX entries_running ON entries (created_at) WHERE state = 0;
+  CREATE INDEX entries_ended ON entries (ended_at) WHERE state <> 0;
+  CREATE INDEX entries_conversation ON entries (conversation) WHERE conversation <> '';
+
+  -- Durable batches: state is the number of the JobState, open is 1 for those that are not over.
+  CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    not_before INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX jobs_open ON jobs (not_before, seq) WHERE open = 1;
+  CREATE INDEX jobs_over ON jobs (changed_at) WHERE open = 0;
+  CREATE INDEX jobs_state ON jobs (tenant, state, seq);
+  CREATE INDEX jobs_tenant ON jobs (tenant, seq);
+
+  -- One row: when the store was last asked whether it can write.
+  CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL) STRICT;
+  `,
+  `
+  -- Tools registered while the service ran, each with its target as JSON text.
+  CREATE TABLE registered_tools (name TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL) STRICT;
+  `,
+];
+
+/** The newest time that the tables know: the clock of a new process may not start before it. */
+export const newestTime = `
+  SELECT max(
+    coalesce((SELECT max(created_at) FROM entries WHERE state = 0), 0),
+    coalesce((SELECT max(ended_at) FROM entries WHERE state <> 0), 0),
+    coalesce((SELECT max(changed_at) FROM jobs WHERE open = 0), 0),
+    coalesce((SELECT max(created_at) FROM jobs WHERE seq = (SELECT max(seq) FROM jobs)), 0),
+    coalesce((SELECT at FROM probe), 0)
+  ) AS newest`;

@@ -1,0 +1,117 @@
+// The thread that owns the database file: it commits each batch of requests as one transaction.
+import type { StatementSync } from "node:sqlite";
+import { parentPort, workerData } from "node:worker_threads";
+import { describe, FileFault, openSqliteFile, resultCode } from "./sqlite-file.ts";
+import type { SqliteFile } from "./sqlite-file.ts";
+import type { FromWorker, Reply, StepResult, ToWorker } from "./sqlite-protocol.ts";
+
+const folder = String((workerData as { folder: string }).folder);
+const port = parentPort;
+if (port === null) throw new Error("sqlite-worker runs as a worker thread only");
+
+/** Pause between two tries to open the file again, in milliseconds. */
+const reopenMs = 500;
+
+let file: SqliteFile | undefined;
+let fault = "the store is opening";
+const texts = new Map<number, string>();
+const prepared = new Map<number, { statement: StatementSync; finds: boolean }>();
+
+function send(answer: FromWorker): void {
+  port?.postMessage(answer);
+}
+
+function open(): void {
+  try {
+    file = openSqliteFile(folder);
+    send({ kind: "open", newest: file.newest });
+  } catch (cause) {
+    const refused = cause instanceof FileFault && cause.refused;
+    fault = cause instanceof Error ? cause.message : String(cause);
+    send({ kind: "fault", message: fault, refused });
+    if (!refused) setTimeout(open, reopenMs).unref();
+  }
+}
+
+/** Closes the file after a fault and opens it again when the cause may have gone. */
+function lose(cause: unknown): void {
+  fault = describe(cause, folder);
+  prepared.clear();
+  file?.close();
+  file = undefined;
+  send({ kind: "fault", message: fault, refused: false });
+  setTimeout(open, reopenMs).unref();
+}
+
+function statementOf(id: number, database: SqliteFile["database"]): { statement: StatementSync; finds: boolean } {
+  const known = prepared.get(id);
+  if (known !== undefined) return known;
+  const statement = database.prepare(texts.get(id) ?? "");
+  statement.setReturnArrays(true);
+  const fresh = { statement, finds: statement.columns().length > 0 };
+  prepared.set(id, fresh);
+  return fresh;
+}
+
+function perform(request: ToWorker["requests"][number], database: SqliteFile["database"]): StepResult[] {
+  const results: StepResult[] = [];
+  for (const [id, params, stop] of request) {
+    const { statement, finds } = statementOf(id, database);
+    const result = finds
+      ? (statement.all(...(params as [])) as unknown as StepResult)
+      : Number(statement.run(...(params as [])).changes);
+    results.push(result);
+    if (stop && (typeof result === "number" ? result : result.length) > 0) break;
+  }
+  return results;
+}
+
+/** True for faults of disk, file or lock: they concern the whole batch, not one request. */
+function isEnvironment(cause: unknown): boolean {
+  return [5, 6, 7, 8, 10, 11, 13, 14, 26].includes(resultCode(cause) & 0xff);
+}
+
+function performAlone(request: ToWorker["requests"][number], database: SqliteFile["database"]): Reply {
+  const several = request.length > 1;
+  try {
+    if (several) database.exec("SAVEPOINT request");
+    const results = perform(request, database);
+    if (several) database.exec("RELEASE request");
+    return results;
+  } catch (cause) {
+    if (isEnvironment(cause) || !database.isTransaction) throw cause;
+    if (several) database.exec("ROLLBACK TO request; RELEASE request");
+    return cause instanceof Error ? cause.message : String(cause);
+  }
+}
+
+function commit(requests: ToWorker["requests"]): FromWorker {
+  if (file === undefined) return { kind: "failed", message: fault, untouched: true };
+  const { database } = file;
+  try {
+    database.exec("BEGIN");
+    const replies = requests.map((request) => performAlone(request, database));
+    database.exec("COMMIT");
+    return { kind: "replies", replies };
+  } catch (cause) {
+    const code = resultCode(cause) & 0xff;
+    const words = describe(cause, folder);
+    try {
+      if (database.isTransaction) database.exec("ROLLBACK");
+      // A full disk or a foreign lock needs no new start: the next batch tries again.
+      if (code !== 13 && code !== 5 && code !== 6) lose(cause);
+    } catch (again) {
+      lose(again);
+    }
+    return { kind: "failed", message: words, untouched: false };
+  }
+}
+
+port.on("message", ({ statements, requests, close }: ToWorker) => {
+  for (const [id, sql] of statements) texts.set(id, sql);
+  if (requests.length > 0) send(commit(requests));
+  if (close !== true) return;
+  file?.close();
+  port.close();
+});
+open();

@@ -1,0 +1,192 @@
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import { createClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
+import type { FromWorker, Step, StepResult, ToWorker } from "./sqlite-protocol.ts";
+import { StoreRefused, StoreUnavailable } from "./unavailable.ts";
+
+/** The embedded store: one SQLite file, owned by one process, written by a thread of its own. */
+export interface SqliteStore {
+  /**
+   * Performs the steps as one unit, durable when the promise resolves. Requests that wait at the same time share one
+   * commit; one that fails leaves the others alone. Rejects with a StoreUnavailable where the file cannot be used.
+   */
+  run(steps: readonly Step[]): Promise<StepResult[]>;
+  /** Time by the store's clock: no jump of the machine's clock moves it, and it never goes back over restarts. */
+  readonly now: Clock;
+  /** Why the store cannot be used, in words for the operator; undefined while it can. */
+  fault(): string | undefined;
+  /** Rejects with a StoreUnavailable where nothing can be written now. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Waiting {
+  steps: ToWorker["requests"][number];
+  resolve(results: StepResult[]): void;
+  reject(cause: Error): void;
+}
+
+/** Batches that may be with the worker at once: while it commits one, the next is on its way. */
+const batchesAhead = 2;
+/** Pause before the thread is started again after its death, in milliseconds. */
+const restartMs = 500;
+/** Most requests of one transaction. */
+const batchSize = 512;
+
+/**
+ * Opens the embedded store in a folder. Rejects with a StoreRefused where another process has it or a newer version has
+ * written it. With any other fault (read-only, full, damaged) it resolves all the same: the store then answers
+ * StoreUnavailable and opens by itself when the cause has gone.
+ */
+export async function openSqliteStore(options: {
+  folder: string;
+  wall?: Clock;
+  /** Told of each fault, once, and `undefined` when it has gone. */
+  onFault?: (fault: string | undefined) => void;
+}): Promise<SqliteStore> {
+  const { folder, wall, onFault } = options;
+  const here = import.meta.url;
+  const numbers = new Map<string, number>();
+  let fresh: ToWorker["statements"] = [];
+  let waiting: Waiting[] = [];
+  const ahead: Waiting[][] = [];
+  let flushing = false;
+  let fault: string | undefined = "the store is opening";
+  let clock: Clock | undefined;
+  const unopened = createClock(wall ? { wall } : {});
+  let closing: Promise<void> | undefined;
+  let restart: NodeJS.Timeout | undefined;
+  const first = Promise.withResolvers<void>();
+  let worker = start();
+
+  function start(): Worker {
+    // Without the flags of the process: some of them, such as --input-type, no thread takes.
+    const settings = { workerData: { folder }, name: "sqlite", execArgv: [] };
+    const thread = new Worker(new URL(`./sqlite-worker${extname(here)}`, here), settings);
+    thread.on("message", (answer: FromWorker) => receive(answer));
+    thread.on("error", (cause) => crashed(thread, cause));
+    return thread;
+  }
+
+  function receive(answer: FromWorker): void {
+    if (answer.kind === "open") {
+      clock ??= createClock({ notBefore: answer.newest, ...(wall ? { wall } : {}) });
+      say(undefined);
+      first.resolve();
+    } else if (answer.kind === "fault") {
+      say(answer.message);
+      if (answer.refused) first.reject(new StoreRefused(answer.message));
+      else first.resolve();
+    } else {
+      const batch = ahead.shift() ?? [];
+      for (const [index, request] of batch.entries()) {
+        if (answer.kind === "failed") {
+          request.reject(new StoreUnavailable(answer.message, { untouched: answer.untouched }));
+          continue;
+        }
+        const reply = answer.replies[index];
+        if (Array.isArray(reply)) request.resolve(reply);
+        else request.reject(new Error(`the store refused a statement: ${reply ?? "no reply"}`));
+      }
+      if (waiting.length > 0) flush();
+    }
+  }
+
+  function say(next: string | undefined): void {
+    if (next === fault) return;
+    fault = next;
+    onFault?.(next);
+  }
+
+  /** The thread died, by lack of memory say: nothing that was with it is known to be stored. */
+  function crashed(thread: Worker, cause: unknown): void {
+    if (thread !== worker || closing !== undefined) return;
+    say(`the store's thread died: ${cause instanceof Error ? cause.message : String(cause)}`);
+    for (const request of [...ahead.splice(0).flat(), ...waiting.splice(0)])
+      request.reject(new StoreUnavailable(fault ?? ""));
+    fresh = [...numbers].map(([sql, id]) => [id, sql]);
+    first.resolve();
+    restart = setTimeout(() => {
+      restart = undefined;
+      worker = start();
+    }, restartMs);
+  }
+
+  function flush(): void {
+    if (restart !== undefined) {
+      for (const request of waiting.splice(0)) request.reject(new StoreUnavailable(fault ?? "", { untouched: true }));
+    }
+    while (waiting.length > 0 && ahead.length < batchesAhead) {
+      const batch = waiting.length <= batchSize ? waiting : waiting.slice(0, batchSize);
+      waiting = waiting.length <= batchSize ? [] : waiting.slice(batchSize);
+      ahead.push(batch);
+      worker.postMessage({ statements: fresh, requests: batch.map(({ steps }) => steps) } satisfies ToWorker, []);
+      fresh = [];
+    }
+  }
+
+  function numberOf(sql: string): number {
+    let id = numbers.get(sql);
+    if (id === undefined) {
+      id = numbers.size;
+      numbers.set(sql, id);
+      fresh.push([id, sql]);
+    }
+    return id;
+  }
+
+  function run(steps: readonly Step[]): Promise<StepResult[]> {
+    if (closing !== undefined) return Promise.reject(new StoreUnavailable("the store is closed", { untouched: true }));
+    return new Promise((resolve, reject) => {
+      waiting.push({
+        steps: steps.map(({ sql, params = [], stop = false }) => [numberOf(sql), params, stop]),
+        resolve,
+        reject,
+      });
+      if (flushing) return;
+      flushing = true;
+      // After the input of this turn of the loop: what came in together is committed together.
+      setImmediate(() => {
+        flushing = false;
+        flush();
+      });
+    });
+  }
+
+  async function close(): Promise<void> {
+    while (waiting.length > 0 || ahead.length > 0) {
+      flush();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (restart !== undefined) {
+      clearTimeout(restart);
+      return;
+    }
+    const ended = new Promise((resolve) => worker.once("exit", resolve));
+    worker.postMessage({ statements: [], requests: [], close: true } satisfies ToWorker, []);
+    await ended;
+  }
+
+  const store: SqliteStore = {
+    run,
+    now: () => (clock ?? unopened)(),
+    fault: () => fault,
+    ping: async () => {
+      await run([
+        {
+          sql: "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+          params: [store.now()],
+        },
+      ]);
+    },
+    close: () => (closing ??= close()),
+  };
+  try {
+    await first.promise;
+  } catch (cause) {
+    await store.close();
+    throw cause;
+  }
+  return store;
+}

@@ -1,0 +1,346 @@
+import { create, equals } from "@bufbuild/protobuf";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { JobQueue, JobRecord, Work, Worked, Working } from "../../src/jobs/job-queue.ts";
+import { moved } from "../../src/jobs/job-state.ts";
+import { aRecord } from "./samples.ts";
+
+/** Where a driver is tried: one store, and replicas on it. */
+export interface JobStage {
+  /** Opens a replica. */
+  open(): Promise<JobQueue>;
+  /** Ends a replica in the middle of its work. */
+  die(queue: JobQueue, working: Working): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How long a dead worker's jobs may wait for a new one, in milliseconds. */
+const takeOverWithinMs = 8_000;
+
+/** Proves that a driver is a job queue. `unavailable`: why it cannot be tried here. */
+export function jobConformance(
+  name: string,
+  openStage: () => Promise<JobStage>,
+  options: { unavailable?: string | undefined } = {},
+): void {
+  if (options.unavailable !== undefined) {
+    describe.skip(`${name}: ${options.unavailable}`, () => {
+      test("is not tried here", () => {});
+    });
+    return;
+  }
+
+  describe(name, () => {
+    let stage: JobStage;
+    let queue: JobQueue;
+    const workings: Working[] = [];
+    beforeAll(async () => {
+      stage = await openStage();
+      queue = await stage.open();
+    });
+    afterEach(async () => {
+      for (const working of workings.splice(0)) await working.stop(AbortSignal.timeout(2_000));
+    });
+    afterAll(async () => {
+      await queue.close();
+      await stage.close();
+    });
+
+    const end = (record: JobRecord, state: JobState = JobState.DONE): Worked => ({
+      kind: "ended",
+      record: forced(record, state),
+    });
+    const forced = (record: JobRecord, state: JobState): JobRecord => ({ ...record, job: { ...record.job, state } });
+    const stateOf = async (id: string): Promise<JobState | undefined> => (await queue.get(id))?.job.state;
+
+    function work(work: Work, concurrency = 4): Working {
+      const working = queue.work(work, { concurrency });
+      workings.push(working);
+      return working;
+    }
+
+    /** Runs everything to an end, so that the next test starts with an empty queue. */
+    async function runDry(state: JobState = JobState.DONE): Promise<void> {
+      const working = work(async (record) => end(record, state), 16);
+      await expect.poll(async () => (await queue.status()).open, { timeout: takeOverWithinMs }).toBe(0);
+      await working.stop();
+    }
+
+    test("a job is found as it was given", async () => {
+      const record = aRecord({ traceparent: "00-1-2-01", deliveringSince: 5 });
+      expect((await queue.enqueue(record)).existed).toBe(false);
+      const found = await queue.get(record.job.id);
+      expect(found && equals(JobSchema, found.job, record.job)).toBe(true);
+      expect({ ...found, job: 0 }).toEqual({ ...record, job: 0 });
+      expect(await queue.get("nothing")).toBeUndefined();
+      await runDry();
+    });
+
+    test("the same id again finds the job that is there, even after its end", async () => {
+      const record = aRecord();
+      await queue.enqueue(record);
+      const again = await queue.enqueue({ ...record, caller: "somebody else" });
+      expect(again).toMatchObject({ existed: true, record: { caller: "crm" } });
+      await runDry();
+      expect(await queue.enqueue(record)).toMatchObject({ existed: true, record: { job: { state: JobState.DONE } } });
+    });
+
+    test("of 100 submissions of one id at once, one is new and it runs once", async () => {
+      const record = aRecord();
+      const answers = await Promise.all(Array.from({ length: 100 }, () => queue.enqueue(record)));
+      expect(answers.filter(({ existed }) => !existed)).toHaveLength(1);
+      let runs = 0;
+      work(async (taken) => {
+        runs += 1;
+        return end(taken);
+      });
+      await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DONE);
+      expect(runs).toBe(1);
+    });
+
+    test("a job is worked on, what is saved is seen, and it ends", async () => {
+      const record = aRecord();
+      const saved = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      work(async (taken, save) => {
+        const executing = moved(taken, JobState.EXECUTING, 1_700_000_001_000);
+        await save(executing);
+        saved.resolve();
+        await goOn.promise;
+        return end({ ...executing, deliveringSince: 7 });
+      });
+      await queue.enqueue(record);
+      await saved.promise;
+      expect(await stateOf(record.job.id)).toBe(JobState.EXECUTING);
+      goOn.resolve();
+      await expect.poll(() => stateOf(record.job.id)).toBe(JobState.DONE);
+      expect(await queue.get(record.job.id)).toMatchObject({ deliveringSince: 7 });
+    });
+
+    test("at most so many jobs run side by side, and all of them run", async () => {
+      let running = 0;
+      let most = 0;
+      let ended = 0;
+      for (let index = 0; index < 20; index += 1) await queue.enqueue(aRecord());
+      work(async (taken) => {
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        running -= 1;
+        ended += 1;
+        return end(taken);
+      }, 3);
+      await expect.poll(() => ended, { timeout: takeOverWithinMs }).toBe(20);
+      expect(most).toBe(3);
+    });
+
+    test("a job that is to be taken up later comes again after its pause, as it was left", async () => {
+      const record = aRecord();
+      const times: number[] = [];
+      work(async (taken) => {
+        times.push(performance.now());
+        if (times.length === 1)
+          return { kind: "later", record: forced({ ...taken, deliveringSince: 9 }, JobState.DELIVERING), afterMs: 300 };
+        expect(taken).toMatchObject({ deliveringSince: 9, job: { state: JobState.DELIVERING } });
+        return end(taken);
+      });
+      await queue.enqueue(record);
+      await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DONE);
+      expect(times).toHaveLength(2);
+      expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(295);
+    });
+
+    test("a job whose work throws is not lost: it comes again as last saved", async () => {
+      const record = aRecord();
+      let tries = 0;
+      work(async (taken, save) => {
+        tries += 1;
+        if (tries === 1) {
+          await save(forced(taken, JobState.EXECUTING));
+          throw new Error("no store");
+        }
+        expect(taken.job.state).toBe(JobState.EXECUTING);
+        return end(taken);
+      });
+      await queue.enqueue(record);
+      await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DONE);
+      expect(tries).toBe(2);
+    });
+
+    test("a dead job is listed as dead, counted, and runs again when a person retries it", async () => {
+      const record = aRecord({ tenant: "graves" });
+      await queue.enqueue(record);
+      await runDry(JobState.DEAD);
+      expect((await queue.status()).dead).toBeGreaterThan(0);
+      const page = await queue.list({ tenant: "graves", state: JobState.DEAD, size: 10, after: "" });
+      expect(page.records.map(({ job }) => job.id)).toEqual([record.job.id]);
+      const dead = (await queue.status()).dead;
+      expect(await queue.retry(record.job.id)).toMatchObject({ job: { state: JobState.ACCEPTED } });
+      expect(await queue.retry(record.job.id)).toBe(false);
+      expect((await queue.status()).dead).toBe(dead - 1);
+      await runDry();
+      expect(await stateOf(record.job.id)).toBe(JobState.DONE);
+      expect(await queue.retry(record.job.id)).toBe(false);
+      expect(await queue.retry("nothing")).toBeUndefined();
+    });
+
+    test("a dead job that has its results is only delivered when a person retries it", async () => {
+      const record = aRecord();
+      await queue.enqueue(record);
+      const working = work(async (taken) => {
+        const executed = { ...taken.job, results: [create(ToolResultSchema, { callId: "call-1", output: "{}" })] };
+        return end({ ...taken, deliveringSince: 3, job: executed }, JobState.DEAD);
+      });
+      await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DEAD);
+      await working.stop();
+      const again = await queue.retry(record.job.id);
+      expect(again).toMatchObject({ deliveringSince: 0, job: { state: JobState.DELIVERING } });
+      await runDry();
+    });
+
+    test("a waiting job can be cancelled and then never runs; a job under way cannot", async () => {
+      const [waiting, running] = [aRecord(), aRecord()];
+      await queue.enqueue(waiting);
+      expect(await queue.cancel(waiting.job.id)).toMatchObject({ job: { state: JobState.CANCELLED } });
+      expect(await queue.cancel(waiting.job.id)).toBe(false);
+      expect(await queue.cancel("nothing")).toBeUndefined();
+      const started = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      const seen: string[] = [];
+      work(async (taken) => {
+        seen.push(taken.job.id);
+        started.resolve();
+        await goOn.promise;
+        return end(taken);
+      });
+      await queue.enqueue(running);
+      await started.promise;
+      expect(await queue.cancel(running.job.id)).toBe(false);
+      goOn.resolve();
+      await expect.poll(() => stateOf(running.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DONE);
+      expect(seen).toEqual([running.job.id]);
+      expect(await stateOf(waiting.job.id)).toBe(JobState.CANCELLED);
+    });
+
+    test("jobs are listed newest first, page by page, by tenant and state", async () => {
+      const mine = Array.from({ length: 7 }, () => aRecord({ tenant: "pages" }));
+      for (const record of mine) await queue.enqueue(record);
+      await queue.enqueue(aRecord({ tenant: "others" }));
+      await queue.cancel(mine[3]?.job.id ?? "");
+      const ids: string[] = [];
+      let after = "";
+      do {
+        const page = await queue.list({ tenant: "pages", state: JobState.UNSPECIFIED, size: 3, after });
+        expect(page.records.length).toBeLessThanOrEqual(3);
+        ids.push(...page.records.map(({ job }) => job.id));
+        after = page.next;
+      } while (after !== "");
+      expect(ids).toEqual(mine.map(({ job }) => job.id).toReversed());
+      const cancelled = await queue.list({ tenant: "pages", state: JobState.CANCELLED, size: 10, after: "" });
+      expect(cancelled.records.map(({ job }) => job.id)).toEqual([mine[3]?.job.id]);
+      expect(cancelled.next).toBe("");
+      expect(await queue.list({ tenant: "nobody", state: JobState.UNSPECIFIED, size: 10, after: "" })).toEqual({
+        records: [],
+        next: "",
+      });
+      await runDry();
+    });
+
+    test("the status counts what is open and how old it is", async () => {
+      expect(await queue.status()).toMatchObject({ open: 0, oldestMs: 0 });
+      await queue.enqueue(aRecord());
+      await expect.poll(async () => (await queue.status()).oldestMs).toBeGreaterThan(20);
+      expect((await queue.status()).open).toBe(1);
+      await runDry();
+    });
+
+    test("ended jobs are forgotten when they are old, open ones never", async () => {
+      const [ended, open] = [aRecord(), aRecord()];
+      await queue.enqueue(ended);
+      await runDry();
+      await queue.enqueue(open);
+      await queue.erase({ olderThanMs: 3_600_000 });
+      expect(await stateOf(ended.job.id)).toBe(JobState.DONE);
+      expect(await queue.erase({ olderThanMs: 0 })).toBeGreaterThan(0);
+      expect(await queue.get(ended.job.id)).toBeUndefined();
+      expect(await stateOf(open.job.id)).toBe(JobState.ACCEPTED);
+      await runDry();
+    });
+
+    test("stopping waits for what runs and takes nothing more", async () => {
+      const [first, second] = [aRecord(), aRecord()];
+      const started = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      const working = work(async (taken) => {
+        started.resolve();
+        await goOn.promise;
+        return end(taken);
+      }, 1);
+      await queue.enqueue(first);
+      await started.promise;
+      const stopped = working.stop();
+      await queue.enqueue(second);
+      goOn.resolve();
+      await stopped;
+      expect(await stateOf(first.job.id)).toBe(JobState.DONE);
+      expect(await stateOf(second.job.id)).toBe(JobState.ACCEPTED);
+      await runDry();
+    });
+
+    test("stopping waits no longer than it is told to, and tells the work", async () => {
+      const record = aRecord();
+      const started = Promise.withResolvers<void>();
+      const told = Promise.withResolvers<void>();
+      const working = work(async (taken, _save, signal) => {
+        started.resolve();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        told.resolve();
+        return { kind: "later", record: taken, afterMs: 0 };
+      }, 1);
+      await queue.enqueue(record);
+      await started.promise;
+      await working.stop(AbortSignal.timeout(50));
+      await told.promise;
+      await runDry();
+      expect(await stateOf(record.job.id)).toBe(JobState.DONE);
+    });
+
+    test("a job whose worker died is taken up by another within seconds, as last saved", async () => {
+      const record = aRecord();
+      const dying = await stage.open();
+      const started = Promise.withResolvers<void>();
+      const working = dying.work(
+        async (taken, save) => {
+          await save(forced({ ...taken, deliveringSince: 11 }, JobState.DELIVERING));
+          started.resolve();
+          return await new Promise<never>(() => {});
+        },
+        { concurrency: 1 },
+      );
+      await queue.enqueue(record);
+      await started.promise;
+      await stage.die(dying, working);
+      const died = performance.now();
+      const heir = await stage.open();
+      const seen: JobRecord[] = [];
+      const inherited = heir.work(
+        async (taken) => {
+          seen.push(taken);
+          return end(taken);
+        },
+        { concurrency: 1 },
+      );
+      await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DONE);
+      expect(performance.now() - died).toBeLessThan(takeOverWithinMs);
+      expect(seen).toHaveLength(1);
+      expect(seen[0]).toMatchObject({ deliveringSince: 11, job: { state: JobState.DELIVERING } });
+      await inherited.stop();
+      await heir.close();
+    }, 20_000);
+
+    test("it answers that it can take a job", async () => {
+      await expect(queue.ping()).resolves.toBeUndefined();
+    });
+  });
+}

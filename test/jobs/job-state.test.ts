@@ -1,0 +1,61 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { createBackoff } from "../../src/jobs/backoff.ts";
+import { isOver, mayBecome, moved } from "../../src/jobs/job-state.ts";
+import { aRecord } from "./samples.ts";
+
+const states = [
+  JobState.ACCEPTED,
+  JobState.EXECUTING,
+  JobState.DELIVERING,
+  JobState.DONE,
+  JobState.DEAD,
+  JobState.CANCELLED,
+];
+
+describe("a job's state", () => {
+  test("never goes back from delivery to execution, and never leaves DONE and CANCELLED", () => {
+    expect(mayBecome(JobState.DELIVERING, JobState.EXECUTING)).toBe(false);
+    expect(mayBecome(JobState.DELIVERING, JobState.ACCEPTED)).toBe(false);
+    for (const to of states) {
+      expect(mayBecome(JobState.DONE, to)).toBe(to === JobState.DONE);
+      expect(mayBecome(JobState.CANCELLED, to)).toBe(to === JobState.CANCELLED);
+    }
+  });
+
+  test("can be cancelled only before the execution", () => {
+    expect(states.filter((from) => mayBecome(from, JobState.CANCELLED))).toEqual([
+      JobState.ACCEPTED,
+      JobState.CANCELLED,
+    ]);
+  });
+
+  test("changes by a legal step only, with the time of the change, and leaves the old record as it was", () => {
+    const record = aRecord();
+    const next = moved(record, JobState.EXECUTING, 5_000);
+    expect(next.job).toMatchObject({ state: JobState.EXECUTING, updateTime: { seconds: 5n } });
+    expect(record.job.state).toBe(JobState.ACCEPTED);
+    expect(() => moved(record, JobState.DONE, 5_000)).toThrow("a job may not go from ACCEPTED to DONE");
+  });
+
+  test("is over when nothing more happens by itself", () => {
+    expect(states.filter(isOver)).toEqual([JobState.DONE, JobState.DEAD, JobState.CANCELLED]);
+  });
+});
+
+test("the backoff doubles up to its limit, and chance takes away at most half", () => {
+  const whole = createBackoff({ firstMs: 100, maxMs: 1_000, random: () => 0 });
+  expect([1, 2, 3, 4, 5, 60].map(whole)).toEqual([100, 200, 400, 800, 1_000, 1_000]);
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 10_000 }),
+      fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      (tries, chance) => {
+        const pause = createBackoff({ firstMs: 100, maxMs: 1_000, random: () => chance })(tries);
+        expect(pause).toBeLessThanOrEqual(1_000);
+        expect(pause).toBeGreaterThanOrEqual(50);
+      },
+    ),
+  );
+});

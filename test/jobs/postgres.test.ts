@@ -1,0 +1,27 @@
+import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
+import { createPostgresEngine } from "../../src/jobs/drivers/postgres-engine.ts";
+import { openPostgresStore } from "../../src/store/postgres.ts";
+import type { PostgresStore } from "../../src/store/postgres.ts";
+import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
+import { jobConformance } from "./conformance.ts";
+
+jobConformance(
+  "the job queue on BullMQ and PostgreSQL",
+  async () => {
+    const server = await startPostgres();
+    const stores: PostgresStore[] = [];
+    return {
+      open: async () => {
+        const store = await openPostgresStore({ url: server.url });
+        stores.push(store);
+        return createBullmqJobQueue(createPostgresEngine(store));
+      },
+      die: async (_queue, working) => await working.stop(AbortSignal.abort()),
+      close: async () => {
+        for (const store of stores) await store.close();
+        await server.close();
+      },
+    };
+  },
+  { unavailable: postgresMissing() },
+);

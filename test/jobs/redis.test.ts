@@ -1,0 +1,120 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
+import { createRedisEngine } from "../../src/jobs/drivers/redis-engine.ts";
+import { QueueUnavailable } from "../../src/jobs/job-queue.ts";
+import type { JobQueue, JobRecord, Worked } from "../../src/jobs/job-queue.ts";
+import { openRedisStore } from "../../src/store/redis.ts";
+import type { RedisStore } from "../../src/store/redis.ts";
+import { redisMissing, startRedis } from "../support/redis-server.ts";
+import type { RedisServer } from "../support/redis-server.ts";
+import { jobConformance } from "./conformance.ts";
+import { aRecord } from "./samples.ts";
+
+jobConformance(
+  "the job queue on BullMQ and Redis",
+  async () => {
+    const server = await startRedis();
+    const stores: RedisStore[] = [];
+    return {
+      open: async () => {
+        const store = await openRedisStore({ url: server.url });
+        stores.push(store);
+        return createBullmqJobQueue(createRedisEngine(store));
+      },
+      die: async (_queue, working) => await working.stop(AbortSignal.abort()),
+      close: async () => {
+        for (const store of stores) await store.close();
+        await server.close();
+      },
+    };
+  },
+  { unavailable: redisMissing() },
+);
+
+describe.skipIf(redisMissing())("when Redis", () => {
+  let server: RedisServer;
+  let store: RedisStore;
+  let queue: JobQueue;
+  beforeEach(async () => {
+    server = await startRedis(["--appendonly", "yes", "--appendfsync", "always"]);
+    store = await openRedisStore({ url: server.url });
+    queue = createBullmqJobQueue(createRedisEngine(store));
+  });
+  afterEach(async () => {
+    await queue.close();
+    await store.close();
+    await server.close();
+  });
+
+  const done = (record: JobRecord): Worked => ({
+    kind: "ended",
+    record: { ...record, job: { ...record.job, state: JobState.DONE } },
+  });
+  const up = (): Promise<string> => queue.ping().then(() => "up", String);
+
+  test("is killed, nothing is accepted, within 2 s; when it is back, what was accepted is worked on", async () => {
+    const accepted = [aRecord(), aRecord(), aRecord()];
+    for (const record of accepted) await queue.enqueue(record);
+    await server.kill();
+    const started = performance.now();
+    await expect(queue.enqueue(aRecord())).rejects.toThrow(QueueUnavailable);
+    await expect(queue.ping()).rejects.toThrow(QueueUnavailable);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    const working = queue.work(async (record) => done(record), { concurrency: 2 });
+    await server.start();
+    await expect.poll(up, { timeout: 8_000 }).toBe("up");
+    for (const record of accepted) {
+      await expect
+        .poll(async () => (await queue.get(record.job.id))?.job.state, { timeout: 8_000 })
+        .toBe(JobState.DONE);
+    }
+    await working.stop();
+  });
+
+  test("is killed in the middle of a job, the job is worked on to its end when it is back", async () => {
+    const started = Promise.withResolvers<void>();
+    const killed = Promise.withResolvers<void>();
+    let runs = 0;
+    const working = queue.work(
+      async (record, save) => {
+        runs += 1;
+        await save(record);
+        started.resolve();
+        await killed.promise;
+        return done(record);
+      },
+      { concurrency: 1 },
+    );
+    const record = aRecord();
+    await queue.enqueue(record);
+    await started.promise;
+    await server.kill();
+    killed.resolve();
+    await server.start();
+    await expect
+      .poll(async () => (await queue.get(record.job.id).catch(() => undefined))?.job.state, { timeout: 12_000 })
+      .toBe(JobState.DONE);
+    expect(runs).toBeGreaterThanOrEqual(1);
+    await working.stop();
+  });
+
+  test("is paused, nothing is accepted, within 2 s; when it goes on, so does the work", async () => {
+    const working = queue.work(async (record) => done(record), { concurrency: 2 });
+    const before = aRecord();
+    await queue.enqueue(before);
+    await expect.poll(async () => (await queue.get(before.job.id))?.job.state, { timeout: 8_000 }).toBe(JobState.DONE);
+    server.pause();
+    const started = performance.now();
+    const refused = aRecord();
+    await expect(queue.enqueue(refused)).rejects.toThrow(QueueUnavailable);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    server.resume();
+    await expect.poll(up, { timeout: 8_000 }).toBe("up");
+    await queue.enqueue(refused);
+    await expect
+      .poll(async () => (await queue.get(refused.job.id))?.job.state, { timeout: 12_000 })
+      .toBe(JobState.DONE);
+    await working.stop();
+  });
+});

@@ -1,0 +1,316 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
+import { trace } from "@opentelemetry/api";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { ExecuteToolsResponseSchema, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { ExecuteToolsRequest } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Delivered, Delivery } from "../../src/jobs/delivery.ts";
+import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
+import type { JobQueue, JobRecord, Working } from "../../src/jobs/job-queue.ts";
+import { createJobRunner } from "../../src/jobs/runner.ts";
+import type { JobRunnerOptions } from "../../src/jobs/runner.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { SqliteStore } from "../../src/store/sqlite.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { aRecord } from "./samples.ts";
+
+let folder: ReturnType<typeof scratchFolder>;
+let store: SqliteStore;
+let queue: JobQueue;
+let runners: Working[] = [];
+
+beforeEach(async () => {
+  folder = scratchFolder();
+  store = await openSqliteStore({ folder: folder.path });
+  queue = createSqliteJobQueue(store);
+});
+
+afterEach(async () => {
+  for (const runner of runners.splice(0)) await runner.stop(AbortSignal.timeout(1_000));
+  await store.close();
+  folder[Symbol.dispose]();
+});
+
+/** A client whose executor answers OK to every call, unless `before` throws; and what it was asked. */
+function anExecutor(before: (request: ExecuteToolsRequest, context: HandlerContext) => unknown = () => {}) {
+  const requests: ExecuteToolsRequest[] = [];
+  const transport = createRouterTransport(({ rpc }) => {
+    rpc(ToolExecutor.method.executeTools, async function* (request, context) {
+      requests.push(request);
+      await before(request, context);
+      const results = request.calls.map(({ id, name }) =>
+        create(ToolResultSchema, { callId: id, name, outcome: Outcome.OK, output: `answer ${requests.length}` }),
+      );
+      for (const result of results)
+        yield create(ExecuteToolsResponseSchema, { event: { case: "result", value: result } });
+      yield create(ExecuteToolsResponseSchema, { event: { case: "done", value: { results } } });
+    });
+  });
+  return { requests, client: createClient(ToolExecutor, transport) };
+}
+
+/** A delivery that answers with these in turn, the last one from then on; and what it was given. */
+function aDelivery(...answers: (Delivered | Error)[]): { tries: JobRecord[]; delivery: Delivery } {
+  const tries: JobRecord[] = [];
+  return {
+    tries,
+    delivery: async (record) => {
+      tries.push(record);
+      const answer = answers[Math.min(tries.length, answers.length) - 1];
+      if (answer instanceof Error) throw answer;
+      return answer ?? { kind: "delivered" };
+    },
+  };
+}
+
+const delivered: string[] = [];
+const telemetry: JobRunnerOptions["telemetry"] = {
+  log: pino({ level: "silent" }),
+  tracer: trace.getTracer("test"),
+  metrics: {
+    executed() {},
+    rpcServed() {},
+    cognigyAnswered() {},
+    breakerChanged() {},
+    gauge() {},
+    delivered: ({ platform, result }) => void delivered.push(`${platform} ${result}`),
+  },
+  extract: () => undefined,
+  inject: () => ({ "x-trace": "given" }),
+};
+
+function run(
+  options: Partial<JobRunnerOptions> & Pick<JobRunnerOptions, "executorFor">,
+  on: JobQueue = queue,
+): Working {
+  const runner = createJobRunner({
+    queue: on,
+    deliveries: {},
+    telemetry,
+    retryForMs: 60_000,
+    backoff: () => 20,
+    ...options,
+  });
+  runners.push(runner);
+  return runner;
+}
+
+const stateOf = async (record: JobRecord): Promise<JobState | undefined> => (await queue.get(record.job.id))?.job.state;
+
+describe("a job", () => {
+  test("is executed in its context, delivered with its results, and done", async () => {
+    const headers: (string | null)[] = [];
+    const { client, requests } = anExecutor((_request, context) => headers.push(context.requestHeader.get("x-trace")));
+    const { tries, delivery } = aDelivery();
+    const callers: string[] = [];
+    run({
+      executorFor: ({ caller }) => {
+        callers.push(caller);
+        return client;
+      },
+      deliveries: { genesys: delivery },
+    });
+    const record = aRecord();
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(callers).toEqual(["crm"]);
+    expect(headers).toEqual(["given"]);
+    expect(requests).toHaveLength(1);
+    expect(requests[0]).toMatchObject({ context: { runId: "run-1", source: "genesys" }, calls: [{ id: "call-1" }] });
+    expect(tries[0]).toMatchObject({
+      job: { state: JobState.DELIVERING, attempts: 1, results: [{ output: "answer 1" }] },
+    });
+    expect(await queue.get(record.job.id)).toMatchObject({
+      job: { attempts: 1, error: "", results: [{ callId: "call-1" }] },
+    });
+  });
+
+  test("without a delivery is done once executed", async () => {
+    const { client } = anExecutor();
+    run({ executorFor: () => client });
+    const record = aRecord({ delivery: "" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect((await queue.get(record.job.id))?.job).toMatchObject({ attempts: 0, results: [{ output: "answer 1" }] });
+  });
+
+  test("whose delivery fails is delivered again, not executed again, with the same results", async () => {
+    const { client, requests } = anExecutor();
+    const { tries, delivery } = aDelivery({ kind: "retry", error: "status 503" }, new Error("socket hang up"), {
+      kind: "delivered",
+    });
+    run({ executorFor: () => client, deliveries: { genesys: delivery } });
+    const record = aRecord();
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(requests).toHaveLength(1);
+    expect(tries.map(({ job }) => job.attempts)).toEqual([1, 2, 3]);
+    expect(tries.map(({ job }) => job.results[0]?.output)).toEqual(["answer 1", "answer 1", "answer 1"]);
+    expect(tries.map(({ job }) => job.error)).toEqual(["", "status 503", "socket hang up"]);
+  });
+
+  test("is delivered after the time that the platform asks for", async () => {
+    const { client } = anExecutor();
+    const times: number[] = [];
+    run({
+      executorFor: () => client,
+      deliveries: {
+        genesys: async () =>
+          times.push(performance.now()) === 1 ? { kind: "retry", error: "429", afterMs: 400 } : { kind: "delivered" },
+      },
+    });
+    const record = aRecord();
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record), { timeout: 5_000 }).toBe(JobState.DONE);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(395);
+  });
+
+  test("that a platform asks for at once again is not hammered", async () => {
+    const { client } = anExecutor();
+    const { tries, delivery } = aDelivery({ kind: "retry", error: "429", afterMs: 0 });
+    const working = run({ executorFor: () => client, deliveries: { genesys: delivery }, backoff: () => 10_000 });
+    const record = aRecord();
+    await queue.enqueue(record);
+    await expect.poll(async () => (await queue.get(record.job.id))?.job.attempts).toBe(1);
+    await working.stop();
+    expect(tries).toHaveLength(1);
+  });
+
+  test("is given up after the time for retries, with its last error, and delivered again when a person retries it", async () => {
+    const { client, requests } = anExecutor();
+    const { delivery } = aDelivery({ kind: "retry", error: "status 503" });
+    let now = 1_700_000_000_000;
+    const stopped = run({
+      executorFor: () => client,
+      deliveries: { genesys: delivery },
+      retryForMs: 1_000,
+      now: () => (now += 300),
+    });
+    const record = aRecord();
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DEAD);
+    expect((await queue.get(record.job.id))?.job.error).toBe("status 503");
+    await stopped.stop();
+    expect(delivered).toContain("genesys dead");
+
+    await queue.retry(record.job.id);
+    run({ executorFor: () => client, deliveries: { genesys: aDelivery().delivery } });
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(requests).toHaveLength(1);
+  });
+
+  test.each([
+    [
+      "that the platform refuses for good",
+      { genesys: aDelivery({ kind: "dead", error: "status 403" }).delivery },
+      "status 403",
+    ],
+    ["whose delivery is not configured any more", {}, "no delivery genesys is configured"],
+    ["whose delivery is named like a property of every object", {}, "no delivery constructor is configured"],
+  ])("%s becomes a dead letter at once", async (_name, deliveries, error) => {
+    const { client } = anExecutor();
+    run({ executorFor: () => client, deliveries });
+    const record = aRecord({ delivery: error.includes("constructor") ? "constructor" : "genesys" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DEAD);
+    expect((await queue.get(record.job.id))?.job).toMatchObject({ error, results: [{ callId: "call-1" }] });
+  });
+
+  test("that cannot be executed now is executed later", async () => {
+    let refusals = 2;
+    const { client, requests } = anExecutor(() => {
+      if (refusals-- > 0) throw new ConnectError("the store cannot be reached", Code.Unavailable);
+    });
+    run({ executorFor: () => client });
+    const record = aRecord({ delivery: "" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(requests).toHaveLength(3);
+    expect((await queue.get(record.job.id))?.job.error).toBe("");
+  });
+
+  test("whose caller has no rights any more is a dead letter, and is executed when a person retries it", async () => {
+    const { client } = anExecutor();
+    const first = run({
+      executorFor: () => {
+        throw new ConnectError("the caller crm is not configured any more", Code.PermissionDenied);
+      },
+    });
+    const record = aRecord({ delivery: "" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DEAD);
+    expect((await queue.get(record.job.id))?.job.error).toBe("the caller crm is not configured any more");
+    await first.stop();
+    await queue.retry(record.job.id);
+    run({ executorFor: () => client });
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+  });
+});
+
+describe("after a restart", () => {
+  /** Runs a job until `at` is called, and leaves it there as a crash would. */
+  async function crash(
+    record: JobRecord,
+    options: (stuck: () => Promise<never>) => Omit<Parameters<typeof run>[0], never>,
+  ): Promise<JobQueue> {
+    const reached = Promise.withResolvers<void>();
+    const stuck = (): Promise<never> => {
+      reached.resolve();
+      return new Promise<never>(() => {});
+    };
+    const dying = createSqliteJobQueue(store);
+    createJobRunner({
+      queue: dying,
+      deliveries: {},
+      telemetry,
+      retryForMs: 60_000,
+      backoff: () => 20,
+      ...options(stuck),
+    });
+    await dying.enqueue(record);
+    await reached.promise;
+    return createSqliteJobQueue(store);
+  }
+
+  test("a job that was being executed is executed again under the same ids", async () => {
+    const record = aRecord({ delivery: "" });
+    const after = await crash(record, (stuck) => ({ executorFor: () => anExecutor(stuck).client }));
+    expect(await stateOf(record)).toBe(JobState.EXECUTING);
+    const { client, requests } = anExecutor();
+    run({ executorFor: () => client }, after);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(requests[0]).toMatchObject({ context: { runId: "run-1", source: "genesys" }, calls: [{ id: "call-1" }] });
+  });
+
+  test("a job that was being delivered is delivered and not executed again", async () => {
+    const record = aRecord();
+    const first = anExecutor();
+    const after = await crash(record, (stuck) => ({ executorFor: () => first.client, deliveries: { genesys: stuck } }));
+    expect(await stateOf(record)).toBe(JobState.DELIVERING);
+    const second = anExecutor();
+    const { tries, delivery } = aDelivery();
+    run({ executorFor: () => second.client, deliveries: { genesys: delivery } }, after);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(second.requests).toEqual([]);
+    expect(tries[0]?.job.results[0]?.output).toBe("answer 1");
+  });
+});
+
+test("stopping leaves an execution that does not end for the next process", async () => {
+  const started = Promise.withResolvers<void>();
+  const { client } = anExecutor(async (_request, { signal }) => {
+    started.resolve();
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    throw new ConnectError("aborted", Code.Canceled);
+  });
+  const runner = run({ executorFor: () => client });
+  const record = aRecord();
+  await queue.enqueue(record);
+  await started.promise;
+  await runner.stop(AbortSignal.timeout(50));
+  expect(await stateOf(record)).toBe(JobState.EXECUTING);
+});

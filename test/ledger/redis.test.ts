@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
+import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { checkRedisDurability, openRedisStore } from "../../src/store/redis.ts";
+import type { RedisStore } from "../../src/store/redis.ts";
+import { redisMissing, startRedis } from "../support/redis-server.ts";
+import type { RedisServer } from "../support/redis-server.ts";
+import { ledgerConformance } from "./conformance.ts";
+import { aResult, anIntent } from "./samples.ts";
+
+const missing = redisMissing();
+const windowMs = 86_400_000;
+
+ledgerConformance(
+  "the ledger on Redis",
+  async () => {
+    const server = await startRedis();
+    const stores: RedisStore[] = [];
+    return {
+      open: async () => {
+        const store = await openRedisStore({ url: server.url });
+        stores.push(store);
+        return createRedisLedger(store, { windowMs });
+      },
+      die: (ledger) => ledger.close(),
+      close: async () => {
+        for (const store of stores) await store.close();
+        await server.close();
+      },
+    };
+  },
+  { unavailable: missing },
+);
+
+describe.skipIf(missing)("a Redis server", () => {
+  let server: RedisServer;
+  let store: RedisStore;
+  beforeAll(async () => {
+    server = await startRedis(["--appendonly", "yes", "--appendfsync", "always"]);
+    store = await openRedisStore({ url: server.url });
+  });
+  afterAll(async () => {
+    await store.close();
+    await server.close();
+  });
+
+  test("that is paused is told within 2 s, and its late work does not hold; it is used again when it goes on", async () => {
+    const ledger = createRedisLedger(store, { windowMs });
+    const kept = anIntent();
+    await ledger.begin(kept);
+    server.pause();
+    const started = performance.now();
+    const intent = anIntent();
+    await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailable);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    await expect(ledger.finish(kept.key, aResult("late"), "replay")).rejects.toThrow(LedgerUnavailable);
+    await expect(ledger.begin(anIntent())).rejects.toThrow(/does not answer/);
+    server.resume();
+    await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
+    // The outcome that could not be stored is stored by itself; the refused intent is nobody's.
+    await expect.poll(async () => (await ledger.find(kept.key))?.result?.output, { timeout: 5_000 }).toBe("late");
+    await expect.poll(async () => await ledger.find(intent.key), { timeout: 5_000 }).toBeUndefined();
+    expect((await ledger.begin(intent)).state).toBe("new");
+    await ledger.close();
+  });
+
+  test("that is killed is told at once; what was acknowledged is there when it is back", async () => {
+    const ledger = createRedisLedger(store, { windowMs });
+    const [ended, running] = [anIntent(), anIntent()];
+    await ledger.begin(ended);
+    await ledger.finish(ended.key, aResult("kept"), "replay");
+    await ledger.begin(running);
+    await server.kill();
+    const started = performance.now();
+    await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailable);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    await server.start();
+    await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
+    expect((await ledger.find(ended.key))?.result?.output).toBe("kept");
+    // Its owner lives: an outage of the server makes nobody dead.
+    expect((await ledger.begin(running)).state).toBe("running");
+    await ledger.close();
+  });
+
+  test("whose scripts are lost gets them again", async () => {
+    const ledger = createRedisLedger(store, { windowMs });
+    await store.ask((client) => client.script("FLUSH"));
+    expect((await ledger.begin(anIntent())).state).toBe("new");
+    await ledger.close();
+  });
+
+  test("forgets ended entries with the window and never running ones", async () => {
+    const ledger = createRedisLedger(store, { windowMs: 300, prefix: "short:" });
+    const [ended, running] = [anIntent(), anIntent()];
+    await ledger.begin(ended);
+    await ledger.begin(running);
+    await ledger.finish(ended.key, aResult(), "replay");
+    expect(await ledger.find(ended.key)).toBeDefined();
+    await expect.poll(() => ledger.find(ended.key), { timeout: 3_000 }).toBeUndefined();
+    expect(await ledger.find(running.key)).toBeDefined();
+    await ledger.close();
+  });
+
+  test("that is not there is told, and nothing crashes", async () => {
+    const faults: (string | undefined)[] = [];
+    const absent = await openRedisStore({
+      url: "redis://:s3cret-word@127.0.0.1:1",
+      onFault: (fault) => faults.push(fault),
+    });
+    await expect(absent.ping()).rejects.toThrow(/127\.0\.0\.1:1/);
+    expect(faults.join(" ")).not.toContain("s3cret-word");
+    await absent.close();
+  });
+
+  test("with an append-only file and without eviction is trusted", async () => {
+    expect(await checkRedisDurability(store)).toBeUndefined();
+  });
+
+  test("that would lose work is named with what to set", async () => {
+    const careless = await startRedis(["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]);
+    const careful = await openRedisStore({ url: careless.url });
+    expect(await checkRedisDurability(careful)).toMatch(/appendonly yes.*set noeviction/);
+    await careful.close();
+    await careless.close();
+  });
+});

@@ -1,0 +1,30 @@
+import { execFileSync } from "node:child_process";
+import { scratchFolder } from "../support/scratch-folder.ts";
+
+/** A disk of its own: it can be filled and made read-only. */
+export interface SmallDisk extends Disposable {
+  readonly path: string;
+  /** Mounts it again, read-only or writable. */
+  remount(mode: "ro" | "rw"): void;
+}
+
+/** Mounts a small disk in memory; undefined where this process may not mount (root on Linux may). */
+export function smallDisk(megabytes: number): SmallDisk | undefined {
+  const folder = scratchFolder("jackfield-disk");
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", folder.path], { stdio: "ignore" });
+  } catch {
+    folder[Symbol.dispose]();
+    return undefined;
+  }
+  return {
+    path: folder.path,
+    remount: (mode) => {
+      execFileSync("mount", ["-o", `remount,${mode}`, folder.path], { stdio: "ignore" });
+    },
+    [Symbol.dispose]: () => {
+      execFileSync("umount", ["-l", folder.path], { stdio: "ignore" });
+      folder[Symbol.dispose]();
+    },
+  };
+}
