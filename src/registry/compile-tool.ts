@@ -1,0 +1,151 @@
+import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { PluginConfig } from "../config/config.ts";
+import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool } from "../plugin/tool.ts";
+import { SchemaFault } from "./check-schema.ts";
+import { type CompileSchema, compileSchema, type Validate } from "./compile-schema.ts";
+import type { CompiledTool } from "./registry.ts";
+import { createRedact, secretsOf } from "./tool-secrets.ts";
+
+/** What a tool gets where neither its author nor the configuration says. */
+export const toolDefaults = { timeoutMs: 5000, concurrency: 64, queue: 128 } as const;
+
+/** A plugin that cannot be used: one sentence that names it. */
+export class PluginFault extends Error {
+  override readonly name: string = "PluginFault";
+}
+
+/** What the configuration says of one tool, over what the tool declares. */
+export type ToolSettings = Omit<PluginConfig, "use">;
+
+/** What loading found out about a plugin. */
+export interface Origin {
+  readonly use: string;
+  readonly version: string;
+  readonly bundled: boolean;
+}
+
+const effects: Readonly<Record<EffectName, CompiledTool["effect"]>> = {
+  read: Effect.READ,
+  idempotent: Effect.IDEMPOTENT,
+  write: Effect.WRITE,
+};
+
+const toolName = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * Compiles a tool: checks all that can be checked before the first call. Throws a PluginFault. `compileSchemaOf` is for
+ * those who compile many tools.
+ */
+export function compileTool(
+  tool: Tool,
+  settings: ToolSettings,
+  origin: Origin,
+  compileSchemaOf: CompileSchema = compileSchema,
+): CompiledTool {
+  checkShape(tool);
+  const { name } = tool;
+  const fault = (what: string, cause: unknown): PluginFault =>
+    new PluginFault(`Plugin ${name}: ${what} cannot be used: ${(cause as Error).message}.`, { cause });
+  const compile = (what: string, schema: Schema, io: "input" | "output"): [JsonSchema, Validate] => {
+    try {
+      const json = jsonSchemaOf(schema, io);
+      return [json, compileSchemaOf(json)];
+    } catch (cause) {
+      throw fault(what, cause);
+    }
+  };
+  const [inputSchema, validateInput] = compile("inputSchema", tool.inputSchema, "input");
+  const output = tool.outputSchema === undefined ? undefined : compile("outputSchema", tool.outputSchema, "output");
+  const configSchema =
+    tool.configSchema === undefined ? undefined : compile("configSchema", tool.configSchema, "input");
+  checkConfig(name, settings.config, configSchema?.[1]);
+  const secrets = secretsOf(settings.config, configSchema?.[0]);
+  const effect = effects[tool.effect ?? "write"];
+  const timeoutMs = settings.limits.timeoutMs ?? tool.timeoutMs ?? toolDefaults.timeoutMs;
+  const { execute, reconcile } = tool;
+  return {
+    name,
+    message: {
+      $typeName: "jackfield.v1.Tool",
+      name,
+      description: tool.description,
+      inputSchema: inputSchema as JsonObject,
+      ...(output !== undefined && { outputSchema: output[0] as JsonObject }),
+      effect,
+      timeout: {
+        $typeName: "google.protobuf.Duration",
+        seconds: BigInt(Math.floor(timeoutMs / 1000)),
+        nanos: (timeoutMs % 1000) * 1e6,
+      },
+      version: origin.version,
+    },
+    effect,
+    timeoutMs,
+    concurrency: settings.limits.concurrency ?? tool.limits?.concurrency ?? toolDefaults.concurrency,
+    queue: settings.limits.queue ?? tool.limits?.queue ?? toolDefaults.queue,
+    retry: tool.retry,
+    sanitize: settings.sanitize ?? tool.sanitize,
+    isolation: settings.isolation ?? tool.isolation ?? "none",
+    configuredOrigins: originsOf(settings.config),
+    validateInput,
+    validateOutput: output?.[1],
+    run: (args, context) => execute.call(tool, args, context),
+    reconcile: reconcile && (async (call, context) => reconcile.call(tool, call, context)),
+    config: settings.config,
+    state: undefined,
+    fault: () => undefined,
+    secrets,
+    redact: createRedact(secrets),
+    use: origin.use,
+    bundled: origin.bundled,
+    required: settings.required,
+    repeatWindowMs: settings.repeatWindowMs ?? 0,
+    ready: async () => {},
+    close: async () => {},
+  };
+}
+
+function checkShape(tool: Tool): void {
+  const name = typeof tool.name === "string" && tool.name !== "" ? tool.name : "without a name";
+  const refuse = (what: string): never => {
+    throw new PluginFault(`Plugin ${name}: ${what}.`);
+  };
+  if (!toolName.test(tool.name)) refuse("its name must be 1 to 64 letters, digits, `_` or `-`");
+  if (typeof tool.description !== "string" || tool.description === "")
+    refuse("it has no description: say what the model gets");
+  if (typeof tool.inputSchema !== "object" || tool.inputSchema === null) refuse("it has no inputSchema");
+  if (typeof tool.execute !== "function") refuse("it has no execute function");
+  if (tool.effect !== undefined && !Object.hasOwn(effects, tool.effect)) {
+    refuse(`its effect is ${JSON.stringify(tool.effect)}; read, idempotent or write was expected`);
+  }
+  if (tool.timeoutMs !== undefined && !(tool.timeoutMs >= 1 && tool.timeoutMs <= 2 ** 31 - 1)) {
+    refuse(`its timeoutMs is ${tool.timeoutMs}; a number of milliseconds from 1 was expected`);
+  }
+}
+
+function checkConfig(name: string, config: unknown, validate: Validate | undefined): void {
+  const faults = validate?.(config) ?? [];
+  if (faults.length === 0) return;
+  const list = faults.map(({ path, message }) => `${path === "" ? "config" : `config${path}`} ${message}`).join("; ");
+  throw new PluginFault(`Plugin ${name}: its configuration does not fit: ${list}.`);
+}
+
+/** The JSON Schema of anything that describes a shape. */
+export function jsonSchemaOf(schema: Schema, io: "input" | "output"): JsonSchema {
+  if (!("~standard" in schema)) return schema as JsonSchema;
+  const standard = schema["~standard"] as {
+    jsonSchema?: Record<"input" | "output", (options: { target: string }) => JsonSchema>;
+  };
+  if (standard.jsonSchema === undefined) {
+    throw new SchemaFault("it offers no JSON Schema: use Zod 4.2 or later, TypeBox or JSON Schema");
+  }
+  return standard.jsonSchema[io]({ target: "draft-07" });
+}
+
+/** Origins of all URLs in a tool's own configuration: those it may reach although private. */
+function originsOf(config: unknown, found = new Set<string>()): ReadonlySet<string> {
+  if (typeof config === "string" && /^https?:\/\//i.test(config) && URL.canParse(config))
+    found.add(new URL(config).origin);
+  if (typeof config === "object" && config !== null) for (const value of Object.values(config)) originsOf(value, found);
+  return found;
+}

@@ -1,0 +1,55 @@
+import type { PostgresStore } from "../../store/postgres.ts";
+import { StoreUnavailable } from "../../store/unavailable.ts";
+import type { RegisteredTools } from "../registered-tools.ts";
+
+const schema = `
+CREATE SCHEMA IF NOT EXISTS jackfield;
+CREATE TABLE IF NOT EXISTS jackfield.registered_tools (name text PRIMARY KEY, text text NOT NULL);
+CREATE TABLE IF NOT EXISTS jackfield.registered_version (id smallint PRIMARY KEY CHECK (id = 1), version bigint NOT NULL);
+INSERT INTO jackfield.registered_version VALUES (1, 0) ON CONFLICT DO NOTHING`;
+
+// The row of the version is locked first, so that versions are given in the order in which changes become visible.
+const counted =
+  "WITH counted AS (UPDATE jackfield.registered_version SET version = version + 1 WHERE id = 1 RETURNING version)";
+
+const statements = {
+  load: `SELECT v.version::text AS version, t.name, t.text FROM jackfield.registered_version v
+    LEFT JOIN jackfield.registered_tools t ON true WHERE v.version::text <> $1 ORDER BY t.name`,
+  save: `${counted} INSERT INTO jackfield.registered_tools SELECT $1, $2 FROM counted
+    ON CONFLICT (name) DO UPDATE SET text = excluded.text`,
+  remove: `${counted} DELETE FROM jackfield.registered_tools USING counted WHERE name = $1`,
+};
+
+/** Registered tools on a PostgreSQL server, shared by replicas: one table, and a counter of its changes. */
+export function createPostgresRegisteredTools(store: PostgresStore): RegisteredTools {
+  let migrated: Promise<void> | undefined;
+
+  async function run<Row extends object>(statement: string, ...values: string[]): Promise<Row[]> {
+    migrated ??= store.migrate(schema);
+    try {
+      await migrated;
+    } catch (cause) {
+      migrated = undefined;
+      throw new StoreUnavailable(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+    }
+    return await store.query<Row>(statement, values);
+  }
+
+  return {
+    shared: true,
+    async load(known = "") {
+      const rows = await run<{ version: string; name: string | null; text: string | null }>(statements.load, known);
+      const [first] = rows;
+      if (first === undefined) return undefined;
+      const tools = rows.flatMap(({ name, text }) => (name === null || text === null ? [] : [{ name, text }]));
+      return { version: first.version, tools };
+    },
+    async save({ name, text }) {
+      await run(statements.save, name, text);
+    },
+    async remove(name) {
+      await run(statements.remove, name);
+    },
+    close: async () => {},
+  };
+}

@@ -1,0 +1,31 @@
+import type { SqliteStore } from "../../store/sqlite.ts";
+import type { RegisteredTools } from "../registered-tools.ts";
+
+/** Registered tools in the embedded store: this process is its only writer. */
+export function createSqliteRegisteredTools(store: SqliteStore): RegisteredTools {
+  let version = 0;
+  return {
+    shared: false,
+    async load(known) {
+      const at = String(version);
+      if (known === at) return undefined;
+      const [rows] = await store.run([{ sql: "SELECT name, text FROM registered_tools ORDER BY name" }]);
+      const found = Array.isArray(rows) ? rows : [];
+      return { version: at, tools: found.map(([name, text]) => ({ name: String(name), text: String(text) })) };
+    },
+    async save({ name, text }) {
+      await store.run([
+        {
+          sql: "INSERT INTO registered_tools (name, text) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text",
+          params: [name, text],
+        },
+      ]);
+      version++;
+    },
+    async remove(name) {
+      await store.run([{ sql: "DELETE FROM registered_tools WHERE name = ?", params: [name] }]);
+      version++;
+    },
+    close: async () => {},
+  };
+}

@@ -1,0 +1,82 @@
+import { connect as connectPlain, isIP } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { Http2SessionManager } from "@connectrpc/connect-node";
+import type { AddressGuard } from "../outbound/address-guard.ts";
+
+/** A connection to one server, shared by the tools that live there. */
+export interface GrpcSession {
+  readonly manager: Http2SessionManager;
+  /** Marks a call; call what it returns when the call has ended. */
+  begin(): () => void;
+  /** Its tool is gone: when the last tool and the last call are, it is closed. */
+  release(): void;
+}
+
+/** The connections to all gRPC targets. */
+export interface GrpcSessions {
+  /** The connection to `http://host:port` or `https://host:port`, opened by its first call. */
+  take(url: URL): GrpcSession;
+  close(): void;
+}
+
+interface Entry {
+  readonly manager: Http2SessionManager;
+  tools: number;
+  calls: number;
+}
+
+/** A connection that was silent for so long is tried before its next use, in milliseconds: firewalls forget it unsaid. */
+const verifyAfterMs = 60_000;
+
+/** Creates the connections; every name is resolved through the guard. */
+export function createGrpcSessions(guard: AddressGuard): GrpcSessions {
+  const entries = new Map<string, Entry>();
+
+  function open(url: URL): Entry {
+    const manager = new Http2SessionManager(
+      url,
+      { pingIntervalMs: verifyAfterMs, pingTimeoutMs: 1500, idleConnectionTimeoutMs: 300_000 },
+      {
+        createConnection: () => {
+          const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+          const place = { host, port: Number(url.port || (url.protocol === "http:" ? 80 : 443)), lookup: guard.lookup };
+          if (url.protocol === "http:") return connectPlain(place);
+          return connectTls({ ...place, ALPNProtocols: ["h2"], ...(isIP(host) === 0 && { servername: host }) });
+        },
+      },
+    );
+    const entry = { manager, tools: 0, calls: 0 };
+    entries.set(url.origin, entry);
+    return entry;
+  }
+
+  return {
+    take(url) {
+      const entry = entries.get(url.origin) ?? open(url);
+      entry.tools++;
+      const settle = (): void => {
+        if (entry.tools > 0 || entry.calls > 0) return;
+        if (entries.get(url.origin) === entry) entries.delete(url.origin);
+        entry.manager.abort();
+      };
+      return {
+        manager: entry.manager,
+        begin() {
+          entry.calls++;
+          return () => {
+            entry.calls--;
+            settle();
+          };
+        },
+        release() {
+          entry.tools--;
+          settle();
+        },
+      };
+    },
+    close() {
+      for (const { manager } of entries.values()) manager.abort();
+      entries.clear();
+    },
+  };
+}

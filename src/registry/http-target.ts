@@ -1,0 +1,66 @@
+import { validateHeaderName, validateHeaderValue } from "node:http";
+import type { HttpTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import type { AddressGuard } from "../outbound/address-guard.ts";
+import type { ExecutionContext } from "../plugin/tool.ts";
+import type { Target } from "./target.ts";
+import { TargetFault } from "./target.ts";
+
+/** Headers that belong to the connection or to the contract. */
+const ours: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "content-type",
+  "expect",
+  "host",
+  "idempotency-key",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "accept-encoding",
+]);
+
+/** Headers whose values are no secret: they may appear in what the tool answers. */
+const plain: ReadonlySet<string> = new Set(["accept", "accept-language", "user-agent", "cache-control"]);
+
+const none: ReadonlySet<string> = new Set();
+
+/** An HTTP endpoint as a target. Throws a TargetFault for a URL or header that cannot be used. */
+export function createHttpTarget({ url: text, headers }: HttpTarget, guard: AddressGuard): Target {
+  const url = URL.parse(text);
+  if (url === null) throw new TargetFault("target.http.url is not an absolute URL");
+  try {
+    guard.check(url, none);
+  } catch (cause) {
+    throw new TargetFault(`target.http.url cannot be used: ${(cause as Error).message}`, { cause });
+  }
+  for (const [name, value] of Object.entries(headers)) checkHeader(name, value);
+  const secrets = Object.entries(headers).flatMap(([name, value]) =>
+    // Also without the scheme: an answer may quote the token alone.
+    plain.has(name.toLowerCase()) ? [] : [value, value.replace(/^\w+\s+/, "")],
+  );
+  return {
+    // A query may hold a key.
+    words: url.origin + url.pathname,
+    secrets: [...new Set(secrets)],
+    async run(args: unknown, context: ExecutionContext) {
+      const { idempotencyKey } = context;
+      const answer = await context.http(url, { method: "POST", json: args, headers: { ...headers }, idempotencyKey });
+      return answer.json();
+    },
+    describe: async () => undefined,
+    release: () => {},
+  };
+}
+
+function checkHeader(name: string, value: string): void {
+  try {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+  } catch {
+    // DANGER: the platform's words quote the value.
+    throw new TargetFault(`target.http.headers: ${JSON.stringify(name)} is no header that can be sent`);
+  }
+  if (ours.has(name.toLowerCase())) throw new TargetFault(`target.http.headers: ${name} is set by Jackfield itself`);
+}

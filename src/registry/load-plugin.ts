@@ -1,0 +1,118 @@
+import { readFile, stat } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { PluginConfig } from "../config/config.ts";
+import type { Tool } from "../plugin/tool.ts";
+import { compileTool, PluginFault } from "./compile-tool.ts";
+import type { CompiledTool } from "./registry.ts";
+
+/** Version of the plugin contract that this core speaks. */
+const apiVersion = 1;
+
+/** A plugin's module, found and read, before any of it runs for a call. */
+export interface LoadedPlugin {
+  readonly tool: Tool;
+  readonly version: string;
+  /** URL of the module, for those who load it again elsewhere. */
+  readonly url: string;
+}
+
+/** Loads one plugin of the configuration and compiles its tool. Throws a PluginFault that names the plugin. */
+export async function loadPlugin(
+  plugin: PluginConfig,
+  bundled: boolean,
+): Promise<{ tool: CompiledTool; definition: Tool; url: string }> {
+  const { tool, version, url } = await importPlugin(plugin.use);
+  return { tool: compileTool(tool, plugin, { use: plugin.use, version, bundled }), definition: tool, url };
+}
+
+/** Finds and imports a plugin: a package name, or the path of a module file or a package folder. */
+export async function importPlugin(use: string): Promise<LoadedPlugin> {
+  const { url, version } = await locate(use);
+  let module: Record<string, unknown>;
+  try {
+    module = (await import(url)) as Record<string, unknown>;
+  } catch (cause) {
+    throw new PluginFault(`Plugin ${use}: it cannot be loaded: ${firstLine(cause)}.`, { cause });
+  }
+  const tool = module["default"];
+  if (typeof tool !== "object" || tool === null) {
+    throw new PluginFault(`Plugin ${use}: it has no default export: write \`export default defineTool({ … })\`.`);
+  }
+  const stamped = (tool as { apiVersion?: unknown }).apiVersion;
+  if (stamped === undefined) {
+    throw new PluginFault(`Plugin ${use}: its default export was not made by defineTool of "jackfield/plugin".`);
+  }
+  if (stamped !== apiVersion) {
+    throw new PluginFault(
+      `Plugin ${use}: it speaks version ${JSON.stringify(stamped)} of the plugin contract, and this is version ${apiVersion}.`,
+    );
+  }
+  return { tool: tool as Tool, version, url };
+}
+
+async function locate(use: string): Promise<{ url: string; version: string }> {
+  if (!use.startsWith("/") && !use.startsWith(".") && !/^[A-Za-z]:[\\/]/.test(use)) return locatePackage(use);
+  const path = resolve(use);
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) throw new PluginFault(`Plugin ${use}: there is no such file or folder.`);
+  if (!found.isDirectory()) return { url: pathToFileURL(path).href, version: await versionAt(dirname(path)) };
+  const manifest = await manifestAt(path);
+  if (manifest === undefined)
+    throw new PluginFault(`Plugin ${use}: the folder holds no package.json that can be read.`);
+  // By its own name a package finds its export map, source condition included.
+  const require = createRequire(join(path, "package.json"));
+  if (typeof manifest.name === "string" && manifest.exports !== undefined) {
+    try {
+      return { url: pathToFileURL(require.resolve(manifest.name)).href, version: textOf(manifest.version) };
+    } catch (cause) {
+      throw new PluginFault(`Plugin ${use}: ${firstLine(cause)}.`, { cause });
+    }
+  }
+  const main = join(path, typeof manifest.main === "string" ? manifest.main : "index.js");
+  return { url: pathToFileURL(main).href, version: textOf(manifest.version) };
+}
+
+async function locatePackage(name: string): Promise<{ url: string; version: string }> {
+  let url: string;
+  try {
+    url = import.meta.resolve(name);
+  } catch (cause) {
+    const hint = "install it, or give a path that starts with `./`";
+    throw new PluginFault(`Plugin ${name}: no package of this name is installed: ${hint}.`, { cause });
+  }
+  return { url, version: await versionAt(dirname(new URL(url).pathname)) };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+interface Manifest {
+  name?: unknown;
+  version?: unknown;
+  main?: unknown;
+  exports?: unknown;
+}
+
+async function manifestAt(folder: string): Promise<Manifest | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as Manifest;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Version of the package that a folder belongs to. */
+async function versionAt(folder: string): Promise<string> {
+  for (let at = folder; ; at = dirname(at)) {
+    const manifest = await manifestAt(at);
+    if (manifest !== undefined) return textOf(manifest.version);
+    if (dirname(at) === at) return "";
+  }
+}
+
+function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split("\n")[0] ?? "";
+}

@@ -1,0 +1,61 @@
+import type { Tool as ToolMessage, Violation } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { ExecutionContext, Isolation, Reconciled, RetryPolicy, SanitizeMode } from "../plugin/tool.ts";
+import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
+
+/** A loaded tool, compiled: everything the executor needs, checked and with its defaults filled in. */
+export interface CompiledTool {
+  readonly name: string;
+  /** As callers see it. */
+  readonly message: ToolMessage;
+  readonly effect: Exclude<Effect, typeof Effect.UNSPECIFIED>;
+  readonly timeoutMs: number;
+  readonly concurrency: number;
+  readonly queue: number;
+  readonly retry: RetryPolicy | undefined;
+  readonly sanitize: SanitizeMode | undefined;
+  readonly isolation: Isolation;
+  /** Origins of its own configuration. */
+  readonly configuredOrigins: ReadonlySet<string>;
+  /** All faults of the arguments, empty where they are good. */
+  validateInput(args: unknown): readonly Violation[];
+  /** All faults of the output; undefined where no output schema is declared. */
+  readonly validateOutput: ((output: unknown) => readonly Violation[]) | undefined;
+  run(args: unknown, context: ExecutionContext): unknown;
+  readonly reconcile:
+    | ((
+        call: { args: unknown; callId: string; idempotencyKey: string },
+        context: ExecutionContext,
+      ) => Promise<Reconciled>)
+    | undefined;
+  readonly config: unknown;
+  /** What `open` returned. */
+  readonly state: unknown;
+  /** Why the tool cannot work at present, in words; undefined where it can. Its calls fail at once with it. */
+  fault(): string | undefined;
+  /** The values of its configuration that its schema marks secret. */
+  readonly secrets: readonly string[];
+  /** The text with every value that the tool's configuration marks secret replaced by `[secret]`. */
+  redact(text: string): string;
+  /** What the configuration names it by: a package, a path, or the target of a registered tool. */
+  readonly use: string;
+  readonly bundled: boolean;
+  readonly required: boolean;
+  /** Milliseconds in which the same conversation and arguments under a new id get the first answer; 0 is off. */
+  readonly repeatWindowMs: number;
+  /** Rejects where the tool cannot work at present. */
+  ready(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The loaded tools by name. */
+export interface Registry {
+  get(name: string): CompiledTool | undefined;
+  /** All tools by name. */
+  list(): readonly CompiledTool[];
+  /** Adds or replaces a tool. Calls that run keep the tool they started with. */
+  put(tool: CompiledTool): void;
+  remove(name: string): boolean;
+  /** Faults of required tools and notes on the others, asked afresh. */
+  check(): Promise<{ faults: string[]; notes: string[] }>;
+  close(): Promise<void>;
+}

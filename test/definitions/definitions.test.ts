@@ -1,0 +1,68 @@
+import { create } from "@bufbuild/protobuf";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { Effect, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { anthropicTools } from "../../src/definitions/anthropic.ts";
+import { mcpTools } from "../../src/definitions/mcp.ts";
+import { definitionFormats, nameFor, nameFrom } from "../../src/definitions/names.ts";
+import { openaiTools } from "../../src/definitions/openai.ts";
+import { verifies } from "../support/verifies.ts";
+
+const schema = { type: "object", properties: { id: { type: "string" } }, required: ["id"] };
+const read = create(ToolSchema, {
+  name: "b_read",
+  description: "Reads.",
+  inputSchema: schema,
+  outputSchema: schema,
+  effect: Effect.READ,
+});
+const write = create(ToolSchema, { name: "a.write", description: "Writes." });
+
+verifies("002.3", "definitions have OpenAI's form, by name", () => {
+  expect(openaiTools([read])).toEqual([
+    { type: "function", function: { name: "b_read", description: "Reads.", parameters: schema } },
+  ]);
+  const forwards = JSON.stringify(openaiTools([read, write]));
+  expect(JSON.stringify(openaiTools([write, read]))).toBe(forwards);
+  expect(openaiTools([read, write])[0]?.function.parameters).toEqual({ type: "object", properties: {} });
+});
+
+test("definitions have Anthropic's form", () => {
+  expect(anthropicTools([read])).toEqual([{ name: "b_read", description: "Reads.", input_schema: schema }]);
+});
+
+test("definitions have MCP's form, with hints from the effect", () => {
+  expect(mcpTools([read, write])).toEqual([
+    {
+      name: "a.write",
+      description: "Writes.",
+      inputSchema: { type: "object", properties: {} },
+      annotations: { readOnlyHint: false, idempotentHint: false, destructiveHint: true },
+    },
+    {
+      name: "b_read",
+      description: "Reads.",
+      inputSchema: schema,
+      outputSchema: schema,
+      annotations: { readOnlyHint: true, idempotentHint: true, destructiveHint: false },
+    },
+  ]);
+});
+
+test("any name becomes one that the form allows and finds its way back", () => {
+  const names = fc.uniqueArray(fc.string({ unit: "grapheme", minLength: 1, maxLength: 200 }), {
+    minLength: 1,
+    maxLength: 20,
+  });
+  fc.assert(
+    fc.property(names, fc.constantFrom(...definitionFormats), (known, format) => {
+      for (const name of known) {
+        const given = nameFor(format, name);
+        expect(given).toMatch(format === "mcp" ? /^[a-zA-Z0-9_.-]{1,128}$/ : /^[a-zA-Z0-9_-]{1,64}$/);
+        expect(nameFrom(format, given, known)).toBe(name);
+      }
+    }),
+  );
+  expect(nameFor("openai", "get_order_status")).toBe("get_order_status");
+  expect(nameFrom("openai", "nobody", ["somebody"])).toBe("nobody");
+});

@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import type { Tool } from "../../src/plugin/tool.ts";
+import { compileTool } from "../../src/registry/compile-tool.ts";
+import type { ToolSettings } from "../../src/registry/compile-tool.ts";
+import { aTool } from "../support/executor.ts";
+import { verifies } from "../support/verifies.ts";
+
+const plain: ToolSettings = {
+  config: {},
+  secretPaths: [],
+  limits: {},
+  sanitize: undefined,
+  isolation: undefined,
+  required: false,
+  repeatWindowMs: undefined,
+};
+const compile = (change: Partial<Tool> = {}, settings: Partial<ToolSettings> = {}) =>
+  compileTool(
+    { ...aTool({ execute: () => 1 }), ...change },
+    { ...plain, ...settings },
+    { use: "./work", version: "1.0.0", bundled: false },
+  );
+
+describe("a tool", () => {
+  verifies("002.2", "is refused in one sentence that names it where something is wrong with it", () => {
+    const wrong: [Partial<Tool>, string][] = [
+      [{ name: "a b" }, "its name must be 1 to 64 letters"],
+      [{ description: "" }, "it has no description"],
+      [{ inputSchema: undefined }, "it has no inputSchema"],
+      [{ execute: undefined }, "it has no execute function"],
+      [{ effect: "delete" as never }, 'its effect is "delete"; read, idempotent or write was expected'],
+      [{ timeoutMs: 0 }, "its timeoutMs is 0"],
+      [{ inputSchema: { type: "object", required: ["x"] } }, 'inputSchema cannot be used: /required names "x"'],
+      [{ outputSchema: { type: "dict" } }, "outputSchema cannot be used"],
+      [
+        { configSchema: { type: "object", properties: { key: {} }, required: ["key"] } },
+        "its configuration does not fit: config must have required property 'key'",
+      ],
+    ];
+    for (const [change, words] of wrong) {
+      expect(() => compile(change)).toThrow(words);
+      expect(() => compile(change)).toThrow(/^Plugin [\w ]+/);
+    }
+  });
+
+  test("is a write with 5 seconds where its author says nothing; the configuration goes over the author", () => {
+    expect(compile({ effect: undefined as never }).message.effect).toBe(3);
+    expect(compile()).toMatchObject({ timeoutMs: 5000, isolation: "none", repeatWindowMs: 0, required: false });
+    const said = { timeoutMs: 100, limits: { concurrency: 2, queue: 3 } };
+    expect(compile(said)).toMatchObject({ timeoutMs: 100, concurrency: 2, queue: 3 });
+    expect(compile(said, { limits: { timeoutMs: 1500, queue: 0 }, repeatWindowMs: 9 })).toMatchObject({
+      timeoutMs: 1500,
+      concurrency: 2,
+      queue: 0,
+      repeatWindowMs: 9,
+      message: { timeout: { seconds: 1n, nanos: 500_000_000 } },
+    });
+  });
+
+  test("knows the secrets of its configuration, nested ones and those with quotes too", () => {
+    const text = { type: "string", secret: true } as const;
+    const configSchema = {
+      type: "object",
+      properties: { a: text, b: { type: "object", properties: { c: text } }, d: { type: "string" } },
+    } as const;
+    const { redact } = compile({ configSchema }, { config: { a: "long-secret", b: { c: 'q"uote' }, d: "public" } });
+    expect(redact('long-secret public q"uote q\\"uote')).toBe("[secret] public [secret] [secret]");
+  });
+});

@@ -1,0 +1,169 @@
+import { createServer as createHttp2Server } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { createServer as createListener } from "node:net";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
+import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
+import { gate } from "../support/executor.ts";
+import { verifies } from "../support/verifies.ts";
+import { embedded, refusal, startReplica, tool } from "./replica.ts";
+
+const grpcTo = (address: string, tls = false) => ({ target: { case: "grpc" as const, value: { address, tls } } });
+
+/** A gRPC server that implements ToolPlugin. */
+async function startPlugin(implementation: Partial<ServiceImpl<typeof ToolPlugin>>): Promise<string> {
+  const server = createHttp2Server(
+    connectNodeAdapter({ routes: (router) => void router.service(ToolPlugin, implementation) }),
+  );
+  const sessions = new Set<{ destroy(): void }>();
+  server.on("session", (session) => void sessions.add(session));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe("a gRPC target", () => {
+  verifies("002.1", "gets the arguments, reports progress and answers", async () => {
+    const address = await startPlugin({
+      async *execute({ name, arguments: args, callId, idempotencyKey, conversationId }) {
+        yield { event: { case: "progress", value: { message: "half", fraction: 0.5 } } };
+        const value = { name, args: args ?? null, callId, conversationId, keyed: idempotencyKey.length > 16 };
+        yield { event: { case: "output", value: { kind: { case: "stringValue", value: JSON.stringify(value) } } } };
+      },
+    });
+    const app = await startReplica(await embedded());
+    await app.register(tool, grpcTo(address));
+    const { outcome, output, progress } = await app.call({ a: [1, "x"] });
+    expect(outcome).toBe("OK");
+    expect(JSON.parse(output)).toEqual({
+      name: "work",
+      args: { a: [1, "x"] },
+      callId: "call-1",
+      conversationId: "conversation-1",
+      keyed: true,
+    });
+    expect(progress).toEqual([{ message: "half", fraction: 0.5 }]);
+  });
+
+  test("says itself what its tool is, where the caller gives only the name", async () => {
+    const inputSchema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+    const address = await startPlugin({
+      describe: () => ({
+        tool: { name: "work", description: "Works in Python.", inputSchema, effect: Effect.IDEMPOTENT, version: "3" },
+      }),
+    });
+    const app = await startReplica(await embedded());
+    const offered = await app.register({ name: "work" }, grpcTo(address));
+    expect(offered).toMatchObject({
+      description: "Works in Python.",
+      inputSchema,
+      effect: Effect.IDEMPOTENT,
+      version: "3",
+    });
+    expect(await app.call({ a: "x" })).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+  });
+
+  test("that cannot be asked what its tool is, is refused with the reason", async () => {
+    const app = await startReplica(await embedded());
+    const silent = await startPlugin({});
+    for (const address of [silent, "127.0.0.1:1"]) {
+      const { code, words } = await refusal(app.register({ name: "work" }, grpcTo(address)));
+      expect(code).toBe(Code.InvalidArgument);
+      expect(words).toContain("Describe");
+    }
+  });
+
+  test("that answers an error has failed in its words, and any other fault in the downstream's", async () => {
+    const address = await startPlugin({
+      async *execute({ arguments: args }) {
+        if (args?.["how"] === "error") yield { event: { case: "error", value: "There is no such order." } };
+        if (args?.["how"] === "throw") throw new ConnectError("broken at /srv", Code.Internal);
+      },
+    });
+    const app = await startReplica(await embedded());
+    await app.register(tool, grpcTo(address));
+    expect(await app.call({ how: "error" })).toMatchObject({ outcome: "FAILED", output: "There is no such order." });
+    expect(await app.call({ how: "throw" })).toMatchObject({
+      outcome: "FAILED",
+      output: "External API returned Internal: broken at /srv",
+    });
+    expect(await app.call()).toMatchObject({
+      outcome: "FAILED",
+      output: "External API ended the call without an answer.",
+    });
+  });
+
+  test("is told the deadline, and that it has passed", async () => {
+    const ended = gate();
+    let left: number | undefined;
+    const address = await startPlugin({
+      async *execute(_, { signal, timeoutMs }) {
+        left = timeoutMs();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        ended.open();
+        yield { event: { case: "error", value: "late" } };
+      },
+    });
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, timeout: { seconds: 0n, nanos: 300e6 } }, grpcTo(address));
+    expect(await app.call()).toMatchObject({ outcome: "TIMED_OUT" });
+    await ended.opened;
+    expect(left).toBeLessThanOrEqual(300);
+  });
+
+  test("may be replaced and withdrawn while it runs: the call ends as it began", async () => {
+    const held = gate();
+    const started = gate();
+    const address = await startPlugin({
+      async *execute() {
+        started.open();
+        await held.opened;
+        yield { event: { case: "output", value: { kind: { case: "stringValue", value: "done" } } } };
+      },
+    });
+    const app = await startReplica(await embedded());
+    await app.register(tool, grpcTo(address));
+    const running = app.call();
+    await started.opened;
+    await app.register({ ...tool, description: "Again." }, grpcTo(address));
+    await app.remote.unregister("work");
+    held.open();
+    expect(await running).toMatchObject({ outcome: "OK", output: "done" });
+  });
+
+  verifies(
+    "002.1",
+    "at a private address is refused at registration; a name that leads to one, when it is connected",
+    async () => {
+      const listener = createListener();
+      let connections = 0;
+      listener.on("connection", () => void connections++);
+      await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+      onTestFinished(() => void listener.close());
+      const { port } = listener.address() as AddressInfo;
+      const app = await startReplica(await embedded(), {
+        privateAddresses: [],
+        names: { "tools.example": "127.0.0.1" },
+      });
+      for (const host of ["127.0.0.1", "localhost", "[::1]", "0x7f.1"]) {
+        const { code, words } = await refusal(app.register(tool, grpcTo(`${host}:${port}`)));
+        expect({ host, code }).toEqual({ host, code: Code.InvalidArgument });
+        expect(words).toContain("JACKFIELD_PRIVATE_ADDRESSES");
+      }
+      for (const address of ["", "example.com", "http://example.com:1", "example.com:1/x", "a@example.com:1"]) {
+        expect(await refusal(app.register(tool, grpcTo(address)))).toMatchObject({ code: Code.InvalidArgument });
+      }
+      await app.register(tool, grpcTo(`tools.example:${port}`));
+      const answer = await app.call();
+      expect(answer).toMatchObject({ outcome: "FAILED" });
+      expect(answer.output).toContain("JACKFIELD_PRIVATE_ADDRESSES");
+      await vi.waitFor(() => expect(connections).toBe(0));
+    },
+  );
+});
