@@ -1,0 +1,45 @@
+import type { Context } from "@opentelemetry/api";
+import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { Caller } from "../config/caller.ts";
+
+/** What comes with a call: who asks, where it belongs, how long the answer may take, who listens. */
+export interface ExecutionRequest {
+  readonly caller: Caller;
+  readonly context: CallContext | undefined;
+  /** Answer deadline in milliseconds: then the result is PENDING and the work goes on. Undefined: none. */
+  readonly answerWithinMs?: number | undefined;
+  /** Fires when the caller goes away or its own RPC deadline passes. */
+  readonly signal?: AbortSignal | undefined;
+  /** Parent of the execution's span. */
+  readonly trace?: Context | undefined;
+  onProgress?(progress: Progress): void;
+  /** Called as each call of a batch ends, in the order in which they end. */
+  onResult?(result: ToolResult): void;
+}
+
+/** What is known of a call. */
+export interface CallStatus {
+  state: CallState;
+  result: ToolResult | undefined;
+}
+
+/** Runs calls through the pipeline. Rejects only with a ConnectError for the engineer: store down, draining. */
+export interface Executor {
+  execute(call: ToolCall, request: ExecutionRequest): Promise<ToolResult>;
+  /** Runs the calls side by side, bounded. Results in request order. */
+  executeAll(calls: readonly ToolCall[], request: ExecutionRequest): Promise<ToolResult[]>;
+  /** What is known of a call; undefined where nothing is. */
+  find(callId: string, context: CallContext | undefined, caller: Caller): Promise<CallStatus | undefined>;
+  /** The same, when the call has ended or the signal has fired: then the state as it is. */
+  wait(
+    callId: string,
+    context: CallContext | undefined,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<CallStatus | undefined>;
+  /** Number of executions going on. */
+  readonly running: number;
+  /** Refuses new executions and waits for the running ones, at most until the signal fires; then it aborts them. */
+  drain(signal: AbortSignal): Promise<void>;
+}

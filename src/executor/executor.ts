@@ -1,0 +1,228 @@
+import { randomUUID } from "node:crypto";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { type CallContext, Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../config/caller.ts";
+import { modelError, rpcError } from "../errors.ts";
+import { callKey } from "../ledger/call-key.ts";
+import type { CallPlace, Ledger } from "../ledger/ledger.ts";
+import type { Outbound } from "../outbound/http.ts";
+import type { CompiledTool, Registry } from "../registry/registry.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createAdmissions } from "./admit.ts";
+import { executeBatch } from "./batch.ts";
+import { createClaims, type Execution, type RecentAnswer } from "./claim.ts";
+import type { ExecutionRequest, Executor } from "./execution.ts";
+import { findTool } from "./find.ts";
+import { lookupOf, placeOf, statusOf } from "./look-up.ts";
+import { createObserve } from "./observe.ts";
+import { fitResult, refused, resultWith } from "./outcome.ts";
+import { type ArgumentLimits, invalid, type ParsedArguments, parseArguments } from "./parse-arguments.ts";
+import { type LaunchParts, launch } from "./launch.ts";
+import { createRepeatGuard } from "./repeat-guard.ts";
+import { takeOverAbandoned } from "./take-over.ts";
+import { sanitize } from "./sanitize.ts";
+import { waitFor } from "./wait.ts";
+
+/** What the executor is made from. */
+export interface ExecutorParts {
+  readonly registry: Registry;
+  readonly ledger: Ledger;
+  readonly outbound: Outbound;
+  readonly telemetry: Telemetry;
+  readonly limits: ArgumentLimits & { readonly outputBytes: number };
+  /** Answers of calls without a trace on disk that are kept for repeats. */
+  readonly recentEntries: number;
+  /** Calls of one batch side by side. */
+  readonly batchConcurrency?: number;
+}
+
+/** The executor, and what the process does with it beside calling it. */
+export interface RunningExecutor extends Executor {
+  /** Takes over the calls of processes that died. Returns how many. */
+  recover(): Promise<number>;
+  /** Forgets the answers of one conversation. Returns how many. */
+  erase(tenant: string, conversationId: string): Promise<number>;
+  waiting(): { tool: string; count: number }[];
+}
+
+/**
+ * Creates the one execution path. A call passes the stages in this order: find, parse, sanitise, validate, join or claim,
+ * admit, intent durable, run, outcome durable, answer.
+ */
+export function createExecutor(parts: ExecutorParts): RunningExecutor {
+  const { registry, ledger, telemetry, limits } = parts;
+  const claims = createClaims(parts.recentEntries);
+  const admissions = createAdmissions();
+  const observe = createObserve(telemetry, () => randomUUID().replaceAll("-", ""));
+  const repeats = createRepeatGuard(ledger, parts.recentEntries);
+  const launchParts: LaunchParts = { ...parts, claims, admissions, observe, repeats };
+  let batches = 0;
+  let draining = false;
+  let drained: (() => void) | undefined;
+  const settleDrain = (): void => {
+    if (claims.count === 0 && batches === 0) drained?.();
+  };
+
+  const refuse = (
+    call: ToolCall,
+    place: CallPlace,
+    request: ExecutionRequest,
+    result: ToolResult,
+    digest = "",
+  ): ToolResult => {
+    observe(call, call.id, place, request.caller.name, request.trace).ended(result, false, digest);
+    return result;
+  };
+
+  function executeOne(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult {
+    const { caller } = request;
+    const place = placeOf(request.context, caller);
+    const name = { callId: call.id, name: call.name };
+
+    const tool = findTool(registry, call.name, caller);
+    if (tool === "unknown") {
+      return refuse(call, place, request, refused(name, Outcome.UNKNOWN_TOOL, modelError("unknown-tool", call.name)));
+    }
+    if (tool === "denied") {
+      return refuse(call, place, request, refused(name, Outcome.DENIED, modelError("denied", call.name)));
+    }
+    const parsed = parseArguments(call, limits);
+    if ("violations" in parsed) {
+      return refuse(call, place, request, refused(name, Outcome.INVALID_ARGUMENTS, parsed.message, parsed.violations));
+    }
+    const args = sanitize(parsed.value, tool.sanitize ?? caller.sanitize ?? "text");
+    const violations = tool.validateInput(args);
+    if (violations.length > 0) {
+      const fault = invalid(call.name, [...violations]);
+      const result = refused(name, Outcome.INVALID_ARGUMENTS, fault.message, fault.violations);
+      return refuse(call, place, request, result, parsed.digest);
+    }
+    return claim(call, tool, parsed, args, place, request);
+  }
+
+  function claim(
+    call: ToolCall,
+    tool: CompiledTool,
+    parsed: ParsedArguments,
+    args: ParsedArguments["value"],
+    place: CallPlace,
+    request: ExecutionRequest,
+  ): Promise<ToolResult> | ToolResult {
+    const key = callKey(place, call.id);
+    if (key !== undefined) {
+      const known = repeatOf(key);
+      if (known !== undefined) {
+        if (known.digest !== parsed.digest || known.tool !== call.name) {
+          const conflict = refused({ callId: call.id, name: call.name }, Outcome.CONFLICT, modelError("conflict"));
+          return refuse(call, place, request, conflict, parsed.digest);
+        }
+        if ("replay" in known) return resultWith(known.result, { replayed: true });
+        if (request.onProgress !== undefined) known.listeners.push(request.onProgress);
+        return waitFor(known, call.name, request);
+      }
+    }
+    const callId = call.id === "" ? randomUUID() : call.id;
+    const execution = launched.start({
+      call,
+      callId,
+      tool,
+      args,
+      digest: parsed.digest,
+      place,
+      key,
+      lookup: lookupOf(place, callId),
+      caller: request.caller.name,
+      trace: request.trace,
+      listener: request.onProgress,
+    });
+    return waitFor(execution, call.name, request);
+  }
+
+  /** What a call under this key repeats: a running execution, or an answer that is kept for repeats. */
+  function repeatOf(key: string): Execution | RecentAnswer | undefined {
+    const running = claims.running(key);
+    if (running !== undefined && !running.isCancelled()) return running;
+    const recent = claims.recent(key);
+    return recent?.replay === true ? recent : undefined;
+  }
+
+  const launched = launch(launchParts, settleDrain);
+
+  async function answer(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> {
+    const result = await executeOne(call, request);
+    const { maxOutputBytes } = request.caller;
+    return maxOutputBytes === undefined ? result : fitResult(result, maxOutputBytes);
+  }
+
+  async function find(callId: string, context: CallContext | undefined, caller: Caller) {
+    const place = placeOf(context, caller);
+    const lookup = lookupOf(place, callId);
+    const running = claims.running(lookup);
+    if (running !== undefined) return { state: CallState.RUNNING, result: undefined };
+    const recent = claims.recent(lookup);
+    if (recent !== undefined) return { state: CallState.DONE, result: resultWith(recent.result, { callId }) };
+    const entry = await ledger.find(lookup).catch((cause: unknown) => {
+      throw rpcError("store-unavailable", "", cause);
+    });
+    return entry === undefined ? undefined : statusOf(entry, callId);
+  }
+
+  return {
+    async execute(call, request) {
+      if (draining) throw rpcError("draining");
+      return answer(call, request);
+    },
+    async executeAll(calls, request) {
+      if (draining) throw rpcError("draining");
+      batches++;
+      try {
+        return await executeBatch(calls, request, answer, parts.batchConcurrency ?? 16);
+      } finally {
+        batches--;
+        settleDrain();
+      }
+    },
+    find,
+    async wait(callId, context, caller, signal) {
+      const place = placeOf(context, caller);
+      const running = claims.running(lookupOf(place, callId));
+      if (running !== undefined) await raceSignal(running.ended, signal);
+      for (;;) {
+        const status = await find(callId, context, caller);
+        if (status?.state !== CallState.RUNNING || signal.aborted) return status;
+        await raceSignal(new Promise((resolve) => setTimeout(resolve, 100)), signal);
+      }
+    },
+    get running() {
+      return claims.count;
+    },
+    waiting: () => admissions.waiting(),
+    recover: () => takeOverAbandoned(ledger, registry, launched, telemetry.log),
+    async erase(tenant, conversationId) {
+      claims.forgetConversation(tenant, conversationId);
+      repeats.forgetConversation(tenant, conversationId);
+      return ledger.erase({ tenant, conversationId });
+    },
+    async drain(signal) {
+      draining = true;
+      if (claims.count === 0 && batches === 0) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      drained = resolve;
+      await raceSignal(promise, signal);
+      for (const execution of claims.all()) execution.cancel();
+    },
+  };
+}
+
+/** Waits for a promise, whatever becomes of it, no longer than until the signal fires. */
+function raceSignal(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    signal.addEventListener("abort", end, { once: true });
+    promise.then(end, end);
+  });
+}

@@ -1,0 +1,32 @@
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../config/caller.ts";
+import { callKey } from "../ledger/call-key.ts";
+import type { CallPlace, LedgerEntry } from "../ledger/ledger.ts";
+import type { CallStatus } from "./execution.ts";
+import { resultWith } from "./outcome.ts";
+
+/** Where a call was made. Its source is the caller's name unless the context names another, which rpc has allowed. */
+export function placeOf(context: CallContext | undefined, caller: Caller): CallPlace {
+  return {
+    tenant: caller.tenant,
+    source: context?.source || caller.name,
+    conversationId: context?.conversationId ?? "",
+    sessionId: context?.sessionId ?? "",
+    runId: context?.runId ?? "",
+  };
+}
+
+/** What a call is found by when somebody asks for it: its key, and without one the latest call of this id. */
+export function lookupOf(place: CallPlace, callId: string): string {
+  return callKey(place, callId) ?? JSON.stringify([place.tenant, place.source, "*", "", callId]);
+}
+
+/** What a caller is told of a ledger entry. */
+export function statusOf(entry: LedgerEntry, callId: string): CallStatus {
+  if (entry.state === "running") return { state: CallState.RUNNING, result: undefined };
+  return {
+    state: entry.state === "done" ? CallState.DONE : CallState.UNCERTAIN,
+    result: entry.result && resultWith(entry.result, { callId }),
+  };
+}

@@ -1,0 +1,96 @@
+import { type Context, context as contexts, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallPlace } from "../ledger/ledger.ts";
+import { attributes, spans } from "../telemetry/attributes.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+
+/** One execution as it is watched. */
+export interface Observation {
+  /** Context of the execution's span, for the requests it makes. */
+  readonly trace: Context | undefined;
+  readonly traceId: string;
+  /** It has its result. One that is another execution's is counted nowhere. */
+  ended(result: ToolResult, ran: boolean, digest: string): void;
+  /** It could not be executed. */
+  failed(): void;
+}
+
+/** Starts watching an execution: span, metrics and audit line. The stages know nothing of it. */
+export type Observe = (
+  call: ToolCall,
+  callId: string,
+  place: CallPlace,
+  caller: string,
+  parent: Context | undefined,
+) => Observation;
+
+const outcomeNames: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(Outcome).map(([name, number]) => [number, name]),
+);
+
+/** The name of an outcome without its prefix: `OK`, `TIMED_OUT`. */
+export function outcomeName(outcome: Outcome): string {
+  return outcomeNames[outcome] ?? "UNSPECIFIED";
+}
+
+/** Creates the watcher of executions. */
+export function createObserve(telemetry: Telemetry, newTraceId: () => string): Observe {
+  return (call, callId, place, caller, parent) => {
+    const startedAt = performance.now();
+    const span = telemetry.tracing
+      ? telemetry.tracer.startSpan(
+          spans.execution(call.name),
+          {
+            kind: SpanKind.INTERNAL,
+            attributes: {
+              [attributes.operation]: "execute_tool",
+              [attributes.toolName]: call.name,
+              [attributes.toolCallId]: callId,
+              ...(place.conversationId && { [attributes.conversation]: place.conversationId }),
+              ...(place.sessionId && { [attributes.session]: place.sessionId }),
+            },
+          },
+          parent ?? contexts.active(),
+        )
+      : undefined;
+    const traceId = span?.spanContext().traceId ?? traceIdOf(parent) ?? newTraceId();
+    return {
+      trace: span === undefined ? parent : trace.setSpan(parent ?? contexts.active(), span),
+      traceId,
+      failed() {
+        span?.setStatus({ code: SpanStatusCode.ERROR });
+        span?.end();
+      },
+      ended(result, ran, digest) {
+        if (result.replayed) return span?.end();
+        const ms = performance.now() - startedAt;
+        const outcome = outcomeName(result.outcome);
+        telemetry.metrics.executed({ tool: call.name, outcome, seconds: ms / 1000, ran, caller, source: place.source });
+        telemetry.audit.write({
+          event: "tool_execution",
+          caller,
+          tenant: place.tenant,
+          source: place.source,
+          conversation_id: place.conversationId,
+          ...(place.sessionId && { session_id: place.sessionId }),
+          tool_name: call.name,
+          tool_call_id: callId,
+          arguments_digest: digest,
+          outcome,
+          latency_ms: Math.round(ms * 1000) / 1000,
+          trace_id: traceId,
+        });
+        if (span === undefined) return;
+        if (result.outcome !== Outcome.OK) {
+          span.setAttribute(attributes.errorType, outcome);
+          span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
+        }
+        span.end();
+      },
+    };
+  };
+}
+
+function traceIdOf(parent: Context | undefined): string | undefined {
+  return parent === undefined ? undefined : trace.getSpanContext(parent)?.traceId;
+}

@@ -1,0 +1,62 @@
+import { hash } from "node:crypto";
+import type { ToolCall, Violation } from "../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../errors.ts";
+import type { JsonObject } from "../plugin/tool.ts";
+import { canonicalJson, inspectJson, violation } from "./json-guard.ts";
+
+/** Limits of the arguments of one call. */
+export interface ArgumentLimits {
+  /** Longest canonical JSON text, in bytes. */
+  readonly argumentsBytes: number;
+  /** Levels of nesting. */
+  readonly depth: number;
+}
+
+/** Arguments that can be worked with, and by what they are recognised. */
+export interface ParsedArguments {
+  readonly value: JsonObject;
+  /** Canonical JSON text: equal for equal arguments. */
+  readonly json: string;
+  /** SHA-256 of the canonical text. */
+  readonly digest: string;
+}
+
+/** Why arguments cannot be worked with, in words for the model. */
+export interface ArgumentFault {
+  readonly message: string;
+  readonly violations: Violation[];
+}
+
+/**
+ * Stage 2. Reads the arguments of a call, text or object, under the same rules on every path. Of a key that occurs twice
+ * the last one counts.
+ */
+export function parseArguments(call: ToolCall, limits: ArgumentLimits): ParsedArguments | ArgumentFault {
+  const value = call.input.case === "argumentsJson" ? parseText(call.input.value) : (call.input.value ?? {});
+  if (value === undefined) return { message: modelError("arguments-not-json", call.name), violations: [] };
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return invalid(call.name, [violation("", "must be object")]);
+  }
+  const { violations, canonical } = inspectJson(value as JsonObject, limits.depth);
+  if (violations.length > 0) return invalid(call.name, violations);
+  const json = canonical ? JSON.stringify(value) : canonicalJson(value as JsonObject);
+  if (json.length * 3 > limits.argumentsBytes && Buffer.byteLength(json) > limits.argumentsBytes) {
+    return invalid(call.name, [violation("", `must not be larger than ${limits.argumentsBytes} bytes`)]);
+  }
+  return { value: value as JsonObject, json, digest: hash("sha256", json, "base64url") };
+}
+
+/** The words for arguments with faults: every one with its path. */
+export function invalid(name: string, violations: Violation[]): ArgumentFault {
+  const list = violations.map((fault) => `${fault.path}: ${fault.message}`).join(", ");
+  return { message: `Schema validation failed for ${name}: ${list}`, violations };
+}
+
+function parseText(text: string): unknown {
+  if (text === "") return {};
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

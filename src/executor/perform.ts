@@ -1,0 +1,219 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../errors.ts";
+import type { Begun, CallPlace, Intent, Keep, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { JsonObject } from "../plugin/tool.ts";
+import type { CompiledTool } from "../registry/registry.ts";
+import type { Admissions } from "./admit.ts";
+import { effectName } from "./effect.ts";
+import { type CallName, refused, resultOfRun, resultWith } from "./outcome.ts";
+import type { RepeatGuard } from "./repeat-guard.ts";
+import { runTool } from "./run.ts";
+import type { ExecutionScope } from "./scope.ts";
+import { takeUp } from "./take-up.ts";
+
+/** One execution, ready to be performed: found, parsed, sanitised, validated and claimed. */
+export interface Performance {
+  readonly name: CallName;
+  readonly tool: CompiledTool;
+  readonly args: JsonObject;
+  /** Also tells when nobody waits any more and the call may be given up. */
+  readonly scope: ExecutionScope;
+  readonly callId: string;
+  /** Undefined where the call is not deduplicated. */
+  readonly key: string | undefined;
+  readonly digest: string;
+  readonly place: CallPlace;
+  readonly traceId: string;
+  /** What the ledger held when its owner had died; taken up instead of begun. */
+  readonly takenOver?: LedgerEntry;
+}
+
+/** How a performance ended. */
+export interface Performed {
+  readonly result: ToolResult;
+  /** The tool's function started. */
+  readonly ran: boolean;
+  /** The ledger holds an entry of it that is ours to finish. */
+  readonly begun: boolean;
+}
+
+/** What performing needs. */
+export interface PerformParts {
+  readonly ledger: Ledger;
+  readonly admissions: Admissions;
+  readonly repeats: RepeatGuard;
+  readonly outputBytes: number;
+  /** The tool's function threw something that is no ToolError. */
+  onThrow(performance: Performance, reason: unknown): void;
+}
+
+/** First and longest pause between looks at a call that runs in another process, in milliseconds. */
+const pollMs = { first: 50, longest: 500 };
+
+/**
+ * Stages 6 to 9 of one call: admit, intent durable, run, outcome. The ledger is asked only for keyed calls that change
+ * something. Rejects only where the ledger cannot be reached before the run: then nothing has been executed.
+ */
+export async function perform(work: Performance, parts: PerformParts): Promise<Performed> {
+  const { tool, scope } = work;
+  let mine = false;
+  for (let pause = pollMs.first; ; pause = Math.min(pause * 2, pollMs.longest)) {
+    const ready = tool.fault() === undefined;
+    const admission = ready ? parts.admissions.admit(tool, scope) : undefined;
+    const place = admission instanceof Promise ? await admission : admission;
+    if (place?.admitted === true) {
+      const startedAt = performance.now();
+      try {
+        const begun: Begun = mine ? begunFresh : await begin(work, parts.ledger);
+        mine = begun.state === "new";
+        const performed = await goOn(work, begun, parts);
+        if (performed !== undefined) return performed;
+      } finally {
+        parts.admissions.release(tool, performance.now() - startedAt);
+      }
+    } else {
+      const performed = await withoutPlace(work, place?.retryAfterSeconds, parts.ledger);
+      if (performed !== undefined) return performed;
+    }
+    // It runs in another process, or a call taken over has no place yet: look again, without holding a place here.
+    await delay(pause);
+  }
+}
+
+const begunFresh: Begun = { state: "new" };
+
+function begin(work: Performance, ledger: Ledger): Begun | Promise<Begun> {
+  if (work.takenOver !== undefined) return { state: "abandoned", entry: work.takenOver };
+  return isKept(work) ? ledger.begin(intentOf(work, work.key as string)) : begunFresh;
+}
+
+/** What is stored of a call before it runs. */
+export function intentOf(work: Performance, key: string): Intent {
+  return {
+    key,
+    digest: contentOf(work),
+    callId: work.callId,
+    tool: work.tool.name,
+    effect: effectName(work.tool.effect),
+    argumentsJson: JSON.stringify(work.args),
+    place: work.place,
+  };
+}
+
+/** What a call asks for, by which a repeat is told from another call under the same id: arguments and tool. */
+function contentOf({ digest, tool }: Performance): string {
+  return `${digest}:${tool.name}`;
+}
+
+/** The digest of the arguments of a ledger entry. */
+export function digestOf(entry: LedgerEntry): string {
+  return entry.digest.slice(0, entry.digest.indexOf(":"));
+}
+
+function goOn(
+  work: Performance,
+  begun: Begun,
+  parts: PerformParts,
+): Promise<Performed | undefined> | Performed | undefined {
+  switch (begun.state) {
+    case "new":
+      if (work.scope.cancelled) return { ...notRun(cancelled(work)), begun: isKept(work) };
+      if (parts.repeats.watches(work)) return parts.repeats.once(work, () => runOnce(work, parts));
+      return runOnce(work, parts);
+    case "abandoned":
+      return takeUp(work, parts, () => runOnce(work, parts));
+    case "conflict":
+      return conflict(work);
+    case "ended":
+      return replayed(work, begun.entry);
+    case "running":
+  }
+}
+
+/** Runs the tool's function. */
+async function runOnce(work: Performance, parts: Pick<PerformParts, "outputBytes" | "onThrow">): Promise<Performed> {
+  const { tool, scope } = work;
+  const running = runTool(() => tool.run(work.args, scope.context), tool.timeoutMs, scope);
+  const ran = running instanceof Promise ? await running : running;
+  if (ran.kind === "threw") parts.onThrow(work, ran.reason);
+  const stopped = ran.kind === "cancelled" && tool.effect === Effect.WRITE;
+  const result = stopped
+    ? refused(work.name, Outcome.UNCERTAIN, modelError("uncertain"))
+    : resultOfRun(work.name, tool, ran, parts.outputBytes);
+  result.attempts = 1;
+  // DANGER: a write that was stopped half-way may have taken effect, and must not run again as if it had not. Its intent
+  // stays without an outcome: whoever takes over from this process reconciles it.
+  return { result, ran: true, begun: isKept(work) && ran.kind !== "cancelled" };
+}
+
+/** What becomes of a call without a place, or whose tool cannot work: its answer, or undefined where it waits on. */
+async function withoutPlace(
+  work: Performance,
+  seconds: number | undefined,
+  ledger: Ledger,
+): Promise<Performed | undefined> {
+  const { name, tool, scope, takenOver } = work;
+  if (scope.cancelled) return notRun(cancelled(work));
+  if (takenOver === undefined) {
+    // A call that has its answer already needs no place, and one that runs elsewhere is waited for.
+    const entry = isKept(work) ? await ledger.find(work.key as string) : undefined;
+    if (entry !== undefined && countsFor(entry, tool.effect)) {
+      if (entry.digest !== contentOf(work)) return conflict(work);
+      return entry.result === undefined ? undefined : replayed(work, entry);
+    }
+  }
+  if (seconds === undefined) {
+    const doubtful = takenOver !== undefined && tool.effect === Effect.WRITE;
+    const result = doubtful
+      ? refused(name, Outcome.UNCERTAIN, modelError("uncertain"))
+      : refused(name, Outcome.FAILED, modelError("tool-not-ready", tool.name));
+    return { ...notRun(result), begun: takenOver !== undefined };
+  }
+  return takenOver === undefined
+    ? notRun(refused(name, Outcome.OVERLOADED, modelError("overloaded", seconds)))
+    : undefined;
+}
+
+/** Tells whether a repeat of the call gets this entry; one that is only shown to those who ask by id does not count. */
+function countsFor({ result }: LedgerEntry, effect: Effect): boolean {
+  return result === undefined || keepOf(result, effect, false) === "replay";
+}
+
+function cancelled(work: Performance): ToolResult {
+  return refused(work.name, Outcome.CANCELLED, modelError("cancelled"));
+}
+
+function conflict(work: Performance): Performed {
+  return notRun(refused(work.name, Outcome.CONFLICT, modelError("conflict")));
+}
+
+function replayed(work: Performance, entry: LedgerEntry): Performed {
+  const result = entry.result ?? refused(work.name, Outcome.UNCERTAIN, modelError("uncertain"));
+  return notRun(resultWith(result, { replayed: true }));
+}
+
+function notRun(result: ToolResult): Performed {
+  return { result, ran: false, begun: false };
+}
+
+/** Tells whether the ledger holds the call: it has a key and changes something. */
+export function isKept({ key, tool }: Pick<Performance, "key" | "tool">): boolean {
+  return key !== undefined && tool.effect !== Effect.READ;
+}
+
+/** What becomes of a call's ledger entry: which answers a repeat gets, and which only whoever asks by id. */
+export function keepOf({ outcome, attempts }: ToolResult, effect: Effect, outlived: boolean): Keep {
+  switch (outcome) {
+    case Outcome.OK:
+    case Outcome.INVALID_OUTPUT:
+    case Outcome.UNCERTAIN:
+      return "replay";
+    case Outcome.FAILED:
+    case Outcome.TIMED_OUT:
+      if (effect === Effect.WRITE && attempts > 0) return "replay";
+      break;
+    default:
+  }
+  return outlived ? "show" : "drop";
+}

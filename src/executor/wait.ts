@@ -1,0 +1,58 @@
+import { ConnectError } from "@connectrpc/connect";
+import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { modelError, rpcError } from "../errors.ts";
+import type { Execution } from "./claim.ts";
+import type { ExecutionRequest } from "./execution.ts";
+import { refused } from "./outcome.ts";
+
+/** Longest delay that a timer of the platform takes, in milliseconds; a longer one would fire at once. */
+const longestTimer = 2 ** 31 - 1;
+
+/**
+ * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then PENDING, and the
+ * execution is recorded), or until the caller goes away (then it rejects; the last one to leave a `read` cancels it).
+ */
+export function waitFor(execution: Execution, name: string, request: ExecutionRequest): Promise<ToolResult> {
+  const { answerWithinMs, signal } = request;
+  if (execution.result !== undefined) return Promise.resolve(execution.result);
+  execution.waiters++;
+  if (answerWithinMs === undefined && signal === undefined) return execution.ended;
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    const leave = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", gone);
+    };
+    const gone = (): void => {
+      leave();
+      execution.waiters--;
+      if (execution.waiters === 0 && execution.read && !execution.outlived) execution.cancel();
+      reject(signal?.reason instanceof ConnectError ? signal.reason : rpcError("canceled"));
+    };
+    if (answerWithinMs !== undefined) {
+      timer = setTimeout(
+        () => {
+          leave();
+          execution.outlive();
+          resolve(pending(execution, name));
+        },
+        Math.min(answerWithinMs, longestTimer),
+      );
+    }
+    if (signal?.aborted) return gone();
+    signal?.addEventListener("abort", gone, { once: true });
+    const leaving =
+      <T>(settle: (outcome: T) => void) =>
+      (outcome: T): void => {
+        leave();
+        settle(outcome);
+      };
+    execution.ended.then(leaving(resolve), leaving(reject));
+  });
+}
+
+/** The answer for work that goes on. */
+function pending(execution: Execution, name: string): ToolResult {
+  const message = modelError(execution.read ? "pending-read" : "pending-write");
+  return refused({ callId: execution.callId, name }, Outcome.PENDING, message);
+}

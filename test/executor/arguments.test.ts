@@ -1,0 +1,172 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseArguments } from "../../src/executor/parse-arguments.ts";
+import { aCall, aTool, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { property } from "../support/property.ts";
+import { verifies } from "../support/verifies.ts";
+
+const echo = aTool({ execute: (args) => args });
+const limits = { argumentsBytes: 262_144, depth: 32 };
+
+/** Objects inside objects: `{"a":{"a":…{}}}`. */
+const nested = (levels: number): string => `${'{"a":'.repeat(levels - 1)}{}${"}".repeat(levels - 1)}`;
+
+async function answer(args: object | string, name = "work") {
+  await using app = await startExecutor([echo]);
+  const result = await app.executor.execute(aCall(args, { name }), within());
+  return { outcome: outcomeOf(result), output: result.output, result };
+}
+
+describe("arguments", () => {
+  verifies("000.6", "that are not JSON are said to be none", async () => {
+    for (const text of ["{", "nope", "{'a':1}", '{"a":1}x', "\u0000"]) {
+      expect(await answer(text)).toMatchObject({
+        outcome: "INVALID_ARGUMENTS",
+        output: "Invalid JSON in arguments for work",
+      });
+    }
+  });
+
+  test("that are JSON but no object are told so", async () => {
+    for (const text of ["null", "[]", "1", '"x"', JSON.stringify('{"a":1}')]) {
+      expect(await answer(text)).toMatchObject({
+        outcome: "INVALID_ARGUMENTS",
+        output: "Schema validation failed for work: : must be object",
+      });
+    }
+  });
+
+  test("that are empty text count as an empty object, where the schema takes one", async () => {
+    expect(await answer("")).toMatchObject({ outcome: "OK", output: "{}" });
+    const strict = aTool({ inputSchema: { type: "object", properties: { a: {} }, required: ["a"] }, execute: () => 1 });
+    await using app = await startExecutor([strict]);
+    const result = await app.executor.execute(aCall(""), within());
+    expect(result.output).toBe("Schema validation failed for work: : must have required property 'a'");
+  });
+
+  test("of a key that stands twice: the last one counts", async () => {
+    expect(await answer('{"a":1,"a":2}')).toMatchObject({ outcome: "OK", output: '{"a":2}' });
+  });
+
+  test("may be 32 levels deep, and no deeper, as text and as object", async () => {
+    expect(await answer(nested(32))).toMatchObject({ outcome: "OK" });
+    for (const levels of [33, 100, 5000]) {
+      for (const args of [nested(levels), JSON.parse(nested(levels)) as object]) {
+        expect(await answer(args)).toMatchObject({
+          outcome: "INVALID_ARGUMENTS",
+          output: "Schema validation failed for work: : must not be nested as deeply: flatten the arguments",
+        });
+      }
+    }
+    expect(await answer(nested(100_000))).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+  });
+
+  test("cannot reach a prototype", async () => {
+    for (const text of [
+      '{"__proto__":{"x":1}}',
+      '{"\\u005f_proto__":1}',
+      '{"constructor":{"prototype":{"x":1}}}',
+      '{"a":[{"__proto__":1}]}',
+    ]) {
+      for (const args of [text, JSON.parse(text) as object]) {
+        const { outcome, output } = await answer(args);
+        expect(outcome).toBe("INVALID_ARGUMENTS");
+        expect(output).toContain("is not allowed as a property name");
+      }
+    }
+    expect(({} as Record<string, unknown>)["x"]).toBeUndefined();
+    expect(await answer('{"constructor":"Ford"}')).toMatchObject({ outcome: "OK" });
+  });
+
+  test("with a number that JSON cannot carry exactly are refused with the way out", async () => {
+    for (const number of ["9007199254740992", "-9007199254740992", "1e400", "12345678901234567890"]) {
+      const { outcome, output } = await answer(`{"order":{"id":${number}}}`);
+      expect(outcome).toBe("INVALID_ARGUMENTS");
+      expect(output).toMatch(
+        /^Schema validation failed for work: \/order\/id: must be a number .*send larger ones as a string$/,
+      );
+    }
+    expect(await answer('{"id":9007199254740991}')).toMatchObject({ outcome: "OK" });
+  });
+
+  test("with thousands of faults are answered in a few lines", async () => {
+    const { output, result } = await answer(`{"a":[${Array(20_000).fill("1e400").join(",")}]}`);
+    expect(result.error?.violations.length).toBe(20);
+    expect(output.length).toBeLessThan(5000);
+  });
+
+  test("are measured in bytes of UTF-8", async () => {
+    await using app = await startExecutor([echo], { argumentsBytes: 100 });
+    const of = async (a: string) => outcomeOf(await app.executor.execute(aCall({ a }, { id: "" }), within()));
+    expect(await of("x".repeat(92))).toBe("OK");
+    expect(await of("x".repeat(93))).toBe("INVALID_ARGUMENTS");
+    expect(await of("é".repeat(46))).toBe("OK");
+    expect(await of("é".repeat(47))).toBe("INVALID_ARGUMENTS");
+  });
+
+  verifies(
+    ["000.5", "fault-000.prototype"],
+    "of an unknown tool do not matter: names of prototypes and impossible names are unknown like any other",
+    async () => {
+      for (const name of [
+        "nope",
+        "constructor",
+        "toString",
+        "__proto__",
+        "hasOwnProperty",
+        "../x",
+        "a b",
+        "名",
+        "",
+        "x".repeat(129),
+      ]) {
+        expect(await answer("not json", name)).toMatchObject({
+          outcome: "UNKNOWN_TOOL",
+          output: `Unknown tool: ${name}`,
+        });
+      }
+    },
+  );
+
+  property([fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }))])(
+    "get the same verdict and digest as text and as object",
+    (value) => {
+      const text = JSON.stringify(value);
+      const asText = parseArguments(aCall(text), limits);
+      const asObject = parseArguments(aCall(JSON.parse(text) as object), limits);
+      expect(asObject).toEqual(asText);
+    },
+  );
+
+  property([fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }))])(
+    "have a digest that the order of keys does not change",
+    (value) => {
+      const turned = (json: unknown): unknown => {
+        if (Array.isArray(json)) return json.map(turned);
+        if (typeof json !== "object" || json === null) return json;
+        return Object.fromEntries(
+          Object.entries(json)
+            .toReversed()
+            .map(([key, member]) => [key, turned(member)]),
+        );
+      };
+      const straight = parseArguments(aCall(value), limits);
+      const reversed = parseArguments(aCall(turned(value) as object), limits);
+      if ("violations" in straight) return expect("violations" in reversed).toBe(true);
+      expect("digest" in reversed && reversed.digest).toBe(straight.digest);
+    },
+  );
+
+  property([fc.dictionary(fc.string(), fc.integer(), { minKeys: 1 })])(
+    "have another digest when a value differs",
+    (value) => {
+      const [key] = Object.keys(value) as [string];
+      const other = { ...value, [key]: (value[key] as number) + 1 };
+      const digest = (args: object) => {
+        const parsed = parseArguments(aCall(args), limits);
+        return "digest" in parsed ? parsed.digest : fc.pre(false);
+      };
+      expect(digest(other)).not.toBe(digest(value));
+    },
+  );
+});

@@ -1,0 +1,282 @@
+import { describe, expect, test, vi } from "vitest";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { Effect, ExecutionContext } from "../../src/plugin/tool.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { verifies } from "../support/verifies.ts";
+
+const never = (): Promise<never> => new Promise(() => {});
+const effects: Effect[] = ["read", "idempotent", "write"];
+const pending = {
+  read: "Tool execution timed out or failed. Please retry.",
+  write: "The request is still being processed. Do not repeat it.",
+};
+
+describe("the answer deadline", () => {
+  describe.each([
+    ["call-1", "conversation-1"],
+    ["call-1", ""],
+    ["", "conversation-1"],
+    ["", ""],
+  ])("of call %j in conversation %j", (id, conversation) => {
+    test.each(effects)("ends only the wait for a %s; the answer is found later", async (effect) => {
+      const go = gate();
+      await using app = await startExecutor([aTool({ effect, execute: async () => (await go.opened, "done") })]);
+      const result = await app.executor.execute(aCall({}, { id }), within(conversation, { answerWithinMs: 5 }));
+      expect([outcomeOf(result), result.output]).toEqual(["PENDING", effect === "read" ? pending.read : pending.write]);
+      expect(result.callId).not.toBe("");
+      if (id !== "") expect(result.callId).toBe(id);
+      const where = [result.callId, contextOf(conversation), caller] as const;
+      expect(await app.executor.find(...where)).toEqual({ state: CallState.RUNNING, result: undefined });
+      const waiting = app.executor.wait(...where, AbortSignal.timeout(5000));
+      go.open();
+      expect(await waiting).toMatchObject({ state: CallState.DONE, result: { callId: result.callId, output: "done" } });
+      // Also for another process: it is in the ledger.
+      await using other = await startExecutor([], { ledger: app.ledger });
+      expect(await other.executor.find(...where)).toMatchObject({ state: CallState.DONE, result: { output: "done" } });
+    });
+  });
+
+  test("in the past is met at once; waiting ends with the state as it is", async () => {
+    await using app = await startExecutor([aTool({ execute: never })]);
+    expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs: 0 })))).toBe("PENDING");
+    expect(await app.executor.wait("call-1", contextOf("c"), caller, AbortSignal.timeout(20))).toEqual({
+      state: CallState.RUNNING,
+      result: undefined,
+    });
+    expect(await app.executor.find("nope", contextOf("c"), caller)).toBeUndefined();
+    expect(await app.executor.find("call-1", contextOf("d"), caller)).toBeUndefined();
+  });
+});
+
+describe("the execution deadline", () => {
+  verifies(
+    ["002.5", "fault-002.unseen"],
+    "ends the work: the signal fires, the answer is the fallback, what comes later is dropped",
+    async () => {
+      const late = gate();
+      const ended = gate();
+      let abortedAfter: number | undefined;
+      const tool = aTool({
+        timeoutMs: 30,
+        async execute({ reject }: { reject: boolean }, { signal, progress }: ExecutionContext) {
+          const start = performance.now();
+          signal.addEventListener("abort", () => (abortedAfter = performance.now() - start));
+          await late.opened;
+          progress({ message: "late" });
+          ended.open();
+          if (reject) throw new Error("late");
+          return "late";
+        },
+      });
+      await using app = await startExecutor([tool]);
+      const unhandled = vi.fn();
+      process.on("unhandledRejection", unhandled);
+      const heard = vi.fn();
+      for (const reject of [true, false]) {
+        const result = await app.executor.execute(
+          aCall({ reject }, { id: `${reject}` }),
+          within("c", { onProgress: heard }),
+        );
+        expect([outcomeOf(result), result.output]).toEqual(["TIMED_OUT", "Tool execution failed or timed out."]);
+      }
+      expect(abortedAfter).toBeLessThan(130);
+      late.open();
+      await ended.opened;
+      await new Promise((resolve) => setImmediate(resolve));
+      process.off("unhandledRejection", unhandled);
+      expect(unhandled).not.toHaveBeenCalled();
+      expect(heard).not.toHaveBeenCalled();
+      expect(app.audit.map(({ outcome }) => outcome)).toEqual(["TIMED_OUT", "TIMED_OUT"]);
+      expect(app.executor.running).toBe(0);
+    },
+  );
+
+  test("of a write that started is kept: the same call does not run again", async () => {
+    const execute = vi.fn(never);
+    await using app = await startExecutor([aTool({ effect: "write", timeoutMs: 10, execute })]);
+    await app.executor.execute(aCall(), within());
+    const again = await app.executor.execute(aCall(), within());
+    expect([outcomeOf(again), again.replayed, execute.mock.calls.length]).toEqual(["TIMED_OUT", true, 1]);
+  });
+});
+
+describe("a caller that goes away", () => {
+  test("cancels a read when it was the last one waiting", async () => {
+    let signal: AbortSignal | undefined;
+    await using app = await startExecutor([
+      aTool({ execute: (_args, context) => ((signal = context.signal), never()) }),
+    ]);
+    const [one, two] = [new AbortController(), new AbortController()];
+    const first = app.executor.execute(aCall(), within("c", { signal: one.signal }));
+    const second = app.executor.execute(aCall(), within("c", { signal: two.signal }));
+    one.abort();
+    await expect(first).rejects.toMatchObject({
+      message: expect.stringContaining("the caller has gone away") as string,
+    });
+    expect(signal?.aborted).toBe(false);
+    two.abort();
+    // Whoever comes now does not get the answer of what was given up.
+    const third = app.executor.execute(aCall(), within("c", { answerWithinMs: 10 }));
+    await expect(second).rejects.toThrow("gone away");
+    await vi.waitFor(() => expect(app.audit[0]?.["outcome"]).toBe("CANCELLED"));
+    expect(outcomeOf(await third)).toBe("PENDING");
+  });
+
+  test.each(["idempotent", "write"] as const)(
+    "does not stop an %s call: it finishes and is recorded",
+    async (effect) => {
+      const go = gate();
+      await using app = await startExecutor([aTool({ effect, execute: async () => (await go.opened, "done") })]);
+      const leave = new AbortController();
+      const asked = app.executor.execute(aCall(), within("c", { signal: leave.signal }));
+      leave.abort();
+      await expect(asked).rejects.toThrow("gone away");
+      go.open();
+      expect(await app.executor.execute(aCall(), within("c"))).toMatchObject({ output: "done" });
+      expect(await app.executor.execute(aCall(), within("c"))).toMatchObject({ output: "done", replayed: true });
+    },
+  );
+});
+
+describe("overload", () => {
+  const settings = { limits: { concurrency: 1, queue: 1 } };
+
+  test("is said at once, and its place comes free after answers, throws and timeouts", async () => {
+    const go = gate();
+    const tool = aTool({
+      timeoutMs: 50,
+      async execute({ how }: { how: string }) {
+        if (how === "throw") throw new Error("x");
+        if (how === "hang") return never();
+        await go.opened;
+        return "done";
+      },
+    });
+    await using app = await startExecutor([tool], { settings });
+    const ask = (how: string, id: string) => app.executor.execute(aCall({ how }, { id }), within());
+    const running = [ask("wait", "1"), ask("wait", "2")];
+    const refused = await ask("wait", "3");
+    expect([outcomeOf(refused), refused.output]).toEqual(["OVERLOADED", "This tool is busy. Try again in 1 seconds."]);
+    expect(app.executor.waiting()).toEqual([{ tool: "work", count: 1 }]);
+    go.open();
+    expect((await Promise.all(running)).map(({ output }) => output)).toEqual(["done", "done"]);
+    for (const how of ["throw", "hang", "throw", "hang"]) await ask(how, "");
+    expect(await ask("wait", "3")).toMatchObject({ output: "done", replayed: false });
+  });
+
+  test("does not keep a stored answer from a repeat, nor a repeat from joining what runs elsewhere", async () => {
+    const go = gate();
+    const tool = aTool({ effect: "write", execute: async ({ a }: { a: number }) => (a === 1 && (await go.opened), a) });
+    await using app = await startExecutor([tool], { settings });
+    await using other = await startExecutor([tool], { settings, ledger: app.ledger });
+    const ask = (at: typeof app, a: number, id: string) => at.executor.execute(aCall({ a }, { id }), within());
+    await ask(other, 0, "old");
+    const busy = [ask(other, 1, "1"), ask(other, 1, "2")];
+    await vi.waitFor(async () =>
+      expect(await app.ledger.find(JSON.stringify(["default", "test", "c", "conversation-1", "1"]))).toBeDefined(),
+    );
+    const held = [ask(app, 1, "3"), ask(app, 1, "4")];
+    const joining = ask(app, 1, "1");
+    expect(await ask(app, 0, "old")).toMatchObject({ output: "0", replayed: true });
+    expect(outcomeOf(await ask(app, 1, "5"))).toBe("OVERLOADED");
+    go.open();
+    expect(await joining).toMatchObject({ output: "1", replayed: true });
+    await Promise.all([...busy, ...held]);
+  });
+
+  test("leaves the queue with its caller", async () => {
+    const execute = vi.fn(never);
+    await using app = await startExecutor([aTool({ execute })], { settings });
+    void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 1 }));
+    const leave = new AbortController();
+    const queued = app.executor.execute(aCall({}, { id: "2" }), within("c", { signal: leave.signal }));
+    leave.abort();
+    await expect(queued).rejects.toThrow("gone away");
+    await vi.waitFor(() => expect(app.executor.waiting()).toEqual([{ tool: "work", count: 0 }]));
+    expect(execute).toHaveBeenCalledOnce();
+  });
+});
+
+describe("progress", () => {
+  test("reaches everybody who waits, with its fraction between 0 and 1; a listener that throws harms nobody", async () => {
+    const go = gate();
+    const tool = aTool({
+      async execute(_args, { progress }) {
+        await go.opened;
+        for (const fraction of [-1, 0.5, 7, Number.NaN]) progress({ message: "m", fraction });
+        progress({});
+        return "done";
+      },
+    });
+    await using app = await startExecutor([tool]);
+    const [one, two]: [number[], number[]] = [[], []];
+    const asked = [
+      app.executor.execute(
+        aCall(),
+        within("c", {
+          onProgress: () => {
+            throw new Error("x");
+          },
+        }),
+      ),
+      app.executor.execute(aCall(), within("c", { onProgress: ({ fraction }) => one.push(fraction) })),
+      app.executor.execute(
+        aCall(),
+        within("c", { onProgress: ({ fraction, callId }) => two.push(callId === "call-1" ? fraction : -1) }),
+      ),
+    ];
+    go.open();
+    expect((await Promise.all(asked)).map(({ output }) => output)).toEqual(["done", "done", "done"]);
+    expect(one).toEqual([0, 0.5, 1, 0, 0]);
+    expect(two).toEqual(one);
+  });
+});
+
+describe("what is seen of a call", () => {
+  verifies(
+    "000.10",
+    "conversation and session reach the tool, its log and the audit line, which has a trace id",
+    async () => {
+      const tool = aTool({
+        execute: (_args, { conversationId, sessionId, callId, source, log }) => (
+          log.info("hello"),
+          { conversationId, sessionId, callId, source }
+        ),
+      });
+      await using app = await startExecutor([tool]);
+      const context = { ...contextOf("conv"), sessionId: "sess" };
+      const result = await app.executor.execute(aCall({ secret: "words" }), { caller, context });
+      expect(JSON.parse(result.output)).toEqual({
+        conversationId: "conv",
+        sessionId: "sess",
+        callId: "call-1",
+        source: "test",
+      });
+      expect(JSON.parse(app.log.find((line) => line.includes("hello")) ?? "")).toMatchObject({
+        tool: "work",
+        call: "call-1",
+        conversation: "conv",
+      });
+      expect(app.audit).toEqual([
+        {
+          event: "tool_execution",
+          caller: "test",
+          tenant: "default",
+          source: "test",
+          conversation_id: "conv",
+          session_id: "sess",
+          tool_name: "work",
+          tool_call_id: "call-1",
+          arguments_digest: expect.stringMatching(/^[\w-]{43}$/) as string,
+          outcome: "OK",
+          latency_ms: expect.any(Number) as number,
+          trace_id: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
+        },
+      ]);
+      expect(app.executed).toEqual([
+        expect.objectContaining({ tool: "work", outcome: "OK", ran: true, caller: "test", source: "test" }),
+      ]);
+      expect(app.log.join()).not.toContain("words");
+    },
+  );
+});

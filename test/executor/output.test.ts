@@ -1,0 +1,248 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { fitOutput, jsonFromReturned } from "../../src/executor/fit-output.ts";
+import { jsonFromValue } from "../../src/executor/outcome.ts";
+import { ToolError } from "../../src/plugin/tool-error.ts";
+import type { JsonSchema } from "../../src/plugin/tool.ts";
+import { startTool } from "../../src/testing/start-tool.ts";
+import { aCall, aTool, caller, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { property } from "../support/property.ts";
+import { verifies } from "../support/verifies.ts";
+
+async function returning(returned: unknown) {
+  await using tool = await startTool(aTool({ execute: () => returned }));
+  return tool.call({});
+}
+
+function fit(returned: unknown, maxBytes: number) {
+  return fitOutput(jsonFromReturned(returned) ?? { text: "", json: "" }, maxBytes);
+}
+
+describe("an answer", () => {
+  verifies(["002.6", "fault-002.text"], "is JSON text with letters kept, or the text itself", async () => {
+    expect(await returning({ name: "Müller 日本" })).toMatchObject({
+      outcome: "OK",
+      output: '{"name":"Müller 日本"}',
+      value: { name: "Müller 日本" },
+    });
+    expect(await returning("Müller")).toMatchObject({ output: "Müller", value: "Müller" });
+    expect(await returning([1, null, true])).toMatchObject({ output: "[1,null,true]", value: [1, null, true] });
+  });
+
+  test.each([
+    ["undefined", undefined, "null"],
+    ["NaN", Number.NaN, "null"],
+    ["a BigInt", 2n ** 70n, `"${2n ** 70n}"`],
+    ["a symbol", Symbol("x"), "null"],
+    ["a function", () => 1, "null"],
+    ["a date", new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    ["a bad date", new Date(Number.NaN), "null"],
+    ["a map", new Map([["a", new Set([1])]]), '{"a":[1]}'],
+    ["holes", Object.assign([1], { 2: 3 }), "[1,null,3]"],
+    ["undefined members", { a: undefined, b: [undefined] }, '{"b":[null]}'],
+    [
+      "a class",
+      new (class {
+        a = 1;
+      })(),
+      '{"a":1}',
+    ],
+    ["half a character", { a: "x\ud83d" }, '{"a":"x\ufffd"}'],
+  ])("that is or holds %s becomes JSON", async (_what, returned, output) => {
+    const result = await returning(returned);
+    expect(result).toMatchObject({ outcome: "OK", output, truncated: false });
+    expect(result.value).toEqual(JSON.parse(output));
+  });
+
+  verifies("002.6", "that cannot be serialised is said to be so", async () => {
+    const circle: Record<string, unknown> = {};
+    circle["circle"] = circle;
+    const hostile = {
+      get x(): never {
+        throw new Error("secret words");
+      },
+    };
+    for (const returned of [circle, hostile]) {
+      expect(await returning(returned)).toMatchObject({
+        outcome: "INVALID_OUTPUT",
+        output: "Result could not be serialized to JSON or string.",
+      });
+    }
+    const trap = new Proxy(
+      {},
+      {
+        has: () => true,
+        get: () => {
+          throw new Error("secret words");
+        },
+      },
+    );
+    expect(await returning(trap)).toMatchObject({ outcome: "FAILED", output: "Tool execution failed or timed out." });
+  });
+
+  test("of 10 MB is cut within the limit and stays what it is", async () => {
+    const text = await returning("é".repeat(5_000_000));
+    expect(text.truncated).toBe(true);
+    expect(Buffer.byteLength(text.output)).toBeLessThanOrEqual(65_536);
+    expect(text.output).toMatch(/^é+\.\.\.$/);
+    const rows = await returning(Array.from({ length: 200_000 }, (_, id) => ({ id, name: "x".repeat(20) })));
+    expect(rows.truncated).toBe(true);
+    expect(Buffer.byteLength(rows.output)).toBeLessThanOrEqual(65_536);
+    expect(JSON.parse(rows.output)).toEqual(rows.value);
+    expect((JSON.parse(rows.output) as unknown[]).at(-1)).toMatch(/^… \d+ more left out$/);
+  });
+
+  test("nested deeply keeps its text; only the value is left out", async () => {
+    const deep = JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60)) as object;
+    const result = await returning(deep);
+    expect(result).toMatchObject({ outcome: "OK", output: JSON.stringify(deep), truncated: false, value: undefined });
+  });
+
+  test("of a broad tree is shortened, not lost, at a small limit", () => {
+    const tree = (levels: number): unknown =>
+      levels === 0
+        ? "a leaf of the tree"
+        : Object.fromEntries(Array.from({ length: 8 }, (_, key) => [`k${key}`, tree(levels - 1)]));
+    const { text, truncated } = fit(tree(4), 2000);
+    expect(truncated).toBe(true);
+    expect(Object.keys(JSON.parse(text) as object)).toEqual(["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"]);
+  });
+
+  property([fc.jsonValue({ maxDepth: 5 }), fc.integer({ min: 5, max: 400 })])(
+    "is valid JSON within any limit",
+    (value, maxBytes) => {
+      if (typeof value === "string") return;
+      const { text, truncated } = fit(value, maxBytes);
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(maxBytes);
+      const parsed = JSON.parse(text) as unknown;
+      if (!truncated) expect(parsed).toEqual(JSON.parse(JSON.stringify(value)));
+    },
+  );
+
+  property([fc.string({ unit: "binary", maxLength: 300 }), fc.integer({ min: 5, max: 400 })])(
+    "of text is cut on whole characters",
+    (text, maxBytes) => {
+      const fitted = fit(text, maxBytes);
+      expect(Buffer.byteLength(fitted.text)).toBeLessThanOrEqual(maxBytes);
+      expect(fitted.text.isWellFormed()).toBe(true);
+      const start = fitted.truncated ? fitted.text.slice(0, -3) : fitted.text;
+      expect(text.toWellFormed().startsWith(start)).toBe(true);
+    },
+  );
+
+  test("is shortened for a caller who may read less, whatever it is", async () => {
+    const small = { ...caller, maxOutputBytes: 100 };
+    const deep = JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60)) as object;
+    const tool = aTool({
+      execute({ what }: { what: string }) {
+        if (what === "fault") throw new ToolError("é".repeat(200));
+        return { text: "é".repeat(200), rows: Array(100).fill("row"), deep }[what];
+      },
+    });
+    await using app = await startExecutor([tool]);
+    for (const what of ["text", "rows", "deep", "fault"]) {
+      const result = await app.executor.execute(aCall({ what }, { id: what }), within("c", { caller: small }));
+      expect(result.truncated).toBe(true);
+      expect(Buffer.byteLength(result.output)).toBeLessThanOrEqual(100);
+      if (what === "fault") expect(result.error?.message).toBe(result.output);
+      else if (what === "text") expect(result.output).toMatch(/^é+\.\.\.$/);
+      else expect(result.value && jsonFromValue(result.value)).toEqual(JSON.parse(result.output));
+    }
+  });
+
+  test("is checked against the output schema as the JSON that it becomes", async () => {
+    const check = async (outputSchema: JsonSchema, returned: unknown) => {
+      await using tool = await startTool(aTool({ outputSchema, execute: () => returned }));
+      return (await tool.call({})).outcome;
+    };
+    expect(await check({ type: "string" }, new Date(0))).toBe("OK");
+    expect(await check({ type: "null" }, undefined)).toBe("OK");
+    expect(await check({ type: "object", required: ["a"], properties: { a: { type: "integer" } } }, { a: 1.5 })).toBe(
+      "INVALID_OUTPUT",
+    );
+  });
+});
+
+describe("a failure", () => {
+  test.each([
+    ["an error", new Error("secret words")],
+    ["a string", "secret words"],
+    ["nothing", undefined],
+    ["null", null],
+  ])("by throwing %s says nothing of its words", async (_what, reason) => {
+    const plain = { outcome: "FAILED", output: "Tool execution failed or timed out.", attempts: 1 };
+    await using sync = await startExecutor([
+      aTool({
+        execute: () => {
+          throw reason;
+        },
+      }),
+    ]);
+    await using late = await startTool(
+      aTool({ execute: () => new Promise((_, reject) => setImmediate(reject, reason)) }),
+    );
+    expect(await late.call({})).toMatchObject(plain);
+    const result = await sync.executor.execute(aCall(), within());
+    expect([outcomeOf(result), result.output]).toEqual([plain.outcome, plain.output]);
+    expect(sync.log.join()).not.toContain("secret words");
+  });
+
+  test("by a ToolError says what its author wrote, within the limit", async () => {
+    await using tool = await startTool(
+      aTool({
+        execute: ({ n }: { n: number }) => {
+          throw new ToolError("x".repeat(n));
+        },
+      }),
+    );
+    expect(await tool.call({ n: 3 })).toMatchObject({ outcome: "FAILED", output: "xxx", error: { message: "xxx" } });
+    expect(Buffer.byteLength((await tool.call({ n: 1_000_000 })).output)).toBe(65_536);
+  });
+});
+
+describe("a secret of the configuration", () => {
+  const configSchema = { type: "object", properties: { key: { type: "string", secret: true } } } as const;
+  const shown = async (key: string, execute: () => unknown, outputBytes?: number) => {
+    const settings = { config: { key } };
+    await using app = await startExecutor([aTool({ configSchema, execute })], {
+      settings,
+      ...(outputBytes !== undefined && { outputBytes }),
+    });
+    const heard: string[] = [];
+    const result = await app.executor.execute(
+      aCall(),
+      within("c", { onProgress: ({ message }) => heard.push(message) }),
+    );
+    return { result, heard, value: result.value && jsonFromValue(result.value) };
+  };
+
+  test("is in no answer, no error and no progress", async () => {
+    expect((await shown("hunter22", () => "it is hunter22!")).result.output).toBe("it is [secret]!");
+    expect(
+      (
+        await shown("hunter22", () => {
+          throw new ToolError("no hunter22");
+        })
+      ).result.output,
+    ).toBe("no [secret]");
+    const told = aTool({ configSchema, execute: (_args, { progress }) => progress({ message: "with hunter22" }) });
+    await using app = await startExecutor([told], { settings: { config: { key: "hunter22" } } });
+    const heard: string[] = [];
+    await app.executor.execute(aCall(), within("c", { onProgress: ({ message }) => heard.push(message) }));
+    expect(heard).toEqual(["with [secret]"]);
+  });
+
+  test("leaves the JSON around it valid, whatever it is made of", async () => {
+    for (const key of ['a"b\\c', "1234", "true", "null", '","x":"']) {
+      const { result, value } = await shown(key, () => ({ ok: true, no: null, n: 12_345, text: `<${key}>`, [key]: 1 }));
+      expect(outcomeOf(result)).toBe("OK");
+      expect(JSON.parse(result.output)).toEqual(value);
+      expect(value).toMatchObject({ text: "<[secret]>", "[secret]": 1 });
+    }
+  });
+
+  test("is not half there where the answer is cut", async () => {
+    const { result } = await shown("hunter22hunter22", () => `${"x".repeat(90)}hunter22hunter22${"y".repeat(90)}`, 101);
+    expect(result.output).not.toContain("hunter");
+  });
+});

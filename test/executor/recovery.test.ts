@@ -1,0 +1,256 @@
+import { describe, expect, test, vi } from "vitest";
+import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
+import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
+import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import type { Effect, Reconciled } from "../../src/plugin/tool.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+
+const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+
+describe("a ledger that cannot be reached", () => {
+  test("before the run refuses the call, and nothing runs; reads go on", async () => {
+    const down = async (): Promise<never> => {
+      throw new LedgerUnavailable("down");
+    };
+    const ledger: Ledger = { ...createMemoryLedger(), begin: down, find: down };
+    const write = vi.fn(() => 1);
+    await using app = await startExecutor(
+      [aTool({ effect: "write", execute: write }), aTool({ name: "look", execute: () => 2 })],
+      { ledger },
+    );
+    await expect(app.executor.execute(aCall(), within())).rejects.toThrow(
+      "the store cannot be reached; nothing has been executed",
+    );
+    expect(write).not.toHaveBeenCalled();
+    expect(app.executor.running).toBe(0);
+    expect((await app.executor.execute(aCall({}, { name: "look", id: "2" }), within())).output).toBe("2");
+    await expect(app.executor.find("other", contextOf("c"), caller)).rejects.toThrow("the store cannot be reached");
+  });
+
+  test("after the run does not change the answer, which is true", async () => {
+    const ledger: Ledger = {
+      ...createMemoryLedger(),
+      finish: async () => {
+        throw new LedgerUnavailable("down");
+      },
+    };
+    await using app = await startExecutor([aTool({ effect: "write", execute: () => "done" })], { ledger });
+    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "done" });
+    expect(app.log.join()).toContain("the outcome of a call could not be stored");
+  });
+});
+
+/** Starts a call that never ends in a process that dies, and another process on the same store afterwards. */
+async function crashed(effect: Effect, request = within(), id = "call-1") {
+  const folder = scratchFolder();
+  const store = await openSqliteStore({ folder: folder.path });
+  const keys: string[] = [];
+  const started = gate();
+  const hanging = aTool({
+    effect,
+    timeoutMs: 60_000,
+    execute: (_args, { idempotencyKey }) => (keys.push(idempotencyKey), started.open(), new Promise(() => {})),
+  });
+  const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store) });
+  void dead.executor.execute(aCall({ a: 1 }, { id }), request).catch(() => {});
+  await started.opened;
+  const ledger = createSqliteLedger(store);
+  return {
+    ledger,
+    keys,
+    dead,
+    async [Symbol.asyncDispose]() {
+      await dead[Symbol.asyncDispose]();
+      await store.close();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+describe("after a crash between intent and outcome", () => {
+  test("an idempotent call runs again with the same idempotency key", async () => {
+    await using before = await crashed("idempotent");
+    const execute = vi.fn((_args: unknown, { idempotencyKey }: { idempotencyKey: string }) => idempotencyKey);
+    await using app = await startExecutor([aTool({ effect: "idempotent", execute })], { ledger: before.ledger });
+    expect(await app.executor.recover()).toBe(1);
+    expect(execute.mock.calls[0]?.[0]).toEqual({ a: 1 });
+    expect(await app.executor.execute(aCall({ a: 1 }), within())).toMatchObject({
+      output: before.keys[0],
+      replayed: true,
+    });
+    expect(execute).toHaveBeenCalledOnce();
+    expect(await app.executor.recover()).toBe(0);
+  });
+
+  test.each<[string, () => unknown, string, number]>([
+    ["knows the answer", () => ({ result: { ok: 1 } }), '{"ok":1}', 0],
+    ["knows that it did not happen", () => "not-done", "ran", 1],
+    ["does not know", () => "unknown", uncertain, 0],
+    [
+      "throws",
+      () => {
+        throw new Error("x");
+      },
+      uncertain,
+      0,
+    ],
+    ["answers with nothing", () => undefined, uncertain, 0],
+    ["answers with null", () => null, uncertain, 0],
+    ["never answers", () => new Promise(() => {}), uncertain, 0],
+  ])("a write whose author %s ends so, and a repeat gets the same", async (_what, reconcile, output, runs) => {
+    await using before = await crashed("write");
+    const execute = vi.fn(() => "ran");
+    const tool = aTool({ effect: "write", timeoutMs: 50, execute, reconcile: reconcile as () => Reconciled });
+    await using app = await startExecutor([tool], { ledger: before.ledger });
+    await app.executor.recover();
+    const again = await app.executor.execute(aCall({ a: 1 }), within());
+    expect(again).toMatchObject({ output, replayed: true, callId: "call-1", name: "work" });
+    expect(outcomeOf(again)).toBe(output === uncertain ? "UNCERTAIN" : "OK");
+    expect(execute).toHaveBeenCalledTimes(runs);
+    expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
+  });
+
+  test("a repeat that comes before the take-over takes it over itself", async () => {
+    await using before = await crashed("write");
+    const execute = vi.fn(() => "ran");
+    await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: before.ledger });
+    const again = await app.executor.execute(aCall({ a: 1 }), within());
+    expect([outcomeOf(again), again.output]).toEqual(["UNCERTAIN", uncertain]);
+    expect(execute).not.toHaveBeenCalled();
+  });
+
+  test("a call whose tool is gone, or cannot work, is uncertain", async () => {
+    for (const tools of [
+      [],
+      [
+        aTool({
+          effect: "write",
+          open: () => {
+            throw new Error("no database");
+          },
+          execute: () => 1,
+        }),
+      ],
+    ]) {
+      await using before = await crashed("write");
+      await using app = await startExecutor(tools, { ledger: before.ledger });
+      await app.executor.recover();
+      expect((await app.executor.find("call-1", contextOf("conversation-1"), caller))?.result).toMatchObject({
+        output: uncertain,
+      });
+    }
+  });
+
+  test("a read that was recorded because it took long is forgotten", async () => {
+    await using before = await crashed("read", within("c", { answerWithinMs: 0 }));
+    await vi.waitFor(async () =>
+      expect(await before.ledger.find(JSON.stringify(["default", "test", "c", "c", "call-1"]))).toBeDefined(),
+    );
+    await using app = await startExecutor([], { ledger: before.ledger });
+    await app.executor.recover();
+    expect(await app.executor.find("call-1", contextOf("c"), caller)).toBeUndefined();
+  });
+
+  test("many calls of a tool with one place are all taken over", async () => {
+    await using before = await crashed("idempotent");
+    for (let id = 0; id < 8; id++)
+      void before.dead.executor.execute(aCall({ a: 1 }, { id: `${id}` }), within()).catch(() => {});
+    await vi.waitFor(() => expect(before.keys).toHaveLength(9));
+    const settings = { limits: { concurrency: 1, queue: 1 } };
+    await using app = await startExecutor([aTool({ effect: "idempotent", execute: async () => "again" })], {
+      ledger: before.ledger,
+      settings,
+    });
+    expect(await app.executor.recover()).toBe(9);
+    for (let id = 0; id < 8; id++) {
+      expect((await app.executor.find(`${id}`, contextOf("conversation-1"), caller))?.result?.output).toBe("again");
+    }
+  });
+
+  test("a guard against repeats ends as the call that it stands for", async () => {
+    const folder = scratchFolder();
+    await using store = {
+      it: await openSqliteStore({ folder: folder.path }),
+      [Symbol.asyncDispose]: async () => folder[Symbol.dispose](),
+    };
+    const settings = { repeatWindowMs: 60_000 };
+    const started = gate();
+    const hanging = aTool({
+      effect: "write",
+      timeoutMs: 60_000,
+      execute: () => (started.open(), new Promise(() => {})),
+    });
+    const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store.it), settings });
+    void dead.executor.execute(aCall({}, { id: "a" }), within()).catch(() => {});
+    await started.opened;
+    const execute = vi.fn(() => "ran");
+    {
+      await using app = await startExecutor([aTool({ effect: "write", execute })], {
+        ledger: createSqliteLedger(store.it),
+        settings,
+      });
+      expect(await app.executor.recover()).toBe(1);
+      expect(await app.executor.execute(aCall({}, { id: "b" }), within())).toMatchObject({
+        callId: "b",
+        output: uncertain,
+      });
+      expect(execute).not.toHaveBeenCalled();
+    }
+    await dead[Symbol.asyncDispose]();
+    await store.it.close();
+  });
+});
+
+describe("draining", () => {
+  test("refuses new calls and waits for those that run, whole batches too", async () => {
+    const go = gate();
+    await using app = await startExecutor([aTool({ execute: async () => (await go.opened, "done") })]);
+    const calls = Array.from({ length: 40 }, (_, index) => aCall({}, { id: `${index}` }));
+    const batch = app.executor.executeAll(calls, within());
+    const drained = app.executor.drain(AbortSignal.timeout(10_000));
+    await expect(app.executor.execute(aCall(), within())).rejects.toThrow("the service is shutting down");
+    await expect(app.executor.executeAll([], within())).rejects.toThrow("the service is shutting down");
+    let over = false;
+    void batch.then(() => (over = true));
+    go.open();
+    await drained;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(true);
+  });
+
+  test("past its end stops what runs; a write that was stopped is never taken for one that did not run", async () => {
+    const folder = scratchFolder();
+    const store = await openSqliteStore({ folder: folder.path });
+    const settings = { limits: { concurrency: 1, queue: 1 } };
+    const execute = vi.fn(() => new Promise(() => {}));
+    const app = await startExecutor([aTool({ effect: "write", execute })], {
+      ledger: createSqliteLedger(store),
+      settings,
+    });
+    const [running, queued] = [
+      app.executor.execute(aCall(), within()),
+      app.executor.execute(aCall({}, { id: "2" }), within()),
+    ];
+    await vi.waitFor(() => expect(execute).toHaveBeenCalledOnce());
+    await app.executor.drain(AbortSignal.timeout(5));
+    const stopped = await running;
+    expect([outcomeOf(stopped), stopped.output]).toEqual(["UNCERTAIN", uncertain]);
+    expect(outcomeOf(await queued)).toBe("CANCELLED");
+    await app[Symbol.asyncDispose]();
+    // The next process asks its author, and does not run it unasked.
+    const again = vi.fn(() => "ran");
+    {
+      const tool = aTool({ effect: "write", execute: again, reconcile: () => ({ result: "it took effect" }) });
+      await using next = await startExecutor([tool], { ledger: createSqliteLedger(store) });
+      expect(await next.executor.recover()).toBe(1);
+      expect((await next.executor.execute(aCall(), within())).output).toBe("it took effect");
+      expect(again).not.toHaveBeenCalled();
+      expect((await next.executor.execute(aCall({}, { id: "2" }), within())).output).toBe("ran");
+    }
+    await store.close();
+    folder[Symbol.dispose]();
+  });
+});

@@ -1,0 +1,276 @@
+import { describe, expect, test, vi } from "vitest";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { ToolError } from "../../src/plugin/tool-error.ts";
+import type { Effect } from "../../src/plugin/tool.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { verifies } from "../support/verifies.ts";
+
+/** A tool that counts its runs and waits at a gate. */
+function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
+  const state = { runs: 0, go: gate() };
+  const tool = aTool({
+    effect,
+    async execute() {
+      const run = ++state.runs;
+      await state.go.opened;
+      return act(run);
+    },
+  });
+  return { state, tool };
+}
+
+const effects: Effect[] = ["read", "idempotent", "write"];
+
+describe.each(effects)("the same call of a %s tool again", (effect) => {
+  test("while it runs joins it: 1,000 at once run once and get equal answers", async () => {
+    const { state, tool } = counted(effect, () => ({ n: Math.random() }));
+    await using app = await startExecutor([tool]);
+    const asked = Array.from({ length: 1000 }, () => app.executor.execute(aCall({ a: 1 }), within()));
+    await vi.waitFor(() => expect(state.runs).toBe(1));
+    state.go.open();
+    const answers = await Promise.all(asked);
+    expect(state.runs).toBe(1);
+    expect(new Set(answers.map(({ output }) => output)).size).toBe(1);
+    expect(answers.every((answer) => answer.callId === "call-1" && answer.name === "work")).toBe(true);
+    expect(app.audit).toHaveLength(1);
+    expect(app.executed).toHaveLength(1);
+  });
+
+  test("after it ended gets the stored answer, marked as replayed, and no second audit line", async () => {
+    const { state, tool } = counted(effect, (run) => ({ run }));
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    const first = await app.executor.execute(aCall({ a: 1 }), within());
+    const again = await app.executor.execute(aCall('{ "a": 1 }'), within());
+    expect(first).toMatchObject({ output: '{"run":1}', replayed: false, attempts: 1 });
+    expect(again).toMatchObject({ output: '{"run":1}', replayed: true, callId: "call-1", name: "work" });
+    expect(state.runs).toBe(1);
+    expect(app.audit).toHaveLength(1);
+    expect(app.executed).toHaveLength(1);
+  });
+
+  test("with other arguments, or of another tool, is a conflict, while it runs and after", async () => {
+    const { state, tool } = counted(effect);
+    const other = aTool({ name: "other", effect, execute: () => "other" });
+    await using app = await startExecutor([tool, other]);
+    const expectConflicts = async () => {
+      for (const call of [aCall({ a: 2 }), aCall({ a: 1 }, { name: "other" })]) {
+        const result = await app.executor.execute(call, within());
+        expect([outcomeOf(result), result.output]).toEqual([
+          "CONFLICT",
+          "This call id was already used with other arguments.",
+        ]);
+      }
+    };
+    const first = app.executor.execute(aCall({ a: 1 }), within());
+    await vi.waitFor(() => expect(state.runs).toBe(1));
+    await expectConflicts();
+    state.go.open();
+    await first;
+    await expectConflicts();
+    expect(state.runs).toBe(1);
+  });
+
+  test("in another conversation, of another caller or tenant is another call", async () => {
+    const { state, tool } = counted(effect);
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), within("conversation-2"));
+    await app.executor.execute(aCall(), within("conversation-1", { caller: { ...caller, name: "someone" } }));
+    await app.executor.execute(aCall(), within("conversation-1", { caller: { ...caller, tenant: "someone" } }));
+    expect(state.runs).toBe(4);
+  });
+
+  test("without a scope, or without an id, runs again", async () => {
+    const { state, tool } = counted(effect);
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    for (const [call, request] of [
+      [aCall(), within("")],
+      [aCall({}, { id: "" }), within()],
+    ] as const) {
+      await app.executor.execute(call, request);
+      expect(await app.executor.execute(call, request)).toMatchObject({ replayed: false });
+    }
+    expect(state.runs).toBe(4);
+  });
+
+  test("after a fault runs again, unless it is a write that had started", async () => {
+    const { state, tool } = counted(effect, (run) => {
+      if (run === 1) throw new ToolError("no luck");
+      return "luck";
+    });
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "no luck", replayed: false });
+    const again = await app.executor.execute(aCall(), within());
+    expect(again).toMatchObject(
+      effect === "write" ? { output: "no luck", replayed: true } : { output: "luck", replayed: false },
+    );
+    expect(state.runs).toBe(effect === "write" ? 1 : 2);
+  });
+
+  test("after an answer that does not fit the output schema gets that answer", async () => {
+    const run = vi.fn(() => 1);
+    await using app = await startExecutor([aTool({ effect, outputSchema: { type: "string" }, execute: run })]);
+    const first = await app.executor.execute(aCall(), within());
+    expect([outcomeOf(first), first.output]).toEqual(["INVALID_OUTPUT", "The tool's answer was not what it promises."]);
+    expect(await app.executor.execute(aCall(), within())).toMatchObject({ replayed: true });
+    expect(run).toHaveBeenCalledOnce();
+  });
+});
+
+describe("a batch", () => {
+  verifies(["000.7", "001.7"], "goes on when calls fail, and answers in request order", async () => {
+    const tool = aTool({
+      async execute({ ms }: { ms: number }) {
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        if (ms === 20) throw new ToolError("no such order");
+        return ms;
+      },
+    });
+    await using app = await startExecutor([tool, aTool({ name: "other", execute: () => "other" })]);
+    const ended: string[] = [];
+    const calls = [
+      aCall({ ms: 40 }, { id: "a" }),
+      aCall({ ms: 20 }, { id: "b" }),
+      aCall({}, { id: "c", name: "nope" }),
+      aCall({}, { id: "d", name: "other" }),
+      aCall("{", { id: "e" }),
+    ];
+    const results = await app.executor.executeAll(calls, within("c", { onResult: ({ callId }) => ended.push(callId) }));
+    expect(results.map(({ output }) => output)).toEqual([
+      "40",
+      "no such order",
+      "Unknown tool: nope",
+      "other",
+      "Invalid JSON in arguments for work",
+    ]);
+    expect(ended.at(-1)).toBe("a");
+  });
+
+  verifies("000.11", "runs its calls side by side, 16 at most", async () => {
+    let [now, most] = [0, 0];
+    const tool = aTool({
+      async execute() {
+        most = Math.max(most, ++now);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        now--;
+      },
+    });
+    await using app = await startExecutor([tool]);
+    await app.executor.executeAll(
+      Array.from({ length: 64 }, (_, index) => aCall({}, { id: `${index}` })),
+      within(),
+    );
+    expect(most).toBe(16);
+  });
+
+  test("with one id twice runs it once; with other arguments the second is a conflict", async () => {
+    const { state, tool } = counted("write");
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    const results = await app.executor.executeAll([aCall({ a: 1 }), aCall('{"a":1}'), aCall({ a: 2 })], within(""));
+    expect(results.map(outcomeOf)).toEqual(["OK", "OK", "CONFLICT"]);
+    expect(state.runs).toBe(1);
+  });
+
+  test("with one id twice and arguments nested beyond measure is answered", async () => {
+    await using app = await startExecutor([counted("read").tool]);
+    const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) as object;
+    const results = await app.executor.executeAll([aCall({ deep }), aCall({ deep })], within());
+    expect(results.map(outcomeOf)).toEqual(["INVALID_ARGUMENTS", "INVALID_ARGUMENTS"]);
+  });
+});
+
+describe("answers of reads in memory", () => {
+  test("are bounded: the oldest goes first", async () => {
+    const { state, tool } = counted("read");
+    state.go.open();
+    await using app = await startExecutor([tool], { recentEntries: 2 });
+    for (const id of ["a", "b", "c"]) await app.executor.execute(aCall({}, { id }), within());
+    expect(await app.executor.execute(aCall({}, { id: "c" }), within())).toMatchObject({ replayed: true });
+    expect(await app.executor.execute(aCall({}, { id: "a" }), within())).toMatchObject({ replayed: false });
+    expect(state.runs).toBe(4);
+  });
+
+  test("are forgotten with their conversation", async () => {
+    const { state, tool } = counted("read");
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    await app.executor.execute(aCall(), within());
+    await app.executor.erase("default", "conversation-1");
+    expect(await app.executor.find("call-1", contextOf("conversation-1"), caller)).toBeUndefined();
+    await app.executor.execute(aCall(), within());
+    expect(state.runs).toBe(2);
+  });
+
+  test("do not change when the tool goes on to change what it returned", async () => {
+    const shared = { n: 0 };
+    await using app = await startExecutor([aTool({ execute: () => (shared.n++, shared) })]);
+    const result = await app.executor.execute(aCall(), within());
+    shared.n = 99;
+    expect(JSON.stringify(result.value)).toContain(":1");
+    expect(JSON.stringify(result.value)).not.toContain("99");
+  });
+});
+
+describe("a tool with a repeat window", () => {
+  const settings = { repeatWindowMs: 60_000 };
+
+  test.each(effects)("answers the same %s call under a new id with the first answer", async (effect) => {
+    const { state, tool } = counted(effect, (run) => ({ run }));
+    state.go.open();
+    await using app = await startExecutor([tool], { settings });
+    await app.executor.execute(aCall({ a: 1 }, { id: "a" }), within());
+    const again = await app.executor.execute(aCall({ a: 1 }, { id: "b" }), within());
+    expect(again).toMatchObject({ callId: "b", name: "work", output: '{"run":1}', replayed: true });
+    expect((await app.executor.find("b", contextOf("conversation-1"), caller))?.state).toBe(CallState.DONE);
+    await app.executor.execute(aCall({ a: 2 }, { id: "c" }), within());
+    await app.executor.execute(aCall({ a: 1 }, { id: "d" }), within("conversation-2"));
+    expect(state.runs).toBe(3);
+  });
+
+  test.each(effects)("lets the same %s call under a new id join while the first runs", async (effect) => {
+    const { state, tool } = counted(effect, (run) => ({ run }));
+    await using app = await startExecutor([tool], { settings });
+    const asked = ["a", "b", "c"].map((id) => app.executor.execute(aCall({}, { id }), within()));
+    await vi.waitFor(() => expect(state.runs).toBe(1));
+    state.go.open();
+    expect((await Promise.all(asked)).map(({ callId, output }) => [callId, output])).toEqual(
+      ["a", "b", "c"].map((id) => [id, '{"run":1}']),
+    );
+    expect(state.runs).toBe(1);
+  });
+
+  test("holds for writes over replicas that share a ledger", async () => {
+    const { state, tool } = counted("write", (run) => ({ run }));
+    await using one = await startExecutor([tool], { settings });
+    await using two = await startExecutor([tool], { settings, ledger: one.ledger });
+    const first = one.executor.execute(aCall({}, { id: "a" }), within());
+    await vi.waitFor(() => expect(state.runs).toBe(1));
+    const second = two.executor.execute(aCall({}, { id: "b" }), within());
+    state.go.open();
+    expect((await first).output).toBe('{"run":1}');
+    expect(await second).toMatchObject({ callId: "b", output: '{"run":1}', replayed: true });
+    expect(await two.executor.execute(aCall({}, { id: "c" }), within())).toMatchObject({ callId: "c", replayed: true });
+    expect(state.runs).toBe(1);
+  });
+
+  test("runs again after the window, after an answer that is not kept, and when it is off", async () => {
+    const { state, tool } = counted("idempotent", (run) => {
+      if (run === 1) throw new ToolError("no luck");
+      return run;
+    });
+    state.go.open();
+    await using app = await startExecutor([tool], { settings: { repeatWindowMs: 1 } });
+    await app.executor.execute(aCall({}, { id: "a" }), within());
+    expect((await app.executor.execute(aCall({}, { id: "b" }), within())).output).toBe("2");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect((await app.executor.execute(aCall({}, { id: "c" }), within())).output).toBe("3");
+    await using off = await startExecutor([tool]);
+    await off.executor.execute(aCall({}, { id: "a" }), within());
+    expect((await off.executor.execute(aCall({}, { id: "b" }), within())).output).toBe("5");
+  });
+});
