@@ -1,0 +1,94 @@
+import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { Conversations } from "../gen/jackfield/v1/conversations_pb.ts";
+import { Jobs } from "../gen/jackfield/v1/jobs_pb.ts";
+import { ToolExecutor } from "../gen/jackfield/v1/tool_executor_pb.ts";
+import { ToolRegistry } from "../gen/jackfield/v1/tool_registry_pb.ts";
+
+export {
+  type ConversationDone,
+  ConversationDoneSchema,
+  type ModelTurn,
+  ModelTurnSchema,
+  type RunConversationRequest,
+  RunConversationRequestSchema,
+  type RunConversationResponse,
+  RunConversationResponseSchema,
+} from "../gen/jackfield/v1/conversations_pb.ts";
+export { type Job, JobSchema, JobState } from "../gen/jackfield/v1/jobs_pb.ts";
+export {
+  CallState,
+  type ExecuteToolRequest,
+  ExecuteToolRequestSchema,
+  type ExecuteToolResponse,
+  ExecuteToolResponseSchema,
+  type ExecuteToolsRequest,
+  ExecuteToolsRequestSchema,
+  type ExecuteToolsResponse,
+  ExecuteToolsResponseSchema,
+} from "../gen/jackfield/v1/tool_executor_pb.ts";
+export {
+  type CallContext,
+  CallContextSchema,
+  Effect,
+  Outcome,
+  type Progress,
+  ProgressSchema,
+  type Tool,
+  type ToolCall,
+  ToolCallSchema,
+  type ToolError,
+  ToolErrorSchema,
+  type ToolResult,
+  ToolResultSchema,
+  ToolSchema,
+  type Violation,
+  ViolationSchema,
+} from "../gen/jackfield/v1/tool_pb.ts";
+export { ToolPlugin } from "../gen/jackfield/v1/tool_plugin_pb.ts";
+export {
+  type GrpcTarget,
+  GrpcTargetSchema,
+  type HttpTarget,
+  HttpTargetSchema,
+  type ToolTarget,
+  ToolTargetSchema,
+} from "../gen/jackfield/v1/tool_registry_pb.ts";
+export { Conversations, Jobs, ToolExecutor, ToolRegistry };
+
+/** Where the service is, and who asks. */
+export interface JackfieldClientOptions {
+  /** For example `http://127.0.0.1:8080`. */
+  readonly baseUrl: string;
+  /** Sent as `Authorization: Bearer`; none where it is empty or missing. */
+  readonly apiKey?: string | undefined;
+  /** Another way to the service than Connect over HTTP/1.1: gRPC, gRPC-Web, HTTP/2. Then the key is the transport's matter. */
+  readonly transport?: Transport;
+}
+
+/** A client for each service of Jackfield. */
+export interface JackfieldClient {
+  readonly executor: Client<typeof ToolExecutor>;
+  readonly registry: Client<typeof ToolRegistry>;
+  readonly jobs: Client<typeof Jobs>;
+  readonly conversations: Client<typeof Conversations>;
+}
+
+/** Makes the clients of one service. Their calls reject with a ConnectError; idle connections keep no process alive. */
+export function createJackfieldClient({ baseUrl, apiKey, transport }: JackfieldClientOptions): JackfieldClient {
+  const interceptors = apiKey ? [bearer(apiKey)] : [];
+  const way = transport ?? createConnectTransport({ baseUrl, httpVersion: "1.1", interceptors });
+  return {
+    executor: createClient(ToolExecutor, way),
+    registry: createClient(ToolRegistry, way),
+    jobs: createClient(Jobs, way),
+    conversations: createClient(Conversations, way),
+  };
+}
+
+function bearer(key: string): Interceptor {
+  return (next) => (request) => {
+    request.header.set("authorization", `Bearer ${key}`);
+    return next(request);
+  };
+}

@@ -1,0 +1,11 @@
+import { createStockLane } from "./stock-lane.ts";
+import { createUnaryLane, type WireParts } from "./unary-lane.ts";
+import type { WireListener } from "./wire-request.ts";
+
+/**
+ * Answers every RPC that comes from outside, over HTTP/1.1 and HTTP/2: mount it for the paths `/jackfield.v1.*` and
+ * `/grpc.*`. Unary calls take the short lane, all else Connect's own handlers; which one cannot be told from the answers.
+ */
+export function createRpcListener(parts: WireParts): WireListener {
+  return createUnaryLane(parts, createStockLane(parts));
+}

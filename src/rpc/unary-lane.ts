@@ -1,0 +1,146 @@
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import type { ConnectError, ServiceImplSpec } from "@connectrpc/connect";
+import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
+import { rpcError } from "../errors.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { callerOf, type CallerFromAuthorization } from "./authenticate.ts";
+import { CallValues } from "./call-values.ts";
+import { binaryBytes, jsonText, messageFromBinary, messageFromJson } from "./codec.ts";
+import { faultFrom } from "./faults.ts";
+import { invokeUnary, orEnd, type UnaryMethod } from "./invoke.ts";
+import { observe } from "./observe.ts";
+import { protocolFrom, type Protocol } from "./protocol.ts";
+import { ServedCall } from "./served-call.ts";
+import { isOpen } from "./services.ts";
+import { timeoutFromHeader } from "./timeout.ts";
+import { writeAnswer } from "./unary-answer.ts";
+import { decompressed, readBody, unwrap } from "./unary-body.ts";
+import { headerOf, headersOf, pathOf, type WireListener, type WireRequest, type WireResponse } from "./wire-request.ts";
+
+/** What serving RPCs to the outside needs. */
+export interface WireParts {
+  readonly services: readonly ServiceImplSpec[];
+  readonly callerFrom: CallerFromAuthorization;
+  readonly telemetry: Telemetry;
+  /** Longest message in bytes, also after decompression. */
+  readonly readMaxBytes: number;
+  /** Ends streams that would go on for ever, at the shutdown. */
+  readonly shutdownSignal?: AbortSignal | undefined;
+}
+
+/** What clients may compress with, and get compressed answers in. */
+export const compressions: Compression[] = [compressionGzip, compressionBrotli];
+
+/**
+ * The short way for unary methods of Connect, gRPC and gRPC-Web: the message goes from the socket to the implementation
+ * and back without the layers of async generators that make Connect's own way slow. Whatever is not a POST of a unary
+ * method in a known content type goes to `fallback`.
+ */
+export function createUnaryLane(parts: WireParts, fallback: WireListener): WireListener {
+  const methods = new Map<string, UnaryMethod>();
+  for (const { service, methods: specs } of parts.services) {
+    for (const spec of Object.values(specs)) {
+      if (spec.kind === "unary") methods.set(`/${service.typeName}/${spec.method.name}`, spec);
+    }
+  }
+  return (request, response) => {
+    const method = request.method === "POST" ? methods.get(pathOf(request)) : undefined;
+    const protocol = method === undefined ? undefined : protocolFrom(request.headers["content-type"]);
+    if (method === undefined || protocol === undefined) return fallback(request, response);
+    serve(parts, method, protocol, request, response).catch((reason: unknown) => {
+      parts.telemetry.log.error({ err: reason, rpc: method.method.name }, "an answer could not be written");
+      response.destroy();
+    });
+  };
+}
+
+async function serve(
+  parts: WireParts,
+  spec: UnaryMethod,
+  protocol: Protocol,
+  request: WireRequest,
+  response: WireResponse,
+): Promise<void> {
+  const { telemetry, readMaxBytes } = parts;
+  const { method } = spec;
+  const parent = telemetry.extract(headerOf(request, "traceparent"), headerOf(request, "tracestate"));
+  const watched = observe(telemetry, method, protocol.name, parent);
+  let call: ServedCall | undefined;
+  let answered = false;
+  let compression: Compression | null = null;
+  let outcome: { message: Uint8Array | string } | { fault: ConnectError };
+  try {
+    const agreed = agreedCompression(protocol, request);
+    compression = agreed.response;
+    const caller = callerOf(request, parts.callerFrom);
+    if (caller === undefined && !isOpen(method.parent)) throw rpcError("unauthenticated");
+    if (agreed.error !== undefined) throw agreed.error;
+    const timeout = headerOf(request, protocol.timeoutHeader);
+    call = new ServedCall({
+      method,
+      protocolName: protocol.name,
+      url: request.url ?? "",
+      values: new CallValues(caller, watched.trace),
+      timeoutMs:
+        timeout === undefined
+          ? undefined
+          : timeoutFromHeader(timeout, protocol.name === "connect" ? "connect" : "grpc"),
+      header: () => headersOf(request),
+    });
+    const open = call;
+    response.once("close", () => {
+      if (!answered) open.end(rpcError("canceled"));
+    });
+    const reading = read(protocol, spec, request, agreed.request, readMaxBytes);
+    const input = timeout === undefined ? await reading : await orEnd(reading, call);
+    const output = await invokeUnary(spec, input, call);
+    outcome = { message: protocol.binary ? binaryBytes(method.output, output) : jsonText(method.output, output) };
+  } catch (reason) {
+    // A body that nobody reads would hold the stream open.
+    request.resume();
+    outcome = { fault: faultFrom(reason, method.name, telemetry.log) };
+  }
+  answered = true;
+  call?.release();
+  watched.end("fault" in outcome ? outcome.fault : undefined);
+  if (response.destroyed) return;
+  await writeAnswer(response, {
+    protocol,
+    outcome,
+    compression,
+    header: call?.touchedHeader,
+    trailer: call?.touchedTrailer,
+  });
+}
+
+function agreedCompression(protocol: Protocol, request: WireRequest): ReturnType<typeof compressionNegotiate> {
+  const sent = headerOf(request, protocol.encodingHeader);
+  const accepted = headerOf(request, protocol.acceptEncodingHeader);
+  if (accepted === undefined && (sent === undefined || sent === "identity")) return { request: null, response: null };
+  return compressionNegotiate(compressions, sent ?? null, accepted ?? null, protocol.acceptEncodingHeader);
+}
+
+async function read(
+  protocol: Protocol,
+  { method }: UnaryMethod,
+  request: WireRequest,
+  compression: Compression | null,
+  limit: number,
+) {
+  let bytes: Uint8Array;
+  if (protocol.name === "connect") {
+    bytes = await readBody(request, limit, limit);
+    if (compression !== null) bytes = await decompressed(bytes, compression, limit);
+  } else {
+    // Room for the frame around the message, and for the trailers that gRPC-Web allows after it.
+    const body = await readBody(request, limit + 4096, limit);
+    const message = unwrap(body, protocol.name === "grpc-web", limit);
+    bytes = message.bytes;
+    if (message.compressed) {
+      if (compression === null)
+        throw rpcError("malformed-message", "received compressed envelope, but do not know how to decompress");
+      bytes = await decompressed(bytes, compression, limit);
+    }
+  }
+  return protocol.binary ? messageFromBinary(method.input, bytes) : messageFromJson(method.input, bytes);
+}

@@ -1,0 +1,47 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+
+/** A request of either HTTP version. */
+export type WireRequest = IncomingMessage | Http2ServerRequest;
+
+/** A response of either HTTP version. */
+export type WireResponse = ServerResponse | Http2ServerResponse;
+
+/** A listener for requests of either HTTP version. */
+export type WireListener = (request: WireRequest, response: WireResponse) => void;
+
+/** One header as text, or undefined. */
+export function headerOf(request: WireRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === "string" ? value : value?.join(", ");
+}
+
+/** The path of a request, without its query. */
+export function pathOf(request: WireRequest): string {
+  const url = request.url ?? "";
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
+/** All request headers in the form of the Fetch API. */
+export function headersOf(request: WireRequest): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (name.startsWith(":") || value === undefined) continue;
+    for (const each of Array.isArray(value) ? value : [value]) headers.append(name, each);
+  }
+  return headers;
+}
+
+/** Writes status and headers. Both versions of HTTP have it, but TypeScript cannot call an overload of a union. */
+export function writeHead(response: WireResponse, status: number, headers: OutgoingHttpHeaders): void {
+  if ("stream" in response) response.writeHead(status, headers);
+  else response.writeHead(status, headers);
+}
+
+/** Writes the body, if there is one, and ends the response. */
+export function endWith(response: WireResponse, body: Uint8Array | string | undefined): void {
+  if (body === undefined) response.end();
+  else if ("stream" in response) response.end(body);
+  else response.end(body);
+}

@@ -1,0 +1,233 @@
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { create } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { fromJson } from "@bufbuild/protobuf";
+import { ConnectError, type Code, type ServiceImplSpec } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { trace } from "@opentelemetry/api";
+import { pino } from "pino";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import {
+  Effect,
+  Outcome,
+  ProgressSchema,
+  ToolResultSchema,
+  ToolSchema,
+  ViolationSchema,
+} from "../../gen/jackfield/v1/tool_pb.ts";
+import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../../src/config/caller.ts";
+import type { Limits } from "../../src/config/config.ts";
+import type { CallStatus, ExecutionRequest, Executor } from "../../src/executor/execution.ts";
+import type { JobQueue } from "../../src/jobs/job-queue.ts";
+import type { CompiledTool, Registry } from "../../src/registry/registry.ts";
+import { createInterceptor } from "../../src/rpc/interceptors.ts";
+import { CallValues } from "../../src/rpc/call-values.ts";
+import { createRpcListener } from "../../src/rpc/listener.ts";
+import { createRoutes } from "../../src/rpc/routes.ts";
+import { createServices, type ServiceParts } from "../../src/rpc/services.ts";
+import type { WireListener } from "../../src/rpc/wire-request.ts";
+import type { Telemetry } from "../../src/telemetry/telemetry.ts";
+
+export const limits: Limits = {
+  bodyBytes: 1_048_576,
+  argumentsBytes: 262_144,
+  depth: 32,
+  callsPerRequest: 64,
+  outputBytes: 65_536,
+  downstreamBytes: 2_097_152,
+  streamsPerConnection: 100,
+};
+
+/** A caller who may do everything. */
+export const local: Caller = { name: "local", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+
+/** What an echo executor has seen, for tests to look at. */
+export interface EchoExecutor extends Executor {
+  readonly seen: { call: ToolCall; request: ExecutionRequest }[];
+  readonly calls: Map<string, CallStatus>;
+}
+
+/** Runs calls by answering their arguments. The tool's name says how: `fail-<code>`, `throw`, `slow`, `progress`, `odd`. */
+export function createEchoExecutor(): EchoExecutor {
+  const seen: EchoExecutor["seen"] = [];
+  const calls = new Map<string, CallStatus>();
+  const execute = async (call: ToolCall, request: ExecutionRequest): Promise<ToolResult> => {
+    seen.push({ call, request });
+    if (seen.length > 1000) seen.length = 0;
+    const { name, id } = call;
+    if (name === "throw") throw new Error("the password is hunter2");
+    if (name.startsWith("fail-")) {
+      const code = Number(name.slice(5)) as Code;
+      const details = [{ desc: ViolationSchema, value: create(ViolationSchema, { path: "/a", message: "é ☎" }) }];
+      throw new ConnectError("fails: é ☎ %", code, { "x-why": "because", "content-type": "text/evil" }, details);
+    }
+    if (name === "slow") {
+      await new Promise<void>((resolve, reject) => {
+        const give = () => reject(request.signal?.reason);
+        if (request.signal?.aborted === true) give();
+        request.signal?.addEventListener("abort", give, { once: true });
+      });
+    }
+    if (name === "progress")
+      request.onProgress?.(create(ProgressSchema, { callId: id, message: "half way", fraction: 0.5 }));
+    const value =
+      name === "odd"
+        ? create(ValueSchema, {
+            kind: {
+              case: "listValue",
+              value: { values: [create(ValueSchema, { kind: { case: "numberValue", value: Number.NaN } })] },
+            },
+          })
+        : call.input.case === "arguments" && name !== "none"
+          ? fromJson(ValueSchema, call.input.value)
+          : undefined;
+    const output = call.input.case === "argumentsJson" ? call.input.value : "ok";
+    return create(ToolResultSchema, { callId: id, name, outcome: Outcome.OK, output, value, attempts: 1 });
+  };
+  return {
+    seen,
+    calls,
+    running: 0,
+    execute,
+    async executeAll(all, request) {
+      return Promise.all(
+        all.map(async (call) => {
+          const result = await execute(call, request);
+          request.onResult?.(result);
+          return result;
+        }),
+      );
+    },
+    async find(callId) {
+      return calls.get(callId);
+    },
+    async wait(callId, _context, _caller, signal) {
+      const status = calls.get(callId);
+      if (status?.state !== CallState.RUNNING) return status;
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+      return calls.get(callId);
+    },
+    async drain() {},
+  };
+}
+
+/** A registry of tools that have names only. */
+export function createNamedRegistry(names: readonly string[]): Registry {
+  const tools = names.toSorted().map((name) => {
+    const message = create(ToolSchema, { name, description: "", effect: Effect.READ, inputSchema: { type: "object" } });
+    return { name, message, bundled: true } as unknown as CompiledTool;
+  });
+  return {
+    get: (name) => tools.find((tool) => tool.name === name),
+    list: () => tools,
+    put() {},
+    remove: () => false,
+    async check() {
+      return { faults: [], notes: [] };
+    },
+    async close() {},
+  };
+}
+
+/** Telemetry that keeps what it is told. */
+export function createWatchedTelemetry() {
+  const lines: string[] = [];
+  const served: { method: string; code: string; seconds: number }[] = [];
+  const log = pino({ level: "debug" }, { write: (line: string) => void lines.push(line) });
+  const telemetry: Telemetry = {
+    log,
+    tracer: trace.getTracer("test"),
+    tracing: false,
+    metrics: {
+      executed() {},
+      rpcServed: (call: (typeof served)[number]) => void (served.length < 10_000 && served.push(call)),
+      cognigyAnswered() {},
+      delivered() {},
+      breakerChanged() {},
+      gauge() {},
+    },
+    audit: { write() {}, async close() {} },
+    hide() {},
+    redact: (text: string) => text,
+    prometheus: async () => "",
+    extract: () => undefined,
+    inject: () => ({}),
+    close: async () => {},
+  };
+  return { telemetry, lines, served };
+}
+
+/** Parts for the services, over an echo executor. */
+export function createParts(change: Partial<ServiceParts> = {}): ServiceParts & { executor: Executor } {
+  return {
+    executor: createEchoExecutor(),
+    registry: createNamedRegistry(["echo", "get_a", "get_b", "set_a"]),
+    queue: {
+      async get() {},
+      async enqueue(record: unknown) {
+        return { record, existed: false };
+      },
+    } as unknown as JobQueue,
+    deliveries: new Set(["genesys"]),
+    limits,
+    telemetry: createWatchedTelemetry().telemetry,
+    serving: { serving: () => true, onChange: () => () => {} },
+    ...change,
+  };
+}
+
+/** Connect's own listener for the same services, with nothing of ours but the caller and the errors. */
+export function stockListener(
+  services: readonly ServiceImplSpec[],
+  telemetry: Telemetry,
+  readMaxBytes: number,
+): WireListener {
+  return connectNodeAdapter({
+    routes: createRoutes(services),
+    readMaxBytes,
+    requireConnectProtocolHeader: false,
+    interceptors: [createInterceptor(telemetry)],
+    contextValues: () => new CallValues(local, undefined),
+  });
+}
+
+/** Our listener for everybody. */
+export function openListener(
+  services: readonly ServiceImplSpec[],
+  telemetry: Telemetry,
+  readMaxBytes: number,
+): WireListener {
+  return createRpcListener({ services, telemetry, readMaxBytes, callerFrom: () => local });
+}
+
+/** Two servers, one per version of HTTP, for one listener. */
+export async function serve(listener: WireListener) {
+  const h1 = http.createServer(listener);
+  const h2 = http2.createServer(listener);
+  const sessions = new Set<http2.ServerHttp2Session>();
+  h2.on("session", (session) => sessions.add(session));
+  const listening = (server: http.Server | http2.Http2Server) =>
+    new Promise<number>((resolve) =>
+      server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port)),
+    );
+  const [port1, port2] = await Promise.all([listening(h1), listening(h2)]);
+  return {
+    url1: `http://127.0.0.1:${port1}`,
+    url2: `http://127.0.0.1:${port2}`,
+    port1,
+    port2,
+    async [Symbol.asyncDispose]() {
+      h1.closeAllConnections();
+      for (const session of sessions) session.destroy();
+      await Promise.all([new Promise((resolve) => h1.close(resolve)), new Promise((resolve) => h2.close(resolve))]);
+    },
+  };
+}
+
+export { createServices };
