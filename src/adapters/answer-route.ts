@@ -1,0 +1,66 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { AnswerRoute } from "./adapter.ts";
+import { answerWithin } from "./answer-within.ts";
+import { retrySeconds, sendFault, sendJson } from "./fault.ts";
+import type { Mounted } from "./mounted.ts";
+import { type RequestTrace, traceRequest } from "./request-trace.ts";
+
+/** Serves a route of kind `answer`. The hottest path of the adapters: nothing is made here that a plain call can do without. */
+export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: Mounted) {
+  const within = answerWithin(route.answerWithinMs);
+
+  async function execute(
+    call: ToolCall,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    trace: RequestTrace | undefined,
+  ): Promise<ToolResult> {
+    const signal = clientGone(request, reply);
+    const { result } = await host
+      .clientsFor(request.keyName)
+      .executor.executeTool(
+        { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin: within },
+        trace === undefined ? { signal } : { signal, contextValues: trace.values },
+      );
+    if (result === undefined) throw new TypeError("the executor answered without a result");
+    return result;
+  }
+
+  async function counted(
+    call: ToolCall,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    trace: RequestTrace | undefined,
+  ): Promise<ToolResult> {
+    if (pending === undefined) return execute(call, request, reply, trace);
+    pending.calls.began();
+    let running = false;
+    try {
+      const result = await execute(call, request, reply, trace);
+      running = result.outcome === Outcome.PENDING;
+      return result;
+    } finally {
+      pending.calls.answered(request.keyName, call.id, running);
+    }
+  }
+
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const call = route.call(request.body);
+    if (pending !== undefined && !pending.calls.admits(request.keyName, call.id)) {
+      const message = pending.refusal;
+      return sendFault(reply, route, { status: 503, message, retryAfter: retrySeconds, payload: request.body });
+    }
+    const trace = traceRequest(host.telemetry, request, route);
+    try {
+      const result = await counted(call, request, reply, trace);
+      route.answered?.(result, host.telemetry);
+      sendJson(reply, route.answer(call, result));
+      trace?.end(200);
+      return reply;
+    } catch (error) {
+      trace?.end(500);
+      throw error;
+    }
+  };
+}

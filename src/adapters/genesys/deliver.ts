@@ -1,0 +1,98 @@
+import type { Context } from "@opentelemetry/api";
+import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import type { Answer, Outbound } from "../../outbound/http.ts";
+import type { TokenSource } from "../../outbound/oauth.ts";
+import { retryAfterMs } from "../../outbound/retry-after.ts";
+import { TokenError } from "../../outbound/token-failure.ts";
+import type { Telemetry } from "../../telemetry/telemetry.ts";
+import { createRatePace } from "./rate-pace.ts";
+import { deliveryBody } from "./translate.ts";
+
+/** How one try of a delivery ended. `afterMs`: when the platform wants to be asked again, in milliseconds. */
+export type Delivered =
+  | { kind: "delivered" }
+  | { kind: "retry"; error: string; afterMs?: number }
+  | { kind: "dead"; error: string };
+
+/** What deliveries to Genesys are made with. */
+export interface GenesysDeliveryOptions {
+  readonly apiBaseUrl: string;
+  readonly token: TokenSource;
+  readonly send: Outbound["send"];
+  readonly version: string;
+  readonly telemetry?: Telemetry | undefined;
+  /** Milliseconds for one request, 10000 by default. */
+  readonly timeoutMs?: number;
+  readonly now?: () => number;
+}
+
+/** Sends the results of a job back to its run in one request: one try. Source: seed 001, step 4, as SEEDS.md decides it. */
+export function createGenesysDelivery(options: GenesysDeliveryOptions) {
+  const { apiBaseUrl, token, send, version, telemetry, timeoutMs = 10_000, now = Date.now } = options;
+  const pace = createRatePace(now);
+  telemetry?.metrics.gauge(
+    "jackfield.genesys.rate_limit.remaining",
+    "Requests that Genesys still allows in this window",
+    () => pace.remaining ?? [],
+  );
+  const base = apiBaseUrl.replace(/\/+$/, "");
+  const configuredOrigins = new Set([new URL(base).origin]);
+
+  async function post(job: Job, access: string, signal: AbortSignal, trace: Context | undefined): Promise<Answer> {
+    const answer = await send(
+      `${base}/api/v2/ai/assistants/runs/${encodeURIComponent(job.context?.runId ?? "")}/tool_calls`,
+      {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${access}`,
+          "content-type": "application/json",
+          accept: "application/json",
+          "user-agent": `Jackfield/${version}`,
+          "idempotency-key": job.id,
+        },
+        body: deliveryBody(job),
+      },
+      { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]), configuredOrigins, trace },
+    );
+    pace.heard(answer.headers);
+    return answer;
+  }
+
+  async function submit(job: Job, signal: AbortSignal, trace: Context | undefined): Promise<Delivered> {
+    const access = await token.get();
+    const first = await post(job, access, signal, trace);
+    if (first.status !== 401) return verdict(first, now());
+    return verdict(await post(job, await token.refresh(access), signal, trace), now());
+  }
+
+  return async ({ job }: { readonly job: Job }, signal: AbortSignal, trace?: Context): Promise<Delivered> => {
+    const waitMs = pace.waitMs();
+    if (waitMs > 0) return { kind: "retry", error: "Waiting for Genesys' rate limit to be renewed", afterMs: waitMs };
+    pace.sent();
+    return submit(job, signal, trace).catch((error: unknown) => failure(error, now()));
+  };
+}
+
+function verdict(answer: Answer, nowMs: number): Delivered {
+  const { status } = answer;
+  // 409: an earlier try arrived, and its answer was lost.
+  if ((status >= 200 && status < 300) || status === 409) return { kind: "delivered" };
+  const submission = `API submission failed with status ${status}: ${answer.excerpt()}`;
+  if (status === 408 || status === 429 || status >= 500)
+    return again(submission, retryAfterMs(answer.headers["retry-after"], nowMs));
+  if (status === 401 || status === 403) {
+    return { kind: "dead", error: `Authentication/Authorization failed: ${status}. ${answer.excerpt()}` };
+  }
+  return { kind: "dead", error: submission };
+}
+
+/** No answer, or no token: the work is done and kept, so it is worth trying again. */
+function failure(error: unknown, nowMs: number): Delivered {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof TokenError) return again(text, retryAfterMs(error.retryAfter, nowMs));
+  return again(`API submission failed: ${text}`, undefined);
+}
+
+function again(error: string, afterMs: number | undefined): Delivered {
+  return afterMs === undefined ? { kind: "retry", error } : { kind: "retry", error, afterMs };
+}

@@ -1,0 +1,83 @@
+import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { Batch, Step } from "../adapter.ts";
+import { callContext, toolCall } from "../payload.ts";
+import { violationList, violationsOf } from "../schema-fault.ts";
+import type { StreamEvent } from "../sse.ts";
+import { argumentsText } from "./arguments-text.ts";
+import { errorText, type GatewayPayload, gatewayResult, type RunPayload } from "./payloads.ts";
+
+/** The calls of a payload of the LLM Gateway. */
+export function batchFromGateway({ calls, conversationId, sessionId }: GatewayPayload): Batch {
+  return {
+    calls: calls.map((call) => toolCall(call.id, call.name, call.arguments)),
+    context: callContext({ conversationId, sessionId, source: "genesys" }),
+  };
+}
+
+/** The calls of a payload of the AI Gateway: their arguments as text, which is how they are stored. */
+export function batchFromRun({ runId, calls }: RunPayload): Batch {
+  return {
+    calls: calls.map((call) => toolCall(call.id, call.name, argumentsText(call.arguments))),
+    context: callContext({ runId, source: "genesys" }),
+  };
+}
+
+/** The event for a call that has ended, or for what a tool reports. */
+export function progressEvent({ ended, total, event }: Step): StreamEvent {
+  const data =
+    event.case === "result"
+      ? { step: ended, total, status: "completed", id: event.value.callId, name: event.value.name }
+      : {
+          step: ended,
+          total,
+          status: "running",
+          id: event.value.callId,
+          message: event.value.message,
+          fraction: event.value.fraction,
+        };
+  return { event: "tool_progress", data: JSON.stringify(data) };
+}
+
+/** The last event of the LLM Gateway's stream. */
+export function resultEvent(results: readonly ToolResult[]): StreamEvent {
+  const data = { tool_results: results.map((result) => gatewayResult(result, outputText(result))) };
+  return { event: "tool_result", data: JSON.stringify(data) };
+}
+
+/** The body of a delivery. The same job gives the same bytes each time. */
+export function deliveryBody(job: Job): string {
+  return JSON.stringify({
+    tool_calls: job.results.map((result) => ({ tool_call_id: result.callId, output: objectText(result) })),
+  });
+}
+
+/** JSON text of what the model reads: the value, or `{"error":…}`. */
+export function outputText(result: ToolResult): string {
+  if (result.outcome !== Outcome.OK) return errorText(errorMessage(result));
+  return isText(result) ? JSON.stringify(result.output) : result.output;
+}
+
+/** The same as the text of an object: other values become `{"result":…}`. */
+export function objectText(result: ToolResult): string {
+  const text = outputText(result);
+  return text.trimStart().startsWith("{") ? text : `{"result":${text}}`;
+}
+
+function errorMessage(result: ToolResult): string {
+  const violations = violationsOf(result);
+  if (violations.length === 0) return result.error?.message ?? result.output;
+  return `Schema validation failed for ${result.name}: ${violationList(violations, ", ")}`;
+}
+
+/** Whether the tool returned a text, which `output` then is, instead of a value whose JSON text it is. */
+function isText({ value, output }: ToolResult): boolean {
+  // A date's value is a text too, but its output is the JSON text of that, in quotes.
+  if (value !== undefined) return value.kind.case === "stringValue" && value.kind.value === output;
+  try {
+    JSON.parse(output);
+    return false;
+  } catch {
+    return true;
+  }
+}

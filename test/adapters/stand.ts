@@ -1,0 +1,248 @@
+import type { AddressInfo } from "node:net";
+import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { durationMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  Code,
+  ConnectError,
+  createClient,
+  createServiceImplSpec,
+  type HandlerContext,
+  type ServiceImpl,
+} from "@connectrpc/connect";
+import { trace } from "@opentelemetry/api";
+import { pino } from "pino";
+import { type Job, Jobs, JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { Outcome, type ToolCall, type ToolResult, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { CallState, ExecuteToolsResponseSchema, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { Adapter } from "../../src/adapters/adapter.ts";
+import { mountAdapter } from "../../src/adapters/mount.ts";
+import type { MountTimes } from "../../src/adapters/mounted.ts";
+import { modelError } from "../../src/errors.ts";
+import { createInProcessTransport } from "../../src/rpc/in-process.ts";
+import { createHttp } from "../../src/server/http.ts";
+import { createReadiness } from "../../src/server/ready.ts";
+import { kTrace } from "../../src/telemetry/trace-key.ts";
+import { withTelemetry } from "../telemetry/with-telemetry.ts";
+
+/** What one tool of the stand does. Its return value is the answer; what it throws is an outcome or a fault. */
+export type StandTool = (
+  args: JsonObject,
+  about: { report(message: string, fraction: number): void; signal: AbortSignal },
+) => unknown;
+
+/** A call that did not end well. */
+export class Ended extends Error {
+  readonly outcome: Outcome;
+  readonly violations: { path: string; message: string }[];
+
+  constructor(outcome: Outcome, message: string, violations: { path: string; message: string }[] = []) {
+    super(message);
+    this.outcome = outcome;
+    this.violations = violations;
+  }
+}
+
+/** One call as it reached the services. */
+export interface Seen {
+  readonly call: ToolCall;
+  readonly context: { conversationId: string; sessionId: string; runId: string; source: string } | undefined;
+  readonly answerWithinMs: number | undefined;
+  readonly keyName: string | undefined;
+  readonly traceId: string | undefined;
+}
+
+/** How a stand is set up. */
+export interface StandOptions {
+  readonly adapter: Adapter;
+  readonly tools?: Record<string, StandTool>;
+  readonly submit?: (job: Job) => Promise<Job> | Job;
+  readonly times?: Partial<MountTimes>;
+}
+
+/** Serves an adapter on the real port, with telemetry, over small services that keep every call they saw. */
+export async function stand({ adapter, tools = {}, submit, times = {} }: StandOptions) {
+  const seen: Seen[] = [];
+  const results = new Map<string, ToolResult | undefined>();
+  const known = new Map(Object.entries(tools));
+  const observed = await withTelemetry();
+
+  async function perform(
+    call: ToolCall,
+    signal: AbortSignal,
+    report: (message: string, fraction: number) => void,
+  ): Promise<ToolResult> {
+    const blank = { callId: call.id, name: call.name };
+    const fail = (outcome: Outcome, message: string, violations: Ended["violations"] = [], attempts = 0) =>
+      create(ToolResultSchema, { ...blank, outcome, output: message, error: { message, violations }, attempts });
+    const tool = known.get(call.name);
+    if (tool === undefined) return fail(Outcome.UNKNOWN_TOOL, modelError("unknown-tool", call.name));
+    let args: JsonObject;
+    try {
+      args = call.input.case === "arguments" ? call.input.value : (JSON.parse(call.input.value || "{}") as JsonObject);
+    } catch {
+      return fail(Outcome.INVALID_ARGUMENTS, modelError("arguments-not-json", call.name));
+    }
+    if (typeof args !== "object" || args === null || Array.isArray(args)) {
+      return fail(Outcome.INVALID_ARGUMENTS, "must be object", [{ path: "", message: "must be object" }]);
+    }
+    try {
+      const value = (await tool(args, { report, signal })) as JsonValue;
+      const output = typeof value === "string" ? value : JSON.stringify(value);
+      const duration = { seconds: 0n, nanos: 1_000_000 };
+      return create(ToolResultSchema, {
+        ...blank,
+        outcome: Outcome.OK,
+        output,
+        value: fromJson(ValueSchema, value),
+        attempts: 1,
+        duration,
+      });
+    } catch (error) {
+      if (error instanceof Ended)
+        return fail(error.outcome, error.message, error.violations, error.violations.length > 0 ? 0 : 1);
+      throw error;
+    }
+  }
+
+  async function answer(
+    call: ToolCall,
+    signal: AbortSignal,
+    withinMs: number | undefined,
+    report: (message: string, fraction: number) => void,
+  ) {
+    results.set(call.id, undefined);
+    const work = perform(call, signal, report).then((result) => {
+      results.set(call.id, result);
+      return result;
+    });
+    if (withinMs === undefined) return work;
+    const late = Promise.withResolvers<ToolResult>();
+    const message = modelError("pending-read");
+    const pending = create(ToolResultSchema, {
+      callId: call.id,
+      name: call.name,
+      outcome: Outcome.PENDING,
+      output: message,
+      error: { message },
+    });
+    const timer = setTimeout(() => late.resolve(pending), withinMs);
+    return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
+  }
+
+  function clientsOf(keyName: string | undefined) {
+    const note = (call: ToolCall, context: Seen["context"], withinMs: number | undefined, handler: HandlerContext) => {
+      const parent = handler.values.get(kTrace);
+      const traceId = parent && trace.getSpanContext(parent)?.traceId;
+      seen.push({ call, context, answerWithinMs: withinMs, keyName, traceId });
+    };
+    const executor: Partial<ServiceImpl<typeof ToolExecutor>> = {
+      async executeTool({ call, context, answerWithin }, handler) {
+        const within = answerWithin && durationMs(answerWithin);
+        note(call!, context, within, handler);
+        return { result: await answer(call!, handler.signal, within, () => {}) };
+      },
+      async *executeTools({ calls, context, answerWithin }, handler) {
+        const within = answerWithin && durationMs(answerWithin);
+        const events: ReturnType<typeof create<typeof ExecuteToolsResponseSchema>>[] = [];
+        let wake = Promise.withResolvers<void>();
+        const tell = (event: (typeof events)[number]["event"]) => {
+          events.push(create(ExecuteToolsResponseSchema, { event }));
+          wake.resolve();
+        };
+        let ended = 0;
+        const all = calls.map(async (call) => {
+          note(call, context, within, handler);
+          const report = (message: string, fraction: number) =>
+            tell({
+              case: "progress",
+              value: { $typeName: "jackfield.v1.Progress", callId: call.id, message, fraction },
+            });
+          const result = await answer(call, handler.signal, within, report);
+          ended += 1;
+          tell({ case: "result", value: result });
+          return result;
+        });
+        const failed = Promise.all(all).then(() => new Promise<never>(() => {}));
+        failed.catch(() => {});
+        while (ended < calls.length || events.length > 0) {
+          if (events.length === 0) await Promise.race([wake.promise, failed]);
+          wake = Promise.withResolvers();
+          yield* events.splice(0);
+        }
+        yield { event: { case: "done", value: { results: await Promise.all(all) } } };
+      },
+      getCall({ callId }) {
+        if (!results.has(callId)) throw new ConnectError("not known", Code.NotFound);
+        const result = results.get(callId);
+        return result === undefined ? { state: CallState.RUNNING } : { state: CallState.DONE, result };
+      },
+    };
+    const jobs: Partial<ServiceImpl<typeof Jobs>> = {
+      async submitJob({ job }) {
+        const stored = submit
+          ? await submit(job!)
+          : create(JobSchema, { ...job!, id: "job-1", state: JobState.ACCEPTED });
+        return { job: stored };
+      },
+    };
+    const transport = createInProcessTransport(
+      [createServiceImplSpec(ToolExecutor, executor), createServiceImplSpec(Jobs, jobs)],
+      {
+        caller: { name: "stand", tenant: "default", scopes: new Set(["admin"]), tools: undefined },
+        telemetry: observed.telemetry,
+      },
+    );
+    return { executor: createClient(ToolExecutor, transport), jobs: createClient(Jobs, transport) };
+  }
+
+  const clients = new Map<string | undefined, ReturnType<typeof clientsOf>>();
+  const host = {
+    telemetry: observed.telemetry,
+    version: "0.1.0",
+    clientsFor(keyName?: string) {
+      let made = clients.get(keyName);
+      if (made === undefined) clients.set(keyName, (made = clientsOf(keyName)));
+      return made;
+    },
+  };
+  const app = await createHttp({
+    host: "127.0.0.1",
+    allowedHosts: [],
+    limits: { bodyBytes: 1_048_576, depth: 32, streamsPerConnection: 100 },
+    log: pino({ level: "silent" }),
+    rpc: (_request, response) => response.end(),
+    readiness: createReadiness([]),
+    authenticate: () => undefined,
+    prometheus: () => observed.telemetry.prometheus(),
+    tools: () => [],
+    mounts: [(scope) => mountAdapter(scope, adapter, host, times)],
+  });
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+
+  return {
+    port,
+    url,
+    seen,
+    results,
+    telemetry: observed.telemetry,
+    log: observed.lines,
+    post: (path: string, body: unknown, headers: Record<string, string> = {}) =>
+      fetch(url + path, {
+        method: "POST",
+        body: typeof body === "string" ? body : JSON.stringify(body),
+        headers: { "content-type": "application/json", ...headers },
+      }),
+    async [Symbol.asyncDispose]() {
+      app.server.closeAllConnections();
+      await app.close();
+      await observed[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Waits until something holds. */
+export async function until(holds: () => unknown): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
+}
