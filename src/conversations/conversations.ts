@@ -1,0 +1,182 @@
+import { randomUUID } from "node:crypto";
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
+import {
+  type RunConversationRequest,
+  type RunConversationResponse,
+  RunConversationResponseSchema,
+} from "../../gen/jackfield/v1/conversations_pb.ts";
+import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { rpcError } from "../errors.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createGateway, type GatewayOptions } from "./gateway.ts";
+import { merge } from "./merge.ts";
+import type { ModelAnswer } from "./model-answer.ts";
+import { observeConversation, type Observer, reasonInWords, roundMs, type Watched } from "./observe.ts";
+import { type OfferedTools, offeredTools } from "./offered-tools.ts";
+import { runCall } from "./run-call.ts";
+import { contentOf } from "./tool-content.ts";
+
+/** What the loop is made of. */
+export interface ConversationsOptions {
+  /** Speaks as the service, where a conversation brings no client of its own. */
+  readonly executor: Client<typeof ToolExecutor>;
+  readonly gateway: GatewayOptions;
+  readonly telemetry: Pick<Telemetry, "tracer" | "tracing" | "audit">;
+  /** Longest content of a tool message in code points, 4096 by default. */
+  readonly maxOutputChars?: number;
+  /** Wall clock in milliseconds. */
+  readonly now?: () => number;
+}
+
+/** What comes with a conversation. */
+export interface ConversationScope {
+  readonly signal: AbortSignal;
+  /** Parent of the conversation's span. */
+  readonly trace?: Context | undefined;
+  /** Speaks as whoever asked, so that the model sees and uses that caller's tools only. */
+  readonly executor?: Client<typeof ToolExecutor>;
+}
+
+/** Runs conversations between a model and the tools. */
+export interface Conversations {
+  /** Yields what happens, the end last. Throws a ConnectError, or the reason of the signal. */
+  run(request: RunConversationRequest, scope: ConversationScope): AsyncIterable<RunConversationResponse>;
+}
+
+const mostRequests = 5;
+const tooManyRequests = "Maximum tool execution iterations reached.";
+/** Calls of one answer that run side by side. */
+const width = 64;
+const longestId = 256;
+
+/** Makes the loop of seed 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
+export function createConversations(options: ConversationsOptions): Conversations {
+  const { gateway, telemetry, maxOutputChars = 4096, now = Date.now } = options;
+  const ask = createGateway(gateway);
+
+  return {
+    async *run(request, scope) {
+      const { message, model, conversationId } = request;
+      if (message === "") throw rpcError("invalid-request", "message must not be empty");
+      if (conversationId.length > longestId) throw rpcError("id-too-long", "conversation_id");
+      const about = { id: conversationId || randomUUID(), model: model || "gpt-4o" };
+      const observer = observeConversation(telemetry, { ...about, nowMs: now() }, scope.trace);
+      let fault: string | undefined = "The caller has gone away.";
+      try {
+        const executor = scope.executor ?? options.executor;
+        const end = yield* loop({ ...about, message, executor, signal: scope.signal, observer });
+        fault = end.text === tooManyRequests && end.rounds === mostRequests ? tooManyRequests : undefined;
+        yield event({ case: "done", value: { $typeName: "jackfield.v1.ConversationDone", ...end } });
+      } catch (reason) {
+        fault = reasonInWords(reason);
+        throw reason;
+      } finally {
+        observer.conversation.end(fault);
+      }
+    },
+  };
+
+  async function* loop(talk: Talk): AsyncGenerator<RunConversationResponse, { text: string; rounds: number }> {
+    const { observer, signal, model } = talk;
+    const tools = await offeredTools(talk.executor, signal);
+    const messages: JsonObject[] = [{ role: "user", content: talk.message }];
+    for (let iteration = 0; iteration < mostRequests; iteration += 1) {
+      const span = observer.invocation(iteration, tools.definitions.length);
+      try {
+        const begun = performance.now();
+        const answer = await ask({ model, messages, tools: tools.definitions }, signal, span.context).finally(() =>
+          span.set({ latency_ms: roundMs(performance.now() - begun) }),
+        );
+        yield turn(iteration, answer);
+        if (answer.calls.length === 0) return { text: answer.text, rounds: iteration + 1 };
+        // Nobody would read what the last answer asks for.
+        if (iteration + 1 === mostRequests) break;
+        messages.push(answer.message, ...(yield* answerCalls(talk, answer, tools, span)));
+      } catch (reason) {
+        span.end(reasonInWords(reason));
+        throw reason;
+      } finally {
+        span.end();
+      }
+    }
+    return { text: tooManyRequests, rounds: mostRequests };
+  }
+
+  /** Runs the calls of one answer side by side and gives the messages that answer them, in the order of the calls. */
+  async function* answerCalls(
+    talk: Talk,
+    answer: ModelAnswer,
+    tools: OfferedTools,
+    parent: Watched,
+  ): AsyncGenerator<RunConversationResponse, JsonObject[]> {
+    const calls = answer.calls.map((call) => ({ ...call, name: tools.nameOf(call.name) }));
+    for (const call of calls) yield event({ case: "call", value: call });
+    const results: (ToolResult | undefined)[] = calls.map(() => undefined);
+    // Whoever stops listening, or one call that breaks the conversation, ends the waiting of the others.
+    const stop = new AbortController();
+    const signal = AbortSignal.any([talk.signal, stop.signal]);
+    const sources = calls.map(
+      (call, index) => () => watched(talk, call, parent, signal, (result) => (results[index] = result)),
+    );
+    try {
+      yield* merge(sources, width);
+    } finally {
+      stop.abort();
+    }
+    return calls.map((call, index) => ({
+      role: "tool",
+      tool_call_id: call.id,
+      content: contentOf(results[index]!, maxOutputChars),
+    }));
+  }
+}
+
+/** One conversation under way. */
+interface Talk {
+  readonly id: string;
+  readonly model: string;
+  readonly message: string;
+  readonly executor: Client<typeof ToolExecutor>;
+  readonly signal: AbortSignal;
+  readonly observer: Observer;
+}
+
+async function* watched(
+  { executor, id, observer }: Talk,
+  call: ToolCall,
+  parent: Watched,
+  signal: AbortSignal,
+  keep: (result: ToolResult) => void,
+): AsyncGenerator<RunConversationResponse> {
+  const span = observer.tool(call, parent);
+  const begun = performance.now();
+  try {
+    for await (const happened of runCall(call, { executor, conversationId: id, signal, trace: span.context })) {
+      if (happened.case === "result") {
+        keep(happened.value);
+        observer.toolEnded(happened.value, span, roundMs(performance.now() - begun));
+      }
+      yield event(happened);
+    }
+  } catch (reason) {
+    span.set({ success: false });
+    span.end(reasonInWords(reason));
+    throw reason;
+  } finally {
+    span.end("The caller has gone away.");
+  }
+}
+
+function turn(iteration: number, { text, calls }: ModelAnswer): RunConversationResponse {
+  return event({
+    case: "turn",
+    value: { $typeName: "jackfield.v1.ModelTurn", iteration, text, toolCalls: calls.length },
+  });
+}
+
+function event(happened: RunConversationResponse["event"]): RunConversationResponse {
+  return create(RunConversationResponseSchema, { event: happened });
+}

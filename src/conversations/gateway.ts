@@ -1,0 +1,100 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { type Context, ROOT_CONTEXT } from "@opentelemetry/api";
+import { rpcError } from "../errors.ts";
+import type { OpenaiTool } from "../definitions/openai.ts";
+import type { Answer, Outbound } from "../outbound/http.ts";
+import type { TokenSource } from "../outbound/oauth.ts";
+import { retryAfterMs } from "../outbound/retry-after.ts";
+import { TokenError } from "../outbound/token-failure.ts";
+import { wait } from "../outbound/wait.ts";
+import { type ModelAnswer, modelAnswerFrom } from "./model-answer.ts";
+
+/** The LLM Gateway, and how it is reached. */
+export interface GatewayOptions {
+  /** Where `/api/v2/…` begins. */
+  readonly baseUrl: string;
+  readonly token: TokenSource;
+  readonly send: Outbound["send"];
+  /** From 0 to 1, for the jitter. */
+  readonly random?: () => number;
+  /** Waits for a time in milliseconds. */
+  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Milliseconds that one request may take, 30000 by default. */
+  readonly timeoutMs?: number;
+}
+
+/** What the model is asked. */
+export interface GatewayQuestion {
+  readonly model: string;
+  readonly messages: readonly JsonObject[];
+  readonly tools: readonly OpenaiTool[];
+}
+
+/** Asks the model once. Rejects with `unavailable`, `resource_exhausted` or the signal's reason. */
+export type AskGateway = (question: GatewayQuestion, signal: AbortSignal, trace?: Context) => Promise<ModelAnswer>;
+
+const path = "/api/v2/ai-builder/llm-gateway/conversations";
+const attempts = 3;
+/** Where the gateway asks for a longer pause than this, the answer is that it is too busy: nobody waits that long. */
+const longestPauseMs = 120_000;
+
+/** Makes the function that asks the model. A 429 is repeated after a pause, and a 401 once with a new token. */
+export function createGateway(options: GatewayOptions): AskGateway {
+  const { baseUrl, token, send, random = Math.random, sleep = wait, timeoutMs = 30_000 } = options;
+  const url = baseUrl.replace(/\/+$/, "") + path;
+  const configuredOrigins: ReadonlySet<string> = new Set([new URL(baseUrl).origin]);
+
+  async function post(body: JsonObject, bearer: string, signal: AbortSignal, trace: Context): Promise<Answer> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    try {
+      return await send(
+        url,
+        { method: "POST", headers: { authorization: `Bearer ${bearer}` }, json: body },
+        { signal: AbortSignal.any([signal, timeout]), configuredOrigins, trace },
+      );
+    } catch (reason) {
+      signal.throwIfAborted();
+      const words = timeout.aborted ? `did not answer within ${timeoutMs / 1000} s` : "could not be reached";
+      throw rpcError("gateway-failed", words, reason);
+    }
+  }
+
+  async function authorized(body: JsonObject, signal: AbortSignal, trace: Context): Promise<Answer> {
+    const held = await named(token.get());
+    const answer = await post(body, held, signal, trace);
+    return answer.status === 401 ? post(body, await named(token.refresh(held)), signal, trace) : answer;
+  }
+
+  return async ({ model, messages, tools }, signal, trace = ROOT_CONTEXT) => {
+    const body = { model, messages, tools, stream: false } as unknown as JsonObject;
+    for (let attempt = 0; ; attempt += 1) {
+      signal.throwIfAborted();
+      const answer = await authorized(body, signal, trace);
+      if (answer.status >= 200 && answer.status < 300) return modelAnswerFrom(answer);
+      if (answer.status !== 429) throw rpcError("gateway-failed", `answered ${answer.status}: ${answer.excerpt()}`);
+      const pause = pauseMs(answer.headers["retry-after"], attempt, random);
+      if (attempt + 1 >= attempts || pause > longestPauseMs) throw rpcError("gateway-busy");
+      await sleep(pause, signal);
+    }
+  };
+}
+
+/**
+ * Milliseconds to wait after the 429 that answered attempt number `attempt` (from 0): what the gateway asks for, and at
+ * least half a second; where it says nothing readable, 2^attempt seconds and up to one more, from 2 to 30 seconds.
+ */
+export function pauseMs(retryAfter: string | undefined, attempt: number, random: () => number): number {
+  const asked = retryAfterMs(retryAfter);
+  if (asked !== undefined) return Math.max(asked, 500);
+  return Math.max(2000, Math.min(2 ** attempt + random(), 30) * 1000);
+}
+
+async function named(token: Promise<string>): Promise<string> {
+  try {
+    return await token;
+  } catch (reason) {
+    throw reason instanceof TokenError
+      ? rpcError("gateway-failed", `cannot be used: ${reason.message}`, reason)
+      : reason;
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Draws from several sources side by side, at most `width` at a time, and yields what comes in the order in which it
+ * comes. Ends when all have ended, or throws what the first broken one throws. The sources left over are the caller's.
+ */
+export async function* merge<T>(sources: readonly (() => AsyncIterable<T>)[], width: number): AsyncGenerator<T> {
+  const ready: T[] = [];
+  let wake = Promise.withResolvers<void>();
+  const waiting = sources.values();
+
+  async function draw(): Promise<void> {
+    for (const source of waiting) {
+      for await (const item of source()) {
+        ready.push(item);
+        wake.resolve();
+      }
+    }
+  }
+
+  let ended = false;
+  let fault: { reason: unknown } | undefined;
+  Promise.all(Array.from({ length: Math.min(width, sources.length) }, draw))
+    .catch((reason: unknown) => (fault = { reason }))
+    .finally(() => {
+      ended = true;
+      wake.resolve();
+    });
+
+  for (;;) {
+    while (ready.length > 0) yield ready.shift()!;
+    if (fault) throw fault.reason;
+    if (ended) return;
+    await wake.promise;
+    wake = Promise.withResolvers<void>();
+  }
+}

@@ -1,0 +1,61 @@
+import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { type ToolCall, ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { rpcError } from "../errors.ts";
+import type { Answer } from "../outbound/http.ts";
+
+/** What the model said. */
+export interface ModelAnswer {
+  /** The message as it came: it goes back with the next request. */
+  readonly message: JsonObject;
+  readonly text: string;
+  /** The tools it asks for, by the names that it was given. */
+  readonly calls: readonly ToolCall[];
+}
+
+/** Reads `choices[0].message`. Throws `unavailable` where the answer has another shape. */
+export function modelAnswerFrom(answer: Pick<Answer, "text">): ModelAnswer {
+  const body = parsed(answer.text());
+  const choices = isObject(body) ? body["choices"] : undefined;
+  const choice = Array.isArray(choices) ? choices[0] : undefined;
+  const message = isObject(choice) ? choice["message"] : undefined;
+  if (!isObject(message)) throw malformed("has no choices[0].message");
+  const asked = message["tool_calls"] ?? [];
+  if (!Array.isArray(asked)) throw malformed("has tool_calls that are no array");
+  const calls = asked.map(toolCallFrom);
+  return { message: { ...message, role: message["role"] ?? "assistant" }, text: textOf(message["content"]), calls };
+}
+
+function toolCallFrom(asked: JsonValue): ToolCall {
+  const { id, function: tool } = isObject(asked) ? asked : {};
+  if (typeof id !== "string" || id === "" || !isObject(tool) || typeof tool["name"] !== "string") {
+    throw malformed("has a tool call without id or function name");
+  }
+  const given = tool["arguments"] ?? "";
+  const input: ToolCall["input"] = isObject(given)
+    ? { case: "arguments", value: given }
+    : { case: "argumentsJson", value: typeof given === "string" ? given : JSON.stringify(given) };
+  return create(ToolCallSchema, { id, name: tool["name"], input });
+}
+
+/** The text of a message: its content, or the text parts of it. */
+function textOf(content: JsonValue | undefined): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  return content.map((part) => (isObject(part) && typeof part["text"] === "string" ? part["text"] : "")).join("");
+}
+
+function parsed(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (reason) {
+    throw rpcError("gateway-failed", "answered something that is not JSON", reason);
+  }
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function malformed(fault: string): Error {
+  return rpcError("gateway-failed", `gave an answer that ${fault}`);
+}

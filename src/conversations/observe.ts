@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import {
+  type Attributes,
+  type Context,
+  ROOT_CONTEXT,
+  type Span,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+} from "@opentelemetry/api";
+import { ConnectError } from "@connectrpc/connect";
+import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { redact } from "../outbound/redact.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { faultOf } from "./tool-content.ts";
+
+/** What watches one conversation: its spans, nested, and its audit lines. */
+export interface Observer {
+  readonly conversation: Watched;
+  invocation(iteration: number, toolCount: number): Watched;
+  tool(call: ToolCall, parent: Watched): Watched;
+  /** Writes down how a call ended; `waitedMs` stands in where the tool's own time is not known. */
+  toolEnded(result: ToolResult, span: Watched, waitedMs: number): void;
+}
+
+/** A span, and the context in which its children begin. */
+export interface Watched {
+  readonly context: Context;
+  set(attributes: Attributes): void;
+  /** Ends it once; `fault` is why it failed. */
+  end(fault?: string): void;
+}
+
+/** Begins to watch a conversation. Names and attributes are those of seed 002. */
+export function observeConversation(
+  { tracer, tracing, audit }: Pick<Telemetry, "tracer" | "tracing" | "audit">,
+  conversation: { readonly id: string; readonly model: string; readonly nowMs: number },
+  parent: Context = tracing ? ROOT_CONTEXT : unrecorded(),
+): Observer {
+  const { id, model, nowMs } = conversation;
+  const begin = (name: string, attributes: Attributes, context: Context): Watched =>
+    watch(tracer.startSpan(name, { attributes }, context), context);
+  audit.write({ event: "conversation_start", conversation_id: id, model, timestamp: nowMs / 1000 });
+  const root = begin("genesys.llm.gateway.conversation", { "conversation.id": id, model }, parent);
+  return {
+    conversation: root,
+    invocation: (iteration, toolCount) =>
+      begin("genesys.llm.gateway.invocation", { iteration, tool_count: toolCount }, root.context),
+    tool: (call, { context }) =>
+      begin(`tool.execute.${call.name}`, { "tool.name": call.name, "tool.call_id": call.id }, context),
+    toolEnded(result, span, waitedMs) {
+      const success = result.outcome === Outcome.OK;
+      const about = { conversation_id: id, tool_name: result.name, tool_call_id: result.callId };
+      const error = redact(faultOf(result));
+      span.set({ success });
+      span.end(success ? undefined : error);
+      if (success) audit.write({ event: "tool_success", ...about, latency_ms: latencyMs(result) ?? waitedMs });
+      else audit.write({ event: "tool_failure", conversation_id: id, tool_name: result.name, error });
+    },
+  };
+}
+
+/** A parent that asks nobody to record: without it the calls of one conversation would not share a trace id. */
+function unrecorded(): Context {
+  const ids = { traceId: randomBytes(16).toString("hex"), spanId: randomBytes(8).toString("hex") };
+  return trace.setSpanContext(ROOT_CONTEXT, { ...ids, traceFlags: TraceFlags.NONE });
+}
+
+/** Why something ended, in words fit for a span. */
+export function reasonInWords(reason: unknown): string {
+  return redact(ConnectError.from(reason).rawMessage);
+}
+
+function watch(span: Span, parent: Context): Watched {
+  let open = true;
+  return {
+    context: trace.setSpan(parent, span),
+    set: (attributes) => void span.setAttributes(attributes),
+    end(fault) {
+      if (!open) return;
+      open = false;
+      span.setStatus(
+        fault === undefined ? { code: SpanStatusCode.OK } : { code: SpanStatusCode.ERROR, message: fault },
+      );
+      span.end();
+    },
+  };
+}
+
+function latencyMs({ duration }: ToolResult): number | undefined {
+  return duration && roundMs(Number(duration.seconds) * 1000 + duration.nanos / 1e6);
+}
+
+/** Milliseconds with two decimals. */
+export function roundMs(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

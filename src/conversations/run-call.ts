@@ -1,0 +1,61 @@
+import { create } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createContextValues } from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
+import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import {
+  Outcome,
+  type Progress,
+  type ToolCall,
+  ToolErrorSchema,
+  type ToolResult,
+  ToolResultSchema,
+} from "../../gen/jackfield/v1/tool_pb.ts";
+import { rpcError } from "../errors.ts";
+import { kTrace } from "../telemetry/trace-key.ts";
+
+/** Where one call goes and what it belongs to. */
+export interface CallPlace {
+  readonly executor: Client<typeof ToolExecutor>;
+  readonly conversationId: string;
+  readonly signal: AbortSignal;
+  readonly trace: Context;
+}
+
+/** What comes of one call: reports, then its result. */
+export type CallEvent = { case: "progress"; value: Progress } | { case: "result"; value: ToolResult };
+
+/**
+ * Runs one call of the model. A call that the executor refuses as a message, because its id is too long or it is too
+ * large, gets a result that says so; any other RPC error is thrown.
+ */
+export async function* runCall(call: ToolCall, place: CallPlace): AsyncGenerator<CallEvent> {
+  const { executor, conversationId, signal, trace } = place;
+  try {
+    const events = executor.executeTools(
+      { calls: [call], context: { conversationId } },
+      { signal, contextValues: createContextValues().set(kTrace, trace) },
+    );
+    let answered = false;
+    for await (const { event } of events) {
+      if (event.case === "progress") yield event;
+      if (event.case !== "result") continue;
+      answered = true;
+      yield event;
+    }
+    if (!answered) throw rpcError("internal", "", new Error("the executor ended without a result"));
+  } catch (reason) {
+    const { code, rawMessage } = ConnectError.from(reason);
+    if (code !== Code.InvalidArgument && code !== Code.ResourceExhausted) throw reason;
+    yield { case: "result", value: refusedCall(call, rawMessage) };
+  }
+}
+
+function refusedCall(call: ToolCall, message: string): ToolResult {
+  return create(ToolResultSchema, {
+    callId: call.id,
+    name: call.name,
+    outcome: Outcome.INVALID_ARGUMENTS,
+    output: message,
+    error: create(ToolErrorSchema, { message }),
+  });
+}

@@ -1,0 +1,41 @@
+import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../errors.ts";
+import { cutJson, cutText } from "./fit-content.ts";
+
+/** Outcomes of calls that never ran. */
+const neverRan: ReadonlySet<Outcome> = new Set([
+  Outcome.UNKNOWN_TOOL,
+  Outcome.INVALID_ARGUMENTS,
+  Outcome.OVERLOADED,
+  Outcome.CANCELLED,
+  Outcome.DENIED,
+  Outcome.CONFLICT,
+]);
+
+/** Sentences that stand for themselves. */
+const plain: ReadonlySet<string> = new Set([
+  modelError("failed"),
+  modelError("not-serializable"),
+  modelError("pending-read"),
+  modelError("pending-write"),
+]);
+
+/** What the model reads of a result in a conversation: at most `longest` code points. */
+export function contentOf(result: ToolResult, longest: number): string {
+  if (result.outcome !== Outcome.OK) return cutText(inWords(result), longest);
+  return result.value?.kind.case === "stringValue" ? cutText(result.output, longest) : cutJson(result.output, longest);
+}
+
+/** Why a call has no good answer, without the prefix that says whether it ran. */
+export function faultOf(result: ToolResult): string {
+  const { message = result.output, violations = [] } = result.error ?? {};
+  if (result.outcome !== Outcome.INVALID_ARGUMENTS || violations.length === 0) return message;
+  const list = violations.map((fault) => `${fault.path}: ${fault.message}`).join(", ");
+  return `Tool input validation failed for ${result.name}: ${list}`;
+}
+
+function inWords(result: ToolResult): string {
+  const fault = faultOf(result);
+  if (neverRan.has(result.outcome)) return `Execution error: ${fault}`;
+  return plain.has(fault) ? fault : `Error: ${fault}`;
+}

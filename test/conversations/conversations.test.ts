@@ -1,0 +1,301 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { verifies } from "../support/verifies.ts";
+import { answers, asksFor, busy, ends, says, startConversation } from "./stand-in.ts";
+
+const weather = answers({ location: "Zürich", temperature: 22 });
+const failing = ends("FAILED", "The warehouse is closed.");
+
+async function fault(promise: Promise<unknown>): Promise<ConnectError> {
+  try {
+    await promise;
+  } catch (reason) {
+    return ConnectError.from(reason);
+  }
+  throw new Error("expected an error");
+}
+
+describe("a conversation", () => {
+  verifies(
+    ["002.3", "002.7", "002.8"],
+    "asks, runs two tools at once, one that fails, and gives the answer",
+    async () => {
+      await using talk = await startConversation(
+        [
+          asksFor(["a", "get_weather", '{"location":"Zürich"}'], ["b", "check_inventory", { id: "7" }]),
+          asksFor(["c", "broken", "{}"]),
+          says("All done."),
+        ],
+        { get_weather: weather, check_inventory: answers([1, 2]), broken: failing },
+      );
+      const { events, text, rounds } = await talk.converse("How is Zürich?");
+      expect({ text, rounds }).toEqual({ text: "All done.", rounds: 3 });
+      expect(events.map((event) => event.case)).toEqual([
+        "turn",
+        "call",
+        "call",
+        "result",
+        "result",
+        "turn",
+        "call",
+        "result",
+        "turn",
+        "done",
+      ]);
+      const [first, second, third] = talk.bodies();
+      expect(talk.requests[0]).toMatchObject({
+        method: "POST",
+        url: "/api/v2/ai-builder/llm-gateway/conversations",
+        headers: { authorization: "Bearer token-1", "content-type": "application/json" },
+      });
+      expect(first).toMatchObject({
+        model: "gpt-4o",
+        stream: false,
+        messages: [{ role: "user", content: "How is Zürich?" }],
+      });
+      const parameters = { type: "object", properties: { id: { type: "string" } } };
+      expect(first!.tools).toEqual(
+        ["broken", "check_inventory", "get_weather"].map((name) => ({
+          type: "function",
+          function: { name, description: `The tool ${name}.`, parameters },
+        })),
+      );
+      expect(second!.messages.slice(2)).toEqual([
+        { role: "tool", tool_call_id: "a", content: '{"location":"Zürich","temperature":22}' },
+        { role: "tool", tool_call_id: "b", content: "[1,2]" },
+      ]);
+      expect(second!.messages[1]).toMatchObject({
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "a" }, { id: "b" }],
+      });
+      expect(third!.messages.at(-1)).toEqual({
+        role: "tool",
+        tool_call_id: "c",
+        content: "Error: The warehouse is closed.",
+      });
+      expect(talk.seenConversations).toEqual(["c-1", "c-1", "c-1"]);
+    },
+  );
+
+  verifies("002.8", "runs the calls of one answer side by side and reports each as it ends", async () => {
+    const release = Promise.withResolvers<void>();
+    await using talk = await startConversation([asksFor(["slow", "slow", ""], ["fast", "fast", ""]), says("ok")], {
+      slow: async (call, { progress }) => {
+        progress("waiting for the other");
+        await release.promise;
+        return weather(call, { progress, signal: new AbortController().signal });
+      },
+      fast: async (call, hooks) => {
+        queueMicrotask(() => release.resolve());
+        return answers("quick")(call, hooks);
+      },
+    });
+    const { events } = await talk.converse();
+    expect(talk.running.most).toBe(2);
+    const ended = events.flatMap((event) => (event.case === "result" ? [event.value.callId] : []));
+    expect(ended).toEqual(["fast", "slow"]);
+    expect(events).toContainEqual({
+      case: "progress",
+      value: expect.objectContaining({ callId: "slow", message: "waiting for the other" }),
+    });
+    // The messages stand in the order of the calls all the same.
+    expect(
+      talk
+        .bodies()[1]!
+        .messages.slice(2)
+        .map((message) => message.tool_call_id),
+    ).toEqual(["slow", "fast"]);
+  });
+
+  verifies("002.8", "that never stops asking ends after five requests and runs nothing nobody would read", async () => {
+    let runs = 0;
+    await using talk = await startConversation([asksFor(["x", "again", "{}"])], {
+      again: async (call, hooks) => ((runs += 1), answers("more")(call, hooks)),
+    });
+    const { text, rounds, events } = await talk.converse();
+    expect(text).toBe("Maximum tool execution iterations reached.");
+    expect(rounds).toBe(5);
+    expect(talk.requests).toHaveLength(5);
+    expect(runs).toBe(4);
+    expect(events.filter((event) => event.case === "call")).toHaveLength(4);
+  });
+
+  verifies(["002.4", "002.5", "002.6"], "tells the model of every outcome in its own words", async () => {
+    const sentences: Record<string, [ReturnType<typeof ends>, string]> = {
+      a_timeout: [ends("TIMED_OUT", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
+      a_throw: [ends("FAILED", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
+      a_tool_error: [ends("FAILED", "No such order."), "Error: No such order."],
+      bad_json: [
+        ends("INVALID_ARGUMENTS", "Invalid JSON in arguments for x"),
+        "Execution error: Invalid JSON in arguments for x",
+      ],
+      bad_schema: [
+        ends("INVALID_ARGUMENTS", "Schema validation failed for bad_schema: …", [
+          { path: "/id", message: "must be string" },
+          { path: "", message: "must have required property 'n'" },
+        ]),
+        "Execution error: Tool input validation failed for bad_schema: /id: must be string, : must have required property 'n'",
+      ],
+      unserialisable: [
+        ends("INVALID_OUTPUT", "Result could not be serialized to JSON or string."),
+        "Result could not be serialized to JSON or string.",
+      ],
+      uncertain: [ends("UNCERTAIN", "It is not known."), "Error: It is not known."],
+      busy: [ends("OVERLOADED", "This tool is busy."), "Execution error: This tool is busy."],
+      plain_text: [answers("just text"), "just text"],
+      nothing: [answers(null), "null"],
+    };
+    const names = Object.keys(sentences);
+    await using talk = await startConversation(
+      [
+        asksFor(...names.map((name): [string, string, string] => [name, name, "{}"]), ["u", "nobody", "{}"]),
+        says("ok"),
+      ],
+      Object.fromEntries(names.map((name) => [name, sentences[name]![0]])),
+    );
+    await talk.converse();
+    const contents = Object.fromEntries(
+      talk
+        .bodies()[1]!
+        .messages.slice(2)
+        .map((message) => [message.tool_call_id, message.content]),
+    );
+    expect(contents).toEqual({
+      ...Object.fromEntries(names.map((name) => [name, sentences[name]![1]])),
+      u: "Execution error: Unknown tool: nobody",
+    });
+  });
+
+  test("goes on when the executor refuses one call as a message", async () => {
+    await using talk = await startConversation([asksFor(["a", "picky", "{}"]), says("ok")], {
+      picky: async () => {
+        throw new ConnectError("call.id must have at most 256 characters", Code.InvalidArgument);
+      },
+    });
+    expect((await talk.converse()).text).toBe("ok");
+    expect(talk.bodies()[1]!.messages.at(-1)!.content).toBe(
+      "Execution error: call.id must have at most 256 characters",
+    );
+  });
+
+  test("ends with the executor's error when the service cannot execute at all", async () => {
+    await using talk = await startConversation([asksFor(["a", "x", "{}"], ["b", "y", "{}"])], {
+      x: async () => {
+        throw new ConnectError("the service is shutting down", Code.Unavailable);
+      },
+      y: (_call, { signal }) =>
+        new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    });
+    expect(await fault(talk.converse())).toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: "the service is shutting down",
+    });
+    expect(talk.requests).toHaveLength(1);
+  });
+
+  test("stops its tools and its request when the caller goes away", async () => {
+    await using talk = await startConversation(["never"], {});
+    const caller = new AbortController();
+    const ended = fault(talk.converse("Hi", "c", caller.signal));
+    await expect.poll(() => talk.requests.length).toBe(1);
+    caller.abort(new ConnectError("gone", Code.Canceled));
+    expect((await ended).code).toBe(Code.Canceled);
+  });
+
+  test("reads text parts as text, and an answer without text as empty", async () => {
+    const parts = [{ type: "text", text: "Hello " }, { type: "image" }, { type: "text", text: "you" }];
+    await using talk = await startConversation([says(parts)], {});
+    expect((await talk.converse()).text).toBe("Hello you");
+    await using silent = await startConversation([says(null)], {});
+    expect((await silent.converse()).text).toBe("");
+  });
+
+  test("refuses an empty message and an over-long id before it asks anybody", async () => {
+    await using talk = await startConversation([says("ok")], {});
+    expect(await fault(talk.converse(""))).toMatchObject({ code: Code.InvalidArgument });
+    expect(await fault(talk.converse("Hi", "x".repeat(257)))).toMatchObject({ code: Code.InvalidArgument });
+    expect(talk.requests).toHaveLength(0);
+    expect(talk.audited).toHaveLength(0);
+  });
+
+  test("gives itself an id where it is given none", async () => {
+    await using talk = await startConversation([asksFor(["a", "x", "{}"]), says("ok")], { x: answers(1) });
+    await talk.converse("Hi", "");
+    expect(talk.seenConversations[0]).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe("the gateway", () => {
+  verifies(
+    ["002.9", "fault-002.recursion"],
+    "that answers 429 three times ends the conversation and is asked no more",
+    async () => {
+      await using talk = await startConversation([busy()], {});
+      expect(await fault(talk.converse())).toMatchObject({
+        code: Code.ResourceExhausted,
+        rawMessage: "Rate limit exceeded after retries",
+      });
+      expect(talk.requests).toHaveLength(3);
+      expect(talk.pauses).toEqual([2000, 2500]);
+    },
+  );
+
+  verifies("002.9", "is asked again after the pause it asks for", async () => {
+    await using talk = await startConversation([busy("7"), busy("soon"), says("ok")], {});
+    expect((await talk.converse()).text).toBe("ok");
+    expect(talk.pauses).toEqual([7000, 2500]);
+  });
+
+  test("that asks for a pause of hours is not waited for", async () => {
+    await using talk = await startConversation([busy("86400")], {});
+    expect(await fault(talk.converse())).toMatchObject({ code: Code.ResourceExhausted });
+    expect(talk.requests).toHaveLength(1);
+    expect(talk.pauses).toEqual([]);
+  });
+
+  verifies("002.10", "that turns the token away is asked once more with a new one", async () => {
+    await using talk = await startConversation([{ status: 401, body: {} }, says("ok")], {});
+    expect((await talk.converse()).text).toBe("ok");
+    expect(talk.tokens.stale).toEqual(["token-1"]);
+    expect(talk.requests.map((request) => request.headers.authorization)).toEqual(["Bearer token-1", "Bearer token-2"]);
+  });
+
+  test("that turns every token away is not asked for ever", async () => {
+    await using talk = await startConversation([{ status: 401, body: { message: "no" } }], {});
+    expect(await fault(talk.converse())).toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: 'the LLM gateway answered 401: {"message":"no"}',
+    });
+    expect(talk.requests).toHaveLength(2);
+  });
+
+  verifies("002.8", "that does not answer in time ends the conversation in words", async () => {
+    await using talk = await startConversation(["never"], {}, { timeoutMs: 50 });
+    expect(await fault(talk.converse())).toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: "the LLM gateway did not answer within 0.05 s",
+    });
+  });
+
+  test.each([
+    [{ status: 200, body: "<html>" }, "answered something that is not JSON"],
+    [{ body: {} }, "gave an answer that has no choices[0].message"],
+    [{ body: { choices: [] } }, "gave an answer that has no choices[0].message"],
+    [{ body: [] }, "gave an answer that has no choices[0].message"],
+    [{ body: { choices: [{ message: { tool_calls: "x" } }] } }, "gave an answer that has tool_calls that are no array"],
+    [
+      { body: { choices: [{ message: { tool_calls: [{ id: 7 }] } }] } },
+      "gave an answer that has a tool call without id or function name",
+    ],
+    [{ status: 500, body: "oops" }, "answered 500: oops"],
+    [{ status: 302, headers: { location: "http://127.0.0.1:1/" }, body: "" }, "answered 302: "],
+  ])("that answers %j ends the conversation in words", async (reply, words) => {
+    await using talk = await startConversation([reply], {});
+    expect(await fault(talk.converse())).toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: `the LLM gateway ${words}`,
+    });
+    expect(talk.requests).toHaveLength(1);
+  });
+});
