@@ -1,0 +1,237 @@
+import type { AddressInfo } from "node:net";
+import type { DestinationStream } from "pino";
+import { createCognigyAdapter } from "./adapters/cognigy/index.ts";
+import { createGenesysAdapter, createGenesysDelivery } from "./adapters/genesys/index.ts";
+import { mountAdapter } from "./adapters/mount.ts";
+import { createAuthenticator } from "./config/caller.ts";
+import type { Config } from "./config/config.ts";
+import { secretTexts } from "./config/describe-config.ts";
+import { withSandbox } from "./config/with-sandbox.ts";
+import { createExecutor } from "./executor/executor.ts";
+import { createJobRunner } from "./jobs/runner.ts";
+import { createAddressGuard } from "./outbound/address-guard.ts";
+import { createTokenSources } from "./outbound/oauth.ts";
+import { createOutbound } from "./outbound/outbound.ts";
+import { createRemoteTools } from "./registry/remote-tools.ts";
+import { createRpcListener } from "./rpc/listener.ts";
+import { createServices } from "./rpc/services.ts";
+import { startSandbox } from "./sandbox/sandbox.ts";
+import { createConversationRunner } from "./server/conversation-runner.ts";
+import { genesysTokens } from "./server/genesys-tokens.ts";
+import { createHttp } from "./server/http.ts";
+import { createAdapterCallers, createClientsFor, createJobCallers } from "./server/in-process-clients.ts";
+import { loadTools } from "./server/load-tools.ts";
+import { openStores } from "./server/open-stores.ts";
+import type { PortServer } from "./server/port.ts";
+import { createReadiness } from "./server/ready.ts";
+import { createTeardown } from "./server/teardown.ts";
+import { startUpkeep } from "./server/upkeep.ts";
+import { toolsVisibleTo } from "./server/visible-tools.ts";
+import { createClock } from "./store/clock.ts";
+import { createTelemetry } from "./telemetry/create-telemetry.ts";
+import type { Telemetry } from "./telemetry/telemetry.ts";
+import { version } from "./version.ts";
+
+/** A running service. */
+export interface Jackfield extends AsyncDisposable {
+  /** Where it listens, for example `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly telemetry: Telemetry;
+  /** Turns readiness off and refuses new work; what runs goes on. */
+  beginShutdown(): void;
+  /** Waits for what runs, at most until the signal fires, and closes everything. */
+  finishShutdown(expired: AbortSignal): Promise<void>;
+}
+
+/** How a process differs from another one with the same configuration. */
+export interface JackfieldOptions {
+  /** Log for people at a terminal instead of JSON lines. */
+  readonly pretty?: boolean;
+  /** Where log lines go; stdout when left out. */
+  readonly destination?: DestinationStream;
+}
+
+/**
+ * Starts the service: the only place where its parts are joined. Rejects with a ConfigError, PluginFaults, StoreRefused or
+ * StoreFault where it must not start; then nothing listens and nothing is left open.
+ */
+export async function createJackfield(given: Config, options: JackfieldOptions = {}): Promise<Jackfield> {
+  await using teardown = createTeardown();
+
+  const sandbox = await startSandbox({ parts: given.sandbox });
+  teardown.add(() => sandbox.close());
+  const config = withSandbox(given, sandbox);
+
+  const telemetry = createTelemetry({
+    config,
+    secrets: secretTexts(config),
+    version,
+    pretty: options.pretty ?? false,
+    ...(options.destination !== undefined && { destination: options.destination }),
+  });
+  teardown.add(() => telemetry.close());
+  const { log } = telemetry;
+  for (const warning of config.warnings) log.warn(warning);
+  for (const [part, url] of Object.entries(sandbox)) {
+    if (typeof url === "string")
+      log.info({ part, url }, "the sandbox plays a part for which nothing real is configured");
+  }
+
+  const { limits } = config;
+  const { privateAddresses } = config;
+  const guard = createAddressGuard({ privateAddresses });
+  const outbound = createOutbound({
+    downstreamBytes: limits.downstreamBytes,
+    privateAddresses,
+    guard,
+    telemetry,
+    version,
+  });
+  teardown.add(() => outbound.close());
+
+  const registry = await loadTools(config, true);
+  for (const tool of registry.list()) for (const secret of tool.secrets) telemetry.hide(secret);
+  teardown.add(() => registry.close());
+
+  const stores = await openStores(config, log);
+  teardown.add(() => stores.close());
+  const { ledger, queue } = stores;
+
+  const remoteTools = createRemoteTools({
+    registry,
+    guard,
+    telemetry,
+    store: stores.registeredTools,
+    readMaxBytes: limits.downstreamBytes,
+  });
+  teardown.add(() => remoteTools.close());
+  await remoteTools.start();
+
+  const executor = createExecutor({
+    registry,
+    ledger,
+    outbound,
+    telemetry,
+    limits,
+    recentEntries: config.ledger.readEntries,
+  });
+
+  const readiness = createReadiness([
+    { name: "tools", run: () => registry.check() },
+    { name: "registered tools", run: () => remoteTools.check() },
+    { name: "store", run: () => stores.check() },
+  ]);
+  const { adapters } = config;
+  const tokens = genesysTokens(adapters.genesys, createTokenSources({ send: outbound.send }));
+  const genesysDelivery =
+    tokens &&
+    createGenesysDelivery({
+      apiBaseUrl: adapters.genesys.apiBaseUrl,
+      token: tokens.runs,
+      send: outbound.send,
+      version,
+      telemetry,
+    });
+
+  const streamsEnd = new AbortController();
+  const services = createServices({
+    executor,
+    registry,
+    queue,
+    limits,
+    telemetry,
+    deliveries: new Set(genesysDelivery === undefined ? [] : ["genesys"]),
+    serving: readiness,
+    remoteTools,
+    runConversation:
+      tokens &&
+      createConversationRunner({
+        clientsFor: (caller) => clientsFor(caller),
+        baseUrl: adapters.genesys.apiBaseUrl,
+        token: tokens.conversations,
+        send: outbound.send,
+        telemetry,
+      }),
+  });
+  const clientsFor = createClientsFor(services, telemetry);
+
+  const genesysCaller = createAdapterCallers("genesys", adapters.genesys);
+  const cognigyCaller = createAdapterCallers("cognigy", adapters.cognigy);
+  const host = (callerFor: (keyName?: string) => Parameters<typeof clientsFor>[0]) => ({
+    clientsFor: (keyName?: string) => clientsFor(callerFor(keyName)),
+    telemetry,
+    version,
+  });
+  const genesys = createGenesysAdapter({
+    config: adapters.genesys,
+    callsPerRequest: limits.callsPerRequest,
+    canDeliver: genesysDelivery !== undefined,
+  });
+
+  const authenticate = createAuthenticator(config.callers);
+  const app = await createHttp({
+    host: config.host,
+    allowedHosts: config.allowedHosts,
+    limits,
+    log,
+    readiness,
+    authenticate,
+    prometheus: () => telemetry.prometheus(),
+    tools: (caller) => toolsVisibleTo(caller, registry),
+    rpc: createRpcListener({
+      services,
+      telemetry,
+      callerFrom: authenticate,
+      readMaxBytes: limits.bodyBytes,
+      shutdownSignal: streamsEnd.signal,
+    }),
+    mounts: [
+      (scope) => {
+        if (adapters.genesys.enabled) mountAdapter(scope, genesys, host(genesysCaller));
+      },
+      (scope) => {
+        if (adapters.cognigy.enabled) mountAdapter(scope, createCognigyAdapter(adapters.cognigy), host(cognigyCaller));
+      },
+    ],
+  });
+  teardown.add(() => app.close());
+
+  const jobCaller = createJobCallers(config, genesysCaller());
+  const runner = createJobRunner({
+    queue,
+    telemetry,
+    executorFor: (record) => clientsFor(jobCaller(record)).executor,
+    deliveries: genesysDelivery === undefined ? {} : { genesys: genesysDelivery },
+    retryForMs: config.delivery.retryForMs,
+    // A step of the machine's clock must neither give up a delivery nor prolong it.
+    now: createClock(),
+  });
+  teardown.add(() => runner.stop(AbortSignal.timeout(5000)));
+  const upkeep = startUpkeep({ executor, stores, telemetry, windowMs: config.ledger.windowHours * 3_600_000 });
+  teardown.add(() => upkeep.stop());
+
+  await app.listen({ host: config.host, port: config.port });
+  const { port } = app.server.address() as AddressInfo;
+  const url = `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+  log.info({ url, tools: registry.list().length, store: stores.kind }, "listening");
+
+  const running = teardown.move();
+  async function finishShutdown(expired: AbortSignal): Promise<void> {
+    expired.addEventListener("abort", () => (app.server as unknown as PortServer).closeAllConnections(), {
+      once: true,
+    });
+    await Promise.all([executor.drain(expired), runner.stop(expired)]);
+    streamsEnd.abort();
+    await running.disposeAsync();
+  }
+  return {
+    url,
+    telemetry,
+    beginShutdown: () => readiness.drain(),
+    finishShutdown,
+    async [Symbol.asyncDispose]() {
+      readiness.drain();
+      await finishShutdown(AbortSignal.timeout(5000));
+    },
+  };
+}

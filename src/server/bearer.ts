@@ -1,0 +1,25 @@
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
+import { hasScope } from "../config/caller.ts";
+import type { Caller, Scope } from "../config/caller.ts";
+
+/** Who sent an Authorization header; undefined where it proves nobody. */
+export type Authenticate = (authorization: string | undefined) => Caller | undefined;
+
+/** Who asked, by request: set by `demandScope` before the route runs. */
+export type Callers = WeakMap<FastifyRequest, Caller>;
+
+/** Makes the hook that lets only callers with a scope pass: 401 without a valid key, 403 without the scope. */
+export function demandScope(authenticate: Authenticate, callers: Callers, scope: Scope): onRequestHookHandler {
+  return (request: FastifyRequest, reply: FastifyReply, done) => {
+    const caller = authenticate(request.headers.authorization);
+    if (caller === undefined) {
+      reply.code(401).header("www-authenticate", "Bearer");
+      reply.send({ error: "A valid key is needed: send Authorization: Bearer KEY" });
+    } else if (hasScope(caller, scope)) {
+      callers.set(request, caller);
+      done();
+    } else {
+      reply.code(403).send({ error: `This caller lacks the scope ${scope}` });
+    }
+  };
+}

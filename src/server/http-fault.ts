@@ -1,0 +1,13 @@
+/** A fault of an HTTP request: a status and words that the caller may read. Adapters see it as `{ statusCode, message }`. */
+export class HttpFault extends Error {
+  readonly statusCode: number;
+
+  constructor(statusCode: number, message: string) {
+    super(message);
+    this.name = "HttpFault";
+    this.statusCode = statusCode;
+  }
+}
+
+/** What a route answers to a content type that it does not take. */
+export const notJson = "Content-Type must be application/json";

@@ -1,0 +1,130 @@
+import fastify from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import type { Limits } from "../config/config.ts";
+import { demandJson } from "./content-type.ts";
+import { createGate } from "./gate.ts";
+import { createHostCheck } from "./host-check.ts";
+import { HttpFault, notJson } from "./http-fault.ts";
+import { parseJsonBody } from "./json-body.ts";
+import { mountOperatorRoutes } from "./operator-routes.ts";
+import type { OperatorParts } from "./operator-routes.ts";
+import { PortServer } from "./port.ts";
+import type { PortListener, PortOptions } from "./port.ts";
+import { refuseWrongMethods } from "./wrong-method.ts";
+
+/** What the HTTP side is made of. */
+export interface HttpParts extends OperatorParts {
+  /** Address that the port will be bound to: on loopback the `Host` header is checked. */
+  readonly host: string;
+  /** Further `Host` values for a loopback bind. */
+  readonly allowedHosts: readonly string[];
+  readonly limits: Pick<Limits, "bodyBytes" | "depth" | "streamsPerConnection">;
+  readonly log: Logger;
+  /** Answers everything under `/jackfield.v1.` and `/grpc.`. */
+  readonly rpc: PortListener;
+  /** Adds an adapter's routes, each in a scope of its own. */
+  readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
+  /** Times of the port, for tests. */
+  readonly port?: PortOptions;
+}
+
+/**
+ * Builds the HTTP side on one port for HTTP/1.1 and HTTP/2; call `listen` on what it returns. Bodies of all routes are
+ * strict JSON; faults are `{"error":"…"}` in the order 401, 404, 405, 413, 415, 400 unless a mounted scope says otherwise.
+ */
+export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
+  const { log, limits, readiness } = parts;
+  const acceptsHost = createHostCheck(parts.host, parts.allowedHosts);
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytes,
+    // Ids in paths may have 256 characters of 4 bytes, each written as %XX.
+    routerOptions: { maxParamLength: 3072 },
+    // The gate refuses new work while draining; what got past it is finished.
+    return503OnClosing: false,
+    serverFactory: (handler) => {
+      const http = handler;
+      const gate = createGate({ rpc: parts.rpc, http, acceptsHost, readiness });
+      return new PortServer(gate, { streamsPerConnection: limits.streamsPerConnection, ...parts.port }) as never;
+    },
+    clientErrorHandler: answerBrokenHttp,
+    frameworkErrors: (_error, _request, reply) => {
+      (reply as unknown as FastifyReply).code(400).send({ error: "The request path is malformed" });
+    },
+  });
+
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (request, body, done) => {
+    try {
+      demandJson(request.headers);
+      done(null, parseJsonBody(body as Buffer, limits));
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  });
+  app.setErrorHandler((error: FastifyError, request, reply) => answerFault(error, request, reply, log));
+  await app.register(async (scope) => {
+    // In a scope of its own, so that the hook costs the other routes nothing. It answers before the body is read.
+    scope.addHook("onRequest", (_request, reply) => answerNotFound(reply));
+    scope.setNotFoundHandler((_request, reply) => answerNotFound(reply));
+  });
+
+  const methods = refuseWrongMethods(app);
+  mountOperatorRoutes(app, parts);
+  for (const mount of parts.mounts) {
+    await app.register(async (scope) => {
+      await mount(scope);
+    });
+  }
+  methods.fill();
+  return app;
+}
+
+function answerNotFound(reply: FastifyReply): void {
+  reply.code(404).send({ error: "Not found" });
+}
+
+function answerFault(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+  const status = error.statusCode ?? 500;
+  // Fastify closes the connection after any bad body; only of one that was not read to its end must we be rid.
+  if (status !== 413 || request.raw.httpVersionMajor === 2) reply.removeHeader("connection");
+  if (status >= 400 && status < 500) {
+    reply.code(status).send({ error: wordsFor(error, status) });
+    return;
+  }
+  log.error({ err: error, method: request.method, route: request.routeOptions.url }, "a route failed");
+  reply.code(500).send({ error: "Internal server error" });
+}
+
+function wordsFor(error: FastifyError, status: number): string {
+  if (error instanceof HttpFault) return error.message;
+  if (status === 413) return "The request body is too large";
+  if (status === 415) return notJson;
+  return error.code === "FST_ERR_CTP_INVALID_CONTENT_LENGTH"
+    ? "The request body does not match Content-Length"
+    : "Bad request";
+}
+
+const brokenHttp: Record<string, string> = {
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Payload Too Large",
+};
+
+/** Answers what is no HTTP, too slow or too long in the head, and closes the connection. */
+function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed) return;
+  const response = (socket as Socket & { _httpMessage?: ServerResponse<IncomingMessage> })._httpMessage;
+  if (socket.writable && response?.headersSent !== true) {
+    const status = brokenHttp[error.code ?? ""] ?? "400 Bad Request";
+    const body = JSON.stringify({ error: status.slice(4) });
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroy();
+}

@@ -1,0 +1,82 @@
+import { constants } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+
+/** Control frames that a peer may send within a second without asking for anything. */
+const controlFrames = 50;
+
+/** Ends sessions that flood us with PING or SETTINGS frames. A request forgives: clients measure their bandwidth by PING. */
+export function guardSession(session: ServerHttp2Session): void {
+  let since = 0;
+  let count = 0;
+  const onControl = (): void => {
+    const now = performance.now();
+    if (now - since > 1000) {
+      since = now;
+      count = 0;
+    }
+    count += 1;
+    if (count <= controlFrames || session.destroyed) return;
+    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  };
+  session.on("ping", onControl);
+  session.on("remoteSettings", onControl);
+  session.on("stream", () => {
+    count = 0;
+  });
+}
+
+interface Watched {
+  readonly request: Http2ServerRequest;
+  readonly response: Http2ServerResponse;
+  readonly bodyUntil: number;
+  buffered: number;
+  stalledSince: number;
+}
+
+/** Watches open streams for bodies that do not come and answers that nobody reads. */
+export interface StreamWatch {
+  add(request: Http2ServerRequest, response: Http2ServerResponse): void;
+  /** Ends the streams whose time is up. */
+  sweep(now: number): void;
+}
+
+/** Makes the watch. Times in milliseconds. */
+export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch {
+  const open = new Map<ServerHttp2Stream, Watched>();
+  const forget = function (this: ServerHttp2Stream): void {
+    open.delete(this);
+  };
+  return {
+    add(request, response) {
+      const stream = request.stream;
+      open.set(stream, { request, response, bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
+      stream.once("close", forget);
+    },
+    sweep(now) {
+      for (const [stream, watched] of open) {
+        if (now >= watched.bodyUntil && !watched.request.complete && !stream.readableEnded) refuse(stream, watched);
+        else if (isStalled(stream, watched, now, stallMs)) stream.close(constants.NGHTTP2_CANCEL);
+      }
+    },
+  };
+}
+
+function refuse(stream: ServerHttp2Stream, { response }: Watched): void {
+  if (!stream.headersSent && !stream.destroyed) {
+    response.writeHead(408, { "content-type": "application/json; charset=utf-8" });
+    response.end('{"error":"The request took too long to arrive"}');
+  }
+  stream.close(constants.NGHTTP2_CANCEL);
+}
+
+/** The same bytes have been waiting to be read for the whole time. */
+function isStalled(stream: ServerHttp2Stream, watched: Watched, now: number, stallMs: number): boolean {
+  const buffered = stream.writableLength;
+  if (buffered === 0 || buffered !== watched.buffered) {
+    watched.buffered = buffered;
+    watched.stalledSince = now;
+    return false;
+  }
+  return now - watched.stalledSince >= stallMs;
+}

@@ -1,0 +1,56 @@
+import type { FastifyInstance } from "fastify";
+import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../config/caller.ts";
+import { anthropicTools } from "../definitions/anthropic.ts";
+import { mcpTools } from "../definitions/mcp.ts";
+import { definitionFormats, isDefinitionFormat } from "../definitions/names.ts";
+import type { DefinitionFormat } from "../definitions/names.ts";
+import { openaiTools } from "../definitions/openai.ts";
+import { demandScope } from "./bearer.ts";
+import type { Authenticate, Callers } from "./bearer.ts";
+import { HttpFault } from "./http-fault.ts";
+import type { Readiness } from "./ready.ts";
+
+/** What the operator's routes are made of. */
+export interface OperatorParts {
+  readonly authenticate: Authenticate;
+  readonly readiness: Readiness;
+  /** The text that Prometheus reads. */
+  prometheus(): Promise<string>;
+  /** The tools that the caller may see. */
+  tools(caller: Caller): readonly Tool[];
+}
+
+const definitions: Record<DefinitionFormat, (tools: readonly Tool[]) => readonly object[]> = {
+  openai: openaiTools,
+  anthropic: anthropicTools,
+  mcp: mcpTools,
+};
+
+/** Adds `/healthz`, `/readyz`, `/metrics` and `/tools`. */
+export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts): void {
+  const callers: Callers = new WeakMap();
+  app.get("/healthz", () => ({ alive: true }));
+
+  app.get("/readyz", async (_request, reply) => {
+    const { ready, faults, notes } = await parts.readiness.report();
+    if (ready) return { ready, notes };
+    return reply.code(503).send({ ready, faults, notes });
+  });
+
+  app.get(
+    "/metrics",
+    { onRequest: demandScope(parts.authenticate, callers, "metrics:read") },
+    async (_request, reply) => {
+      reply.type("text/plain; version=0.0.4; charset=utf-8");
+      return parts.prometheus();
+    },
+  );
+
+  app.get("/tools", { onRequest: demandScope(parts.authenticate, callers, "tools:read") }, (request, reply) => {
+    const { format = "openai" } = request.query as Record<string, unknown>;
+    if (!isDefinitionFormat(format)) throw new HttpFault(400, `format must be one of ${definitionFormats.join(", ")}`);
+    const caller = callers.get(request);
+    reply.send({ tools: caller === undefined ? [] : definitions[format](parts.tools(caller)) });
+  });
+}

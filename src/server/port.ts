@@ -1,0 +1,142 @@
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import * as net from "node:net";
+import { createStreamWatch, guardSession } from "./http2-guard.ts";
+import { sniff } from "./sniff.ts";
+import type { Sniffing } from "./sniff.ts";
+import { createStallWatch } from "./stall-watch.ts";
+
+/** Answers requests of both protocols. */
+export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
+
+/** Limits of the port. Times in milliseconds. */
+export interface PortOptions {
+  /** Streams open at the same time on one HTTP/2 connection, 100 by default. */
+  readonly streamsPerConnection?: number;
+  /** Until the first byte, the whole head, and the whole body of a request have come; 9000 by default. */
+  readonly requestMs?: number;
+  /** Until an idle connection is closed, 72,000 by default: longer than proxies keep theirs. */
+  readonly idleMs?: number;
+  /** Until a peer that reads nothing of its answer is cut off, 30,000 by default. */
+  readonly stallMs?: number;
+  /** How often times are looked at, 500 by default. */
+  readonly sweepMs?: number;
+}
+
+/** Headers of one request; more are answered with 431. */
+const mostHeaders = 1000;
+
+/** One cleartext port for HTTP/1.1 and HTTP/2 with prior knowledge: the first bytes of a connection decide. */
+export class PortServer extends net.Server {
+  readonly #http1: http.Server;
+  readonly #http2: http2.Http2Server;
+  readonly #sessions = new Set<http2.ServerHttp2Session>();
+  readonly #sniffing = new Map<net.Socket, Sniffing>();
+  readonly #requestMs: number;
+  #closing = false;
+
+  constructor(listener: PortListener, options: PortOptions = {}) {
+    super({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 });
+    const { requestMs = 9000, idleMs = 72_000, stallMs = 30_000, sweepMs = 500 } = options;
+    this.#requestMs = requestMs;
+    const streams = createStreamWatch(requestMs, stallMs);
+    const stalls = createStallWatch(stallMs);
+
+    this.#http1 = http.createServer({
+      headersTimeout: requestMs,
+      requestTimeout: requestMs,
+      keepAliveTimeout: idleMs,
+      connectionsCheckingInterval: sweepMs,
+      // Two Authorization headers become one that no key matches, instead of the first one winning.
+      joinDuplicateHeaders: true,
+    });
+    this.#http1.maxHeadersCount = mostHeaders;
+    this.#http1.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
+      // DANGER: node drops the headers beyond its count without a word.
+      if (request.rawHeaders.length >= 2 * mostHeaders) return tooManyHeaders(response);
+      if (this.#closing) response.setHeader("connection", "close");
+      listener(request, response);
+    });
+    this.#http1.on("clientError", (error: Error, socket: net.Socket) => {
+      if (!this.emit("clientError", error, socket)) socket.destroy();
+    });
+
+    this.#http2 = http2.createServer({
+      settings: { maxConcurrentStreams: options.streamsPerConnection ?? 100, enablePush: false },
+      maxSettings: 32,
+      maxSessionInvalidFrames: 100,
+    });
+    this.#http2.on("request", (request, response) => {
+      streams.add(request, response);
+      // The compatibility classes have the shape of HTTP/1's; everything behind the port is written against that.
+      listener(request as unknown as http.IncomingMessage, response as unknown as http.ServerResponse);
+    });
+    this.#http2.on("session", (session) => {
+      this.#sessions.add(session);
+      session.once("close", () => this.#sessions.delete(session));
+      session.setTimeout(idleMs, () => session.close());
+      guardSession(session);
+    });
+    // A broken peer ends its own session only: node has sent the GOAWAY.
+    this.#http2.on("sessionError", () => {});
+
+    this.on("connection", (socket: net.Socket) => {
+      stalls.add(socket);
+      this.#sniff(socket);
+    });
+    const sweep = setInterval(() => {
+      const now = performance.now();
+      for (const [socket, { until }] of this.#sniffing) if (now >= until) socket.destroy();
+      streams.sweep(now);
+      stalls.sweep(now);
+      if (this.#closing) this.closeIdleConnections();
+    }, sweepMs);
+    sweep.unref();
+    // DANGER: node starts its sweep of slow requests only when its own server listens, and this one never does.
+    this.on("listening", () => this.#http1.emit("listening"));
+    this.on("close", () => {
+      clearInterval(sweep);
+      // Ends node's own sweep; it never listened, so the error that it reports says nothing.
+      this.#http1.close(() => {});
+    });
+  }
+
+  #sniff(socket: net.Socket): void {
+    const found = (isHttp2: boolean): void => {
+      (isHttp2 ? this.#http2 : this.#http1).emit("connection", socket);
+    };
+    const sniffing = sniff(socket, this.#requestMs, found, () => this.#sniffing.delete(socket));
+    this.#sniffing.set(socket, sniffing);
+  }
+
+  /** Stops accepting connections. Those at work are closed after their last answer, the others at once. */
+  override close(done?: (error?: Error) => void): this {
+    super.close(done);
+    this.#closing = true;
+    for (const session of this.#sessions) session.close();
+    const soon = setInterval(() => this.closeIdleConnections(), 20);
+    this.once("close", () => clearInterval(soon));
+    if (!this.listening) this.closeIdleConnections();
+    return this;
+  }
+
+  /** Closes connections on which nothing is being asked. */
+  closeIdleConnections(): void {
+    this.#http1.closeIdleConnections();
+    for (const socket of this.#sniffing.keys()) socket.destroy();
+    if (this.#closing) return;
+    for (const session of this.#sessions) session.close();
+  }
+
+  /** Closes all connections, whatever they are doing. */
+  closeAllConnections(): void {
+    this.#http1.closeAllConnections();
+    for (const session of this.#sessions) session.destroy();
+    for (const socket of this.#sniffing.keys()) socket.destroy();
+  }
+}
+
+function tooManyHeaders(response: http.ServerResponse): void {
+  response.writeHead(431, { "content-type": "application/json; charset=utf-8", connection: "close" });
+  response.end('{"error":"Request Header Fields Too Large"}');
+}

@@ -1,0 +1,92 @@
+/** What one check found: faults make the service not ready, notes do not. */
+export interface CheckResult {
+  readonly faults: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/** The state of the service. */
+export interface ReadyReport {
+  readonly ready: boolean;
+  readonly faults: string[];
+  readonly notes: string[];
+}
+
+/** One thing that the service needs, asked afresh. A rejection is a fault in its message's words. */
+export interface ReadyCheck {
+  /** What is checked: `store`, `engine`, `tools`. */
+  readonly name: string;
+  run(): Promise<CheckResult> | CheckResult;
+}
+
+/** Whether the service takes work. */
+export interface Readiness {
+  /** True from the moment the service shuts down. */
+  readonly draining: boolean;
+  /** The opposite of `draining`, for those who ask again and again. */
+  serving(): boolean;
+  /** Calls back when readiness is turned off; returns what ends the subscription. */
+  onChange(listener: () => void): () => void;
+  /** Turns readiness off for good. */
+  drain(): void;
+  report(): Promise<ReadyReport>;
+}
+
+/** How checks are run. Times in milliseconds. */
+export interface ReadinessOptions {
+  /** A check that takes longer is a fault. 1000 by default. */
+  readonly timeoutMs?: number;
+  /** How long a report is given out again. 1000 by default. */
+  readonly cacheMs?: number;
+  /** A monotonic clock. */
+  readonly now?: () => number;
+}
+
+/** Joins checks to one answer. Callers at the same time share one round of checks. */
+export function createReadiness(checks: readonly ReadyCheck[], options: ReadinessOptions = {}): Readiness {
+  const { timeoutMs = 1000, cacheMs = 1000, now = () => performance.now() } = options;
+  const listeners = new Set<() => void>();
+  let draining = false;
+  let cached: { report: Promise<ReadyReport>; until: number } | undefined;
+
+  const ask = async (): Promise<ReadyReport> => {
+    const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs)));
+    const faults = results.flatMap((result) => result.faults);
+    return { ready: faults.length === 0, faults, notes: results.flatMap((result) => result.notes) };
+  };
+
+  return {
+    get draining() {
+      return draining;
+    },
+    serving: () => !draining,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    drain() {
+      if (draining) return;
+      draining = true;
+      for (const listen of listeners) listen();
+    },
+    async report() {
+      if (draining) return { ready: false, faults: ["the service is shutting down"], notes: [] };
+      if (cached === undefined || now() >= cached.until) cached = { report: ask(), until: now() + cacheMs };
+      const report = await cached.report;
+      return { ready: report.ready, faults: [...report.faults], notes: [...report.notes] };
+    },
+  };
+}
+
+async function runCheck(check: ReadyCheck, timeoutMs: number): Promise<CheckResult> {
+  const late = Promise.withResolvers<CheckResult>();
+  const timer = setTimeout(() => {
+    late.resolve({ faults: [`${check.name}: no answer within ${timeoutMs} ms`], notes: [] });
+  }, timeoutMs);
+  try {
+    return await Promise.race([check.run(), late.promise]);
+  } catch (error) {
+    return { faults: [`${check.name}: ${error instanceof Error ? error.message : String(error)}`], notes: [] };
+  } finally {
+    clearTimeout(timer);
+  }
+}

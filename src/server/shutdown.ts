@@ -1,0 +1,84 @@
+import type { Logger } from "pino";
+
+/** What a shutdown does, in this order. */
+export interface ShutdownSteps {
+  /** Turns readiness off and refuses new work. Must not wait. */
+  begin(): void;
+  /** Waits for the running calls and closes everything. The signal fires when the time is up: then stop them. */
+  finish(expired: AbortSignal): Promise<void>;
+}
+
+/** What a shutdown is given beside its steps. */
+export interface ShutdownOptions {
+  readonly log: Logger;
+  /** Ends the process: `process.exit` outside of tests. */
+  exit(code: number): void;
+  /** Time for running calls in milliseconds, 30,000 by default. */
+  readonly graceMs?: number;
+  /** Time for closing after the grace is over, in milliseconds, 5000 by default. */
+  readonly closeMs?: number;
+}
+
+/** The end of the process, by signal. */
+export interface Shutdown {
+  /** Takes a signal: the first begins the shutdown, the second exits 130 at once. */
+  take(signal: string): void;
+  /** Listens for SIGTERM and SIGINT; the function returned stops listening. */
+  listen(target: SignalTarget): () => void;
+}
+
+/** What sends signals: `process`. */
+export interface SignalTarget {
+  on(signal: "SIGTERM" | "SIGINT", take: (signal: string) => void): unknown;
+  off(signal: "SIGTERM" | "SIGINT", take: (signal: string) => void): unknown;
+}
+
+/** Makes the shutdown. It exits 0 when its steps are done, 1 when they fail or do not end. */
+export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): Shutdown {
+  const { log, exit, graceMs = 30_000, closeMs = 5000 } = options;
+  let begun = false;
+
+  const run = async (signal: string): Promise<void> => {
+    const expired = new AbortController();
+    let stuck: NodeJS.Timeout | undefined;
+    const grace = setTimeout(() => {
+      log.warn({ graceMs }, "calls still running at the end of the grace time are stopped");
+      expired.abort();
+      stuck = setTimeout(() => {
+        log.error({ closeMs }, "the shutdown does not end: giving up");
+        exit(1);
+      }, closeMs);
+    }, graceMs);
+    log.info({ signal }, "shutting down: running calls finish first; a second signal stops at once");
+    try {
+      steps.begin();
+      await steps.finish(expired.signal);
+      log.info("stopped");
+      exit(0);
+    } catch (error) {
+      log.error({ err: error }, "the shutdown failed");
+      exit(1);
+    } finally {
+      clearTimeout(grace);
+      clearTimeout(stuck);
+    }
+  };
+
+  const take = (signal: string): void => {
+    if (begun) return exit(130);
+    begun = true;
+    void run(signal);
+  };
+
+  return {
+    take,
+    listen(target) {
+      target.on("SIGTERM", take);
+      target.on("SIGINT", take);
+      return () => {
+        target.off("SIGTERM", take);
+        target.off("SIGINT", take);
+      };
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { Socket } from "node:net";
+
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** A connection that has not yet said which protocol it speaks. */
+export interface Sniffing {
+  /** When to give the connection up, on the clock of `performance.now`. */
+  until: number;
+}
+
+/**
+ * Reads the first bytes of a connection, puts them back and says whether they are HTTP/2's. Calls `found` once, or
+ * never where the connection ends before. A beginning that could be either gets one second for the rest.
+ */
+export function sniff(
+  socket: Socket,
+  silentMs: number,
+  found: (isHttp2: boolean) => void,
+  ended: () => void,
+): Sniffing {
+  const state: Sniffing = { until: performance.now() + silentMs };
+  let head: Buffer | undefined;
+
+  const stop = (): void => {
+    socket.off("readable", onReadable);
+    socket.off("error", onEnd);
+    socket.off("close", onEnd);
+    ended();
+  };
+  const onEnd = (): void => {
+    stop();
+    socket.destroy();
+  };
+  const onReadable = (): void => {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) {
+      if (socket.readableEnded) onEnd();
+      return;
+    }
+    if (head === undefined) state.until = Math.min(state.until, performance.now() + 1000);
+    head = head === undefined ? chunk : Buffer.concat([head, chunk]);
+    const length = Math.min(head.length, preface.length);
+    const same = head.compare(preface, 0, length, 0, length) === 0;
+    if (same && length < preface.length) return;
+    stop();
+    socket.unshift(head);
+    found(same);
+  };
+  socket.on("readable", onReadable);
+  socket.on("error", onEnd);
+  socket.on("close", onEnd);
+  return state;
+}

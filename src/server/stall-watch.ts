@@ -1,0 +1,31 @@
+import type { Socket } from "node:net";
+
+/** Watches connections for peers that do not read. */
+export interface StallWatch {
+  add(socket: Socket): void;
+  /** Destroys the sockets on which bytes have waited too long without one of them leaving. */
+  sweep(now: number): void;
+}
+
+/** Makes the watch; `stallMs` is in milliseconds. */
+export function createStallWatch(stallMs: number): StallWatch {
+  const sockets = new Map<Socket, { sent: number; since: number }>();
+  return {
+    add(socket) {
+      sockets.set(socket, { sent: 0, since: 0 });
+      socket.once("close", () => sockets.delete(socket));
+    },
+    sweep(now) {
+      for (const [socket, progress] of sockets) {
+        const waiting = socket.writableLength;
+        const sent = waiting === 0 ? 0 : socket.bytesWritten - waiting;
+        if (waiting === 0 || sent !== progress.sent) {
+          progress.sent = sent;
+          progress.since = now;
+        } else if (now - progress.since >= stallMs) {
+          socket.destroy();
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { METHODS } from "node:http";
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions, onRequestHookHandler } from "fastify";
+
+interface Path {
+  /** The instance on which the path was declared: its hooks and error shape hold for the refusal too. */
+  readonly scope: FastifyInstance;
+  readonly route: RouteOptions & { routePath: string };
+  readonly methods: Set<string>;
+}
+
+/**
+ * Answers known paths asked with a wrong method: 405 with `Allow`, after the path's own `onRequest` hooks, so that a
+ * caller without a key learns nothing. Call it before any route is declared; `fill` after the last one.
+ */
+export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
+  const paths = new Map<string, Path>();
+  let filling = false;
+  for (const method of METHODS)
+    if (method !== "CONNECT" && !app.supportedMethods.includes(method)) app.addHttpMethod(method);
+
+  app.addHook("onRoute", function (this: FastifyInstance, route) {
+    if (filling || route.url.includes("*")) return;
+    const methods = [route.method].flat();
+    const known = paths.get(route.url);
+    if (known === undefined) paths.set(route.url, { scope: this, route, methods: new Set(methods) });
+    else {
+      for (const method of methods) known.methods.add(method);
+      // Preflights carry no key: the hooks that count are those of the path's real method.
+      if (known.route.method === "OPTIONS") paths.set(route.url, { scope: this, route, methods: known.methods });
+    }
+  });
+
+  const fill = (): void => {
+    filling = true;
+    for (const { scope, route, methods } of paths.values()) {
+      const allow = [...methods].sort().join(", ");
+      const refuse: onRequestHookHandler = (_request: FastifyRequest, reply: FastifyReply) => {
+        reply.code(405).header("allow", allow).send({ error: "Method not allowed" });
+      };
+      const others = app.supportedMethods.filter((method) => !methods.has(method));
+      const hooks = [route.onRequest ?? []].flat() as onRequestHookHandler[];
+      scope.route({ method: others, url: route.routePath, onRequest: [...hooks, refuse], handler: () => {} });
+    }
+  };
+  return { fill };
+}
