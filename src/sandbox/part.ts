@@ -1,0 +1,201 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
+import { createFaults, type Fault } from "./faults.ts";
+
+/** One request as a route sees it. */
+export interface SandboxRequest {
+  /** Values of the `:name` segments of the route, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage["headers"];
+  /** The body as text. */
+  readonly text: string;
+  /** The parsed body. Throws a refusal (400) where it is not JSON. */
+  json(): unknown;
+}
+
+/** What a route answers, sent as JSON. */
+export interface SandboxAnswer {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+/** Routes by method and path: `"GET /orders/:order_id"`. */
+export type Routes = Readonly<Record<string, (request: SandboxRequest) => SandboxAnswer>>;
+
+/** A running part of the sandbox. */
+export interface Part {
+  /** Its base URL on loopback, without a slash at the end. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Answers a request with a status other than 2xx. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const longestBody = 4 * 1024 * 1024;
+
+/**
+ * Serves routes on a free loopback port. Every part also has `POST`, `GET` and `DELETE /_faults`, and obeys the header
+ * `Sandbox-Fault`. Credentials in `Authorization` are taken whatever they are, and never kept.
+ */
+export async function startPart(routes: Routes, now: () => number, log?: (line: string) => void): Promise<Part> {
+  const faults = createFaults(now);
+  const closing = new AbortController();
+  const all: Routes = {
+    ...routes,
+    "GET /_faults": () => ({ body: { faults: faults.planned() } }),
+    "POST /_faults": (request) => ({ status: 201, body: faults.plan(request.json()) }),
+    "DELETE /_faults": () => {
+      faults.clear();
+      return { body: { faults: [] } };
+    },
+  };
+
+  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
+    const method = incoming.method ?? "GET";
+    const [path = "/", search = ""] = (incoming.url ?? "/").split("?", 2);
+    const text = await bodyOf(incoming);
+    const header = incoming.headers["sandbox-fault"];
+    const fault = path.startsWith("/_")
+      ? undefined
+      : faults.take({ method, path, header: Array.isArray(header) ? header.join(";") : header });
+    if (fault !== undefined && fault.delayMs > 0) {
+      await wait(fault.delayMs, undefined, { signal: closing.signal });
+    }
+    if (fault?.status !== undefined) {
+      send(outgoing, { status: fault.status, body: { error: `Fault asked for: ${fault.status}` } }, fault);
+      log?.(`${method} ${path} ${fault.status} (fault)`);
+      return;
+    }
+    const found = findRoute(all, method, path);
+    const reply = found.route({
+      params: found.params,
+      query: new URLSearchParams(search),
+      headers: incoming.headers,
+      text,
+      json: () => jsonFrom(text),
+    });
+    send(outgoing, reply, fault);
+    log?.(`${method} ${path} ${reply.status ?? 200}${fault?.cut === true ? " (cut)" : ""}`);
+  };
+
+  const server = createServer((incoming, outgoing) => {
+    answer(incoming, outgoing).catch((reason: unknown) => {
+      const status = reason instanceof Refusal ? reason.status : reason instanceof RangeError ? 400 : 500;
+      const message = reason instanceof Error ? reason.message : String(reason);
+      if (outgoing.headersSent || closing.signal.aborted) {
+        outgoing.destroy();
+      } else {
+        send(outgoing, { status, body: { error: message } }, undefined);
+      }
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        closing.abort();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function findRoute(
+  routes: Routes,
+  method: string,
+  path: string,
+): { route: Routes[string]; params: Record<string, string> } {
+  const segments = path.split("/");
+  const allowed: string[] = [];
+  for (const [key, route] of Object.entries(routes)) {
+    const [routeMethod = "", pattern = ""] = key.split(" ");
+    const params = paramsFrom(pattern.split("/"), segments);
+    if (params !== undefined && routeMethod === method) {
+      return { route, params };
+    }
+    if (params !== undefined) {
+      allowed.push(routeMethod);
+    }
+  }
+  if (allowed.length > 0) {
+    throw new Refusal(405, `Method not allowed; use ${allowed.join(", ")}`);
+  }
+  throw new Refusal(404, "Not found");
+}
+
+function paramsFrom(pattern: readonly string[], segments: readonly string[]): Record<string, string> | undefined {
+  if (pattern.length !== segments.length) {
+    return undefined;
+  }
+  const params: Record<string, string> = {};
+  for (const [index, part] of pattern.entries()) {
+    const segment = segments[index] ?? "";
+    if (part.startsWith(":")) {
+      params[part.slice(1)] = decoded(segment);
+    } else if (part !== segment) {
+      return undefined;
+    }
+  }
+  return params;
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw new Refusal(400, "The path is not valid percent encoding");
+  }
+}
+
+function jsonFrom(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new Refusal(400, "The body must be JSON");
+  }
+}
+
+async function bodyOf(incoming: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    bytes += chunk.byteLength;
+    if (bytes > longestBody) {
+      throw new Refusal(413, `The body is longer than ${longestBody} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function send(outgoing: ServerResponse, answer: SandboxAnswer, fault: Fault | undefined): void {
+  const body = Buffer.from(JSON.stringify(answer.body));
+  outgoing.writeHead(answer.status ?? 200, {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": body.byteLength,
+    ...answer.headers,
+    ...(fault?.retryAfter === undefined ? {} : { "retry-after": fault.retryAfter }),
+  });
+  if (fault?.cut === true) {
+    outgoing.write(body.subarray(0, Math.floor(body.byteLength / 2)), () => outgoing.destroy());
+    return;
+  }
+  outgoing.end(body);
+}

@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto";
+import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../config/caller.ts";
+import type { PluginConfig } from "../config/config.ts";
+import { createExecutor } from "../executor/executor.ts";
+import { jsonFromValue } from "../executor/outcome.ts";
+import { createMemoryLedger } from "../ledger/drivers/memory.ts";
+import { createOutbound } from "../outbound/outbound.ts";
+import type { Json, JsonObject, Tool } from "../plugin/tool.ts";
+import { compileTool } from "../registry/compile-tool.ts";
+import { createRegistry } from "../registry/create-registry.ts";
+import { openTool } from "../registry/open-tool.ts";
+import { createSilentTelemetry } from "../telemetry/silent.ts";
+
+/** How one call ended, as a test wants to look at it. */
+export interface CallOutcome {
+  readonly outcome: keyof typeof Outcome;
+  /** What the model reads. */
+  readonly output: string;
+  readonly value: Json | undefined;
+  readonly error: { readonly message: string } | undefined;
+  readonly violations: readonly Pick<Violation, "path" | "message">[];
+  readonly truncated: boolean;
+  readonly replayed: boolean;
+  readonly attempts: number;
+  /** What the tool reported on the way. */
+  readonly progress: readonly { readonly message: string; readonly fraction: number }[];
+}
+
+/** Where a test call belongs. */
+export interface CallOptions {
+  readonly callId?: string;
+  readonly conversationId?: string;
+  readonly sessionId?: string;
+  readonly answerWithinMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** One tool in a pipeline of its own. */
+export interface StartedTool extends AsyncDisposable {
+  /** Runs one call: an object, or the JSON text that a model would write. */
+  call(args: object | string, options?: CallOptions): Promise<CallOutcome>;
+  /** Rejects where the tool's `ready` does. */
+  ready(): Promise<void>;
+}
+
+/** How the tool is configured, as in the configuration file. */
+export type StartOptions = Partial<Omit<PluginConfig, "use" | "isolation" | "secretPaths">>;
+
+const caller: Caller = { name: "test", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+
+/**
+ * Runs a tool through the real pipeline: parsing, sanitising, validation, ledger (in memory), limits, deadlines and output.
+ * `await using tool = await startTool(plugin, { config: { … } })`.
+ */
+export async function startTool(plugin: Tool, options: StartOptions = {}): Promise<StartedTool> {
+  const settings = {
+    config: options.config ?? {},
+    limits: options.limits ?? {},
+    sanitize: options.sanitize,
+    isolation: undefined,
+    required: options.required ?? false,
+    secretPaths: [],
+    repeatWindowMs: options.repeatWindowMs ?? 0,
+  };
+  const registry = createRegistry();
+  const tool = await openTool(compileTool(plugin, settings, { use: "test", version: "0.0.0", bundled: false }), plugin);
+  registry.put(tool);
+  const telemetry = createSilentTelemetry();
+  const outbound = createOutbound({ downstreamBytes: 2_097_152, privateAddresses: [], telemetry, version: "test" });
+  const ledger = createMemoryLedger();
+  const executor = createExecutor({
+    registry,
+    ledger,
+    outbound,
+    telemetry,
+    limits: { argumentsBytes: 262_144, depth: 32, outputBytes: 65_536 },
+    recentEntries: 1000,
+  });
+  return {
+    async call(args, { callId = randomUUID(), conversationId = "", sessionId = "", answerWithinMs, signal } = {}) {
+      const progress: { message: string; fraction: number }[] = [];
+      const result = await executor.execute(
+        {
+          $typeName: "jackfield.v1.ToolCall",
+          id: callId,
+          name: plugin.name,
+          input:
+            typeof args === "string"
+              ? { case: "argumentsJson", value: args }
+              : { case: "arguments", value: args as JsonObject },
+        },
+        {
+          caller,
+          context: { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId: "", source: "" },
+          answerWithinMs,
+          signal,
+          onProgress: ({ message, fraction }) => progress.push({ message, fraction }),
+        },
+      );
+      return {
+        outcome: outcomeNames.get(result.outcome) ?? "UNSPECIFIED",
+        output: result.output,
+        value: result.value === undefined ? undefined : jsonFromValue(result.value),
+        error: result.error && { message: result.error.message },
+        violations: result.error?.violations.map(({ path, message }) => ({ path, message })) ?? [],
+        truncated: result.truncated,
+        replayed: result.replayed,
+        attempts: result.attempts,
+        progress,
+      };
+    },
+    ready: () => tool.ready(),
+    async [Symbol.asyncDispose]() {
+      await executor.drain(AbortSignal.timeout(5000));
+      await registry.close();
+      await outbound.close();
+      await ledger.close();
+    },
+  };
+}
+
+const outcomeNames = new Map<number, keyof typeof Outcome>(
+  Object.entries(Outcome).map(([name, number]) => [number, name as keyof typeof Outcome]),
+);
