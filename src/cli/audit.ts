@@ -1,0 +1,44 @@
+import { createReadStream } from "node:fs";
+import { resolve } from "node:path";
+import { verifyAudit } from "../telemetry/audit-chain.ts";
+import { CliFault, exit } from "./exit.ts";
+import type { AddCommand } from "./session.ts";
+
+/** `jackfield audit`: whether the audit log is whole. */
+export const addAudit: AddCommand = (program, open) => {
+  const audit = program.command("audit").description("Check the audit log.");
+  audit
+    .command("verify")
+    .description("Check that no line of an audit log was changed, added or taken out.")
+    .argument("[FILE]", "the audit log", ".data/audit.jsonl")
+    .addHelpText(
+      "after",
+      `
+Exit code 2 where it is not whole; the first bad line is named. Lines cut off at the very end leave no trace in the
+file: compare the last hash with one that you kept elsewhere.
+
+Examples:
+  jackfield audit verify
+  jackfield audit verify /var/log/jackfield/audit.jsonl --json
+`,
+    )
+    .action(async (file: string, _options, command) => {
+      const session = open(command);
+      const verdict = await verified(resolve(session.host.cwd, file), file);
+      if (session.json) session.say(JSON.stringify(verdict));
+      else if (verdict.ok) session.say(`${file}: ${verdict.lines} lines, none changed, added or taken out.`);
+      if (verdict.ok) return;
+      if (!session.json)
+        session.note(`${file}: line ${verdict.firstBadLine} was changed, or lines before it were added or taken out.`);
+      session.finish(exit.notOk);
+    });
+};
+
+async function verified(path: string, named: string): ReturnType<typeof verifyAudit> {
+  try {
+    return await verifyAudit(createReadStream(path));
+  } catch (reason) {
+    const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown";
+    throw new CliFault(`The audit log ${named} cannot be read (${code}).`);
+  }
+}

@@ -1,0 +1,35 @@
+import { columns, printable } from "./printable.ts";
+import type { AddCommand } from "./session.ts";
+
+/** `jackfield check`: what would be served, without serving it. */
+export const addCheck: AddCommand = (program, open) => {
+  program
+    .command("check")
+    .description("Load configuration and plugins, say what was found, and listen to nothing.")
+    .addHelpText(
+      "after",
+      `
+Exit code 1 and one sentence per fault on stderr where the service would not start.
+
+Examples:
+  jackfield check
+  JACKFIELD_CONFIG=prod.yaml jackfield check --json
+`,
+    )
+    .action(async (_options, command) => {
+      const session = open(command);
+      const report = await session.host.check();
+      if (session.json) return session.say(JSON.stringify(report));
+      session.say(
+        report.file === undefined
+          ? "No configuration file: defaults and variables count."
+          : `Configuration: ${report.file}`,
+      );
+      session.say(
+        `Would listen on ${report.url} with ${report.tools.length} tool${report.tools.length === 1 ? "" : "s"}:`,
+      );
+      const rows = report.tools.map(({ name, effect, version, use }) => [`  ${name}`, effect, version, use]);
+      session.host.stdout.write(printable(columns(rows)));
+      for (const line of report.notes) session.note(line);
+    });
+};

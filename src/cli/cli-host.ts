@@ -1,0 +1,35 @@
+/** Where a command writes. */
+export interface Output {
+  write(text: string): unknown;
+  /** A person looks at it. */
+  readonly isTTY?: boolean | undefined;
+}
+
+/** What `check` found without listening. */
+export interface CheckReport {
+  /** Path of the configuration file; undefined where there is none. */
+  readonly file: string | undefined;
+  /** Where the service would listen, such as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly tools: readonly {
+    readonly name: string;
+    readonly effect: string;
+    readonly version: string;
+    readonly use: string;
+  }[];
+  /** What the operator should know although the service would start, in whole sentences. */
+  readonly notes: readonly string[];
+}
+
+/** What the command line is given by the process. */
+export interface CliHost {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly cwd: string;
+  readonly version: string;
+  /** Serves until it is told to stop; resolves with the exit code. Rejects with a ConfigError where it cannot start. */
+  serve(): Promise<number>;
+  /** Loads configuration and plugins without listening. Rejects with a ConfigError where the service would not start. */
+  check(): Promise<CheckReport>;
+}

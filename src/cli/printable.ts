@@ -1,0 +1,40 @@
+/**
+ * A text fit for a terminal: control characters, by which a tool or a model could move the cursor, hide lines or turn
+ * their direction, are shown as escapes. Line breaks and tabs stay.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    /(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** The same on one line, and no longer than so many characters. */
+export function oneLine(text: string, longest: number): string {
+  const line = printable(text.replace(/\s+/g, " ").trim());
+  return line.length <= longest ? line : `${line.slice(0, longest - 1).toWellFormed()}…`;
+}
+
+/** JSON text laid out for a person; any other text as it is. */
+export function laidOut(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? JSON.stringify(value, null, 2) : text;
+  } catch {
+    return text;
+  }
+}
+
+/** Rows in columns, two spaces apart. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map(
+      (row) =>
+        row
+          .map((cell, column) => cell.padEnd(widths[column]!))
+          .join("  ")
+          .trimEnd() + "\n",
+    )
+    .join("");
+}

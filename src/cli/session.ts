@@ -1,0 +1,96 @@
+import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Command } from "commander";
+import { createJackfieldClient, type JackfieldClient } from "../client.ts";
+import type { CliHost } from "./cli-host.ts";
+import { CliFault, exit } from "./exit.ts";
+import { printable } from "./printable.ts";
+
+/** What one command works with. */
+export interface Session {
+  readonly host: CliHost;
+  /** Print JSON for machines. */
+  readonly json: boolean;
+  readonly client: JackfieldClient;
+  /** Writes a line to stdout. */
+  say(line: string): void;
+  /** Writes a line to stderr: what goes on, and nothing that a script reads. */
+  note(line: string): void;
+  /** Writes a message as JSON on one line to stdout. */
+  sayJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void;
+  /** Runs what asks the service, and turns its errors into sentences. */
+  ask<T>(run: (client: JackfieldClient) => Promise<T>): Promise<T>;
+  /** Sets the exit code of a command that has said all itself. */
+  finish(code: number): void;
+}
+
+/** Adds a command to the program. */
+export type AddCommand = (program: Command, open: (command: Command) => Session) => void;
+
+/** Opens what a command works with, from the options that it was given. */
+export function openSession(host: CliHost, command: Command, finish: (code: number) => void): Session {
+  const { url: given, key, json = false } = command.optsWithGlobals<{ url?: string; key?: string; json?: boolean }>();
+  const url = given ?? `http://127.0.0.1:${host.env["PORT"] || "8080"}`;
+  let client: JackfieldClient | undefined;
+  const connect = (): JackfieldClient => {
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
+      throw new CliFault(
+        `--url must be an http or https address such as http://127.0.0.1:8080; found ${JSON.stringify(url)}.`,
+      );
+    }
+    return (client ??= createJackfieldClient({ baseUrl: url, apiKey: key || host.env["JACKFIELD_API_KEY"] }));
+  };
+  return {
+    host,
+    json,
+    get client() {
+      return connect();
+    },
+    say: (line) => void host.stdout.write(`${host.stdout.isTTY ? printable(line) : line}\n`),
+    note: (line) => void host.stderr.write(`${printable(line)}\n`),
+    sayJson: (schema, message) => void host.stdout.write(`${JSON.stringify(toJson(schema, message))}\n`),
+    async ask(run) {
+      try {
+        return await run(connect());
+      } catch (reason) {
+        throw reason instanceof ConnectError ? faultFrom(reason, url) : reason;
+      }
+    },
+    finish,
+  };
+}
+
+/** Codes by which the service says that the request, not the service, is at fault. */
+const wrongUse: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.FailedPrecondition,
+  Code.Unimplemented,
+]);
+
+function faultFrom(error: ConnectError, url: string): CliFault {
+  const { code, rawMessage, cause } = error;
+  const said = sentence(rawMessage);
+  if (
+    cause instanceof Error &&
+    "code" in cause &&
+    (code === Code.Unavailable || code === Code.Internal || code === Code.Aborted)
+  ) {
+    return new CliFault(
+      `Jackfield cannot be reached at ${url} (${String(cause.code)}). Start it with \`jackfield serve\`, or name another address with --url.`,
+      exit.unreachable,
+    );
+  }
+  if (code === Code.Unavailable) return new CliFault(said, exit.unreachable);
+  if (code === Code.Unauthenticated) return new CliFault(`${said} Give the key with --key or in JACKFIELD_API_KEY.`);
+  if (code === Code.Unimplemented) return new CliFault(`${url} does not offer this: ${said}`);
+  return new CliFault(said, wrongUse.has(code) ? exit.wrongUse : exit.notOk);
+}
+
+function sentence(text: string): string {
+  const line = printable(text.replace(/\s+/g, " ").trim()) || "The service gave no reason.";
+  return line[0]!.toUpperCase() + line.slice(1) + (/[.!?]$/.test(line) ? "" : ".");
+}

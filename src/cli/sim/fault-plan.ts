@@ -1,0 +1,43 @@
+import type { Random } from "../../sandbox/random.ts";
+
+/**
+ * What the simulated platform can do to a delivery instead of taking it, or while taking it: refuse it with a status
+ * (`429` names seconds, `429-date` an HTTP date; after a `401` the next try is heard, after `401-always` none), answer after a while (`slow`), or take it and break the connection
+ * before the answer is whole (`cut`).
+ */
+export const faultNames = ["401", "401-always", "403", "408", "429", "429-date", "500", "503", "slow", "cut"] as const;
+
+/** One of the faults. */
+export type FaultName = (typeof faultNames)[number];
+
+/** Probability of each fault, from 0 to 1; together at most 1. */
+export type FaultPlan = Readonly<Partial<Record<FaultName, number>>>;
+
+/** Reads `429=0.1,cut=0.02`. Throws a RangeError with what is wrong. */
+export function faultPlanFrom(text: string): FaultPlan {
+  const plan: Partial<Record<FaultName, number>> = {};
+  for (const part of text.split(",").filter((one) => one.trim() !== "")) {
+    const [name = "", value = ""] = part.split("=").map((side) => side.trim());
+    const known = faultNames.find((fault) => fault === name);
+    if (known === undefined)
+      throw new RangeError(`No fault is called ${JSON.stringify(name)}: use ${faultNames.join(", ")}.`);
+    const probability = Number(value);
+    if (value === "" || !(probability >= 0 && probability <= 1)) {
+      throw new RangeError(`${name} wants a probability from 0 to 1, such as ${name}=0.05.`);
+    }
+    plan[known] = probability;
+  }
+  const sum = Object.values(plan).reduce((total, one) => total + one, 0);
+  if (sum > 1.000_001) throw new RangeError(`The probabilities add up to ${sum}: they must not exceed 1.`);
+  return plan;
+}
+
+/** Draws the fault of one delivery; undefined where all goes well. */
+export function drawFault(plan: FaultPlan, random: Random): FaultName | undefined {
+  let drawn = random.between(0, 999_999) / 1_000_000;
+  for (const name of faultNames) {
+    drawn -= plan[name] ?? 0;
+    if (drawn < 0) return name;
+  }
+  return undefined;
+}

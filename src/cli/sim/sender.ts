@@ -1,0 +1,78 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Shot, Way } from "./traffic.ts";
+
+/** What one request was answered. */
+export interface Answered {
+  readonly shot: Shot;
+  /** HTTP status; 0 where there was no answer. */
+  readonly status: number;
+  readonly body: string;
+  /** The header `Jackfield-Job-Id`, empty where there is none. */
+  readonly jobId: string;
+  /** Milliseconds from the request to the end of its answer. */
+  readonly ms: number;
+}
+
+/** How requests are sent. */
+export interface SenderOptions {
+  readonly baseUrl: string;
+  /** Header by way in that proves the platform. */
+  readonly headers: Readonly<Record<Way, Readonly<Record<string, string>>>>;
+  /** Requests side by side. */
+  readonly concurrency: number;
+  /** Requests per second; 0: as fast as they are answered. */
+  readonly rate: number;
+  /** Tries of a request that got 503, 500 or no answer, as a platform repeats it. */
+  readonly tries: number;
+  readonly onAnswer: (answered: Answered) => void;
+}
+
+/** Longest wait for one answer, in milliseconds. */
+const patienceMs = 70_000;
+
+/** Sends everything and resolves when all is answered. Never rejects: a request without an answer has status 0. */
+export async function sendAll(traffic: Iterator<Shot, void>, options: SenderOptions): Promise<void> {
+  const { concurrency, rate, onAnswer, tries } = options;
+  const startedAt = performance.now();
+  let begun = 0;
+
+  async function lane(): Promise<void> {
+    for (let next = traffic.next(); next.done !== true; next = traffic.next()) {
+      begun += 1;
+      if (rate > 0) await wait(Math.max(0, startedAt + (begun * 1000) / rate - performance.now()));
+      for (let attempt = 1; ; attempt += 1) {
+        const answered = await send(next.value, options);
+        onAnswer(answered);
+        if ((answered.status !== 0 && answered.status < 500) || attempt >= tries) break;
+        await wait(Math.min(100 * 2 ** attempt, 2000));
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, lane));
+}
+
+async function send(shot: Shot, { baseUrl, headers }: SenderOptions): Promise<Answered> {
+  const startedAt = performance.now();
+  const ended = (status: number, body: string, jobId: string): Answered => ({
+    shot,
+    status,
+    body,
+    jobId,
+    ms: performance.now() - startedAt,
+  });
+  try {
+    const response = await fetch(new URL(shot.path, baseUrl), {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers[shot.way] },
+      body: shot.body,
+      signal: AbortSignal.timeout(patienceMs),
+    });
+    return ended(response.status, await response.text(), response.headers.get("jackfield-job-id") ?? "");
+  } catch (cause) {
+    return ended(
+      0,
+      cause instanceof Error ? ((cause.cause as Error | undefined)?.message ?? cause.message) : String(cause),
+      "",
+    );
+  }
+}

@@ -1,0 +1,214 @@
+import { once } from "node:events";
+import { type Command, InvalidArgumentError } from "commander";
+import { createRandom } from "../../sandbox/random.ts";
+import { CliFault, exit } from "../exit.ts";
+import type { AddCommand, Session } from "../session.ts";
+import { type FaultPlan, faultNames, faultPlanFrom } from "./fault-plan.ts";
+import { deliveredElsewhere, reportLines } from "./print-report.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
+import { sampleCallFrom, sampleCalls } from "./sample-calls.ts";
+import { simulate } from "./simulate.ts";
+import type { SampleCall, Way } from "./traffic.ts";
+
+interface ReceiveFlags {
+  readonly host: string;
+  readonly port: number;
+  readonly faults: FaultPlan;
+  readonly seed: string;
+}
+
+interface RunFlags extends ReceiveFlags {
+  readonly receive: boolean;
+  readonly total: number;
+  readonly rate: number;
+  readonly concurrency: number;
+  readonly mix: Readonly<Record<Way, number>>;
+  readonly duplicates: number;
+  readonly malformed: number;
+  readonly batch: number;
+  readonly call?: readonly SampleCall[];
+  readonly settle: number;
+  readonly genesysKey?: string;
+  readonly cognigyKey?: string;
+}
+
+/** `jackfield sim`: plays the platforms, as they are on a good and on a bad day. */
+export const addSim: AddCommand = (program, open) => {
+  const sim = program
+    .command("sim")
+    .description(
+      "Play Genesys and Cognigy: send them traffic, receive deliveries, and say whether every promise was kept.",
+    )
+    .addHelpText(
+      "after",
+      `
+The service must deliver here: start it with GENESYS_API_BASE_URL=http://127.0.0.1:9090 GENESYS_CLIENT_ID=sim
+GENESYS_CLIENT_SECRET=sim. Faults of deliveries: ${faultNames.join(", ")}.
+Exit code 2 where a promise was broken.
+
+Examples:
+  jackfield sim --total 500                                         a quick look
+  jackfield sim --faults 429=0.1,429-date=0.05,401=0.02,cut=0.05    a platform on a bad day
+  jackfield sim --mix callbacks=1 --call 'get_weather={"location":"London"}' --no-receive
+  jackfield sim --rate 200 --total 20000 --seed tuesday --json | jq .faults
+  jackfield sim receive --port 9090                                 only take what is delivered
+`,
+    );
+  receiving(sim.command("run", { isDefault: true }).description("Send traffic and receive deliveries."))
+    .option("--no-receive", "only send")
+    .option("--total <N>", "requests, repeats among them", wholeNumber(1), 1000)
+    .option("--rate <N>", "requests per second; 0 is as fast as they are answered", wholeNumber(0), 0)
+    .option("--concurrency <N>", "requests side by side", wholeNumber(1), 16)
+    .option("--mix <WAY=WEIGHT,...>", "how much of runs, gateway and callbacks", mixFrom, {
+      runs: 6,
+      gateway: 2,
+      callbacks: 2,
+    })
+    .option("--duplicates <SHARE>", "share of requests that are repeated: at once, out of order, late", share, 0.1)
+    .option("--malformed <SHARE>", "share of requests that are no valid payload", share, 0.02)
+    .option("--batch <N>", "most calls in one run or gateway request", wholeNumber(1), 3)
+    .option(
+      "--call <NAME=JSON>",
+      "a call to choose from, instead of those of the bundled tools; may be repeated",
+      addCall,
+    )
+    .option("--settle <SECONDS>", "wait so long for deliveries at the end", wholeNumber(0), 60)
+    .option("--genesys-key <KEY>", "GENESYS_WEBHOOK_KEY of the service")
+    .option("--cognigy-key <KEY>", "COGNIGY_API_KEY of the service")
+    .action(async (flags: RunFlags, command) => run(open(command), command, flags));
+  receiving(sim.command("receive").description("Receive deliveries until SIGINT or SIGTERM, one line each.")).action(
+    async (flags: ReceiveFlags, command) => receive(open(command), flags),
+  );
+};
+
+function receiving(command: Command): Command {
+  return command
+    .option("--host <HOST>", "where deliveries are received", "127.0.0.1")
+    .option("--port <N>", "where deliveries are received; 0 takes a free port", wholeNumber(0), 9090)
+    .option("--faults <NAME=SHARE,...>", "what goes wrong with deliveries", faults, {})
+    .option("--seed <TEXT>", "the same text draws the same requests and faults", "jackfield");
+}
+
+async function run(session: Session, command: Command, flags: RunFlags): Promise<void> {
+  const { url } = command.optsWithGlobals<{ url?: string }>();
+  const baseUrl = url ?? `http://127.0.0.1:${session.host.env["PORT"] || "8080"}`;
+  await reach(baseUrl);
+  const webhook: Record<string, string> = flags.genesysKey === undefined ? {} : { "x-api-key": flags.genesysKey };
+  const callbacks: Record<string, string> =
+    flags.cognigyKey === undefined ? {} : { "x-cognigy-ai-api-key": flags.cognigyKey };
+  const { mix, total, duplicates, malformed, batch, concurrency, rate, host, port, seed } = flags;
+  const report = await simulate({
+    // The time keeps a second simulation from repeating the calls of the first.
+    traffic: {
+      mix,
+      total,
+      duplicates,
+      malformed,
+      batch,
+      calls: chosen(flags.call),
+      prefix: `${seed}-${Date.now().toString(36)}`,
+    },
+    sender: { baseUrl, concurrency, rate, tries: 8, headers: { runs: webhook, gateway: webhook, callbacks } },
+    receiver: flags.receive ? { host, port, faults: flags.faults } : undefined,
+    seed,
+    settleMs: flags.settle * 1000,
+    onProgress: (line) => session.note(line),
+  }).catch(refuse);
+  if (session.json) session.say(JSON.stringify(report));
+  else for (const line of reportLines(report, flags.receive)) session.say(line);
+  const nothingCame = flags.receive && report.acknowledged > 0 && Object.keys(report.deliveries).length === 0;
+  if (nothingCame) throw new CliFault(deliveredElsewhere(`http://${host}:${port}`), exit.notOk);
+  if (!report.ok) session.finish(exit.notOk);
+}
+
+async function receive(session: Session, flags: ReceiveFlags): Promise<void> {
+  const { host, port, seed } = flags;
+  await using receiver: Receiver = await startReceiver({
+    host,
+    port,
+    faults: flags.faults,
+    random: createRandom(`${seed} deliveries`),
+    onDelivery(delivery) {
+      const { runId, key, status, fault, body } = delivery;
+      session.say(
+        session.json
+          ? JSON.stringify(delivery)
+          : `${status}${fault === undefined ? "" : ` (${fault})`} run ${runId} key ${key} ${body}`,
+      );
+    },
+  }).catch(refuse);
+  session.note(
+    `Receiving on ${receiver.url}. Start the service with GENESYS_API_BASE_URL=${receiver.url} GENESYS_CLIENT_ID=sim GENESYS_CLIENT_SECRET=sim.`,
+  );
+  await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+}
+
+async function reach(baseUrl: string): Promise<void> {
+  try {
+    await (await fetch(new URL("/healthz", baseUrl), { signal: AbortSignal.timeout(5000) })).text();
+  } catch {
+    throw new CliFault(
+      `Jackfield cannot be reached at ${baseUrl}. Start it with \`jackfield serve\`, or name another address with --url.`,
+      exit.unreachable,
+    );
+  }
+}
+
+function refuse(reason: unknown): never {
+  const { code, address, port } = reason as { code?: unknown; address?: unknown; port?: unknown };
+  if (code === "EADDRINUSE")
+    throw new CliFault(`${String(address)}:${String(port)} is in use by another program: give another --port.`);
+  throw reason;
+}
+
+function chosen(given: readonly SampleCall[] = []): readonly [SampleCall, ...SampleCall[]] {
+  const [first, ...rest] = given;
+  return first === undefined ? sampleCalls : [first, ...rest];
+}
+
+/** What an option reads of its text: a RangeError becomes what the command line says of wrong values. */
+function reads<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (reason) {
+    throw reason instanceof RangeError ? new InvalidArgumentError(reason.message) : reason;
+  }
+}
+
+function addCall(text: string, before: readonly SampleCall[] = []): readonly SampleCall[] {
+  return [...before, reads(() => sampleCallFrom(text))];
+}
+
+function faults(text: string): FaultPlan {
+  return reads(() => faultPlanFrom(text));
+}
+
+function mixFrom(text: string): Readonly<Record<Way, number>> {
+  const mix: Record<Way, number> = { runs: 0, gateway: 0, callbacks: 0 };
+  for (const part of text.split(",")) {
+    const [way = "", weight = ""] = part.split("=").map((side) => side.trim());
+    if (!Object.hasOwn(mix, way))
+      throw new InvalidArgumentError(`There is no way in called ${JSON.stringify(way)}: use runs, gateway, callbacks.`);
+    if (weight === "" || !(Number(weight) >= 0))
+      throw new InvalidArgumentError(`${way} wants a weight, such as ${way}=2.`);
+    mix[way as Way] = Number(weight);
+  }
+  if (Object.values(mix).every((weight) => weight === 0))
+    throw new InvalidArgumentError("One weight must be more than 0.");
+  return mix;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value <= 1))
+    throw new InvalidArgumentError("It must be a share from 0 to 1.");
+  return value;
+}
+
+function wholeNumber(least: number): (text: string) => number {
+  return (text) => {
+    if (!/^\d{1,9}$/.test(text) || Number(text) < least)
+      throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`);
+    return Number(text);
+  };
+}

@@ -1,0 +1,147 @@
+import { type Acknowledged, findingsFrom, type Findings, isRefusal, outputsFrom } from "./history.ts";
+import type { ReceivedDelivery } from "./receiver.ts";
+import type { Answered } from "./sender.ts";
+import { type Way, ways } from "./traffic.ts";
+
+/** Times of one way in, in milliseconds. */
+export interface Latencies {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** What a simulation found out. */
+export interface SimReport extends Findings {
+  /** Requests by way in. */
+  readonly sent: Readonly<Record<Way, number>>;
+  /** Answers by status; `0` is no answer. */
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly latencyMs: Readonly<Partial<Record<Way, Latencies>>>;
+  /** Tries of deliveries by what the platform made of them: `taken`, or the name of the fault. */
+  readonly deliveries: Readonly<Record<string, number>>;
+  /** Answers by which a tool failed: no broken promise, but worth a look at the service's log. */
+  readonly toolFailures: number;
+  /** No promise was broken. */
+  readonly ok: boolean;
+}
+
+/** Gathers what happens while a simulation runs. */
+export interface Tally {
+  answered(answered: Answered): void;
+  delivery(delivery: ReceivedDelivery): void;
+  /** Acknowledged batches that the platform has neither taken nor refused yet. */
+  readonly open: number;
+  readonly answers: number;
+  /** `deliveriesSeen` false: nothing was received here, so nothing is said of deliveries. */
+  report(deliveriesSeen: boolean): SimReport;
+}
+
+/** Answers that say that the call still runs: a later repeat may get another one. */
+const notFinal = /Please retry\.|still being processed|is busy\. Try again/;
+
+const toolFailed = /Tool execution failed or timed out\.|External API returned|could not be reached/;
+
+/** Makes an empty tally. */
+export function createTally(): Tally {
+  const acknowledged: Acknowledged[] = [];
+  const deliveries: ReceivedDelivery[] = [];
+  const faults: string[] = [];
+  const statuses: Record<string, number> = {};
+  const delivered: Record<string, number> = {};
+  const times: Record<Way, number[]> = { runs: [], gateway: [], callbacks: [] };
+  const outputs = new Map<string, string>();
+  const open = new Set<string>();
+  const settled = new Set<string>();
+  let answers = 0;
+  let toolFailures = 0;
+
+  /** The same call has one answer, however often it is asked. */
+  function compare(id: string, output: string): void {
+    if (toolFailed.test(output)) toolFailures += 1;
+    if (notFinal.test(output)) return;
+    const before = outputs.get(id);
+    if (before === undefined) outputs.set(id, output);
+    else if (before !== output) faults.push(`The call ${id} was answered ${before} and then ${output}.`);
+  }
+
+  function judge({ shot, status, body, jobId }: Answered): void {
+    if (status === 0 || status >= 500) return;
+    const wanted = shot.malformed ? 400 : shot.way === "runs" ? 202 : 200;
+    if (status !== wanted) {
+      faults.push(`${shot.path} answered ${status} instead of ${wanted}: ${body.slice(0, 200)}`);
+    } else if (status === 202) {
+      acknowledged.push({ runId: runIdOf(shot.body), jobId, callIds: shot.callIds });
+      if (!settled.has(jobId)) open.add(jobId);
+    } else if (status === 200 && shot.way === "callbacks") {
+      compare(shot.id, (JSON.parse(body) as { output: string }).output);
+    } else if (status === 200) {
+      const read = resultsFrom(body);
+      if (read.length !== shot.callIds.length)
+        faults.push(`The stream of ${shot.id} ended with ${read.length} of ${shot.callIds.length} results.`);
+      for (const { id, output } of read) compare(id, output);
+    }
+  }
+
+  return {
+    get open() {
+      return open.size;
+    },
+    get answers() {
+      return answers;
+    },
+    answered(answer) {
+      answers += 1;
+      statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
+      times[answer.shot.way].push(answer.ms);
+      judge(answer);
+    },
+    delivery(delivery) {
+      deliveries.push(delivery);
+      const kind = delivery.fault ?? "taken";
+      delivered[kind] = (delivered[kind] ?? 0) + 1;
+      if (delivery.status === 200 || isRefusal(delivery)) {
+        if (!settled.has(delivery.key))
+          toolFailures += outputsFrom(delivery.body).filter(({ output }) => toolFailed.test(output)).length;
+        settled.add(delivery.key);
+        open.delete(delivery.key);
+      }
+    },
+    report(deliveriesSeen) {
+      const findings = findingsFrom({ acknowledged, deliveries });
+      const all = [...faults, ...(deliveriesSeen ? findings.faults : [])];
+      return {
+        ...findings,
+        faults: all,
+        ok: all.length === 0,
+        sent: { runs: times.runs.length, gateway: times.gateway.length, callbacks: times.callbacks.length },
+        statuses,
+        latencyMs: Object.fromEntries(
+          ways.flatMap((way) => (times[way].length === 0 ? [] : [[way, latenciesFrom(times[way])]])),
+        ),
+        deliveries: delivered,
+        toolFailures,
+      };
+    },
+  };
+}
+
+function runIdOf(body: string): string {
+  return (JSON.parse(body) as { run_id: string }).run_id;
+}
+
+/** The results of the LLM Gateway's stream; empty where it has no last event. */
+function resultsFrom(stream: string): { readonly id: string; readonly output: string }[] {
+  const data = /^event: ?tool_result\r?\ndata: ?(.*)$/m.exec(stream)?.[1];
+  if (data === undefined) return [];
+  const { tool_results: results } = JSON.parse(data) as {
+    tool_results: { id: string; function: { output: string } }[];
+  };
+  return results.map((result) => ({ id: result.id, output: result.function.output }));
+}
+
+function latenciesFrom(times: readonly number[]): Latencies {
+  const sorted = times.toSorted((one, other) => one - other);
+  const at = (share: number): number =>
+    Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]! * 10) / 10;
+  return { p50: at(0.5), p99: at(0.99), max: at(1) };
+}

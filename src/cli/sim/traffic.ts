@@ -1,0 +1,109 @@
+import type { Random } from "../../sandbox/random.ts";
+import { happens } from "./chance.ts";
+
+/** The ways in that are simulated. */
+export const ways = ["runs", "gateway", "callbacks"] as const;
+
+/** One way in: the AI Gateway's runs, the LLM Gateway's stream, Cognigy's callbacks. */
+export type Way = (typeof ways)[number];
+
+/** One call that may be sent. */
+export interface SampleCall {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+/** One request as it is sent. The same object again is a repeat of it. */
+export interface Shot {
+  readonly way: Way;
+  /** Names the batch or call: the same for a repeat. */
+  readonly id: string;
+  readonly path: string;
+  readonly body: string;
+  readonly callIds: readonly string[];
+  readonly malformed: boolean;
+}
+
+/** What traffic is made of. Shares are probabilities from 0 to 1. */
+export interface TrafficOptions {
+  /** Requests, repeats among them. */
+  readonly total: number;
+  /** Weight of each way in. */
+  readonly mix: Readonly<Record<Way, number>>;
+  /** Share of requests that are sent a second time: at once, out of order, or late. */
+  readonly duplicates: number;
+  readonly malformed: number;
+  readonly calls: readonly [SampleCall, ...SampleCall[]];
+  /** Most calls in one batch. */
+  readonly batch: number;
+  readonly random: Random;
+  /** Goes into every id, so that two simulations do not repeat each other's calls. */
+  readonly prefix: string;
+}
+
+/** How far behind a repeat may come, in requests. */
+const farthest = 300;
+
+/** Makes the requests in the order in which they are sent; the same random numbers give the same requests. */
+export function* createTraffic(options: TrafficOptions): Generator<Shot, void> {
+  const { total, duplicates, malformed, random } = options;
+  const repeats: { readonly due: number; readonly shot: Shot }[] = [];
+  for (let sent = 0; sent < total; sent += 1) {
+    const due = repeats.findIndex((repeat) => repeat.due <= sent);
+    if (due >= 0) {
+      yield repeats.splice(due, 1)[0]!.shot;
+      continue;
+    }
+    const shot = createShot(options, `${options.prefix}-${sent}`, happens(random, malformed));
+    yield shot;
+    // Half of the repeats follow at once, the others come when much else has been said.
+    if (happens(random, duplicates)) {
+      repeats.push({ due: sent + (happens(random, 0.5) ? 1 : random.between(2, farthest)), shot });
+    }
+  }
+}
+
+function createShot(options: TrafficOptions, id: string, malformed: boolean): Shot {
+  const { random, calls, batch } = options;
+  const way = wayFrom(options);
+  const count = way === "callbacks" ? 1 : random.between(1, batch);
+  const chosen = Array.from({ length: count }, (_, index) => ({
+    id: `${id}-${index}`,
+    call: random.pick(calls as [SampleCall, ...SampleCall[]]),
+  }));
+  const about = { way, id, malformed, callIds: chosen.map((one) => one.id) };
+  const list = chosen.map(({ id: callId, call }) => ({
+    id: callId,
+    type: "function",
+    function: { name: call.name, arguments: JSON.stringify(call.arguments) },
+  }));
+  if (way === "runs") {
+    const body = { run_id: `run-${id}`, tool_calls: malformed ? spoilt(list, random) : list };
+    return { ...about, path: "/webhook/tool-calls", body: JSON.stringify(body) };
+  }
+  if (way === "gateway") {
+    const body = { conversation_id: `conversation-${id}`, tool_calls: malformed ? spoilt(list, random) : list };
+    return { ...about, path: "/llm-gateway/tools", body: JSON.stringify(body) };
+  }
+  const [only] = chosen;
+  const body = {
+    ...(!malformed && { tool_call_id: only!.id }),
+    name: only!.call.name,
+    arguments: only!.call.arguments,
+  };
+  return { ...about, path: "/api/v1/llm/tool-callback", body: JSON.stringify(body) };
+}
+
+function wayFrom({ mix, random }: TrafficOptions): Way {
+  let drawn = (random.between(0, 999_999) / 1_000_000) * ways.reduce((sum, way) => sum + mix[way], 0);
+  for (const way of ways) {
+    drawn -= mix[way];
+    if (drawn < 0) return way;
+  }
+  return "runs";
+}
+
+/** One of the ways in which a list of calls can be wrong. */
+function spoilt(list: readonly object[], random: Random): unknown {
+  return random.pick<unknown>([undefined, [], {}, "calls", [null], [{ id: "x", type: "function" }], [...list, {}]]);
+}

@@ -1,0 +1,57 @@
+import { toJson } from "@bufbuild/protobuf";
+import { Effect, type Tool, ToolSchema } from "../client.ts";
+import { CliFault } from "./exit.ts";
+import { columns, oneLine, printable } from "./printable.ts";
+import type { AddCommand, Session } from "./session.ts";
+
+/** `jackfield tools`: what can be called. */
+export const addTools: AddCommand = (program, open) => {
+  program
+    .command("tools")
+    .description("List the tools that you may use, or show one with its schema.")
+    .argument("[NAME]", "the tool to show")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  jackfield tools                          one line for each tool
+  jackfield tools get_weather              what it takes
+  jackfield tools --json | jq '.[].name'
+`,
+    )
+    .action(async (name: string | undefined, _options, command) => {
+      const session = open(command);
+      const tools = await allTools(session);
+      if (name === undefined) return list(session, tools);
+      const tool = tools.find((candidate) => candidate.name === name);
+      if (tool === undefined)
+        throw new CliFault(`There is no tool ${oneLine(name, 80)}. \`jackfield tools\` lists those there are.`);
+      if (session.json) return session.sayJson(ToolSchema, tool);
+      session.say(`${tool.name}  ${effectOf(tool)}  ${tool.version}\n${tool.description}\n`);
+      session.say(JSON.stringify(tool.inputSchema ?? {}, null, 2));
+    });
+};
+
+async function allTools(session: Session): Promise<Tool[]> {
+  return session.ask(async ({ executor }) => {
+    const tools: Tool[] = [];
+    let pageToken = "";
+    do {
+      const page = await executor.listTools({ pageSize: 1000, pageToken });
+      tools.push(...page.tools);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    return tools;
+  });
+}
+
+function list(session: Session, tools: readonly Tool[]): void {
+  if (session.json) return session.say(JSON.stringify(tools.map((tool) => toJson(ToolSchema, tool))));
+  if (tools.length === 0) return session.note("No tool is offered to you.");
+  const rows = tools.map((tool) => [printable(tool.name), effectOf(tool), oneLine(tool.description, 80)]);
+  session.host.stdout.write(columns(rows));
+}
+
+function effectOf({ effect }: Tool): string {
+  return effect === Effect.READ ? "read" : effect === Effect.IDEMPOTENT ? "idempotent" : "write";
+}

@@ -1,0 +1,108 @@
+import { execFile } from "node:child_process";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { chainLine, chainStart } from "../../src/telemetry/audit-chain.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { jackfield } from "./command-line.ts";
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "../..");
+
+describe("audit verify", () => {
+  function log(): string[] {
+    let hash = chainStart;
+    return [1, 2, 3].map((number) => {
+      const { line, hash: next } = chainLine(hash, `{"event":"e","n":${number}}`);
+      hash = next;
+      return line;
+    });
+  }
+
+  test("finds a whole log whole", async () => {
+    using scratch = scratchFolder();
+    await writeFile(join(scratch.path, "a.jsonl"), `${log().join("\n")}\n`);
+    expect(await jackfield(["audit", "verify", "a.jsonl"], { cwd: scratch.path })).toEqual({
+      code: 0,
+      stdout: "a.jsonl: 3 lines, none changed, added or taken out.\n",
+      stderr: "",
+    });
+  });
+
+  test("names the first bad line, and exits with 2", async () => {
+    using scratch = scratchFolder();
+    const lines = log();
+    lines[1] = lines[1]!.replace('"n":2', '"n":7');
+    await writeFile(join(scratch.path, "a.jsonl"), lines.join("\n"));
+    const { code, stderr } = await jackfield(["audit", "verify", "a.jsonl"], { cwd: scratch.path });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: "a.jsonl: line 2 was changed, or lines before it were added or taken out.\n",
+    });
+    const json = await jackfield(["audit", "verify", "a.jsonl", "--json"], { cwd: scratch.path });
+    expect(JSON.parse(json.stdout)).toEqual({ ok: false, lines: 3, firstBadLine: 2 });
+  });
+
+  test("of a file that is not there is wrong use", async () => {
+    using scratch = scratchFolder();
+    expect(await jackfield(["audit", "verify", "none"], { cwd: scratch.path })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "The audit log none cannot be read (ENOENT).\n",
+    });
+  });
+});
+
+describe("new-tool", () => {
+  test("writes a plugin, says what to do next, and overwrites nothing", async () => {
+    using scratch = scratchFolder();
+    const { code, stdout } = await jackfield(["new-tool", "getStore-hours"], { cwd: scratch.path });
+    expect(code).toBe(0);
+    expect(stdout).toContain("Wrote the tool get_store_hours to get-store-hours.");
+    expect((await readdir(join(scratch.path, "get-store-hours"))).sort()).toEqual([
+      "README.md",
+      "index.test.ts",
+      "index.ts",
+      "package.json",
+    ]);
+    expect(await jackfield(["new-tool", "get_store_hours"], { cwd: scratch.path })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "get-store-hours is there already: choose another name, or remove it first.\n",
+    });
+  });
+
+  test.each(["", "7up", "../x", "a b", "__proto__", "x".repeat(65), "-x"])("refuses the name %j", async (name) => {
+    using scratch = scratchFolder();
+    const { code } = await jackfield(["new-tool", "--", name], { cwd: scratch.path });
+    expect(code).toBe(1);
+    expect(await readdir(scratch.path)).toEqual([]);
+  });
+
+  test("in a checkout writes a package beside the bundled ones", async () => {
+    using scratch = scratchFolder();
+    await mkdir(join(scratch.path, "plugins"));
+    await writeFile(join(scratch.path, "package.json"), '{"name":"jackfield"}');
+    const { stdout } = await jackfield(["new-tool", "say_hello", "--json"], { cwd: scratch.path });
+    expect(JSON.parse(stdout)).toEqual({ name: "say_hello", folder: join("plugins", "say-hello") });
+    const own = JSON.parse(await readFile(join(scratch.path, "plugins/say-hello/package.json"), "utf8")) as object;
+    expect(own).toMatchObject({ name: "@jackfield/say-hello", peerDependencies: { jackfield: "^1.2.3" } });
+  });
+
+  test("writes a test that is green at once", { timeout: 60_000 }, async () => {
+    using scratch = scratchFolder();
+    await mkdir(join(scratch.path, "plugins"));
+    await writeFile(join(scratch.path, "package.json"), '{"name":"jackfield"}');
+    for (const name of ["node_modules", "tsconfig.json", "tsconfig.plugin.json"])
+      await symlink(join(root, name), join(scratch.path, name));
+    await jackfield(["new-tool", "say_hello"], { cwd: scratch.path });
+    const vitest = join(root, "node_modules/vitest/vitest.mjs");
+    const flags = ["run", "--config", join(root, "vitest.config.ts"), "--root", scratch.path];
+    const { stdout } = await run(process.execPath, ["--conditions=source", vitest, ...flags], {
+      cwd: scratch.path,
+      env: { PATH: process.env["PATH"], NO_COLOR: "1" },
+    });
+    expect(stdout).toMatch(/2 passed/);
+  });
+});
