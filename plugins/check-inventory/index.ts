@@ -1,0 +1,64 @@
+import { defineTool, path, ToolError } from "jackfield/plugin";
+
+/** Looks up the stock of a product in a warehouse: `GET {baseUrl}/inventory/{product_id}?warehouse=`. */
+export default defineTool({
+  name: "check_inventory",
+  description: "Check stock levels for a product in a specific warehouse.",
+  inputSchema: {
+    type: "object",
+    properties: {
+      product_id: {
+        type: "string",
+        minLength: 1,
+        maxLength: 64,
+        description: "Unique product identifier, such as SKU-8842.",
+      },
+      warehouse: {
+        type: "string",
+        minLength: 1,
+        maxLength: 64,
+        description: "Warehouse location code, such as EU-CENTRAL.",
+      },
+    },
+    required: ["product_id", "warehouse"],
+    additionalProperties: false,
+  },
+  outputSchema: {
+    type: "object",
+    properties: {
+      product_id: { type: "string" },
+      warehouse: { type: "string" },
+      quantity: { type: "number" },
+      status: { type: "string" },
+    },
+    required: ["product_id", "warehouse", "quantity", "status"],
+    additionalProperties: false,
+  },
+  configSchema: {
+    type: "object",
+    properties: {
+      baseUrl: { type: "string", format: "uri", description: "Where the inventory API is, without /inventory." },
+      apiKey: {
+        type: "string",
+        secret: true,
+        description: "Sent as bearer token; without it no Authorization is sent.",
+      },
+    },
+    required: ["baseUrl"],
+    additionalProperties: false,
+  },
+  effect: "read",
+  timeoutMs: 10_000,
+
+  async execute({ product_id, warehouse }, { http, config }) {
+    const response = await http(config.baseUrl.replace(/\/+$/, "") + path`/inventory/${product_id}`, {
+      query: { warehouse },
+      headers: config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` },
+    });
+    const { quantity, status } = (response.json() ?? {}) as Record<string, unknown>;
+    if (typeof quantity !== "number" || typeof status !== "string") {
+      throw new ToolError("The inventory system gave an answer without quantity and status.");
+    }
+    return { product_id, warehouse, quantity, status };
+  },
+});

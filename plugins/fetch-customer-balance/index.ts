@@ -1,0 +1,56 @@
+import { defineTool, path, ToolError } from "jackfield/plugin";
+
+/** Looks up a customer's balance: `GET {baseUrl}/customers/{customer_id}/balance`. */
+export default defineTool({
+  name: "fetch_customer_balance",
+  description: "Look up the current account balance of a customer by the customer's id.",
+  inputSchema: {
+    type: "object",
+    properties: {
+      customer_id: {
+        type: "string",
+        minLength: 1,
+        maxLength: 64,
+        description: "The customer's id, such as CUST-3001.",
+      },
+    },
+    required: ["customer_id"],
+    additionalProperties: false,
+  },
+  outputSchema: {
+    type: "object",
+    properties: {
+      customer_id: { type: "string" },
+      balance: { type: "number", description: "In units of the currency; below zero the customer owes it." },
+      currency: { type: "string" },
+    },
+    required: ["customer_id", "balance", "currency"],
+    additionalProperties: false,
+  },
+  configSchema: {
+    type: "object",
+    properties: {
+      baseUrl: { type: "string", format: "uri", description: "Where the customer API is, without /customers." },
+      apiKey: {
+        type: "string",
+        secret: true,
+        description: "Sent as bearer token; without it no Authorization is sent.",
+      },
+    },
+    required: ["baseUrl"],
+    additionalProperties: false,
+  },
+  effect: "read",
+  timeoutMs: 10_000,
+
+  async execute({ customer_id }, { http, config }) {
+    const response = await http(config.baseUrl.replace(/\/+$/, "") + path`/customers/${customer_id}/balance`, {
+      headers: config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` },
+    });
+    const { balance, currency } = (response.json() ?? {}) as Record<string, unknown>;
+    if (typeof balance !== "number" || typeof currency !== "string") {
+      throw new ToolError("The customer system gave an answer without balance and currency.");
+    }
+    return { customer_id, balance, currency };
+  },
+});

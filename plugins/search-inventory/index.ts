@@ -1,0 +1,73 @@
+import { defineTool } from "jackfield/plugin";
+import { createInventory } from "./inventory.ts";
+import { searchInventory } from "./search.ts";
+
+/** Searches the inventory database, PostgreSQL or the embedded one, for the active stock of an article. */
+export default defineTool({
+  name: "search_inventory",
+  description: "Search the inventory for the active stock of an article (SKU) in one warehouse.",
+  inputSchema: {
+    type: "object",
+    properties: {
+      sku: {
+        type: "string",
+        pattern: "^[A-Z]{2,4}-\\d{3,6}$",
+        description: "The article's SKU: 2 to 4 capital letters, a dash, 3 to 6 digits, such as SKU-8842.",
+      },
+      warehouse: {
+        type: "string",
+        enum: ["US-WEST", "US-EAST", "EU-CENTRAL"],
+        description: "The warehouse to look in.",
+      },
+    },
+    required: ["sku", "warehouse"],
+    additionalProperties: false,
+  },
+  outputSchema: {
+    type: "object",
+    properties: {
+      items: {
+        type: "array",
+        items: {
+          type: "object",
+          properties: { sku: { type: "string" }, quantity: { type: "integer" }, status: { type: "string" } },
+          required: ["sku", "quantity", "status"],
+          additionalProperties: false,
+        },
+      },
+      total: { type: "integer", description: "How many items were found." },
+      message: { type: "string", description: "Said instead of items where nothing was found." },
+    },
+    additionalProperties: false,
+  },
+  configSchema: {
+    type: "object",
+    properties: {
+      databaseUrl: {
+        type: "string",
+        secret: true,
+        pattern: "^postgres(ql)?://",
+        description:
+          "PostgreSQL, such as postgres://user:password@host:5432/name. Without it the embedded database is used.",
+      },
+      dataDir: {
+        type: "string",
+        minLength: 1,
+        description: "Folder of the embedded database. Without it it lives in memory.",
+      },
+      sampleData: {
+        type: "boolean",
+        description: "Fill the table with sample stock where this tool creates it; true where nothing is said.",
+      },
+    },
+    additionalProperties: false,
+  },
+  effect: "read",
+  // The first call may have to wait until the embedded database is open.
+  timeoutMs: 10_000,
+
+  open: (config) => createInventory(config),
+  ready: (inventory) => inventory.check(),
+  close: (inventory) => inventory.close(),
+  execute: async ({ sku, warehouse }, { state }) => searchInventory(await state.client(), sku, warehouse),
+});

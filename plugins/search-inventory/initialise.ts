@@ -1,0 +1,48 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { dirname, extname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+
+/**
+ * Makes the files of an embedded database in a folder where there are none. They are made beside it and then renamed, so
+ * that a process that dies in between leaves no half of a database.
+ */
+export async function initialiseFolder(dataDir: string): Promise<void> {
+  if (existsSync(join(dataDir, "PG_VERSION"))) {
+    return;
+  }
+  if (existsSync(dataDir) && (await readdir(dataDir)).length > 0) {
+    throw new Error(`The folder ${dataDir} holds other files: give the embedded inventory a folder of its own.`);
+  }
+  const fresh = `${dataDir.replace(/[/\\]+$/, "")}.new`;
+  await mkdir(dirname(fresh), { recursive: true });
+  await rm(fresh, { recursive: true, force: true });
+  await initialise(fresh);
+  await rename(fresh, dataDir);
+}
+
+/** Makes the files of an embedded database that lives in memory: a tar archive that PGlite can load. */
+export async function initialiseMemory(): Promise<Blob> {
+  const dump = await initialise(undefined);
+  if (dump === undefined) {
+    throw new Error("The embedded database could not be made: its thread gave no files.");
+  }
+  return new Blob([dump]);
+}
+
+/** In a thread: PostgreSQL's `initdb` blocks for three to six seconds, in which no other tool could answer. */
+async function initialise(folder: string | undefined): Promise<ArrayBuffer | undefined> {
+  const file = new URL(`./initialise-worker${extname(import.meta.url)}`, import.meta.url);
+  const worker = new Worker(file, { workerData: { folder } });
+  try {
+    return await new Promise((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.once("error", reject);
+      worker.once("exit", (code) =>
+        reject(new Error(`The embedded database could not be made: its thread ended with ${code}.`)),
+      );
+    });
+  } finally {
+    await worker.terminate();
+  }
+}

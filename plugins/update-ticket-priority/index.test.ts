@@ -1,0 +1,118 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { ExecutionContext, ToolHttp } from "jackfield/plugin";
+import { startSandbox, startTool } from "jackfield/testing";
+import { expect, test } from "vitest";
+import updateTicketPriority from "./index.ts";
+
+async function start() {
+  const sandbox = await startSandbox({ parts: { backOffice: true } });
+  const baseUrl = sandbox.backOfficeUrl ?? "";
+  const tool = await startTool(updateTicketPriority, { config: { baseUrl } });
+  return {
+    call: tool.call,
+    baseUrl,
+    get: async (path: string): Promise<unknown> => (await fetch(baseUrl + path)).json(),
+    async [Symbol.asyncDispose]() {
+      await tool[Symbol.asyncDispose]();
+      await sandbox.close();
+    },
+  };
+}
+
+test("the priority is changed in the ticket system", async () => {
+  await using tool = await start();
+  const before = (await tool.get("/tickets/TCK-2001")) as { status: string };
+  const result = await tool.call({ ticket_id: "TCK-2001", priority: "urgent" });
+  expect(result.outcome).toBe("OK");
+  expect(result.output).toBe(`{"ticket_id":"TCK-2001","priority":"urgent","status":"${before.status}"}`);
+  expect(await tool.get("/tickets/TCK-2001")).toMatchObject({ priority: "urgent" });
+});
+
+test("the change carries an idempotency key", async () => {
+  await using tool = await start();
+  await tool.call({ ticket_id: "TCK-2001", priority: "low" }, { callId: "call-1", conversationId: "conv-1" });
+  expect(await tool.get("/_effects")).toEqual({
+    total: 1,
+    effects: [{ ticket_id: "TCK-2001", priority: "low", idempotency_key: expect.stringMatching(/^.+$/) as string }],
+  });
+});
+
+test("the same call again changes nothing", async () => {
+  await using tool = await start();
+  const ids = { callId: "call-1", conversationId: "conv-1" };
+  const first = await tool.call({ ticket_id: "TCK-2002", priority: "high" }, ids);
+  const second = await tool.call({ ticket_id: "TCK-2002", priority: "high" }, ids);
+  expect(second.output).toBe(first.output);
+  expect(await tool.get("/_effects")).toMatchObject({ total: 1 });
+});
+
+test("a priority that does not exist is refused before anything is sent", async () => {
+  await using tool = await start();
+  const result = await tool.call({ ticket_id: "TCK-2001", priority: "asap" });
+  expect(result.outcome).toBe("INVALID_ARGUMENTS");
+  expect(await tool.get("/_effects")).toEqual({ total: 0, effects: [] });
+});
+
+test("an unknown ticket is a failure in the words of the ticket system", async () => {
+  await using tool = await start();
+  const result = await tool.call({ ticket_id: "TCK-1", priority: "low" });
+  expect(result.outcome).toBe("FAILED");
+  expect(result.output).toBe('External API returned 404: {"error":"No ticket TCK-1"}');
+});
+
+const http: ToolHttp = async (url, { method = "GET" } = {}) => {
+  const response = await fetch(url, { method });
+  const text = await response.text();
+  return { status: response.status, headers: {}, text: () => text, json: () => JSON.parse(text) };
+};
+
+/** Asks what became of a change, the way it is asked after a crash. */
+async function reconcile(baseUrl: string, priority: "low" | "urgent", idempotencyKey: string): Promise<unknown> {
+  const never = (): never => {
+    throw new Error("not needed to reconcile");
+  };
+  const context: ExecutionContext<{ readonly baseUrl: string }, undefined> = {
+    http,
+    signal: new AbortController().signal,
+    callId: "call-1",
+    idempotencyKey,
+    conversationId: undefined,
+    sessionId: undefined,
+    source: "test",
+    progress: never,
+    log: { debug: never, info: never, warn: never, error: never },
+    config: { baseUrl },
+    state: undefined,
+  };
+  return updateTicketPriority.reconcile?.(
+    { args: { ticket_id: "TCK-2001", priority }, callId: "call-1", idempotencyKey },
+    context,
+  );
+}
+
+test("after a crash a change is done where the ticket lists its key, and not done where it does not", async () => {
+  await using tool = await start();
+  await fetch(`${tool.baseUrl}/tickets/TCK-2001`, {
+    method: "PATCH",
+    headers: { "idempotency-key": "k-1" },
+    body: JSON.stringify({ priority: "urgent" }),
+  });
+  const { status } = (await tool.get("/tickets/TCK-2001")) as { status: string };
+  expect(await reconcile(tool.baseUrl, "urgent", "k-1")).toEqual({
+    result: { ticket_id: "TCK-2001", priority: "urgent", status },
+  });
+  expect(await reconcile(tool.baseUrl, "urgent", "k-2")).toBe("not-done");
+  expect(await tool.get("/_effects")).toMatchObject({ total: 1 });
+});
+
+test("a ticket without its list of updates leaves it unknown, even with the wanted priority", async () => {
+  const server = createServer((_request, response) =>
+    response.end('{"id":"TCK-2001","priority":"urgent","status":"open"}'),
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  expect(await reconcile(`http://127.0.0.1:${port}`, "urgent", "k-1")).toBe("unknown");
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});

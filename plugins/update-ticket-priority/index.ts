@@ -1,0 +1,77 @@
+import { defineTool, path, ToolError } from "jackfield/plugin";
+
+/** Sets a ticket's priority: `PATCH {baseUrl}/tickets/{ticket_id}` with `{priority}` and an `Idempotency-Key`. */
+export default defineTool({
+  name: "update_ticket_priority",
+  description: "Change the priority of a support ticket.",
+  inputSchema: {
+    type: "object",
+    properties: {
+      ticket_id: { type: "string", minLength: 1, maxLength: 64, description: "The ticket's id, such as TCK-2001." },
+      priority: { type: "string", enum: ["low", "medium", "high", "urgent"], description: "The new priority." },
+    },
+    required: ["ticket_id", "priority"],
+    additionalProperties: false,
+  },
+  outputSchema: {
+    type: "object",
+    properties: { ticket_id: { type: "string" }, priority: { type: "string" }, status: { type: "string" } },
+    required: ["ticket_id", "priority", "status"],
+    additionalProperties: false,
+  },
+  configSchema: {
+    type: "object",
+    properties: {
+      baseUrl: { type: "string", format: "uri", description: "Where the ticket API is, without /tickets." },
+      apiKey: {
+        type: "string",
+        secret: true,
+        description: "Sent as bearer token; without it no Authorization is sent.",
+      },
+    },
+    required: ["baseUrl"],
+    additionalProperties: false,
+  },
+  effect: "write",
+  timeoutMs: 10_000,
+
+  async execute({ ticket_id, priority }, { http, config, idempotencyKey }) {
+    const response = await http(ticketUrl(config, ticket_id), {
+      method: "PATCH",
+      headers: authorization(config),
+      json: { priority },
+      idempotencyKey,
+    });
+    const ticket = recordFrom(response.json());
+    if (typeof ticket["priority"] !== "string" || typeof ticket["status"] !== "string") {
+      throw new ToolError(
+        "The ticket system gave an answer without priority and status. Check the ticket before trying again.",
+      );
+    }
+    return { ticket_id, priority: ticket["priority"], status: ticket["status"] };
+  },
+
+  // A priority that happens to be right proves nothing: somebody else may have set it. Only a ticket that lists its
+  // updates with their Idempotency-Keys tells whether this one took effect.
+  async reconcile({ args, idempotencyKey }, { http, config }) {
+    const response = await http(ticketUrl(config, args.ticket_id), { headers: authorization(config) });
+    const { status, updates } = recordFrom(response.json());
+    if (!Array.isArray(updates) || typeof status !== "string") {
+      return "unknown";
+    }
+    const done = updates.some((update) => recordFrom(update)["idempotency_key"] === idempotencyKey);
+    return done ? { result: { ticket_id: args.ticket_id, priority: args.priority, status } } : "not-done";
+  },
+});
+
+function ticketUrl(config: { readonly baseUrl: string }, ticketId: string): string {
+  return config.baseUrl.replace(/\/+$/, "") + path`/tickets/${ticketId}`;
+}
+
+function authorization(config: { readonly apiKey?: string }): Record<string, string> {
+  return config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` };
+}
+
+function recordFrom(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
