@@ -1,0 +1,128 @@
+import type { Cores } from "./cores.ts";
+import type { Loaded, Target } from "./load/load.ts";
+import { closedLoop } from "./load/load.ts";
+import type { Program } from "./program.ts";
+
+/** What all rows are measured with. */
+export interface Bench {
+  readonly cores: Cores;
+  readonly rounds: number;
+  /** Seconds of load per side and round, after the warm-up. */
+  readonly seconds: number;
+  readonly warmSeconds: number;
+  /** URL of the sink of spans and deliveries. */
+  readonly sink: string;
+  readonly number: () => number;
+  /** Most rows of the ledger that the growth tables go to: filling a million takes minutes on a busy machine. */
+  readonly mostRows: number;
+  say(line: string): void;
+}
+
+/** One side of a row: a program or a way of doing it, with one figure per round. */
+export interface Side {
+  readonly name: string;
+  readonly values: number[];
+  /** Processor time of the server per request in microseconds, one figure per round. */
+  readonly cpuMicros?: number[];
+}
+
+/** A ratio of two sides against its goal. `atMost`: smaller is better. */
+export interface Ratio {
+  readonly name: string;
+  readonly values: number[];
+  /** The same by processor time per request instead of requests per second. */
+  readonly byCpu?: number[];
+  readonly goal?: number;
+  readonly atMost?: boolean;
+}
+
+/** What a row came to. */
+export interface Measured {
+  readonly unit: string;
+  readonly sides: readonly Side[];
+  readonly ratios: readonly Ratio[];
+  readonly notes: readonly string[];
+}
+
+/** One row of the goals table. */
+export interface Row {
+  readonly name: string;
+  readonly title: string;
+  run(bench: Bench): Promise<Measured>;
+}
+
+/** One program under load. */
+export interface Contestant {
+  readonly name: string;
+  readonly program: Program;
+  readonly target: Target;
+}
+
+/** Requests in flight: connections times requests on each. */
+export const inFlight = {
+  http1: { connections: 64, perConnection: 1 },
+  http2: { connections: 4, perConnection: 16 },
+} as const;
+
+/** Loads the programs in turn, round after round; those that are not under load are stopped meanwhile. */
+export async function alternate(
+  bench: Bench,
+  contestants: readonly Contestant[],
+): Promise<{ sides: Side[]; notes: string[] }> {
+  const sides = contestants.map(({ name }) => ({ name, values: [] as number[], cpuMicros: [] as number[] }));
+  const notes = new Set<string>();
+  for (const { program } of contestants) program.pause();
+  for (let round = 0; round < bench.rounds; round++) {
+    for (const [index, contestant] of contestants.entries()) {
+      contestant.program.resume();
+      const loaded = await load(bench, contestant.program, contestant.target);
+      contestant.program.pause();
+      record(bench, sides[index]!, loaded, notes);
+    }
+  }
+  return { sides, notes: [...notes] };
+}
+
+/** One side's turn. */
+export function load(bench: Bench, program: Program, target: Target): Promise<Loaded> {
+  const { seconds, warmSeconds, number } = bench;
+  return closedLoop(target, {
+    ...inFlight[target.protocol],
+    seconds,
+    warmSeconds,
+    number,
+    cpuSeconds: () => program.cpuSeconds(),
+  });
+}
+
+/** Keeps what a turn came to, and what has to be said of it. */
+export function record(bench: Bench, side: Side, loaded: Loaded, notes: Set<string>): void {
+  side.values.push(loaded.perSecond);
+  side.cpuMicros?.push(loaded.cpuMicros);
+  if (loaded.bad > 0) notes.add(`${side.name} answered some requests badly: its figure does not count`);
+  if (loaded.loadBusy > 0.95) notes.add(`the load generator was the limit while it asked ${side.name}`);
+  bench.say(
+    `  ${side.name}: ${Math.round(loaded.perSecond)}/s, ${loaded.cpuMicros.toFixed(1)} µs CPU${loaded.bad > 0 ? `, ${loaded.bad} bad` : ""}`,
+  );
+}
+
+/** The ratio of two sides, round by round. */
+export function ratio(sides: readonly Side[], of: string, to: string, goal?: number, atMost = false): Ratio {
+  const top = sides.find(({ name }) => name === of)!;
+  const bottom = sides.find(({ name }) => name === to)!;
+  const { cpuMicros } = top;
+  return {
+    name: `${of} / ${to}`,
+    values: top.values.map((value, index) => value / bottom.values[index]!),
+    ...(cpuMicros !== undefined && { byCpu: cpuMicros.map((value, index) => bottom.cpuMicros![index]! / value) }),
+    ...(goal !== undefined && { goal }),
+    atMost,
+  };
+}
+
+/** The middle value. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

@@ -1,0 +1,66 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ExecuteToolRequestSchema } from "../gen/jackfield/v1/tool_executor_pb.ts";
+import type { Target } from "./load/load.ts";
+import { keys } from "./service.ts";
+
+const sample = { sku: "SKU-8842", warehouse: "US-WEST" };
+const rpcPath = "/jackfield.v1.ToolExecutor/ExecuteTool";
+const marker = "ACTIVE";
+
+/** The Cognigy callback for a tool. */
+export function cognigyTarget(port: number, tool = "read_inventory"): Target {
+  const headers = { "content-type": "application/json", "x-cognigy-ai-api-key": keys.cognigy };
+  const rest = `","name":"${tool}","arguments":${JSON.stringify(sample)}}`;
+  return {
+    port,
+    protocol: "http1",
+    path: "/api/v1/llm/tool-callback",
+    headers,
+    marker,
+    body: numbered('{"tool_call_id":"call-', rest),
+  };
+}
+
+/** The AI Gateway webhook, which answers 202 for a run with one call. */
+export function acceptTarget(port: number): Target {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${keys.genesys}` };
+  const rest = `","tool_calls":[{"id":"call-1","function":{"name":"read_inventory","arguments":${JSON.stringify(sample)}}}]}`;
+  return {
+    port,
+    protocol: "http1",
+    path: "/webhook/tool-calls",
+    headers,
+    marker: "HTTP/1.1 202",
+    body: numbered('{"run_id":"run-', rest),
+  };
+}
+
+/** ExecuteTool in Connect's JSON. */
+export function connectTarget(port: number): Target {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${keys.rpc}` };
+  const rest = `","name":"read_inventory","arguments":${JSON.stringify(sample)}}}`;
+  return { port, protocol: "http1", path: rpcPath, headers, marker, body: numbered('{"call":{"id":"call-', rest) };
+}
+
+/** ExecuteTool in gRPC. */
+export function grpcTarget(port: number): Target {
+  const headers = { "content-type": "application/grpc", te: "trailers", authorization: `Bearer ${keys.rpc}` };
+  const call = {
+    id: `call-${pad(0)}`,
+    name: "read_inventory",
+    input: { case: "argumentsJson" as const, value: JSON.stringify(sample) },
+  };
+  const message = Buffer.from(toBinary(ExecuteToolRequestSchema, create(ExecuteToolRequestSchema, { call })));
+  const frame = Buffer.alloc(5);
+  frame.writeUInt32BE(message.length, 1);
+  const [before, after] = Buffer.concat([frame, message]).toString("latin1").split(pad(0)) as [string, string];
+  return { port, protocol: "http2", path: rpcPath, headers, marker, body: numbered(before, after) };
+}
+
+function pad(number: number): string {
+  return String(number).padStart(14, "0");
+}
+
+function numbered(before: string, after: string): (number: number) => Buffer {
+  return (number) => Buffer.from(before + pad(number) + after, "latin1");
+}
