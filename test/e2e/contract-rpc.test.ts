@@ -1,0 +1,514 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import * as grpc from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { CallState, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
+import { rpc, until } from "../support/asking.ts";
+import { startReceiver } from "../support/receiver.ts";
+import type { Receiver } from "../support/receiver.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { startService, testTool } from "../support/service.ts";
+import type { ServiceUnderTest } from "../support/service.ts";
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "../..");
+let open: ServiceUnderTest;
+let closed: ServiceUnderTest;
+let seats: Receiver;
+
+beforeAll(async () => {
+  seats = await startReceiver(({ text }) => ({ body: { booked: (JSON.parse(text) as { seat: string }).seat } }));
+  const plugins = [
+    { use: "@jackfield/get-weather" },
+    { use: testTool("echo") },
+    { use: testTool("nap") },
+    { use: testTool("book"), config: { baseUrl: seats.url } },
+  ];
+  open = await startService({ plugins });
+  closed = await startService({
+    plugins,
+    yaml: {
+      callers: [
+        { name: "exec", keys: ["exec-key"], scopes: ["tools:execute"] },
+        { name: "read", keys: ["read-key"], scopes: ["tools:read"] },
+        { name: "register", keys: ["register-key"], scopes: ["tools:register"] },
+        { name: "jobs-read", keys: ["jobs-read-key"], scopes: ["jobs:read"] },
+        { name: "jobs-write", keys: ["jobs-write-key"], scopes: ["jobs:write"] },
+        { name: "metrics", keys: ["metrics-key"], scopes: ["metrics:read"] },
+        { name: "narrow", keys: ["narrow-key"], tools: ["get_*", "echo"] },
+        { name: "a", tenant: "ta", keys: ["a-key", "a-key-2"], scopes: ["admin"] },
+        { name: "b", tenant: "tb", keys: ["b-key"], scopes: ["admin"] },
+      ],
+    },
+    env: { JACKFIELD_API_KEYS: "plain:plain-key,boss:boss-key:admin,two:two-key:tools:execute+calls:delegate" },
+  });
+}, 60_000);
+afterAll(async () => {
+  await open[Symbol.asyncDispose]();
+  await closed[Symbol.asyncDispose]();
+  await seats[Symbol.asyncDispose]();
+});
+
+const weather = {
+  callId: "w1",
+  name: "get_weather",
+  outcome: "OUTCOME_OK",
+  output: '{"location":"London","temperature":22,"unit":"celsius","condition":"clear"}',
+  value: { location: "London", temperature: 22, unit: "celsius", condition: "clear" },
+  attempts: 1,
+};
+
+test("ExecuteTool answers with the result's whole shape, for text and object", async () => {
+  for (const input of [{ arguments: { location: "London" } }, { argumentsJson: '{"location":"London"}' }]) {
+    const { status, body } = await rpc(open.url, "ToolExecutor/ExecuteTool", {
+      call: { id: "w1", name: "get_weather", ...input },
+    });
+    expect(status).toBe(200);
+    const { duration, ...rest } = (body["result"] ?? {}) as unknown as Record<string, unknown>;
+    expect(rest).toEqual(weather);
+    expect(duration).toMatch(/^\d+(\.\d+)?s$/);
+  }
+  const bad = await rpc(open.url, "ToolExecutor/ExecuteTool", {
+    call: { id: "w2", name: "get_weather", arguments: { location: 1, x: 2 } },
+  });
+  expect(bad.body["result"]).toMatchObject({
+    outcome: "OUTCOME_INVALID_ARGUMENTS",
+    error: {
+      violations: [
+        { message: "must NOT have additional properties: x" },
+        { path: "/location", message: "must be string" },
+      ],
+    },
+  });
+  const { output, error } = bad.body["result"] as unknown as { output: string; error: { message: string } };
+  expect(output).toBe(error.message);
+});
+
+for (const [name, transport] of [
+  ["Connect", () => createConnectTransport({ baseUrl: open.url, httpVersion: "1.1" })],
+  ["Connect over HTTP/2", () => createConnectTransport({ baseUrl: open.url, httpVersion: "2", useBinaryFormat: true })],
+  ["gRPC", () => createGrpcTransport({ baseUrl: open.url })],
+  ["gRPC-Web", () => createGrpcWebTransport({ baseUrl: open.url, httpVersion: "1.1" })],
+  ["gRPC in JSON", () => createGrpcTransport({ baseUrl: open.url, useBinaryFormat: false })],
+] as const) {
+  test(`${name}: streams, PENDING and its end, deadlines, errors`, async () => {
+    const executor = createClient(ToolExecutor, transport());
+    const jobs = createClient(Jobs, transport());
+    const kinds: string[] = [];
+    let results: string[] = [];
+    const calls = [
+      { id: "slow", name: "nap", input: { case: "arguments", value: { ms: 300, report: true } } },
+      { id: "fast", name: "nap", input: { case: "arguments", value: { ms: 0 } } },
+      { id: "none", name: "nothing" },
+    ] as const;
+    for await (const { event } of executor.executeTools({ calls: [...calls], context: { runId: name } })) {
+      kinds.push(event.case === "result" ? `result ${event.value.callId}` : (event.case ?? ""));
+      if (event.case === "done") results = event.value.results.map(({ callId }) => callId);
+    }
+    expect(results).toEqual(["slow", "fast", "none"]);
+    expect(kinds.at(-1)).toBe("done");
+    expect(kinds.at(-2)).toBe("result slow");
+    expect(kinds).toContain("progress");
+
+    const context = { conversationId: `late ${name}` };
+    const late = { id: "late", name: "nap", input: { case: "arguments", value: { ms: 1200 } } } as const;
+    const { result } = await executor.executeTool({
+      call: late,
+      context,
+      answerWithin: { seconds: 0n, nanos: 100_000_000 },
+    });
+    expect([result?.outcome, result?.output, result?.callId]).toEqual([
+      Outcome.PENDING,
+      "Tool execution timed out or failed. Please retry.",
+      "late",
+    ]);
+    expect((await executor.getCall({ callId: "late", context })).state).toBe(CallState.RUNNING);
+    const asItIs = await executor.waitCall({ callId: "late", context }, { timeoutMs: 500 });
+    expect([asItIs.state, asItIs.result]).toEqual([CallState.RUNNING, undefined]);
+    const ended = await executor.waitCall({ callId: "late", context });
+    expect([ended.state, ended.result?.output]).toEqual([CallState.DONE, '{"slept":1200}']);
+    expect((await executor.getCall({ callId: "late", context })).result?.outcome).toBe(Outcome.OK);
+    const again = await executor.executeTool({ call: late, context });
+    expect([again.result?.replayed, again.result?.output]).toEqual([true, '{"slept":1200}']);
+    const write = await executor.executeTool({
+      call: { id: "w", name: "book", input: { case: "arguments", value: { seat: name, ms: 400 } } },
+      context,
+      answerWithin: { seconds: 0n, nanos: 50_000_000 },
+    });
+    expect([write.result?.outcome, write.result?.output]).toEqual([
+      Outcome.PENDING,
+      "The request is still being processed. Do not repeat it.",
+    ]);
+    expect((await executor.waitCall({ callId: "w", context })).result?.output).toBe(JSON.stringify({ booked: name }));
+    const conflict = await executor.executeTool({
+      call: { id: "w", name: "book", input: { case: "arguments", value: { seat: "other" } } },
+      context,
+    });
+    expect([conflict.result?.outcome, conflict.result?.output]).toEqual([
+      Outcome.CONFLICT,
+      "This call id was already used with other arguments.",
+    ]);
+
+    const codeOf = async (answer: Promise<unknown>) =>
+      Code[(await answer.then(() => undefined, ConnectError.from))?.code ?? 0];
+    expect(await codeOf(executor.getCall({ callId: "late", context: { conversationId: "another" } }))).toBe("NotFound");
+    expect(await codeOf(executor.getCall({ callId: "x".repeat(257) }))).toBe("InvalidArgument");
+    expect(await codeOf(executor.executeTool({ call: { id: "x".repeat(257), name: "echo" } }))).toBe("InvalidArgument");
+    expect(
+      await codeOf(executor.executeTool({ call: { name: "echo" }, context: { sessionId: "x".repeat(257) } })),
+    ).toBe("InvalidArgument");
+    expect(await codeOf(executor.executeTool({}))).toBe("InvalidArgument");
+    expect(await codeOf(executor.listTools({ pageSize: -1 }))).toBe("InvalidArgument");
+    expect(await codeOf(jobs.getJob({ id: "nobody" }))).toBe("NotFound");
+    expect(await codeOf(jobs.submitJob({}))).toBe("InvalidArgument");
+    const begun = performance.now();
+    expect(
+      await codeOf(
+        executor.executeTool(
+          { call: { name: "nap", input: { case: "arguments", value: { ms: 5000 } } } },
+          { timeoutMs: 150 },
+        ),
+      ),
+    ).toBe("DeadlineExceeded");
+    expect(performance.now() - begun).toBeLessThan(1500);
+    const { tools, nextPageToken } = await executor.listTools({ pageSize: 2 });
+    expect([tools.map((tool) => tool.name), nextPageToken === ""]).toEqual([["book", "echo"], false]);
+    const rest = await executor.listTools({ pageSize: 2, pageToken: nextPageToken });
+    expect([rest.tools.map((tool) => tool.name), rest.nextPageToken]).toEqual([["get_weather", "nap"], ""]);
+  });
+}
+
+test("each method asks for its scope, and says so in the engineer's plane", async () => {
+  const call = { call: { name: "echo" } };
+  const job = { job: { calls: [{ id: "j", name: "echo" }] } };
+  const methods: [string, unknown, string[]][] = [
+    ["ToolExecutor/ExecuteTool", call, ["exec", "plain", "boss", "narrow", "two"]],
+    ["ToolExecutor/GetCall", { callId: "none" }, ["exec", "plain", "boss", "narrow", "two"]],
+    ["ToolExecutor/WaitCall", { callId: "none" }, ["exec", "plain", "boss", "narrow", "two"]],
+    ["ToolExecutor/ListTools", {}, ["read", "plain", "boss", "narrow"]],
+    ["ToolRegistry/RegisterTool", {}, ["register", "boss"]],
+    ["ToolRegistry/UnregisterTool", { name: "none" }, ["register", "boss"]],
+    ["Jobs/SubmitJob", job, ["jobs-write", "boss"]],
+    ["Jobs/GetJob", { id: "none" }, ["jobs-read", "plain", "boss", "narrow"]],
+    ["Jobs/ListJobs", {}, ["jobs-read", "plain", "boss", "narrow"]],
+    ["Jobs/RetryJob", { id: "none" }, ["jobs-write", "boss"]],
+    ["Jobs/CancelJob", { id: "none" }, ["jobs-write", "boss"]],
+  ];
+  const everybody = [
+    "exec",
+    "read",
+    "register",
+    "jobs-read",
+    "jobs-write",
+    "metrics",
+    "narrow",
+    "plain",
+    "boss",
+    "two",
+  ];
+  for (const [method, message, allowed] of methods) {
+    const without = await rpc(closed.url, method, message);
+    expect([method, without.status, without.body["code"]]).toEqual([method, 401, "unauthenticated"]);
+    const wrong = await rpc(closed.url, method, message, "exec-ke");
+    expect([method, wrong.status, wrong.body["code"]]).toEqual([method, 401, "unauthenticated"]);
+    for (const name of everybody) {
+      const { status, body } = await rpc(closed.url, method, message, `${name}-key`);
+      const refused = body["code"] === "permission_denied";
+      expect([method, name, refused, refused ? status : 403]).toEqual([method, name, !allowed.includes(name), 403]);
+    }
+  }
+});
+
+test("an allow-list hides tools, and a call of another one is DENIED", async () => {
+  const listed = await rpc(closed.url, "ToolExecutor/ListTools", {}, "narrow-key");
+  expect((listed.body["tools"] as unknown as { name: string }[]).map(({ name }) => name)).toEqual([
+    "echo",
+    "get_weather",
+  ]);
+  const denied = await rpc(
+    closed.url,
+    "ToolExecutor/ExecuteTool",
+    { call: { id: "d", name: "nap", arguments: { ms: 0 } } },
+    "narrow-key",
+  );
+  expect([denied.status, denied.body["result"]?.["outcome"]]).toEqual([200, "OUTCOME_DENIED"]);
+  const offered = (await (
+    await fetch(`${closed.url}/tools`, { headers: { authorization: "Bearer narrow-key" } })
+  ).json()) as { tools: { function: { name: string } }[] };
+  expect(offered.tools.map((tool) => tool.function.name)).toEqual(["echo", "get_weather"]);
+});
+
+test("two tenants never see each other's calls and jobs; two keys of one caller do", async () => {
+  const context = { conversationId: "shared" };
+  const ask = (key: string) =>
+    rpc(
+      closed.url,
+      "ToolExecutor/ExecuteTool",
+      { call: { id: "same", name: "book", arguments: { seat: "T1" } }, context },
+      key,
+    );
+  const before = seats.received.length;
+  const [first, second] = [await ask("a-key"), await ask("b-key")];
+  expect([first.body["result"]?.["replayed"], second.body["result"]?.["replayed"]]).toEqual([undefined, undefined]);
+  expect(seats.received.length - before).toBe(2);
+  const third = await ask("a-key-2");
+  expect(third.body["result"]?.["replayed"]).toBe(true);
+  expect(seats.received.length - before).toBe(2);
+  const exec = await rpc(closed.url, "ToolExecutor/GetCall", { callId: "same", context }, "exec-key");
+  expect([exec.status, exec.body["code"]]).toEqual([404, "not_found"]);
+  const submitted = await rpc(
+    closed.url,
+    "Jobs/SubmitJob",
+    { job: { id: "job-a", calls: [{ id: "j", name: "echo", arguments: {} }] } },
+    "a-key",
+  );
+  expect(submitted.body["job"]).toMatchObject({ id: "job-a", state: "JOB_STATE_ACCEPTED" });
+  for (const method of ["GetJob", "RetryJob", "CancelJob"]) {
+    const foreign = await rpc(closed.url, `Jobs/${method}`, { id: "job-a" }, "b-key");
+    expect([method, foreign.status, foreign.body["code"]]).toEqual([method, 404, "not_found"]);
+  }
+  expect((await rpc(closed.url, "Jobs/ListJobs", {}, "b-key")).body).toEqual({});
+  const done = await until(async () => {
+    const { body } = await rpc(closed.url, "Jobs/GetJob", { id: "job-a" }, "a-key");
+    return body["job"]?.["state"] === "JOB_STATE_DONE" && body["job"];
+  });
+  expect(done).toMatchObject({
+    results: [{ callId: "j", name: "echo", outcome: "OUTCOME_OK" }],
+    createTime: expect.any(String) as string,
+  });
+  for (const method of ["RetryJob", "CancelJob"]) {
+    const ended = await rpc(closed.url, `Jobs/${method}`, { id: "job-a" }, "a-key");
+    expect([method, ended.status, ended.body["code"]]).toEqual([method, 400, "failed_precondition"]);
+  }
+  const listed = await rpc(closed.url, "Jobs/ListJobs", { state: "JOB_STATE_DONE", pageSize: 1 }, "a-key");
+  expect(listed.body["jobs"]).toMatchObject([{ id: "job-a" }]);
+  const again = await rpc(
+    closed.url,
+    "Jobs/SubmitJob",
+    { job: { id: "job-a", calls: [{ id: "j", name: "echo", arguments: {} }] } },
+    "a-key",
+  );
+  expect(again.body["job"]).toMatchObject({ id: "job-a", state: "JOB_STATE_DONE" });
+});
+
+test("the source of a call is who authenticated, and the message's own only with calls:delegate", async () => {
+  const ask = async (key: string) => {
+    const { body } = await rpc(
+      closed.url,
+      "ToolExecutor/ExecuteTool",
+      { call: { name: "echo" }, context: { source: "genesys" } },
+      key,
+    );
+    return (JSON.parse(body["result"]?.["output"] ?? "{}") as { source?: string }).source;
+  };
+  expect([await ask("exec-key"), await ask("two-key"), await ask("boss-key")]).toEqual(["exec", "genesys", "genesys"]);
+});
+
+test("jobs page through, and a bundled name is taken", async () => {
+  for (const id of ["p1", "p2", "p3"])
+    await rpc(open.url, "Jobs/SubmitJob", { job: { id, calls: [{ id: "x", name: "echo" }] } });
+  const seen: string[] = [];
+  let token = "";
+  do {
+    const { body } = await rpc(open.url, "Jobs/ListJobs", { pageSize: 1, pageToken: token });
+    seen.push(...((body["jobs"] ?? []) as unknown as { id: string }[]).map(({ id }) => id));
+    token = (body["nextPageToken"] as unknown as string | undefined) ?? "";
+  } while (token !== "" && seen.length < 50);
+  expect(seen.toSorted()).toEqual(["p1", "p2", "p3"]);
+  const taken = await rpc(open.url, "ToolRegistry/RegisterTool", {
+    tool: { name: "get_weather", inputSchema: { type: "object" } },
+    target: { http: { url: seats.url } },
+  });
+  expect([taken.status, taken.body["code"]]).toEqual([409, "already_exists"]);
+  const absent = await rpc(open.url, "ToolRegistry/UnregisterTool", { name: "nobody" });
+  expect([absent.status, absent.body["code"]]).toEqual([404, "not_found"]);
+});
+
+test("unknown methods are unimplemented in each protocol", async () => {
+  const connect = await rpc(open.url, "ToolExecutor/Nothing", {});
+  expect([connect.status, connect.body["code"]]).toEqual([404, "unimplemented"]);
+  const other = await fetch(`${open.url}/some.other.v1.Service/Method`, {
+    method: "POST",
+    headers: { "content-type": "application/grpc-web+proto" },
+    body: new Uint8Array(5),
+  });
+  expect(other.headers.get("grpc-status")).toBe("12");
+  const definition = loadSync("jackfield/v1/tool_executor.proto", { includeDirs: [join(root, "proto")] });
+  const client = new grpc.Client(new URL(open.url).host, grpc.credentials.createInsecure());
+  expect(Object.keys(definition)).toContain("jackfield.v1.ToolExecutor");
+  for (const path of ["/jackfield.v1.ToolExecutor/Nothing", "/some.other.v1.Service/Method"]) {
+    const error = await new Promise<grpc.ServiceError | null>((resolve) => {
+      client.makeUnaryRequest(
+        path,
+        (value: Buffer) => value,
+        (value: Buffer) => value,
+        Buffer.alloc(0),
+        (fault) => resolve(fault),
+      );
+    });
+    expect([path, error?.code]).toEqual([path, grpc.status.UNIMPLEMENTED]);
+  }
+  client.close();
+});
+
+test("buf curl lists and calls by reflection, with a key where keys are", async () => {
+  const buf = join(root, "node_modules/.bin/buf");
+  const base = ["curl", "--protocol", "grpc", "--http2-prior-knowledge"];
+  const { stdout: services } = await run(buf, [...base, "--list-services", open.url]);
+  for (const name of ["ToolExecutor", "ToolRegistry", "Jobs", "Conversations"])
+    expect(services).toContain(`jackfield.v1.${name}`);
+  const { stdout: methods } = await run(buf, [...base, "--list-methods", open.url]);
+  expect(methods).toContain("jackfield.v1.ToolExecutor/WaitCall");
+  const say = ["-d", '{"call":{"name":"get_weather","arguments":{"location":"London"}}}'];
+  const target = (url: string) => `${url}/jackfield.v1.ToolExecutor/ExecuteTool`;
+  for (const protocol of ["grpc", "grpcweb", "connect"]) {
+    const { stdout } = await run(buf, [
+      "curl",
+      "--protocol",
+      protocol,
+      "--http2-prior-knowledge",
+      ...say,
+      target(open.url),
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({ result: { outcome: "OUTCOME_OK", output: weather.output } });
+  }
+  await expect(run(buf, [...base, ...say, target(closed.url)])).rejects.toThrow(/Failure/);
+  const key = ["--header", "Authorization: Bearer plain-key", "--reflect-header", "Authorization: Bearer plain-key"];
+  const { stdout } = await run(buf, [...base, ...key, ...say, target(closed.url)]);
+  expect(JSON.parse(stdout)).toMatchObject({ result: { outcome: "OUTCOME_OK" } });
+}, 90_000);
+
+test("gRPC health serves each service, and turns while the service drains", async () => {
+  await using own = await startService({ plugins: [{ use: testTool("nap") }] });
+  const definition = grpc.loadPackageDefinition(
+    loadSync(join(root, "node_modules/grpc-health-check/proto/health/v1/health.proto"), { enums: String }),
+  ) as unknown as {
+    grpc: {
+      health: {
+        v1: {
+          Health: new (
+            address: string,
+            credentials: grpc.ChannelCredentials,
+          ) => grpc.Client & {
+            check(request: object, done: (error: grpc.ServiceError | null, answer: { status: string }) => void): void;
+          };
+        };
+      };
+    };
+  };
+  const client = new definition.grpc.health.v1.Health(new URL(own.url).host, grpc.credentials.createInsecure());
+  const check = (service: string) =>
+    new Promise<string>((resolve) =>
+      client.check({ service }, (error, answer) => resolve(error === null ? answer.status : String(error.code))),
+    );
+  for (const service of [
+    "",
+    "jackfield.v1.ToolExecutor",
+    "jackfield.v1.ToolRegistry",
+    "jackfield.v1.Jobs",
+    "jackfield.v1.Conversations",
+  ]) {
+    expect([service, await check(service)]).toEqual([service, "SERVING"]);
+  }
+  expect(await check("jackfield.v1.Nothing")).toBe("5");
+  const running = rpc(own.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 800 } } });
+  await until(async () =>
+    (await (await fetch(`${own.url}/metrics`)).text()).includes("jackfield_executions_running 1"),
+  );
+  own.jackfield.beginShutdown();
+  expect(await check("")).toBe("NOT_SERVING");
+  const ready = await fetch(`${own.url}/readyz`);
+  expect([ready.status, ((await ready.json()) as { ready: boolean }).ready]).toEqual([503, false]);
+  expect((await fetch(`${own.url}/healthz`)).status).toBe(200);
+  const finished = own.jackfield.finishShutdown(AbortSignal.timeout(10_000));
+  const refused = await rpc(own.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 0 } } }).catch(
+    () => undefined,
+  );
+  if (refused !== undefined) expect([refused.status, refused.body["code"]]).toEqual([503, "unavailable"]);
+  expect((await running).body["result"]?.["output"]).toBe('{"slept":800}');
+  client.close();
+  await finished;
+}, 30_000);
+
+const python = "/usr/bin/python3";
+const hasPython =
+  existsSync(python) &&
+  (await run(python, ["-c", "import grpc"]).then(
+    () => true,
+    () => false,
+  ));
+
+test.skipIf(!hasPython && process.env["JACKFIELD_TEST_ALL"] !== "1")(
+  "Python's grpcio calls a tool (python3-grpcio is needed)",
+  async () => {
+    const script = `
+import grpc, sys
+channel = grpc.insecure_channel(sys.argv[1])
+call = channel.unary_unary("/jackfield.v1.ToolExecutor/ExecuteTool")
+name, args = b"get_weather", b'{"location":"London"}'
+body = b"\\x12" + bytes([len(name)]) + name + b"\\x22" + bytes([len(args)]) + args
+print(call(b"\\x0a" + bytes([len(body)]) + body, timeout=10).decode("utf-8", "replace"))
+try:
+    call(b"\\xff\\xff", timeout=10)
+except grpc.RpcError as e:
+    print(e.code().name)
+`;
+    const { stdout } = await run(python, ["-c", script, new URL(open.url).host], {
+      env: { ...process.env, PYTHONIOENCODING: "utf-8" },
+    });
+    expect(stdout).toContain('"temperature":22');
+    expect(stdout).toContain("INVALID_ARGUMENT");
+  },
+  60_000,
+);
+
+test("a stored answer is the whole answer, after a restart and in a job too", async () => {
+  using folder = scratchFolder();
+  const options = {
+    dataDir: join(folder.path, "data"),
+    plugins: [{ use: testTool("book"), config: { baseUrl: seats.url } }],
+  };
+  const call = { call: { id: "kept", name: "book", arguments: { seat: "K" } }, context: { conversationId: "kept" } };
+  const whole = {
+    callId: "kept",
+    outcome: "OUTCOME_OK",
+    output: '{"booked":"K"}',
+    value: { booked: "K" },
+    attempts: 1,
+  };
+  {
+    await using first = await startService(options);
+    expect((await rpc(first.url, "ToolExecutor/ExecuteTool", call)).body["result"]).toMatchObject(whole);
+    expect((await rpc(first.url, "ToolExecutor/ExecuteTool", call)).body["result"]).toMatchObject({
+      ...whole,
+      replayed: true,
+    });
+  }
+  await using second = await startService(options);
+  expect((await rpc(second.url, "ToolExecutor/ExecuteTool", call)).body["result"]).toMatchObject({
+    ...whole,
+    replayed: true,
+  });
+  const { callId, context } = { callId: "kept", context: call.context };
+  for (const method of ["GetCall", "WaitCall"]) {
+    expect((await rpc(second.url, `ToolExecutor/${method}`, { callId, context })).body).toMatchObject({
+      state: "CALL_STATE_DONE",
+      result: whole,
+    });
+  }
+  await rpc(second.url, "Jobs/SubmitJob", {
+    job: { id: "whole", calls: [{ id: "j", name: "book", arguments: { seat: "J" } }] },
+  });
+  const job = await until(async () => {
+    const { body } = await rpc(second.url, "Jobs/GetJob", { id: "whole" });
+    return body["job"]?.["state"] === "JOB_STATE_DONE" && body["job"];
+  });
+  expect(job).toMatchObject({ results: [{ callId: "j", value: { booked: "J" } }] });
+}, 30_000);

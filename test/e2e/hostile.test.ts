@@ -1,0 +1,410 @@
+import { toBinary } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { StructSchema } from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport, createGrpcWebTransport, createConnectTransport } from "@connectrpc/connect-node";
+import { createParser } from "eventsource-parser";
+import * as fc from "fast-check";
+import * as http from "node:http";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ToolExecutor, ExecuteToolRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { Outcome, ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { post, rpc, told } from "../support/asking.ts";
+import { startService, testTool } from "../support/service.ts";
+import type { ServiceUnderTest } from "../support/service.ts";
+import { verifies } from "../support/verifies.ts";
+
+let service: ServiceUnderTest;
+beforeAll(async () => {
+  service = await startService({ plugins: [{ use: testTool("echo") }, { use: testTool("nap") }] });
+}, 60_000);
+afterAll(() => service[Symbol.asyncDispose]());
+
+/** The same text of arguments over every way in: what the model reads of it. */
+async function everywhere(argumentsJson: string, name = "echo"): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  const call = { id: "", name, argumentsJson };
+  const json = await rpc(service.url, "ToolExecutor/ExecuteTool", { call });
+  found["connect json"] = JSON.stringify([json.body["result"]?.["outcome"], json.body["result"]?.["output"]]);
+  const bases = { baseUrl: service.url };
+  const ways = {
+    "connect binary": createConnectTransport({ ...bases, httpVersion: "2", useBinaryFormat: true }),
+    grpc: createGrpcTransport(bases),
+    "grpc-web": createGrpcWebTransport({ ...bases, httpVersion: "1.1" }),
+  };
+  for (const [way, transport] of Object.entries(ways)) {
+    const { result } = await createClient(ToolExecutor, transport).executeTool({
+      call: { id: "", name, input: { case: "argumentsJson", value: argumentsJson } },
+    });
+    found[way] = JSON.stringify([`OUTCOME_${outcomeName(result?.outcome)}`, result?.output]);
+  }
+  const outcome = (JSON.parse(found["grpc"] ?? "[]") as string[])[0];
+  const gateway = await told(
+    post(`${service.url}/llm-gateway/tools`, {
+      tool_calls: [{ id: "x", function: { name, arguments: argumentsJson } }],
+    }),
+  );
+  found["genesys"] = JSON.stringify([outcome, wordsOfGateway(gateway.text)]);
+  const cognigy = await told(
+    post(`${service.url}/api/v1/llm/tool-callback`, {
+      tool_call_id: `${Math.random()}`,
+      name,
+      arguments: argumentsJson,
+    }),
+  );
+  const { output } = JSON.parse(cognigy.text) as { output: string };
+  // Cognigy's own words: the violations are joined by semicolons behind another beginning.
+  const words = output.startsWith("Invalid arguments: ") ? output.replaceAll("; ", ", ") : output;
+  found["cognigy"] = JSON.stringify([
+    outcome,
+    words.replace(/^Invalid arguments: Schema validation failed: /, `Schema validation failed for ${name}: `),
+  ]);
+  return found;
+}
+
+function outcomeName(outcome: Outcome | undefined): string {
+  return Object.entries(Outcome).find(([, number]) => number === outcome)?.[0] ?? "";
+}
+
+function wordsOfGateway(text: string): string {
+  let last = "";
+  createParser({ onEvent: ({ data }) => void (last = data) }).feed(text);
+  const { tool_results: results } = JSON.parse(last) as { tool_results: { function: { output: string } }[] };
+  const output = results[0]?.function.output ?? "";
+  const parsed = JSON.parse(output) as { error?: string };
+  return parsed.error ?? output;
+}
+
+function nested(levels: number): string {
+  return `${'{"a":'.repeat(levels - 1)}{}${"}".repeat(levels - 1)}`;
+}
+
+function same(found: Record<string, string>): string {
+  // The echo tells the source, which differs by way in.
+  const verdicts = new Set(Object.values(found).map((text) => text.replace(/\\"source\\":\\"[a-z]+\\"/, "")));
+  expect([...verdicts], JSON.stringify(found)).toHaveLength(1);
+  return Object.values(found)[0] ?? "";
+}
+
+const invalid: [string, string, RegExp][] = [
+  ["33 levels", nested(33), /nested/],
+  ["100 levels", nested(100), /nested/],
+  ["100,000 levels of lists", `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, /nested/],
+  ["20,000 levels of objects", nested(20_000), /nested/],
+  ["__proto__", '{"__proto__":{"polluted":1}}', /__proto__/],
+  ["an escaped __proto__", '{"\\u005f_proto__":{"polluted":1}}', /__proto__/],
+  ["__proto__ deep inside", '{"a":[{"b":{"__proto__":1}}]}', /__proto__/],
+  ["constructor.prototype", '{"constructor":{"prototype":{"x":1}}}', /constructor/],
+  ["1e400", '{"a":1e400}', /2\^53/],
+  ["-1e400", '{"a":[-1e400]}', /2\^53/],
+  ["2^53", '{"a":9007199254740992}', /2\^53/],
+  ["20 digits", '{"a":12345678901234567890}', /2\^53/],
+  ["a list", "[]", /must be object/],
+  ["null", "null", /must be object/],
+  ["a number", "1", /must be object/],
+  ["text in text", '"{}"', /must be object/],
+  ["an open brace", "{", /Invalid JSON in arguments for echo/],
+  ["spaces", "  ", /Invalid JSON in arguments for echo/],
+  ["too many bytes", JSON.stringify({ a: "x".repeat(262_200) }), /262144/],
+];
+
+for (const [what, text, words] of invalid) {
+  test(`arguments of ${what} are that call's fault, in the same words on every way in`, async () => {
+    const verdict = same(await everywhere(text));
+    expect(verdict).toMatch(words);
+    expect(verdict).toContain("OUTCOME_INVALID_ARGUMENTS");
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+  });
+}
+
+test("what is allowed passes on every way in: 32 levels, 2^53 - 1, the last of two equal keys, an empty text, odd characters", async () => {
+  expect(same(await everywhere(nested(32)))).toContain("OUTCOME_OK");
+  expect(
+    same(await everywhere('{"a":9007199254740991,"b":-9007199254740991,"c":1e308}'.replace(',"c":1e308', ""))),
+  ).toContain("9007199254740991");
+  expect(same(await everywhere('{"a":1,"a":2}'))).toContain(String.raw`{\"args\":{\"a\":2}`);
+  expect(same(await everywhere(""))).toContain(String.raw`{\"args\":{}`);
+  expect(same(await everywhere('{"constructor":"x","toString":1}'))).toContain("OUTCOME_OK");
+  expect(same(await everywhere(JSON.stringify({ "\u2028": "\u202e\u0000😀\u0007", "\r\n": "\r\n" })))).toContain(
+    "OUTCOME_OK",
+  );
+});
+
+for (const name of [
+  "constructor",
+  "toString",
+  "__proto__",
+  "hasOwnProperty",
+  "../x",
+  "x".repeat(129),
+  "x".repeat(5000),
+  "a b",
+  "名",
+  "\r\nx: y",
+  "\u0000",
+]) {
+  test(`a tool called ${JSON.stringify(name.slice(0, 20))} is unknown on every way in`, async () => {
+    const verdict = same(await everywhere("{}", name));
+    expect(JSON.parse(verdict)).toEqual(["OUTCOME_UNKNOWN_TOOL", `Unknown tool: ${name}`]);
+  });
+}
+
+test("any JSON arguments get the same verdict on every way in", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.jsonValue({ maxDepth: 6 }),
+      async (value) => void same(await everywhere(JSON.stringify(value))),
+    ),
+    { numRuns: 40 },
+  );
+}, 60_000);
+
+test("objects that arrive parsed get the same verdict as their text", async () => {
+  for (const [, text] of invalid.filter(
+    ([what]) => !/bytes|text|list$|null|number|brace|spaces|100,000|20,000|__proto__|100 levels/.test(what),
+  )) {
+    const byText = (JSON.parse((await everywhere(text))["connect json"] ?? "") as string[])[1];
+    const json = await rpc(service.url, "ToolExecutor/ExecuteTool", `{"call":{"name":"echo","arguments":${text}}}`);
+    expect([text, json.body["result"]?.["output"]]).toEqual([text, byText]);
+    const gateway = await told(
+      post(
+        `${service.url}/llm-gateway/tools`,
+        `{"tool_calls":[{"id":"x","function":{"name":"echo","arguments":${text}}}]}`,
+      ),
+    );
+    expect([text, wordsOfGateway(gateway.text)]).toEqual([text, byText]);
+    const cognigy = await told(
+      post(
+        `${service.url}/api/v1/llm/tool-callback`,
+        `{"tool_call_id":"${Math.random()}","name":"echo","arguments":${text}}`,
+      ),
+    );
+    expect(cognigy.status).toBe(200);
+    expect((JSON.parse(cognigy.text) as { output: string }).output).toContain(byText?.replace(/^.*?: /, "") ?? "");
+  }
+  for (const levels of [100, 100_000]) {
+    for (const [path, before] of [
+      ["/llm-gateway/tools", '{"tool_calls":[{"id":"x","function":{"name":"echo","arguments":'],
+      ["/api/v1/llm/tool-callback", '{"tool_call_id":"deep","name":"echo","arguments":'],
+    ] as const) {
+      const answer = await told(
+        post(`${service.url}${path}`, `${before}${nested(levels)}${path.includes("callback") ? "}" : "}}]}"}`),
+      );
+      expect(answer.status).toBe(200);
+      expect(answer.text).toContain("must not be nested as deeply");
+    }
+  }
+  for (const key of ["__proto__", "\\u005f_proto__"]) {
+    const gateway = await told(
+      post(
+        `${service.url}/llm-gateway/tools`,
+        `{"tool_calls":[{"id":"x","function":{"name":"echo","arguments":{"${key}":{"a":1}}}}]}`,
+      ),
+    );
+    expect(wordsOfGateway(gateway.text)).toContain("/__proto__: is not allowed");
+    const json = await rpc(
+      service.url,
+      "ToolExecutor/ExecuteTool",
+      `{"call":{"name":"echo","arguments":{"${key}":{"a":1}}}}`,
+    );
+    expect(json.body["result"]?.["output"]).toContain("/__proto__: is not allowed");
+  }
+});
+
+test("a Struct of gRPC holds what JSON cannot say, and is refused for it", async () => {
+  const client = createClient(ToolExecutor, createGrpcTransport({ baseUrl: service.url }));
+  const ask = async (fields: JsonObject | undefined, odd?: number) => {
+    const value: JsonObject = odd === undefined ? (fields ?? {}) : { a: odd };
+    const { result } = await client.executeTool({ call: { name: "echo", input: { case: "arguments", value } } });
+    return [outcomeName(result?.outcome), result?.output];
+  };
+  expect((await ask(undefined, 2 ** 53))[0]).toBe("INVALID_ARGUMENTS");
+  expect((await ask({ a: 1 }))[0]).toBe("OK");
+  // What no protobuf library lets through is written byte by byte: {"a": Infinity} and {"a": NaN}.
+  for (const odd of [Number.POSITIVE_INFINITY, Number.NaN]) {
+    const bytes = Buffer.alloc(8);
+    bytes.writeDoubleLE(odd);
+    const value = Buffer.concat([Buffer.from([0x11]), bytes]);
+    const entry = Buffer.concat([Buffer.from([0x0a, 1, 0x61, 0x12, value.length]), value]);
+    const struct = Buffer.concat([Buffer.from([0x0a, entry.length]), entry]);
+    expect(toBinary(StructSchema, create(StructSchema, {})).length).toBe(0);
+    const callBytes = Buffer.concat([
+      Buffer.from([0x12, 4]),
+      Buffer.from("echo"),
+      Buffer.from([0x1a, struct.length]),
+      struct,
+    ]);
+    expect(create(ToolCallSchema).$typeName).toBe("jackfield.v1.ToolCall");
+    const message = Buffer.concat([Buffer.from([0x0a, callBytes.length]), callBytes]);
+    expect(create(ExecuteToolRequestSchema).$typeName).toBe("jackfield.v1.ExecuteToolRequest");
+    const response = await fetch(`${service.url}/jackfield.v1.ToolExecutor/ExecuteTool`, {
+      method: "POST",
+      headers: { "content-type": "application/proto", accept: "application/json" },
+      body: message,
+    });
+    expect(response.status).toBe(200);
+    expect(Buffer.from(await response.arrayBuffer()).toString("latin1")).toMatch(/2\^53/);
+  }
+});
+
+const routes = ["/llm-gateway/tools", "/webhook/tool-calls", "/api/v1/llm/tool-callback"] as const;
+
+for (const route of routes) {
+  test(`bad envelopes of ${route} are 4xx with an error in JSON`, async () => {
+    const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
+      const answer = await told(post(`${service.url}${route}`, body, headers));
+      expect(Object.keys(JSON.parse(answer.text) as object), answer.text).toEqual(["error"]);
+      return answer.status;
+    };
+    for (const body of ["", "{", "nope", '{"a":1,}', "[1", "'x'", "\u0000", "{}{}", "NaN", "﻿{}"])
+      expect([body, await ask(body)]).toEqual([body, 400]);
+    expect(await ask(Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]))).toBe(400);
+    expect(await ask('{"__proto__":{"a":1}}')).toBe(400);
+    expect(await ask('{"\\u005f_proto__":{"a":1}}')).toBe(400);
+    expect(await ask('{"constructor":{"prototype":{}}}')).toBe(400);
+    expect(await ask(`{"x":${nested(33)}}`)).toBe(400);
+    expect(await ask("[".repeat(100_000) + "]".repeat(100_000))).toBe(400);
+    expect(await ask(`{"a":"${"x".repeat(1_048_576)}"}`)).toBe(413);
+    for (const type of [
+      "text/plain",
+      "multipart/form-data; boundary=x",
+      "application/jsonx",
+      "application/json\t; x",
+      "application/json ;x",
+      "application/x-www-form-urlencoded",
+    ]) {
+      expect([type, await ask("{}", { "content-type": type })]).toEqual([type, 415]);
+    }
+    expect([400, 415]).toContain(await ask("{}", { "content-encoding": "gzip" }));
+    expect(await ask("{}", { "content-type": "application/json; charset=utf-8" })).toBe(400);
+    const chunked = await new Promise<number>((resolve, reject) => {
+      const request = http.request(
+        `${service.url}${route}`,
+        { method: "POST", headers: { "content-type": "application/json", "transfer-encoding": "chunked" } },
+        (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        },
+      );
+      request.on("error", reject);
+      request.write(`{"a":"${"x".repeat(600_000)}`);
+      request.write(`${"x".repeat(600_000)}"}`);
+      request.end();
+    });
+    expect(chunked).toBe(413);
+    const missing = await fetch(`${service.url}${route}`, { method: "POST", body: Buffer.from("{}") });
+    expect([missing.status, await missing.text()]).toEqual([415, '{"error":"Content-Type must be application/json"}']);
+    const good = await told(
+      post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: `${Math.random()}`, name: "echo" }),
+    );
+    expect(good.status).toBe(200);
+  });
+}
+
+test("bad messages of RPC are invalid_argument or resource_exhausted", async () => {
+  const url = `${service.url}/jackfield.v1.ToolExecutor/ExecuteTool`;
+  const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
+    const answer = await told(post(url, body, headers));
+    return [answer.status, (JSON.parse(answer.text) as { code?: string }).code];
+  };
+  for (const body of [
+    "",
+    "{",
+    "[]",
+    "null",
+    '"x"',
+    "{}",
+    '{"call":1}',
+    '{"call":{"name":1}}',
+    '{"call":{"name":"echo","arguments":[]}}',
+  ]) {
+    expect([body, ...(await ask(body))]).toEqual([body, 400, "invalid_argument"]);
+  }
+  expect(await ask(Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]))).toEqual([400, "invalid_argument"]);
+  expect(await ask(`{"call":{"name":"echo","id":"${"x".repeat(257)}"}}`)).toEqual([400, "invalid_argument"]);
+  expect(await ask(`{"call":{"name":"echo","id":"${"😀".repeat(256)}"}}`)).toEqual([200, undefined]);
+  expect(await ask(`{"call":{"name":"echo","argumentsJson":"${"x".repeat(1_048_577)}"}}`)).toEqual([
+    429,
+    "resource_exhausted",
+  ]);
+  expect(await ask(Buffer.from([0xff, 0xff]), { "content-type": "application/proto" })).toEqual([
+    400,
+    "invalid_argument",
+  ]);
+  const deep = await told(post(url, `{"call":{"name":"echo","arguments":${nested(100_000)}}}`));
+  expect([200, 400]).toContain(deep.status);
+  expect(deep.text).toMatch(/nested|invalid_argument/);
+  const text = await told(post(url, "{}", { "content-type": "text/plain" }));
+  expect(text.status).toBe(415);
+});
+
+verifies("000.3", "ids twice in a request: the same arguments are one execution, others a conflict", async () => {
+  const { text } = await told(
+    post(`${service.url}/llm-gateway/tools`, {
+      conversation_id: "twice",
+      tool_calls: [
+        { id: "d", function: { name: "echo", arguments: '{"a":1,"b":2}' } },
+        { id: "d", function: { name: "echo", arguments: '{"b":2,"a":1}' } },
+        { id: "d", function: { name: "echo", arguments: '{"a":2}' } },
+      ],
+    }),
+  );
+  let last = "";
+  createParser({ onEvent: ({ data }) => void (last = data) }).feed(text);
+  const { tool_results: results } = JSON.parse(last) as {
+    tool_results: { id: string; function: { output: string } }[];
+  };
+  expect(results.map(({ id }) => id)).toEqual(["d", "d", "d"]);
+  expect(results[0]?.function.output).toBe(results[1]?.function.output);
+  expect(results[2]?.function.output).toBe('{"error":"This call id was already used with other arguments."}');
+  for (const id of ["a\r\nb", "\u2028", "\u202e x", "\u0000", "😀", 'a"b\\']) {
+    const echoed = await told(post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "echo" }));
+    expect((JSON.parse(echoed.text) as { tool_call_id: string }).tool_call_id).toBe(id);
+  }
+  expect(
+    service
+      .logs()
+      .split("\n")
+      .filter((line) => line !== "")
+      .every((line) => line.startsWith("{") && line.endsWith("}")),
+  ).toBe(true);
+});
+
+test("65 calls are one too many on every way in that takes several", async () => {
+  const many = Array.from({ length: 65 }, (_, index) => ({ id: `m${index}`, name: "echo" }));
+  const json = await told(
+    post(`${service.url}/jackfield.v1.ToolExecutor/ExecuteTools`, framed({ calls: many }), {
+      "content-type": "application/connect+json",
+    }),
+  );
+  expect(json.text).toContain("invalid_argument");
+  for (const [route, extra] of [
+    ["/llm-gateway/tools", {}],
+    ["/webhook/tool-calls", { run_id: "r" }],
+  ] as const) {
+    const answer = await told(
+      post(`${service.url}${route}`, {
+        ...extra,
+        tool_calls: many.map(({ id, name }) => ({ id, function: { name, arguments: "{}" } })),
+      }),
+    );
+    expect(answer.status).toBe(400);
+    const most = await told(
+      post(`${service.url}${route}`, {
+        ...extra,
+        run_id: "r",
+        tool_calls: many.slice(1).map(({ id, name }) => ({ id, function: { name, arguments: "{}" } })),
+      }),
+    );
+    expect(most.status).toBeLessThan(300);
+  }
+});
+
+/** A message of Connect's streaming protocol. */
+function framed(message: unknown): Uint8Array {
+  const body = Buffer.from(JSON.stringify(message));
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(body.length, 1);
+  return Buffer.concat([head, body]);
+}

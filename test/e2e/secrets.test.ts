@@ -1,0 +1,156 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { post, rpc, told, until } from "../support/asking.ts";
+import { startOtlp } from "../support/otlp.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { runProcess, startService, testTool } from "../support/service.ts";
+
+const planted = {
+  configured: "sk-konfiguriert-8cf1f0aa",
+  webhook: "hook-geheim-5ad20b17",
+  rpc: "rpc-geheim-77ab01ff",
+  cognigy: "cog-geheim-90fe12cd",
+  client: "client-geheim-4417ab",
+  argument: "4111-1111-1111-1111-note",
+};
+
+test("a secret of the configuration, a header or an argument is found in no log, span, audit line, error, metric or page", async () => {
+  await using otlp = await startOtlp();
+  // A downstream that repeats whatever it is sent, key and all, in its error.
+  await using downstream = await startReceiver(({ text, headers }) => ({
+    status: 422,
+    body: { you_sent: text, with: headers },
+  }));
+  using folder = scratchFolder();
+  const dataDir = join(folder.path, "data");
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url,
+    OTEL_METRIC_EXPORT_INTERVAL: "200",
+    GENESYS_WEBHOOK_KEY: planted.webhook,
+    COGNIGY_API_KEY: planted.cognigy,
+    JACKFIELD_API_KEYS: `boss:${planted.rpc}:admin`,
+    GENESYS_API_BASE_URL: downstream.url,
+    GENESYS_CLIENT_ID: "me",
+    GENESYS_CLIENT_SECRET: planted.client,
+    LOG_LEVEL: "trace",
+    LEAK_KEY: planted.configured,
+  };
+  const plugins = [
+    { use: testTool("leak"), config: { baseUrl: downstream.url, apiKey: "${env:LEAK_KEY}" } },
+    { use: testTool("echo") },
+  ];
+  const seen: string[] = [];
+  let logs = "";
+  {
+    await using service = await startService({ dataDir, env, plugins });
+    const args = (how: string) => ({ how, note: planted.argument });
+    for (const how of ["throw", "throw text", "downstream", "return"]) {
+      const answer = await rpc(
+        service.url,
+        "ToolExecutor/ExecuteTool",
+        { call: { id: how, name: "leak", arguments: args(how) } },
+        planted.rpc,
+      );
+      seen.push(JSON.stringify(answer.body).replaceAll(how === "downstream" ? planted.argument : "\u0000", ""));
+      const cognigy = await told(
+        post(
+          `${service.url}/api/v1/llm/tool-callback`,
+          { tool_call_id: how, name: "leak", arguments: args(how) },
+          { "x-cognigy-ai-api-key": planted.cognigy },
+        ),
+      );
+      // What a downstream says of a call may repeat what it was sent: arguments too, never keys.
+      seen.push(cognigy.text.replaceAll(how === "downstream" ? planted.argument : "\u0000", ""));
+    }
+    const wrongArguments = await rpc(
+      service.url,
+      "ToolExecutor/ExecuteTool",
+      { call: { name: "leak", arguments: { how: 1, note: planted.argument } } },
+      planted.rpc,
+    );
+    seen.push(JSON.stringify(wrongArguments.body));
+    const stream = await told(
+      post(
+        `${service.url}/llm-gateway/tools`,
+        { conversation_id: "c", tool_calls: [{ id: "s", function: { name: "leak", arguments: args("throw") } }] },
+        { "x-api-key": planted.webhook },
+      ),
+    );
+    expect(stream.text).toContain('"status":"running"');
+    seen.push(stream.text);
+    const job = await told(
+      post(
+        `${service.url}/webhook/tool-calls`,
+        { run_id: "r", tool_calls: [{ id: "j", function: { name: "leak", arguments: args("throw") } }] },
+        { "x-api-key": planted.webhook },
+      ),
+    );
+    seen.push(job.text);
+    await until(() => downstream.received.some(({ path }) => path === "/oauth/token"));
+    const jobs = await rpc(service.url, "Jobs/ListJobs", {}, planted.rpc);
+    // A job shows its calls to whoever may read it: they are its content.
+    seen.push(JSON.stringify(jobs.body).replaceAll(planted.argument, ""));
+    for (const path of [
+      "/metrics",
+      "/readyz",
+      "/healthz",
+      "/tools",
+      "/tools?format=mcp",
+      "/nothing",
+      `/api/v1/llm/tool-callback/x?key=${planted.rpc}`,
+    ]) {
+      seen.push(
+        (await told(fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${planted.rpc}` } }))).text,
+      );
+    }
+    for (const key of [planted.webhook, planted.rpc]) {
+      seen.push((await told(post(`${service.url}/llm-gateway/tools`, "{", { authorization: `Bearer ${key}` }))).text);
+      seen.push(JSON.stringify((await rpc(service.url, "ToolExecutor/ExecuteTool", { call: 1 }, key)).body));
+    }
+    await until(() => otlp.received.some(({ path }) => path === "/v1/metrics"));
+    logs = service.logs();
+  }
+  logs += readFileSync(join(dataDir, "audit.jsonl"), "utf8");
+  expect(logs).toContain("about to fail");
+  expect(readFileSync(join(dataDir, "audit.jsonl"), "utf8").split("\n").length).toBeGreaterThan(9);
+  expect(otlp.spans().length).toBeGreaterThan(9);
+  const checked = await runProcess({ args: ["check"], env, plugins });
+  expect(checked.code, checked.stderr).toBe(0);
+  const checkedJson = await runProcess({ args: ["check", "--json"], env, plugins });
+  const wrong = await runProcess({
+    env: { ...env, JACKFIELD_API_KEYS: `boss:${planted.rpc}:adminn`, PORT: "x" },
+    plugins,
+  });
+  expect(wrong.code).toBe(1);
+  const places = {
+    logs,
+    spans: otlp.everything(),
+    answers: seen.join("\n"),
+    check: checked.stdout + checked.stderr + checkedJson.stdout + checkedJson.stderr + wrong.stdout + wrong.stderr,
+  };
+  for (const [place, text] of Object.entries(places)) {
+    for (const [name, secret] of Object.entries(planted))
+      expect([place, name, around(text, secret)]).toEqual([place, name, ""]);
+  }
+  // Where they must be: the downstream got key and argument.
+  const sent = downstream.received.find(({ path }) => path === "/echo");
+  expect([sent?.headers.authorization, JSON.parse(sent?.text ?? "{}")]).toEqual([
+    `Bearer ${planted.configured}`,
+    { note: planted.argument },
+  ]);
+  // Keys are in no file either; arguments and results are in the store, which is what it is for.
+  for (const file of readdirSync(dataDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
+    const text = readFileSync(join(file.parentPath, file.name), "latin1");
+    for (const name of ["configured", "webhook", "rpc", "cognigy", "client"] as const) {
+      expect([file.name, name, around(text, planted[name])]).toEqual([file.name, name, ""]);
+    }
+  }
+}, 90_000);
+
+/** What stands around a text that was found. */
+function around(text: string, secret: string): string {
+  const at = text.indexOf(secret);
+  return at < 0 ? "" : text.slice(Math.max(0, at - 150), at + secret.length + 30);
+}

@@ -1,0 +1,149 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { stringify } from "yaml";
+import { scratchFolder } from "../../support/scratch-folder.ts";
+import { until } from "./until.ts";
+
+const root = join(import.meta.dirname, "../../..");
+
+/** How long a start may take, in milliseconds: many processes start at once on few cores. */
+const startMs = 40_000;
+
+/** The service in a process of its own. */
+export interface Service extends AsyncDisposable {
+  /** Where it listens now. */
+  readonly url: string;
+  readonly pid: number;
+  /** Lines of its log, over all its lives. */
+  readonly log: readonly string[];
+  readonly alive: boolean;
+  /** Starts it (again) and waits until it takes work, or only until it listens. */
+  start(untilReady?: boolean): Promise<void>;
+  /** Sends a signal. */
+  signal(name: NodeJS.Signals): void;
+  /** Waits for its end. */
+  ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+}
+
+/** What a service is started with. */
+export interface ServiceOptions {
+  /** The configuration file. */
+  readonly config: Record<string, unknown>;
+  readonly env?: Readonly<Record<string, string>>;
+  /** How the process is begun: a shell's `ulimit`, say. */
+  readonly command?: readonly [string, ...string[]];
+  /** Do not wait for readiness. */
+  readonly readyAtStart?: boolean;
+}
+
+/** The tools of these tests, against a downstream. */
+export function testPlugins(baseUrl: string): object[] {
+  return ["look", "set", "put", "put-known"].map((name) => ({
+    use: join(import.meta.dirname, `../plugins/${name}.ts`),
+    config: { baseUrl },
+  }));
+}
+
+/** Starts the service and waits until it takes work. */
+export async function startService({
+  config,
+  env = {},
+  command,
+  readyAtStart = true,
+}: ServiceOptions): Promise<Service> {
+  const folder = scratchFolder("jackfield-service");
+  const file = join(folder.path, "jackfield.yaml");
+  writeFileSync(file, stringify({ port: 0, dataDir: join(folder.path, "data"), ...config }));
+  const log: string[] = [];
+  let child: ChildProcess | undefined;
+  let url = "";
+
+  // A test that runs out of time leaves no process behind.
+  const reap = (): void => void child?.kill("SIGKILL");
+  process.once("exit", reap);
+
+  const isAlive = (): boolean => child !== undefined && child.exitCode === null && child.signalCode === null;
+
+  async function start(untilReady = readyAtStart): Promise<void> {
+    url = "";
+    const argv = [
+      ...(command ?? []),
+      process.execPath,
+      "--conditions=source",
+      join(root, "src/main.ts"),
+      "serve",
+    ] as const;
+    child = spawn(argv[0], argv.slice(1), {
+      cwd: folder.path,
+      env: {
+        PATH: process.env["PATH"],
+        LOG_LEVEL: "info",
+        JACKFIELD_CONFIG: file,
+        JACKFIELD_AUDIT_FILE: join(folder.path, "audit.jsonl"),
+        ...env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream! }).on("line", (line) => {
+        log.push(line);
+        if (line.includes('"listening"')) url = (JSON.parse(line) as { url: string }).url;
+      });
+    }
+    await until("the service listens", () => url !== "" || !isAlive(), startMs).catch(() => {});
+    if (url === "")
+      throw new Error(
+        `the service did not start (${isAlive() ? "it runs and does not listen" : "it ended"}):\n${log.slice(-20).join("\n")}`,
+      );
+    if (untilReady) await until("the service is ready", () => isReady(url), startMs);
+  }
+
+  async function ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    if (child === undefined) throw new Error("it was never started");
+    if (isAlive()) await once(child, "exit");
+    return { code: child.exitCode, signal: child.signalCode };
+  }
+
+  const service: Service = {
+    get url() {
+      return url;
+    },
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    log,
+    get alive() {
+      return isAlive();
+    },
+    start,
+    signal: (name) => void child?.kill(name),
+    ended,
+    async kill() {
+      child?.kill("SIGKILL");
+      await ended();
+    },
+    async [Symbol.asyncDispose]() {
+      process.off("exit", reap);
+      await service.kill();
+      folder[Symbol.dispose]();
+    },
+  };
+  try {
+    await start();
+  } catch (cause) {
+    await service[Symbol.asyncDispose]();
+    throw cause;
+  }
+  return service;
+}
+
+async function isReady(url: string): Promise<boolean> {
+  const response = await fetch(`${url}/readyz`).catch(() => undefined);
+  await response?.text();
+  return response?.status === 200;
+}

@@ -1,0 +1,10 @@
+import { setTimeout as wait } from "node:timers/promises";
+
+/** Waits until something holds. Rejects after the time, in milliseconds, with what was waited for. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 15_000): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await wait(10);
+  }
+}

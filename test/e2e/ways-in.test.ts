@@ -1,0 +1,483 @@
+import { createParser } from "eventsource-parser";
+import type { EventSourceMessage } from "eventsource-parser";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { post, rpc, told, until } from "../support/asking.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { startService, testTool } from "../support/service.ts";
+import type { ServiceUnderTest } from "../support/service.ts";
+import { verifies } from "../support/verifies.ts";
+import { version } from "../../src/version.ts";
+
+let service: ServiceUnderTest;
+beforeAll(async () => {
+  service = await startService();
+}, 60_000);
+afterAll(() => service[Symbol.asyncDispose]());
+
+/** Reads a stream of events with a client of somebody else's. */
+function eventsOf(text: string): EventSourceMessage[] {
+  const events: EventSourceMessage[] = [];
+  const parser = createParser({ onEvent: (event) => void events.push(event) });
+  parser.feed(text);
+  return events;
+}
+
+const london = '{"location":"London","temperature":22,"unit":"celsius","condition":"clear"}';
+
+/** A call as Genesys sends it. */
+function call(id: unknown, name: unknown, args: unknown) {
+  return { id, function: { name, arguments: args } };
+}
+
+function gateway(body: unknown, headers?: Record<string, string>) {
+  return told(post(`${service.url}/llm-gateway/tools`, body, headers));
+}
+
+function worker(body: unknown, headers?: Record<string, string>) {
+  return told(post(`${service.url}/webhook/tool-calls`, body, headers));
+}
+
+function callback(body: unknown, headers?: Record<string, string>) {
+  return told(post(`${service.url}/api/v1/llm/tool-callback`, body, headers));
+}
+
+verifies(
+  ["000.1", "000.4", "000.7", "000.8"],
+  "the LLM Gateway gets events of its own shape from every bundled tool",
+  async () => {
+    // The embedded inventory is made at the first start, which takes its time.
+    await until(
+      async () => (await (await fetch(`${service.url}/readyz`)).text()) === '{"ready":true,"notes":[]}',
+      60_000,
+    );
+    const answer = await gateway({
+      conversation_id: "c-1",
+      session_id: "s-1",
+      tool_calls: [
+        call("a", "get_order_status", '{"order_id":"ORD-1001"}'),
+        call("b", "get_weather", { location: "London" }),
+        call("c", "fetch_customer_balance", { customer_id: "CUST-3001" }),
+        call("d", "check_inventory", { product_id: "SKU-8842", warehouse: "US-WEST" }),
+        call("e", "search_inventory", { sku: "SKU-8842", warehouse: "US-WEST" }),
+        call("f", "update_ticket_priority", { ticket_id: "TCK-2001", priority: "high" }),
+      ],
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    expect(answer.headers.get("cache-control")).toBe("no-cache");
+    expect(answer.headers.get("connection")).toBe("keep-alive");
+    expect(answer.headers.get("x-accel-buffering")).toBe("no");
+    const events = eventsOf(answer.text);
+    expect(events.map(({ event }) => event)).toEqual([...Array<string>(6).fill("tool_progress"), "tool_result"]);
+    for (const [index, { data }] of events.slice(0, 6).entries()) {
+      expect(JSON.parse(data)).toMatchObject({ step: index + 1, total: 6, status: "completed" });
+      expect(data.startsWith(`{"step":${index + 1},"total":6,"status":"completed"`)).toBe(true);
+    }
+    const { tool_results: results } = JSON.parse(events[6]?.data ?? "") as {
+      tool_results: { id: string; function: { name: string; output: string } }[];
+    };
+    expect(results.map(({ id }) => id)).toEqual(["a", "b", "c", "d", "e", "f"]);
+    expect(Object.keys(results[0] ?? {})).toEqual(["id", "function"]);
+    expect(results[0]?.function).toEqual({
+      name: "get_order_status",
+      output:
+        '{"order_id":"ORD-1001","status":"shipped","estimated_delivery":"2026-12-04","conversation_id":"c-1","session_id":"s-1"}',
+    });
+    expect(results[1]?.function.output).toBe(london);
+    expect(JSON.parse(results[2]?.function.output ?? "")).toEqual({
+      customer_id: "CUST-3001",
+      balance: expect.any(Number) as number,
+      currency: expect.any(String) as string,
+    });
+    expect(JSON.parse(results[3]?.function.output ?? "")).toEqual({
+      product_id: "SKU-8842",
+      warehouse: "US-WEST",
+      quantity: expect.any(Number) as number,
+      status: expect.any(String) as string,
+    });
+    expect(results[4]?.function.output).toBe(
+      '{"items":[{"sku":"SKU-8842","quantity":12,"status":"ACTIVE"}],"total":1}',
+    );
+    expect(JSON.parse(results[5]?.function.output ?? "")).toEqual({
+      ticket_id: "TCK-2001",
+      priority: "high",
+      status: expect.any(String) as string,
+    });
+  },
+  90_000,
+);
+
+verifies(["000.2", "000.3"], "the LLM Gateway's bad envelopes read exactly so", async () => {
+  const noCalls = '{"error":"Missing or invalid tool_calls array"}';
+  for (const body of [
+    {},
+    { tool_calls: null },
+    { tool_calls: {} },
+    { tool_calls: [] },
+    { tool_calls: "x" },
+    [],
+    '"x"',
+    "null",
+    "1",
+  ]) {
+    const answer = await gateway(body);
+    expect([answer.status, answer.text]).toEqual([400, noCalls]);
+    expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
+  }
+  const badCall = '{"error":"Invalid tool call schema: missing id, name, or arguments"}';
+  const good = { id: "a", function: { name: "get_weather", arguments: "{}" } };
+  const bad = [
+    null,
+    1,
+    "x",
+    [],
+    {},
+    { id: "a" },
+    { id: "a", function: null },
+    { id: "a", function: {} },
+    { id: "a", function: { name: "x" } },
+    { id: "a", function: { arguments: "{}" } },
+    { id: "a", function: { name: "", arguments: "{}" } },
+    { id: "", function: good.function },
+    { function: good.function },
+    { id: 1, function: good.function },
+    { id: "i".repeat(257), function: good.function },
+    { id: "a", function: { name: "x", arguments: null } },
+    { id: "a", function: { name: 1, arguments: "{}" } },
+  ];
+  for (const one of bad) {
+    const answer = await gateway({ tool_calls: [good, one] });
+    expect([JSON.stringify(one), answer.status, answer.text]).toEqual([JSON.stringify(one), 400, badCall]);
+  }
+  const longest = await gateway({ tool_calls: [call("😀".repeat(256), "get_weather", '{"location":"London"}')] });
+  expect(longest.status).toBe(200);
+});
+
+verifies(["000.3", "000.5", "000.6", "000.7"], "each call of a batch answers for itself", async () => {
+  const names = ["constructor", "toString", "__proto__", "hasOwnProperty", "../x", "x".repeat(129), "a b", "名"];
+  const { text } = await gateway({
+    tool_calls: [
+      ...names.map((name, index) => call(`u${index}`, name, "{}")),
+      call("j", "get_weather", "{not json"),
+      call("e", "get_weather", ""),
+      call("n", "get_order_status", '{"order_id":"NONE-1"}'),
+      call("g", "get_weather", '{"location":"London"}'),
+    ],
+  });
+  const last = eventsOf(text).at(-1);
+  const { tool_results: results } = JSON.parse(last?.data ?? "") as {
+    tool_results: { id: string; function: { name: string; output: string } }[];
+  };
+  const output = Object.fromEntries(results.map((result) => [result.id, result.function.output]));
+  for (const [index, name] of names.entries()) {
+    expect(output[`u${index}`]).toBe(JSON.stringify({ error: `Unknown tool: ${name}` }));
+    expect(results[index]?.function.name).toBe(name);
+  }
+  expect(output["j"]).toBe('{"error":"Invalid JSON in arguments for get_weather"}');
+  expect(output["e"]).toBe(
+    `{"error":"Schema validation failed for get_weather: : must have required property 'location'"}`,
+  );
+  expect(output["n"]).toMatch(/^\{"error":"External API returned 404: /);
+  expect(output["g"]).toBe(london);
+});
+
+verifies(
+  ["001.1", "001.3", "001.7", "001.8"],
+  "the AI Gateway's batch is accepted, and delivered in one request of the exact shape",
+  async () => {
+    await using platform = await startReceiver(({ path }) =>
+      path === "/oauth/token" ? { body: { access_token: "t-1", expires_in: 3600 } } : { status: 204 },
+    );
+    await using own = await startService({
+      env: { GENESYS_API_BASE_URL: platform.url, GENESYS_CLIENT_ID: "id", GENESYS_CLIENT_SECRET: "client-secret" },
+      plugins: [{ use: "@jackfield/get-weather" }, { use: testTool("echo") }],
+    });
+    const body = {
+      run_id: "r/1 ü",
+      tool_calls: [
+        { type: "function", ...call("a", "get_weather", '{"location":"London"}') },
+        { type: "function", ...call("b", "nothing", "{}") },
+        { type: "function", ...call("c", "get_weather", "{}") },
+        { type: "function", ...call("d", "echo", '{"x":1}') },
+      ],
+    };
+    const sent = performance.now();
+    const answer = await told(post(`${own.url}/webhook/tool-calls`, body));
+    expect([answer.status, answer.text]).toEqual([202, '{"status":"accepted"}']);
+    const id = answer.headers.get("jackfield-job-id");
+    expect(id).toMatch(/./);
+    const delivery = await until(() => platform.received.find(({ path }) => path !== "/oauth/token"));
+    expect(performance.now() - sent).toBeLessThan(3000);
+    expect(delivery.method).toBe("POST");
+    expect(delivery.path).toBe("/api/v2/ai/assistants/runs/r%2F1%20%C3%BC/tool_calls");
+    expect(delivery.headers).toMatchObject({
+      authorization: "Bearer t-1",
+      "content-type": "application/json",
+      accept: "application/json",
+      "user-agent": `Jackfield/${version}`,
+      "idempotency-key": id,
+    });
+    expect(JSON.parse(delivery.text)).toEqual({
+      tool_calls: [
+        { tool_call_id: "a", output: london },
+        { tool_call_id: "b", output: '{"error":"Unknown tool: nothing"}' },
+        {
+          tool_call_id: "c",
+          output: `{"error":"Schema validation failed for get_weather: : must have required property 'location'"}`,
+        },
+        { tool_call_id: "d", output: '{"args":{"x":1},"conversation":null,"session":null,"source":"genesys"}' },
+      ],
+    });
+    const token = platform.received.find(({ path }) => path === "/oauth/token");
+    expect(token?.headers["content-type"]).toMatch(/^application\/x-www-form-urlencoded/);
+    const form = new URLSearchParams(token?.text);
+    expect(form.get("grant_type")).toBe("client_credentials");
+    expect(form.get("scope")).toBe("ai:assistant:run:write");
+    expect(platform.received.every(({ path }) => !path.includes("client-secret"))).toBe(true);
+
+    const again = await told(post(`${own.url}/webhook/tool-calls`, body));
+    expect([again.status, again.headers.get("jackfield-job-id")]).toEqual([202, id]);
+    await until(async () => (await rpc(own.url, "Jobs/GetJob", { id })).body["job"]?.["state"] === "JOB_STATE_DONE");
+    expect(platform.received.filter(({ path }) => path !== "/oauth/token")).toHaveLength(1);
+  },
+);
+
+verifies("001.2", "the AI Gateway's bad envelopes read exactly so", async () => {
+  const good = call("a", "get_weather", "{}");
+  const bodies = [
+    [],
+    "null",
+    {},
+    { run_id: "r" },
+    { tool_calls: [good] },
+    { run_id: "", tool_calls: [good] },
+    { run_id: 1, tool_calls: [good] },
+    { run_id: "r", tool_calls: [] },
+    { run_id: "r", tool_calls: {} },
+    { run_id: "r", tool_calls: [{}] },
+    { run_id: "r", tool_calls: [good, { id: "b" }] },
+  ];
+  for (const body of bodies) {
+    const { status, text } = await worker(body);
+    expect([JSON.stringify(body), status, text]).toEqual([
+      JSON.stringify(body),
+      400,
+      '{"error":"Invalid payload structure. Expected run_id and tool_calls array."}',
+    ]);
+  }
+});
+
+test("without credentials and without the sandbox the AI Gateway is told so before any 202", async () => {
+  await using own = await startService({ yaml: { sandbox: false }, plugins: [{ use: testTool("echo") }] });
+  const answer = await told(
+    post(`${own.url}/webhook/tool-calls`, { run_id: "r", tool_calls: [call("a", "echo", "{}")] }),
+  );
+  expect(answer.status).toBe(503);
+  expect(Object.keys(JSON.parse(answer.text) as object)).toEqual(["error"]);
+  const jobs = await rpc(own.url, "Jobs/ListJobs", {});
+  expect(jobs.body).toEqual({});
+});
+
+verifies(["003.1", "003.3", "003.4"], "Cognigy gets exactly the id and the output", async () => {
+  const ask = async (body: object) => {
+    const { status, text } = await callback(body);
+    return [status, text];
+  };
+  const answered = (id: string, output: string) => [200, JSON.stringify({ tool_call_id: id, output })];
+  expect(await ask({ tool_call_id: "y1", name: "get_weather", arguments: { location: "London" } })).toEqual(
+    answered("y1", london),
+  );
+  expect(await ask({ tool_call_id: "y2", name: "get_weather", arguments: '{"location":"London"}' })).toEqual(
+    answered("y2", london),
+  );
+  for (const [id, args] of [
+    ["y3", undefined],
+    ["y4", null],
+    ["y5", ""],
+  ] as const) {
+    expect(
+      await ask({ tool_call_id: id, name: "get_weather", ...(args !== undefined && { arguments: args }) }),
+    ).toEqual(answered(id, "Invalid arguments: Schema validation failed: : must have required property 'location'"));
+  }
+  expect(
+    await ask({ tool_call_id: "y6", name: "get_weather", arguments: { location: 1, unit: "kelvin", x: 1 } }),
+  ).toEqual(
+    answered(
+      "y6",
+      "Invalid arguments: Schema validation failed: : must NOT have additional properties: x; /location: must be string; /unit: must be equal to one of the allowed values: celsius, fahrenheit",
+    ),
+  );
+  expect(await ask({ tool_call_id: "y7", name: "toString", arguments: {} })).toEqual(
+    answered("y7", "Unknown tool: toString"),
+  );
+  expect(await ask({ tool_call_id: "y8", name: "get_weather", arguments: "{oops" })).toEqual(
+    answered("y8", "Invalid JSON in arguments for get_weather"),
+  );
+  for (const body of [
+    [],
+    "null",
+    '"x"',
+    {},
+    { tool_call_id: "a" },
+    { name: "x" },
+    { tool_call_id: 1, name: "x" },
+    { tool_call_id: "", name: "x" },
+    { tool_call_id: "a", name: "" },
+    "{",
+  ]) {
+    const { status, text } = await callback(body);
+    expect(status).toBe(400);
+    expect(Object.keys(JSON.parse(text) as object)).toEqual(["error"]);
+  }
+});
+
+verifies(["003.2", "003.7", "003.11"], "the Cognigy routes know keys, polls and preflights", async () => {
+  await using own = await startService({
+    env: { COGNIGY_API_KEY: "cog-key-1", GENESYS_WEBHOOK_KEY: "hook-key-1" },
+    yaml: { adapters: { cognigy: { answerWithinMs: 300 } } },
+    plugins: [{ use: testTool("nap") }],
+  });
+  const url = `${own.url}/api/v1/llm/tool-callback`;
+  const key = { "x-cognigy-ai-api-key": "cog-key-1" };
+  const refused = '{"error":"Invalid or missing X-Cognigy-AI-API-Key header. Scope llm:tools:execute required."}';
+  for (const headers of [
+    {},
+    { "x-cognigy-ai-api-key": "" },
+    { "x-cognigy-ai-api-key": "cog-key" },
+    { "x-cognigy-ai-api-key": "cog-key-12" },
+    { authorization: "Bearer cog-key-1" },
+  ] as Record<string, string>[]) {
+    const answer = await told(post(url, "{not json", headers));
+    expect([answer.status, answer.text]).toEqual([401, refused]);
+    const poll = await told(fetch(`${url}/x`, { headers: headers }));
+    expect([poll.status, poll.text]).toEqual([401, refused]);
+  }
+  const late = await told(post(url, { tool_call_id: "n/1 ü", name: "nap", arguments: { ms: 800 } }, key));
+  expect([late.status, late.text]).toEqual([
+    200,
+    '{"tool_call_id":"n/1 ü","output":"Tool execution timed out or failed. Please retry."}',
+  ]);
+  const poll = () => told(fetch(`${url}/${encodeURIComponent("n/1 ü")}`, { headers: key }));
+  const running = await poll();
+  expect([running.status, running.text]).toEqual([202, '{"tool_call_id":"n/1 ü","status":"pending"}']);
+  const done = await until(async () => {
+    const answer = await poll();
+    return answer.status === 200 && answer;
+  });
+  expect(done.text).toBe('{"tool_call_id":"n/1 ü","output":"{\\"slept\\":800}"}');
+  const unknown = await told(fetch(`${url}/nobody`, { headers: key }));
+  expect([unknown.status, unknown.text]).toEqual([404, '{"error":"Unknown tool_call_id"}']);
+
+  const preflight = (path: string, origin: string) =>
+    fetch(`${own.url}${path}`, {
+      method: "OPTIONS",
+      headers: {
+        origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "x-cognigy-ai-api-key,content-type",
+      },
+    });
+  const allowed = await preflight("/api/v1/llm/tool-callback", "https://app.cognigy.ai");
+  expect(allowed.status).toBe(204);
+  expect(allowed.headers.get("access-control-allow-origin")).toBe("https://app.cognigy.ai");
+  expect(allowed.headers.get("access-control-allow-methods")).toBe("POST");
+  expect(allowed.headers.get("access-control-allow-headers")).toBe("X-Cognigy-AI-API-Key, Content-Type");
+  expect(
+    (await preflight("/api/v1/llm/tool-callback", "https://evil.example")).headers.get("access-control-allow-origin"),
+  ).toBeNull();
+  expect(
+    (await preflight("/llm-gateway/tools", "https://app.cognigy.ai")).headers.get("access-control-allow-origin"),
+  ).toBeNull();
+  const real = await post(
+    url,
+    { tool_call_id: "o", name: "nap", arguments: { ms: 0 } },
+    { ...key, origin: "https://app.cognigy.ai" },
+  );
+  expect(real.headers.get("access-control-allow-origin")).toBe("https://app.cognigy.ai");
+  const denied = await post(url, {}, { origin: "https://app.cognigy.ai" });
+  expect([denied.status, denied.headers.get("access-control-allow-origin")]).toEqual([401, "https://app.cognigy.ai"]);
+
+  const noKey = '{"error":"Invalid or missing webhook key."}';
+  for (const path of ["/llm-gateway/tools", "/webhook/tool-calls"]) {
+    for (const headers of [
+      {},
+      { authorization: "Bearer hook-key" },
+      { "x-api-key": "hook-key-1 x" },
+      { authorization: "Basic hook-key-1" },
+    ] as Record<string, string>[]) {
+      const answer = await told(post(`${own.url}${path}`, "{", headers));
+      expect([answer.status, answer.text]).toEqual([401, noKey]);
+    }
+    for (const headers of [
+      { authorization: "Bearer hook-key-1" },
+      { "x-api-key": "hook-key-1" },
+      { authorization: "bearer hook-key-1" },
+    ] as Record<string, string>[]) {
+      const answer = await told(post(`${own.url}${path}`, {}, headers));
+      expect(answer.status).toBe(400);
+    }
+  }
+});
+
+verifies(["000.9", "000.11", "fault-000.progress"], "progress is sent while other calls still run", async () => {
+  await using own = await startService({ plugins: [{ use: testTool("nap") }] });
+  const response = await post(`${own.url}/llm-gateway/tools`, {
+    tool_calls: [
+      call("slow", "nap", { ms: 1500, report: true }),
+      call("fast", "nap", { ms: 0 }),
+      call("bad", "nap", "{"),
+    ],
+  });
+  const times: { at: number; event: EventSourceMessage }[] = [];
+  const started = performance.now();
+  const parser = createParser({ onEvent: (event) => void times.push({ at: performance.now() - started, event }) });
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body ?? []) parser.feed(decoder.decode(chunk as Uint8Array, { stream: true }));
+  const data = times.map(({ event }) => JSON.parse(event.data) as { step?: number; status?: string; id?: string });
+  expect(data.filter(({ status }) => status === "running")).toMatchObject([
+    { id: "slow", message: "half way", fraction: 0.5 },
+  ]);
+  expect(data.filter(({ status }) => status === "completed").map(({ step }) => step)).toEqual([1, 2, 3]);
+  const first = times.find(({ event }) => event.data.includes('"status":"completed"'));
+  expect((times.at(-1)?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1000);
+  expect(times.at(-1)?.event.event).toBe("tool_result");
+});
+
+verifies("000.10", "conversation and session reach the tool and its log lines, with the trace id", async () => {
+  await using own = await startService({ plugins: [{ use: testTool("echo") }] });
+  const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const answer = await told(
+    post(
+      `${own.url}/llm-gateway/tools`,
+      { conversation_id: "conv-77", session_id: "sess-77", tool_calls: [call("a", "echo", "{}")] },
+      { traceparent },
+    ),
+  );
+  expect(answer.text).toContain(
+    String.raw`\"conversation\":\"conv-77\",\"session\":\"sess-77\",\"source\":\"genesys\"`,
+  );
+  const line = await until(() =>
+    own
+      .logs()
+      .split("\n")
+      .find((text) => text.includes('"msg":"echoing"')),
+  );
+  expect(JSON.parse(line)).toMatchObject({
+    tool: "echo",
+    call: "a",
+    conversation: "conv-77",
+    session: "sess-77",
+    trace_id: "0af7651916cd43dd8448eb211c80319c",
+  });
+  await told(post(`${own.url}/llm-gateway/tools`, { tool_calls: [call("b", "echo", "{}"), call("c", "echo", "{}")] }));
+  const lines = await until(() => {
+    const found = own
+      .logs()
+      .split("\n")
+      .filter((text) => text.includes('"msg":"echoing"'));
+    return found.length === 3 && found;
+  });
+  const ids = lines.slice(1).map((text) => (JSON.parse(text) as { trace_id?: string }).trace_id);
+  expect(ids[0]).toMatch(/^[0-9a-f]{32}$/);
+  expect(ids[1]).toBe(ids[0]);
+});

@@ -1,0 +1,145 @@
+import { pino } from "pino";
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../../src/config/caller.ts";
+import { createExecutor } from "../../src/executor/executor.ts";
+import type { RunningExecutor } from "../../src/executor/executor.ts";
+import type { ExecutionRequest } from "../../src/executor/execution.ts";
+import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
+import { createOutbound } from "../../src/outbound/outbound.ts";
+import { defineTool } from "../../src/plugin/define-tool.ts";
+import type { Tool, ToolDefinition } from "../../src/plugin/tool.ts";
+import { compileTool } from "../../src/registry/compile-tool.ts";
+import type { ToolSettings } from "../../src/registry/compile-tool.ts";
+import { createRegistry } from "../../src/registry/create-registry.ts";
+import { openTool } from "../../src/registry/open-tool.ts";
+import type { Registry } from "../../src/registry/registry.ts";
+import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
+import type { AuditEvent, Metrics } from "../../src/telemetry/telemetry.ts";
+
+/** How an executor under test differs from the usual one. */
+export interface ExecutorOptions {
+  readonly ledger?: Ledger;
+  readonly settings?: Partial<ToolSettings>;
+  readonly argumentsBytes?: number;
+  readonly outputBytes?: number;
+  readonly recentEntries?: number;
+}
+
+/** A pipeline of its own, and what it wrote. */
+export interface ExecutorUnderTest extends AsyncDisposable {
+  readonly executor: RunningExecutor;
+  readonly registry: Registry;
+  readonly ledger: Ledger;
+  readonly audit: AuditEvent[];
+  readonly executed: Parameters<Metrics["executed"]>[0][];
+  readonly log: string[];
+}
+
+/** Who asks, where a test does not say. */
+export const caller: Caller = { name: "test", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+
+/** Starts the real pipeline with these tools: real registry, outgoing HTTP and ledger. */
+export async function startExecutor(tools: readonly Tool[], options: ExecutorOptions = {}): Promise<ExecutorUnderTest> {
+  const registry = createRegistry();
+  for (const tool of tools) {
+    const settings: ToolSettings = {
+      config: {},
+      secretPaths: [],
+      limits: {},
+      sanitize: undefined,
+      isolation: undefined,
+      required: false,
+      repeatWindowMs: undefined,
+      ...options.settings,
+    };
+    registry.put(
+      await openTool(compileTool(tool, settings, { use: tool.name, version: "1.0.0", bundled: false }), tool),
+    );
+  }
+  const audit: AuditEvent[] = [];
+  const executed: Parameters<Metrics["executed"]>[0][] = [];
+  const log: string[] = [];
+  const silent = createSilentTelemetry();
+  const telemetry = {
+    ...silent,
+    log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
+    audit: { write: (event: AuditEvent) => void audit.push(event), close: async () => {} },
+    metrics: { ...silent.metrics, executed: (call: Parameters<Metrics["executed"]>[0]) => void executed.push(call) },
+  };
+  const outbound = createOutbound({ downstreamBytes: 2_097_152, privateAddresses: [], telemetry, version: "test" });
+  const ledger = options.ledger ?? createMemoryLedger();
+  const executor = createExecutor({
+    registry,
+    ledger,
+    outbound,
+    telemetry,
+    limits: {
+      argumentsBytes: options.argumentsBytes ?? 262_144,
+      depth: 32,
+      outputBytes: options.outputBytes ?? 65_536,
+    },
+    recentEntries: options.recentEntries ?? 1000,
+  });
+  return {
+    executor,
+    registry,
+    ledger,
+    audit,
+    executed,
+    log,
+    async [Symbol.asyncDispose]() {
+      await executor.drain(AbortSignal.timeout(100));
+      await registry.close();
+      await outbound.close();
+      if (options.ledger === undefined) await ledger.close();
+    },
+  };
+}
+
+/** A tool that takes any object. */
+export function aTool(definition: Partial<ToolDefinition> & Pick<ToolDefinition, "execute">): Tool {
+  return defineTool({
+    name: "work",
+    description: "Works.",
+    inputSchema: { type: "object" },
+    effect: "read",
+    ...definition,
+  });
+}
+
+/** A call: of an object, or of the text that a model would write. */
+export function aCall(args: object | string = {}, change: { id?: string; name?: string } = {}): ToolCall {
+  return {
+    $typeName: "jackfield.v1.ToolCall",
+    id: change.id ?? "call-1",
+    name: change.name ?? "work",
+    input:
+      typeof args === "string"
+        ? { case: "argumentsJson", value: args }
+        : { case: "arguments", value: args as JsonObject },
+  };
+}
+
+/** What comes with a call of one conversation, `""` for none. */
+export function within(conversationId = "conversation-1", change: Partial<ExecutionRequest> = {}): ExecutionRequest {
+  return { caller, context: contextOf(conversationId), ...change };
+}
+
+/** A context that names one conversation. */
+export function contextOf(conversationId: string): NonNullable<ExecutionRequest["context"]> {
+  return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId: "", runId: "", source: "" };
+}
+
+/** A promise, to hold a tool until the test lets it go. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { opened: promise, open: () => resolve() };
+}
+
+/** The words of an outcome. */
+export function outcomeOf({ outcome }: { outcome: Outcome }): string {
+  return Object.entries(Outcome).find(([, number]) => number === outcome)?.[0] ?? "";
+}

@@ -1,0 +1,157 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadConfig } from "../../src/config/load-config.ts";
+import { createJackfield } from "../../src/jackfield.ts";
+import type { Jackfield } from "../../src/jackfield.ts";
+import type { Telemetry } from "../../src/telemetry/telemetry.ts";
+import { freePort } from "./free-port.ts";
+import { scratchFolder } from "./scratch-folder.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+/** How a service under test is started. */
+export interface ServiceOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** The configuration file. */
+  readonly yaml?: Readonly<Record<string, unknown>>;
+  /** Entries of `plugins:`; the bundled ones when left out. */
+  readonly plugins?: readonly Readonly<Record<string, unknown>>[];
+  /** Data folder that outlives the service; one of its own when left out. */
+  readonly dataDir?: string;
+}
+
+/** A service under test, in this process. */
+export interface ServiceUnderTest extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly telemetry: Telemetry;
+  readonly jackfield: Jackfield;
+  readonly dataDir: string;
+  /** Everything logged so far. */
+  logs(): string;
+}
+
+/** The path of a tool made for tests. */
+export function testTool(name: string): string {
+  return join(import.meta.dirname, "tools", `${name}.ts`);
+}
+
+/** Starts the whole service on a free port, with a data folder of its own and none of the machine's variables. */
+export async function startService(options: ServiceOptions = {}): Promise<ServiceUnderTest> {
+  const folder = scratchFolder("jackfield-service");
+  const dataDir = options.dataDir ?? join(folder.path, "data");
+  const lines: string[] = [];
+  const env = { PORT: "0", JACKFIELD_DATA_DIR: dataDir, ...fileOf(folder.path, options), ...options.env };
+  try {
+    const config = loadConfig({ env, cwd: folder.path });
+    const jackfield = await createJackfield(config, {
+      destination: { write: (line: string) => void lines.push(line) },
+    });
+    return {
+      url: jackfield.url,
+      port: Number(new URL(jackfield.url).port),
+      telemetry: jackfield.telemetry,
+      jackfield,
+      dataDir,
+      logs: () => lines.join(""),
+      async [Symbol.asyncDispose]() {
+        await jackfield[Symbol.asyncDispose]();
+        folder[Symbol.dispose]();
+      },
+    };
+  } catch (reason) {
+    folder[Symbol.dispose]();
+    throw reason;
+  }
+}
+
+function fileOf(folder: string, { yaml, plugins }: ServiceOptions): Record<string, string> {
+  if (yaml === undefined && plugins === undefined) return {};
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, "jackfield.yaml");
+  // JSON is YAML.
+  writeFileSync(path, JSON.stringify({ ...yaml, ...(plugins !== undefined && { plugins }) }));
+  return { JACKFIELD_CONFIG: path };
+}
+
+/** A process of the service. */
+export interface ServiceProcess extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  stdout(): string;
+  stderr(): string;
+  /** Resolves once it takes calls; rejects where it ends before. */
+  ready(): Promise<void>;
+  /** Its exit code, or the signal that ended it. */
+  ended(): Promise<number | string>;
+}
+
+/** How a process of the service is started. */
+export interface ProcessOptions extends ServiceOptions {
+  /** Words of the command line; none means `serve`. */
+  readonly args?: readonly string[];
+  readonly port?: number;
+  readonly cwd?: string;
+}
+
+/** Starts the program itself on a free port. */
+export async function startProcess(options: ProcessOptions = {}): Promise<ServiceProcess> {
+  const folder = scratchFolder("jackfield-process");
+  const port = options.port ?? (await freePort());
+  const child = spawn(process.execPath, ["--conditions=source", join(root, "src/main.ts"), ...(options.args ?? [])], {
+    cwd: options.cwd ?? folder.path,
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      PORT: String(port),
+      JACKFIELD_DATA_DIR: options.dataDir ?? join(folder.path, "data"),
+      ...fileOf(folder.path, options),
+      ...options.env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString("utf8")));
+  child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString("utf8")));
+  const exited = once(child, "close").then(([code, signal]: unknown[]) =>
+    typeof code === "number" ? code : String(signal),
+  );
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    port,
+    child,
+    stdout: () => out,
+    stderr: () => err,
+    async ready() {
+      for (;;) {
+        const answer = await fetch(`${url}/readyz`).catch(() => undefined);
+        if (answer?.ok === true) return;
+        const ended = await Promise.race([
+          exited,
+          new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 50)),
+        ]);
+        if (ended !== undefined) throw new Error(`the process ended with ${ended}: ${err}${out}`);
+      }
+    },
+    ended: () => exited,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+      await exited;
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** Runs the program to its end. */
+export async function runProcess(
+  options: ProcessOptions,
+): Promise<{ code: number | string; stdout: string; stderr: string; port: number }> {
+  await using started = await startProcess(options);
+  const code = await started.ended();
+  return { code, stdout: started.stdout(), stderr: started.stderr(), port: started.port };
+}
