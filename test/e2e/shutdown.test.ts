@@ -18,6 +18,7 @@ test("SIGTERM under load: running calls finish, streams get their end, new work 
   await until("all four are under way", () => world.downstream.busy === 4);
 
   service.signal("SIGTERM");
+  await until("it shuts down", () => service.log.some((line) => line.includes("shutting down")));
   await until("new work is refused", async () => {
     const reply = await sendRun(url, "late", genesysCall("late", "put")).catch(() => undefined);
     return reply === undefined || reply.status === 503;
