@@ -5,7 +5,7 @@ import type { ExecutionRequest } from "./execution.ts";
 import { canonicalJson } from "./json-guard.ts";
 import { refused, resultWith } from "./outcome.ts";
 
-type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult>;
+type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult> | ToolResult;
 
 /**
  * Runs the calls of one batch, at most `concurrency` side by side; results in request order, `onResult` in the order in

@@ -1,27 +1,28 @@
 import type { CallPlace } from "../ledger/ledger.ts";
+import type { CompiledTool } from "../registry/registry.ts";
 import type { Progress, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 
 /** One execution going on in this process, and those who wait for it. */
 export interface Execution {
   /** Id of the call, made up where the caller gave none. */
   readonly callId: string;
-  readonly tool: string;
+  readonly tool: CompiledTool;
   /** Key in the ledger; undefined where the call is not deduplicated. */
   readonly key: string | undefined;
   /** What it is found by when somebody asks for it; also without a key. */
   readonly lookup: string;
   readonly digest: string;
   readonly read: boolean;
-  readonly listeners: ((progress: Progress) => void)[];
   /** It was given up: whoever comes now starts afresh. */
-  isCancelled(): boolean;
+  readonly cancelled: boolean;
   /** Callers that wait. The last one to go cancels a `read`. */
   waiters: number;
   /** Somebody was told that it goes on: it is never cancelled, and its end is recorded. */
   outlived: boolean;
   /** Present once it has ended. */
-  result: ToolResult | undefined;
+  readonly result: ToolResult | undefined;
   readonly ended: Promise<ToolResult>;
+  listen(listener: (progress: Progress) => void): void;
   /** Records that it outlives its answer deadline, so that any replica can answer for it. */
   outlive(): void;
   cancel(): void;
@@ -29,7 +30,7 @@ export interface Execution {
 
 /** The answer of a call that has ended, kept in memory. */
 export interface RecentAnswer {
-  readonly tool: string;
+  readonly toolName: string;
   readonly digest: string;
   readonly result: ToolResult;
   /** The same call again gets it; otherwise it is only shown to those who ask by id. */
@@ -52,38 +53,58 @@ export interface Claims {
 /** Stage 5. Creates the memory of running and recent calls, with at most `recentEntries` answers. */
 export function createClaims(recentEntries: number): Claims {
   const running = new Map<string, Execution>();
-  const executions = new Set<Execution>();
-  const recent = new Map<string, RecentAnswer>();
-  // One iterator for good: a new one would walk over the holes that all deleted entries left, at every call.
-  let oldest = recent.keys();
-  const forgetOldest = (): void => {
-    let next = oldest.next();
-    if (next.done === true) next = (oldest = recent.keys()).next();
-    if (next.done !== true) recent.delete(next.value);
-  };
+  // Cancelled ones in whose place the same call has started afresh.
+  const replaced = new Set<Execution>();
+  const recent = createRecentAnswers(recentEntries);
   return {
     running: (lookup) => running.get(lookup),
-    recent: (lookup) => recent.get(lookup),
+    recent: recent.get,
     start(execution) {
-      executions.add(execution);
+      const before = running.get(execution.lookup);
+      if (before !== undefined) replaced.add(before);
       running.set(execution.lookup, execution);
     },
     end(execution, answer) {
-      executions.delete(execution);
       if (running.get(execution.lookup) === execution) running.delete(execution.lookup);
-      recent.delete(execution.lookup);
-      if (answer === undefined || recentEntries === 0) return;
-      recent.set(execution.lookup, answer);
-      if (recent.size > recentEntries) forgetOldest();
+      else replaced.delete(execution);
+      if (answer === undefined) recent.delete(execution.lookup);
+      else recent.set(execution.lookup, answer);
     },
-    forgetConversation(tenant, conversationId) {
-      for (const [lookup, { place }] of recent) {
-        if (place.tenant === tenant && place.conversationId === conversationId) recent.delete(lookup);
-      }
-    },
-    all: () => executions,
+    forgetConversation: recent.forgetConversation,
+    all: () => [...running.values(), ...replaced],
     get count() {
-      return executions.size;
+      return running.size + replaced.size;
+    },
+  };
+}
+
+/**
+ * Keeps the latest answers, between half of `most` and all of it. Two maps, of which the older one is dropped whole: taking
+ * entries out one by one costs more than all else that is done with them.
+ */
+function createRecentAnswers(most: number) {
+  let older = new Map<string, RecentAnswer>();
+  let newer = new Map<string, RecentAnswer>();
+  return {
+    get: (lookup: string): RecentAnswer | undefined => newer.get(lookup) ?? older.get(lookup),
+    set(lookup: string, answer: RecentAnswer): void {
+      if (newer.size * 2 >= most) {
+        if (most === 0) return;
+        older = newer;
+        newer = new Map();
+      }
+      newer.set(lookup, answer);
+    },
+    delete(lookup: string): void {
+      newer.delete(lookup);
+      older.delete(lookup);
+    },
+    forgetConversation(tenant: string, conversationId: string): void {
+      for (const answers of [newer, older]) {
+        for (const [lookup, { place }] of answers) {
+          if (place.tenant === tenant && place.conversationId === conversationId) answers.delete(lookup);
+        }
+      }
     },
   };
 }

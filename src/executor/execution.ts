@@ -24,9 +24,10 @@ export interface CallStatus {
   result: ToolResult | undefined;
 }
 
-/** Runs calls through the pipeline. Rejects only with a ConnectError for the engineer: store down, draining. */
+/** Runs calls through the pipeline. Fails only with a ConnectError for the engineer: store down, draining. */
 export interface Executor {
-  execute(call: ToolCall, request: ExecutionRequest): Promise<ToolResult>;
+  /** Answers synchronously where the tool does: a promise for each call would cost as much as the rest of the pipeline. */
+  execute(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult;
   /** Runs the calls side by side, bounded. Results in request order. */
   executeAll(calls: readonly ToolCall[], request: ExecutionRequest): Promise<ToolResult[]>;
   /** What is known of a call; undefined where nothing is. */

@@ -70,7 +70,7 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
     result: ToolResult,
     digest = "",
   ): ToolResult => {
-    observe(call, call.id, place, request.caller.name, request.trace).ended(result, false, digest);
+    observe(call.name, call.id, place, request.caller.name, request.trace).ended(result, false, digest);
     return result;
   };
 
@@ -112,12 +112,12 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
     if (key !== undefined) {
       const known = repeatOf(key);
       if (known !== undefined) {
-        if (known.digest !== parsed.digest || known.tool !== call.name) {
+        if (known.digest !== parsed.digest || toolNameOf(known) !== call.name) {
           const conflict = refused({ callId: call.id, name: call.name }, Outcome.CONFLICT, modelError("conflict"));
           return refuse(call, place, request, conflict, parsed.digest);
         }
         if ("replay" in known) return resultWith(known.result, { replayed: true });
-        if (request.onProgress !== undefined) known.listeners.push(request.onProgress);
+        if (request.onProgress !== undefined) known.listen(request.onProgress);
         return waitFor(known, call.name, request);
       }
     }
@@ -141,17 +141,19 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
   /** What a call under this key repeats: a running execution, or an answer that is kept for repeats. */
   function repeatOf(key: string): Execution | RecentAnswer | undefined {
     const running = claims.running(key);
-    if (running !== undefined && !running.isCancelled()) return running;
+    if (running !== undefined && !running.cancelled) return running;
     const recent = claims.recent(key);
     return recent?.replay === true ? recent : undefined;
   }
 
   const launched = launch(launchParts, settleDrain);
 
-  async function answer(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> {
-    const result = await executeOne(call, request);
+  function answer(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult {
+    const answered = executeOne(call, request);
     const { maxOutputBytes } = request.caller;
-    return maxOutputBytes === undefined ? result : fitResult(result, maxOutputBytes);
+    if (maxOutputBytes === undefined) return answered;
+    if (!(answered instanceof Promise)) return fitResult(answered, maxOutputBytes);
+    return answered.then((result) => fitResult(result, maxOutputBytes));
   }
 
   async function find(callId: string, context: CallContext | undefined, caller: Caller) {
@@ -168,9 +170,8 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
   }
 
   return {
-    async execute(call, request) {
-      if (draining) throw rpcError("draining");
-      return answer(call, request);
+    execute(call, request) {
+      return draining ? Promise.reject(rpcError("draining")) : answer(call, request);
     },
     async executeAll(calls, request) {
       if (draining) throw rpcError("draining");
@@ -225,4 +226,8 @@ function raceSignal(promise: Promise<unknown>, signal: AbortSignal): Promise<voi
     signal.addEventListener("abort", end, { once: true });
     promise.then(end, end);
   });
+}
+
+function toolNameOf(known: Execution | RecentAnswer): string {
+  return "toolName" in known ? known.toolName : known.tool.name;
 }

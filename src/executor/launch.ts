@@ -3,15 +3,17 @@ import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen
 import { rpcError } from "../errors.ts";
 import { type CallPlace, type Ledger, type LedgerEntry, LedgerUnavailable } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
-import type { JsonObject, ToolLog } from "../plugin/tool.ts";
+import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Admissions } from "./admit.ts";
 import type { Claims, Execution } from "./claim.ts";
-import type { Observe } from "./observe.ts";
-import { intentOf, keepOf, perform, type Performance, type Performed } from "./perform.ts";
+import { aboutCall, frameOf, toolLog } from "./log-fields.ts";
+import type { Observation, Observe } from "./observe.ts";
+import type { CallName } from "./outcome.ts";
+import { intentOf, keepOf, perform, type Performance, type Performed, type PerformParts } from "./perform.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
-import { ExecutionScope, type ScopeParts } from "./scope.ts";
+import { ExecutionScope, type ScopeHost } from "./scope.ts";
 
 /** What launching needs. */
 export interface LaunchParts {
@@ -48,149 +50,188 @@ export interface Launched {
 
 /** Creates the launcher; `onEnd` is called when an execution has ended. */
 export function launch(parts: LaunchParts, onEnd: () => void): Launched {
-  const { ledger, claims, telemetry } = parts;
-
-  const logFor = ({ tool, callId, place, traceId }: ScopeParts): ToolLog =>
-    toolLog(telemetry.log.child(about(tool, callId, place, traceId)));
-
-  const performParts = {
-    ledger,
-    admissions: parts.admissions,
-    repeats: parts.repeats,
-    outputBytes: parts.limits.outputBytes,
-    onThrow({ tool, callId, place, traceId }: Performance, reason: unknown) {
-      // Only what the failure is: its words may repeat arguments or answers, which belong in no log.
-      const error = reason instanceof Error ? { name: reason.name, at: frameOf(reason) } : { name: typeof reason };
-      telemetry.log.warn({ ...about(tool, callId, place, traceId), error }, "tool failed");
+  const { telemetry } = parts;
+  const shared: Shared = {
+    ...parts,
+    onEnd,
+    performParts: {
+      ledger: parts.ledger,
+      admissions: parts.admissions,
+      repeats: parts.repeats,
+      outputBytes: parts.limits.outputBytes,
+      onThrow(work, reason) {
+        // Only what the failure is: its words may repeat arguments or answers, which belong in no log.
+        const error = reason instanceof Error ? { name: reason.name, at: frameOf(reason) } : { name: typeof reason };
+        telemetry.log.warn({ ...aboutCall(work), error }, "tool failed");
+      },
+    },
+    scopeHost: {
+      outbound: parts.outbound,
+      logFor: (work) => toolLog(telemetry.log.child(aboutCall(work))),
     },
   };
+  return {
+    start(claimed) {
+      const execution = new LiveExecution(claimed, shared);
+      execution.start();
+      return execution;
+    },
+  };
+}
+
+/** What all executions of one launcher share. */
+interface Shared extends LaunchParts {
+  readonly performParts: PerformParts;
+  readonly scopeHost: ScopeHost;
+  onEnd(): void;
+}
+
+/** One execution from its claim to its end. A tool that answers at once has its result when `start` returns. */
+class LiveExecution implements Execution, Performance {
+  readonly name: CallName;
+  readonly callId: string;
+  readonly tool: CompiledTool;
+  readonly args: JsonObject;
+  readonly digest: string;
+  readonly place: CallPlace;
+  readonly key: string | undefined;
+  readonly lookup: string;
+  readonly takenOver: LedgerEntry | undefined;
+  readonly read: boolean;
+  readonly uniqueKey: string | undefined;
+  readonly scope: ExecutionScope;
+  waiters = 0;
+  outlived = false;
+  result: ToolResult | undefined;
+  readonly #shared: Shared;
+  readonly #startedAt = performance.now();
+  readonly #observation: Observation;
+  #listeners: ((progress: Progress) => void)[] | undefined;
+  #recorded: Promise<boolean> | undefined;
+  #ended: PromiseWithResolvers<ToolResult> | undefined;
+  #fault: Error | undefined;
+
+  constructor(claimed: Claimed, shared: Shared) {
+    const { call } = claimed;
+    this.name = { callId: call.id, name: call.name };
+    this.callId = claimed.callId;
+    this.tool = claimed.tool;
+    this.args = claimed.args;
+    this.digest = claimed.digest;
+    this.place = claimed.place;
+    this.key = claimed.key;
+    this.lookup = claimed.lookup;
+    this.takenOver = claimed.takenOver;
+    this.read = claimed.tool.effect === Effect.READ;
+    // An id of our own making is unique, although nobody repeats it.
+    this.uniqueKey = claimed.key ?? (call.id === "" ? claimed.lookup : undefined);
+    this.#shared = shared;
+    this.#observation = shared.observe(call.name, claimed.callId, claimed.place, claimed.caller, claimed.trace);
+    this.scope = new ExecutionScope(this, shared.scopeHost);
+    if (claimed.listener !== undefined) this.listen(claimed.listener);
+  }
+
+  get trace(): Context | undefined {
+    return this.#observation.trace;
+  }
+
+  get traceId(): string {
+    return this.#observation.traceId;
+  }
+
+  get cancelled(): boolean {
+    return this.scope.cancelled;
+  }
+
+  /** Resolves with the result; rejects where the call could not be executed. Made when somebody waits. */
+  get ended(): Promise<ToolResult> {
+    if (this.#ended === undefined) {
+      this.#ended = Promise.withResolvers();
+      // Nobody may be waiting any more when it fails: then the fault is in the log and no rejection is left over.
+      this.#ended.promise.catch(() => {});
+      if (this.result !== undefined) this.#ended.resolve(this.result);
+      else if (this.#fault !== undefined) this.#ended.reject(this.#fault);
+    }
+    return this.#ended.promise;
+  }
+
+  listen(listener: (progress: Progress) => void): void {
+    (this.#listeners ??= []).push(listener);
+  }
+
+  report(message: string, fraction: number): void {
+    for (const listen of this.#listeners ?? [])
+      tell(listen, { $typeName: "jackfield.v1.Progress", callId: this.callId, message, fraction });
+  }
+
+  cancel(): void {
+    this.scope.cancel();
+  }
+
+  outlive(): void {
+    this.outlived = true;
+    // A keyed call that changes something is in the ledger already.
+    if (this.key === undefined || this.read) this.#recorded ??= this.#record();
+  }
+
+  start(): void {
+    const performing = perform(this, this.#shared.performParts);
+    if (!(performing instanceof Promise)) return this.#settle(performing);
+    this.#shared.claims.start(this);
+    performing.then((performed) => this.#end(performed)).catch((cause: unknown) => this.#fail(cause));
+  }
+
+  async #end(performed: Performed): Promise<void> {
+    if (performed.begun || (this.#recorded !== undefined && (await this.#recorded)))
+      await this.#finish(performed.result);
+    this.#settle(performed);
+  }
+
+  #settle({ result, ran }: Performed): void {
+    const { claims, onEnd } = this.#shared;
+    const { tool, digest, key, place } = this;
+    result.duration ??= durationFromMs(performance.now() - this.#startedAt);
+    this.#observation.ended(result, ran, digest);
+    const keep = keepOf(result, tool.effect, this.outlived);
+    const inMemory = keep !== "drop" && (this.name.callId !== "" || this.outlived) && (this.read || key === undefined);
+    const replay = keep === "replay" && key !== undefined;
+    this.result = result;
+    claims.end(this, inMemory ? { toolName: tool.name, digest, result, replay, place } : undefined);
+    this.#ended?.resolve(result);
+    onEnd();
+  }
+
+  #fail(cause: unknown): void {
+    const { claims, telemetry, onEnd } = this.#shared;
+    claims.end(this, undefined);
+    this.#observation.failed();
+    telemetry.log.error({ err: cause, tool: this.tool.name }, "a call could not be executed");
+    this.#fault = rpcError(cause instanceof LedgerUnavailable ? "store-unavailable" : "internal", "", cause);
+    this.#ended?.reject(this.#fault);
+    onEnd();
+  }
 
   /** Stores the intent of an execution that has none, and tells whether its end is ours to record. */
-  const record = (work: Performance, lookup: string): Promise<boolean> =>
-    ledger.begin(intentOf(work, lookup)).then(
+  #record(): Promise<boolean> {
+    const { ledger, telemetry } = this.#shared;
+    return ledger.begin(intentOf(this, this.lookup)).then(
       (begun) => begun.state === "new" || begun.state === "abandoned",
       (cause: unknown) => {
         telemetry.log.warn({ err: cause }, "a call that outlived its answer deadline could not be recorded");
         return false;
       },
     );
-
-  async function finish(work: Performance, execution: Execution, result: ToolResult): Promise<void> {
-    const keep = keepOf(result, work.tool.effect, execution.outlived);
-    // DANGER: an answer must not leave before the outcome is durable. Where the store fails now, the effect has already
-    // happened: the answer is still true, and a repeat finds the intent and is told so honestly.
-    await ledger.finish(work.key ?? execution.lookup, result, keep).catch((cause: unknown) => {
-      telemetry.log.error({ err: cause, tool: work.tool.name }, "the outcome of a call could not be stored");
-    });
   }
 
-  return {
-    start(claimed) {
-      const { call, callId, tool, place, key, digest } = claimed;
-      const observation = parts.observe(call, callId, place, claimed.caller, claimed.trace);
-      const startedAt = performance.now();
-      const listeners = claimed.listener === undefined ? [] : [claimed.listener];
-      const scope = new ExecutionScope({
-        tool,
-        callId,
-        place,
-        outbound: parts.outbound,
-        logFor,
-        // An id of our own making is unique, although nobody repeats it.
-        uniqueKey: key ?? (call.id === "" ? claimed.lookup : undefined),
-        trace: observation.trace,
-        traceId: observation.traceId,
-        report: (message, fraction) => {
-          for (const listen of listeners)
-            tell(listen, { $typeName: "jackfield.v1.Progress", callId, message, fraction });
-        },
-      });
-      const { promise, resolve, reject } = Promise.withResolvers<ToolResult>();
-      let recorded: Promise<boolean> | undefined;
-      // Nobody may be waiting any more when it fails: then the fault is in the log and no rejection is left over.
-      promise.catch(() => {});
-      const execution: Execution = {
-        callId,
-        key,
-        digest,
-        listeners,
-        tool: tool.name,
-        lookup: claimed.lookup,
-        read: tool.effect === Effect.READ,
-        waiters: 0,
-        outlived: false,
-        result: undefined,
-        ended: promise,
-        isCancelled: () => scope.cancelled,
-        cancel: () => scope.cancel(),
-        outlive() {
-          execution.outlived = true;
-          // A keyed call that changes something is in the ledger already.
-          if (key === undefined || execution.read) recorded ??= record(work, execution.lookup);
-        },
-      };
-      claims.start(execution);
-      const work: Performance = {
-        name: { callId: call.id, name: call.name },
-        tool,
-        args: claimed.args,
-        scope,
-        callId,
-        key,
-        digest,
-        place,
-        traceId: observation.traceId,
-        ...(claimed.takenOver !== undefined && { takenOver: claimed.takenOver }),
-      };
-
-      function settle({ result, ran }: Performed): void {
-        result.duration ??= durationFromMs(performance.now() - startedAt);
-        observation.ended(result, ran, digest);
-        const keep = keepOf(result, tool.effect, execution.outlived);
-        const inMemory =
-          keep !== "drop" && (call.id !== "" || execution.outlived) && (execution.read || key === undefined);
-        const replay = keep === "replay" && key !== undefined;
-        execution.result = result;
-        claims.end(execution, inMemory ? { tool: tool.name, digest, result, replay, place } : undefined);
-        resolve(result);
-      }
-
-      async function run(): Promise<void> {
-        try {
-          const performed = await perform(work, performParts);
-          if (performed.begun || (recorded !== undefined && (await recorded)))
-            await finish(work, execution, performed.result);
-          settle(performed);
-        } catch (cause) {
-          claims.end(execution, undefined);
-          observation.failed();
-          telemetry.log.error({ err: cause, tool: tool.name }, "a call could not be executed");
-          reject(rpcError(cause instanceof LedgerUnavailable ? "store-unavailable" : "internal", "", cause));
-        } finally {
-          onEnd();
-        }
-      }
-
-      void run();
-      return execution;
-    },
-  };
-}
-
-/** What every log line of an execution carries. */
-function about(
-  tool: CompiledTool,
-  callId: string,
-  place: CallPlace,
-  traceId: string,
-): Record<string, string | undefined> {
-  return {
-    tool: tool.name,
-    call: callId,
-    conversation: place.conversationId || undefined,
-    session: place.sessionId || undefined,
-    trace_id: traceId,
-  };
+  async #finish(result: ToolResult): Promise<void> {
+    const { ledger, telemetry } = this.#shared;
+    const keep = keepOf(result, this.tool.effect, this.outlived);
+    // DANGER: an answer must not leave before the outcome is durable. Where the store fails now, the effect has already
+    // happened: the answer is still true, and a repeat finds the intent and is told so honestly.
+    await ledger.finish(this.key ?? this.lookup, result, keep).catch((cause: unknown) => {
+      telemetry.log.error({ err: cause, tool: this.tool.name }, "the outcome of a call could not be stored");
+    });
+  }
 }
 
 /** A listener that fails is no fault of the tool that reports to it. */
@@ -200,23 +241,6 @@ function tell(listen: (progress: Progress) => void, progress: Progress): void {
   } catch {
     // It has nobody to tell: its caller has gone.
   }
-}
-
-function toolLog(log: Telemetry["log"]): ToolLog {
-  return {
-    debug: (message, fields) => log.debug(fields ?? {}, message),
-    info: (message, fields) => log.info(fields ?? {}, message),
-    warn: (message, fields) => log.warn(fields ?? {}, message),
-    error: (message, fields) => log.error(fields ?? {}, message),
-  };
-}
-
-/** First line of the stack that names a place, without the error's words. */
-function frameOf(error: Error): string | undefined {
-  return error.stack
-    ?.split("\n")
-    .find((line) => line.startsWith("    at "))
-    ?.trim();
 }
 
 function durationFromMs(ms: number): NonNullable<ToolResult["duration"]> {

@@ -1,5 +1,5 @@
-import { type Context, context as contexts, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { type Context, context as contexts, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallPlace } from "../ledger/ledger.ts";
 import { attributes, spans } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -17,7 +17,7 @@ export interface Observation {
 
 /** Starts watching an execution: span, metrics and audit line. The stages know nothing of it. */
 export type Observe = (
-  call: ToolCall,
+  toolName: string,
   callId: string,
   place: CallPlace,
   caller: string,
@@ -35,60 +35,99 @@ export function outcomeName(outcome: Outcome): string {
 
 /** Creates the watcher of executions. */
 export function createObserve(telemetry: Telemetry, newTraceId: () => string): Observe {
-  return (call, callId, place, caller, parent) => {
-    const startedAt = performance.now();
-    const span = telemetry.tracing
-      ? telemetry.tracer.startSpan(
-          spans.execution(call.name),
-          {
-            kind: SpanKind.INTERNAL,
-            attributes: {
-              [attributes.operation]: "execute_tool",
-              [attributes.toolName]: call.name,
-              [attributes.toolCallId]: callId,
-              ...(place.conversationId && { [attributes.conversation]: place.conversationId }),
-              ...(place.sessionId && { [attributes.session]: place.sessionId }),
-            },
-          },
-          parent ?? contexts.active(),
-        )
-      : undefined;
+  return (toolName, callId, place, caller, parent) => {
+    const span = telemetry.tracing ? startSpan(telemetry, toolName, callId, place, parent) : undefined;
     const traceId = span?.spanContext().traceId ?? traceIdOf(parent) ?? newTraceId();
-    return {
-      trace: span === undefined ? parent : trace.setSpan(parent ?? contexts.active(), span),
-      traceId,
-      failed() {
-        span?.setStatus({ code: SpanStatusCode.ERROR });
-        span?.end();
-      },
-      ended(result, ran, digest) {
-        if (result.replayed) return span?.end();
-        const ms = performance.now() - startedAt;
-        const outcome = outcomeName(result.outcome);
-        telemetry.metrics.executed({ tool: call.name, outcome, seconds: ms / 1000, ran, caller, source: place.source });
-        telemetry.audit.write({
-          event: "tool_execution",
-          caller,
-          tenant: place.tenant,
-          source: place.source,
-          conversation_id: place.conversationId,
-          ...(place.sessionId && { session_id: place.sessionId }),
-          tool_name: call.name,
-          tool_call_id: callId,
-          arguments_digest: digest,
-          outcome,
-          latency_ms: Math.round(ms * 1000) / 1000,
-          trace_id: traceId,
-        });
-        if (span === undefined) return;
-        if (result.outcome !== Outcome.OK) {
-          span.setAttribute(attributes.errorType, outcome);
-          span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
-        }
-        span.end();
-      },
-    };
+    return new Watched(telemetry, { toolName, callId, place, caller, parent, span, traceId });
   };
+}
+
+interface About {
+  readonly toolName: string;
+  readonly callId: string;
+  readonly place: CallPlace;
+  readonly caller: string;
+  readonly parent: Context | undefined;
+  readonly span: Span | undefined;
+  readonly traceId: string;
+}
+
+class Watched implements Observation {
+  readonly #telemetry: Telemetry;
+  readonly #about: About;
+  readonly #startedAt = performance.now();
+
+  constructor(telemetry: Telemetry, about: About) {
+    this.#telemetry = telemetry;
+    this.#about = about;
+  }
+
+  get trace(): Context | undefined {
+    const { span, parent } = this.#about;
+    return span === undefined ? parent : trace.setSpan(parent ?? contexts.active(), span);
+  }
+
+  get traceId(): string {
+    return this.#about.traceId;
+  }
+
+  failed(): void {
+    const { span } = this.#about;
+    span?.setStatus({ code: SpanStatusCode.ERROR });
+    span?.end();
+  }
+
+  ended(result: ToolResult, ran: boolean, digest: string): void {
+    const { toolName, callId, place, caller, span, traceId } = this.#about;
+    if (result.replayed) return span?.end();
+    const ms = performance.now() - this.#startedAt;
+    const outcome = outcomeName(result.outcome);
+    const { metrics, audit } = this.#telemetry;
+    metrics.executed({ tool: toolName, outcome, seconds: ms / 1000, ran, caller, source: place.source });
+    audit.write({
+      event: "tool_execution",
+      caller,
+      tenant: place.tenant,
+      source: place.source,
+      conversation_id: place.conversationId,
+      ...(place.sessionId && { session_id: place.sessionId }),
+      tool_name: toolName,
+      tool_call_id: callId,
+      arguments_digest: digest,
+      outcome,
+      latency_ms: Math.round(ms * 1000) / 1000,
+      trace_id: traceId,
+    });
+    if (span === undefined) return;
+    if (result.outcome !== Outcome.OK) {
+      span.setAttribute(attributes.errorType, outcome);
+      span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
+    }
+    span.end();
+  }
+}
+
+function startSpan(
+  { tracer }: Telemetry,
+  toolName: string,
+  callId: string,
+  place: CallPlace,
+  parent: Context | undefined,
+): Span {
+  return tracer.startSpan(
+    spans.execution(toolName),
+    {
+      kind: SpanKind.INTERNAL,
+      attributes: {
+        [attributes.operation]: "execute_tool",
+        [attributes.toolName]: toolName,
+        [attributes.toolCallId]: callId,
+        ...(place.conversationId && { [attributes.conversation]: place.conversationId }),
+        ...(place.sessionId && { [attributes.session]: place.sessionId }),
+      },
+    },
+    parent ?? contexts.active(),
+  );
 }
 
 function traceIdOf(parent: Context | undefined): string | undefined {

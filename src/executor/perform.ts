@@ -4,11 +4,11 @@ import { modelError } from "../errors.ts";
 import type { Begun, CallPlace, Intent, Keep, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
-import type { Admissions } from "./admit.ts";
+import type { Admission, Admissions } from "./admit.ts";
 import { effectName } from "./effect.ts";
 import { type CallName, refused, resultOfRun, resultWith } from "./outcome.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
-import { runTool } from "./run.ts";
+import { type Ran, runTool } from "./run.ts";
 import type { ExecutionScope } from "./scope.ts";
 import { takeUp } from "./take-up.ts";
 
@@ -26,7 +26,7 @@ export interface Performance {
   readonly place: CallPlace;
   readonly traceId: string;
   /** What the ledger held when its owner had died; taken up instead of begun. */
-  readonly takenOver?: LedgerEntry;
+  readonly takenOver: LedgerEntry | undefined;
 }
 
 /** How a performance ended. */
@@ -53,15 +53,34 @@ const pollMs = { first: 50, longest: 500 };
 
 /**
  * Stages 6 to 9 of one call: admit, intent durable, run, outcome. The ledger is asked only for keyed calls that change
- * something. Rejects only where the ledger cannot be reached before the run: then nothing has been executed.
+ * something; any other is performed synchronously where its tool answers so. Rejects only where the ledger cannot be
+ * reached before the run: then nothing has been executed.
  */
-export async function perform(work: Performance, parts: PerformParts): Promise<Performed> {
+export function perform(work: Performance, parts: PerformParts): Performed | Promise<Performed> {
+  const { tool, scope } = work;
+  if (isKept(work) || work.takenOver !== undefined || parts.repeats.watches(work)) return performOnce(work, parts);
+  const admission = tool.fault() === undefined ? parts.admissions.admit(tool, scope) : undefined;
+  if (admission instanceof Promise || admission?.admitted !== true) return performOnce(work, parts, admission);
+  const startedAt = performance.now();
+  const release = (): void => parts.admissions.release(tool, performance.now() - startedAt);
+  const performed = runOnce(work, parts);
+  if (performed instanceof Promise) return performed.finally(release);
+  release();
+  return performed;
+}
+
+/** The same where the ledger, another call or a queue has a say. `admission` is the answer of stage 6, if it was asked. */
+async function performOnce(
+  work: Performance,
+  parts: PerformParts,
+  admission?: Admission | Promise<Admission>,
+): Promise<Performed> {
   const { tool, scope } = work;
   let mine = false;
   for (let pause = pollMs.first; ; pause = Math.min(pause * 2, pollMs.longest)) {
     const ready = tool.fault() === undefined;
-    const admission = ready ? parts.admissions.admit(tool, scope) : undefined;
-    const place = admission instanceof Promise ? await admission : admission;
+    const place = ready ? await (admission ?? parts.admissions.admit(tool, scope)) : undefined;
+    admission = undefined;
     if (place?.admitted === true) {
       const startedAt = performance.now();
       try {
@@ -132,10 +151,19 @@ function goOn(
 }
 
 /** Runs the tool's function. */
-async function runOnce(work: Performance, parts: Pick<PerformParts, "outputBytes" | "onThrow">): Promise<Performed> {
-  const { tool, scope } = work;
-  const running = runTool(() => tool.run(work.args, scope.context), tool.timeoutMs, scope);
-  const ran = running instanceof Promise ? await running : running;
+function runOnce(
+  work: Performance,
+  parts: Pick<PerformParts, "outputBytes" | "onThrow">,
+): Performed | Promise<Performed> {
+  const { tool, scope, args } = work;
+  const running = runTool(() => tool.run(args, scope.context), tool.timeoutMs, scope);
+  return running instanceof Promise
+    ? running.then((ran) => performedBy(work, ran, parts))
+    : performedBy(work, running, parts);
+}
+
+function performedBy(work: Performance, ran: Ran, parts: Pick<PerformParts, "outputBytes" | "onThrow">): Performed {
+  const { tool } = work;
   if (ran.kind === "threw") parts.onThrow(work, ran.reason);
   const stopped = ran.kind === "cancelled" && tool.effect === Effect.WRITE;
   const result = stopped

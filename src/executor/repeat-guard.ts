@@ -13,7 +13,7 @@ import { intentOf, isKept, keepOf, type Performance, type Performed } from "./pe
 export interface RepeatGuard {
   watches(work: Performance): boolean;
   /** Runs the call, or answers with what the first such call got. Undefined: it runs in another process, ask again. */
-  once(work: Performance, run: () => Promise<Performed>): Promise<Performed | undefined>;
+  once(work: Performance, run: () => Performed | Promise<Performed>): Promise<Performed | undefined>;
   forgetConversation(tenant: string, conversationId: string): void;
 }
 
@@ -36,7 +36,7 @@ export function createRepeatGuard(ledger: Ledger, most: number, clock = createCl
   async function inLedger(
     work: Performance,
     key: string,
-    run: () => Promise<Performed>,
+    run: () => Performed | Promise<Performed>,
   ): Promise<Performed | undefined> {
     for (;;) {
       const earlier = await ledger.find(key);
@@ -69,7 +69,7 @@ export function createRepeatGuard(ledger: Ledger, most: number, clock = createCl
           return repeated(work, performed.result);
         if (firsts.get(key) === known) firsts.delete(key);
       }
-      const performed = isKept(work) ? inLedger(work, key, run) : run();
+      const performed = isKept(work) ? inLedger(work, key, run) : Promise.try(run);
       const first: First = { work, at: clock(), performed, ended: false };
       firsts.delete(key);
       firsts.set(key, first);

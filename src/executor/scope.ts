@@ -7,7 +7,7 @@ import type { CallPlace } from "../ledger/ledger.ts";
 import { effectName } from "./effect.ts";
 import type { RunScope } from "./run.ts";
 
-/** What the parts of an execution's context are made from. */
+/** What a tool's view of its execution is made from. */
 export interface ScopeParts {
   readonly tool: CompiledTool;
   readonly callId: string;
@@ -17,28 +17,35 @@ export interface ScopeParts {
   readonly trace: Context | undefined;
   /** The trace that its log lines name, also where no span is recorded. */
   readonly traceId: string;
-  readonly outbound: Outbound;
-  readonly logFor: (parts: ScopeParts) => ToolLog;
   report(message: string, fraction: number): void;
 }
 
+/** What the views of all executions are made with. */
+export interface ScopeHost {
+  readonly outbound: Outbound;
+  logFor(parts: ScopeParts): ToolLog;
+}
+
 /**
- * One execution as its tool sees it. Signal, HTTP and log are made when the tool first asks for them: most tools need
- * only some.
+ * One execution as its tool sees it. Signal, HTTP, log and progress are made when the tool first asks for them: most tools
+ * need only some.
  */
 export class ExecutionScope implements ExecutionContext, RunScope {
   readonly #parts: ScopeParts;
+  readonly #host: ScopeHost;
   #startedAt = 0;
   #controller: AbortController | undefined;
   #aborted: Error | undefined;
   #http: ToolHttp | undefined;
   #log: ToolLog | undefined;
+  #progress: ExecutionContext["progress"] | undefined;
   #cancelled = false;
   #cancelListener: (() => void) | undefined;
   #idempotencyKey: string | undefined;
 
-  constructor(parts: ScopeParts) {
+  constructor(parts: ScopeParts, host: ScopeHost) {
     this.#parts = parts;
+    this.#host = host;
   }
 
   get context(): ExecutionContext {
@@ -83,8 +90,8 @@ export class ExecutionScope implements ExecutionContext, RunScope {
   }
 
   get http(): ToolHttp {
-    const { tool, outbound, trace } = this.#parts;
-    return (this.#http ??= outbound.httpFor({
+    const { tool, trace } = this.#parts;
+    return (this.#http ??= this.#host.outbound.httpFor({
       effect: effectName(tool.effect),
       retry: tool.retry,
       signal: this.signal,
@@ -100,15 +107,17 @@ export class ExecutionScope implements ExecutionContext, RunScope {
   }
 
   get log(): ToolLog {
-    return (this.#log ??= this.#parts.logFor(this.#parts));
+    return (this.#log ??= this.#host.logFor(this.#parts));
   }
 
-  // A property, so that a tool may take it out of the context by name.
-  readonly progress = (report: { message?: string; fraction?: number }): void => {
-    if (this.#aborted !== undefined) return;
-    const fraction = Number.isFinite(report.fraction) ? Math.min(1, Math.max(0, report.fraction as number)) : 0;
-    this.#parts.report(this.#parts.tool.redact(String(report.message ?? "")), fraction);
-  };
+  // Bound, so that a tool may take it out of the context by name.
+  get progress(): ExecutionContext["progress"] {
+    return (this.#progress ??= (report) => {
+      if (this.#aborted !== undefined) return;
+      const fraction = Number.isFinite(report.fraction) ? Math.min(1, Math.max(0, report.fraction as number)) : 0;
+      this.#parts.report(this.#parts.tool.redact(String(report.message ?? "")), fraction);
+    });
+  }
 
   // The tool's time counts from here: what a call waited for a place is not taken from its requests.
   started(): void {

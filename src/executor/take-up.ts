@@ -9,7 +9,7 @@ import { runTool } from "./run.ts";
 export async function takeUp(
   work: Performance,
   parts: PerformParts,
-  run: () => Promise<Performed>,
+  run: () => Performed | Promise<Performed>,
 ): Promise<Performed> {
   if (work.tool.effect !== Effect.WRITE) return run();
   // DANGER: a write may have taken effect. It runs again only when its own author says that it did not.

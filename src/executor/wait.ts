@@ -12,9 +12,13 @@ const longestTimer = 2 ** 31 - 1;
  * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then PENDING, and the
  * execution is recorded), or until the caller goes away (then it rejects; the last one to leave a `read` cancels it).
  */
-export function waitFor(execution: Execution, name: string, request: ExecutionRequest): Promise<ToolResult> {
+export function waitFor(
+  execution: Execution,
+  name: string,
+  request: ExecutionRequest,
+): Promise<ToolResult> | ToolResult {
+  if (execution.result !== undefined) return execution.result;
   const { answerWithinMs, signal } = request;
-  if (execution.result !== undefined) return Promise.resolve(execution.result);
   execution.waiters++;
   if (answerWithinMs === undefined && signal === undefined) return execution.ended;
   return new Promise((resolve, reject) => {

@@ -55,7 +55,7 @@ async function crashed(effect: Effect, request = within(), id = "call-1") {
     execute: (_args, { idempotencyKey }) => (keys.push(idempotencyKey), started.open(), new Promise(() => {})),
   });
   const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store) });
-  void dead.executor.execute(aCall({ a: 1 }, { id }), request).catch(() => {});
+  void Promise.try(() => dead.executor.execute(aCall({ a: 1 }, { id }), request)).catch(() => {});
   await started.opened;
   const ledger = createSqliteLedger(store);
   return {
@@ -157,7 +157,7 @@ describe("after a crash between intent and outcome", () => {
   test("many calls of a tool with one place are all taken over", async () => {
     await using before = await crashed("idempotent");
     for (let id = 0; id < 8; id++)
-      void before.dead.executor.execute(aCall({ a: 1 }, { id: `${id}` }), within()).catch(() => {});
+      void Promise.try(() => before.dead.executor.execute(aCall({ a: 1 }, { id: `${id}` }), within())).catch(() => {});
     await vi.waitFor(() => expect(before.keys).toHaveLength(9));
     const settings = { limits: { concurrency: 1, queue: 1 } };
     await using app = await startExecutor([aTool({ effect: "idempotent", execute: async () => "again" })], {
@@ -184,7 +184,7 @@ describe("after a crash between intent and outcome", () => {
       execute: () => (started.open(), new Promise(() => {})),
     });
     const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store.it), settings });
-    void dead.executor.execute(aCall({}, { id: "a" }), within()).catch(() => {});
+    void Promise.try(() => dead.executor.execute(aCall({}, { id: "a" }), within())).catch(() => {});
     await started.opened;
     const execute = vi.fn(() => "ran");
     {
