@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
-import { verifyAudit } from "../telemetry/audit-chain.ts";
+import { type AuditVerdict, verifyAudit } from "../telemetry/audit-chain.ts";
 import { CliFault, exit } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 
@@ -14,8 +14,8 @@ export const addAudit: AddCommand = (program, open) => {
     .addHelpText(
       "after",
       `
-Exit code 2 where it is not whole; the first bad line is named. Lines cut off at the very end leave no trace in the
-file: compare the last hash with one that you kept elsewhere.
+Exit code 2 where it is not whole; the first bad lines are named. Lines are sealed in batches of what came within 10 ms.
+Whole batches cut off at the very end leave no trace in the file: compare the last hash with one that you kept elsewhere.
 
 Examples:
   jackfield audit verify
@@ -28,11 +28,28 @@ Examples:
       if (session.json) session.say(JSON.stringify(verdict));
       else if (verdict.ok) session.say(`${file}: ${verdict.lines} lines, none changed, added or taken out.`);
       if (verdict.ok) return;
-      if (!session.json)
-        session.note(`${file}: line ${verdict.firstBadLine} was changed, or lines before it were added or taken out.`);
+      if (!session.json) for (const sentence of faultsOf(verdict)) session.note(`${file}: ${sentence}`);
       session.finish(exit.notOk);
     });
 };
+
+function faultsOf({ firstBad, unsealed }: AuditVerdict): string[] {
+  const faults: string[] = [];
+  if (firstBad !== undefined) {
+    const { from, to } = firstBad;
+    faults.push(
+      from === to
+        ? `line ${to} was changed, or lines before it were added or taken out.`
+        : `one of the lines ${from} to ${to} was changed, or lines in or before them were added or taken out.`,
+    );
+  }
+  if (unsealed !== undefined) {
+    faults.push(
+      `the last ${unsealed} lines are not sealed: the service is writing them now or died while it did, or they were added or cut.`,
+    );
+  }
+  return faults;
+}
 
 async function verified(path: string, named: string): ReturnType<typeof verifyAudit> {
   try {

@@ -1,20 +1,27 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 
-/** Ends every audit line: the hash over the line before and this one without it. */
-const ending = /,"hash":"([0-9a-f]{64})"\}$/;
+/** Ends the last line of every batch: the hash over the hash before it and the batch without this one. */
+const seal = /,"hash":"([0-9a-f]{64})"\}$/;
 
-/** What comes before the first line. */
+/** What comes before the first batch. */
 export const chainStart = "0".repeat(64);
 
-/** Closes the JSON text of an event with its hash, and gives the hash that the next line goes on from. */
-export function chainLine(previous: string, json: string): { line: string; hash: string } {
-  const digest = hash("sha256", previous + json, "hex");
-  return { line: `${json.slice(0, -1)},"hash":"${digest}"}`, hash: digest };
+/**
+ * Seals a batch, at least one line: its last line gets the hash over what went before and the batch. `open` is whole lines
+ * that an earlier process wrote without coming to seal them.
+ */
+export function sealBatch(
+  previous: string,
+  batch: string,
+  open = "",
+): { readonly text: string; readonly hash: string } {
+  const digest = hash("sha256", previous + open + batch, "hex");
+  return { text: `${batch.slice(0, -1)},"hash":"${digest}"}\n`, hash: digest };
 }
 
-/** The hash that a line claims; undefined where it is no line of ours. */
-export function hashOfLine(line: string): string | undefined {
-  return ending.exec(line)?.[1];
+/** The hash that a line seals its batch with; undefined where it seals none. */
+export function sealOf(line: string): string | undefined {
+  return seal.exec(line)?.[1];
 }
 
 /** What the check of an audit log found. */
@@ -22,24 +29,38 @@ export interface AuditVerdict {
   readonly ok: boolean;
   /** Lines read. */
   readonly lines: number;
-  /** The first line, from 1, that was changed, or before which lines were added or taken out. */
-  readonly firstBadLine?: number;
+  /** The first batch, by its lines from 1, in or before which lines were changed, added or taken out. */
+  readonly firstBad?: { readonly from: number; readonly to: number };
+  /** Lines behind the last seal: a process died while it wrote them, or somebody added them or cut the seal off. */
+  readonly unsealed?: number;
 }
 
 /** Checks that no line of an audit log was changed, added or taken out. Reads as a stream, a line at a time. */
 export async function verifyAudit(stream: AsyncIterable<Uint8Array | string>): Promise<AuditVerdict> {
-  let previous = chainStart;
   let lines = 0;
-  let firstBadLine: number | undefined;
+  let sealed = 0;
+  let firstBad: AuditVerdict["firstBad"];
+  let batch = createHash("sha256").update(chainStart);
   for await (const line of linesOf(stream)) {
     lines += 1;
-    if (firstBadLine !== undefined) continue;
-    const claimed = hashOfLine(line);
-    const json = `${line.replace(ending, "")}}`;
-    if (claimed === undefined || chainLine(previous, json).hash !== claimed) firstBadLine = lines;
-    else previous = claimed;
+    const claimed = sealOf(line);
+    if (claimed === undefined) {
+      batch.update(`${line}\n`);
+      continue;
+    }
+    if (batch.update(line.replace(seal, "}")).digest("hex") !== claimed) {
+      firstBad ??= { from: sealed + 1, to: lines };
+    }
+    batch = createHash("sha256").update(claimed);
+    sealed = lines;
   }
-  return firstBadLine === undefined ? { ok: true, lines } : { ok: false, lines, firstBadLine };
+  const unsealed = lines - sealed;
+  return {
+    ok: firstBad === undefined && unsealed === 0,
+    lines,
+    ...(firstBad !== undefined && { firstBad }),
+    ...(unsealed > 0 && { unsealed }),
+  };
 }
 
 /** Lines by `\n` alone: U+2028 and its like are part of a line. A text without a line break at the end counts as one. */

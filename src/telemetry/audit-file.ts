@@ -2,12 +2,14 @@ import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync } fr
 import { close, fsync, ftruncate, write } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
-import { chainStart, hashOfLine } from "./audit-chain.ts";
+import { chainStart, sealOf } from "./audit-chain.ts";
 
 /** Where audit lines end up. */
 export interface AuditSink {
-  /** Hash that the first new line goes on from. */
+  /** Hash that the first new batch goes on from. */
   readonly previous: string;
+  /** Whole lines behind it that were never sealed: the process died while it wrote them. */
+  readonly open: string;
   /** Bytes of a torn last line that were taken away at the opening. */
   readonly tornBytes: number;
   /** Appends a text whole, or not at all: then it rejects. */
@@ -19,6 +21,7 @@ export interface AuditSink {
 export function stderrSink(stream: NodeJS.WritableStream): AuditSink {
   return {
     previous: chainStart,
+    open: "",
     tornBytes: 0,
     append: (text) =>
       new Promise((done, failed) => void stream.write(text, (reason) => (reason ? failed(reason) : done()))),
@@ -37,7 +40,7 @@ export function fileSink(path: string): AuditSink {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const file = openSync(path, "a+", 0o600);
   let size = fstatSync(file).size;
-  let tail: { text: string; torn: number };
+  let tail: Tail;
   try {
     tail = readTail(file, size);
     if (tail.torn > 0) ftruncateSync(file, (size -= tail.torn));
@@ -46,7 +49,8 @@ export function fileSink(path: string): AuditSink {
     throw reason;
   }
   return {
-    previous: hashOfLine(tail.text) ?? chainStart,
+    previous: tail.previous,
+    open: tail.open,
     tornBytes: tail.torn,
     async append(text) {
       const bytes = Buffer.from(text);
@@ -70,15 +74,26 @@ export function fileSink(path: string): AuditSink {
   };
 }
 
-/** The last whole line, and how many bytes of an unfinished one follow it: a crash in the middle of a write. */
-function readTail(file: number, size: number): { text: string; torn: number } {
+interface Tail {
+  readonly previous: string;
+  readonly open: string;
+  readonly torn: number;
+}
+
+/** The last seal, what whole lines follow it, and how many bytes of an unfinished one: a crash in the middle of a write. */
+function readTail(file: number, size: number): Tail {
   for (let length = Math.min(size, 65_536); ; length = Math.min(size, length * 4)) {
     const bytes = Buffer.alloc(length);
     readSync(file, bytes, 0, length, size - length);
-    const end = bytes.lastIndexOf(10);
-    const start = end <= 0 ? -1 : bytes.lastIndexOf(10, end - 1);
-    if (start >= 0 || length === size) {
-      return { text: bytes.toString("utf8", start + 1, Math.max(end, 0)), torn: length - 1 - end };
+    const end = bytes.lastIndexOf(10) + 1;
+    const torn = length - end;
+    for (let from = end; from > 0;) {
+      const start = from === 1 ? 0 : bytes.lastIndexOf(10, from - 2) + 1;
+      if (start === 0 && length < size) break;
+      const previous = sealOf(bytes.toString("utf8", start, from - 1));
+      if (previous !== undefined) return { previous, open: bytes.toString("utf8", from, end), torn };
+      from = start;
     }
+    if (length === size) return { previous: chainStart, open: bytes.toString("utf8", 0, end), torn };
   }
 }

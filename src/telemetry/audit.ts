@@ -1,4 +1,4 @@
-import { chainLine } from "./audit-chain.ts";
+import { sealBatch } from "./audit-chain.ts";
 import type { AuditSink } from "./audit-file.ts";
 import type { Redactor } from "./redact.ts";
 import type { AuditEvent, AuditLog } from "./telemetry.ts";
@@ -19,8 +19,8 @@ const gatherMs = 10;
 const tryAgainMs = 1000;
 
 /**
- * Makes the audit log. `write` only takes the event, which must not be changed afterwards; lines are made, chained and
- * written behind the request path, at most 10 ms later. A disk that fails is reported, its lines wait, nothing throws.
+ * Makes the audit log. `write` makes the line; lines are redacted, sealed and written in batches behind the request path,
+ * at most 10 ms later. A disk that fails is reported, its lines wait, nothing throws.
  */
 export function createAudit({
   sink,
@@ -29,9 +29,10 @@ export function createAudit({
   now = Date.now,
   capacity = 100_000,
 }: AuditOptions): AuditLog & { readonly lost: number } {
-  let events: AuditEvent[] = [];
-  let times: number[] = [];
-  let previous = sink.previous;
+  let lines: string[] = [];
+  let { previous, open } = sink;
+  let moment = Number.NaN;
+  let stamp = "";
   let failing = false;
   let lost = 0;
   let unreported = 0;
@@ -46,68 +47,58 @@ export function createAudit({
     }, after);
   };
 
-  const batch = (): { text: string; last: string } => {
-    let last = previous;
-    let text = "";
-    let moment = Number.NaN;
-    let stamp = "";
-    for (const [index, event] of events.entries()) {
-      const time = times[index]!;
-      if (time !== moment) stamp = new Date((moment = time)).toISOString();
-      const { line, hash } = chainLine(last, redactor.redact(jsonFrom(event, stamp)));
-      text += `${line}\n`;
-      last = hash;
-    }
-    return { text, last };
+  const lineOf = (event: AuditEvent): string => {
+    const time = now();
+    if (time !== moment) stamp = new Date((moment = time)).toISOString();
+    // A time or hash of the event's own would make the line ambiguous and is left out.
+    const own = "time" in event || "hash" in event ? { ...event, time: undefined, hash: undefined } : event;
+    return `{"time":"${stamp}",${JSON.stringify(own).slice(1)}`;
   };
 
   const flush = (): Promise<void> =>
     (writing ??= writeBatch().finally(() => {
       writing = undefined;
-      if (events.length > 0 && !closed) schedule(failing ? tryAgainMs : gatherMs);
+      if (lines.length > 0 && !closed) schedule(failing ? tryAgainMs : gatherMs);
     }));
 
   const writeBatch = async (): Promise<void> => {
-    if (unreported > 0) {
-      events.push({ event: "audit_lost", lines: unreported });
-      times.push(now());
-    }
-    const count = events.length;
-    if (count === 0) return;
-    const { text, last } = batch();
+    const reported = unreported;
+    const batch = lines;
+    if (reported > 0) batch.push(lineOf({ event: "audit_lost", lines: reported }));
+    if (batch.length === 0) return;
+    lines = [];
+    const sealed = sealBatch(previous, redactor.redact(batch.join("\n")), open);
     try {
-      await sink.append(text);
+      await sink.append(sealed.text);
     } catch (reason) {
-      if (unreported > 0) drop(count - 1, 1);
+      if (reported > 0) batch.pop();
+      lines = [...batch, ...lines];
       if (!failing) report({ failed: true, reason });
       failing = true;
       return;
     }
-    previous = last;
-    drop(0, count);
-    if (failing) report({ failed: false, lost: unreported });
+    previous = sealed.hash;
+    open = "";
+    if (failing) report({ failed: false, lost: reported });
     failing = false;
-    unreported = 0;
-  };
-
-  const drop = (from: number, count: number): void => {
-    events.splice(from, count);
-    times.splice(from, count);
+    unreported -= reported;
   };
 
   const write = (event: AuditEvent): void => {
     if (closed) return;
-    if (events.length >= capacity) {
+    if (lines.length >= capacity) {
       lost += 1;
       unreported += 1;
       return;
     }
-    events.push(event);
-    times.push(now());
+    lines.push(lineOf(event));
     if (timer === undefined && writing === undefined) schedule(gatherMs);
   };
 
-  if (sink.tornBytes > 0) write({ event: "audit_recovered", torn_bytes: sink.tornBytes });
+  if (sink.tornBytes > 0 || open !== "") {
+    const unsealed = open.split("\n").length - 1;
+    write({ event: "audit_recovered", torn_bytes: sink.tornBytes, ...(unsealed > 0 && { unsealed_lines: unsealed }) });
+  }
   return {
     write,
     get lost() {
@@ -123,10 +114,4 @@ export function createAudit({
       await sink.close().catch((reason: unknown) => report({ failed: true, reason }));
     },
   };
-}
-
-/** The event's JSON text behind its time. A `time` or `hash` of its own would make the line ambiguous and is left out. */
-function jsonFrom(event: AuditEvent, stamp: string): string {
-  const own = "time" in event || "hash" in event ? { ...event, time: undefined, hash: undefined } : event;
-  return `{"time":"${stamp}",${JSON.stringify(own).slice(1)}`;
 }

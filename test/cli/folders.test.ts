@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { chainLine, chainStart } from "../../src/telemetry/audit-chain.ts";
+import { chainStart, sealBatch } from "../../src/telemetry/audit-chain.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { jackfield } from "./command-line.ts";
 
@@ -14,9 +14,9 @@ describe("audit verify", () => {
   function log(): string[] {
     let hash = chainStart;
     return [1, 2, 3].map((number) => {
-      const { line, hash: next } = chainLine(hash, `{"event":"e","n":${number}}`);
+      const { text, hash: next } = sealBatch(hash, `{"event":"e","n":${number}}`);
       hash = next;
-      return line;
+      return text.trimEnd();
     });
   }
 
@@ -41,7 +41,7 @@ describe("audit verify", () => {
       stderr: "a.jsonl: line 2 was changed, or lines before it were added or taken out.\n",
     });
     const json = await jackfield(["audit", "verify", "a.jsonl", "--json"], { cwd: scratch.path });
-    expect(JSON.parse(json.stdout)).toEqual({ ok: false, lines: 3, firstBadLine: 2 });
+    expect(JSON.parse(json.stdout)).toEqual({ ok: false, lines: 3, firstBad: { from: 2, to: 2 } });
   });
 
   test("of a file that is not there is wrong use", async () => {

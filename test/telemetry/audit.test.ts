@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -73,20 +73,29 @@ test("the chain goes on over restarts, also after a torn last line", async () =>
   expect(await readFile(at.file, "utf8")).toContain('"event":"audit_recovered","torn_bytes":14');
 });
 
-test("any line that is changed, added or taken out is found", async () => {
+const check = (changed: string[]) =>
+  verifyAudit(
+    (async function* () {
+      yield Buffer.from(`${changed.join("\n")}\n`);
+    })(),
+  );
+
+test("any line that is changed, added or taken out is found, to its batch", async () => {
   await using at = await folder();
-  const audit = open(at.file);
-  for (let index = 0; index < 20; index += 1)
-    audit.write({ event: "tool_execution", tool_call_id: `call ${index}`, odd: "\u2028\u{1f600}" });
-  await audit.close();
+  const batches = [7, 1, 8, 4];
+  for (const [batch, lines] of batches.entries()) {
+    const audit = open(at.file);
+    for (let index = 0; index < lines; index += 1)
+      audit.write({ event: "tool_execution", tool_call_id: `call ${batch} ${index}`, odd: "\u2028\u{1f600}" });
+    await audit.close();
+  }
   const lines = (await readFile(at.file, "utf8")).trimEnd().split("\n");
-  const check = (changed: string[]) =>
-    verifyAudit(
-      (async function* () {
-        yield Buffer.from(`${changed.join("\n")}\n`);
-      })(),
-    );
   expect(await check(lines)).toEqual({ ok: true, lines: 20 });
+  const batchOf = (line: number) => {
+    let to = 0;
+    for (const length of batches) if (line < (to += length)) return { from: to - length, to };
+    throw new Error("no such line");
+  };
   await fc.assert(
     fc.asyncProperty(fc.nat(18), fc.constantFrom("change", "remove", "repeat", "swap"), async (at, how) => {
       const line = lines[at]!;
@@ -98,10 +107,31 @@ test("any line that is changed, added or taken out is found", async () => {
             : how === "repeat"
               ? lines.toSpliced(at, 0, line)
               : lines.with(at, lines[at + 1]!).with(at + 1, line);
-      const expected = how === "repeat" ? at + 2 : at + 1;
-      expect(await check(changed)).toMatchObject({ ok: false, firstBadLine: expected });
+      const { ok, firstBad } = await check(changed);
+      expect(ok).toBe(false);
+      const { from } = batchOf(at);
+      expect(firstBad!.from - 1).toBeGreaterThanOrEqual(from);
+      expect(firstBad!.from - 1).toBeLessThanOrEqual(at + 1);
+      expect(firstBad!.to).toBeGreaterThanOrEqual(firstBad!.from);
     }),
   );
+});
+
+test("a batch without its seal is told, and sealed by the next process", async () => {
+  await using at = await folder();
+  const write = async (...ids: string[]) => {
+    const audit = open(at.file);
+    for (const id of ids) audit.write({ event: "tool_execution", tool_call_id: id });
+    await audit.close();
+  };
+  await write("a");
+  await write("b", "c", "d");
+  const lines = (await readFile(at.file, "utf8")).trimEnd().split("\n");
+  await writeFile(at.file, `${lines.slice(0, 3).join("\n")}\n`);
+  expect(await verifyAudit(createReadStream(at.file))).toEqual({ ok: false, lines: 3, unsealed: 2 });
+  await write("e");
+  expect(await readFile(at.file, "utf8")).toContain('"event":"audit_recovered","torn_bytes":0,"unsealed_lines":2');
+  expect(await verifyAudit(createReadStream(at.file))).toEqual({ ok: true, lines: 5 });
 });
 
 test("a failing disk is reported once, nothing is thrown, and lines wait for it", async () => {
