@@ -26,8 +26,8 @@ export interface Loaded {
   /** Processor time of the server per good answer, in microseconds: unlike the rate it does not suffer from other processes. */
   readonly cpuMicros: number;
   readonly bad: number;
-  /** Share of its core that the load generator took, from 0 to 1: near 1 it is the limit itself. */
-  readonly loadBusy: number;
+  /** Share of one core that the server took: well below 1 the load generator was the limit. */
+  readonly serverBusy: number;
 }
 
 /** Opens connections of a target. */
@@ -72,22 +72,25 @@ export async function closedLoop(
     }
   };
   for (const connection of connections) for (let each = 0; each < options.perConnection; each++) askOn(connection);
+  // Never asleep: waking a sleeping neighbour would cost the server more per answer than sending it, and only the slow one.
+  const poll = (): void => {
+    if (!stopping) setImmediate(poll);
+  };
+  poll();
   await warm(options.warmSeconds, () => good + bad);
   const before = good;
   const startedAt = performance.now();
-  const cpu = process.cpuUsage();
   const serverCpu = options.cpuSeconds();
   await sleep(options.seconds * 1000);
   const seconds = (performance.now() - startedAt) / 1000;
-  const used = process.cpuUsage(cpu);
   const answers = good - before;
-  const cpuMicros = ((options.cpuSeconds() - serverCpu) * 1e6) / answers;
+  const used = options.cpuSeconds() - serverCpu;
   stopping = true;
   const { promise, resolve } = Promise.withResolvers<void>();
   idle = resolve;
   if (inFlight > 0) await Promise.race([promise, sleep(2000)]);
   for (const connection of connections) connection.close();
-  return { perSecond: answers / seconds, cpuMicros, bad, loadBusy: (used.user + used.system) / 1e6 / seconds };
+  return { perSecond: answers / seconds, cpuMicros: (used * 1e6) / answers, bad, serverBusy: used / seconds };
 }
 
 /** Asks at a steady rate, whatever the answers take, and returns the latencies in milliseconds, ascending. */

@@ -30,7 +30,7 @@ export const redis: Row = {
       ] as const) {
         await using server = await startRedis(bench);
         const { perSecond, cpuMicros } = enqueue(bench, what, server.url);
-        record(bench, side, { perSecond, cpuMicros, bad: 0, loadBusy: 0 }, notes);
+        record(bench, side, { perSecond, cpuMicros, bad: 0, serverBusy: 1 }, notes);
       }
       await using server = await startRedis(bench);
       using folder = scratchFolder();
