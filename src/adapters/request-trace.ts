@@ -1,6 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { type ContextValues, createContextValues } from "@connectrpc/connect";
-import { type Context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { FastifyRequest } from "fastify";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
@@ -21,37 +20,23 @@ export function traceRequest(telemetry: Telemetry, request: FastifyRequest, rout
   const ofSeveral = route.kind === "stream" || route.kind === "accept";
   if (!telemetry.tracing && incoming === undefined && !ofSeveral) return undefined;
   const parent = typeof incoming === "string" ? telemetry.extract(incoming, tracestateOf(request)) : undefined;
-  if (telemetry.tracing) return recorded(telemetry, parent, route);
-  return unrecorded(parent ?? (ofSeveral ? telemetry.extract(freshParent()) : undefined));
-}
-
-function tracestateOf(request: FastifyRequest): string | undefined {
-  const state = request.headers.tracestate;
-  return Array.isArray(state) ? state.join(",") : state;
-}
-
-/** A traceparent of ours that asks nobody to record. */
-function freshParent(): string {
-  return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-00`;
-}
-
-function unrecorded(context: Context | undefined): RequestTrace | undefined {
-  return context && { values: createContextValues().set(kTrace, context), end: () => undefined };
-}
-
-function recorded(telemetry: Telemetry, parent: Context | undefined, route: Route): RequestTrace {
-  const context = parent ?? ROOT_CONTEXT;
-  const span = telemetry.tracer.startSpan(
-    `${route.method} ${route.path}`,
-    { kind: SpanKind.SERVER, attributes: { "http.request.method": route.method, "http.route": route.path } },
-    context,
-  );
+  if (parent === undefined && !telemetry.tracing && !ofSeveral) return undefined;
+  const { context, span } = telemetry.begin(`${route.method} ${route.path}`, parent, () => ({
+    kind: SpanKind.SERVER,
+    attributes: { "http.request.method": route.method, "http.route": route.path },
+  }));
   return {
-    values: createContextValues().set(kTrace, trace.setSpan(context, span)),
+    values: createContextValues().set(kTrace, context),
     end(status) {
+      if (span === undefined) return;
       span.setAttribute("http.response.status_code", status);
       if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();
     },
   };
+}
+
+function tracestateOf(request: FastifyRequest): string | undefined {
+  const state = request.headers.tracestate;
+  return Array.isArray(state) ? state.join(",") : state;
 }

@@ -53,7 +53,7 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
   const { registry, ledger, telemetry, limits } = parts;
   const claims = createClaims(parts.recentEntries);
   const admissions = createAdmissions();
-  const observe = createObserve(telemetry, () => randomUUID().replaceAll("-", ""));
+  const observe = createObserve(telemetry);
   const repeats = createRepeatGuard(ledger, parts.recentEntries);
   const launchParts: LaunchParts = { ...parts, claims, admissions, observe, repeats };
   let batches = 0;

@@ -1,7 +1,8 @@
-import { type Context, context as contexts, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { type Context, type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@opentelemetry/api";
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallPlace } from "../ledger/ledger.ts";
 import { attributes, spans } from "../telemetry/attributes.ts";
+import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 
 /** One execution as it is watched. */
@@ -34,11 +35,13 @@ export function outcomeName(outcome: Outcome): string {
 }
 
 /** Creates the watcher of executions. */
-export function createObserve(telemetry: Telemetry, newTraceId: () => string): Observe {
+export function createObserve(telemetry: Telemetry): Observe {
   return (toolName, callId, place, caller, parent) => {
-    const span = telemetry.tracing ? startSpan(telemetry, toolName, callId, place, parent) : undefined;
-    const traceId = span?.spanContext().traceId ?? traceIdOf(parent) ?? newTraceId();
-    return new Watched(telemetry, { toolName, callId, place, caller, parent, span, traceId });
+    const begun = telemetry.tracing
+      ? telemetry.begin(spans.execution(toolName), parent, () => spanOptions(toolName, callId, place))
+      : undefined;
+    const context = begun?.context ?? parent;
+    return new Watched(telemetry, { toolName, callId, place, caller, span: begun?.span, trace: context });
   };
 }
 
@@ -47,15 +50,15 @@ interface About {
   readonly callId: string;
   readonly place: CallPlace;
   readonly caller: string;
-  readonly parent: Context | undefined;
   readonly span: Span | undefined;
-  readonly traceId: string;
+  readonly trace: Context | undefined;
 }
 
 class Watched implements Observation {
   readonly #telemetry: Telemetry;
   readonly #about: About;
   readonly #startedAt = performance.now();
+  #traceId: string | undefined;
 
   constructor(telemetry: Telemetry, about: About) {
     this.#telemetry = telemetry;
@@ -63,12 +66,11 @@ class Watched implements Observation {
   }
 
   get trace(): Context | undefined {
-    const { span, parent } = this.#about;
-    return span === undefined ? parent : trace.setSpan(parent ?? contexts.active(), span);
+    return this.#about.trace;
   }
 
   get traceId(): string {
-    return this.#about.traceId;
+    return (this.#traceId ??= traceIdOf(this.#about.trace) ?? newTraceId());
   }
 
   failed(): void {
@@ -78,7 +80,7 @@ class Watched implements Observation {
   }
 
   ended(result: ToolResult, ran: boolean, digest: string): void {
-    const { toolName, callId, place, caller, span, traceId } = this.#about;
+    const { toolName, callId, place, caller, span } = this.#about;
     if (result.replayed) return span?.end();
     const ms = performance.now() - this.#startedAt;
     const outcome = outcomeName(result.outcome);
@@ -96,7 +98,7 @@ class Watched implements Observation {
       arguments_digest: digest,
       outcome,
       latency_ms: Math.round(ms * 1000) / 1000,
-      trace_id: traceId,
+      trace_id: this.traceId,
     });
     if (span === undefined) return;
     if (result.outcome !== Outcome.OK) {
@@ -107,27 +109,17 @@ class Watched implements Observation {
   }
 }
 
-function startSpan(
-  { tracer }: Telemetry,
-  toolName: string,
-  callId: string,
-  place: CallPlace,
-  parent: Context | undefined,
-): Span {
-  return tracer.startSpan(
-    spans.execution(toolName),
-    {
-      kind: SpanKind.INTERNAL,
-      attributes: {
-        [attributes.operation]: "execute_tool",
-        [attributes.toolName]: toolName,
-        [attributes.toolCallId]: callId,
-        ...(place.conversationId && { [attributes.conversation]: place.conversationId }),
-        ...(place.sessionId && { [attributes.session]: place.sessionId }),
-      },
+function spanOptions(toolName: string, callId: string, place: CallPlace): SpanOptions {
+  return {
+    kind: SpanKind.INTERNAL,
+    attributes: {
+      [attributes.operation]: "execute_tool",
+      [attributes.toolName]: toolName,
+      [attributes.toolCallId]: callId,
+      ...(place.conversationId && { [attributes.conversation]: place.conversationId }),
+      ...(place.sessionId && { [attributes.session]: place.sessionId }),
     },
-    parent ?? contexts.active(),
-  );
+  };
 }
 
 function traceIdOf(parent: Context | undefined): string | undefined {

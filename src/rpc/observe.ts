@@ -1,4 +1,4 @@
-import { SpanKind, SpanStatusCode, trace as traces, ROOT_CONTEXT, type Context, type Span } from "@opentelemetry/api";
+import { SpanKind, SpanStatusCode, type Context, type Span } from "@opentelemetry/api";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
@@ -24,9 +24,12 @@ export function observe(
   let trace = parent;
   let span: Span | undefined;
   if (telemetry.tracing) {
-    const attributes = { "rpc.system.name": systemNames.get(system) ?? system, "rpc.method": name };
-    span = telemetry.tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent ?? ROOT_CONTEXT);
-    trace = traces.setSpan(parent ?? ROOT_CONTEXT, span);
+    const begun = telemetry.begin(name, parent, () => ({
+      kind: SpanKind.SERVER,
+      attributes: { "rpc.system.name": systemNames.get(system) ?? system, "rpc.method": name },
+    }));
+    trace = begun.context;
+    span = begun.span;
   }
   return {
     trace,

@@ -87,6 +87,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     log,
     tracer: tracing.tracer,
     tracing: tracing.tracing,
+    begin: tracing.begin,
     metrics: createMetrics(meter, series, config.prices),
     audit,
     hide: redactor.hide,

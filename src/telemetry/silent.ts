@@ -9,6 +9,7 @@ export function createSilentTelemetry(): Telemetry {
     log: pino({ level: "silent" }),
     tracer: trace.getTracer("silent"),
     tracing: false,
+    begin: (_name, parent) => ({ context: parent ?? ROOT_CONTEXT, span: undefined }),
     metrics: {
       executed: ignore,
       rpcServed: ignore,

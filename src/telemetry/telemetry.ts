@@ -1,4 +1,4 @@
-import type { Context, Tracer } from "@opentelemetry/api";
+import type { Context, Span, SpanOptions, Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 
 /** One line of the audit log. Never holds arguments or outputs. */
@@ -45,6 +45,14 @@ export interface Metrics {
   ): void;
 }
 
+/** A piece of work in its trace. */
+export interface Begun {
+  /** What hangs under it. */
+  readonly context: Context;
+  /** Undefined where nothing is recorded. */
+  readonly span: Span | undefined;
+}
+
 /** What watches the service. */
 export interface Telemetry {
   readonly log: Logger;
@@ -53,6 +61,8 @@ export interface Telemetry {
   readonly audit: AuditLog;
   /** False where no span can be recorded: callers may skip making one. */
   readonly tracing: boolean;
+  /** Begins a span under `parent`, or a trace of its own. Where nothing is recorded, `options` is not asked for. */
+  begin(name: string, parent: Context | undefined, options: () => SpanOptions): Begun;
   /** Adds a text that no log line, span or audit line may show: a plugin's value marked secret. */
   hide(secret: string): void;
   /** The text without any known secret. */

@@ -1,4 +1,3 @@
-import { randomBytes, randomUUID } from "node:crypto";
 import {
   context as contexts,
   INVALID_SPAN_CONTEXT,
@@ -7,27 +6,31 @@ import {
   trace,
   TraceFlags,
 } from "@opentelemetry/api";
-import type { Context, TextMapGetter, TextMapSetter, Tracer } from "@opentelemetry/api";
+import type { Context, Span, SpanOptions, TextMapGetter, TextMapSetter, Tracer } from "@opentelemetry/api";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import type { Resource } from "@opentelemetry/resources";
 import {
   BatchSpanProcessor,
   ParentBasedSampler,
-  SamplingDecision,
   SimpleSpanProcessor,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import type { Sampler, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { OtelConfig, OtlpTarget, Sampling } from "../config/config.ts";
+import { newSpanId, newTraceId, newTraceWords, traceIdFrom, type TraceWords } from "./ids.ts";
 import type { Redactor } from "./redact.ts";
+import type { Begun } from "./telemetry.ts";
+import { Unrecorded } from "./unrecorded.ts";
 
 /** Spans and their way in and out of the process. */
 export interface Tracing {
   readonly tracer: Tracer;
   /** False: no span is recorded. */
   readonly tracing: boolean;
+  /** Begins a span under `parent`, or a trace. Where nothing is recorded, `options` is not asked for. */
+  begin(name: string, parent: Context | undefined, options: () => SpanOptions): Begun;
   extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
   inject(context: Context): Record<string, string>;
   close(): Promise<void>;
@@ -68,9 +71,21 @@ export function createTracing(options: {
     : undefined;
   const propagator = new W3CTraceContextPropagator();
   const tracer = (provider ?? new ProxyTracerProvider()).getTracer("jackfield", version);
+  const decides = otel.sampling.parentBased ? ratioOf(otel.sampling.ratio) : undefined;
   return {
-    tracer: otel.sampling.parentBased ? sparing(tracer, ids, otel.sampling.ratio) : tracer,
+    tracer: decides === undefined ? tracer : sparing(tracer, ids, decides),
     tracing,
+    begin(name, parent, options) {
+      if (parent instanceof Unrecorded) return { context: parent, span: undefined };
+      if (!tracing && parent !== undefined) return { context: parent, span: undefined };
+      if (parent === undefined && (!tracing || decides !== undefined)) {
+        const words = newTraceWords();
+        if (!tracing || decides?.(words) === false) return { context: new Unrecorded(words), span: undefined };
+        ids.chosen = traceIdFrom(words);
+      }
+      const span = tracer.startSpan(name, options(), parent ?? ROOT_CONTEXT);
+      return { context: trace.setSpan(parent ?? ROOT_CONTEXT, span), span };
+    },
     extract(traceparent, tracestate) {
       if (traceparent === undefined) return undefined;
       const context = propagator.extract(ROOT_CONTEXT, { traceparent, tracestate }, getter);
@@ -97,29 +112,32 @@ function createIds(): Ids {
   return {
     chosen: undefined,
     generateTraceId() {
-      const id = this.chosen ?? randomUUID().replaceAll("-", "");
+      const id = this.chosen ?? newTraceId();
       this.chosen = undefined;
       return id;
     },
-    generateSpanId: () => randomBytes(8).toString("hex"),
+    generateSpanId: newSpanId,
   };
 }
 
+/** Whether a trace is one of the share that is recorded, as the library's `TraceIdRatioBasedSampler` decides from its id. */
+export function ratioOf(ratio: number): (words: TraceWords) => boolean {
+  const bound = Math.floor(ratio * 0xffff_ffff);
+  return ([first, second, third, fourth]) => (first ^ second ^ third ^ fourth) >>> 0 < bound;
+}
+
 /**
- * A tracer that asks the sampler first and makes nothing where it says no: the library makes half a span to find that out.
+ * A tracer that decides first and makes nothing where the answer is no: the library makes half a span to find that out.
  * Children of spans that are not recorded are what their parent is.
  */
-function sparing(tracer: Tracer, ids: Ids, ratio: number): Tracer {
-  const sampler = new TraceIdRatioBasedSampler(ratio);
+function sparing(tracer: Tracer, ids: Ids, decides: (words: TraceWords) => boolean): Tracer {
   return {
     startSpan(name, options, context = contexts.active()) {
       const parent = options?.root === true ? undefined : trace.getSpanContext(context);
       if (parent === undefined) {
-        const traceId = randomUUID().replaceAll("-", "");
-        if (sampler.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.NOT_RECORD) {
-          return trace.wrapSpanContext({ traceId, spanId: traceId.slice(16), traceFlags: TraceFlags.NONE });
-        }
-        ids.chosen = traceId;
+        const words = newTraceWords();
+        if (!decides(words)) return trace.getSpan(new Unrecorded(words))!;
+        ids.chosen = traceIdFrom(words);
       } else if (!parent.isRemote && (parent.traceFlags & TraceFlags.SAMPLED) === 0) {
         return trace.wrapSpanContext(parent);
       }

@@ -1,9 +1,11 @@
 import { ROOT_CONTEXT, trace, TraceFlags } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-import { InMemorySpanExporter } from "@opentelemetry/sdk-trace";
+import { InMemorySpanExporter, SamplingDecision, TraceIdRatioBasedSampler } from "@opentelemetry/sdk-trace";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createRedactor } from "../../src/telemetry/redact.ts";
-import { createTracing } from "../../src/telemetry/trace.ts";
+import { newTraceWords, traceIdFrom } from "../../src/telemetry/ids.ts";
+import { createTracing, ratioOf } from "../../src/telemetry/trace.ts";
 
 function tracingAt(ratio: number) {
   const spanExporter = new InMemorySpanExporter();
@@ -61,5 +63,31 @@ test("a caller's decision to record counts, whatever the ratio", async () => {
   expect(spanExporter.getFinishedSpans().map((span) => span.spanContext().traceId)).toEqual([
     "0af7651916cd43dd8448eb211c80319c",
   ]);
+  await tracing.close();
+});
+
+test("the share is the one that the library decides on", () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (ratio) => {
+      const words = newTraceWords();
+      const { decision } = new TraceIdRatioBasedSampler(ratio).shouldSample(ROOT_CONTEXT, traceIdFrom(words));
+      expect(ratioOf(ratio)(words)).toBe(decision === SamplingDecision.RECORD_AND_SAMPLED);
+    }),
+  );
+});
+
+test("what hangs under a trace that is not recorded shares its id, and asks for no attributes", async () => {
+  const { tracing } = tracingAt(0);
+  const options = (): never => {
+    throw new Error("nobody reads them");
+  };
+  const { context, span } = tracing.begin("call", undefined, options);
+  expect(span).toBeUndefined();
+  expect(tracing.begin("child", context, options)).toEqual({ context, span: undefined });
+  const { traceparent } = tracing.inject(context);
+  expect(traceparent).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+  expect(tracing.inject(context)).toEqual({ traceparent });
+  const child = tracing.tracer.startSpan("request", {}, context.setValue(Symbol("other"), 1));
+  expect(child.spanContext().traceId).toBe(traceparent!.slice(3, 35));
   await tracing.close();
 });

@@ -1,0 +1,46 @@
+import { type Context, ROOT_CONTEXT, type Span, trace, TraceFlags } from "@opentelemetry/api";
+import { newSpanId, traceIdFrom, type TraceWords } from "./ids.ts";
+
+/** The key under which the API keeps the span in a context; it says so to nobody but the contexts themselves. */
+const spanKey = keyOfSpans();
+
+/**
+ * The context of a trace of which nothing is recorded. It has ids that log lines and downstreams carry on, made when
+ * somebody asks: a context with a span in it costs the library three objects and a map.
+ */
+export class Unrecorded implements Context {
+  readonly #words: TraceWords;
+  #span: Span | undefined;
+
+  constructor(words: TraceWords) {
+    this.#words = words;
+  }
+
+  getValue(key: symbol): unknown {
+    if (key !== spanKey) return undefined;
+    return (this.#span ??= trace.wrapSpanContext({
+      traceId: traceIdFrom(this.#words),
+      spanId: newSpanId(),
+      traceFlags: TraceFlags.NONE,
+    }));
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    return ROOT_CONTEXT.setValue(spanKey, this.getValue(spanKey)).setValue(key, value);
+  }
+
+  deleteValue(key: symbol): Context {
+    return key === spanKey ? ROOT_CONTEXT : this;
+  }
+}
+
+function keyOfSpans(): symbol {
+  let found: symbol | undefined;
+  const probe: Context = {
+    getValue: () => undefined,
+    setValue: (key) => ((found = key), probe),
+    deleteValue: () => probe,
+  };
+  trace.setSpan(probe, trace.wrapSpanContext({ traceId: "", spanId: "", traceFlags: TraceFlags.NONE }));
+  return found!;
+}
