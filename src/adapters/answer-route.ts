@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { ExecuteToolResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { Outcome, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AnswerRoute } from "./adapter.ts";
 import { answerWithin } from "./answer-within.ts";
 import { retrySeconds, sendFault, sendJson } from "./fault.ts";
@@ -10,40 +11,20 @@ import { type RequestTrace, traceRequest } from "./request-trace.ts";
 export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: Mounted) {
   const within = answerWithin(route.answerWithinMs);
 
-  async function execute(
+  const execute = (
     call: ToolCall,
     request: FastifyRequest,
     reply: FastifyReply,
     trace: RequestTrace | undefined,
-  ): Promise<ToolResult> {
+  ): Promise<ExecuteToolResponse> => {
     const signal = clientGone(request, reply);
-    const { result } = await host
+    return host
       .clientsFor(request.keyName)
       .executor.executeTool(
         { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin: within },
         trace === undefined ? { signal } : { signal, contextValues: trace.values },
       );
-    if (result === undefined) throw new TypeError("the executor answered without a result");
-    return result;
-  }
-
-  async function counted(
-    call: ToolCall,
-    request: FastifyRequest,
-    reply: FastifyReply,
-    trace: RequestTrace | undefined,
-  ): Promise<ToolResult> {
-    if (pending === undefined) return execute(call, request, reply, trace);
-    pending.calls.began();
-    let running = false;
-    try {
-      const result = await execute(call, request, reply, trace);
-      running = result.outcome === Outcome.PENDING;
-      return result;
-    } finally {
-      pending.calls.answered(request.keyName, call.id, running);
-    }
-  }
+  };
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const call = route.call(request.body);
@@ -52,8 +33,12 @@ export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: M
       return sendFault(reply, route, { status: 503, message, retryAfter: retrySeconds, payload: request.body });
     }
     const trace = traceRequest(host.telemetry, request, route);
+    pending?.calls.began();
+    let running = false;
     try {
-      const result = await counted(call, request, reply, trace);
+      const { result } = await execute(call, request, reply, trace);
+      if (result === undefined) throw new TypeError("the executor answered without a result");
+      running = result.outcome === Outcome.PENDING;
       route.answered?.(result, host.telemetry);
       sendJson(reply, route.answer(call, result));
       trace?.end(200);
@@ -61,6 +46,8 @@ export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: M
     } catch (error) {
       trace?.end(500);
       throw error;
+    } finally {
+      pending?.calls.answered(request.keyName, call.id, running);
     }
   };
 }

@@ -86,19 +86,18 @@ class Watched implements Observation {
     const outcome = outcomeName(result.outcome);
     const { metrics, audit } = this.#telemetry;
     metrics.executed({ tool: toolName, outcome, seconds: ms / 1000, ran, caller, source: place.source });
-    audit.write({
-      event: "tool_execution",
+    audit.executed({
       caller,
       tenant: place.tenant,
       source: place.source,
-      conversation_id: place.conversationId,
-      ...(place.sessionId && { session_id: place.sessionId }),
-      tool_name: toolName,
-      tool_call_id: callId,
-      arguments_digest: digest,
+      conversationId: place.conversationId,
+      sessionId: place.sessionId,
+      toolName,
+      toolCallId: callId,
+      argumentsDigest: digest,
       outcome,
-      latency_ms: Math.round(ms * 1000) / 1000,
-      trace_id: this.traceId,
+      latencyMs: Math.round(ms * 1000) / 1000,
+      traceId: this.traceId,
     });
     if (span === undefined) return;
     if (result.outcome !== Outcome.OK) {

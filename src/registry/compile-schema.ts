@@ -1,9 +1,9 @@
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import * as formats from "ajv-formats";
-import { RE2JS } from "re2js";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JsonSchema } from "../plugin/tool.ts";
+import { linearPattern } from "./linear-pattern.ts";
 import { checkSchema, SchemaFault } from "./check-schema.ts";
 import { addUniqueItems } from "./unique-items.ts";
 
@@ -21,7 +21,7 @@ const options: Options = {
   validateFormats: true,
   // Ajv prints the generated code of a schema that does not compile: megabytes of it.
   logger: false,
-  code: { regExp: linearPattern() },
+  code: { regExp: linearPattern },
 };
 
 /** Compiles a JSON Schema: draft-07, or 2020-12 by `$schema`. Throws a SchemaFault. */
@@ -130,17 +130,6 @@ function messageOf({ keyword, message, params }: ErrorObject): string {
 
 function literal(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-/** Patterns that take linear time on every text: those of re2, which knows no look-around and no back-references. */
-function linearPattern() {
-  const create = (pattern: string, flags: string) => {
-    const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern), flags.includes("i") ? RE2JS.CASE_INSENSITIVE : 0);
-    // Ajv tells patterns apart by their text.
-    return { test: (text: string) => compiled.matcher(text).find(), toString: () => `/${pattern}/${flags}` };
-  };
-  create.code = "linearPattern";
-  return create;
 }
 
 function reasonOf(cause: unknown): string {

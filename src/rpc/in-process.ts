@@ -63,7 +63,8 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
       if (spec?.kind !== "unary") throw rpcError("unimplemented", method.name);
       const call = callOf(method, signal, timeoutMs, header, values);
       try {
-        const message = await invokeUnary(spec, create(method.input, input), call);
+        const invoked = invokeUnary(spec, create(method.input, input), call);
+        const message = invoked instanceof Promise ? await invoked : invoked;
         return new InProcessAnswer(method, message as MessageShape<typeof method.output>, call);
       } catch (reason) {
         throw faultFrom(reason, method.name, log);

@@ -6,18 +6,19 @@ import type { ServedCall } from "./served-call.ts";
 export type UnaryMethod = Extract<MethodImplSpec, { kind: "unary" }>;
 
 /**
- * Runs the implementation of a unary method. Rejects at once when the call ends early, whether or not the
- * implementation listens; what it answers later is dropped.
+ * Runs the implementation of a unary method, and answers synchronously where it does. Rejects at once when the call ends
+ * early, whether or not the implementation listens; what it answers later is dropped.
  */
-export async function invokeUnary(
-  method: UnaryMethod,
+export function invokeUnary(
+  { method, impl }: UnaryMethod,
   input: MessageShape<DescMessage>,
   call: ServedCall,
-): Promise<MessageShape<DescMessage>> {
+): MessageShape<DescMessage> | Promise<MessageShape<DescMessage>> {
   if (call.ended !== undefined) throw call.ended;
-  const answer = method.impl(input, call);
-  const output = answer instanceof Promise && call.canEndEarly ? await orEnd(answer, call) : await answer;
-  return create(method.method.output, output);
+  const answer = impl(input, call);
+  if (!(answer instanceof Promise)) return create(method.output, answer);
+  const ended = call.canEndEarly ? orEnd(answer, call) : answer;
+  return ended.then((output) => create(method.output, output));
 }
 
 /** What a promise settles with, unless the call ends early first: then it rejects with why. */

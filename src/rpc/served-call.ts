@@ -54,22 +54,13 @@ export class ServedCall implements HandlerContext {
       this.#deadline = performance.now() + init.timeoutMs;
       this.#timer = setTimeout(() => this.end(rpcError("deadline")), Math.max(0, init.timeoutMs));
     }
-    if (init.signal !== undefined) {
-      const { signal } = init;
-      if (signal.aborted) {
-        this.end(endFrom(signal.reason));
-      } else {
-        const onAbort = () => this.end(endFrom(signal.reason));
-        signal.addEventListener("abort", onAbort, { once: true });
-        this.#unlink = () => signal.removeEventListener("abort", onAbort);
-      }
-    }
   }
 
   /** Fires with a ConnectError when the caller goes away or its deadline passes. Never fires at a good end. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      this.#follow();
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
@@ -91,6 +82,7 @@ export class ServedCall implements HandlerContext {
 
   /** Why the call ended early, if it did. */
   get ended(): ConnectError | undefined {
+    if (this.#outer?.aborted === true) this.end(endFrom(this.#outer.reason));
     return this.#reason;
   }
 
@@ -129,8 +121,19 @@ export class ServedCall implements HandlerContext {
 
   /** Calls back when the call ends early, at once where it has. One listener at a time. */
   onEnd(listener: (reason: ConnectError) => void): void {
+    this.#onEnd = undefined;
+    this.#follow();
     this.#onEnd = listener;
     if (this.#reason !== undefined) listener(this.#reason);
+  }
+
+  /** Listens to the caller's signal, from when the first one needs to know. */
+  #follow(): void {
+    const outer = this.#outer;
+    if (outer === undefined || this.ended !== undefined || this.#unlink !== undefined) return;
+    const onAbort = (): void => this.end(endFrom(outer.reason));
+    outer.addEventListener("abort", onAbort, { once: true });
+    this.#unlink = () => outer.removeEventListener("abort", onAbort);
   }
 
   /** Stops the timer and lets go of the caller's signal: the call has its answer. */

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
+  type ExecuteToolResponse,
   ExecuteToolResponseSchema,
   GetCallResponseSchema,
   ListToolsResponseSchema,
@@ -9,7 +10,7 @@ import {
   type ToolExecutor,
   type WaitCallRequest,
 } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { CallContext, Tool } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallContext, Tool, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { allowsTool, type Caller } from "../config/caller.ts";
 import type { Limits } from "../config/config.ts";
 import { rpcError } from "../errors.ts";
@@ -31,12 +32,12 @@ export function createToolExecutor(
   limits: Limits,
 ): ServiceImpl<typeof ToolExecutor> {
   return {
-    async executeTool(request, context) {
+    executeTool(request, context) {
       const caller = callerWith("tools:execute", context);
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
-      const result = await executor.execute(call, {
+      const executed = executor.execute(call, {
         caller,
         context: contextOf(request.context, caller),
         answerWithinMs: answerWithinMs(request.answerWithin),
@@ -44,7 +45,9 @@ export function createToolExecutor(
         trace: context.values.get(kTrace),
       });
       // In this process nothing is sent, and most read the text alone.
-      return create(ExecuteToolResponseSchema, { result: isInProcess(context) ? result : finiteResult(result) });
+      const answer = (result: ToolResult): ExecuteToolResponse =>
+        create(ExecuteToolResponseSchema, { result: isInProcess(context) ? result : finiteResult(result) });
+      return executed instanceof Promise ? executed.then(answer) : answer(executed);
     },
 
     executeTools(request, context) {

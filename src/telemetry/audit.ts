@@ -1,4 +1,5 @@
 import { sealBatch } from "./audit-chain.ts";
+import { lineFrom, lineOfExecution } from "./audit-line.ts";
 import type { AuditSink } from "./audit-file.ts";
 import type { Redactor } from "./redact.ts";
 import type { AuditEvent, AuditLog } from "./telemetry.ts";
@@ -47,12 +48,10 @@ export function createAudit({
     }, after);
   };
 
-  const lineOf = (event: AuditEvent): string => {
+  const stamped = (): string => {
     const time = now();
     if (time !== moment) stamp = new Date((moment = time)).toISOString();
-    // A time or hash of the event's own would make the line ambiguous and is left out.
-    const own = "time" in event || "hash" in event ? { ...event, time: undefined, hash: undefined } : event;
-    return `{"time":"${stamp}",${JSON.stringify(own).slice(1)}`;
+    return stamp;
   };
 
   const flush = (): Promise<void> =>
@@ -64,7 +63,7 @@ export function createAudit({
   const writeBatch = async (): Promise<void> => {
     const reported = unreported;
     const batch = lines;
-    if (reported > 0) batch.push(lineOf({ event: "audit_lost", lines: reported }));
+    if (reported > 0) batch.push(lineFrom({ event: "audit_lost", lines: reported }, stamped()));
     if (batch.length === 0) return;
     lines = [];
     const sealed = sealBatch(previous, redactor.redact(batch.join("\n")), open);
@@ -84,15 +83,22 @@ export function createAudit({
     unreported -= reported;
   };
 
-  const write = (event: AuditEvent): void => {
-    if (closed) return;
-    if (lines.length >= capacity) {
-      lost += 1;
-      unreported += 1;
-      return;
-    }
-    lines.push(lineOf(event));
+  /** Whether there is room for one more line; where there is none it is counted as lost. */
+  const takes = (): boolean => {
+    if (closed) return false;
+    if (lines.length < capacity) return true;
+    lost += 1;
+    unreported += 1;
+    return false;
+  };
+
+  const append = (line: string): void => {
+    lines.push(line);
     if (timer === undefined && writing === undefined) schedule(gatherMs);
+  };
+
+  const write = (event: AuditEvent): void => {
+    if (takes()) append(lineFrom(event, stamped()));
   };
 
   if (sink.tornBytes > 0 || open !== "") {
@@ -101,6 +107,9 @@ export function createAudit({
   }
   return {
     write,
+    executed(event) {
+      if (takes()) append(lineOfExecution(event, stamped()));
+    },
     get lost() {
       return lost;
     },

@@ -18,7 +18,7 @@ export function createSilentTelemetry(): Telemetry {
       breakerChanged: ignore,
       gauge: ignore,
     },
-    audit: { write: ignore, close: async () => {} },
+    audit: { write: ignore, executed: ignore, close: async () => {} },
     hide: ignore,
     redact: (text) => text,
     prometheus: async () => "",

@@ -3,14 +3,32 @@ import type { Logger } from "pino";
 
 /** One line of the audit log. Never holds arguments or outputs. */
 export interface AuditEvent {
-  /** `tool_execution`, `conversation_start`, `tool_success`, `tool_failure`, `denied`, … */
+  /** `conversation_start`, `tool_success`, `tool_failure`, `denied`, … */
   event: string;
   [field: string]: string | number | boolean | undefined;
+}
+
+/** The line of one execution. Never holds arguments or outputs. */
+export interface ExecutionEvent {
+  readonly caller: string;
+  readonly tenant: string;
+  readonly source: string;
+  readonly conversationId: string;
+  /** "" where there is none: then the line has no such field. */
+  readonly sessionId: string;
+  readonly toolName: string;
+  readonly toolCallId: string;
+  readonly argumentsDigest: string;
+  readonly outcome: string;
+  readonly latencyMs: number;
+  readonly traceId: string;
 }
 
 /** The audit log: its own stream, hash-chained, written behind the request path. */
 export interface AuditLog {
   write(event: AuditEvent): void;
+  /** Writes the line of one execution, `tool_execution`. */
+  executed(event: ExecutionEvent): void;
   /** Flushes what waits; no line may be written after it. */
   close(): Promise<void>;
 }

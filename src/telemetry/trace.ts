@@ -19,7 +19,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import type { Sampler, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { OtelConfig, OtlpTarget, Sampling } from "../config/config.ts";
-import { newSpanId, newTraceId, newTraceWords, traceIdFrom, type TraceWords } from "./ids.ts";
+import { newSpanId, newTraceId } from "./ids.ts";
 import type { Redactor } from "./redact.ts";
 import type { Begun } from "./telemetry.ts";
 import { Unrecorded } from "./unrecorded.ts";
@@ -79,9 +79,9 @@ export function createTracing(options: {
       if (parent instanceof Unrecorded) return { context: parent, span: undefined };
       if (!tracing && parent !== undefined) return { context: parent, span: undefined };
       if (parent === undefined && (!tracing || decides !== undefined)) {
-        const words = newTraceWords();
-        if (!tracing || decides?.(words) === false) return { context: new Unrecorded(words), span: undefined };
-        ids.chosen = traceIdFrom(words);
+        const traceId = newTraceId();
+        if (!tracing || decides?.(traceId) === false) return { context: new Unrecorded(traceId), span: undefined };
+        ids.chosen = traceId;
       }
       const span = tracer.startSpan(name, options(), parent ?? ROOT_CONTEXT);
       return { context: trace.setSpan(parent ?? ROOT_CONTEXT, span), span };
@@ -121,23 +121,27 @@ function createIds(): Ids {
 }
 
 /** Whether a trace is one of the share that is recorded, as the library's `TraceIdRatioBasedSampler` decides from its id. */
-export function ratioOf(ratio: number): (words: TraceWords) => boolean {
+export function ratioOf(ratio: number): (traceId: string) => boolean {
   const bound = Math.floor(ratio * 0xffff_ffff);
-  return ([first, second, third, fourth]) => (first ^ second ^ third ^ fourth) >>> 0 < bound;
+  return (traceId) => {
+    let sum = 0;
+    for (let at = 0; at < 32; at += 8) sum ^= Number.parseInt(traceId.slice(at, at + 8), 16);
+    return sum >>> 0 < bound;
+  };
 }
 
 /**
  * A tracer that decides first and makes nothing where the answer is no: the library makes half a span to find that out.
  * Children of spans that are not recorded are what their parent is.
  */
-function sparing(tracer: Tracer, ids: Ids, decides: (words: TraceWords) => boolean): Tracer {
+function sparing(tracer: Tracer, ids: Ids, decides: (traceId: string) => boolean): Tracer {
   return {
     startSpan(name, options, context = contexts.active()) {
       const parent = options?.root === true ? undefined : trace.getSpanContext(context);
       if (parent === undefined) {
-        const words = newTraceWords();
-        if (!decides(words)) return trace.getSpan(new Unrecorded(words))!;
-        ids.chosen = traceIdFrom(words);
+        const traceId = newTraceId();
+        if (!decides(traceId)) return trace.getSpan(new Unrecorded(traceId))!;
+        ids.chosen = traceId;
       } else if (!parent.isRemote && (parent.traceFlags & TraceFlags.SAMPLED) === 0) {
         return trace.wrapSpanContext(parent);
       }

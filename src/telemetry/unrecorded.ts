@@ -1,25 +1,25 @@
 import { type Context, ROOT_CONTEXT, type Span, trace, TraceFlags } from "@opentelemetry/api";
-import { newSpanId, traceIdFrom, type TraceWords } from "./ids.ts";
+import { newSpanId } from "./ids.ts";
 
 /** The key under which the API keeps the span in a context; it says so to nobody but the contexts themselves. */
 const spanKey = keyOfSpans();
 
 /**
- * The context of a trace of which nothing is recorded. It has ids that log lines and downstreams carry on, made when
- * somebody asks: a context with a span in it costs the library three objects and a map.
+ * The context of a trace of which nothing is recorded. It has ids that log lines and downstreams carry on; the
+ * rest is made when somebody asks: a context with a span in it costs the library three objects and a map.
  */
 export class Unrecorded implements Context {
-  readonly #words: TraceWords;
+  readonly #traceId: string;
   #span: Span | undefined;
 
-  constructor(words: TraceWords) {
-    this.#words = words;
+  constructor(traceId: string) {
+    this.#traceId = traceId;
   }
 
   getValue(key: symbol): unknown {
     if (key !== spanKey) return undefined;
     return (this.#span ??= trace.wrapSpanContext({
-      traceId: traceIdFrom(this.#words),
+      traceId: this.#traceId,
       spanId: newSpanId(),
       traceFlags: TraceFlags.NONE,
     }));

@@ -148,7 +148,7 @@ export async function startConversation(
     telemetry: {
       tracing,
       tracer: tracing ? provider.getTracer("test") : new ProxyTracerProvider().getTracer("none"),
-      audit: { write: (event) => void audited.push(event), close: async () => {} },
+      audit: { write: (event) => void audited.push(event), executed: () => {}, close: async () => {} },
     },
     now: () => 1_700_000_000_500,
   });

@@ -1,3 +1,4 @@
+import { lineOfExecution } from "../../src/telemetry/audit-line.ts";
 import { describe, expect, test, vi } from "vitest";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Effect, ExecutionContext } from "../../src/plugin/tool.ts";
@@ -118,7 +119,7 @@ describe("a caller that goes away", () => {
     // Whoever comes now does not get the answer of what was given up.
     const third = app.executor.execute(aCall(), within("c", { answerWithinMs: 10 }));
     await expect(second).rejects.toThrow("gone away");
-    await vi.waitFor(() => expect(app.audit[0]?.["outcome"]).toBe("CANCELLED"));
+    await vi.waitFor(() => expect(app.audit[0]?.outcome).toBe("CANCELLED"));
     expect(outcomeOf(await third)).toBe("PENDING");
   });
 
@@ -257,8 +258,9 @@ describe("what is seen of a call", () => {
         call: "call-1",
         conversation: "conv",
       });
-      expect(app.audit).toEqual([
+      expect(app.audit.map((event): unknown => JSON.parse(lineOfExecution(event, "2026-01-01")))).toEqual([
         {
+          time: "2026-01-01",
           event: "tool_execution",
           caller: "test",
           tenant: "default",

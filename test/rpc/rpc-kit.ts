@@ -153,7 +153,7 @@ export function createWatchedTelemetry() {
       breakerChanged() {},
       gauge() {},
     },
-    audit: { write() {}, async close() {} },
+    audit: { write() {}, executed() {}, async close() {} },
     hide() {},
     redact: (text: string) => text,
     prometheus: async () => "",

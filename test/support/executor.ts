@@ -17,7 +17,7 @@ import { createRegistry } from "../../src/registry/create-registry.ts";
 import { openTool } from "../../src/registry/open-tool.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
-import type { AuditEvent, Metrics } from "../../src/telemetry/telemetry.ts";
+import type { ExecutionEvent, Metrics } from "../../src/telemetry/telemetry.ts";
 
 /** How an executor under test differs from the usual one. */
 export interface ExecutorOptions {
@@ -33,7 +33,7 @@ export interface ExecutorUnderTest extends AsyncDisposable {
   readonly executor: RunningExecutor;
   readonly registry: Registry;
   readonly ledger: Ledger;
-  readonly audit: AuditEvent[];
+  readonly audit: ExecutionEvent[];
   readonly executed: Parameters<Metrics["executed"]>[0][];
   readonly log: string[];
 }
@@ -59,14 +59,14 @@ export async function startExecutor(tools: readonly Tool[], options: ExecutorOpt
       await openTool(compileTool(tool, settings, { use: tool.name, version: "1.0.0", bundled: false }), tool),
     );
   }
-  const audit: AuditEvent[] = [];
+  const audit: ExecutionEvent[] = [];
   const executed: Parameters<Metrics["executed"]>[0][] = [];
   const log: string[] = [];
   const silent = createSilentTelemetry();
   const telemetry = {
     ...silent,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
-    audit: { write: (event: AuditEvent) => void audit.push(event), close: async () => {} },
+    audit: { ...silent.audit, executed: (event: ExecutionEvent) => void audit.push(event) },
     metrics: { ...silent.metrics, executed: (call: Parameters<Metrics["executed"]>[0]) => void executed.push(call) },
   };
   const outbound = createOutbound({ downstreamBytes: 2_097_152, privateAddresses: [], telemetry, version: "test" });

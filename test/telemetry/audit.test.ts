@@ -6,6 +6,7 @@ import { PassThrough } from "node:stream";
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { createAudit } from "../../src/telemetry/audit.ts";
+import { lineOfExecution } from "../../src/telemetry/audit-line.ts";
 import { verifyAudit } from "../../src/telemetry/audit-chain.ts";
 import { fileSink, stderrSink } from "../../src/telemetry/audit-file.ts";
 import { createRedactor } from "../../src/telemetry/redact.ts";
@@ -161,4 +162,54 @@ test("an audit file of - means stderr", async () => {
   audit.write({ event: "denied", caller: "crm" });
   await audit.close();
   expect(String(stderr.read())).toMatch(/"event":"denied","caller":"crm","hash":"[0-9a-f]{64}"\}\n$/);
+});
+
+test("the line of an execution is JSON whatever its fields hold", () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ unit: "binary" }),
+    fc.constantFrom('"', "\\", "\u2028", "\n", "\ud800", ""),
+  );
+  fc.assert(
+    fc.property(
+      text,
+      text,
+      text,
+      fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
+      (id, session, tool, ms) => {
+        const line = lineOfExecution(
+          {
+            caller: "crm",
+            tenant: "default",
+            source: "genesys",
+            conversationId: id,
+            sessionId: session,
+            toolName: tool,
+            toolCallId: id,
+            argumentsDigest: "digest",
+            outcome: "OK",
+            latencyMs: ms,
+            traceId: "0af7651916cd43dd8448eb211c80319c",
+          },
+          "2026-01-01T00:00:00.000Z",
+        );
+        expect(line).not.toContain("\n");
+        expect(JSON.parse(line)).toEqual({
+          time: "2026-01-01T00:00:00.000Z",
+          event: "tool_execution",
+          caller: "crm",
+          tenant: "default",
+          source: "genesys",
+          conversation_id: id,
+          ...(session !== "" && { session_id: session }),
+          tool_name: tool,
+          tool_call_id: id,
+          arguments_digest: "digest",
+          outcome: "OK",
+          latency_ms: Object.is(ms, -0) ? 0 : ms,
+          trace_id: "0af7651916cd43dd8448eb211c80319c",
+        });
+      },
+    ),
+  );
 });

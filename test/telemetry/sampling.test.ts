@@ -4,7 +4,7 @@ import { InMemorySpanExporter, SamplingDecision, TraceIdRatioBasedSampler } from
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createRedactor } from "../../src/telemetry/redact.ts";
-import { newTraceWords, traceIdFrom } from "../../src/telemetry/ids.ts";
+import { newTraceId } from "../../src/telemetry/ids.ts";
 import { createTracing, ratioOf } from "../../src/telemetry/trace.ts";
 
 function tracingAt(ratio: number) {
@@ -69,9 +69,9 @@ test("a caller's decision to record counts, whatever the ratio", async () => {
 test("the share is the one that the library decides on", () => {
   fc.assert(
     fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (ratio) => {
-      const words = newTraceWords();
-      const { decision } = new TraceIdRatioBasedSampler(ratio).shouldSample(ROOT_CONTEXT, traceIdFrom(words));
-      expect(ratioOf(ratio)(words)).toBe(decision === SamplingDecision.RECORD_AND_SAMPLED);
+      const traceId = newTraceId();
+      const { decision } = new TraceIdRatioBasedSampler(ratio).shouldSample(ROOT_CONTEXT, traceId);
+      expect(ratioOf(ratio)(traceId)).toBe(decision === SamplingDecision.RECORD_AND_SAMPLED);
     }),
   );
 });

@@ -1,0 +1,21 @@
+import { startService } from "./service.ts";
+import { startProgram } from "./program.ts";
+import { scratchFolder } from "./scratch.ts";
+import { cognigyTarget } from "./targets.ts";
+import { closedLoop, createNumbers } from "./load/load.ts";
+import { inFlight } from "./row.ts";
+import { spawn, execSync } from "node:child_process";
+using folder = scratchFolder();
+await using sink = await startProgram("bench/peers/sink.ts", { core: 1 });
+const service = process.argv[2]==="fastify" ? await startProgram("bench/peers/fastify.ts", { core: 0 }) : await startService({ nodeArgs: ["--perf-basic-prof"], core: 0, folder: folder.path, sink: `http://127.0.0.1:${sink.port}` });
+const target = cognigyTarget(service.port);
+const run = (s: number) => closedLoop(target, { ...inFlight[target.protocol], seconds: s, warmSeconds: 1, number: createNumbers(), cpuSeconds: () => service.cpuSeconds() });
+await run(2);
+const pid = execSync(`ss -ltnp | grep :${service.port} | sed 's/.*pid=\\([0-9]*\\).*/\\1/'`).toString().trim();
+const st = spawn("perf", ["record","-g","-F","999","-o","/tmp/perf.data","-p", pid]);
+const r = await run(5);
+console.log(r.perSecond);
+st.kill("SIGINT");
+await new Promise((r) => st.once("exit", r));
+
+await service[Symbol.asyncDispose]();
