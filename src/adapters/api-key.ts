@@ -1,6 +1,6 @@
-import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
+import { createKeyMatcher } from "../config/key-matcher.ts";
 import type { Secret } from "../config/secret.ts";
 
 /** Tells who sent a request: the key's name, "" for an unnamed key or where no key is asked for, undefined for nobody. */
@@ -19,36 +19,21 @@ export interface KeyHeader {
 }
 
 /**
- * Checks keys in constant time: all of them are compared, padded to equal length. The first of the headers that is
- * present counts; a header sent twice is refused. Without keys everybody is let in.
+ * Checks keys in constant time. The first of the headers that is present counts; a header sent twice is refused. Without
+ * keys everybody is let in.
  */
 export function createKeyCheck(keys: readonly NamedKey[], headers: readonly KeyHeader[]): KeyCheck {
   if (keys.length === 0) return () => "";
-  const longest = Math.max(...keys.map(({ key }) => Buffer.byteLength(key.reveal())));
-  const known = keys.map(({ name, key }) => ({ name, bytes: padded(key.reveal(), Buffer.alloc(longest + 1)) }));
-  const given = Buffer.alloc(longest + 1);
+  const find = createKeyMatcher(keys.map(({ name, key }) => ({ key, value: name })));
   return (request) => {
     for (const header of headers) {
       const value = single(request.rawHeaders, header.name);
       if (value === undefined) continue;
       const key = value === null ? undefined : presented(value, header);
-      return key === undefined ? undefined : find(known, padded(key, given));
+      return key === undefined ? undefined : find(key);
     }
     return undefined;
   };
-}
-
-function find(known: readonly { name: string; bytes: Uint8Array }[], given: Uint8Array): string | undefined {
-  let found: string | undefined;
-  // No early end: the time must not tell which key was the right one.
-  for (const { name, bytes } of known) if (timingSafeEqual(bytes, given)) found = name;
-  return found;
-}
-
-/** Writes a key into a buffer that is one byte longer than any good one: a longer key, cut to it, equals none of them. */
-function padded(key: string, buffer: Buffer): Buffer {
-  buffer.fill(0, buffer.write(key));
-  return buffer;
 }
 
 /** The header's value; undefined where it is absent, null where it is there twice. Node itself would join or drop. */

@@ -1,5 +1,5 @@
-import { hash, timingSafeEqual } from "node:crypto";
 import type { Caller, KeyedCaller } from "./caller.ts";
+import { createKeyMatcher } from "./key-matcher.ts";
 import { allScopes } from "./scope.ts";
 
 /** Who everybody is while no keys are configured: all scopes, all tools. */
@@ -13,24 +13,14 @@ export const localCaller: Caller = {
 /** Finds who sent an `Authorization` header; undefined where no key proves anybody. */
 export type Authenticator = (authorization: string | undefined) => Caller | undefined;
 
-/**
- * Makes the check of `Authorization: Bearer KEY`. Without any key configured everybody is `local`.
- * Digests of equal length are compared, all of them each time, so that the time taken tells nothing of the keys.
- */
+/** Makes the check of `Authorization: Bearer KEY`. Without any key configured everybody is `local`. */
 export function createAuthenticator(callers: readonly KeyedCaller[]): Authenticator {
-  const digests = callers.flatMap(({ caller, keys }) =>
-    keys.map((key) => ({ caller, digest: hash("sha256", key.reveal(), "buffer") })),
-  );
-  if (digests.length === 0) return () => localCaller;
+  const known = callers.flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
+  if (known.length === 0) return () => localCaller;
+  const find = createKeyMatcher(known);
   return (authorization) => {
     const key = bearerKey(authorization);
-    if (key === undefined) return undefined;
-    const given = hash("sha256", key, "buffer");
-    let found: Caller | undefined;
-    for (const { caller, digest } of digests) {
-      if (timingSafeEqual(given, digest)) found = caller;
-    }
-    return found;
+    return key === undefined ? undefined : find(key);
   };
 }
 

@@ -82,11 +82,21 @@ class GoodResult implements ToolResult {
   get value(): Value | undefined {
     return (this.#value ??= valueOf(this.output, this.#kind));
   }
+
+  get valueText(): string {
+    if (this.#kind === "deep") return "";
+    return this.#kind === "text" ? JSON.stringify(this.output) : this.output;
+  }
 }
 
 /** Whether a result's value was made from JSON text, and so holds nothing that JSON cannot say. */
 export function isFromJson(result: ToolResult): boolean {
   return result instanceof GoodResult;
+}
+
+/** The JSON text of a result's value, "" where it has none; undefined where only the value itself knows it. */
+export function valueText(result: ToolResult): string | undefined {
+  return result instanceof GoodResult ? result.valueText : undefined;
 }
 
 /** A copy of a result with changes. DANGER: spreading alone would lose the value, which may be made on demand. */

@@ -41,15 +41,26 @@ export function messageFromBinary(desc: DescMessage, bytes: Uint8Array): Message
   }
 }
 
-/** Writes a message in its JSON form. */
-export function jsonText(desc: DescMessage, message: MessageShape<DescMessage>): string {
-  return JSON.stringify(toJson(desc, message));
+/** Writes messages of one type. */
+export interface MessageWriter {
+  json(message: MessageShape<DescMessage>): string;
+  binary(message: MessageShape<DescMessage>): Uint8Array;
 }
 
-/** Writes a message in its binary form. */
-export function binaryBytes(desc: DescMessage, message: MessageShape<DescMessage>): Uint8Array {
-  return toBinary(desc, message);
+/** The writer that takes any message. */
+export function stockWriter(desc: DescMessage): MessageWriter {
+  let writer = stockWriters.get(desc);
+  if (writer === undefined) {
+    writer = {
+      json: (message) => JSON.stringify(toJson(desc, message)),
+      binary: (message) => toBinary(desc, message),
+    };
+    stockWriters.set(desc, writer);
+  }
+  return writer;
 }
+
+const stockWriters = new WeakMap<DescMessage, MessageWriter>();
 
 /**
  * Decodes UTF-8 for Connect's own JSON parser. It throws where the text is not UTF-8, and leaves only the last of

@@ -20,7 +20,7 @@ import { kTrace } from "../telemetry/trace-key.ts";
 import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
 import { executeTools } from "./execute-tools.ts";
 import { finiteResult } from "./finite-result.ts";
-import { inProcess, ServedCall } from "./served-call.ts";
+import { ServedCall } from "./served-call.ts";
 
 /** Longest wait of WaitCall in milliseconds where the caller names no deadline. */
 const longestWaitMs = 60_000;
@@ -41,12 +41,15 @@ export function createToolExecutor(
         caller,
         context: contextOf(request.context, caller),
         answerWithinMs: answerWithinMs(request.answerWithin),
-        signal: signalOf(context),
+        // Made when somebody listens: nobody does for a tool that answers at once.
+        get signal() {
+          return signalOf(context);
+        },
         trace: context.values.get(kTrace),
       });
-      // In this process nothing is sent, and most read the text alone.
+      // In this process nothing is sent, and the unary lane has a writer that needs no value made.
       const answer = (result: ToolResult): ExecuteToolResponse =>
-        create(ExecuteToolResponseSchema, { result: isInProcess(context) ? result : finiteResult(result) });
+        create(ExecuteToolResponseSchema, { result: context instanceof ServedCall ? result : finiteResult(result) });
       return executed instanceof Promise ? executed.then(answer) : answer(executed);
     },
 
@@ -111,10 +114,6 @@ function waitMs(timeoutMs: number | undefined): number {
 /** What the executor need listen to; undefined where nothing can end the call early. */
 export function signalOf(context: HandlerContext): AbortSignal | undefined {
   return context instanceof ServedCall ? context.cancellation : context.signal;
-}
-
-function isInProcess(context: HandlerContext): boolean {
-  return context.protocolName === inProcess;
 }
 
 function asked(

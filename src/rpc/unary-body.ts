@@ -29,9 +29,10 @@ export function readBody(request: WireRequest, most: number, limit: number): Pro
       else (more ??= [first]).push(chunk);
     };
     request.on("data", onData);
-    request.once("end", () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
-    request.once("error", () => reject(rpcError("canceled")));
-    request.once("aborted", () => reject(rpcError("canceled")));
+    request.on("end", () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
+    const onGone = (): void => reject(rpcError("canceled"));
+    request.on("error", onGone);
+    request.on("aborted", onGone);
   });
 }
 
