@@ -100,7 +100,8 @@ export function record(bench: Bench, side: Side, loaded: Loaded, notes: Set<stri
   side.values.push(loaded.perSecond);
   side.cpuMicros?.push(loaded.cpuMicros);
   if (loaded.bad > 0) notes.add(`${side.name} answered some requests badly: its figure does not count`);
-  if (loaded.serverBusy < 0.9) notes.add(`${side.name} was not busy all the time: the load generator or its disk was the limit`);
+  if (loaded.serverBusy < 0.9)
+    notes.add(`${side.name} was not busy all the time: the load generator or its disk was the limit`);
   bench.say(
     `  ${side.name}: ${Math.round(loaded.perSecond)}/s, ${loaded.cpuMicros.toFixed(1)} µs CPU${loaded.bad > 0 ? `, ${loaded.bad} bad` : ""}`,
   );

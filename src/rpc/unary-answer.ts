@@ -5,8 +5,8 @@ import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+import type { Exchange } from "./exchange.ts";
 import type { Protocol } from "./protocol.ts";
-import { endWith, writeHead, type WireResponse } from "./wire-request.ts";
 
 /** Messages below this size are sent uncompressed, in bytes. */
 const leastToCompress = 1024;
@@ -25,30 +25,27 @@ const okFrame = frame(0x80, Buffer.from("grpc-status: 0\r\n"));
 const okTrailers = { "grpc-status": "0" } as const;
 
 /** Writes an answer. Resolves when it has been handed to the socket. */
-export async function writeAnswer(response: WireResponse, answer: UnaryAnswer): Promise<void> {
+export async function writeAnswer(exchange: Exchange, answer: UnaryAnswer): Promise<void> {
   const { protocol, compression } = answer;
-  if (protocol.name === "connect") return writeConnect(response, answer);
+  if (protocol.name === "connect") return writeConnect(exchange, answer);
   const head: OutgoingHttpHeaders = { "content-type": protocol.contentType };
   if (compression !== null) head[protocol.encodingHeader] = compression.name;
   addTo(head, answer.header);
   const body = "message" in answer.outcome ? await packed(0, bytesOf(answer.outcome.message), compression) : undefined;
   const isPlain = body !== undefined && answer.trailer === undefined;
   const trailer = isPlain ? undefined : statusOf(answer);
-  if (response.destroyed) return;
+  if (exchange.gone) return;
   if (protocol.name === "grpc") {
-    writeHead(response, 200, head);
-    response.addTrailers(trailer === undefined ? okTrailers : Object.fromEntries(trailer));
-    endWith(response, body);
+    exchange.answer(200, head, body, trailer === undefined ? okTrailers : Object.fromEntries(trailer));
   } else {
     const last = trailer === undefined ? okFrame : await packed(0x80, trailerSerialize(trailer), compression);
-    if (response.destroyed) return;
-    writeHead(response, 200, head);
-    endWith(response, body === undefined ? last : Buffer.concat([body, last]));
+    if (exchange.gone) return;
+    exchange.answer(200, head, body === undefined ? last : Buffer.concat([body, last]));
   }
 }
 
 async function writeConnect(
-  response: WireResponse,
+  exchange: Exchange,
   { protocol, outcome, compression, header, trailer }: UnaryAnswer,
 ): Promise<void> {
   const head: OutgoingHttpHeaders = {};
@@ -74,10 +71,9 @@ async function writeConnect(
     length = body.length;
     head[protocol.encodingHeader] = compression.name;
   }
-  if (response.destroyed) return;
+  if (exchange.gone) return;
   head["content-length"] = length;
-  writeHead(response, status, head);
-  endWith(response, body);
+  exchange.answer(status, head, body);
 }
 
 function bytesOf(message: Uint8Array | string): Uint8Array {

@@ -1,18 +1,18 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { rpcError } from "../errors.ts";
-import { headerOf, type WireRequest } from "./wire-request.ts";
+import type { Exchange } from "./exchange.ts";
 
 /**
  * Reads a body whole. Rejects with resource_exhausted beyond `most` bytes, at once where the client says so up front, and
  * with `canceled` where the client goes away first.
  */
-export function readBody(request: WireRequest, most: number, limit: number): Promise<Buffer> {
+export function readBody({ body, headers }: Exchange, most: number, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const promised = headerOf(request, "content-length");
+    const promised = headers["content-length"];
     if (promised !== undefined && Number(promised) > most) {
       // The rest is read and thrown away: an unread body would hold the stream open.
-      request.resume();
+      body.resume();
       return reject(tooLarge(limit, Number(promised)));
     }
     let first: Buffer | undefined;
@@ -21,18 +21,18 @@ export function readBody(request: WireRequest, most: number, limit: number): Pro
     const onData = (chunk: Buffer) => {
       size += chunk.length;
       if (size > most) {
-        request.off("data", onData);
-        request.resume();
+        body.off("data", onData);
+        body.resume();
         return reject(tooLarge(limit));
       }
       if (first === undefined) first = chunk;
       else (more ??= [first]).push(chunk);
     };
-    request.on("data", onData);
-    request.on("end", () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
+    body.on("data", onData);
+    body.on("end", () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
     const onGone = (): void => reject(rpcError("canceled"));
-    request.on("error", onGone);
-    request.on("aborted", onGone);
+    body.on("error", onGone);
+    body.on("aborted", onGone);
   });
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 
 /** A request of either HTTP version. */
@@ -7,24 +7,32 @@ export type WireRequest = IncomingMessage | Http2ServerRequest;
 /** A response of either HTTP version. */
 export type WireResponse = ServerResponse | Http2ServerResponse;
 
+/** What a request says before its body. */
+export interface RequestHead {
+  readonly url?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  /** Names and values in turn, as they were sent. */
+  readonly rawHeaders: readonly string[];
+}
+
 /** A listener for requests of either HTTP version. */
 export type WireListener = (request: WireRequest, response: WireResponse) => void;
 
 /** One header as text, or undefined. */
-export function headerOf(request: WireRequest, name: string): string | undefined {
+export function headerOf(request: RequestHead, name: string): string | undefined {
   const value = request.headers[name];
   return typeof value === "string" ? value : value?.join(", ");
 }
 
 /** The path of a request, without its query. */
-export function pathOf(request: WireRequest): string {
+export function pathOf(request: RequestHead): string {
   const url = request.url ?? "";
   const query = url.indexOf("?");
   return query < 0 ? url : url.slice(0, query);
 }
 
 /** All request headers in the form of the Fetch API. */
-export function headersOf(request: WireRequest): Headers {
+export function headersOf(request: RequestHead): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     if (name.startsWith(":") || value === undefined) continue;

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { refuseMethod } from "../rpc/refuse-method.ts";
-import type { PortListener } from "./port.ts";
+import type { PortListener, StreamListener } from "./port.ts";
 import type { Readiness } from "./ready.ts";
 
 /** The two sides of the port, and what stands before both. */
 export interface GateParts {
   /** Answers RPCs: Connect, gRPC and gRPC-Web. */
-  readonly rpc: PortListener;
+  readonly rpc: { request: PortListener; stream: StreamListener };
   /** Answers everything else. */
   readonly http: PortListener;
   readonly acceptsHost: (host: string | undefined) => boolean;
@@ -23,7 +23,7 @@ export function createGate({ rpc, http, acceptsHost, readiness }: GateParts): Po
     if (!acceptsHost(request.headers.host ?? request.headers[":authority" as "host"])) {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
-    if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) return rpc(request, response);
+    if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) return rpc.request(request, response);
     const type = request.headers["content-type"];
     if (type === undefined) {
       // What RFC 9110 8.3 lets us assume. Fastify would skip parsing a request without type and body: no 415.
@@ -34,6 +34,12 @@ export function createGate({ rpc, http, acceptsHost, readiness }: GateParts): Po
     if (readiness.draining && !isProbe(url)) return answer(request, response, 503, "The service is shutting down");
     return http(request, response);
   };
+}
+
+/** The same for an HTTP/2 stream that may be an RPC: those that it does not take come to the gate as requests. */
+export function createStreamGate({ rpc, acceptsHost }: Pick<GateParts, "rpc" | "acceptsHost">): StreamListener {
+  return (stream, headers, rawHeaders) =>
+    acceptsHost(headers.host ?? headers[":authority"]) && rpc.stream(stream, headers, rawHeaders);
 }
 
 function isProbe(url: string): boolean {

@@ -5,14 +5,14 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
 import { demandJson } from "./content-type.ts";
-import { createGate } from "./gate.ts";
+import { createGate, createStreamGate, type GateParts } from "./gate.ts";
 import { createHostCheck } from "./host-check.ts";
 import { HttpFault, notJson } from "./http-fault.ts";
 import { parseJsonBody } from "./json-body.ts";
 import { mountOperatorRoutes } from "./operator-routes.ts";
 import type { OperatorParts } from "./operator-routes.ts";
 import { PortServer } from "./port.ts";
-import type { PortListener, PortOptions } from "./port.ts";
+import type { PortOptions } from "./port.ts";
 import { refuseWrongMethods } from "./wrong-method.ts";
 
 /** What the HTTP side is made of. */
@@ -24,7 +24,7 @@ export interface HttpParts extends OperatorParts {
   readonly limits: Pick<Limits, "bodyBytes" | "depth" | "streamsPerConnection">;
   readonly log: Logger;
   /** Answers everything under `/jackfield.v1.` and `/grpc.`. */
-  readonly rpc: PortListener;
+  readonly rpc: GateParts["rpc"];
   /** Adds an adapter's routes, each in a scope of its own. */
   readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
   /** Times of the port, for tests. */
@@ -48,7 +48,12 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     serverFactory: (handler) => {
       const http = handler;
       const gate = createGate({ rpc: parts.rpc, http, acceptsHost, readiness });
-      return new PortServer(gate, { streamsPerConnection: limits.streamsPerConnection, ...parts.port }) as never;
+      const streams = createStreamGate({ rpc: parts.rpc, acceptsHost });
+      return new PortServer(gate, {
+        streams,
+        streamsPerConnection: limits.streamsPerConnection,
+        ...parts.port,
+      }) as never;
     },
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (_error, _request, reply) => {

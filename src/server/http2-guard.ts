@@ -1,5 +1,5 @@
 import { constants } from "node:http2";
-import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
 /** Control frames that a peer may send within a second without asking for anything. */
 const controlFrames = 50;
@@ -27,8 +27,6 @@ export function guardSession(session: ServerHttp2Session): void {
 }
 
 interface Watched {
-  readonly request: Http2ServerRequest;
-  readonly response: Http2ServerResponse;
   readonly bodyUntil: number;
   buffered: number;
   stalledSince: number;
@@ -36,7 +34,7 @@ interface Watched {
 
 /** Watches open streams for bodies that do not come and answers that nobody reads. */
 export interface StreamWatch {
-  add(request: Http2ServerRequest, response: Http2ServerResponse): void;
+  add(stream: ServerHttp2Stream): void;
   /** Ends the streams whose time is up. */
   sweep(now: number): void;
 }
@@ -48,24 +46,23 @@ export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch 
     open.delete(this);
   };
   return {
-    add(request, response) {
-      const stream = request.stream;
-      open.set(stream, { request, response, bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
+    add(stream) {
+      open.set(stream, { bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
       stream.once("close", forget);
     },
     sweep(now) {
       for (const [stream, watched] of open) {
-        if (now >= watched.bodyUntil && !watched.request.complete && !stream.readableEnded) refuse(stream, watched);
+        if (now >= watched.bodyUntil && !stream.endAfterHeaders && !stream.readableEnded) refuse(stream);
         else if (isStalled(stream, watched, now, stallMs)) stream.close(constants.NGHTTP2_CANCEL);
       }
     },
   };
 }
 
-function refuse(stream: ServerHttp2Stream, { response }: Watched): void {
+function refuse(stream: ServerHttp2Stream): void {
   if (!stream.headersSent && !stream.destroyed) {
-    response.writeHead(408, { "content-type": "application/json; charset=utf-8" });
-    response.end('{"error":"The request took too long to arrive"}');
+    stream.respond({ ":status": 408, "content-type": "application/json; charset=utf-8" });
+    stream.end('{"error":"The request took too long to arrive"}');
   }
   stream.close(constants.NGHTTP2_CANCEL);
 }

@@ -9,8 +9,17 @@ import { createStallWatch } from "./stall-watch.ts";
 /** Answers requests of both protocols. */
 export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
+/** Takes an HTTP/2 stream, or leaves it and says so: then it comes to the `PortListener`. */
+export type StreamListener = (
+  stream: http2.ServerHttp2Stream,
+  headers: http2.IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+) => boolean;
+
 /** Limits of the port. Times in milliseconds. */
 export interface PortOptions {
+  /** Is asked first for each HTTP/2 stream. */
+  readonly streams?: StreamListener;
   /** Streams open at the same time on one HTTP/2 connection, 100 by default. */
   readonly streamsPerConnection?: number;
   /** Until the first byte, the whole head, and the whole body of a request have come; 9000 by default. */
@@ -66,8 +75,14 @@ export class PortServer extends net.Server {
       maxSettings: 32,
       maxSessionInvalidFrames: 100,
     });
-    this.#http2.on("request", (request, response) => {
-      streams.add(request, response);
+    // It never has a connection: it makes requests and responses of the streams that nobody took as they are.
+    const compat = http2.createServer();
+    this.#http2.on("stream", (stream: http2.ServerHttp2Stream, headers, flags, rawHeaders) => {
+      streams.add(stream);
+      if (options.streams?.(stream, headers, rawHeaders) !== true)
+        compat.emit("stream", stream, headers, flags, rawHeaders);
+    });
+    compat.on("request", (request, response) => {
       // The compatibility classes have the shape of HTTP/1's; everything behind the port is written against that.
       listener(request as unknown as http.IncomingMessage, response as unknown as http.ServerResponse);
     });

@@ -6,7 +6,7 @@ import {
   trace,
   TraceFlags,
 } from "@opentelemetry/api";
-import type { Context, Span, SpanOptions, TextMapGetter, TextMapSetter, Tracer } from "@opentelemetry/api";
+import type { Context, SpanOptions, TextMapGetter, TextMapSetter, Tracer } from "@opentelemetry/api";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import type { Resource } from "@opentelemetry/resources";

@@ -160,7 +160,10 @@ describe("overload", () => {
     expect([outcomeOf(refused), refused.output]).toEqual(["OVERLOADED", "This tool is busy. Try again in 1 seconds."]);
     expect(app.executor.waiting()).toEqual([{ tool: "work", count: 1 }]);
     go.open();
-    expect((await Promise.all(running)).map(({ output }) => output)).toEqual(["done", "done"]);
+    expect((await Promise.all(running.map((each) => Promise.resolve(each)))).map(({ output }) => output)).toEqual([
+      "done",
+      "done",
+    ]);
     for (const how of ["throw", "hang", "throw", "hang"]) await ask(how, "");
     expect(await ask("wait", "3")).toMatchObject({ output: "done", replayed: false });
   });
@@ -227,7 +230,11 @@ describe("progress", () => {
       ),
     ];
     go.open();
-    expect((await Promise.all(asked)).map(({ output }) => output)).toEqual(["done", "done", "done"]);
+    expect((await Promise.all(asked.map((each) => Promise.resolve(each)))).map(({ output }) => output)).toEqual([
+      "done",
+      "done",
+      "done",
+    ]);
     expect(one).toEqual([0, 0.5, 1, 0, 0]);
     expect(two).toEqual(one);
   });

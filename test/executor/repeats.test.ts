@@ -28,7 +28,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     const asked = Array.from({ length: 1000 }, () => app.executor.execute(aCall({ a: 1 }), within()));
     await vi.waitFor(() => expect(state.runs).toBe(1));
     state.go.open();
-    const answers = await Promise.all(asked);
+    const answers = await Promise.all(asked.map((each) => Promise.resolve(each)));
     expect(state.runs).toBe(1);
     expect(new Set(answers.map(({ output }) => output)).size).toBe(1);
     expect(answers.every((answer) => answer.callId === "call-1" && answer.name === "work")).toBe(true);
@@ -238,9 +238,9 @@ describe("a tool with a repeat window", () => {
     const asked = ["a", "b", "c"].map((id) => app.executor.execute(aCall({}, { id }), within()));
     await vi.waitFor(() => expect(state.runs).toBe(1));
     state.go.open();
-    expect((await Promise.all(asked)).map(({ callId, output }) => [callId, output])).toEqual(
-      ["a", "b", "c"].map((id) => [id, '{"run":1}']),
-    );
+    expect(
+      (await Promise.all(asked.map((each) => Promise.resolve(each)))).map(({ callId, output }) => [callId, output]),
+    ).toEqual(["a", "b", "c"].map((id) => [id, '{"run":1}']));
     expect(state.runs).toBe(1);
   });
 

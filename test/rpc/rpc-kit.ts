@@ -28,6 +28,7 @@ import { CallValues } from "../../src/rpc/call-values.ts";
 import { createRpcListener } from "../../src/rpc/listener.ts";
 import { createRoutes } from "../../src/rpc/routes.ts";
 import { createServices, type ServiceParts } from "../../src/rpc/services.ts";
+import type { RpcListener } from "../../src/rpc/unary-lane.ts";
 import type { WireListener } from "../../src/rpc/wire-request.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
@@ -203,14 +204,20 @@ export function openListener(
   services: readonly ServiceImplSpec[],
   telemetry: Telemetry,
   readMaxBytes: number,
-): WireListener {
+): RpcListener {
   return createRpcListener({ services, telemetry, readMaxBytes, callerFrom: () => local });
 }
 
 /** Two servers, one per version of HTTP, for one listener. */
-export async function serve(listener: WireListener) {
-  const h1 = http.createServer(listener);
-  const h2 = http2.createServer(listener);
+export async function serve(listener: RpcListener | WireListener) {
+  const request = typeof listener === "function" ? listener : listener.request;
+  const h1 = http.createServer(request);
+  const h2 = http2.createServer();
+  const compat = http2.createServer(request);
+  h2.on("stream", (stream: http2.ServerHttp2Stream, headers, flags, rawHeaders) => {
+    if (typeof listener !== "function" && listener.stream(stream, headers, rawHeaders)) return;
+    compat.emit("stream", stream, headers, flags, rawHeaders);
+  });
   const sessions = new Set<http2.ServerHttp2Session>();
   h2.on("session", (session) => sessions.add(session));
   const listening = (server: http.Server | http2.Http2Server) =>

@@ -3,7 +3,7 @@ import * as http2 from "node:http2";
 import * as net from "node:net";
 import { expect, test, vi } from "vitest";
 import { createReadiness } from "../../src/server/ready.ts";
-import { over2, postJson, raw, start } from "./start.ts";
+import { over2, postJson, raw, start, rpcByRequest } from "./start.ts";
 
 const quick = { port: { requestMs: 200, sweepMs: 20, stallMs: 200 } };
 const head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
@@ -76,11 +76,11 @@ test("of 2,000 streams on one connection at most 100 are open, the rest are refu
   let most = 0;
   let open = 0;
   await using server = await start({
-    rpc: (_request, response) => {
+    rpc: rpcByRequest((_request, response) => {
       open += 1;
       most = Math.max(most, open);
       response.on("close", () => (open -= 1));
-    },
+    }),
   });
   const settings = await new Promise<http2.Settings>((resolve) => {
     const session = http2.connect(server.url, () => {});
@@ -146,10 +146,10 @@ test("a client that reads nothing of a large answer is cut off", async () => {
   let closed = false;
   await using server = await start({
     ...quick,
-    rpc: (_request, response) => {
+    rpc: rpcByRequest((_request, response) => {
       response.on("close", () => (closed = true));
       response.end(Buffer.alloc(50_000_000));
-    },
+    }),
   });
   const socket = net.connect(server.port, "127.0.0.1");
   socket.on("error", () => {});

@@ -1,3 +1,4 @@
+import type { PortListener, StreamListener } from "../../src/server/port.ts";
 import type { FastifyInstance } from "fastify";
 import { once } from "node:events";
 import type * as http2 from "node:http2";
@@ -25,7 +26,7 @@ export async function start(parts: Partial<HttpParts> = {}): Promise<Started> {
     allowedHosts: [],
     limits: { bodyBytes: 65_536, depth: 32, streamsPerConnection: 100 },
     log: pino({ level: "info" }, { write: (line: string) => void log.push(line) }),
-    rpc: (_request, response) => response.end("rpc"),
+    rpc: rpcByRequest((_request, response) => response.end("rpc")),
     readiness: createReadiness([]),
     authenticate: () => everything,
     prometheus: async () => "up 1\n",
@@ -87,4 +88,9 @@ export async function over2(
   let text = "";
   for await (const chunk of stream) text += String(chunk);
   return { headers: answer, trailers, text };
+}
+
+/** An RPC side that takes requests only. */
+export function rpcByRequest(request: PortListener): { request: PortListener; stream: StreamListener } {
+  return { request, stream: () => false };
 }
