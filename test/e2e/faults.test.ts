@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -99,6 +100,47 @@ describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefine
     await until("it is delivered", () => world.deliveries.length === 1);
   }, 40_000);
 });
+
+const noLimits = spawnSync("prlimit", ["--version"]).status === 0 ? undefined : "prlimit is needed, of util-linux";
+if (noLimits !== undefined && process.env["JACKFIELD_TEST_ALL"] === "1") throw new Error(noLimits);
+
+describe.skipIf(noLimits !== undefined)(
+  `with a disk that fails${noLimits === undefined ? "" : ` (${noLimits})`}`,
+  () => {
+    test("an I/O error means 503 before any 202, and a disk that works again 202, without a restart", async () => {
+      await using world = await startWorld();
+      using folder = scratchFolder();
+      const service = await world.start({ config: { dataDir: folder.path } });
+      const acknowledged = [
+        (await sendRun(service.url, "before", genesysCall("a", "put"))).headers.get("jackfield-job-id"),
+      ];
+      await delivered(world, acknowledged);
+
+      // Beyond it each write fails as one to a broken disk does, and SQLite says so.
+      const limitFiles = (bytes: string) =>
+        execFileSync("prlimit", ["--pid", String(service.pid), `--fsize=${bytes}:unlimited`]);
+      limitFiles("4096");
+      expect((await sendRun(service.url, "broken", genesysCall("b", "put"))).status).toBe(503);
+      expect((await sendCallback(service.url, "c", "put")).status).toBe(503);
+      expect(world.downstream.requests.map(({ callId }) => callId)).toEqual(["a"]);
+      await until("readiness names the fault", async () => {
+        const { status, text } = await get(`${service.url}/readyz`);
+        return status === 503 && text.includes("the disk reports an error");
+      });
+      expect((await get(`${service.url}/healthz`)).status).toBe(200);
+
+      limitFiles("unlimited");
+      await until("it takes work again", async () => {
+        const reply = await sendRun(service.url, "after", genesysCall("d", "put"));
+        if (reply.status === 202) acknowledged.push(reply.headers.get("jackfield-job-id"));
+        return reply.status === 202;
+      });
+      await delivered(world, acknowledged);
+      await until("it is ready again", async () => (await get(`${service.url}/readyz`)).status === 200);
+      expect(world.downstream.requests.map(({ callId }) => callId)).toEqual(["a", "d"]);
+    }, 40_000);
+  },
+);
 
 test("a damaged file means 503 before any 202, is left as it is, and a good one in its place means 202", async () => {
   await using world = await startWorld();
