@@ -5,6 +5,7 @@ import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JsonSchema } from "../plugin/tool.ts";
 import { linearPattern } from "./linear-pattern.ts";
 import { checkSchema, SchemaFault } from "./check-schema.ts";
+import { createShared } from "./shared.ts";
 import { addUniqueItems } from "./unique-items.ts";
 
 /** Most violations that are reported of one value. */
@@ -24,6 +25,9 @@ const options: Options = {
   code: { regExp: linearPattern },
 };
 
+/** The validators in use: tools made from one mould share theirs, which is then compiled once and stays warm. */
+const validators = createShared<Validate>();
+
 /** Compiles a JSON Schema: draft-07, or 2020-12 by `$schema`. Throws a SchemaFault. */
 export type CompileSchema = (schema: JsonSchema) => Validate;
 
@@ -40,9 +44,12 @@ export function createSchemaCompiler(): CompileSchema {
   const shared = new Map<typeof Ajv | typeof Ajv2020, { ajv: Ajv; left: number }>();
   return (schema) => {
     checkSchema(schema);
+    const text = JSON.stringify(schema);
+    const known = validators.get(text);
+    if (known !== undefined) return known;
     const kind = String(schema["$schema"]).includes("2020-12") ? Ajv2020 : Ajv;
     // `$id`s and dynamic anchors of different tools must never meet.
-    const alone = /"(?:\$id|\$dynamic\w+|\$recursive\w+)"/.test(JSON.stringify(schema));
+    const alone = /"(?:\$id|\$dynamic\w+|\$recursive\w+)"/.test(text);
     let one = alone ? undefined : shared.get(kind);
     if (one === undefined || one.left === 0) {
       one = { ajv: new kind(options), left: schemasPerInstance };
@@ -51,7 +58,9 @@ export function createSchemaCompiler(): CompileSchema {
       if (!alone) shared.set(kind, one);
     }
     one.left--;
-    return compileWith(one.ajv, schema);
+    const validate = compileWith(one.ajv, schema);
+    validators.set(text, validate);
+    return validate;
   };
 }
 
