@@ -18,6 +18,7 @@ import { createObserve } from "./observe.ts";
 import { fitResult, refused, resultWith } from "./outcome.ts";
 import { type ArgumentLimits, invalid, type ParsedArguments, parseArguments } from "./parse-arguments.ts";
 import { type LaunchParts, launch } from "./launch.ts";
+import { createOutcomeStore } from "./outcome-store.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
 import { takeOverAbandoned } from "./take-over.ts";
 import { sanitize } from "./sanitize.ts";
@@ -55,13 +56,16 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
   const admissions = createAdmissions();
   const observe = createObserve(telemetry);
   const repeats = createRepeatGuard(ledger, parts.recentEntries);
-  const launchParts: LaunchParts = { ...parts, claims, admissions, observe, repeats };
+
   let batches = 0;
   let draining = false;
   let drained: (() => void) | undefined;
+  const isIdle = (): boolean => claims.count === 0 && batches === 0 && outcomes.behind === 0;
   const settleDrain = (): void => {
-    if (claims.count === 0 && batches === 0) drained?.();
+    if (isIdle()) drained?.();
   };
+  const outcomes = createOutcomeStore(ledger, telemetry.log, settleDrain);
+  const launchParts: LaunchParts = { ...parts, claims, admissions, observe, repeats, outcomes };
 
   const refuse = (
     call: ToolCall,
@@ -206,7 +210,7 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
     },
     async drain(signal) {
       draining = true;
-      if (claims.count === 0 && batches === 0) return;
+      if (isIdle()) return;
       const { promise, resolve } = Promise.withResolvers<void>();
       drained = resolve;
       await raceSignal(promise, signal);

@@ -11,6 +11,7 @@ import type { Claims, Execution } from "./claim.ts";
 import { aboutCall, frameOf, toolLog } from "./log-fields.ts";
 import type { Observation, Observe } from "./observe.ts";
 import type { CallName } from "./outcome.ts";
+import type { OutcomeStore } from "./outcome-store.ts";
 import { intentOf, keepOf, perform, type Performance, type Performed, type PerformParts } from "./perform.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
 import { ExecutionScope, type ScopeHost } from "./scope.ts";
@@ -25,6 +26,7 @@ export interface LaunchParts {
   readonly admissions: Admissions;
   readonly observe: Observe;
   readonly repeats: RepeatGuard;
+  readonly outcomes: OutcomeStore;
 }
 
 /** A call that has passed the stages before its execution. */
@@ -182,8 +184,11 @@ class LiveExecution implements Execution, Performance {
   }
 
   async #end(performed: Performed): Promise<void> {
-    if (performed.begun || (this.#recorded !== undefined && (await this.#recorded)))
-      await this.#finish(performed.result);
+    const { result, begun } = performed;
+    if (begun || (this.#recorded !== undefined && (await this.#recorded))) {
+      const keep = keepOf(result, this.tool.effect, this.outlived);
+      await this.#shared.outcomes.store(this.key ?? this.lookup, result, keep);
+    }
     this.#settle(performed);
   }
 
@@ -221,16 +226,6 @@ class LiveExecution implements Execution, Performance {
         return false;
       },
     );
-  }
-
-  async #finish(result: ToolResult): Promise<void> {
-    const { ledger, telemetry } = this.#shared;
-    const keep = keepOf(result, this.tool.effect, this.outlived);
-    // DANGER: an answer must not leave before the outcome is durable. Where the store fails now, the effect has already
-    // happened: the answer is still true, and a repeat finds the intent and is told so honestly.
-    await ledger.finish(this.key ?? this.lookup, result, keep).catch((cause: unknown) => {
-      telemetry.log.error({ err: cause, tool: this.tool.name }, "the outcome of a call could not be stored");
-    });
   }
 }
 

@@ -30,16 +30,26 @@ describe("a ledger that cannot be reached", () => {
     await expect(app.executor.find("other", contextOf("c"), caller)).rejects.toThrow("the store cannot be reached");
   });
 
-  test("after the run does not change the answer, which is true", async () => {
+  test("after the run does not change the answer, which is true, and is stored once the store is back", async () => {
+    const memory = createMemoryLedger();
+    let down = true;
     const ledger: Ledger = {
-      ...createMemoryLedger(),
-      finish: async () => {
-        throw new LedgerUnavailable("down");
+      ...memory,
+      finish: async (key, result, keep) => {
+        if (down) throw new LedgerUnavailable("down");
+        return memory.finish(key, result, keep);
       },
     };
-    await using app = await startExecutor([aTool({ effect: "write", execute: () => "done" })], { ledger });
+    const execute = vi.fn(() => "done");
+    await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger });
     expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "done" });
     expect(app.log.join()).toContain("the outcome of a call could not be stored");
+    const ended = app.executor.drain(AbortSignal.timeout(10_000));
+    down = false;
+    await ended;
+    await using next = await startExecutor([aTool({ effect: "write", execute })], { ledger });
+    expect(await next.executor.execute(aCall(), within())).toMatchObject({ output: "done", replayed: true });
+    expect(execute).toHaveBeenCalledTimes(1);
   });
 });
 

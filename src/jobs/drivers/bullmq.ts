@@ -1,12 +1,12 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { DelayedError, UnrecoverableError } from "bullmq";
 import type { Job } from "bullmq";
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import { recordFromStored, storedFromRecord } from "../job-codec.ts";
+import { recordFromStored, type StoredJob, storedFromRecord } from "../job-codec.ts";
 import { QueueUnavailable } from "../job-queue.ts";
 import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
 import { deadLetterFactor, moved, retried } from "../job-state.ts";
-import type { EngineJob, JobEngine } from "./engine.ts";
+import type { JobEngine } from "./engine.ts";
 
 /** How long a worker holds a job without saying that it lives, in milliseconds. */
 const lockMs = 2_000;
@@ -31,35 +31,30 @@ export function createBullmqJobQueue(engine: JobEngine): JobQueue {
   }
 
   async function add(record: JobRecord): Promise<{ record: JobRecord; existed: boolean }> {
-    const nonce = randomUUID();
     const jobId = engineId(record.job.id);
     return await ask(async () => {
-      await Promise.all([
+      const [isNew] = await Promise.all([
         index.add(record.tenant, jobId),
-        engine.queue.add(
-          "job",
-          { ...storedFromRecord(record), nonce },
-          {
-            jobId,
-            // An error of the queue's own, a lost connection say, must never end a job.
-            attempts: 1_000_000_000,
-            backoff: { type: "fixed", delay: afterThrowMs },
-          },
-        ),
+        engine.queue.add("job", storedFromRecord(record), {
+          jobId,
+          // An error of the queue's own, a lost connection say, must never end a job.
+          attempts: 1_000_000_000,
+          backoff: { type: "fixed", delay: afterThrowMs },
+        }),
       ]);
+      if (isNew) return { record, existed: false };
       const kept = await engine.queue.getJob(jobId);
-      if (kept === undefined || kept.data.nonce === nonce) return { record, existed: false };
-      return { record: recordFrom(kept), existed: true };
+      return { record: kept === undefined ? record : recordFrom(kept), existed: true };
     });
   }
 
-  async function process(work: Work, job: Job<EngineJob>, token: string, signal: AbortSignal): Promise<void> {
+  async function process(work: Work, job: Job<StoredJob>, token: string, signal: AbortSignal): Promise<void> {
     let last = recordFrom(job);
     if (last.job.state === JobState.CANCELLED) return;
     const save = async (next: JobRecord): Promise<void> => {
       // Another worker may have taken the job over while this one was cut off: then nothing may be written any more.
       if (!(await job.extendLock(token, lockMs))) throw new QueueUnavailable("the job belongs to another worker now");
-      await job.updateData({ ...storedFromRecord(next), nonce: job.data.nonce });
+      await job.updateData(storedFromRecord(next));
       last = next;
     };
     const worked = await work(last, save, signal).catch(() => ({
@@ -228,9 +223,8 @@ function engineId(id: string): string {
 }
 
 /** The record of a job. A dead one that BullMQ has open again was retried by a person: that is one change on the server. */
-function recordFrom(job: Job<EngineJob>): JobRecord {
-  const { nonce: _, ...stored } = job.data;
-  const record = recordFromStored(stored);
+function recordFrom(job: Job<StoredJob>): JobRecord {
+  const record = recordFromStored(job.data);
   return record.job.state === JobState.DEAD && !job.finishedOn ? retried(record, Date.now()) : record;
 }
 

@@ -1,9 +1,10 @@
 import { createPostgresBackend, withBackend } from "bullmq";
+import type { StoredJob } from "../job-codec.ts";
 import { StoreUnavailable } from "../../store/unavailable.ts";
 import { statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import { queueName } from "./engine.ts";
-import type { EngineJob, JobEngine, JobIndex } from "./engine.ts";
+import type { JobEngine, JobIndex } from "./engine.ts";
 
 const schema = `
 CREATE SCHEMA IF NOT EXISTS jackfield;
@@ -27,8 +28,8 @@ export function createPostgresEngine(store: PostgresStore): JobEngine {
   let queue = createQueue();
   let migrated: Promise<unknown> | undefined;
 
-  function createQueue(): InstanceType<typeof onPostgres.Queue<EngineJob>> {
-    const fresh = new onPostgres.Queue<EngineJob>(queueName, { connection: withTimeout, skipWaitingForReady: true });
+  function createQueue(): InstanceType<typeof onPostgres.Queue<StoredJob>> {
+    const fresh = new onPostgres.Queue<StoredJob>(queueName, { connection: withTimeout, skipWaitingForReady: true });
     fresh.on("error", () => {
       // Told by the store, which asks the server twice a second.
     });
@@ -61,7 +62,7 @@ export function createPostgresEngine(store: PostgresStore): JobEngine {
     },
     index: createPostgresIndex(store),
     createWorker(processor, options) {
-      const worker = new onPostgres.Worker<EngineJob>(queueName, processor, { ...options, connection });
+      const worker = new onPostgres.Worker<StoredJob>(queueName, processor, { ...options, connection });
       worker.on("error", () => {
         // Told by the store as well: the worker tries again by itself.
       });
@@ -81,10 +82,11 @@ export function createPostgresEngine(store: PostgresStore): JobEngine {
 function createPostgresIndex(store: PostgresStore): JobIndex {
   return {
     async add(tenant, id) {
-      await store.query("INSERT INTO jackfield.job_index (tenant, id) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", [
-        tenant,
-        id,
-      ]);
+      const added = await store.query(
+        "INSERT INTO jackfield.job_index (tenant, id) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id",
+        [tenant, id],
+      );
+      return added.length === 1;
     },
     async page(tenant, before, size) {
       return await store.query<{ id: string; place: string }>(

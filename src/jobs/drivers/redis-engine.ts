@@ -3,7 +3,8 @@ import { createRedisScript } from "../../store/redis.ts";
 import type { RedisStore } from "../../store/redis.ts";
 import type { Redis } from "ioredis";
 import { queueName } from "./engine.ts";
-import type { EngineJob, EngineWorker, JobEngine, JobIndex } from "./engine.ts";
+import type { StoredJob } from "../job-codec.ts";
+import type { EngineWorker, JobEngine, JobIndex } from "./engine.ts";
 
 const addToIndex = createRedisScript(`
 if redis.call('HSETNX', KEYS[1], ARGV[2], ARGV[1]) == 0 then return 0 end
@@ -24,7 +25,7 @@ return 1
 
 /** BullMQ on a Redis server. Closing it leaves the store open. */
 export function createRedisEngine(store: RedisStore, prefix = "jackfield"): JobEngine {
-  const queue = new Queue<EngineJob>(queueName, { connection: store.client, prefix, skipVersionCheck: true });
+  const queue = new Queue<StoredJob>(queueName, { connection: store.client, prefix, skipVersionCheck: true });
   queue.on("error", () => {
     // Told by the store, which asks the server twice a second.
   });
@@ -34,7 +35,7 @@ export function createRedisEngine(store: RedisStore, prefix = "jackfield"): JobE
     index: createRedisIndex(store, `${prefix}:job-index:`),
     createWorker(processor, options) {
       const connection = store.connect();
-      const worker = new Worker<EngineJob>(queueName, processor, { ...options, connection, prefix });
+      const worker = new Worker<StoredJob>(queueName, processor, { ...options, connection, prefix });
       worker.on("error", () => {
         // Told by the store as well: the worker tries again by itself.
       });
@@ -59,7 +60,7 @@ function createRedisIndex(store: RedisStore, prefix: string): JobIndex {
   const keys = [`${prefix}tenant`, `${prefix}of:`, `${prefix}next`];
   return {
     async add(tenant, id) {
-      await store.script(addToIndex, keys, [tenant, id]);
+      return (await store.script(addToIndex, keys, [tenant, id])) === 1;
     },
     async page(tenant, before, size) {
       const from = before === "" ? "+inf" : `(${before}`;

@@ -4,7 +4,7 @@ import { findingsFrom, outputsFrom } from "../../../src/cli/sim/history.ts";
 import { type ReceivedDelivery, startReceiver } from "../../../src/cli/sim/receiver.ts";
 import { createRandom } from "../../../src/sandbox/random.ts";
 import { type Downstream, startDownstream } from "./downstream.ts";
-import { type Load, startLoad } from "./load.ts";
+import { type Load, startLoad, uncertain } from "./load.ts";
 import { type Service, startService, testPlugins } from "./service.ts";
 import { until } from "./until.ts";
 
@@ -18,8 +18,6 @@ export interface KillRun {
   /** Something else that goes wrong before some of the kills. */
   readonly trouble?: (kill: number) => Promise<void>;
 }
-
-const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
 /**
  * Puts the service under load, kills it at random moments while it works, starts it again, and reads the histories of
@@ -65,7 +63,7 @@ export async function killRun({ seed, kills, replicas, engineUrl, trouble }: Kil
   }
   await load.finish();
   await settled(load, deliveries);
-  judge({ load, deliveries, downstream, kills, midWork });
+  judge({ load, deliveries, downstream, kills, midWork, storeFails: trouble !== undefined });
 }
 
 async function settled(load: Load, deliveries: readonly ReceivedDelivery[]): Promise<void> {
@@ -81,13 +79,17 @@ interface Evidence {
   readonly downstream: Downstream;
   readonly kills: number;
   readonly midWork: number;
+  /** The store itself was away at times. */
+  readonly storeFails: boolean;
 }
 
-function judge({ load, deliveries, downstream, kills, midWork }: Evidence): void {
+function judge({ load, deliveries, downstream, kills, midWork, storeFails }: Evidence): void {
   const { acknowledged, callbacks } = load;
   const findings = findingsFrom({ acknowledged, deliveries, effects: downstream.requests });
   expect(findings.faults).toEqual([]);
   expect(load.contradictions).toEqual([]);
+  // An answer that had left when store and process died one after the other is all that may be taken back.
+  expect(load.doubted.slice(storeFails ? Math.ceil(kills / 20) : 0)).toEqual([]);
   expect(findings.delivered).toBe(findings.acknowledged);
 
   const requests = Map.groupBy(downstream.requests, ({ callId }) => callId);
@@ -132,6 +134,7 @@ function judge({ load, deliveries, downstream, kills, midWork }: Evidence): void
         callbacks: callbacks.size,
         effectRequests: length,
         doubts,
+        doubted: load.doubted.length,
         sentAgain: load.repeated,
       }),
     );

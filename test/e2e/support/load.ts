@@ -9,6 +9,8 @@ export interface Load {
   readonly callbacks: ReadonlyMap<string, string>;
   /** Answers of one callback that differ, in words. */
   readonly contradictions: readonly string[];
+  /** Callbacks that were answered, and later that nobody knows: the process died before its store took the outcome. */
+  readonly doubted: readonly string[];
   /** Requests that got no answer or a 5xx, and were sent again. */
   readonly repeated: number;
   /** Sends no new requests, sees the open ones through, and resolves when all are answered. */
@@ -16,6 +18,9 @@ export interface Load {
 }
 
 const tools = ["look", "set", "put", "put_known"] as const;
+/** What a model reads of a write of which nobody knows. */
+export const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+
 const notFinal = /Please retry\.|still being processed|is busy\. Try again/;
 
 /**
@@ -26,6 +31,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
   const acknowledged: Acknowledged[] = [];
   const callbacks = new Map<string, string>();
   const contradictions: string[] = [];
+  const doubted: string[] = [];
   let repeated = 0;
   const finishing = new AbortController();
   let next = 0;
@@ -89,8 +95,10 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
         continue;
       }
       const before = callbacks.get(id);
-      if (before !== undefined && before !== output)
-        contradictions.push(`${id} was answered ${before} and then ${output}`);
+      if (before !== undefined && before !== output) {
+        const list = output.includes(uncertain) ? doubted : contradictions;
+        list.push(`${id} was answered ${before} and then ${output}`);
+      }
       callbacks.set(id, output);
       times -= 1;
     }
@@ -109,6 +117,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
     acknowledged,
     callbacks,
     contradictions,
+    doubted,
     get repeated() {
       return repeated;
     },
