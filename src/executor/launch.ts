@@ -106,7 +106,6 @@ class LiveExecution implements Execution, Performance {
   outlived = false;
   result: ToolResult | undefined;
   readonly #shared: Shared;
-  readonly #startedAt = performance.now();
   readonly #observation: Observation;
   #listeners: ((progress: Progress) => void)[] | undefined;
   #recorded: Promise<boolean> | undefined;
@@ -195,7 +194,7 @@ class LiveExecution implements Execution, Performance {
   #settle({ result, ran }: Performed): void {
     const { claims, onEnd } = this.#shared;
     const { tool, digest, key, place } = this;
-    result.duration ??= durationFromMs(performance.now() - this.#startedAt);
+    result.duration ??= durationFromMs(this.#observation.elapsedMs);
     this.#observation.ended(result, ran, digest);
     const keep = keepOf(result, tool.effect, this.outlived);
     const inMemory = keep !== "drop" && (this.name.callId !== "" || this.outlived) && (this.read || key === undefined);

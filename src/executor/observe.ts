@@ -10,6 +10,8 @@ export interface Observation {
   /** Context of the execution's span, for the requests it makes. */
   readonly trace: Context | undefined;
   readonly traceId: string;
+  /** Milliseconds since it began. */
+  readonly elapsedMs: number;
   /** It has its result. One that is another execution's is counted nowhere. */
   ended(result: ToolResult, ran: boolean, digest: string): void;
   /** It could not be executed. */
@@ -36,64 +38,72 @@ export function outcomeName(outcome: Outcome): string {
 
 /** Creates the watcher of executions. */
 export function createObserve(telemetry: Telemetry): Observe {
-  return (toolName, callId, place, caller, parent) => {
-    const begun = telemetry.tracing
-      ? telemetry.begin(spans.execution(toolName), parent, () => spanOptions(toolName, callId, place))
-      : undefined;
-    const context = begun?.context ?? parent;
-    return new Watched(telemetry, { toolName, callId, place, caller, span: begun?.span, trace: context });
-  };
-}
-
-interface About {
-  readonly toolName: string;
-  readonly callId: string;
-  readonly place: CallPlace;
-  readonly caller: string;
-  readonly span: Span | undefined;
-  readonly trace: Context | undefined;
+  return (toolName, callId, place, caller, parent) => new Watched(telemetry, toolName, callId, place, caller, parent);
 }
 
 class Watched implements Observation {
+  readonly trace: Context | undefined;
   readonly #telemetry: Telemetry;
-  readonly #about: About;
+  readonly #toolName: string;
+  readonly #callId: string;
+  readonly #place: CallPlace;
+  readonly #caller: string;
+  readonly #span: Span | undefined;
   readonly #startedAt = performance.now();
   #traceId: string | undefined;
 
-  constructor(telemetry: Telemetry, about: About) {
+  constructor(
+    telemetry: Telemetry,
+    toolName: string,
+    callId: string,
+    place: CallPlace,
+    caller: string,
+    parent: Context | undefined,
+  ) {
     this.#telemetry = telemetry;
-    this.#about = about;
-  }
-
-  get trace(): Context | undefined {
-    return this.#about.trace;
+    this.#toolName = toolName;
+    this.#callId = callId;
+    this.#place = place;
+    this.#caller = caller;
+    if (telemetry.tracing) {
+      const options = (): SpanOptions => spanOptions(toolName, callId, place);
+      const { context, span } = telemetry.begin(spans.execution(toolName), parent, options);
+      this.trace = context;
+      this.#span = span;
+    } else {
+      this.trace = parent;
+    }
   }
 
   get traceId(): string {
-    return (this.#traceId ??= traceIdOf(this.#about.trace) ?? newTraceId());
+    return (this.#traceId ??= traceIdOf(this.trace) ?? newTraceId());
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.#startedAt;
   }
 
   failed(): void {
-    const { span } = this.#about;
-    span?.setStatus({ code: SpanStatusCode.ERROR });
-    span?.end();
+    this.#span?.setStatus({ code: SpanStatusCode.ERROR });
+    this.#span?.end();
   }
 
   ended(result: ToolResult, ran: boolean, digest: string): void {
-    const { toolName, callId, place, caller, span } = this.#about;
+    const span = this.#span;
     if (result.replayed) return span?.end();
-    const ms = performance.now() - this.#startedAt;
+    const ms = this.elapsedMs;
     const outcome = outcomeName(result.outcome);
     const { metrics, audit } = this.#telemetry;
-    metrics.executed({ tool: toolName, outcome, seconds: ms / 1000, ran, caller, source: place.source });
+    const { source, tenant, conversationId, sessionId } = this.#place;
+    metrics.executed({ tool: this.#toolName, outcome, seconds: ms / 1000, ran, caller: this.#caller, source });
     audit.executed({
-      caller,
-      tenant: place.tenant,
-      source: place.source,
-      conversationId: place.conversationId,
-      sessionId: place.sessionId,
-      toolName,
-      toolCallId: callId,
+      caller: this.#caller,
+      tenant,
+      source,
+      conversationId,
+      sessionId,
+      toolName: this.#toolName,
+      toolCallId: this.#callId,
       argumentsDigest: digest,
       outcome,
       latencyMs: Math.round(ms * 1000) / 1000,
