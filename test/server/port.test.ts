@@ -3,6 +3,7 @@ import * as http2 from "node:http2";
 import * as net from "node:net";
 import { expect, test, vi } from "vitest";
 import { createReadiness } from "../../src/server/ready.ts";
+import { frame, framesIn, headerBlock, hello } from "../support/http2-frames.ts";
 import { over2, postJson, raw, start, rpcByRequest } from "./start.ts";
 
 const quick = { port: { requestMs: 200, sweepMs: 20, stallMs: 200 } };
@@ -90,27 +91,14 @@ test("of 2,000 streams on one connection at most 100 are open, the rest are refu
     });
   });
   expect(settings.maxConcurrentStreams).toBe(100);
-  // A client that does not wait for the settings: frames by hand. HPACK: :method POST, :scheme http, :path and :authority literal.
-  const path = Buffer.from("/grpc.x");
-  const authority = Buffer.from("localhost");
-  const block = Buffer.concat([
-    Buffer.from([0x83, 0x86, 0x04, path.length]),
-    path,
-    Buffer.from([0x01, authority.length]),
-    authority,
-  ]);
+  // A client that does not wait for the settings.
+  const block = headerBlock("/grpc.x");
   const frames = Array.from({ length: 2000 }, (_, index) => frame(1, 4, 2 * index + 1, block));
   const socket = net.connect(server.port, "127.0.0.1");
   let answer = Buffer.alloc(0);
   socket.on("data", (chunk: Buffer) => (answer = Buffer.concat([answer, chunk])));
   socket.on("error", () => {});
-  socket.write(
-    Buffer.concat([
-      Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-      frame(4, 0, 0, Buffer.alloc(0)),
-      ...frames.slice(0, 100),
-    ]),
-  );
+  socket.write(Buffer.concat([hello, ...frames.slice(0, 100)]));
   await vi.waitFor(() => expect(most).toBe(100));
   socket.write(Buffer.concat(frames.slice(100)));
   await vi.waitFor(() =>
@@ -127,11 +115,7 @@ test.each([
   await using server = await start();
   const other = http2.connect(server.url);
   expect((await over2(other, { ":path": "/healthz" })).headers[":status"]).toBe(200);
-  const flood = Buffer.concat([
-    Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    frame(4, 0, 0, Buffer.alloc(0)),
-    ...Array.from({ length: 500 }, () => bytes),
-  ]);
+  const flood = Buffer.concat([hello, ...Array.from({ length: 500 }, () => bytes)]);
   const answer = Buffer.from(await raw(server.port, flood), "latin1");
   expect(
     framesIn(answer).some(
@@ -204,22 +188,3 @@ test("closing lets running requests finish on both protocols and then closes the
   await closed;
   await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
 });
-
-function frame(type: number, flags: number, stream: number, body: Buffer): Buffer {
-  const bytes = Buffer.alloc(9);
-  bytes.writeUIntBE(body.length, 0, 3);
-  bytes[3] = type;
-  bytes[4] = flags;
-  bytes.writeUInt32BE(stream, 5);
-  return Buffer.concat([bytes, body]);
-}
-
-function framesIn(bytes: Buffer): { type: number; body: Buffer }[] {
-  const found: { type: number; body: Buffer }[] = [];
-  for (let at = 0; at + 9 <= bytes.length;) {
-    const length = bytes.readUIntBE(at, 3);
-    found.push({ type: bytes[at + 3] ?? 0, body: bytes.subarray(at + 9, at + 9 + length) });
-    at += 9 + length;
-  }
-  return found;
-}
