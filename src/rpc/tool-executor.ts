@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
 import {
+  type ExecuteToolRequest,
   type ExecuteToolResponse,
   ExecuteToolResponseSchema,
   GetCallResponseSchema,
@@ -14,7 +16,7 @@ import type { CallContext, Tool, ToolResult } from "../../gen/jackfield/v1/tool_
 import { allowsTool, type Caller } from "../config/caller.ts";
 import type { Limits } from "../config/config.ts";
 import { rpcError } from "../errors.ts";
-import type { CallStatus, Executor } from "../executor/execution.ts";
+import type { CallStatus, ExecutionRequest, Executor } from "../executor/execution.ts";
 import type { Registry } from "../registry/registry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
@@ -37,16 +39,7 @@ export function createToolExecutor(
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
-      const executed = executor.execute(call, {
-        caller,
-        context: contextOf(request.context, caller),
-        answerWithinMs: answerWithinMs(request.answerWithin),
-        // Made when somebody listens: nobody does for a tool that answers at once.
-        get signal() {
-          return signalOf(context);
-        },
-        trace: context.values.get(kTrace),
-      });
+      const executed = executor.execute(call, new UnaryRequest(request, caller, context));
       // In this process nothing is sent, and the unary lane has a writer that needs no value made.
       const answer = (result: ToolResult): ExecuteToolResponse =>
         create(ExecuteToolResponseSchema, { result: context instanceof ServedCall ? result : finiteResult(result) });
@@ -103,6 +96,28 @@ export function createToolExecutor(
       }
     },
   };
+}
+
+/** What comes with one call. Its signal is made when somebody listens: nobody does for a tool that answers at once. */
+class UnaryRequest implements ExecutionRequest {
+  readonly caller: Caller;
+  readonly context: CallContext;
+  readonly answerWithinMs: number | undefined;
+  readonly trace: Context | undefined;
+  readonly #call: HandlerContext;
+
+  constructor(request: ExecuteToolRequest, caller: Caller, call: HandlerContext) {
+    this.caller = caller;
+    this.context = contextOf(request.context, caller);
+    this.answerWithinMs = answerWithinMs(request.answerWithin);
+    this.trace = call.values.get(kTrace);
+    this.#call = call;
+  }
+
+  // On the prototype: a getter in an object literal costs more than making the signal.
+  get signal(): AbortSignal | undefined {
+    return signalOf(this.#call);
+  }
 }
 
 /** How long to wait, in milliseconds, so that the answer is there before the caller's deadline. */
