@@ -64,6 +64,9 @@ export const inFlight = {
   http2: { connections: 4, perConnection: 16 },
 } as const;
 
+/** Seconds of load that each program gets before the first round: until then its code is compiled and compiled again. */
+const lapSeconds = 8;
+
 /** Loads the programs in turn, round after round; those that are not under load are stopped meanwhile. */
 export async function alternate(
   bench: Bench,
@@ -72,6 +75,11 @@ export async function alternate(
   const sides = contestants.map(({ name }) => ({ name, values: [] as number[], cpuMicros: [] as number[] }));
   const notes = new Set<string>();
   for (const { program } of contestants) program.pause();
+  for (const { program, target } of contestants) {
+    program.resume();
+    await load({ ...bench, seconds: lapSeconds }, program, target);
+    program.pause();
+  }
   for (let round = 0; round < bench.rounds; round++) {
     for (const [index, contestant] of contestants.entries()) {
       contestant.program.resume();

@@ -1,7 +1,6 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
-import { create } from "@bufbuild/protobuf";
-import { CallContextSchema, type CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
 import { hasScope, type Caller, type Scope } from "../config/caller.ts";
 import { rpcError } from "../errors.ts";
 import { kCaller } from "./call-values.ts";
@@ -35,10 +34,9 @@ export function contextOf(context: CallContext | undefined, caller: Caller): Cal
   checkContext(context);
   const source =
     context !== undefined && context.source !== "" && hasScope(caller, "calls:delegate") ? context.source : caller.name;
-  if (context === undefined) return create(CallContextSchema, { source });
-  if (context.source === source) return context;
-  const { conversationId, sessionId, runId } = context;
-  return create(CallContextSchema, { conversationId, sessionId, runId, source });
+  if (context?.source === source) return context;
+  const { conversationId = "", sessionId = "", runId = "" } = context ?? {};
+  return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId, source };
 }
 
 /** How many entries a page has: 100 where none are asked for, at most 1000. Throws invalid_argument for negative ones. */
