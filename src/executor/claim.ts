@@ -43,8 +43,10 @@ export interface Claims {
   running(lookup: string): Execution | undefined;
   recent(lookup: string): RecentAnswer | undefined;
   start(execution: Execution): void;
-  /** Takes the execution off the running ones, and keeps its answer where one is given. */
-  end(execution: Execution, answer: RecentAnswer | undefined): void;
+  /** Takes the execution off the running ones. */
+  end(execution: Execution): void;
+  /** Keeps the answer of a call that has ended, or forgets the one before where there is none to keep. */
+  keep(lookup: string, answer: RecentAnswer | undefined): void;
   forgetConversation(tenant: string, conversationId: string): void;
   all(): Iterable<Execution>;
   readonly count: number;
@@ -64,11 +66,13 @@ export function createClaims(recentEntries: number): Claims {
       if (before !== undefined) replaced.add(before);
       running.set(execution.lookup, execution);
     },
-    end(execution, answer) {
+    end(execution) {
       if (running.get(execution.lookup) === execution) running.delete(execution.lookup);
       else replaced.delete(execution);
-      if (answer === undefined) recent.delete(execution.lookup);
-      else recent.set(execution.lookup, answer);
+    },
+    keep(lookup, answer) {
+      if (answer === undefined) recent.delete(lookup);
+      else recent.set(lookup, answer);
     },
     forgetConversation: recent.forgetConversation,
     all: () => [...running.values(), ...replaced],

@@ -134,7 +134,7 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
       digest: parsed.digest,
       place,
       key,
-      lookup: lookupOf(place, callId),
+      lookup: key ?? lookupOf(place, callId),
       caller: request.caller.name,
       trace: request.trace,
       listener: request.onProgress,

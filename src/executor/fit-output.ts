@@ -5,6 +5,8 @@ export interface JsonOutput {
   /** Its JSON text; a string stands as it is, without quotes. */
   readonly text: string;
   readonly json: Json;
+  /** Whether it can travel as a value in a message; undefined where nobody has looked. */
+  readonly shallow?: boolean;
 }
 
 /** What the model reads. */
@@ -25,7 +27,7 @@ export function jsonFromReturned(returned: unknown): JsonOutput | undefined {
     return { text, json: text };
   }
   // Plain JSON, the usual case, needs nobody to look at each value while it is written.
-  if (isPlain(returned, deepestValue)) return { text: JSON.stringify(returned), json: returned };
+  if (isPlain(returned, deepestValue)) return { text: JSON.stringify(returned), json: returned, shallow: true };
   const text = serialize(returned);
   return text === undefined ? undefined : { text, json: JSON.parse(text) as Json };
 }
@@ -46,7 +48,10 @@ export function redactOutput(output: JsonOutput, redact: (text: string) => strin
 export function fitOutput(output: JsonOutput, maxBytes: number): FittedOutput {
   const { text, json } = output;
   if (isText(output)) return { text: fitText(text, maxBytes), kind: "text", truncated: !fits(text, maxBytes) };
-  if (fits(text, maxBytes)) return { text, kind: isPlain(json, deepestValue) ? "json" : "deep", truncated: false };
+  if (fits(text, maxBytes)) {
+    const shallow = output.shallow ?? isPlain(json, deepestValue);
+    return { text, kind: shallow ? "json" : "deep", truncated: false };
+  }
   for (const [items, characters, levels] of roughness) {
     const shorter = JSON.stringify(shrink(json, items, characters, levels));
     if (fits(shorter, maxBytes)) return { text: shorter, kind: "json", truncated: true };

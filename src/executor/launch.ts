@@ -172,22 +172,24 @@ class LiveExecution implements Execution, Performance {
   outlive(): void {
     this.outlived = true;
     // A keyed call that changes something is in the ledger already.
-    if (this.key === undefined || this.read) this.#recorded ??= this.#record();
+    if (this.key === undefined || this.read) this.#recorded ??= this.#recordIntent();
   }
 
   start(): void {
     const performing = perform(this, this.#shared.performParts);
     if (!(performing instanceof Promise)) return this.#settle(performing);
     this.#shared.claims.start(this);
-    performing.then((performed) => this.#end(performed)).catch((cause: unknown) => this.#fail(cause));
+    performing.then((performed) => this.#record(performed)).catch((cause: unknown) => this.#fail(cause));
   }
 
-  async #end(performed: Performed): Promise<void> {
+  /** Makes the outcome durable before anybody has the answer. */
+  async #record(performed: Performed): Promise<void> {
     const { result, begun } = performed;
     if (begun || (this.#recorded !== undefined && (await this.#recorded))) {
       const keep = keepOf(result, this.tool.effect, this.outlived);
       await this.#shared.outcomes.store(this.key ?? this.lookup, result, keep);
     }
+    this.#shared.claims.end(this);
     this.#settle(performed);
   }
 
@@ -200,14 +202,15 @@ class LiveExecution implements Execution, Performance {
     const inMemory = keep !== "drop" && (this.name.callId !== "" || this.outlived) && (this.read || key === undefined);
     const replay = keep === "replay" && key !== undefined;
     this.result = result;
-    claims.end(this, inMemory ? { toolName: tool.name, digest, result, replay, place } : undefined);
+    claims.keep(this.lookup, inMemory ? { toolName: tool.name, digest, result, replay, place } : undefined);
     this.#ended?.resolve(result);
     onEnd();
   }
 
   #fail(cause: unknown): void {
     const { claims, telemetry, onEnd } = this.#shared;
-    claims.end(this, undefined);
+    claims.end(this);
+    claims.keep(this.lookup, undefined);
     this.#observation.failed();
     telemetry.log.error({ err: cause, tool: this.tool.name }, "a call could not be executed");
     this.#fault = rpcError(cause instanceof LedgerUnavailable ? "store-unavailable" : "internal", "", cause);
@@ -216,7 +219,7 @@ class LiveExecution implements Execution, Performance {
   }
 
   /** Stores the intent of an execution that has none, and tells whether its end is ours to record. */
-  #record(): Promise<boolean> {
+  #recordIntent(): Promise<boolean> {
     const { ledger, telemetry } = this.#shared;
     return ledger.begin(intentOf(this, this.lookup)).then(
       (begun) => begun.state === "new" || begun.state === "abandoned",

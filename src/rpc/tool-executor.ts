@@ -4,7 +4,6 @@ import type { Context } from "@opentelemetry/api";
 import {
   type ExecuteToolRequest,
   type ExecuteToolResponse,
-  ExecuteToolResponseSchema,
   GetCallResponseSchema,
   ListToolsResponseSchema,
   WaitCallResponseSchema,
@@ -41,8 +40,10 @@ export function createToolExecutor(
       checkId("call.id", call.id);
       const executed = executor.execute(call, new UnaryRequest(request, caller, context));
       // In this process nothing is sent, and the unary lane has a writer that needs no value made.
-      const answer = (result: ToolResult): ExecuteToolResponse =>
-        create(ExecuteToolResponseSchema, { result: context instanceof ServedCall ? result : finiteResult(result) });
+      const answer = (result: ToolResult): ExecuteToolResponse => ({
+        $typeName: "jackfield.v1.ExecuteToolResponse",
+        result: context instanceof ServedCall ? result : finiteResult(result),
+      });
       return executed instanceof Promise ? executed.then(answer) : answer(executed);
     },
 
