@@ -1,6 +1,7 @@
+import { createRequire } from "node:module";
 import { pino } from "pino";
 import type { DestinationStream, Logger } from "pino";
-import { prettyFactory } from "pino-pretty";
+import type * as PinoPretty from "pino-pretty";
 import type { Redactor } from "./redact.ts";
 
 /** Keys whose values no log line shows, at the top and two levels down. */
@@ -40,12 +41,7 @@ export interface LogOptions {
 /** Makes the log: one JSON object a line. What callers sent cannot begin a line of its own, in either form. */
 export function createLog({ level, pretty, redactor, destination }: LogOptions): Logger {
   const out = destination ?? pino.destination({ dest: 1, sync: true });
-  const forPeople = prettyFactory({
-    colorize: destination === undefined,
-    ignore: "pid,hostname",
-    translateTime: "SYS:HH:MM:ss.l",
-  });
-  const stream: DestinationStream = pretty ? { write: (line) => out.write(forPeople(line)) } : out;
+  const stream = pretty ? forPeople(out, destination === undefined) : out;
   return pino(
     {
       level,
@@ -61,6 +57,13 @@ export function createLog({ level, pretty, redactor, destination }: LogOptions):
     },
     stream,
   );
+}
+
+/** Lines as people read them. The library for it is loaded only where somebody does. */
+function forPeople(out: DestinationStream, colorize: boolean): DestinationStream {
+  const { prettyFactory } = createRequire(import.meta.url)("pino-pretty") as typeof PinoPretty;
+  const format = prettyFactory({ colorize, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
+  return { write: (line) => out.write(format(line)) };
 }
 
 function join(path: string, key: string): string {
