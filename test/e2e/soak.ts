@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { startReceiver } from "../../src/cli/sim/receiver.ts";
 import { simulate } from "../../src/cli/sim/simulate.ts";
+import { createRandom } from "../../src/sandbox/random.ts";
 import { freePort } from "../support/free-port.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startDownstream } from "./support/downstream.ts";
@@ -137,6 +139,8 @@ answers = total;
 watching.abort();
 await watch;
 
+// What the platform took without its answer arriving is delivered once more: somebody has to be there.
+await using _platform = await startReceiver({ port, faults: {}, random: createRandom("soak"), onDelivery: () => {} });
 // The last retry of a delivery, the window, and the pause between two sweeps.
 const quietUntil = performance.now() + (60 + windowSeconds + 75) * 1000;
 while (performance.now() < quietUntil && Object.values(rows()).some((count) => count > 0)) await wait(1000);
