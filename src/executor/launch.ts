@@ -176,10 +176,14 @@ class LiveExecution implements Execution, Performance {
   }
 
   start(): void {
-    const performing = perform(this, this.#shared.performParts);
-    if (!(performing instanceof Promise)) return this.#settle(performing);
-    this.#shared.claims.start(this);
-    performing.then((performed) => this.#record(performed)).catch((cause: unknown) => this.#fail(cause));
+    try {
+      const performing = perform(this, this.#shared.performParts);
+      if (!(performing instanceof Promise)) return this.#settle(performing);
+      this.#shared.claims.start(this);
+      performing.then((performed) => this.#record(performed)).catch((cause: unknown) => this.#fail(cause));
+    } catch (cause) {
+      this.#fail(cause);
+    }
   }
 
   /** Makes the outcome durable before anybody has the answer. */

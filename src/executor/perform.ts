@@ -63,10 +63,14 @@ export function perform(work: Performance, parts: PerformParts): Performed | Pro
   if (admission instanceof Promise || admission?.admitted !== true) return performOnce(work, parts, admission);
   const startedAt = performance.now();
   const release = (): void => parts.admissions.release(tool, performance.now() - startedAt);
-  const performed = runOnce(work, parts);
-  if (performed instanceof Promise) return performed.finally(release);
-  release();
-  return performed;
+  let runsOn = false;
+  try {
+    const performed = runOnce(work, parts);
+    runsOn = performed instanceof Promise;
+    return performed instanceof Promise ? performed.finally(release) : performed;
+  } finally {
+    if (!runsOn) release();
+  }
 }
 
 /** The same where the ledger, another call or a queue has a say. `admission` is the answer of stage 6, if it was asked. */

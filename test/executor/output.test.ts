@@ -246,3 +246,22 @@ describe("a secret of the configuration", () => {
     expect(result.output).not.toContain("hunter");
   });
 });
+
+test("a tool whose error cannot even be read costs one call, and no place", async () => {
+  const unreadable = (): never => {
+    const error = new ToolError("words");
+    Object.defineProperty(error, "message", {
+      get: () => {
+        throw new Error("nobody reads this");
+      },
+    });
+    throw error;
+  };
+  let broken = true;
+  const execute = () => (broken ? unreadable() : "good");
+  await using app = await startExecutor([aTool({ execute })], { settings: { limits: { concurrency: 1, queue: 0 } } });
+  const first = Promise.try(() => app.executor.execute(aCall({}, { id: "1" }), within()));
+  await expect(first).rejects.toThrow("internal");
+  broken = false;
+  expect((await app.executor.execute(aCall({}, { id: "2" }), within())).output).toBe("good");
+});
