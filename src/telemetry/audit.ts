@@ -61,21 +61,19 @@ export function createAudit({
     }));
 
   const writeBatch = async (): Promise<void> => {
+    const count = lines.length;
     const reported = unreported;
-    const batch = lines;
-    if (reported > 0) batch.push(lineFrom({ event: "audit_lost", lines: reported }, stamped()));
+    const batch = reported > 0 ? [...lines, lineFrom({ event: "audit_lost", lines: reported }, stamped())] : lines;
     if (batch.length === 0) return;
-    lines = [];
     const sealed = sealBatch(previous, redactor.redact(batch.join("\n")), open);
     try {
       await sink.append(sealed.text);
     } catch (reason) {
-      if (reported > 0) batch.pop();
-      lines = [...batch, ...lines];
       if (!failing) report({ failed: true, reason });
       failing = true;
       return;
     }
+    lines = lines.slice(count);
     previous = sealed.hash;
     open = "";
     if (failing) report({ failed: false, lost: reported });
