@@ -72,7 +72,7 @@ export class WireExchange implements Exchange {
 
 /**
  * An exchange by an HTTP/2 stream itself. Node's request and response around it cost as much again as the stream, and a
- * unary call needs nothing of theirs.
+ * unary call needs nothing of theirs. Whoever takes the stream off the wire listens to its errors.
  */
 export class StreamExchange implements Exchange {
   readonly headers: IncomingHttpHeaders;
@@ -83,8 +83,6 @@ export class StreamExchange implements Exchange {
     this.#stream = stream;
     this.headers = headers;
     this.rawHeaders = rawHeaders;
-    // A client that resets its stream is no fault of ours, and without a listener it would end the process.
-    stream.on("error", ignore);
   }
 
   get url(): string | undefined {
@@ -124,5 +122,3 @@ export class StreamExchange implements Exchange {
     this.#stream.destroy();
   }
 }
-
-function ignore(): void {}

@@ -49,6 +49,8 @@ export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch 
     add(stream) {
       open.set(stream, { bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
       stream.once("close", forget);
+      // A client that resets its stream is no fault of ours, and without a listener it would end the process.
+      stream.on("error", ignore);
     },
     sweep(now) {
       for (const [stream, watched] of open) {
@@ -77,3 +79,5 @@ function isStalled(stream: ServerHttp2Stream, watched: Watched, now: number, sta
   }
   return now - watched.stalledSince >= stallMs;
 }
+
+function ignore(): void {}

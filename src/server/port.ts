@@ -5,6 +5,7 @@ import { createStreamWatch, guardSession } from "./http2-guard.ts";
 import { sniff } from "./sniff.ts";
 import type { Sniffing } from "./sniff.ts";
 import { createStallWatch } from "./stall-watch.ts";
+import { together } from "./turn.ts";
 
 /** Answers requests of both protocols. */
 export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
@@ -60,11 +61,12 @@ export class PortServer extends net.Server {
       joinDuplicateHeaders: true,
     });
     this.#http1.maxHeadersCount = mostHeaders;
+    const requests = together(listener, (_request, response) => response.destroyed);
     this.#http1.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
       // DANGER: node drops the headers beyond its count without a word.
       if (request.rawHeaders.length >= 2 * mostHeaders) return tooManyHeaders(response);
       if (this.#closing) response.setHeader("connection", "close");
-      listener(request, response);
+      requests(request, response);
     });
     this.#http1.on("clientError", (error: Error, socket: net.Socket) => {
       if (!this.emit("clientError", error, socket)) socket.destroy();
@@ -77,10 +79,16 @@ export class PortServer extends net.Server {
     });
     // It never has a connection: it makes requests and responses of the streams that nobody took as they are.
     const compat = http2.createServer();
+    const opened = together(
+      (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
+        if (options.streams?.(stream, headers, rawHeaders) !== true)
+          compat.emit("stream", stream, headers, flags, rawHeaders);
+      },
+      (stream) => stream.destroyed || stream.closed,
+    );
     this.#http2.on("stream", (stream: http2.ServerHttp2Stream, headers, flags, rawHeaders) => {
       streams.add(stream);
-      if (options.streams?.(stream, headers, rawHeaders) !== true)
-        compat.emit("stream", stream, headers, flags, rawHeaders);
+      opened(stream, headers, flags, rawHeaders);
     });
     compat.on("request", (request, response) => {
       // The compatibility classes have the shape of HTTP/1's; everything behind the port is written against that.
