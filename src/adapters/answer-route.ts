@@ -27,6 +27,8 @@ export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: M
   };
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    // All requests of this turn are read before the first is executed: see server/turn.ts.
+    await Promise.resolve();
     const call = route.call(request.body);
     if (pending !== undefined && !pending.calls.admits(request.keyName, call.id)) {
       const message = pending.refusal;

@@ -106,7 +106,8 @@ async function serve(parts: WireParts, spec: UnaryMethod, protocol: Protocol, ex
     const input = timeout === undefined ? await reading : await orEnd(reading, call);
     const invoked = invokeUnary(spec, input, call);
     if (invoked instanceof Promise) endWhenGone(call, exchange);
-    const output = invoked instanceof Promise ? await invoked : invoked;
+    // Also where it is there already: all calls of this turn are executed before the first is answered.
+    const output = await invoked;
     const writer = parts.writers?.get(method.output) ?? stockWriter(method.output);
     outcome = { message: protocol.binary ? writer.binary(output) : writer.json(output) };
   } catch (reason) {
