@@ -25,7 +25,7 @@ export function serveAccept(route: AcceptRoute, { host, times }: Mounted) {
           error: "",
         },
       },
-      { timeoutMs: times.storeWithinMs, contextValues: trace?.values },
+      { contextValues: trace?.values },
     );
     const { job } = await within(answered, times.storeWithinMs);
     if (job === undefined) throw new TypeError("the job queue answered without a job");
@@ -53,16 +53,19 @@ export function serveAccept(route: AcceptRoute, { host, times }: Mounted) {
   };
 }
 
-/** A store that says nothing may not keep the platform waiting, whatever the transport makes of `timeoutMs`. */
-async function within<Answer>(answer: Promise<Answer>, ms: number): Promise<Answer> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new ConnectError("the batch could not be stored in time", Code.Unavailable)),
-    ms,
-  );
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** A store that says nothing may not keep the platform waiting. */
+function within<Answer>(answer: Promise<Answer>, ms: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new ConnectError("the batch could not be stored in time", Code.Unavailable)),
+      ms,
+    );
+    const settling =
+      <T>(settle: (outcome: T) => void) =>
+      (outcome: T): void => {
+        clearTimeout(timer);
+        settle(outcome);
+      };
+    answer.then(settling(resolve), settling(reject));
+  });
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 
@@ -7,12 +7,12 @@ import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
  * same batch sent again gets the job that is there. The order of keys in argument objects does not count.
  */
 export function jobIdFrom(tenant: string, runId: string, calls: readonly ToolCall[]): string {
-  const hash = createHash("sha256").update(JSON.stringify([tenant, runId, calls.length]));
+  let whole = JSON.stringify([tenant, runId, calls.length]);
   for (const { id, name, input } of calls) {
     const text = input.case === "arguments" ? canonical(input.value) : (input.value ?? "");
-    hash.update(JSON.stringify([id, name, input.case ?? "", text]));
+    whole += JSON.stringify([id, name, input.case ?? "", text]);
   }
-  return hash.digest("base64url");
+  return hash("sha256", whole, "base64url");
 }
 
 /** JSON text with the keys of every object sorted. Numbers that JSON cannot say keep a text of their own. */

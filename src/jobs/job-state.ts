@@ -1,6 +1,5 @@
-import { clone } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { JobSchema, JobState, JobStateSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { JobState, JobStateSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord } from "./job-queue.ts";
 
 /** Dead jobs are kept this many times as long as other ended ones: a person has to look at them. */
@@ -27,11 +26,7 @@ export function isOver(state: JobState): boolean {
 export function moved(record: JobRecord, state: JobState, now: number, change: { error?: string } = {}): JobRecord {
   const from = record.job.state;
   if (!mayBecome(from, state)) throw new Error(`a job may not go from ${nameOf(from)} to ${nameOf(state)}`);
-  const job = clone(JobSchema, record.job);
-  job.state = state;
-  job.updateTime = timestampFromMs(now);
-  if (change.error !== undefined) job.error = change.error;
-  return { ...record, job };
+  return { ...record, job: { ...record.job, ...change, state, updateTime: timestampFromMs(now) } };
 }
 
 /** A dead job as a person's retry takes it up: to be delivered where it has its results, else to be executed. */

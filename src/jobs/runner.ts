@@ -1,11 +1,11 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
-import type { Client } from "@connectrpc/connect";
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { CallOptions, Client } from "@connectrpc/connect";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { Context } from "@opentelemetry/api";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallContextSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
@@ -25,7 +25,7 @@ export interface JobRunnerOptions {
   executorFor(record: JobRecord): Client<typeof ToolExecutor>;
   /** By the key that a record's `delivery` names. */
   deliveries: Readonly<Record<string, Delivery>>;
-  telemetry: Pick<Telemetry, "log" | "tracer" | "metrics" | "extract" | "inject">;
+  telemetry: Pick<Telemetry, "log" | "begin" | "metrics" | "extract" | "inject">;
   /** How long a delivery is tried again, in milliseconds since its first try. */
   retryForMs: number;
   /** Jobs side by side, 16 by default. */
@@ -87,11 +87,7 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     if (place.source === "") place.source = source;
     // The header for an executor in another process, the value for the one in this.
     const way = { signal, headers: telemetry.inject(within), contextValues: createContextValues().set(kTrace, within) };
-    let results: ToolResult[] | undefined;
-    for await (const { event } of executorFor(record).executeTools({ calls, context: place }, way)) {
-      if (event.case === "done") results = event.value.results;
-    }
-    if (results === undefined) throw new Error("the execution ended without its results");
+    const results = await resultsOf(executorFor(record), calls, place, way);
     const executed = moved(executing, record.delivery === "" ? JobState.DONE : JobState.DELIVERING, now());
     executed.job.results = results;
     return { ...executed, deliveringSince: record.delivery === "" ? 0 : now() };
@@ -154,20 +150,40 @@ export function createJobRunner(options: JobRunnerOptions): Working {
   }
 
   async function work(record: JobRecord, save: Going["save"], signal: AbortSignal): Promise<Worked> {
-    const parent = (record.traceparent === "" ? undefined : telemetry.extract(record.traceparent)) ?? ROOT_CONTEXT;
+    const parent = record.traceparent === "" ? undefined : telemetry.extract(record.traceparent);
     const attributes = { "jackfield.job.id": record.job.id, "jackfield.source": record.job.source };
-    const span = telemetry.tracer.startSpan("job", { kind: SpanKind.CONSUMER, attributes }, parent);
+    const { context, span } = telemetry.begin("job", parent, () => ({ kind: SpanKind.CONSUMER, attributes }));
     try {
-      const worked = await carry(record, { save, signal, within: trace.setSpan(parent, span) });
+      const worked = await carry(record, { save, signal, within: context });
       const { error } = worked.record.job;
-      if (error !== "") span.setStatus({ code: SpanStatusCode.ERROR, message: error });
+      if (error !== "") span?.setStatus({ code: SpanStatusCode.ERROR, message: error });
       return worked;
     } finally {
-      span.end();
+      span?.end();
     }
   }
 
   return queue.work(work, { concurrency });
+}
+
+/** Results of all calls, in their order. A single call needs no stream. */
+async function resultsOf(
+  executor: Client<typeof ToolExecutor>,
+  calls: ToolCall[],
+  context: CallContext,
+  way: CallOptions,
+): Promise<ToolResult[]> {
+  let results: ToolResult[] | undefined;
+  if (calls.length === 1) {
+    const { result } = await executor.executeTool({ call: calls[0]!, context }, way);
+    if (result !== undefined) results = [result];
+  } else {
+    for await (const { event } of executor.executeTools({ calls, context }, way)) {
+      if (event.case === "done") results = event.value.results;
+    }
+  }
+  if (results === undefined) throw new Error("the execution ended without its results");
+  return results;
 }
 
 async function tryDelivery(

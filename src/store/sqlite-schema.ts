@@ -46,6 +46,11 @@ export const migrations: readonly string[] = [
   -- Tools registered while the service ran, each with its target as JSON text.
   CREATE TABLE registered_tools (name TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL) STRICT;
   `,
+  `
+  -- Of ended jobs only the few that are not DONE (4) are looked for among all of a tenant's; open ones have an index already.
+  DROP INDEX jobs_state;
+  CREATE INDEX jobs_failed ON jobs (tenant, state, seq) WHERE open = 0 AND state <> 4;
+  `,
 ];
 
 /** The newest time that the tables know: the clock of a new process may not start before it. */

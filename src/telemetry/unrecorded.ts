@@ -10,17 +10,25 @@ const spanKey = keyOfSpans();
  */
 export class Unrecorded implements Context {
   readonly #traceId: string;
+  #spanId: string | undefined;
   #span: Span | undefined;
 
-  constructor(traceId: string) {
+  /** `spanId`: of the span elsewhere that it goes on from. */
+  constructor(traceId: string, spanId?: string) {
     this.#traceId = traceId;
+    this.#spanId = spanId;
+  }
+
+  /** How the trace is carried on (W3C Trace Context). */
+  get traceparent(): string {
+    return `00-${this.#traceId}-${(this.#spanId ??= newSpanId())}-00`;
   }
 
   getValue(key: symbol): unknown {
     if (key !== spanKey) return undefined;
     return (this.#span ??= trace.wrapSpanContext({
       traceId: this.#traceId,
-      spanId: newSpanId(),
+      spanId: (this.#spanId ??= newSpanId()),
       traceFlags: TraceFlags.NONE,
     }));
   }

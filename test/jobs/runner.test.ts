@@ -1,13 +1,17 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import type { HandlerContext } from "@connectrpc/connect";
-import { trace } from "@opentelemetry/api";
+import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { ExecuteToolsResponseSchema, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { ExecuteToolsRequest } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import {
+  ExecuteToolResponseSchema,
+  ExecuteToolsResponseSchema,
+  ToolExecutor,
+} from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Delivered, Delivery } from "../../src/jobs/delivery.ts";
 import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
 import type { JobQueue, JobRecord, Working } from "../../src/jobs/job-queue.ts";
@@ -35,16 +39,29 @@ afterEach(async () => {
   folder[Symbol.dispose]();
 });
 
+/** What an executor was asked: one call or several. */
+interface Asked {
+  readonly calls: readonly ToolCall[];
+  readonly context?: CallContext | undefined;
+}
+
 /** A client whose executor answers OK to every call, unless `before` throws; and what it was asked. */
-function anExecutor(before: (request: ExecuteToolsRequest, context: HandlerContext) => unknown = () => {}) {
-  const requests: ExecuteToolsRequest[] = [];
+function anExecutor(before: (request: Asked, context: HandlerContext) => unknown = () => {}) {
+  const requests: Asked[] = [];
+  const execute = async (request: Asked, context: HandlerContext): Promise<ToolResult[]> => {
+    requests.push(request);
+    await before(request, context);
+    return request.calls.map(({ id, name }) =>
+      create(ToolResultSchema, { callId: id, name, outcome: Outcome.OK, output: `answer ${requests.length}` }),
+    );
+  };
   const transport = createRouterTransport(({ rpc }) => {
+    rpc(ToolExecutor.method.executeTool, async ({ call, context: place }, context) => {
+      const [result] = await execute({ calls: [call!], context: place }, context);
+      return create(ExecuteToolResponseSchema, { result: result! });
+    });
     rpc(ToolExecutor.method.executeTools, async function* (request, context) {
-      requests.push(request);
-      await before(request, context);
-      const results = request.calls.map(({ id, name }) =>
-        create(ToolResultSchema, { callId: id, name, outcome: Outcome.OK, output: `answer ${requests.length}` }),
-      );
+      const results = await execute(request, context);
       for (const result of results)
         yield create(ExecuteToolsResponseSchema, { event: { case: "result", value: result } });
       yield create(ExecuteToolsResponseSchema, { event: { case: "done", value: { results } } });
@@ -70,7 +87,7 @@ function aDelivery(...answers: (Delivered | Error)[]): { tries: JobRecord[]; del
 const delivered: string[] = [];
 const telemetry: JobRunnerOptions["telemetry"] = {
   log: pino({ level: "silent" }),
-  tracer: trace.getTracer("test"),
+  begin: (_name, parent) => ({ context: parent ?? ROOT_CONTEXT, span: undefined }),
   metrics: {
     executed() {},
     rpcServed() {},
@@ -127,6 +144,19 @@ describe("a job", () => {
     expect(await queue.get(record.job.id)).toMatchObject({
       job: { attempts: 1, error: "", results: [{ callId: "call-1" }] },
     });
+  });
+
+  test("of several calls has all their results, in their order", async () => {
+    const { client, requests } = anExecutor();
+    run({ executorFor: () => client });
+    const record = aRecord({ delivery: "" });
+    const [call] = record.job.calls;
+    record.job.calls.push({ ...call!, id: "call-2" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(requests).toHaveLength(1);
+    const { results } = (await queue.get(record.job.id))!.job;
+    expect(results.map(({ callId }) => callId)).toEqual([call!.id, "call-2"]);
   });
 
   test("without a delivery is done once executed", async () => {
@@ -279,7 +309,8 @@ describe("after a restart", () => {
   test("a job that was being executed is executed again under the same ids", async () => {
     const record = aRecord({ delivery: "" });
     const after = await crash(record, (stuck) => ({ executorFor: () => anExecutor(stuck).client }));
-    expect(await stateOf(record)).toBe(JobState.EXECUTING);
+    // That it was being executed was known to the dead process only: it is a job that waits, the first in the row.
+    expect(await stateOf(record)).toBe(JobState.ACCEPTED);
     const { client, requests } = anExecutor();
     run({ executorFor: () => client }, after);
     await expect.poll(() => stateOf(record)).toBe(JobState.DONE);

@@ -6,35 +6,52 @@ import type { StoredJob } from "../job-codec.ts";
 import { QueueUnavailable } from "../job-queue.ts";
 import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
 import { deadLetterFactor, isOver, moved, retried } from "../job-state.ts";
+import { DueJobs, type Found } from "./due-jobs.ts";
 import { createCrew } from "./workers.ts";
 
 const sql = {
   insert: `INSERT INTO jobs (id, tenant, state, open, record, not_before, created_at, changed_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6) ON CONFLICT (id) DO NOTHING`,
   get: "SELECT record FROM jobs WHERE id = ?",
-  update: "UPDATE jobs SET state = ?, open = ?, record = ?, changed_at = ?, not_before = ? WHERE id = ?",
-  updateIf:
-    "UPDATE jobs SET state = ?, open = ?, record = ?, changed_at = ?, not_before = ? WHERE id = ? AND state = ?",
+  save: "UPDATE jobs SET state = ?1, record = ?2, changed_at = ?3 WHERE id = ?4",
+  end: "UPDATE jobs SET state = ?1, record = ?2, changed_at = ?3, open = 0 WHERE id = ?4",
+  later: "UPDATE jobs SET state = ?1, record = ?2, changed_at = ?3, not_before = ?5 WHERE id = ?4",
+  retry: `UPDATE jobs SET state = ?1, record = ?2, changed_at = ?3, not_before = ?3, open = 1
+    WHERE id = ?4 AND state = ${JobState.DEAD}`,
+  cancel: `UPDATE jobs SET state = ?1, record = ?2, changed_at = ?3, open = 0 WHERE id = ?4 AND state = ${JobState.ACCEPTED}`,
   list: "SELECT record, seq FROM jobs WHERE tenant = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
-  listState: "SELECT record, seq FROM jobs WHERE tenant = ?1 AND state = ?4 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+  // Most jobs are DONE, so that a page of them is soon full. The others are few: their indexes are named in these words.
+  listDone: `SELECT record, seq FROM jobs INDEXED BY jobs_tenant
+    WHERE tenant = ?1 AND state = ?4 AND seq < ?2 ORDER BY seq DESC LIMIT ?3`,
+  listFailed: `SELECT record, seq FROM jobs INDEXED BY jobs_failed
+    WHERE open = 0 AND state <> ${JobState.DONE} AND tenant = ?1 AND state = ?4 AND seq < ?2 ORDER BY seq DESC LIMIT ?3`,
+  listOpen: `SELECT record, seq FROM jobs INDEXED BY jobs_open
+    WHERE open = 1 AND tenant = ?1 AND state = ?4 AND seq < ?2 ORDER BY seq DESC LIMIT ?3`,
   due: `SELECT record FROM jobs WHERE open = 1 AND not_before <= ?1 AND id NOT IN (SELECT value FROM json_each(?2))
     ORDER BY not_before, seq LIMIT ?3`,
   next: "SELECT min(not_before) FROM jobs WHERE open = 1 AND not_before > ?",
-  status: `SELECT (SELECT count(*) FROM jobs WHERE open = 1), (SELECT count(*) FROM jobs WHERE open = 0 AND state = ${JobState.DEAD}),
+  status: `SELECT (SELECT count(*) FROM jobs WHERE open = 1),
+    (SELECT count(*) FROM jobs INDEXED BY jobs_failed
+      WHERE open = 0 AND state <> ${JobState.DONE} AND state = ${JobState.DEAD}),
     (SELECT min(created_at) FROM jobs WHERE open = 1)`,
-  erase: `DELETE FROM jobs WHERE open = 0 AND changed_at <= CASE state WHEN ${JobState.DEAD} THEN ?2 ELSE ?1 END`,
+  erase: `DELETE FROM jobs WHERE open = 0 AND changed_at <= ?1 AND (state <> ${JobState.DEAD} OR changed_at <= ?2)`,
 };
 
-/** Longest pause between two looks for work, in milliseconds: what was missed for an outage is found by then. */
-const lookMs = 1_000;
+/** Pause before what became of a job is stored again, in milliseconds, while the store is away. */
+const storeAgainMs = 1_000;
 /** Pause before a job is taken up again whose work threw, in milliseconds. */
 const afterThrowMs = 1_000;
 
-/** The job queue in the embedded store. Jobs are taken in the order in which they are due. Closing leaves the store open. */
+/**
+ * The job queue in the embedded store. Jobs are taken in the order in which they are due. Closing leaves the store open.
+ * That a job is being executed is kept in memory, for there is no other process to tell: after a crash it is one that waits.
+ */
 export function createSqliteJobQueue(store: SqliteStore): JobQueue {
   const held = new Set<string>();
+  const executing = new Map<string, JobRecord>();
   const cancelling = new Set<string>();
-  const looks = new Set<() => void>();
+  const crews = new Set<() => void>();
+  const due = new DueJobs(readDue, (id) => held.has(id), wake);
 
   async function run(steps: readonly Step[]): Promise<StepResult[]> {
     try {
@@ -44,30 +61,43 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
     }
   }
 
-  function changed(record: JobRecord, notBefore: number): SqlValue[] {
-    const { id, state } = record.job;
-    return [state, isOver(state) ? 0 : 1, JSON.stringify(storedFromRecord(record)), store.now(), notBefore, id];
+  function changed(record: JobRecord): SqlValue[] {
+    return [record.job.state, JSON.stringify(storedFromRecord(record)), store.now(), record.job.id];
   }
 
   async function get(id: string): Promise<JobRecord | undefined> {
     const [found] = await run([{ sql: sql.get, params: [id] }]);
-    return records(found)[0];
+    return executing.get(id) ?? records(found)[0];
   }
 
   function wake(): void {
-    for (const look of looks) look();
+    for (const look of crews) look();
+  }
+
+  async function readDue(most: number): Promise<Found> {
+    const now = store.now();
+    const [found, next] = await run([
+      { sql: sql.due, params: [now, JSON.stringify([...held, ...cancelling]), most] },
+      { sql: sql.next, params: [now] },
+    ]);
+    const nextAt = Array.isArray(next) ? next[0]?.[0] : undefined;
+    return { records: records(found), nextInMs: typeof nextAt === "number" ? nextAt - store.now() : undefined };
   }
 
   /** Stores what became of a job, however long the store is away: until then the job stays with this process. */
-  async function settle(record: JobRecord, notBefore: number, signal: AbortSignal): Promise<void> {
-    const params = changed(record, notBefore);
+  async function settle(record: JobRecord, afterMs: number, signal: AbortSignal): Promise<void> {
+    const over = isOver(record.job.state);
+    const step = over
+      ? { sql: sql.end, params: changed(record) }
+      : { sql: sql.later, params: [...changed(record), store.now() + afterMs] };
     for (;;) {
       try {
-        await run([{ sql: sql.update, params }]);
+        await run([step]);
+        if (!over) due.lookIn(afterMs);
         return;
       } catch {
         if (signal.aborted) return;
-        await pause(lookMs, signal);
+        await pause(storeAgainMs, signal);
       }
     }
   }
@@ -75,75 +105,55 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
   async function perform(work: Work, record: JobRecord, signal: AbortSignal): Promise<void> {
     let last = record;
     const save = async (next: JobRecord): Promise<void> => {
-      await run([{ sql: sql.update, params: changed(next, store.now()) }]);
+      const { id, state } = next.job;
+      if (state === JobState.EXECUTING) {
+        executing.set(id, next);
+      } else {
+        await run([{ sql: sql.save, params: changed(next) }]);
+        executing.delete(id);
+      }
       last = next;
     };
     try {
       const worked = await work(record, save, signal);
-      await settle(worked.record, worked.kind === "later" ? store.now() + worked.afterMs : store.now(), signal);
+      await settle(worked.record, worked.kind === "later" ? worked.afterMs : 0, signal);
     } catch {
-      if (!signal.aborted) await settle(last, store.now() + afterThrowMs, signal);
+      if (!signal.aborted) await settle(last, afterThrowMs, signal);
     }
   }
 
   function work(work: Work, { concurrency }: { concurrency: number }): Working {
-    let timer: NodeJS.Timeout | undefined;
-    let looking = false;
-    let again = false;
     const crew = createCrew(concurrency, () => {
-      clearTimeout(timer);
-      looks.delete(wakeUp);
+      crews.delete(look);
+      if (crews.size === 0) due.stop();
     });
 
-    function wakeUp(): void {
-      again = true;
-      void look();
-    }
-
-    async function look(): Promise<void> {
-      if (looking) return;
-      looking = true;
-      clearTimeout(timer);
-      let waitMs = lookMs;
-      try {
-        while (again && crew.free() > 0) {
-          again = false;
-          waitMs = await take();
-        }
-      } catch {
-        // The store is away: the next look tries again.
-      }
-      looking = false;
-      if (crew.stopped) return;
-      timer = setTimeout(wakeUp, waitMs);
-    }
-
-    /** Takes what is due; returns when to look again. */
-    async function take(): Promise<number> {
-      const now = store.now();
-      const [due, next] = await run([
-        { sql: sql.due, params: [now, JSON.stringify([...held]), crew.free()] },
-        { sql: sql.next, params: [now] },
-      ]);
-      for (const record of records(due)) {
+    function look(): void {
+      while (crew.free() > 0) {
+        const record = due.take();
+        if (record === undefined) return;
         const { id } = record.job;
-        if (crew.free() === 0 || held.has(id) || cancelling.has(id)) continue;
         held.add(id);
         crew.start(
           (signal) => perform(work, record, signal),
           () => {
             held.delete(id);
+            executing.delete(id);
             wake();
           },
         );
       }
-      const nextAt = Array.isArray(next) ? next[0]?.[0] : undefined;
-      return typeof nextAt === "number" ? Math.min(lookMs, Math.max(1, nextAt - store.now())) : lookMs;
     }
 
-    looks.add(wakeUp);
-    wakeUp();
+    crews.add(look);
+    look();
     return { stop: (signal) => crew.stop(signal) };
+  }
+
+  function offer(record: JobRecord): void {
+    if (crews.size === 0) return;
+    due.offer(record);
+    wake();
   }
 
   return {
@@ -155,19 +165,18 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
         { sql: sql.get, params: [id] },
       ]);
       if (inserted === 1) {
-        wake();
+        offer(record);
         return { record, existed: false };
       }
-      return { record: records(found)[0] ?? record, existed: true };
+      return { record: executing.get(id) ?? records(found)[0] ?? record, existed: true };
     },
     get,
     async list({ tenant, state, size, after }) {
       const before = after === "" ? Number.MAX_SAFE_INTEGER : Number(after);
       if (!Number.isSafeInteger(before)) return { records: [], next: "" };
       const params: SqlValue[] = [tenant, before, size + 1];
-      const [found] = await run([
-        state === JobState.UNSPECIFIED ? { sql: sql.list, params } : { sql: sql.listState, params: [...params, state] },
-      ]);
+      const noted = [...executing.values()].map((record) => ({ sql: sql.save, params: changed(record) }));
+      const found = (await run([...noted, listing(state, params)])).at(-1);
       const rows = Array.isArray(found) ? found : [];
       const page = rows.slice(0, size);
       return { records: records(page), next: rows.length > size ? String(page.at(-1)?.[1] ?? "") : "" };
@@ -177,9 +186,9 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
       if (record === undefined) return undefined;
       if (record.job.state !== JobState.DEAD || held.has(id)) return false;
       const next = retried(record, Date.now());
-      const [count] = await run([{ sql: sql.updateIf, params: [...changed(next, store.now()), JobState.DEAD] }]);
+      const [count] = await run([{ sql: sql.retry, params: changed(next) }]);
       if (count !== 1) return false;
-      wake();
+      offer(next);
       return next;
     },
     async cancel(id) {
@@ -187,10 +196,16 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
       if (record === undefined) return undefined;
       if (record.job.state !== JobState.ACCEPTED || held.has(id) || cancelling.has(id)) return false;
       cancelling.add(id);
+      due.drop(id);
       try {
         const next = moved(record, JobState.CANCELLED, Date.now());
-        const [count] = await run([{ sql: sql.updateIf, params: [...changed(next, store.now()), JobState.ACCEPTED] }]);
-        return count === 1 ? next : false;
+        const [count] = await run([{ sql: sql.cancel, params: changed(next) }]);
+        if (count === 1) return next;
+        due.lookIn(0);
+        return false;
+      } catch (cause) {
+        due.lookIn(0);
+        throw cause;
       } finally {
         cancelling.delete(id);
       }
@@ -221,6 +236,12 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
     },
     close: async () => {},
   };
+}
+
+function listing(state: JobState, params: SqlValue[]): Step {
+  if (state === JobState.UNSPECIFIED) return { sql: sql.list, params };
+  const text = state === JobState.DONE ? sql.listDone : isOver(state) ? sql.listFailed : sql.listOpen;
+  return { sql: text, params: [...params, state] };
 }
 
 function records(found: unknown): JobRecord[] {
