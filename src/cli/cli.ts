@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import type { CliHost } from "./cli-host.ts";
-import { commands } from "./commands.ts";
+import { commandsFor } from "./commands.ts";
 import { CliFault, exit } from "./exit.ts";
 import { printable } from "./printable.ts";
 import { openSession } from "./session.ts";
@@ -13,7 +13,8 @@ import { openSession } from "./session.ts";
 export async function runCli(argv: readonly string[], host: CliHost): Promise<number> {
   let code: number = exit.done;
   const program = createProgram(host);
-  for (const add of commands) add(program, (command) => openSession(host, command, (finished) => (code = finished)));
+  for (const add of await commandsFor(argv))
+    add(program, (command) => openSession(host, command, (finished) => (code = finished)));
   try {
     await program.parseAsync(argv.length === 0 ? ["serve"] : [...argv], { from: "user" });
     return code;

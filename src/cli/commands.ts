@@ -1,23 +1,8 @@
-import { addAudit } from "./audit.ts";
-import { addCall } from "./call.ts";
-import { addCheck } from "./check.ts";
-import { addConverse } from "./converse.ts";
-import { addJobs } from "./jobs.ts";
-import { addNewTool } from "./new-tool.ts";
 import { addServe } from "./serve.ts";
 import type { AddCommand } from "./session.ts";
-import { addSim } from "./sim/sim.ts";
-import { addTools } from "./tools.ts";
 
-/** The commands, in the order in which the help lists them. */
-export const commands: readonly AddCommand[] = [
-  addServe,
-  addCheck,
-  addTools,
-  addCall,
-  addConverse,
-  addJobs,
-  addSim,
-  addAudit,
-  addNewTool,
-];
+/** The commands that a command line needs: the service does not wait at its start for what only people use. */
+export async function commandsFor(argv: readonly string[]): Promise<readonly AddCommand[]> {
+  const serves = argv.length === 0 || (argv.length === 1 && argv[0] === "serve");
+  return serves ? [addServe] : (await import("./every-command.ts")).everyCommand;
+}

@@ -2,7 +2,6 @@ import { bundledPlugins } from "../config/plugins.ts";
 import type { Config } from "../config/config.ts";
 import { PluginFault } from "../registry/compile-tool.ts";
 import { createRegistry } from "../registry/create-registry.ts";
-import { isolateTool } from "../registry/isolate.ts";
 import { loadPlugin } from "../registry/load-plugin.ts";
 import { openTool } from "../registry/open-tool.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -42,7 +41,10 @@ export async function loadTools(config: Config, open: boolean): Promise<Registry
   const tools = await Promise.all(
     good.map(async ({ tool, definition, url }) => {
       if (!open) return tool;
-      return tool.isolation === "worker" ? isolateTool(tool, { url }) : openTool(tool, definition);
+      if (tool.isolation !== "worker") return openTool(tool, definition);
+      // With its thread pool, which most configurations need not load.
+      const { isolateTool } = await import("../registry/isolate.ts");
+      return isolateTool(tool, { url });
     }),
   );
   for (const tool of tools) registry.put(tool);

@@ -1,0 +1,23 @@
+import { addAudit } from "./audit.ts";
+import { addCall } from "./call.ts";
+import { addCheck } from "./check.ts";
+import { addConverse } from "./converse.ts";
+import { addJobs } from "./jobs.ts";
+import { addNewTool } from "./new-tool.ts";
+import { addServe } from "./serve.ts";
+import type { AddCommand } from "./session.ts";
+import { addSim } from "./sim/sim.ts";
+import { addTools } from "./tools.ts";
+
+/** The commands, in the order in which the help lists them. */
+export const everyCommand: readonly AddCommand[] = [
+  addServe,
+  addCheck,
+  addTools,
+  addCall,
+  addConverse,
+  addJobs,
+  addSim,
+  addAudit,
+  addNewTool,
+];
