@@ -1,11 +1,11 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
-import type { CallOptions, Client } from "@connectrpc/connect";
+import type { Client } from "@connectrpc/connect";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type { Context } from "@opentelemetry/api";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallContextSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
@@ -87,7 +87,11 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     if (place.source === "") place.source = source;
     // The header for an executor in another process, the value for the one in this.
     const way = { signal, headers: telemetry.inject(within), contextValues: createContextValues().set(kTrace, within) };
-    const results = await resultsOf(executorFor(record), calls, place, way);
+    let results: ToolResult[] | undefined;
+    for await (const { event } of executorFor(record).executeTools({ calls, context: place }, way)) {
+      if (event.case === "done") results = event.value.results;
+    }
+    if (results === undefined) throw new Error("the execution ended without its results");
     const executed = moved(executing, record.delivery === "" ? JobState.DONE : JobState.DELIVERING, now());
     executed.job.results = results;
     return { ...executed, deliveringSince: record.delivery === "" ? 0 : now() };
@@ -164,26 +168,6 @@ export function createJobRunner(options: JobRunnerOptions): Working {
   }
 
   return queue.work(work, { concurrency });
-}
-
-/** Results of all calls, in their order. A single call needs no stream. */
-async function resultsOf(
-  executor: Client<typeof ToolExecutor>,
-  calls: ToolCall[],
-  context: CallContext,
-  way: CallOptions,
-): Promise<ToolResult[]> {
-  let results: ToolResult[] | undefined;
-  if (calls.length === 1) {
-    const { result } = await executor.executeTool({ call: calls[0]!, context }, way);
-    if (result !== undefined) results = [result];
-  } else {
-    for await (const { event } of executor.executeTools({ calls, context }, way)) {
-      if (event.case === "done") results = event.value.results;
-    }
-  }
-  if (results === undefined) throw new Error("the execution ended without its results");
-  return results;
 }
 
 async function tryDelivery(

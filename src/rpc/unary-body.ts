@@ -15,6 +15,8 @@ export function readBody({ body, headers }: Exchange, most: number, limit: numbe
       body.resume();
       return reject(tooLarge(limit, Number(promised)));
     }
+    // Node ends an HTTP/2 stream without a body before anybody listens.
+    if (body.readableEnded) return resolve(Buffer.alloc(0));
     let first: Buffer | undefined;
     let more: Buffer[] | undefined;
     let size = 0;

@@ -41,8 +41,12 @@ export const compressions: Compression[] = [compressionGzip, compressionBrotli];
 export interface RpcListener {
   /** Takes a request of either HTTP version. */
   request: WireListener;
-  /** Takes an HTTP/2 stream, or leaves it and says so: then it has to come as a request. */
-  stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): boolean;
+  /** Takes an HTTP/2 stream and gives what serves it, or leaves it: then it has to come as a request. */
+  stream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: readonly string[],
+  ): (() => void) | undefined;
 }
 
 /**
@@ -57,19 +61,22 @@ export function createUnaryLane(parts: WireParts, fallback: WireListener): RpcLi
       if (spec.kind === "unary") methods.set(`/${service.typeName}/${spec.method.name}`, spec);
     }
   }
-  const take = (httpMethod: string | undefined, exchange: Exchange): boolean => {
+  const take = (httpMethod: string | undefined, exchange: Exchange): (() => void) | undefined => {
     const method = httpMethod === "POST" ? methods.get(pathOf(exchange)) : undefined;
     const protocol = method === undefined ? undefined : protocolFrom(exchange.headers["content-type"]);
-    if (method === undefined || protocol === undefined) return false;
-    serve(parts, method, protocol, exchange).catch((reason: unknown) => {
-      parts.telemetry.log.error({ err: reason, rpc: method.method.name }, "an answer could not be written");
-      exchange.destroy();
-    });
-    return true;
+    if (method === undefined || protocol === undefined) return undefined;
+    return () => {
+      serve(parts, method, protocol, exchange).catch((reason: unknown) => {
+        parts.telemetry.log.error({ err: reason, rpc: method.method.name }, "an answer could not be written");
+        exchange.destroy();
+      });
+    };
   };
   return {
     request(request, response) {
-      if (!take(request.method, new WireExchange(request, response))) fallback(request, response);
+      const served = take(request.method, new WireExchange(request, response));
+      if (served === undefined) fallback(request, response);
+      else served();
     },
     stream: (stream, headers, rawHeaders) =>
       take(headers[":method"] as string | undefined, new StreamExchange(stream, headers, rawHeaders)),

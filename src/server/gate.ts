@@ -39,7 +39,7 @@ export function createGate({ rpc, http, acceptsHost, readiness }: GateParts): Po
 /** The same for an HTTP/2 stream that may be an RPC: those that it does not take come to the gate as requests. */
 export function createStreamGate({ rpc, acceptsHost }: Pick<GateParts, "rpc" | "acceptsHost">): StreamListener {
   return (stream, headers, rawHeaders) =>
-    acceptsHost(headers.host ?? headers[":authority"]) && rpc.stream(stream, headers, rawHeaders);
+    acceptsHost(headers.host ?? headers[":authority"]) ? rpc.stream(stream, headers, rawHeaders) : undefined;
 }
 
 function isProbe(url: string): boolean {

@@ -10,12 +10,12 @@ import { together } from "./turn.ts";
 /** Answers requests of both protocols. */
 export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-/** Takes an HTTP/2 stream, or leaves it and says so: then it comes to the `PortListener`. */
+/** Takes an HTTP/2 stream and gives what serves it, or leaves it: then it comes to the `PortListener`. */
 export type StreamListener = (
   stream: http2.ServerHttp2Stream,
   headers: http2.IncomingHttpHeaders,
   rawHeaders: readonly string[],
-) => boolean;
+) => (() => void) | undefined;
 
 /** Limits of the port. Times in milliseconds. */
 export interface PortOptions {
@@ -80,19 +80,18 @@ export class PortServer extends net.Server {
     // It never has a connection: it makes requests and responses of the streams that nobody took as they are.
     const compat = http2.createServer();
     const opened = together(
-      (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
-        if (options.streams?.(stream, headers, rawHeaders) !== true)
-          compat.emit("stream", stream, headers, flags, rawHeaders);
-      },
+      (_stream: http2.ServerHttp2Stream, serve: () => void) => serve(),
       (stream) => stream.destroyed || stream.closed,
     );
     this.#http2.on("stream", (stream: http2.ServerHttp2Stream, headers, flags, rawHeaders) => {
       streams.add(stream);
-      opened(stream, headers, flags, rawHeaders);
+      const serve = options.streams?.(stream, headers, rawHeaders);
+      if (serve === undefined) compat.emit("stream", stream, headers, flags, rawHeaders);
+      else opened(stream, serve);
     });
     compat.on("request", (request, response) => {
       // The compatibility classes have the shape of HTTP/1's; everything behind the port is written against that.
-      listener(request as unknown as http.IncomingMessage, response as unknown as http.ServerResponse);
+      requests(request as unknown as http.IncomingMessage, response as unknown as http.ServerResponse);
     });
     this.#http2.on("session", (session) => {
       this.#sessions.add(session);

@@ -210,7 +210,7 @@ export async function stand({ adapter, tools = {}, submit, times = {} }: StandOp
     allowedHosts: [],
     limits: { bodyBytes: 1_048_576, depth: 32, streamsPerConnection: 100 },
     log: pino({ level: "silent" }),
-    rpc: { request: (_request, response) => response.end(), stream: () => false },
+    rpc: { request: (_request, response) => response.end(), stream: () => undefined },
     readiness: createReadiness([]),
     authenticate: () => undefined,
     prometheus: () => observed.telemetry.prometheus(),

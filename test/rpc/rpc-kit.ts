@@ -30,6 +30,7 @@ import { createRoutes } from "../../src/rpc/routes.ts";
 import { createServices, type ServiceParts } from "../../src/rpc/services.ts";
 import type { RpcListener } from "../../src/rpc/unary-lane.ts";
 import type { WireListener } from "../../src/rpc/wire-request.ts";
+import { together } from "../../src/server/turn.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
 export const limits: Limits = {
@@ -214,9 +215,19 @@ export async function serve(listener: RpcListener | WireListener) {
   const h1 = http.createServer(request);
   const h2 = http2.createServer();
   const compat = http2.createServer(request);
+  // As the port does it.
+  const opened = together(
+    (_stream: http2.ServerHttp2Stream, served: () => void) => served(),
+    (stream) => stream.destroyed || stream.closed,
+  );
   h2.on("stream", (stream: http2.ServerHttp2Stream, headers, flags, rawHeaders) => {
-    if (typeof listener !== "function" && listener.stream(stream, headers, rawHeaders)) return;
-    compat.emit("stream", stream, headers, flags, rawHeaders);
+    const served = typeof listener === "function" ? undefined : listener.stream(stream, headers, rawHeaders);
+    if (served === undefined) {
+      compat.emit("stream", stream, headers, flags, rawHeaders);
+    } else {
+      stream.on("error", () => {});
+      opened(stream, served);
+    }
   });
   const sessions = new Set<http2.ServerHttp2Session>();
   h2.on("session", (session) => sessions.add(session));

@@ -92,5 +92,5 @@ export async function over2(
 
 /** An RPC side that takes requests only. */
 export function rpcByRequest(request: PortListener): { request: PortListener; stream: StreamListener } {
-  return { request, stream: () => false };
+  return { request, stream: () => undefined };
 }
