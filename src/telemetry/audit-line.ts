@@ -7,27 +7,29 @@ export function lineFrom(event: AuditEvent, time: string): string {
   return `{"time":"${time}",${JSON.stringify(own).slice(1)}`;
 }
 
-/** The same for an execution: written by hand, because there is one for every call. */
-export function lineOfExecution(event: ExecutionEvent, time: string): string {
-  const session = event.sessionId === "" ? "" : `,"session_id":${quoted(event.sessionId)}`;
-  // Outcomes, digests and trace ids have no character that JSON would escape.
-  return (
-    `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session},` +
-    `"tool_name":${quoted(event.toolName)},"tool_call_id":${quoted(event.toolCallId)},` +
-    `"arguments_digest":"${event.argumentsDigest}","outcome":"${event.outcome}",` +
-    `"latency_ms":${event.latencyMs},"trace_id":"${event.traceId}"}`
-  );
-}
+/** Makes what writes the same for an execution: by hand, because there is one for every call. */
+export function createExecutionLines(): (event: ExecutionEvent, time: string) => string {
+  let last = { caller: "", tenant: "", source: "", text: '"caller":"","tenant":"","source":""' };
 
-let last = { caller: "", tenant: "", source: "", text: '"caller":"","tenant":"","source":""' };
-
-/** Who called, as members of the line. Many calls in a row are of the same caller. */
-function who({ caller, tenant, source }: ExecutionEvent): string {
-  if (caller !== last.caller || source !== last.source || tenant !== last.tenant) {
-    const text = `"caller":${quoted(caller)},"tenant":${quoted(tenant)},"source":${quoted(source)}`;
-    last = { caller, tenant, source, text };
+  /** Who called, as members of the line. Many calls in a row are of the same caller. */
+  function who({ caller, tenant, source }: ExecutionEvent): string {
+    if (caller !== last.caller || source !== last.source || tenant !== last.tenant) {
+      const text = `"caller":${quoted(caller)},"tenant":${quoted(tenant)},"source":${quoted(source)}`;
+      last = { caller, tenant, source, text };
+    }
+    return last.text;
   }
-  return last.text;
+
+  return (event, time) => {
+    const session = event.sessionId === "" ? "" : `,"session_id":${quoted(event.sessionId)}`;
+    // Outcomes, digests and trace ids have no character that JSON would escape.
+    return (
+      `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session},` +
+      `"tool_name":${quoted(event.toolName)},"tool_call_id":${quoted(event.toolCallId)},` +
+      `"arguments_digest":"${event.argumentsDigest}","outcome":"${event.outcome}",` +
+      `"latency_ms":${event.latencyMs},"trace_id":"${event.traceId}"}`
+    );
+  };
 }
 
 const plain = /^[ !#-[\]-~]*$/;

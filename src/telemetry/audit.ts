@@ -1,5 +1,5 @@
 import { sealBatch } from "./audit-chain.ts";
-import { lineFrom, lineOfExecution } from "./audit-line.ts";
+import { createExecutionLines, lineFrom } from "./audit-line.ts";
 import type { AuditSink } from "./audit-file.ts";
 import type { Redactor } from "./redact.ts";
 import type { AuditEvent, AuditLog } from "./telemetry.ts";
@@ -30,6 +30,7 @@ export function createAudit({
   now = Date.now,
   capacity = 100_000,
 }: AuditOptions): AuditLog & { readonly lost: number } {
+  const lineOfExecution = createExecutionLines();
   let lines: string[] = [];
   let { previous, open } = sink;
   let moment = Number.NaN;
