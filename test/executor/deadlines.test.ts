@@ -1,4 +1,4 @@
-import { lineOfExecution } from "../../src/telemetry/audit-line.ts";
+import { createExecutionLines } from "../../src/telemetry/audit-line.ts";
 import { describe, expect, test, vi } from "vitest";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Effect, ExecutionContext } from "../../src/plugin/tool.ts";
@@ -265,7 +265,7 @@ describe("what is seen of a call", () => {
         call: "call-1",
         conversation: "conv",
       });
-      expect(app.audit.map((event): unknown => JSON.parse(lineOfExecution(event, "2026-01-01")))).toEqual([
+      expect(app.audit.map((event): unknown => JSON.parse(createExecutionLines()(event, "2026-01-01")))).toEqual([
         {
           time: "2026-01-01",
           event: "tool_execution",

@@ -6,7 +6,7 @@ import { PassThrough } from "node:stream";
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { createAudit } from "../../src/telemetry/audit.ts";
-import { lineOfExecution } from "../../src/telemetry/audit-line.ts";
+import { createExecutionLines } from "../../src/telemetry/audit-line.ts";
 import { verifyAudit } from "../../src/telemetry/audit-chain.ts";
 import { fileSink, stderrSink } from "../../src/telemetry/audit-file.ts";
 import { createRedactor } from "../../src/telemetry/redact.ts";
@@ -170,18 +170,21 @@ test("the line of an execution is JSON whatever its fields hold", () => {
     fc.string({ unit: "binary" }),
     fc.constantFrom('"', "\\", "\u2028", "\n", "\ud800", ""),
   );
+  // One for all of them: it remembers who called last.
+  const lineOfExecution = createExecutionLines();
   fc.assert(
     fc.property(
       text,
       text,
       text,
+      text,
       fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
-      (id, session, tool, ms) => {
+      (id, session, tool, caller, ms) => {
         const line = lineOfExecution(
           {
-            caller: "crm",
-            tenant: "default",
-            source: "genesys",
+            caller,
+            tenant: tool,
+            source: caller,
             conversationId: id,
             sessionId: session,
             toolName: tool,
@@ -197,9 +200,9 @@ test("the line of an execution is JSON whatever its fields hold", () => {
         expect(JSON.parse(line)).toEqual({
           time: "2026-01-01T00:00:00.000Z",
           event: "tool_execution",
-          caller: "crm",
-          tenant: "default",
-          source: "genesys",
+          caller,
+          tenant: tool,
+          source: caller,
           conversation_id: id,
           ...(session !== "" && { session_id: session }),
           tool_name: tool,
