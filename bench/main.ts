@@ -27,7 +27,7 @@ const { values: given, positionals: names } = parseArgs({
   options: {
     seconds: { type: "string", default: "3" },
     rounds: { type: "string", default: "3" },
-    rows: { type: "string", default: "1000000" },
+    rows: { type: "string", default: "10000000" },
     "no-write": { type: "boolean", default: false },
   },
 });

@@ -85,11 +85,12 @@ async function overLedger(bench: Bench): Promise<Table> {
       figure(cost.p99Ms),
       figure(cost.findMicros),
       figure(cost.megabytes),
+      Number.isNaN(cost.openMs) ? "–" : figure(cost.openMs),
     ]);
   }
   return {
     title: "Rows in the ledger (SQLite, 64 calls in flight)",
-    head: ["rows", "begin + finish per second", "p99 ms", "find, µs", "file, MiB"],
+    head: ["rows", "begin + finish per second", "p99 ms", "find, µs", "file, MiB", "to open, ms"],
     rows,
   };
 }
