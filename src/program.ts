@@ -6,9 +6,9 @@ import { loadConfig } from "./config/load-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
 import { Effect } from "../gen/jackfield/v1/tool_pb.ts";
 import { createJackfield } from "./jackfield.ts";
-import { loadTools, PluginFaults } from "./server/load-tools.ts";
-import { StoreFault } from "./server/open-stores.ts";
-import { createShutdown } from "./server/shutdown.ts";
+import { loadTools, PluginFaults } from "./app/load-tools.ts";
+import { StoreFault } from "./app/open-stores.ts";
+import { createShutdown } from "./app/shutdown.ts";
 import { StoreRefused } from "./store/unavailable.ts";
 import { version } from "./version.ts";
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
-import { createKeyMatcher } from "../config/key-matcher.ts";
+import { createKeyMatcher } from "../auth/key-matcher.ts";
 import type { Secret } from "../config/secret.ts";
 
 /** Tells who sent a request: the key's name, "" for an unnamed key or where no key is asked for, undefined for nobody. */

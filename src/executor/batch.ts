@@ -2,7 +2,7 @@ import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { ExecutionRequest } from "./execution.ts";
-import { canonicalJson } from "./json-guard.ts";
+import { canonicalJson } from "../schema/json-guard.ts";
 import { refused, resultWith } from "./outcome.ts";
 
 type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult> | ToolResult;

@@ -1,7 +1,7 @@
 import type { Context } from "@opentelemetry/api";
 import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { Caller } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
 
 /** What comes with a call: who asks, where it belongs, how long the answer may take, who listens. */
 export interface ExecutionRequest {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { type CallContext, Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
 import { modelError, rpcError } from "../errors.ts";
 import { callKey } from "../ledger/call-key.ts";
 import type { CallPlace, Ledger } from "../ledger/ledger.ts";

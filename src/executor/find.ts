@@ -1,5 +1,5 @@
-import type { Caller } from "../config/caller.ts";
-import { allowsTool } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
+import { allowsTool } from "../auth/caller.ts";
 import type { CompiledTool, Registry } from "../registry/registry.ts";
 
 /** Longest name that is looked up, in characters. */

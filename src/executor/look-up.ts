@@ -1,6 +1,6 @@
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
 import { callKey } from "../ledger/call-key.ts";
 import type { CallPlace, LedgerEntry } from "../ledger/ledger.ts";
 import type { CallStatus } from "./execution.ts";

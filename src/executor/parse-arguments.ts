@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { ToolCall, Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { JsonObject } from "../plugin/tool.ts";
-import { canonicalJson, inspectJson, violation } from "./json-guard.ts";
+import { canonicalJson, inspectJson, violation } from "../schema/json-guard.ts";
 
 /** Limits of the arguments of one call. */
 export interface ArgumentLimits {

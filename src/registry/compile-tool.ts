@@ -1,8 +1,8 @@
 import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { PluginConfig } from "../config/config.ts";
 import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool } from "../plugin/tool.ts";
-import { SchemaFault } from "./check-schema.ts";
-import { type CompileSchema, compileSchema, type Validate } from "./compile-schema.ts";
+import { SchemaFault } from "../schema/check-schema.ts";
+import { type CompileSchema, compileSchema, type Validate } from "../schema/compile-schema.ts";
 import type { CompiledTool } from "./registry.ts";
 import { createRedact, secretsOf } from "./tool-secrets.ts";
 

@@ -1,5 +1,5 @@
-import type { Caller } from "../config/caller.ts";
-import { headerOf, type RequestHead } from "./wire-request.ts";
+import type { Caller } from "../auth/caller.ts";
+import { headerOf, type RequestHead } from "./fast-path/wire-request.ts";
 
 /** Who sent an Authorization header; undefined where it proves nobody. Compares in constant time. */
 export type CallerFromAuthorization = (authorization: string | undefined) => Caller | undefined;

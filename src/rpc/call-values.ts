@@ -1,6 +1,6 @@
 import { createContextKey, type ContextKey, type ContextValues } from "@connectrpc/connect";
 import type { Context } from "@opentelemetry/api";
-import type { Caller } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 
 /** Key of the caller of a call, in its context values. */

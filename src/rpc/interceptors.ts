@@ -12,10 +12,10 @@ import { rpcError } from "../errors.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 import { kCaller } from "./call-values.ts";
-import { faultFrom, inputFault } from "./faults.ts";
+import { faultFrom, inputFault } from "./rpc-errors.ts";
 import { untilEnded } from "./invoke.ts";
 import { observe, type Observed } from "./observe.ts";
-import { isOpen } from "./services.ts";
+import { isOpen } from "./services/services.ts";
 import { timeoutFromHeader } from "./timeout.ts";
 
 /** Key of why a call is refused before it starts, in its context values. */

@@ -1,7 +1,7 @@
 import { ExecuteToolResponseSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { executeToolWriter } from "./execute-tool-writer.ts";
-import { createStockLane } from "./stock-lane.ts";
-import { createUnaryLane, type RpcListener, type WireParts } from "./unary-lane.ts";
+import { executeToolWriter } from "./fast-path/execute-tool-writer.ts";
+import { createStockLane } from "./fallback.ts";
+import { createUnaryLane, type RpcListener, type WireParts } from "./fast-path/fast-path.ts";
 
 const writers = new Map([[ExecuteToolResponseSchema, executeToolWriter]]);
 

@@ -1,5 +1,5 @@
 import { rpcErrors } from "../errors.ts";
-import { headerOf, pathOf, writeHead, endWith, type WireRequest, type WireResponse } from "./wire-request.ts";
+import { headerOf, pathOf, writeHead, endWith, type WireRequest, type WireResponse } from "./fast-path/wire-request.ts";
 
 /** Answers a call of a method that does not exist, in its own protocol: unimplemented. */
 export function refuseMethod(request: WireRequest, response: WireResponse): void {

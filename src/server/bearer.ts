@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
-import { hasScope } from "../config/caller.ts";
-import type { Caller, Scope } from "../config/caller.ts";
+import { hasScope } from "../auth/caller.ts";
+import type { Caller, Scope } from "../auth/caller.ts";
 
 /** Who sent an Authorization header; undefined where it proves nobody. */
 export type Authenticate = (authorization: string | undefined) => Caller | undefined;

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
 import { demandJson } from "./content-type.ts";
-import { createGate, createStreamGate, type GateParts } from "./gate.ts";
+import { createGate, createStreamGate, type GateParts } from "./request-filter.ts";
 import { createHostCheck } from "./host-check.ts";
 import { HttpFault, notJson } from "./http-fault.ts";
 import { parseJsonBody } from "./json-body.ts";

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
 import { anthropicTools } from "../definitions/anthropic.ts";
 import { mcpTools } from "../definitions/mcp.ts";
 import { definitionFormats, isDefinitionFormat } from "../definitions/names.ts";
@@ -9,7 +9,7 @@ import { openaiTools } from "../definitions/openai.ts";
 import { demandScope } from "./bearer.ts";
 import type { Authenticate, Callers } from "./bearer.ts";
 import { HttpFault } from "./http-fault.ts";
-import type { Readiness } from "./ready.ts";
+import type { Readiness } from "../app/readiness.ts";
 
 /** What the operator's routes are made of. */
 export interface OperatorParts {

@@ -4,8 +4,8 @@ import * as net from "node:net";
 import { createStreamWatch, guardSession } from "./http2-guard.ts";
 import { sniff } from "./sniff.ts";
 import type { Sniffing } from "./sniff.ts";
-import { createStallWatch } from "./stall-watch.ts";
-import { together } from "./turn.ts";
+import { createStallWatch } from "./write-stalls.ts";
+import { together } from "./batch-per-tick.ts";
 
 /** Answers requests of both protocols. */
 export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;

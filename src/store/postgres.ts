@@ -1,6 +1,6 @@
 import { Pool } from "pg";
 import type { QueryResultRow } from "pg";
-import { createGate } from "./gate.ts";
+import { createGate } from "./store-circuit.ts";
 
 /** A PostgreSQL server. A request that gets no answer in time fails, and so does all that follows until the server answers. */
 export interface PostgresStore {

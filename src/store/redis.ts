@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
-import { createGate, lookMs } from "./gate.ts";
+import { createGate, lookMs } from "./store-circuit.ts";
 
 /** A Lua script, sent by its digest. */
 export interface RedisScript {

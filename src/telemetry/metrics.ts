@@ -1,5 +1,5 @@
 import type { Meter } from "@opentelemetry/api";
-import { matchesPattern } from "../config/caller.ts";
+import { matchesPattern } from "../auth/caller.ts";
 import type { Prices } from "../config/config.ts";
 import type { createAccumulators } from "./accumulators.ts";
 import { attributes, metricNames } from "./attributes.ts";

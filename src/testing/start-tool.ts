@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../config/caller.ts";
+import type { Caller } from "../auth/caller.ts";
 import type { PluginConfig } from "../config/config.ts";
 import { createExecutor } from "../executor/executor.ts";
 import { jsonFromValue } from "../executor/outcome.ts";

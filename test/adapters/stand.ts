@@ -18,9 +18,9 @@ import type { Adapter } from "../../src/adapters/adapter.ts";
 import { mountAdapter } from "../../src/adapters/mount.ts";
 import type { MountTimes } from "../../src/adapters/mounted.ts";
 import { modelError } from "../../src/errors.ts";
-import { createInProcessTransport } from "../../src/rpc/in-process.ts";
+import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { createHttp } from "../../src/server/http.ts";
-import { createReadiness } from "../../src/server/ready.ts";
+import { createReadiness } from "../../src/app/readiness.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { withTelemetry } from "../telemetry/with-telemetry.ts";
 

@@ -2,8 +2,8 @@ import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { ExecuteToolResponseSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { executeToolWriter } from "../../src/rpc/execute-tool-writer.ts";
-import { finiteResult } from "../../src/rpc/finite-result.ts";
+import { executeToolWriter } from "../../src/rpc/fast-path/execute-tool-writer.ts";
+import { finiteResult } from "../../src/rpc/services/json-safe.ts";
 import { aCall, aTool, startExecutor, within } from "../support/executor.ts";
 
 test("the short way writes what the general way writes", async () => {

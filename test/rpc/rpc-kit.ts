@@ -18,7 +18,7 @@ import {
   ViolationSchema,
 } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../../src/config/caller.ts";
+import type { Caller } from "../../src/auth/caller.ts";
 import type { Limits } from "../../src/config/config.ts";
 import type { CallStatus, ExecutionRequest, Executor } from "../../src/executor/execution.ts";
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
@@ -27,10 +27,10 @@ import { createInterceptor } from "../../src/rpc/interceptors.ts";
 import { CallValues } from "../../src/rpc/call-values.ts";
 import { createRpcListener } from "../../src/rpc/listener.ts";
 import { createRoutes } from "../../src/rpc/routes.ts";
-import { createServices, type ServiceParts } from "../../src/rpc/services.ts";
-import type { RpcListener } from "../../src/rpc/unary-lane.ts";
-import type { WireListener } from "../../src/rpc/wire-request.ts";
-import { together } from "../../src/server/turn.ts";
+import { createServices, type ServiceParts } from "../../src/rpc/services/services.ts";
+import type { RpcListener } from "../../src/rpc/fast-path/fast-path.ts";
+import type { WireListener } from "../../src/rpc/fast-path/wire-request.ts";
+import { together } from "../../src/server/batch-per-tick.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
 export const limits: Limits = {

@@ -8,11 +8,11 @@ import { Jobs, JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallState, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ToolRegistry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller, Scope } from "../../src/config/caller.ts";
+import type { Caller, Scope } from "../../src/auth/caller.ts";
 import { jobIdFrom } from "../../src/jobs/job-id.ts";
 import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
 import type { JobQueue, JobRecord } from "../../src/jobs/job-queue.ts";
-import { createInProcessTransport } from "../../src/rpc/in-process.ts";
+import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import {
   createEchoExecutor,

@@ -1,7 +1,7 @@
 import * as http2 from "node:http2";
 import { describe, expect, test } from "vitest";
-import { createReadiness } from "../../src/server/ready.ts";
-import type { Caller } from "../../src/config/caller.ts";
+import { createReadiness } from "../../src/app/readiness.ts";
+import type { Caller } from "../../src/auth/caller.ts";
 import { over2, postJson, raw, start } from "./start.ts";
 
 const nobody = { authenticate: () => undefined };

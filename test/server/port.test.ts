@@ -2,7 +2,7 @@ import { once } from "node:events";
 import * as http2 from "node:http2";
 import * as net from "node:net";
 import { expect, test, vi } from "vitest";
-import { createReadiness } from "../../src/server/ready.ts";
+import { createReadiness } from "../../src/app/readiness.ts";
 import { frame, framesIn, headerBlock, hello } from "../support/http2-frames.ts";
 import { over2, postJson, raw, start, rpcByRequest } from "./start.ts";
 

@@ -4,10 +4,10 @@ import { once } from "node:events";
 import type * as http2 from "node:http2";
 import * as net from "node:net";
 import { pino } from "pino";
-import type { Caller } from "../../src/config/caller.ts";
+import type { Caller } from "../../src/auth/caller.ts";
 import { createHttp } from "../../src/server/http.ts";
 import type { HttpParts } from "../../src/server/http.ts";
-import { createReadiness } from "../../src/server/ready.ts";
+import { createReadiness } from "../../src/app/readiness.ts";
 
 /** A running HTTP side on a free port. */
 export interface Started extends AsyncDisposable {

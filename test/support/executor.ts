@@ -2,7 +2,7 @@ import { pino } from "pino";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../../src/config/caller.ts";
+import type { Caller } from "../../src/auth/caller.ts";
 import { createExecutor } from "../../src/executor/executor.ts";
 import type { RunningExecutor } from "../../src/executor/executor.ts";
 import type { ExecutionRequest } from "../../src/executor/execution.ts";

@@ -7,7 +7,7 @@ import { QueueUnavailable } from "../job-queue.ts";
 import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
 import { deadLetterFactor, isOver, moved, retried } from "../job-state.ts";
 import { DueJobs, type Found } from "./due-jobs.ts";
-import { createCrew } from "./workers.ts";
+import { createCrew } from "./worker-pool.ts";
 
 const sql = {
   insert: `INSERT INTO jobs (id, tenant, state, open, record, not_before, created_at, changed_at)

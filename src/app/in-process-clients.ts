@@ -1,0 +1,80 @@
+import { type Client, createClient, type ServiceImplSpec } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { localCaller } from "../auth/authenticator.ts";
+import type { Caller, Scope } from "../auth/caller.ts";
+import type { AdapterConfig, Config } from "../config/config.ts";
+import type { JobRecord } from "../jobs/job-queue.ts";
+import { createInProcessTransport } from "../rpc/in-process/transport.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+
+/** Clients of the services in this process, for one caller. */
+export interface InProcessClients {
+  readonly executor: Client<typeof ToolExecutor>;
+  readonly jobs: Client<typeof Jobs>;
+}
+
+const adapterScopes: ReadonlySet<Scope> = new Set(["tools:execute", "tools:read", "jobs:read", "jobs:write"]);
+
+/** Makes clients that speak as a caller, once per caller. */
+export function createClientsFor(
+  services: readonly ServiceImplSpec[],
+  telemetry: Pick<Telemetry, "log">,
+): (caller: Caller) => InProcessClients {
+  const made = new WeakMap<Caller, InProcessClients>();
+  return (caller) => {
+    let clients = made.get(caller);
+    if (clients === undefined) {
+      const transport = createInProcessTransport(services, { caller, telemetry });
+      clients = { executor: createClient(ToolExecutor, transport), jobs: createClient(Jobs, transport) };
+      made.set(caller, clients);
+    }
+    return clients;
+  };
+}
+
+/**
+ * The callers that an adapter speaks as, one per key name and kept. Call ids of different keys never meet: a key of
+ * another name than the adapter's own is a source of its own.
+ */
+export function createAdapterCallers(name: string, config: AdapterConfig): (keyName?: string) => Caller {
+  const made = new Map<string, Caller>();
+  return (keyName = name) => {
+    let caller = made.get(keyName);
+    if (caller === undefined) {
+      caller = {
+        name: keyName === name ? name : `${name}:${keyName}`,
+        tenant: "default",
+        scopes: adapterScopes,
+        tools: undefined,
+        sanitize: config.sanitize,
+        maxOutputBytes: config.maxOutput,
+      };
+      made.set(keyName, caller);
+    }
+    return caller;
+  };
+}
+
+/** Finds the caller that a job's calls run as. Throws PermissionDenied where the one who submitted it is gone. */
+export function createJobCallers(config: Config, genesys: Caller): (record: JobRecord) => Caller {
+  const known = new Map<string, Caller>();
+  for (const { caller } of config.callers) known.set(`${caller.tenant} ${caller.name}`, caller);
+  const delegating = new WeakMap<Caller, Caller>();
+  return ({ tenant, caller: name }) => {
+    const found =
+      name === genesys.name
+        ? genesys
+        : (known.get(`${tenant} ${name}`) ?? (config.callers.length === 0 ? localCaller : undefined));
+    if (found === undefined)
+      throw new ConnectError(`the caller ${name} is not configured any more`, Code.PermissionDenied);
+    // The job names its source itself: whether it might has been checked when it was submitted.
+    let caller = delegating.get(found);
+    if (caller === undefined) {
+      caller = { ...found, scopes: new Set<Scope>([...found.scopes, "tools:execute", "calls:delegate"]) };
+      delegating.set(found, caller);
+    }
+    return caller;
+  };
+}

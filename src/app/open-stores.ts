@@ -1,0 +1,142 @@
+import type { Logger } from "pino";
+import type { Config } from "../config/config.ts";
+import type { JobQueue } from "../jobs/job-queue.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { RegisteredTools } from "../remote-tools/registered-tools.ts";
+import type { CheckResult } from "./readiness.ts";
+
+/** Everything that is durable: one server or one file behind all of it. */
+export interface Stores {
+  readonly kind: "sqlite" | "redis" | "postgres";
+  readonly ledger: Ledger;
+  readonly queue: JobQueue;
+  readonly registeredTools: RegisteredTools;
+  /** What readiness says of it. */
+  check(): Promise<CheckResult>;
+  close(): Promise<void>;
+}
+
+/** A store that the configuration names and that must not be used as it is. */
+export class StoreFault extends Error {
+  override readonly name: string = "StoreFault";
+}
+
+/**
+ * Opens the embedded store, or the engine where one is configured. Drivers are imported only where they are used. Throws
+ * a StoreRefused or StoreFault where the service must not start on it.
+ */
+export async function openStores(config: Config, log: Logger): Promise<Stores> {
+  const windowMs = config.ledger.windowHours * 3_600_000;
+  let faulty = false;
+  const onFault = (fault: string | undefined): void => {
+    if (fault !== undefined) log.error({ fault }, "the store cannot be used");
+    else if (faulty) log.info("the store can be used again");
+    faulty = fault !== undefined;
+  };
+  const url = config.engineUrl?.reveal();
+  if (url === undefined) return openEmbedded(config.dataDir, onFault);
+  return /^rediss?:/.test(url)
+    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log)
+    : openPostgres(url, onFault);
+}
+
+type OnFault = (fault: string | undefined) => void;
+
+async function openEmbedded(folder: string, onFault: OnFault): Promise<Stores> {
+  const { openSqliteStore } = await import("../store/sqlite.ts");
+  const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
+  const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
+  const { createSqliteRegisteredTools } = await import("../remote-tools/drivers/sqlite.ts");
+  const store = await openSqliteStore({ folder, onFault });
+  return stores(store, {
+    kind: "sqlite",
+    ledger: createSqliteLedger(store),
+    queue: createSqliteJobQueue(store),
+    registeredTools: createSqliteRegisteredTools(store),
+  });
+}
+
+async function openRedis(
+  url: string,
+  windowMs: number,
+  mayLoseWork: boolean,
+  onFault: OnFault,
+  log: Logger,
+): Promise<Stores> {
+  const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
+  const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
+  const { createBullmqJobQueue } = await import("../jobs/drivers/bullmq.ts");
+  const { createRedisEngine } = await import("../jobs/drivers/redis-engine.ts");
+  const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
+  const store = await openRedisStore({ url, onFault });
+  // Undefined where Redis is away at the start: then it is asked as soon as it is there.
+  const ask = async (): Promise<Durability | undefined> => {
+    const fault = await checkRedisDurability(store).catch((): false => false);
+    return fault === false ? undefined : { fault };
+  };
+  let durability = await ask();
+  if (durability?.fault !== undefined && !mayLoseWork) {
+    await store.close();
+    throw new StoreFault(`${durability.fault}. ${durabilityHint}`);
+  }
+  if (durability?.fault !== undefined) log.warn({ fault: durability.fault }, "the engine may lose acknowledged work");
+  return stores(
+    store,
+    {
+      kind: "redis",
+      ledger: createRedisLedger(store, { windowMs }),
+      queue: createBullmqJobQueue(createRedisEngine(store)),
+      registeredTools: createRedisRegisteredTools(store),
+    },
+    async () => {
+      durability ??= await ask();
+      return durability?.fault === undefined || mayLoseWork ? [] : [`engine: ${durability.fault}. ${durabilityHint}`];
+    },
+  );
+}
+
+/** Whether the engine keeps what it has acknowledged; `fault` says why not. */
+interface Durability {
+  readonly fault: string | undefined;
+}
+
+const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
+
+async function openPostgres(url: string, onFault: OnFault): Promise<Stores> {
+  const { openPostgresStore } = await import("../store/postgres.ts");
+  const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
+  const { createBullmqJobQueue } = await import("../jobs/drivers/bullmq.ts");
+  const { createPostgresEngine } = await import("../jobs/drivers/postgres-engine.ts");
+  const { createPostgresRegisteredTools } = await import("../remote-tools/drivers/postgres.ts");
+  const store = await openPostgresStore({ url, onFault });
+  return stores(store, {
+    kind: "postgres",
+    ledger: createPostgresLedger(store),
+    queue: createBullmqJobQueue(createPostgresEngine(store)),
+    registeredTools: createPostgresRegisteredTools(store),
+  });
+}
+
+/** Joins what is kept in one store: its check asks all of it, and it is closed after all of it. */
+function stores(
+  store: { close(): Promise<void> },
+  kept: Pick<Stores, "kind" | "ledger" | "queue" | "registeredTools">,
+  furtherFaults: () => Promise<string[]> = async () => [],
+): Stores {
+  const { kind, ledger, queue } = kept;
+  const noun = kind === "sqlite" ? "store" : "engine";
+  return {
+    ...kept,
+    async check() {
+      const asked = await Promise.allSettled([ledger.ping(), queue.ping()]);
+      const faults = asked.flatMap((one) =>
+        one.status === "rejected" ? [`${noun}: ${(one.reason as Error).message}`] : [],
+      );
+      return { faults: [...new Set([...faults, ...(faults.length === 0 ? await furtherFaults() : [])])], notes: [] };
+    },
+    async close() {
+      await Promise.allSettled([queue.close(), ledger.close()]);
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import type { SanitizeMode } from "../plugin/tool.ts";
+import type { Scope } from "../config/scope.ts";
+import type { Secret } from "../config/secret.ts";
+
+export { createAuthenticator, localCaller } from "./authenticator.ts";
+export { allScopes, defaultScopes } from "../config/scope.ts";
+export type { Scope } from "../config/scope.ts";
+
+/** Who asked. */
+export interface Caller {
+  /** Name of the caller: it is the source of its calls unless it may delegate. */
+  readonly name: string;
+  readonly tenant: string;
+  readonly scopes: ReadonlySet<Scope>;
+  /** Patterns (`get_*`) of the tools it may use and see; undefined means all. */
+  readonly tools: readonly string[] | undefined;
+  /** Set for adapters: how arguments are sanitised where the tool does not say. */
+  readonly sanitize?: SanitizeMode;
+  /** Set for adapters: longest output in bytes. */
+  readonly maxOutputBytes?: number;
+}
+
+/** A caller and the keys that prove it. */
+export interface KeyedCaller {
+  readonly caller: Caller;
+  readonly keys: readonly Secret[];
+}
+
+/** Tells whether the caller has a scope. */
+export function hasScope(caller: Caller, scope: Scope): boolean {
+  return caller.scopes.has(scope) || caller.scopes.has("admin");
+}
+
+/** Tells whether the caller may use and see the tool of this name. */
+export function allowsTool(caller: Caller, tool: string): boolean {
+  const patterns = caller.tools;
+  if (patterns === undefined) return true;
+  for (let index = 0; index < patterns.length; index += 1) {
+    if (matchesPattern(patterns[index]!, tool)) return true;
+  }
+  return false;
+}
+
+/** Tells whether a name matches a pattern in which `*` stands for any text. Linear in practice, never exponential. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  let p = 0;
+  let n = 0;
+  let star = -1;
+  let resume = 0;
+  while (n < name.length) {
+    if (pattern[p] === "*") {
+      star = p++;
+      resume = n;
+    } else if (pattern[p] === name[n]) {
+      p += 1;
+      n += 1;
+    } else if (star >= 0) {
+      p = star + 1;
+      n = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[p] === "*") p += 1;
+  return p === pattern.length;
+}

@@ -1,0 +1,120 @@
+import { fromJsonString, toJsonString } from "@bufbuild/protobuf";
+import { Effect, type Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
+import {
+  type RegisterToolRequest,
+  RegisterToolRequestSchema,
+  type ToolTarget,
+} from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import type { Effect as EffectName, Tool } from "../plugin/tool.ts";
+import { checkSchema, SchemaFault } from "../schema/check-schema.ts";
+import type { CompileSchema } from "../schema/compile-schema.ts";
+import { compileTool, PluginFault, type ToolSettings } from "../registry/compile-tool.ts";
+import type { CompiledTool } from "../registry/registry.ts";
+import type { Served, Target } from "./target.ts";
+import { TargetFault } from "./target.ts";
+import { createRedact } from "../registry/tool-secrets.ts";
+import { visibleSchema, visibleText } from "../schema/visible-text.ts";
+
+/** Longest description that is taken, in characters: every model that is offered the tool pays for it. */
+const longestDescription = 16_384;
+
+const settings: ToolSettings = {
+  config: {},
+  secretPaths: [],
+  limits: {},
+  sanitize: undefined,
+  isolation: undefined,
+  required: false,
+  repeatWindowMs: undefined,
+};
+
+const effectNames: Readonly<Record<number, EffectName>> = {
+  [Effect.READ]: "read",
+  [Effect.IDEMPOTENT]: "idempotent",
+  [Effect.WRITE]: "write",
+};
+
+/** The text under which a registration is stored. */
+export function textFromRequest(tool: ToolMessage, target: ToolTarget): string {
+  return toJsonString(RegisterToolRequestSchema, { $typeName: "jackfield.v1.RegisterToolRequest", tool, target });
+}
+
+/** The registration that a stored text stands for. Throws a TargetFault where it is none. */
+export function requestFromText(text: string): RegisterToolRequest {
+  try {
+    return fromJsonString(RegisterToolRequestSchema, text, { ignoreUnknownFields: true });
+  } catch (cause) {
+    throw new TargetFault("what is stored of it cannot be read", { cause });
+  }
+}
+
+/** Fills in what the caller left out by what the target says of its tool. */
+export async function completeTool(tool: ToolMessage, target: Target): Promise<ToolMessage> {
+  const lacks = tool.description === "" || tool.inputSchema === undefined;
+  if (!lacks && tool.effect !== Effect.UNSPECIFIED) return tool;
+  const described = await target.describe().catch((reason: unknown) => {
+    if (lacks) throw reason;
+    // Only its effect is not known: then it is a write.
+  });
+  if (described === undefined) return tool;
+  const timeout = tool.timeout ?? described.timeout;
+  const inputSchema = tool.inputSchema ?? described.inputSchema;
+  const outputSchema = tool.outputSchema ?? described.outputSchema;
+  return {
+    ...tool,
+    description: tool.description || described.description,
+    effect: tool.effect || described.effect,
+    version: tool.version || described.version,
+    ...(timeout !== undefined && { timeout }),
+    ...(inputSchema !== undefined && { inputSchema }),
+    ...(outputSchema !== undefined && { outputSchema }),
+  };
+}
+
+/** The tool with all that nobody sees taken out of the texts that a model reads. Throws a SchemaFault. */
+export function visibleTool(tool: ToolMessage): ToolMessage {
+  // Before anything walks through it: it may be nested without end.
+  for (const schema of [tool.inputSchema, tool.outputSchema]) if (schema !== undefined) checkSchema(schema);
+  return {
+    ...tool,
+    description: visibleText(tool.description),
+    version: visibleText(tool.version),
+    ...(tool.inputSchema !== undefined && { inputSchema: visibleSchema(tool.inputSchema) }),
+    ...(tool.outputSchema !== undefined && { outputSchema: visibleSchema(tool.outputSchema) }),
+  };
+}
+
+/** Compiles a registered tool. Throws a PluginFault. */
+export function compileRegistered(tool: ToolMessage, target: Target, compileSchema: CompileSchema): CompiledTool {
+  if (tool.description.length > longestDescription) {
+    throw new PluginFault(`its description is longer than ${longestDescription} characters`);
+  }
+  const { timeout } = tool;
+  const effect = effectNames[tool.effect] ?? "write";
+  const definition: Partial<Tool> = {
+    apiVersion: 1,
+    name: tool.name,
+    description: tool.description,
+    effect,
+    ...(tool.inputSchema !== undefined && { inputSchema: tool.inputSchema }),
+    ...(tool.outputSchema !== undefined && { outputSchema: tool.outputSchema }),
+    ...(timeout !== undefined && { timeoutMs: Math.ceil(Number(timeout.seconds) * 1000 + timeout.nanos / 1e6) }),
+    execute: (args, context) => target.run(args, context, served),
+  };
+  const compiled = compileTool(
+    definition as Tool,
+    settings,
+    { use: target.words, version: tool.version, bundled: false },
+    compileSchema,
+  );
+  const served: Served = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
+  return { ...compiled, redact: createRedact(target.secrets), close: async () => target.release() };
+}
+
+/** What is wrong with a registration, in words; undefined where the reason is another one. */
+export function faultOf(reason: unknown, name: string): string | undefined {
+  if (reason instanceof SchemaFault) return `a schema cannot be used: ${reason.message}`;
+  if (!(reason instanceof PluginFault) && !(reason instanceof TargetFault)) return undefined;
+  const prefix = `Plugin ${name}: `;
+  return reason.message.startsWith(prefix) ? reason.message.slice(prefix.length) : reason.message;
+}

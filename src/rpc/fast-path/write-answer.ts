@@ -1,0 +1,105 @@
+import type { OutgoingHttpHeaders } from "node:http";
+import type { ConnectError } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
+import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
+import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
+import type { Exchange } from "./http-exchange.ts";
+import type { Protocol } from "./protocol.ts";
+
+/** Messages below this size are sent uncompressed, in bytes. */
+const leastToCompress = 1024;
+
+/** What one answer is made of. */
+export interface UnaryAnswer {
+  readonly protocol: Protocol;
+  /** The message, binary or as JSON text, or why there is none. */
+  readonly outcome: { readonly message: Uint8Array | string } | { readonly fault: ConnectError };
+  readonly compression: Compression | null;
+  readonly header: Headers | undefined;
+  readonly trailer: Headers | undefined;
+}
+
+const okFrame = frame(0x80, Buffer.from("grpc-status: 0\r\n"));
+const okTrailers = { "grpc-status": "0" } as const;
+
+/** Writes an answer. Resolves when it has been handed to the socket. */
+export async function writeAnswer(exchange: Exchange, answer: UnaryAnswer): Promise<void> {
+  const { protocol, compression } = answer;
+  if (protocol.name === "connect") return writeConnect(exchange, answer);
+  const head: OutgoingHttpHeaders = { "content-type": protocol.contentType };
+  if (compression !== null) head[protocol.encodingHeader] = compression.name;
+  addTo(head, answer.header);
+  const body = "message" in answer.outcome ? await packed(0, bytesOf(answer.outcome.message), compression) : undefined;
+  const isPlain = body !== undefined && answer.trailer === undefined;
+  const trailer = isPlain ? undefined : statusOf(answer);
+  if (exchange.gone) return;
+  if (protocol.name === "grpc") {
+    exchange.answer(200, head, body, trailer === undefined ? okTrailers : Object.fromEntries(trailer));
+  } else {
+    const last = trailer === undefined ? okFrame : await packed(0x80, trailerSerialize(trailer), compression);
+    if (exchange.gone) return;
+    exchange.answer(200, head, body === undefined ? last : Buffer.concat([body, last]));
+  }
+}
+
+async function writeConnect(
+  exchange: Exchange,
+  { protocol, outcome, compression, header, trailer }: UnaryAnswer,
+): Promise<void> {
+  const head: OutgoingHttpHeaders = {};
+  let status = 200;
+  // Text stays text: Node sends it in one piece with the headers, and bytes in a second one.
+  let body: Uint8Array | string;
+  if ("message" in outcome) {
+    head["content-type"] = protocol.contentType;
+    body = outcome.message;
+  } else {
+    status = codeToHttpStatus(outcome.fault.code);
+    head["content-type"] = "application/json";
+    body = errorToJsonBytes(outcome.fault, undefined);
+    const metadata = new Headers();
+    mergeNonProtocolHeaders(metadata, outcome.fault.metadata);
+    addTo(head, metadata);
+  }
+  addTo(head, header);
+  addTo(head, trailer, "trailer-");
+  let length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  if (compression !== null && length >= leastToCompress) {
+    body = await compression.compress(bytesOf(body));
+    length = body.length;
+    head[protocol.encodingHeader] = compression.name;
+  }
+  if (exchange.gone) return;
+  head["content-length"] = length;
+  exchange.answer(status, head, body);
+}
+
+function bytesOf(message: Uint8Array | string): Uint8Array {
+  return typeof message === "string" ? Buffer.from(message) : message;
+}
+
+function statusOf({ outcome, trailer }: UnaryAnswer): Headers {
+  const status = new Headers(trailer);
+  return setTrailerStatus(status, "fault" in outcome ? outcome.fault : undefined);
+}
+
+async function packed(flags: number, bytes: Uint8Array, compression: Compression | null): Promise<Buffer> {
+  if (compression === null || bytes.length < leastToCompress) return frame(flags, bytes);
+  return frame(flags | 1, await compression.compress(bytes));
+}
+
+function frame(flags: number, bytes: Uint8Array): Buffer {
+  const framed = Buffer.allocUnsafe(bytes.length + 5);
+  framed[0] = flags;
+  framed.writeUInt32BE(bytes.length, 1);
+  framed.set(bytes, 5);
+  return framed;
+}
+
+function addTo(head: OutgoingHttpHeaders, headers: Headers | undefined, prefix = ""): void {
+  headers?.forEach((value, name) => {
+    head[prefix + name] = value;
+  });
+}

@@ -1,0 +1,56 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { CallContext } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { hasScope, type Caller, type Scope } from "../../auth/caller.ts";
+import { rpcError } from "../../errors.ts";
+import { kCaller } from "../call-values.ts";
+
+/** The caller of a call, who must have the scope. Throws unauthenticated or permission_denied. */
+export function callerWith(scope: Scope, context: HandlerContext): Caller {
+  const caller = context.values.get(kCaller);
+  if (caller === undefined) throw rpcError("unauthenticated");
+  if (!hasScope(caller, scope)) throw rpcError("scope-missing", scope);
+  return caller;
+}
+
+/** Throws invalid_argument where an id is longer than 256 characters. */
+export function checkId(what: string, id: string): void {
+  if (id.length <= 256) return;
+  let characters = 0;
+  for (const _ of id) if (++characters > 256) throw rpcError("id-too-long", what);
+}
+
+/** Throws invalid_argument where an id of the context is too long. */
+export function checkContext(context: CallContext | undefined): void {
+  if (context === undefined) return;
+  checkId("context.conversation_id", context.conversationId);
+  checkId("context.session_id", context.sessionId);
+  checkId("context.run_id", context.runId);
+  checkId("context.source", context.source);
+}
+
+/** The context with the source that counts: the message's own for a caller that may delegate, else the caller's name. */
+export function contextOf(context: CallContext | undefined, caller: Caller): CallContext {
+  checkContext(context);
+  const source =
+    context !== undefined && context.source !== "" && hasScope(caller, "calls:delegate") ? context.source : caller.name;
+  if (context?.source === source) return context;
+  const { conversationId = "", sessionId = "", runId = "" } = context ?? {};
+  return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId, source };
+}
+
+/** How many entries a page has: 100 where none are asked for, at most 1000. Throws invalid_argument for negative ones. */
+export function pageSize(asked: number): number {
+  if (asked < 0) throw rpcError("invalid-request", `page_size must not be negative, found ${asked}`);
+  return asked === 0 ? 100 : Math.min(asked, 1000);
+}
+
+/** A duration of at most 24 hours in milliseconds. Throws invalid_argument for negative and longer ones. */
+export function answerWithinMs(duration: Duration | undefined): number | undefined {
+  if (duration === undefined) return undefined;
+  const { seconds, nanos } = duration;
+  if (seconds < 0n || nanos < 0 || nanos > 999_999_999 || seconds > 86_400n) {
+    throw rpcError("invalid-request", "answer_within must be a duration from 0 to 24 hours");
+  }
+  return Number(seconds) * 1000 + nanos / 1_000_000;
+}

@@ -1,0 +1,30 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
+import type {
+  Conversations,
+  RunConversationRequest,
+  RunConversationResponse,
+} from "../../../gen/jackfield/v1/conversations_pb.ts";
+import type { Caller } from "../../auth/caller.ts";
+import { rpcError } from "../../errors.ts";
+import { kTrace } from "../../telemetry/trace-key.ts";
+import { callerWith, checkId } from "./check-request.ts";
+
+/** Runs the loop between a model and the tools, and yields what happens. */
+export type RunConversation = (
+  request: RunConversationRequest,
+  context: { readonly caller: Caller; readonly signal: AbortSignal; readonly trace: Context | undefined },
+) => AsyncIterable<RunConversationResponse>;
+
+/** The implementation of Conversations; unimplemented where no loop is given. */
+export function createConversations(run: RunConversation | undefined): ServiceImpl<typeof Conversations> {
+  return {
+    runConversation(request, context) {
+      const caller = callerWith("tools:execute", context);
+      if (run === undefined) throw rpcError("unimplemented", "RunConversation");
+      if (request.message === "") throw rpcError("invalid-request", "message must not be empty");
+      checkId("conversation_id", request.conversationId);
+      return run(request, { caller, signal: context.signal, trace: context.values.get(kTrace) });
+    },
+  };
+}

@@ -1,0 +1,147 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
+import {
+  type ExecuteToolRequest,
+  type ExecuteToolResponse,
+  GetCallResponseSchema,
+  ListToolsResponseSchema,
+  WaitCallResponseSchema,
+  type GetCallRequest,
+  type ToolExecutor,
+  type WaitCallRequest,
+} from "../../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { CallContext, Tool, ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { allowsTool, type Caller } from "../../auth/caller.ts";
+import type { Limits } from "../../config/config.ts";
+import { rpcError } from "../../errors.ts";
+import type { CallStatus, ExecutionRequest, Executor } from "../../executor/execution.ts";
+import type { Registry } from "../../registry/registry.ts";
+import { kTrace } from "../../telemetry/trace-key.ts";
+import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
+import { executeTools } from "./execute-tools.ts";
+import { finiteResult } from "./json-safe.ts";
+import { ServedCall } from "../served-call.ts";
+
+/** Longest wait of WaitCall in milliseconds where the caller names no deadline. */
+const longestWaitMs = 60_000;
+
+/** The implementation of ToolExecutor. */
+export function createToolExecutor(
+  executor: Executor,
+  registry: Registry,
+  limits: Limits,
+): ServiceImpl<typeof ToolExecutor> {
+  return {
+    executeTool(request, context) {
+      const caller = callerWith("tools:execute", context);
+      const { call } = request;
+      if (call === undefined) throw rpcError("invalid-request", "call must be set");
+      checkId("call.id", call.id);
+      const executed = executor.execute(call, new UnaryRequest(request, caller, context));
+      // In this process nothing is sent, and the unary lane has a writer that needs no value made.
+      const answer = (result: ToolResult): ExecuteToolResponse => ({
+        $typeName: "jackfield.v1.ExecuteToolResponse",
+        result: context instanceof ServedCall ? result : finiteResult(result),
+      });
+      return executed instanceof Promise ? executed.then(answer) : answer(executed);
+    },
+
+    executeTools(request, context) {
+      const caller = callerWith("tools:execute", context);
+      if (request.calls.length === 0) throw rpcError("invalid-request", "calls must not be empty");
+      if (request.calls.length > limits.callsPerRequest)
+        throw rpcError("too-many-calls", String(limits.callsPerRequest));
+      for (const call of request.calls) checkId("calls.id", call.id);
+      return executeTools(executor, request.calls, {
+        caller,
+        context: contextOf(request.context, caller),
+        answerWithinMs: answerWithinMs(request.answerWithin),
+        signal: signalOf(context),
+        trace: context.values.get(kTrace),
+      });
+    },
+
+    listTools(request, context) {
+      const caller = callerWith("tools:read", context);
+      const size = pageSize(request.pageSize);
+      const tools: Tool[] = [];
+      for (const tool of registry.list()) {
+        if (tool.name <= request.pageToken || !allowsTool(caller, tool.name)) continue;
+        if (tools.length === size) {
+          return create(ListToolsResponseSchema, { tools, nextPageToken: tools.at(-1)?.name ?? "" });
+        }
+        tools.push(tool.message);
+      }
+      return create(ListToolsResponseSchema, { tools });
+    },
+
+    async getCall(request, context) {
+      const { caller, place } = asked(request, context);
+      return create(GetCallResponseSchema, shown(await executor.find(request.callId, place, caller), request.callId));
+    },
+
+    async waitCall(request, context) {
+      const { caller, place } = asked(request, context);
+      const waiting = new AbortController();
+      const timer = setTimeout(() => waiting.abort(), waitMs(context.timeoutMs()));
+      const onGone = () => waiting.abort();
+      const signal = signalOf(context);
+      signal?.addEventListener("abort", onGone, { once: true });
+      try {
+        const status = await executor.wait(request.callId, place, caller, waiting.signal);
+        return create(WaitCallResponseSchema, shown(status, request.callId));
+      } finally {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onGone);
+      }
+    },
+  };
+}
+
+/** What comes with one call. Its signal is made when somebody listens: nobody does for a tool that answers at once. */
+class UnaryRequest implements ExecutionRequest {
+  readonly caller: Caller;
+  readonly context: CallContext;
+  readonly answerWithinMs: number | undefined;
+  readonly trace: Context | undefined;
+  readonly #call: HandlerContext;
+
+  constructor(request: ExecuteToolRequest, caller: Caller, call: HandlerContext) {
+    this.caller = caller;
+    this.context = contextOf(request.context, caller);
+    this.answerWithinMs = answerWithinMs(request.answerWithin);
+    this.trace = call.values.get(kTrace);
+    this.#call = call;
+  }
+
+  // On the prototype: a getter in an object literal costs more than making the signal.
+  get signal(): AbortSignal | undefined {
+    return signalOf(this.#call);
+  }
+}
+
+/** How long to wait, in milliseconds, so that the answer is there before the caller's deadline. */
+function waitMs(timeoutMs: number | undefined): number {
+  if (timeoutMs === undefined) return longestWaitMs;
+  return Math.max(0, timeoutMs - Math.min(timeoutMs * 0.25, 500));
+}
+
+/** What the executor need listen to; undefined where nothing can end the call early. */
+export function signalOf(context: HandlerContext): AbortSignal | undefined {
+  return context instanceof ServedCall ? context.cancellation : context.signal;
+}
+
+function asked(
+  request: GetCallRequest | WaitCallRequest,
+  context: HandlerContext,
+): { caller: Caller; place: CallContext } {
+  const caller = callerWith("tools:execute", context);
+  checkId("call_id", request.callId);
+  return { caller, place: contextOf(request.context, caller) };
+}
+
+function shown(status: CallStatus | undefined, callId: string): CallStatus {
+  if (status === undefined) throw rpcError("call-not-found", JSON.stringify(callId));
+  return { state: status.state, result: status.result === undefined ? undefined : finiteResult(status.result) };
+}

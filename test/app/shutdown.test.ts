@@ -1,0 +1,83 @@
+import { EventEmitter } from "node:events";
+import { pino } from "pino";
+import { expect, test, vi } from "vitest";
+import { createReadiness } from "../../src/app/readiness.ts";
+import { createShutdown } from "../../src/app/shutdown.ts";
+
+const log = pino({ level: "silent" });
+
+test("a signal begins at once, waits for running work and exits 0", async () => {
+  const target = new EventEmitter();
+  const release = Promise.withResolvers<void>();
+  const seen: (string | number)[] = [];
+  const stop = createShutdown(
+    { begin: () => void seen.push("begin"), finish: () => release.promise },
+    { log, exit: (code) => void seen.push(code) },
+  ).listen(target);
+  target.emit("SIGTERM", "SIGTERM");
+  expect(seen).toEqual(["begin"]);
+  release.resolve();
+  await vi.waitFor(() => expect(seen).toEqual(["begin", 0]));
+  stop();
+  expect(target.listenerCount("SIGTERM") + target.listenerCount("SIGINT")).toBe(0);
+});
+
+test("a second signal exits 130 at once", () => {
+  const codes: number[] = [];
+  const shutdown = createShutdown(
+    { begin: () => {}, finish: () => new Promise(() => {}) },
+    { log, exit: (code) => void codes.push(code), graceMs: 10 },
+  );
+  shutdown.take("SIGINT");
+  expect(codes).toEqual([]);
+  shutdown.take("SIGTERM");
+  expect(codes).toEqual([130]);
+});
+
+test("at the end of the grace time running work is stopped", async () => {
+  const codes: number[] = [];
+  const finish = (expired: AbortSignal) =>
+    new Promise<void>((resolve) => expired.addEventListener("abort", () => resolve()));
+  createShutdown({ begin: () => {}, finish }, { log, exit: (code) => void codes.push(code), graceMs: 10 }).take(
+    "SIGTERM",
+  );
+  await vi.waitFor(() => expect(codes).toEqual([0]));
+});
+
+test("a shutdown that fails or hangs exits 1", async () => {
+  const codes: number[] = [];
+  const exit = (code: number) => void codes.push(code);
+  createShutdown({ begin: () => {}, finish: () => Promise.reject(new Error("store")) }, { log, exit }).take("SIGTERM");
+  await vi.waitFor(() => expect(codes).toEqual([1]));
+  createShutdown({ begin: () => {}, finish: () => new Promise(() => {}) }, { log, exit, graceMs: 5, closeMs: 5 }).take(
+    "SIGTERM",
+  );
+  await vi.waitFor(() => expect(codes).toEqual([1, 1]));
+});
+
+test("readiness: a check that rejects or hangs is a fault, a round is shared, draining is for good", async () => {
+  let rounds = 0;
+  let now = 0;
+  const readiness = createReadiness(
+    [
+      {
+        name: "store",
+        run: () => {
+          rounds += 1;
+          return Promise.reject(new Error("locked"));
+        },
+      },
+      { name: "engine", run: () => new Promise(() => {}) },
+      { name: "tools", run: () => ({ faults: [], notes: ["slow"] }) },
+    ],
+    { timeoutMs: 5, cacheMs: 1000, now: () => now },
+  );
+  const expected = { ready: false, faults: ["store: locked", "engine: no answer within 5 ms"], notes: ["slow"] };
+  expect(await Promise.all([readiness.report(), readiness.report()])).toEqual([expected, expected]);
+  expect(rounds).toBe(1);
+  now = 1000;
+  await readiness.report();
+  expect(rounds).toBe(2);
+  readiness.drain();
+  expect(await readiness.report()).toEqual({ ready: false, faults: ["the service is shutting down"], notes: [] });
+});

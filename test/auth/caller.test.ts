@@ -1,0 +1,61 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { allowsTool, createAuthenticator, hasScope, localCaller, matchesPattern } from "../../src/auth/caller.ts";
+import type { Caller } from "../../src/auth/caller.ts";
+import { Secret } from "../../src/config/secret.ts";
+
+const caller = (name: string, tools?: string[]): Caller => ({
+  name,
+  tenant: "default",
+  scopes: new Set(["tools:execute"]),
+  tools,
+});
+
+test("without keys everybody is local, with all scopes", () => {
+  const authenticate = createAuthenticator([]);
+  expect(authenticate(undefined)).toBe(localCaller);
+  expect(hasScope(authenticate("Bearer x")!, "jobs:write")).toBe(true);
+});
+
+test("each key finds its caller, and nothing else finds anybody", () => {
+  const crm = caller("crm");
+  const bot = caller("bot");
+  const authenticate = createAuthenticator([
+    { caller: crm, keys: [new Secret("old-key"), new Secret("new-key")] },
+    { caller: bot, keys: [new Secret("bot-key")] },
+  ]);
+  expect(authenticate("Bearer old-key")).toBe(crm);
+  expect(authenticate("bearer new-key")).toBe(crm);
+  expect(authenticate("Bearer bot-key")).toBe(bot);
+  for (const header of [
+    undefined,
+    "",
+    "Bearer",
+    "Bearer ",
+    "Bearer old-ke",
+    "Bearer old-key ",
+    "Bearer  old-key",
+    "Basic old-key",
+    "old-key",
+    "Bearer old-key, Bearer old-key",
+  ]) {
+    expect(authenticate(header)).toBeUndefined();
+  }
+});
+
+test("tool patterns match as the same pattern in a regular expression would", () => {
+  const text = fc.string({ unit: fc.constantFrom("a", "b", "_"), maxLength: 12 });
+  const pattern = fc.string({ unit: fc.constantFrom("a", "b", "_", "*"), maxLength: 8 });
+  fc.assert(
+    fc.property(pattern, text, (glob, name) => {
+      expect(matchesPattern(glob, name)).toBe(new RegExp(`^${glob.replaceAll("*", ".*")}$`).test(name));
+    }),
+  );
+});
+
+test("a caller with a list uses only what the list names", () => {
+  expect(allowsTool(caller("a"), "anything")).toBe(true);
+  expect(allowsTool(caller("a", []), "get_weather")).toBe(false);
+  expect(allowsTool(caller("a", ["get_*"]), "get_weather")).toBe(true);
+  expect(allowsTool(caller("a", ["get_*"]), "update_ticket")).toBe(false);
+});

@@ -1,0 +1,228 @@
+import { createServer as createListener } from "node:net";
+import type { AddressInfo } from "node:net";
+import { Code } from "@connectrpc/connect";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
+import { compileTool } from "../../src/registry/compile-tool.ts";
+import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqlite.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { aTool, gate } from "../support/executor.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { verifies } from "../support/verifies.ts";
+import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
+
+describe("an HTTP target", () => {
+  verifies("002.1", "gets the arguments as JSON by POST with the key, and its JSON is the output", async () => {
+    const target = await startTarget((body) => ({ body: { got: JSON.parse(body) as unknown } }));
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, effect: Effect.WRITE }, httpTo(target.url, { "X-Team": "blue" }));
+    expect(await app.call({ a: 1 })).toMatchObject({ outcome: "OK", output: '{"got":{"a":1}}' });
+    const [{ request }] = target.requests as [(typeof target.requests)[0]];
+    expect(request.method).toBe("POST");
+    expect(request.headers).toMatchObject({ "content-type": "application/json", "x-team": "blue" });
+    expect(request.headers["idempotency-key"]).toMatch(/^\S{16,}$/);
+  });
+
+  test("that answers another status than 2xx has failed, in the downstream's words", async () => {
+    const target = await startTarget(() => ({ status: 418, body: "short and stout" }));
+    const app = await startReplica(await embedded());
+    await app.register(tool, httpTo(target.url));
+    expect(await app.call()).toMatchObject({ outcome: "FAILED", output: "External API returned 418: short and stout" });
+  });
+
+  test("never shows its headers again: neither in answers, nor in the log, nor in what is listed", async () => {
+    const secret = "s3cr3t-t0ken-value";
+    const target = await startTarget((_, request) => ({ body: { echo: request.headers.authorization, bare: secret } }));
+    const app = await startReplica(await embedded());
+    const offered = await app.register(tool, httpTo(target.url, { Authorization: `Bearer ${secret}` }));
+    expect((await app.call()).output).toBe('{"echo":"[secret]","bare":"[secret]"}');
+    const listed = app.registry.list().map(({ message, use }) => ({ message, use }));
+    expect(
+      app.log.join() +
+        JSON.stringify([offered, listed], (_, value: unknown) => (typeof value === "bigint" ? "" : value)),
+    ).not.toContain(secret);
+    expect(app.secrets).toContain(secret);
+  });
+
+  test("cannot be given headers of the connection, or ones that no request can carry; the value is not quoted", async () => {
+    const app = await startReplica(await embedded());
+    for (const [name, value] of [
+      ["Host", "x"],
+      ["Content-Length", "1"],
+      ["X-A", "hush\r\nX-B: 1"],
+      ["a b", "hush"],
+    ] as const) {
+      const { code, words } = await refusal(app.register(tool, httpTo("https://example.com/", { [name]: value })));
+      expect(code).toBe(Code.InvalidArgument);
+      expect(words).not.toContain("hush");
+    }
+  });
+
+  verifies(
+    "002.1",
+    "at a private address is refused at registration, and the words name the variable that allows it",
+    async () => {
+      const listener = createListener(() => {
+        throw new Error("a packet left");
+      });
+      await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+      onTestFinished(() => void listener.close());
+      const { port } = listener.address() as AddressInfo;
+      const app = await startReplica(await embedded(), { privateAddresses: [] });
+      for (const host of [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+      ]) {
+        const { code, words } = await refusal(app.register(tool, httpTo(`http://${host}:${port}/`)));
+        expect({ host, code }).toEqual({ host, code: Code.InvalidArgument });
+        expect(words).toContain("JACKFIELD_PRIVATE_ADDRESSES");
+      }
+      expect(app.registry.list()).toEqual([]);
+    },
+  );
+
+  test("that is no http URL is refused", async () => {
+    const app = await startReplica(await embedded());
+    for (const url of ["", "nonsense", "file:///etc/passwd", "ftp://example.com/", "https://user:pass@example.com/"]) {
+      expect(await refusal(app.register(tool, httpTo(url)))).toMatchObject({ code: Code.InvalidArgument });
+    }
+  });
+});
+
+describe("registering", () => {
+  test("again replaces the tool, and the call that runs ends as it began", async () => {
+    const held = gate();
+    const first = await startTarget(async () => {
+      await held.opened;
+      return { body: '"first"' };
+    });
+    const second = await startTarget(() => ({ body: '"second"' }));
+    const app = await startReplica(await embedded());
+    await app.register(tool, httpTo(first.url));
+    const running = app.call();
+    await vi.waitFor(() => expect(first.requests).toHaveLength(1));
+    await app.register({ ...tool, description: "Works better." }, httpTo(second.url));
+    expect(await app.call()).toMatchObject({ outcome: "OK", output: "second" });
+    held.open();
+    expect(await running).toMatchObject({ outcome: "OK", output: "first" });
+    expect(app.registry.list().map(({ message }) => message.description)).toEqual(["Works better."]);
+  });
+
+  test("a name that a configured plugin has is refused with already_exists", async () => {
+    const app = await startReplica(await embedded());
+    const settings = {
+      config: {},
+      secretPaths: [],
+      limits: {},
+      sanitize: undefined,
+      isolation: undefined,
+      required: false,
+      repeatWindowMs: undefined,
+    };
+    app.registry.put(
+      compileTool(aTool({ execute: () => "own" }), settings, { use: "work", version: "1", bundled: false }),
+    );
+    expect(await refusal(app.register(tool, httpTo("https://example.com/")))).toMatchObject({
+      code: Code.AlreadyExists,
+    });
+    expect((await app.call()).output).toBe("own");
+    expect(await app.remote.unregister("work")).toBe(false);
+  });
+
+  test("and withdrawing: the tool is unknown afterwards", async () => {
+    const target = await startTarget(() => ({ body: 1 }));
+    const app = await startReplica(await embedded());
+    expect(await app.remote.unregister("work")).toBe(false);
+    await app.register(tool, httpTo(target.url));
+    expect(await app.remote.unregister("work")).toBe(true);
+    expect(await app.call()).toMatchObject({ outcome: "UNKNOWN_TOOL" });
+  });
+
+  test("takes out what nobody sees in texts: zero-width and control characters, terminal codes; and says so in the log", async () => {
+    const app = await startReplica(await embedded());
+    const inputSchema = { type: "object", properties: { a: { type: "string", description: "an\u200b id\u{e0041}" } } };
+    const offered = await app.register(
+      { ...tool, description: "\u001b[31mWorks\u001b[0m\u202e we\u200bll.\nReally.", inputSchema },
+      httpTo("https://example.com/"),
+    );
+    expect(offered.description).toBe("Works well.\nReally.");
+    expect(offered.inputSchema).toEqual({
+      type: "object",
+      properties: { a: { type: "string", description: "an id" } },
+    });
+    expect(app.log.join()).toContain("invisible characters");
+  });
+});
+
+describe("a registered tool", () => {
+  verifies("002.1", "is there after a restart", async () => {
+    const target = await startTarget((body) => ({ body }));
+    const folder = scratchFolder();
+    onTestFinished(() => folder[Symbol.dispose]());
+    {
+      const store = await openSqliteStore({ folder: folder.path });
+      const app = await startReplica(createSqliteRegisteredTools(store));
+      await app.register(tool, httpTo(target.url, { "X-Key": "kept-over-restarts" }));
+      await app.close();
+      await store.close();
+    }
+    const store = await openSqliteStore({ folder: folder.path });
+    onTestFinished(() => store.close());
+    const app = await startReplica(createSqliteRegisteredTools(store));
+    expect(await app.call({ a: 1 })).toMatchObject({ outcome: "OK", output: '{"a":1}' });
+    expect(target.requests.at(-1)?.request.headers["x-key"]).toBe("kept-over-restarts");
+  });
+
+  test("that cannot be loaded any more is a note, and the others are offered", async () => {
+    const store = await embedded();
+    await store.save({ name: "broken", text: "{" });
+    await store.save({ name: "hollow", text: "{}" });
+    await store.save({
+      name: "odd",
+      text: JSON.stringify({
+        tool: { name: "odd", description: "Odd.", inputSchema: { type: "dict" } },
+        target: { http: { url: "https://example.com/" } },
+      }),
+    });
+    const target = await startTarget(() => ({ body: 1 }));
+    const first = await startReplica(store);
+    await first.register(tool, httpTo(target.url));
+    const app = await startReplica(store);
+    expect(await app.call()).toMatchObject({ outcome: "OK" });
+    const { faults, notes } = await app.remote.check();
+    expect(faults).toEqual([]);
+    expect(notes).toHaveLength(3);
+    expect(notes[2]).toMatch(/tool odd: .*"dict".*object/);
+    expect(await app.remote.unregister("odd")).toBe(true);
+  });
+
+  test("is there at once with 2,000 others", async () => {
+    const store = await embedded();
+    const schema = {
+      type: "object",
+      properties: { a: { type: "string", minLength: 1 }, b: { type: "integer" } },
+      required: ["a"],
+    };
+    const target = { http: { url: "https://example.com/" } };
+    await Promise.all(
+      Array.from({ length: 2000 }, (_, index) => {
+        const name = `tool_${index}`;
+        return store.save({
+          name,
+          text: JSON.stringify({ tool: { name, description: "One of many.", inputSchema: schema }, target }),
+        });
+      }),
+    );
+    const from = performance.now();
+    const app = await startReplica(store);
+    const ms = performance.now() - from;
+    expect(app.registry.list()).toHaveLength(2000);
+    expect(ms).toBeLessThan(2000);
+    expect(await app.call({}, "tool_1999")).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+  }, 30_000);
+});

@@ -1,0 +1,136 @@
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { verifies } from "../support/verifies.ts";
+import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "../remote-tools/replica.ts";
+
+const withA = (a: JsonObject): JsonObject => ({ type: "object", properties: { a } });
+
+function nested(levels: number): JsonObject {
+  let schema: JsonObject = { type: "string" };
+  for (let level = 0; level < levels; level++) schema = withA(schema);
+  return schema;
+}
+
+const many = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
+const draft = (name: string): JsonObject => ({ ...withA({}), $schema: name });
+
+/** What is refused, and a word of the reason. */
+const refused: Record<string, [JsonObject, RegExp]> = {
+  "4,000 properties": [
+    { type: "object", properties: Object.fromEntries(many(4000, (index) => [`p${index}`, {}])) },
+    /2000 properties/,
+  ],
+  "2,000 levels": [nested(2000), /deeper than 64 levels/],
+  "20,000 alternatives": [{ type: "object", anyOf: many(20_000, () => ({})) }, /10000 parts/],
+  "an enum of 60,000 values": [withA({ enum: many(60_000, (index) => index) }), /2000 values/],
+  "an asynchronous validator": [{ ...withA({}), $async: true }, /\$async/],
+  "draft-04": [draft("http://json-schema.org/draft-04/schema#"), /draft-07 and 2020-12/],
+  "2019-09": [draft("https://json-schema.org/draft/2019-09/schema"), /draft-07 and 2020-12/],
+  "a pattern that is none": [withA({ type: "string", pattern: "(" }), /regexp/],
+  "a pattern with a look-behind": [withA({ type: "string", pattern: "(?<=a)b" }), /look-around/],
+  "a pattern with a back-reference": [withA({ type: "string", pattern: "(a)\\1" }), /back-references/],
+  "a required name without a property": [{ ...withA({}), required: ["b"] }, /"b".*not in properties/],
+  "a reference to nowhere": [withA({ $ref: "#/$defs/none" }), /reference/],
+};
+
+describe("a schema that is refused in words within a second, and nothing is offered", () => {
+  for (const [what, [inputSchema, words]] of Object.entries(refused)) {
+    verifies("002.2", what, async () => {
+      const app = await startReplica(await embedded());
+      const from = performance.now();
+      const refusedWith = await refusal(app.register({ ...tool, inputSchema }, httpTo("https://example.com/")));
+      expect(performance.now() - from).toBeLessThan(1000);
+      expect(refusedWith.code).toBe(Code.InvalidArgument);
+      expect(refusedWith.words).toMatch(words);
+      expect(refusedWith.words.length).toBeLessThan(1000);
+      expect(app.registry.list()).toEqual([]);
+      expect(app.log.join().length).toBeLessThan(2000);
+    });
+  }
+
+  for (const [word, better] of Object.entries({
+    dict: "object",
+    float: "number",
+    any: "no type at all",
+    tuple: "array",
+    String: "string",
+  })) {
+    verifies("002.2", `the type word ${word}: the reason says what to write instead`, async () => {
+      const app = await startReplica(await embedded());
+      const { code, words } = await refusal(
+        app.register({ ...tool, inputSchema: withA({ type: word }) }, httpTo("https://example.com/")),
+      );
+      expect(code).toBe(Code.InvalidArgument);
+      expect(words).toContain(`"${word}"`);
+      expect(words).toContain(`say ${better}`);
+    });
+  }
+
+  verifies("002.2", "a remote reference, without a packet leaving", async () => {
+    let connections = 0;
+    const listener = createServer(() => void connections++);
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void listener.close());
+    const { port } = listener.address() as AddressInfo;
+    const app = await startReplica(await embedded());
+    for (const $ref of [
+      `http://127.0.0.1:${port}/schema.json`,
+      "http://169.254.169.254/latest/meta-data",
+      "file:///etc/passwd",
+      "other.json",
+    ]) {
+      const { code, words } = await refusal(
+        app.register({ ...tool, inputSchema: withA({ $ref }) }, httpTo("https://example.com/")),
+      );
+      expect({ $ref, code }).toEqual({ $ref, code: Code.InvalidArgument });
+      expect(words).toContain("only references inside the schema are followed");
+    }
+    expect(connections).toBe(0);
+  });
+});
+
+describe("a schema that is taken", () => {
+  verifies("002.2", "with a pattern that would take others exponential time checks in no time", async () => {
+    const target = await startTarget(() => ({ body: 1 }));
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, inputSchema: withA({ type: "string", pattern: "^(a+)+$" }) }, httpTo(target.url));
+    const from = performance.now();
+    expect(await app.call({ a: `${"a".repeat(50_000)}!` })).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+    expect(performance.now() - from).toBeLessThan(1000);
+    expect(await app.call({ a: "aaa" })).toMatchObject({ outcome: "OK" });
+  });
+
+  test("with the same $id as another tool's, and the same names in it, keeps to itself", async () => {
+    const target = await startTarget(() => ({ body: 1 }));
+    const app = await startReplica(await embedded());
+    const schema = (type: string): JsonObject => ({
+      $id: "https://example.com/tool",
+      type: "object",
+      properties: { a: { $ref: "#/$defs/inner" } },
+      $defs: { inner: { $id: "#inner", type } },
+    });
+    await app.register({ ...tool, inputSchema: schema("string") }, httpTo(target.url));
+    await app.register({ ...tool, name: "other", inputSchema: schema("integer") }, httpTo(target.url));
+    expect(await app.call({ a: "x" })).toMatchObject({ outcome: "OK" });
+    expect(await app.call({ a: "x" }, "other")).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+    expect(await app.call({ a: 1 }, "other")).toMatchObject({ outcome: "OK" });
+  });
+
+  test("that refers to itself, beside others that do", async () => {
+    const target = await startTarget(() => ({ body: 1 }));
+    const app = await startReplica(await embedded());
+    const tree = (type: string): JsonObject => ({
+      type: "object",
+      properties: { leaf: { type }, next: { $ref: "#" } },
+    });
+    await app.register({ ...tool, inputSchema: tree("string") }, httpTo(target.url));
+    await app.register({ ...tool, name: "other", inputSchema: tree("integer") }, httpTo(target.url));
+    expect(await app.call({ next: { next: { leaf: "x" } } })).toMatchObject({ outcome: "OK" });
+    expect(await app.call({ next: { next: { leaf: 1 } } })).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+    expect(await app.call({ next: { next: { leaf: 1 } } }, "other")).toMatchObject({ outcome: "OK" });
+  });
+});

@@ -1,0 +1,26 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { together } from "../../src/server/batch-per-tick.ts";
+
+test("what arrives in one turn of the event loop is handled together, in its order; what is gone by then is not", async () => {
+  const handled: string[] = [];
+  const gone = new Set<string>();
+  const arrive = together(
+    (name: string) => {
+      handled.push(name);
+      // Arrives while the turn is handled: the next one's.
+      if (name === "first") arrive("late");
+    },
+    (name) => gone.has(name),
+  );
+
+  arrive("first");
+  arrive("second");
+  arrive("third");
+  expect(handled).toEqual([]);
+  gone.add("second");
+  await nextTurn();
+  expect(handled).toEqual(["first", "third"]);
+  await nextTurn();
+  expect(handled).toEqual(["first", "third", "late"]);
+});
