@@ -52,8 +52,8 @@ export interface JackfieldOptions {
 }
 
 /**
- * Starts the service: the only place where its parts are joined. Rejects with a ConfigError, PluginFaults, StoreRefused or
- * StoreFault where it must not start; then nothing listens and nothing is left open.
+ * Starts the service: the only place where its parts are joined. Rejects with a ConfigError, PluginLoadError, StoreRefusedError or
+ * StoreOpenError where it must not start; then nothing listens and nothing is left open.
  */
 export async function createJackfield(given: Config, options: JackfieldOptions = {}): Promise<Jackfield> {
   await using teardown = createTeardown();

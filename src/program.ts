@@ -6,10 +6,10 @@ import { loadConfig } from "./config/load-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
 import { Effect } from "../gen/jackfield/v1/tool_pb.ts";
 import { createJackfield } from "./jackfield.ts";
-import { loadTools, PluginFaults } from "./app/load-tools.ts";
-import { StoreFault } from "./app/open-stores.ts";
+import { loadTools, PluginLoadError } from "./app/load-tools.ts";
+import { StoreOpenError } from "./app/open-stores.ts";
 import { createShutdown } from "./app/shutdown.ts";
-import { StoreRefused } from "./store/unavailable.ts";
+import { StoreRefusedError } from "./store/store-errors.ts";
 import { version } from "./version.ts";
 
 /** Serves until a signal ends it. */
@@ -62,8 +62,8 @@ async function check(): Promise<CheckReport> {
 
 /** Turns whatever keeps the service from starting into sentences for whoever starts it. */
 function refuse(reason: unknown): never {
-  if (reason instanceof PluginFaults) throw new ConfigError(reason.faults);
-  if (reason instanceof StoreRefused || reason instanceof StoreFault) throw new ConfigError([reason.message]);
+  if (reason instanceof PluginLoadError) throw new ConfigError(reason.faults);
+  if (reason instanceof StoreRefusedError || reason instanceof StoreOpenError) throw new ConfigError([reason.message]);
   const { code, address, port } = reason as { code?: unknown; address?: unknown; port?: unknown };
   if (code === "EADDRINUSE")
     throw new ConfigError([`PORT: ${String(address)}:${String(port)} is in use by another program.`]);

@@ -52,7 +52,7 @@ export interface RouteBase {
 /** One call, answered in the body of the same request. */
 export interface AnswerRoute extends RouteBase {
   readonly kind: "answer";
-  /** Reads the payload. Throws a PayloadFault. */
+  /** Reads the payload. Throws a PayloadError. */
   call(payload: unknown): ToolCall;
   /** JSON text of the 200. */
   answer(call: ToolCall, result: ToolResult): string;
@@ -63,7 +63,7 @@ export interface AnswerRoute extends RouteBase {
 /** Calls whose progress and results are streamed as server-sent events. */
 export interface StreamRoute extends RouteBase {
   readonly kind: "stream";
-  /** Reads the payload. Throws a PayloadFault. */
+  /** Reads the payload. Throws a PayloadError. */
   batch(payload: unknown): Batch;
   /** What the platform reads when a call has ended, or its tool reports. */
   progress(step: Step): StreamEvent;
@@ -78,7 +78,7 @@ export interface AcceptRoute extends RouteBase {
   readonly source: string;
   /** Why nothing can be accepted, where results could not be delivered. */
   readonly refusal?: string | undefined;
-  /** Reads the payload. Throws a PayloadFault. */
+  /** Reads the payload. Throws a PayloadError. */
   batch(payload: unknown): Batch;
   accepted(job: Job): Reply;
 }
@@ -129,6 +129,6 @@ export interface Fault {
 }
 
 /** The payload is not what the route takes: 400 with these words. */
-export class PayloadFault extends Error {
-  override readonly name: string = "PayloadFault";
+export class PayloadError extends Error {
+  override readonly name: string = "PayloadError";
 }

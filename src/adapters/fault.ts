@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply } from "fastify";
-import { type Fault, PayloadFault, type Reply } from "./adapter.ts";
+import { type Fault, PayloadError, type Reply } from "./adapter.ts";
 
 /** Seconds after which a client should try again when the service is busy or going down. */
 export const retrySeconds = 1;
@@ -26,7 +26,7 @@ export function sendFault(reply: FastifyReply, route: { fault(fault: Fault): Rep
 
 /** What an error means to the platform: whatever is not known to be its own doing is a 500 that says nothing. */
 export function faultFromError(error: unknown, payload: unknown): Fault {
-  if (error instanceof PayloadFault) return { status: 400, message: error.message, payload };
+  if (error instanceof PayloadError) return { status: 400, message: error.message, payload };
   if (error instanceof ConnectError) return faultFromConnect(error, payload);
   const status = statusOf(error);
   if (status === undefined || status < 400 || status > 499) return { status: 500, message: "", payload };

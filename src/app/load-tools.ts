@@ -1,14 +1,14 @@
 import { bundledPlugins } from "../config/plugins.ts";
 import type { Config } from "../config/config.ts";
-import { PluginFault } from "../registry/compile-tool.ts";
+import { PluginError } from "../registry/compile-tool.ts";
 import { createRegistry } from "../registry/create-registry.ts";
 import { loadPlugin } from "../registry/load-plugin.ts";
 import { openTool } from "../registry/open-tool.ts";
 import type { Registry } from "../registry/registry.ts";
 
 /** Plugins that cannot be used: one sentence each. */
-export class PluginFaults extends Error {
-  override readonly name: string = "PluginFaults";
+export class PluginLoadError extends Error {
+  override readonly name: string = "PluginLoadError";
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
@@ -17,7 +17,7 @@ export class PluginFaults extends Error {
   }
 }
 
-/** Loads, checks and, where `open` is set, opens all configured plugins. Throws PluginFaults: never half of them. */
+/** Loads, checks and, where `open` is set, opens all configured plugins. Throws PluginLoadError: never half of them. */
 export async function loadTools(config: Config, open: boolean): Promise<Registry> {
   const bundled = new Set(bundledPlugins);
   const loaded = await Promise.allSettled(config.plugins.map((plugin) => loadPlugin(plugin, bundled.has(plugin.use))));
@@ -27,7 +27,7 @@ export async function loadTools(config: Config, open: boolean): Promise<Registry
     const { use } = config.plugins[index] ?? { use: "" };
     if (one.status === "rejected") {
       const reason = one.reason as Error;
-      faults.push(reason instanceof PluginFault ? placed(reason.message, use) : `Plugin ${use}: ${reason.message}`);
+      faults.push(reason instanceof PluginError ? placed(reason.message, use) : `Plugin ${use}: ${reason.message}`);
       continue;
     }
     const { name } = one.value.tool;
@@ -35,7 +35,7 @@ export async function loadTools(config: Config, open: boolean): Promise<Registry
     if (first !== undefined) faults.push(`Plugin ${use}: its tool ${name} is already carried by ${first}.`);
     else names.set(name, use);
   }
-  if (faults.length > 0) throw new PluginFaults(faults);
+  if (faults.length > 0) throw new PluginLoadError(faults);
   const registry = createRegistry();
   const good = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const tools = await Promise.all(

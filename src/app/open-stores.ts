@@ -17,13 +17,13 @@ export interface Stores {
 }
 
 /** A store that the configuration names and that must not be used as it is. */
-export class StoreFault extends Error {
-  override readonly name: string = "StoreFault";
+export class StoreOpenError extends Error {
+  override readonly name: string = "StoreOpenError";
 }
 
 /**
  * Opens the embedded store, or the engine where one is configured. Drivers are imported only where they are used. Throws
- * a StoreRefused or StoreFault where the service must not start on it.
+ * a StoreRefusedError or StoreOpenError where the service must not start on it.
  */
 export async function openStores(config: Config, log: Logger): Promise<Stores> {
   const windowMs = config.ledger.windowHours * 3_600_000;
@@ -77,7 +77,7 @@ async function openRedis(
   let durability = await ask();
   if (durability?.fault !== undefined && !mayLoseWork) {
     await store.close();
-    throw new StoreFault(`${durability.fault}. ${durabilityHint}`);
+    throw new StoreOpenError(`${durability.fault}. ${durabilityHint}`);
   }
   if (durability?.fault !== undefined) log.warn({ fault: durability.fault }, "the engine may lose acknowledged work");
   return stores(

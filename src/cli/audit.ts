@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { type AuditVerdict, verifyAudit } from "../telemetry/audit-chain.ts";
-import { CliFault, exit } from "./exit.ts";
+import { CliError, exit } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 
 /** `jackfield audit`: whether the audit log is whole. */
@@ -56,6 +56,6 @@ async function verified(path: string, named: string): ReturnType<typeof verifyAu
     return await verifyAudit(createReadStream(path));
   } catch (reason) {
     const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown";
-    throw new CliFault(`The audit log ${named} cannot be read (${code}).`);
+    throw new CliError(`The audit log ${named} cannot be read (${code}).`);
   }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { InvalidArgumentError } from "commander";
 import { Outcome, type ToolResult, ToolResultSchema } from "../client.ts";
-import { CliFault, exit } from "./exit.ts";
+import { CliError, exit } from "./exit.ts";
 import { laidOut, oneLine } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
@@ -58,7 +58,7 @@ async function execute(session: Session, name: string, json: string, flags: Call
       if (event.case === "progress") session.note(progressLine(event.value));
       if (event.case === "result") result = event.value;
     }
-    if (result === undefined) throw new CliFault("The service ended its answer without a result.", exit.notOk);
+    if (result === undefined) throw new CliError("The service ended its answer without a result.", exit.notOk);
     return result;
   });
 }

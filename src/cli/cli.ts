@@ -2,7 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import type { CliHost } from "./cli-host.ts";
 import { commandsFor } from "./commands.ts";
-import { CliFault, exit } from "./exit.ts";
+import { CliError, exit } from "./exit.ts";
 import { printable } from "./printable.ts";
 import { openSession } from "./session.ts";
 
@@ -22,7 +22,7 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
     // Commander has said what there is to say.
     if (reason instanceof CommanderError) return reason.exitCode === 0 ? exit.done : exit.wrongUse;
     for (const sentence of sentencesOf(reason)) host.stderr.write(`${printable(sentence)}\n`);
-    return reason instanceof CliFault ? reason.code : exit.wrongUse;
+    return reason instanceof CliError ? reason.code : exit.wrongUse;
   }
 }
 

@@ -1,6 +1,6 @@
 import { Outcome, RunConversationResponseSchema, type RunConversationResponse } from "../client.ts";
 import { outcomeName, progressLine } from "./call.ts";
-import { CliFault, exit } from "./exit.ts";
+import { CliError, exit } from "./exit.ts";
 import { oneLine } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
@@ -35,7 +35,7 @@ Examples:
           if (session.json) session.sayJson(RunConversationResponseSchema, response);
           else tell(session, last);
         }
-        if (last.case !== "done") throw new CliFault("The conversation ended without an answer.", exit.notOk);
+        if (last.case !== "done") throw new CliError("The conversation ended without an answer.", exit.notOk);
         return last.value.text;
       });
       if (!session.json) session.say(text);

@@ -11,8 +11,8 @@ export const exit = {
 } as const;
 
 /** Ends a command: its message, in whole sentences one a line, is for the person, its code for the script. */
-export class CliFault extends Error {
-  override readonly name = "CliFault";
+export class CliError extends Error {
+  override readonly name = "CliError";
   readonly code: number;
 
   constructor(message: string, code: number = exit.wrongUse) {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { CliFault } from "./exit.ts";
+import { CliError } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 import { type NewTool, templates } from "./templates.ts";
 
@@ -36,7 +36,7 @@ Examples:
 
 function newTool(given: string, cwd: string, version: string): NewTool {
   if (!/^[a-zA-Z][a-zA-Z0-9_-]{0,63}$/.test(given)) {
-    throw new CliFault(
+    throw new CliError(
       `A tool's name has letters, digits, _ and -, begins with a letter and has at most 64 characters; found ${JSON.stringify(given)}.`,
     );
   }
@@ -49,12 +49,12 @@ function newTool(given: string, cwd: string, version: string): NewTool {
 }
 
 async function createFolder(folder: string, shown: string): Promise<void> {
-  if (existsSync(folder)) throw new CliFault(`${shown} is there already: choose another name, or remove it first.`);
+  if (existsSync(folder)) throw new CliError(`${shown} is there already: choose another name, or remove it first.`);
   try {
     await mkdir(folder, { recursive: true });
   } catch (reason) {
     const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown";
-    throw new CliFault(`The folder ${shown} cannot be made (${code}).`);
+    throw new CliError(`The folder ${shown} cannot be made (${code}).`);
   }
 }
 

@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { createJackfieldClient, type JackfieldClient } from "../client.ts";
 import type { CliHost } from "./cli-host.ts";
-import { CliFault, exit } from "./exit.ts";
+import { CliError, exit } from "./exit.ts";
 import { printable } from "./printable.ts";
 
 /** What one command works with. */
@@ -34,7 +34,7 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
   let client: JackfieldClient | undefined;
   const connect = (): JackfieldClient => {
     if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
-      throw new CliFault(
+      throw new CliError(
         `--url must be an http or https address such as http://127.0.0.1:8080; found ${JSON.stringify(url)}.`,
       );
     }
@@ -71,7 +71,7 @@ const wrongUse: ReadonlySet<Code> = new Set([
   Code.Unimplemented,
 ]);
 
-function faultFrom(error: ConnectError, url: string): CliFault {
+function faultFrom(error: ConnectError, url: string): CliError {
   const { code, rawMessage, cause } = error;
   const said = sentence(rawMessage);
   if (
@@ -79,15 +79,15 @@ function faultFrom(error: ConnectError, url: string): CliFault {
     "code" in cause &&
     (code === Code.Unavailable || code === Code.Internal || code === Code.Aborted)
   ) {
-    return new CliFault(
+    return new CliError(
       `Jackfield cannot be reached at ${url} (${String(cause.code)}). Start it with \`jackfield serve\`, or name another address with --url.`,
       exit.unreachable,
     );
   }
-  if (code === Code.Unavailable) return new CliFault(said, exit.unreachable);
-  if (code === Code.Unauthenticated) return new CliFault(`${said} Give the key with --key or in JACKFIELD_API_KEY.`);
-  if (code === Code.Unimplemented) return new CliFault(`${url} does not offer this: ${said}`);
-  return new CliFault(said, wrongUse.has(code) ? exit.wrongUse : exit.notOk);
+  if (code === Code.Unavailable) return new CliError(said, exit.unreachable);
+  if (code === Code.Unauthenticated) return new CliError(`${said} Give the key with --key or in JACKFIELD_API_KEY.`);
+  if (code === Code.Unimplemented) return new CliError(`${url} does not offer this: ${said}`);
+  return new CliError(said, wrongUse.has(code) ? exit.wrongUse : exit.notOk);
 }
 
 function sentence(text: string): string {

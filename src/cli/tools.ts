@@ -1,6 +1,6 @@
 import { toJson } from "@bufbuild/protobuf";
 import { Effect, type Tool, ToolSchema } from "../client.ts";
-import { CliFault } from "./exit.ts";
+import { CliError } from "./exit.ts";
 import { columns, oneLine, printable } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
@@ -25,7 +25,7 @@ Examples:
       if (name === undefined) return list(session, tools);
       const tool = tools.find((candidate) => candidate.name === name);
       if (tool === undefined)
-        throw new CliFault(`There is no tool ${oneLine(name, 80)}. \`jackfield tools\` lists those there are.`);
+        throw new CliError(`There is no tool ${oneLine(name, 80)}. \`jackfield tools\` lists those there are.`);
       if (session.json) return session.sayJson(ToolSchema, tool);
       session.say(`${tool.name}  ${effectOf(tool)}  ${tool.version}\n${tool.description}\n`);
       session.say(JSON.stringify(tool.inputSchema ?? {}, null, 2));

@@ -1,7 +1,7 @@
 import type { Context } from "@opentelemetry/api";
 import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
-import { type CallPlace, type Ledger, type LedgerEntry, LedgerUnavailable } from "../ledger/ledger.ts";
+import { type CallPlace, type Ledger, type LedgerEntry, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
@@ -217,7 +217,7 @@ class LiveExecution implements Execution, Performance {
     claims.keep(this.lookup, undefined);
     this.#observation.failed();
     telemetry.log.error({ err: cause, tool: this.tool.name }, "a call could not be executed");
-    this.#fault = rpcError(cause instanceof LedgerUnavailable ? "store-unavailable" : "internal", "", cause);
+    this.#fault = rpcError(cause instanceof LedgerUnavailableError ? "store-unavailable" : "internal", "", cause);
     this.#ended?.reject(this.#fault);
     onEnd();
   }

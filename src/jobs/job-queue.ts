@@ -44,7 +44,7 @@ export interface QueueStatus {
 
 /**
  * The durable queue of jobs. `enqueue` resolves when the job is as durable as the driver makes it. A job whose worker
- * died is given to another within seconds, in the state last saved. Every promise rejects with a QueueUnavailable when
+ * died is given to another within seconds, in the state last saved. Every promise rejects with a JobQueueUnavailableError when
  * the store cannot be reached; then nothing has been promised.
  */
 export interface JobQueue {
@@ -73,6 +73,6 @@ export interface JobQueue {
 }
 
 /** The store cannot be reached or cannot write; nothing has been promised to anybody. */
-export class QueueUnavailable extends Error {
-  override readonly name: string = "QueueUnavailable";
+export class JobQueueUnavailableError extends Error {
+  override readonly name: string = "JobQueueUnavailableError";
 }

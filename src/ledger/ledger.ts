@@ -56,7 +56,7 @@ export type Keep = "replay" | "show" | "drop";
 
 /**
  * The ledger: what is known of each call by its key. Every promise resolves when the change is as durable as the driver
- * makes it, and rejects with a LedgerUnavailable when the store cannot be reached; then nothing has been promised.
+ * makes it, and rejects with a LedgerUnavailableError when the store cannot be reached; then nothing has been promised.
  */
 export interface Ledger {
   /** Stores the intent unless the key is known. Atomic over all replicas. An entry kept for `show` counts as unknown. */
@@ -75,6 +75,6 @@ export interface Ledger {
 }
 
 /** The store cannot be reached or cannot write; nothing has been promised to anybody. */
-export class LedgerUnavailable extends Error {
-  override readonly name: string = "LedgerUnavailable";
+export class LedgerUnavailableError extends Error {
+  override readonly name: string = "LedgerUnavailableError";
 }

@@ -1,7 +1,7 @@
 import type { Outbound } from "./http.ts";
 import type { DescribeTokenFailure } from "./token-failure.ts";
 import { TokenError } from "./token-failure.ts";
-import { type GrantedToken, RefusedToken, requestToken, type TokenClient } from "./token-request.ts";
+import { type GrantedToken, TokenRefusedError, requestToken, type TokenClient } from "./token-request.ts";
 
 /** Gives the access token of one client. */
 export interface TokenSource {
@@ -62,7 +62,7 @@ export function createTokenSources({ send, now = () => performance.now(), timeou
     try {
       return (await entry.pending).text;
     } catch (reason) {
-      if (!(reason instanceof RefusedToken)) throw reason;
+      if (!(reason instanceof TokenRefusedError)) throw reason;
       throw new TokenError(options.describe(reason.failure, options.scopes), reason.failure, reason.cause);
     }
   }

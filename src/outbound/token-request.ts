@@ -25,7 +25,7 @@ export interface GrantedToken {
 const unknownLifetime = 300;
 
 /**
- * Asks the token endpoint for a token by client credentials, once. Rejects with a RefusedToken.
+ * Asks the token endpoint for a token by client credentials, once. Rejects with a TokenRefusedError.
  */
 export async function requestToken(
   client: TokenClient,
@@ -60,12 +60,12 @@ export async function requestToken(
     const granted = await oauth.processClientCredentialsResponse(server, party, grant);
     return { text: granted.access_token, lifetimeMs: (granted.expires_in ?? unknownLifetime) * 1000 };
   } catch (cause) {
-    throw new RefusedToken(failureFrom(answer, cause, [secret, basic]), cause);
+    throw new TokenRefusedError(failureFrom(answer, cause, [secret, basic]), cause);
   }
 }
 
 /** A token request that failed, not yet in a platform's words. */
-export class RefusedToken extends Error {
+export class TokenRefusedError extends Error {
   readonly failure: TokenFailure;
 
   constructor(failure: TokenFailure, cause: unknown) {

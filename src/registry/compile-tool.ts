@@ -1,7 +1,7 @@
 import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { PluginConfig } from "../config/config.ts";
 import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool } from "../plugin/tool.ts";
-import { SchemaFault } from "../schema/check-schema.ts";
+import { SchemaError } from "../schema/check-schema.ts";
 import { type CompileSchema, compileSchema, type Validate } from "../schema/compile-schema.ts";
 import type { CompiledTool } from "./registry.ts";
 import { createRedact, secretsOf } from "./tool-secrets.ts";
@@ -10,8 +10,8 @@ import { createRedact, secretsOf } from "./tool-secrets.ts";
 export const toolDefaults = { timeoutMs: 5000, concurrency: 64, queue: 128 } as const;
 
 /** A plugin that cannot be used: one sentence that names it. */
-export class PluginFault extends Error {
-  override readonly name: string = "PluginFault";
+export class PluginError extends Error {
+  override readonly name: string = "PluginError";
 }
 
 /** What the configuration says of one tool, over what the tool declares. */
@@ -33,7 +33,7 @@ const effects: Readonly<Record<EffectName, CompiledTool["effect"]>> = {
 const toolName = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
- * Compiles a tool: checks all that can be checked before the first call. Throws a PluginFault. `compileSchemaOf` is for
+ * Compiles a tool: checks all that can be checked before the first call. Throws a PluginError. `compileSchemaOf` is for
  * those who compile many tools.
  */
 export function compileTool(
@@ -44,8 +44,8 @@ export function compileTool(
 ): CompiledTool {
   checkShape(tool);
   const { name } = tool;
-  const fault = (what: string, cause: unknown): PluginFault =>
-    new PluginFault(`Plugin ${name}: ${what} cannot be used: ${(cause as Error).message}.`, { cause });
+  const fault = (what: string, cause: unknown): PluginError =>
+    new PluginError(`Plugin ${name}: ${what} cannot be used: ${(cause as Error).message}.`, { cause });
   const compile = (what: string, schema: Schema, io: "input" | "output"): [JsonSchema, Validate] => {
     try {
       const json = jsonSchemaOf(schema, io);
@@ -108,7 +108,7 @@ export function compileTool(
 function checkShape(tool: Tool): void {
   const name = typeof tool.name === "string" && tool.name !== "" ? tool.name : "without a name";
   const refuse = (what: string): never => {
-    throw new PluginFault(`Plugin ${name}: ${what}.`);
+    throw new PluginError(`Plugin ${name}: ${what}.`);
   };
   if (!toolName.test(tool.name)) refuse("its name must be 1 to 64 letters, digits, `_` or `-`");
   if (typeof tool.description !== "string" || tool.description === "")
@@ -127,7 +127,7 @@ function checkConfig(name: string, config: unknown, validate: Validate | undefin
   const faults = validate?.(config) ?? [];
   if (faults.length === 0) return;
   const list = faults.map(({ path, message }) => `${path === "" ? "config" : `config${path}`} ${message}`).join("; ");
-  throw new PluginFault(`Plugin ${name}: its configuration does not fit: ${list}.`);
+  throw new PluginError(`Plugin ${name}: its configuration does not fit: ${list}.`);
 }
 
 /** The JSON Schema of anything that describes a shape. */
@@ -137,7 +137,7 @@ export function jsonSchemaOf(schema: Schema, io: "input" | "output"): JsonSchema
     jsonSchema?: Record<"input" | "output", (options: { target: string }) => JsonSchema>;
   };
   if (standard.jsonSchema === undefined) {
-    throw new SchemaFault("it offers no JSON Schema: use Zod 4.2 or later, TypeBox or JSON Schema");
+    throw new SchemaError("it offers no JSON Schema: use Zod 4.2 or later, TypeBox or JSON Schema");
   }
   return standard.jsonSchema[io]({ target: "draft-07" });
 }

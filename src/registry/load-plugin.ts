@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { PluginConfig } from "../config/config.ts";
 import type { Tool } from "../plugin/tool.ts";
-import { compileTool, PluginFault } from "./compile-tool.ts";
+import { compileTool, PluginError } from "./compile-tool.ts";
 import type { CompiledTool } from "./registry.ts";
 
 /** Version of the plugin contract that this core speaks. */
@@ -18,7 +18,7 @@ export interface LoadedPlugin {
   readonly url: string;
 }
 
-/** Loads one plugin of the configuration and compiles its tool. Throws a PluginFault that names the plugin. */
+/** Loads one plugin of the configuration and compiles its tool. Throws a PluginError that names the plugin. */
 export async function loadPlugin(
   plugin: PluginConfig,
   bundled: boolean,
@@ -34,18 +34,18 @@ export async function importPlugin(use: string): Promise<LoadedPlugin> {
   try {
     module = (await import(url)) as Record<string, unknown>;
   } catch (cause) {
-    throw new PluginFault(`Plugin ${use}: it cannot be loaded: ${firstLine(cause)}.`, { cause });
+    throw new PluginError(`Plugin ${use}: it cannot be loaded: ${firstLine(cause)}.`, { cause });
   }
   const tool = module["default"];
   if (typeof tool !== "object" || tool === null) {
-    throw new PluginFault(`Plugin ${use}: it has no default export: write \`export default defineTool({ … })\`.`);
+    throw new PluginError(`Plugin ${use}: it has no default export: write \`export default defineTool({ … })\`.`);
   }
   const stamped = (tool as { apiVersion?: unknown }).apiVersion;
   if (stamped === undefined) {
-    throw new PluginFault(`Plugin ${use}: its default export was not made by defineTool of "jackfield/plugin".`);
+    throw new PluginError(`Plugin ${use}: its default export was not made by defineTool of "jackfield/plugin".`);
   }
   if (stamped !== apiVersion) {
-    throw new PluginFault(
+    throw new PluginError(
       `Plugin ${use}: it speaks version ${JSON.stringify(stamped)} of the plugin contract, and this is version ${apiVersion}.`,
     );
   }
@@ -56,18 +56,18 @@ async function locate(use: string): Promise<{ url: string; version: string }> {
   if (!use.startsWith("/") && !use.startsWith(".") && !/^[A-Za-z]:[\\/]/.test(use)) return locatePackage(use);
   const path = resolve(use);
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined) throw new PluginFault(`Plugin ${use}: there is no such file or folder.`);
+  if (found === undefined) throw new PluginError(`Plugin ${use}: there is no such file or folder.`);
   if (!found.isDirectory()) return { url: pathToFileURL(path).href, version: await versionAt(dirname(path)) };
   const manifest = await manifestAt(path);
   if (manifest === undefined)
-    throw new PluginFault(`Plugin ${use}: the folder holds no package.json that can be read.`);
+    throw new PluginError(`Plugin ${use}: the folder holds no package.json that can be read.`);
   // By its own name a package finds its export map, source condition included.
   const require = createRequire(join(path, "package.json"));
   if (typeof manifest.name === "string" && manifest.exports !== undefined) {
     try {
       return { url: pathToFileURL(require.resolve(manifest.name)).href, version: textOf(manifest.version) };
     } catch (cause) {
-      throw new PluginFault(`Plugin ${use}: ${firstLine(cause)}.`, { cause });
+      throw new PluginError(`Plugin ${use}: ${firstLine(cause)}.`, { cause });
     }
   }
   const main = join(path, typeof manifest.main === "string" ? manifest.main : "index.js");
@@ -80,7 +80,7 @@ async function locatePackage(name: string): Promise<{ url: string; version: stri
     url = import.meta.resolve(name);
   } catch (cause) {
     const hint = "install it, or give a path that starts with `./`";
-    throw new PluginFault(`Plugin ${name}: no package of this name is installed: ${hint}.`, { cause });
+    throw new PluginError(`Plugin ${name}: no package of this name is installed: ${hint}.`, { cause });
   }
   return { url, version: await versionAt(dirname(new URL(url).pathname)) };
 }

@@ -1,6 +1,6 @@
 import type { CompiledTool } from "./registry.ts";
 import type { Tool } from "../plugin/tool.ts";
-import { PluginFault } from "./compile-tool.ts";
+import { PluginError } from "./compile-tool.ts";
 
 /**
  * Opens a tool: runs its `open` once. Where that fails the tool is there all the same, its calls fail at once, and its
@@ -28,7 +28,7 @@ export async function openTool(tool: CompiledTool, definition: Tool): Promise<Co
     fault: () => fault,
     async ready() {
       if (!opened) await open();
-      if (fault !== undefined) throw new PluginFault(fault);
+      if (fault !== undefined) throw new PluginError(fault);
       await definition.ready?.(state);
     },
     async close() {

@@ -13,7 +13,7 @@ import { ToolError } from "../plugin/tool-error.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { GrpcSession, GrpcSessions } from "./grpc-sessions.ts";
 import type { Served, Target, TargetContext } from "./target.ts";
-import { TargetFault } from "./target.ts";
+import { TargetError } from "./target.ts";
 import { visibleText } from "../schema/visible-text.ts";
 
 /** How long a target may take to say what its tool is, in milliseconds. */
@@ -36,13 +36,13 @@ export interface GrpcTargetParts {
   readonly random: () => number;
 }
 
-/** A gRPC server that implements ToolPlugin as a target. Throws a TargetFault for an address that cannot be used. */
+/** A gRPC server that implements ToolPlugin as a target. Throws a TargetError for an address that cannot be used. */
 export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTargetParts): Target {
   const url = urlOf(address, tls);
   try {
     parts.guard.checkHost(url.hostname);
   } catch (cause) {
-    throw new TargetFault(`target.grpc.address cannot be used: ${(cause as Error).message}`, { cause });
+    throw new TargetError(`target.grpc.address cannot be used: ${(cause as Error).message}`, { cause });
   }
   const session = parts.sessions.take(url);
   const transport = createGrpcTransport({
@@ -105,7 +105,7 @@ async function describe(client: ReturnType<typeof createClient<typeof ToolPlugin
   try {
     return (await client.describe({}, { timeoutMs: describeWithinMs })).tool;
   } catch (cause) {
-    throw new TargetFault(`target.grpc: Describe failed: ${callError(cause).message}`, { cause });
+    throw new TargetError(`target.grpc: Describe failed: ${callError(cause).message}`, { cause });
   } finally {
     ended();
   }
@@ -115,7 +115,7 @@ function urlOf(address: string, tls: boolean): URL {
   const url = /^(?:\[[0-9a-f:.]+\]|[^\s:/?#@[\]]+):\d{1,5}$/i.test(address)
     ? URL.parse(`${tls ? "https" : "http"}://${address}`)
     : null;
-  if (url === null) throw new TargetFault("target.grpc.address is not host:port");
+  if (url === null) throw new TargetError("target.grpc.address is not host:port");
   return url;
 }
 

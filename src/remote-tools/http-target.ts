@@ -3,7 +3,7 @@ import type { HttpTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
 import type { ExecutionContext } from "../plugin/tool.ts";
 import type { Target } from "./target.ts";
-import { TargetFault } from "./target.ts";
+import { TargetError } from "./target.ts";
 
 /** Headers that belong to the connection or to the contract. */
 const ours: ReadonlySet<string> = new Set([
@@ -26,14 +26,14 @@ const plain: ReadonlySet<string> = new Set(["accept", "accept-language", "user-a
 
 const none: ReadonlySet<string> = new Set();
 
-/** An HTTP endpoint as a target. Throws a TargetFault for a URL or header that cannot be used. */
+/** An HTTP endpoint as a target. Throws a TargetError for a URL or header that cannot be used. */
 export function createHttpTarget({ url: text, headers }: HttpTarget, guard: AddressGuard): Target {
   const url = URL.parse(text);
-  if (url === null) throw new TargetFault("target.http.url is not an absolute URL");
+  if (url === null) throw new TargetError("target.http.url is not an absolute URL");
   try {
     guard.check(url, none);
   } catch (cause) {
-    throw new TargetFault(`target.http.url cannot be used: ${(cause as Error).message}`, { cause });
+    throw new TargetError(`target.http.url cannot be used: ${(cause as Error).message}`, { cause });
   }
   for (const [name, value] of Object.entries(headers)) checkHeader(name, value);
   const secrets = Object.entries(headers).flatMap(([name, value]) =>
@@ -60,7 +60,7 @@ function checkHeader(name: string, value: string): void {
     validateHeaderValue(name, value);
   } catch {
     // DANGER: the platform's words quote the value.
-    throw new TargetFault(`target.http.headers: ${JSON.stringify(name)} is no header that can be sent`);
+    throw new TargetError(`target.http.headers: ${JSON.stringify(name)} is no header that can be sent`);
   }
-  if (ours.has(name.toLowerCase())) throw new TargetFault(`target.http.headers: ${name} is set by Jackfield itself`);
+  if (ours.has(name.toLowerCase())) throw new TargetError(`target.http.headers: ${name} is set by Jackfield itself`);
 }

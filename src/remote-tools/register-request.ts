@@ -6,12 +6,12 @@ import {
   type ToolTarget,
 } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Effect as EffectName, Tool } from "../plugin/tool.ts";
-import { checkSchema, SchemaFault } from "../schema/check-schema.ts";
+import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";
-import { compileTool, PluginFault, type ToolSettings } from "../registry/compile-tool.ts";
+import { compileTool, PluginError, type ToolSettings } from "../registry/compile-tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { Served, Target } from "./target.ts";
-import { TargetFault } from "./target.ts";
+import { TargetError } from "./target.ts";
 import { createRedact } from "../registry/tool-secrets.ts";
 import { visibleSchema, visibleText } from "../schema/visible-text.ts";
 
@@ -39,12 +39,12 @@ export function textFromRequest(tool: ToolMessage, target: ToolTarget): string {
   return toJsonString(RegisterToolRequestSchema, { $typeName: "jackfield.v1.RegisterToolRequest", tool, target });
 }
 
-/** The registration that a stored text stands for. Throws a TargetFault where it is none. */
+/** The registration that a stored text stands for. Throws a TargetError where it is none. */
 export function requestFromText(text: string): RegisterToolRequest {
   try {
     return fromJsonString(RegisterToolRequestSchema, text, { ignoreUnknownFields: true });
   } catch (cause) {
-    throw new TargetFault("what is stored of it cannot be read", { cause });
+    throw new TargetError("what is stored of it cannot be read", { cause });
   }
 }
 
@@ -71,7 +71,7 @@ export async function completeTool(tool: ToolMessage, target: Target): Promise<T
   };
 }
 
-/** The tool with all that nobody sees taken out of the texts that a model reads. Throws a SchemaFault. */
+/** The tool with all that nobody sees taken out of the texts that a model reads. Throws a SchemaError. */
 export function visibleTool(tool: ToolMessage): ToolMessage {
   // Before anything walks through it: it may be nested without end.
   for (const schema of [tool.inputSchema, tool.outputSchema]) if (schema !== undefined) checkSchema(schema);
@@ -84,10 +84,10 @@ export function visibleTool(tool: ToolMessage): ToolMessage {
   };
 }
 
-/** Compiles a registered tool. Throws a PluginFault. */
+/** Compiles a registered tool. Throws a PluginError. */
 export function compileRegistered(tool: ToolMessage, target: Target, compileSchema: CompileSchema): CompiledTool {
   if (tool.description.length > longestDescription) {
-    throw new PluginFault(`its description is longer than ${longestDescription} characters`);
+    throw new PluginError(`its description is longer than ${longestDescription} characters`);
   }
   const { timeout } = tool;
   const effect = effectNames[tool.effect] ?? "write";
@@ -113,8 +113,8 @@ export function compileRegistered(tool: ToolMessage, target: Target, compileSche
 
 /** What is wrong with a registration, in words; undefined where the reason is another one. */
 export function faultOf(reason: unknown, name: string): string | undefined {
-  if (reason instanceof SchemaFault) return `a schema cannot be used: ${reason.message}`;
-  if (!(reason instanceof PluginFault) && !(reason instanceof TargetFault)) return undefined;
+  if (reason instanceof SchemaError) return `a schema cannot be used: ${reason.message}`;
+  if (!(reason instanceof PluginError) && !(reason instanceof TargetError)) return undefined;
   const prefix = `Plugin ${name}: `;
   return reason.message.startsWith(prefix) ? reason.message.slice(prefix.length) : reason.message;
 }

@@ -10,7 +10,7 @@ export interface RegisteredState {
   readonly tools: readonly RegisteredTool[];
 }
 
-/** Keeps registered tools over restarts, on all replicas. Rejects with a StoreUnavailable. */
+/** Keeps registered tools over restarts, on all replicas. Rejects with a StoreUnavailableError. */
 export interface RegisteredTools {
   /** True where other processes write too: then changes must be looked for. */
   readonly shared: boolean;

@@ -19,7 +19,7 @@ import {
 import type { RegisteredTool, RegisteredTools } from "./registered-tools.ts";
 import type { CompiledTool, Registry } from "../registry/registry.ts";
 import type { Target } from "./target.ts";
-import { TargetFault } from "./target.ts";
+import { TargetError } from "./target.ts";
 
 /** What remote tools are made with. */
 export interface RemoteToolsParts {
@@ -86,7 +86,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     if (target.case === "http") return createHttpTarget(target.value, guard);
     if (target.case === "grpc")
       return createGrpcTarget(target.value, { guard, sessions, telemetry, readMaxBytes, random });
-    throw new TargetFault("target must name http or grpc");
+    throw new TargetError("target must name http or grpc");
   }
 
   function hide(target: Target): void {
@@ -117,7 +117,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     try {
       const request = requestFromText(text);
       if (request.tool === undefined || request.target === undefined)
-        throw new TargetFault("what is stored of it is not whole");
+        throw new TargetError("what is stored of it is not whole");
       target = targetOf(request.target);
       const tool = compileRegistered(request.tool, target, compileLater);
       hide(target);

@@ -23,13 +23,13 @@ export interface Target {
   readonly secrets: readonly string[];
   /** Runs one call. Throws a ToolError. */
   run(args: unknown, context: TargetContext, served: Served): Promise<unknown>;
-  /** What the target says of its tool; undefined where its kind cannot say. Rejects with a TargetFault. */
+  /** What the target says of its tool; undefined where its kind cannot say. Rejects with a TargetError. */
   describe(): Promise<Tool | undefined>;
   /** Tells that no new call will come. */
   release(): void;
 }
 
 /** A target that cannot be used, with the reason in words. */
-export class TargetFault extends Error {
-  override readonly name: string = "TargetFault";
+export class TargetError extends Error {
+  override readonly name: string = "TargetError";
 }

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { rpcError } from "../errors.ts";
-import { QueueUnavailable } from "../jobs/job-queue.ts";
-import { LedgerUnavailable } from "../ledger/ledger.ts";
+import { JobQueueUnavailableError } from "../jobs/job-queue.ts";
+import { LedgerUnavailableError } from "../ledger/ledger.ts";
 
 /**
  * The error that the caller's engineer sees for whatever was thrown. What is not meant for callers becomes `internal`
@@ -15,7 +15,7 @@ export function faultFrom(reason: unknown, method: string, log: Logger): Connect
       log.warn({ err: reason.cause, rpc: method }, "an RPC was refused");
     return reason;
   }
-  if (reason instanceof LedgerUnavailable || reason instanceof QueueUnavailable) {
+  if (reason instanceof LedgerUnavailableError || reason instanceof JobQueueUnavailableError) {
     log.warn({ err: reason, rpc: method }, "the store cannot be reached");
     return rpcError("store-unavailable");
   }

@@ -1,5 +1,5 @@
 import { createBackOfficeRecords, type Priority, stockKey } from "./back-office-records.ts";
-import { Refusal, type Routes, type SandboxAnswer, type SandboxRequest } from "./part.ts";
+import { SandboxHttpError, type Routes, type SandboxAnswer, type SandboxRequest } from "./part.ts";
 
 /** A change of a ticket's priority that took place. */
 interface Effect {
@@ -50,7 +50,7 @@ export function createBackOfficeRoutes(): Routes {
       const description = JSON.stringify([ticketId, priority]);
       const before = key === undefined ? undefined : answersByKey.get(key);
       if (before !== undefined && before.request !== description) {
-        throw new Refusal(422, "This Idempotency-Key was already used with another request");
+        throw new SandboxHttpError(422, "This Idempotency-Key was already used with another request");
       }
       if (before !== undefined) {
         return { ...before.answer, headers: { "idempotent-replayed": "true" } };
@@ -74,11 +74,11 @@ export function createBackOfficeRoutes(): Routes {
     "GET /inventory/:product_id": ({ params, query }) => {
       const warehouse = query.get("warehouse");
       if (warehouse === null || warehouse === "") {
-        throw new Refusal(400, "The query parameter warehouse is missing");
+        throw new SandboxHttpError(400, "The query parameter warehouse is missing");
       }
       const stock = records.stock.get(stockKey(params["product_id"] ?? "", warehouse));
       if (stock === undefined) {
-        throw new Refusal(404, `No product ${params["product_id"]} in warehouse ${warehouse}`);
+        throw new SandboxHttpError(404, `No product ${params["product_id"]} in warehouse ${warehouse}`);
       }
       return { body: stock };
     },
@@ -89,7 +89,7 @@ export function createBackOfficeRoutes(): Routes {
 function known<T>(records: ReadonlyMap<string, T>, id: string | undefined, noun: string): T {
   const found = records.get(id ?? "");
   if (found === undefined) {
-    throw new Refusal(404, `No ${noun} ${id}`);
+    throw new SandboxHttpError(404, `No ${noun} ${id}`);
   }
   return found;
 }
@@ -98,7 +98,7 @@ function priorityFrom(request: SandboxRequest): Priority {
   const body = request.json();
   const priority = typeof body === "object" && body !== null && "priority" in body ? body.priority : undefined;
   if (typeof priority !== "string" || !priorities.includes(priority)) {
-    throw new Refusal(422, `priority must be one of ${priorities.join(", ")}`);
+    throw new SandboxHttpError(422, `priority must be one of ${priorities.join(", ")}`);
   }
   return priority as Priority;
 }

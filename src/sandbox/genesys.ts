@@ -1,4 +1,4 @@
-import { Refusal, type Routes, type SandboxAnswer, type SandboxRequest } from "./part.ts";
+import { SandboxHttpError, type Routes, type SandboxAnswer, type SandboxRequest } from "./part.ts";
 import { hashOf } from "./random.ts";
 import { type ModelRequest, modelTurn } from "./scripted-model.ts";
 
@@ -52,7 +52,7 @@ export function createGenesysRoutes(now: () => number): Routes {
       const body = request.json();
       const calls = typeof body === "object" && body !== null && "tool_calls" in body ? body.tool_calls : undefined;
       if (!Array.isArray(calls) || calls.length === 0 || !calls.every(isToolOutput)) {
-        throw new Refusal(400, "tool_calls must be a list of {tool_call_id, output}");
+        throw new SandboxHttpError(400, "tool_calls must be a list of {tool_call_id, output}");
       }
       const key = request.headers["idempotency-key"];
       total += 1;
@@ -102,10 +102,10 @@ function conversation(asked: ModelRequest, now: () => number): SandboxAnswer {
 function modelRequestFrom(body: unknown): ModelRequest {
   const asked = body as Partial<ModelRequest> | null;
   if (typeof asked !== "object" || asked === null || !Array.isArray(asked.messages)) {
-    throw new Refusal(400, "messages must be a list");
+    throw new SandboxHttpError(400, "messages must be a list");
   }
   if (asked.tools !== undefined && !Array.isArray(asked.tools)) {
-    throw new Refusal(400, "tools must be a list");
+    throw new SandboxHttpError(400, "tools must be a list");
   }
   return {
     model: typeof asked.model === "string" ? asked.model : "gpt-4o",
@@ -116,7 +116,7 @@ function modelRequestFrom(body: unknown): ModelRequest {
 
 function requireToken(request: SandboxRequest): void {
   if (!/^bearer \S/i.test(request.headers.authorization ?? "")) {
-    throw new Refusal(401, "A bearer token is missing: get one from POST /oauth/token");
+    throw new SandboxHttpError(401, "A bearer token is missing: get one from POST /oauth/token");
   }
 }
 

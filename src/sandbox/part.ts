@@ -33,8 +33,8 @@ export interface Part {
 }
 
 /** Answers a request with a status other than 2xx. */
-export class Refusal extends Error {
-  override readonly name = "Refusal";
+export class SandboxHttpError extends Error {
+  override readonly name = "SandboxHttpError";
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -92,7 +92,7 @@ export async function startPart(routes: Routes, now: () => number, log?: (line: 
 
   const server = createServer((incoming, outgoing) => {
     answer(incoming, outgoing).catch((reason: unknown) => {
-      const status = reason instanceof Refusal ? reason.status : reason instanceof RangeError ? 400 : 500;
+      const status = reason instanceof SandboxHttpError ? reason.status : reason instanceof RangeError ? 400 : 500;
       const message = reason instanceof Error ? reason.message : String(reason);
       if (outgoing.headersSent || closing.signal.aborted) {
         outgoing.destroy();
@@ -135,9 +135,9 @@ function findRoute(
     }
   }
   if (allowed.length > 0) {
-    throw new Refusal(405, `Method not allowed; use ${allowed.join(", ")}`);
+    throw new SandboxHttpError(405, `Method not allowed; use ${allowed.join(", ")}`);
   }
-  throw new Refusal(404, "Not found");
+  throw new SandboxHttpError(404, "Not found");
 }
 
 function paramsFrom(pattern: readonly string[], segments: readonly string[]): Record<string, string> | undefined {
@@ -160,7 +160,7 @@ function decoded(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch {
-    throw new Refusal(400, "The path is not valid percent encoding");
+    throw new SandboxHttpError(400, "The path is not valid percent encoding");
   }
 }
 
@@ -168,7 +168,7 @@ function jsonFrom(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    throw new Refusal(400, "The body must be JSON");
+    throw new SandboxHttpError(400, "The body must be JSON");
   }
 }
 
@@ -178,7 +178,7 @@ async function bodyOf(incoming: IncomingMessage): Promise<string> {
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
     if (bytes > longestBody) {
-      throw new Refusal(413, `The body is longer than ${longestBody} bytes`);
+      throw new SandboxHttpError(413, `The body is longer than ${longestBody} bytes`);
     }
     chunks.push(chunk);
   }

@@ -1,4 +1,4 @@
-import { Refusal, type Routes, type SandboxRequest } from "./part.ts";
+import { SandboxHttpError, type Routes, type SandboxRequest } from "./part.ts";
 import { createRandom } from "./random.ts";
 
 interface Place {
@@ -100,7 +100,7 @@ function coordinate(request: SandboxRequest, name: string, limit: number): numbe
   const given = request.query.get(name);
   const value = Number(given);
   if (given === null || given === "" || !(Math.abs(value) <= limit)) {
-    throw new Refusal(400, `${name} must be a number from -${limit} to ${limit}`);
+    throw new SandboxHttpError(400, `${name} must be a number from -${limit} to ${limit}`);
   }
   return value;
 }

@@ -1,8 +1,8 @@
 import type { JsonSchema } from "../plugin/tool.ts";
 
 /** A schema that cannot be used, with the reason in words. */
-export class SchemaFault extends Error {
-  override readonly name: string = "SchemaFault";
+export class SchemaError extends Error {
+  override readonly name: string = "SchemaError";
 }
 
 /**
@@ -35,14 +35,14 @@ const oddTypes: Readonly<Record<string, string>> = {
 
 /**
  * Checks what a compiler of schemas would not say in words, or only slowly: size, nesting, unknown type words, foreign
- * references, an unknown draft, and names in `required` that are not in `properties`. Throws a SchemaFault.
+ * references, an unknown draft, and names in `required` that are not in `properties`. Throws a SchemaError.
  */
 export function checkSchema(schema: JsonSchema): void {
   if (typeof schema !== "object" || schema === null || Array.isArray(schema))
-    throw new SchemaFault("it is not an object");
+    throw new SchemaError("it is not an object");
   const draft = schema["$schema"];
   if (draft !== undefined && !/draft-07|2020-12/.test(JSON.stringify(draft))) {
-    throw new SchemaFault(`its $schema is ${JSON.stringify(draft)}: only draft-07 and 2020-12 are known`);
+    throw new SchemaError(`its $schema is ${JSON.stringify(draft)}: only draft-07 and 2020-12 are known`);
   }
   check(schema, "", 0, { properties: 0, nodes: 0 });
 }
@@ -53,29 +53,29 @@ interface Count {
 }
 
 function check(node: unknown, path: string, level: number, count: Count): void {
-  if (++count.nodes > most.nodes) throw new SchemaFault(`it has more than ${most.nodes} parts`);
+  if (++count.nodes > most.nodes) throw new SchemaError(`it has more than ${most.nodes} parts`);
   if (typeof node !== "object" || node === null) return;
-  if (level > most.levels) throw new SchemaFault(`it is nested deeper than ${most.levels} levels`);
+  if (level > most.levels) throw new SchemaError(`it is nested deeper than ${most.levels} levels`);
   if (Array.isArray(node)) return node.forEach((item, index) => check(item, `${path}/${index}`, level + 1, count));
   const schema = node as Record<string, unknown>;
   checkType(schema["type"], path);
   // DANGER: an asynchronous validator answers with a promise, which would pass for a yes.
-  if (schema["$async"] !== undefined) throw new SchemaFault(`${path}/$async is not known to JSON Schema`);
+  if (schema["$async"] !== undefined) throw new SchemaError(`${path}/$async is not known to JSON Schema`);
   const values = schema["enum"];
   if (Array.isArray(values)) {
     count.nodes += values.length;
-    if (values.length > most.enumValues) throw new SchemaFault(`${path}/enum has more than ${most.enumValues} values`);
+    if (values.length > most.enumValues) throw new SchemaError(`${path}/enum has more than ${most.enumValues} values`);
   }
   const reference = schema["$ref"];
   if (typeof reference === "string" && !reference.startsWith("#")) {
-    throw new SchemaFault(
+    throw new SchemaError(
       `${path}/$ref is ${JSON.stringify(reference)}: only references inside the schema are followed`,
     );
   }
   const properties = schema["properties"];
   if (typeof properties === "object" && properties !== null) {
     count.properties += Object.keys(properties).length;
-    if (count.properties > most.properties) throw new SchemaFault(`it has more than ${most.properties} properties`);
+    if (count.properties > most.properties) throw new SchemaError(`it has more than ${most.properties} properties`);
   }
   checkRequired(schema, path);
   for (const [key, value] of Object.entries(schema)) {
@@ -107,7 +107,7 @@ function checkType(type: unknown, path: string): void {
     if (word === undefined || types.has(word)) continue;
     const better = typeof word === "string" ? oddTypes[word] : undefined;
     const hint = better === undefined ? "" : `: say ${better}`;
-    throw new SchemaFault(`${path}/type is ${JSON.stringify(word)}, which is no type of JSON Schema${hint}`);
+    throw new SchemaError(`${path}/type is ${JSON.stringify(word)}, which is no type of JSON Schema${hint}`);
   }
 }
 
@@ -122,7 +122,7 @@ function checkRequired(
   const known = typeof properties === "object" && properties !== null ? properties : {};
   for (const name of required) {
     if (typeof name !== "string" || !Object.hasOwn(known, name)) {
-      throw new SchemaFault(`${path}/required names ${JSON.stringify(name)}, which is not in properties`);
+      throw new SchemaError(`${path}/required names ${JSON.stringify(name)}, which is not in properties`);
     }
   }
 }

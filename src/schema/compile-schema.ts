@@ -4,7 +4,7 @@ import * as formats from "ajv-formats";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JsonSchema } from "../plugin/tool.ts";
 import { linearPattern } from "./linear-pattern.ts";
-import { checkSchema, SchemaFault } from "./check-schema.ts";
+import { checkSchema, SchemaError } from "./check-schema.ts";
 import { createShared } from "./weak-cache.ts";
 import { addUniqueItems } from "./unique-items.ts";
 
@@ -28,10 +28,10 @@ const options: Options = {
 /** The validators in use: tools made from one mould share theirs, which is then compiled once and stays warm. */
 const validators = createShared<Validate>();
 
-/** Compiles a JSON Schema: draft-07, or 2020-12 by `$schema`. Throws a SchemaFault. */
+/** Compiles a JSON Schema: draft-07, or 2020-12 by `$schema`. Throws a SchemaError. */
 export type CompileSchema = (schema: JsonSchema) => Validate;
 
-/** Compiles one JSON Schema by itself. Throws a SchemaFault. */
+/** Compiles one JSON Schema by itself. Throws a SchemaError. */
 export function compileSchema(schema: JsonSchema): Validate {
   return createSchemaCompiler()(schema);
 }
@@ -90,7 +90,7 @@ function compileWith(ajv: Ajv, schema: JsonSchema): Validate {
   try {
     validate = ajv.compile(schema);
   } catch (cause) {
-    throw new SchemaFault(reasonOf(cause), { cause });
+    throw new SchemaError(reasonOf(cause), { cause });
   } finally {
     ajv.removeSchema(schema);
   }

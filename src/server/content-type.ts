@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { HttpFault, notJson } from "./http-fault.ts";
+import { HttpError, notJson } from "./http-error.ts";
 
 // The type, directly followed by well-formed parameters. Space before the first `;` and parameters without a value are
 // refused: intermediaries disagree about what such a header means.
@@ -14,11 +14,11 @@ export function isJsonContentType(value: string | undefined): boolean {
   return named === undefined || /^utf-?8$/i.test(named);
 }
 
-/** Throws an HttpFault 415 unless the headers announce plain JSON. */
+/** Throws an HttpError 415 unless the headers announce plain JSON. */
 export function demandJson(headers: IncomingHttpHeaders): void {
-  if (!isJsonContentType(headers["content-type"])) throw new HttpFault(415, notJson);
+  if (!isJsonContentType(headers["content-type"])) throw new HttpError(415, notJson);
   const encoding = headers["content-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
-    throw new HttpFault(415, "Content-Encoding must be identity");
+    throw new HttpError(415, "Content-Encoding must be identity");
   }
 }

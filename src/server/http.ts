@@ -7,7 +7,7 @@ import type { Limits } from "../config/config.ts";
 import { demandJson } from "./content-type.ts";
 import { createGate, createStreamGate, type GateParts } from "./request-filter.ts";
 import { createHostCheck } from "./host-check.ts";
-import { HttpFault, notJson } from "./http-fault.ts";
+import { HttpError, notJson } from "./http-error.ts";
 import { parseJsonBody } from "./json-body.ts";
 import { mountOperatorRoutes } from "./operator-routes.ts";
 import type { OperatorParts } from "./operator-routes.ts";
@@ -106,7 +106,7 @@ function answerFault(error: FastifyError, request: FastifyRequest, reply: Fastif
 }
 
 function wordsFor(error: FastifyError, status: number): string {
-  if (error instanceof HttpFault) return error.message;
+  if (error instanceof HttpError) return error.message;
   if (status === 413) return "The request body is too large";
   if (status === 415) return notJson;
   return error.code === "FST_ERR_CTP_INVALID_CONTENT_LENGTH"

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { HttpFault } from "./http-fault.ts";
+import { HttpError } from "./http-error.ts";
 import { envelopeFault } from "./json-guard.ts";
 
 /** The limits of a JSON body. */
@@ -9,18 +9,18 @@ export interface JsonBodyLimits {
 }
 
 /**
- * Parses the body of a JSON route. Throws an HttpFault 400 for a body that is empty, not UTF-8, not JSON, nested too
+ * Parses the body of a JSON route. Throws an HttpError 400 for a body that is empty, not UTF-8, not JSON, nested too
  * deeply, or that carries `__proto__` or `constructor.prototype` keys. Whatever stands under a key named `arguments` is
  * exempt from the last two: its faults belong to that call, not to the request.
  */
 export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
-  if (body.length === 0) throw new HttpFault(400, "The request body must not be empty");
-  if (!isUtf8(body)) throw new HttpFault(400, "The request body is not valid UTF-8");
+  if (body.length === 0) throw new HttpError(400, "The request body must not be empty");
+  if (!isUtf8(body)) throw new HttpError(400, "The request body is not valid UTF-8");
   const text = body.toString();
   const value = parse(text);
   if (mayHide(text) || mayNest(text, limits.depth)) {
     const fault = envelopeFault(value, limits.depth);
-    if (fault !== undefined) throw new HttpFault(400, fault);
+    if (fault !== undefined) throw new HttpError(400, fault);
   }
   return value;
 }
@@ -30,7 +30,7 @@ function parse(text: string): unknown {
     return JSON.parse(text) as unknown;
   } catch {
     // The parser's own words quote the body: keep them out of the answer.
-    throw new HttpFault(400, "The request body is not valid JSON");
+    throw new HttpError(400, "The request body is not valid JSON");
   }
 }
 

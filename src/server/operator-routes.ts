@@ -8,7 +8,7 @@ import type { DefinitionFormat } from "../definitions/names.ts";
 import { openaiTools } from "../definitions/openai.ts";
 import { demandScope } from "./bearer.ts";
 import type { Authenticate, Callers } from "./bearer.ts";
-import { HttpFault } from "./http-fault.ts";
+import { HttpError } from "./http-error.ts";
 import type { Readiness } from "../app/readiness.ts";
 
 /** What the operator's routes are made of. */
@@ -49,7 +49,7 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts):
 
   app.get("/tools", { onRequest: demandScope(parts.authenticate, callers, "tools:read") }, (request, reply) => {
     const { format = "openai" } = request.query as Record<string, unknown>;
-    if (!isDefinitionFormat(format)) throw new HttpFault(400, `format must be one of ${definitionFormats.join(", ")}`);
+    if (!isDefinitionFormat(format)) throw new HttpError(400, `format must be one of ${definitionFormats.join(", ")}`);
     const caller = callers.get(request);
     reply.send({ tools: caller === undefined ? [] : definitions[format](parts.tools(caller)) });
   });

@@ -5,9 +5,9 @@ import { createGate } from "./store-circuit.ts";
 /** A PostgreSQL server. A request that gets no answer in time fails, and so does all that follows until the server answers. */
 export interface PostgresStore {
   readonly url: string;
-  /** One statement. Rejects with a StoreUnavailable. */
+  /** One statement. Rejects with a StoreUnavailableError. */
   query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
-  /** Performs requests of somebody else's on the same server. Rejects with a StoreUnavailable. */
+  /** Performs requests of somebody else's on the same server. Rejects with a StoreUnavailableError. */
   ask<T>(run: () => Promise<T>): Promise<T>;
   /** Performs a script once per server: replicas that start together wait for each other. */
   migrate(script: string): Promise<void>;

@@ -18,9 +18,9 @@ export interface RedisStore {
   readonly client: Redis;
   /** A further connection, for workers: its commands wait until the server is there, without limit. The caller closes it. */
   connect(): Redis;
-  /** One round trip. Rejects with a StoreUnavailable. */
+  /** One round trip. Rejects with a StoreUnavailableError. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
-  /** One command through the given client call. Rejects with a StoreUnavailable. */
+  /** One command through the given client call. Rejects with a StoreUnavailableError. */
   ask<T>(run: (client: Redis) => Promise<T>): Promise<T>;
   /** Why the server cannot be used, in words for the operator; undefined while it can. */
   fault(): string | undefined;
@@ -134,7 +134,7 @@ export async function openRedisStore(options: {
 
 /**
  * Says why a Redis server would lose acknowledged work, in a sentence for the operator; undefined where it keeps it.
- * Rejects with a StoreUnavailable.
+ * Rejects with a StoreUnavailableError.
  */
 export async function checkRedisDurability(store: RedisStore): Promise<string | undefined> {
   const info = await store.ask((client) => client.info("persistence", "memory"));

@@ -10,7 +10,7 @@ export const databaseName = "jackfield.db";
 const lockPatienceMs = 500;
 
 /** Why the file cannot be used. */
-export class FileFault extends Error {
+export class StoreFileError extends Error {
   /** True where trying again is no use. */
   readonly refused: boolean;
   constructor(message: string, refused = false) {
@@ -27,14 +27,14 @@ export interface SqliteFile {
 }
 
 /**
- * Opens the file in the folder, makes it where it is missing, and brings it to the present schema. Throws a FileFault
+ * Opens the file in the folder, makes it where it is missing, and brings it to the present schema. Throws a StoreFileError
  * in words for the operator. A damaged file is left as it is.
  */
 export function openSqliteFile(folder: string): SqliteFile {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new FileFault(`the data folder ${folder} cannot be made: ${message(cause)}`);
+    throw new StoreFileError(`the data folder ${folder} cannot be made: ${message(cause)}`);
   }
   const lock = takeLock(folder);
   let database: DatabaseSync | undefined;
@@ -56,8 +56,8 @@ export function openSqliteFile(folder: string): SqliteFile {
   } catch (cause) {
     if (database !== undefined) closeQuietly(database);
     closeQuietly(lock);
-    if (cause instanceof FileFault) throw cause;
-    throw new FileFault(describe(cause, folder));
+    if (cause instanceof StoreFileError) throw cause;
+    throw new StoreFileError(describe(cause, folder));
   }
 }
 
@@ -103,12 +103,12 @@ function takeLock(folder: string): DatabaseSync {
   } catch (cause) {
     if (lock !== undefined) closeQuietly(lock);
     if ((resultCode(cause) & 0xff) === 5) {
-      throw new FileFault(
+      throw new StoreFileError(
         `another Jackfield process uses the data folder ${folder}: stop it, or give this one its own`,
         true,
       );
     }
-    throw new FileFault(`the data folder ${folder} cannot be written: ${message(cause)}`);
+    throw new StoreFileError(`the data folder ${folder} cannot be written: ${message(cause)}`);
   }
 }
 
@@ -116,7 +116,7 @@ function check(database: DatabaseSync, folder: string): void {
   const found = database.prepare("PRAGMA quick_check(1)").get();
   if (found?.["quick_check"] !== "ok") {
     const what = String(found?.["quick_check"]).split("\n").at(-1);
-    throw new FileFault(
+    throw new StoreFileError(
       `${join(folder, databaseName)} is damaged (${what}): put a backup in its place, or move it away to start empty`,
     );
   }
@@ -125,7 +125,7 @@ function check(database: DatabaseSync, folder: string): void {
 function migrate(database: DatabaseSync, folder: string): void {
   const version = Number(database.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
   if (version > migrations.length) {
-    throw new FileFault(
+    throw new StoreFileError(
       `${join(folder, databaseName)} was written by a newer version of Jackfield (schema ${version}, this one knows ${migrations.length})`,
       true,
     );

@@ -1,7 +1,7 @@
 // The thread that owns the database file: it commits each batch of requests as one transaction.
 import type { StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-import { describe, FileFault, openSqliteFile, resultCode } from "./sqlite-file.ts";
+import { describe, StoreFileError, openSqliteFile, resultCode } from "./sqlite-file.ts";
 import type { SqliteFile } from "./sqlite-file.ts";
 import type { FromWorker, Reply, StepResult, ToWorker } from "./sqlite-protocol.ts";
 
@@ -26,7 +26,7 @@ function open(): void {
     file = openSqliteFile(folder);
     send({ kind: "open", newest: file.newest });
   } catch (cause) {
-    const refused = cause instanceof FileFault && cause.refused;
+    const refused = cause instanceof StoreFileError && cause.refused;
     fault = cause instanceof Error ? cause.message : String(cause);
     send({ kind: "fault", message: fault, refused });
     if (!refused) setTimeout(open, reopenMs).unref();

@@ -3,20 +3,20 @@ import { Worker } from "node:worker_threads";
 import { createClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { FromWorker, Step, StepResult, ToWorker } from "./sqlite-protocol.ts";
-import { StoreRefused, StoreUnavailable } from "./unavailable.ts";
+import { StoreRefusedError, StoreUnavailableError } from "./store-errors.ts";
 
 /** The embedded store: one SQLite file, owned by one process, written by a thread of its own. */
 export interface SqliteStore {
   /**
    * Performs the steps as one unit, durable when the promise resolves. Requests that wait at the same time share one
-   * commit; one that fails leaves the others alone. Rejects with a StoreUnavailable where the file cannot be used.
+   * commit; one that fails leaves the others alone. Rejects with a StoreUnavailableError where the file cannot be used.
    */
   run(steps: readonly Step[]): Promise<StepResult[]>;
   /** Time by the store's clock: no jump of the machine's clock moves it, and it never goes back over restarts. */
   readonly now: Clock;
   /** Why the store cannot be used, in words for the operator; undefined while it can. */
   fault(): string | undefined;
-  /** Rejects with a StoreUnavailable where nothing can be written now. */
+  /** Rejects with a StoreUnavailableError where nothing can be written now. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -35,9 +35,9 @@ const restartMs = 500;
 const batchSize = 512;
 
 /**
- * Opens the embedded store in a folder. Rejects with a StoreRefused where another process has it or a newer version has
+ * Opens the embedded store in a folder. Rejects with a StoreRefusedError where another process has it or a newer version has
  * written it. With any other fault (read-only, full, damaged) it resolves all the same: the store then answers
- * StoreUnavailable and opens by itself when the cause has gone.
+ * StoreUnavailableError and opens by itself when the cause has gone.
  */
 export async function openSqliteStore(options: {
   folder: string;
@@ -76,13 +76,13 @@ export async function openSqliteStore(options: {
       first.resolve();
     } else if (answer.kind === "fault") {
       say(answer.message);
-      if (answer.refused) first.reject(new StoreRefused(answer.message));
+      if (answer.refused) first.reject(new StoreRefusedError(answer.message));
       else first.resolve();
     } else {
       const batch = ahead.shift() ?? [];
       for (const [index, request] of batch.entries()) {
         if (answer.kind === "failed") {
-          request.reject(new StoreUnavailable(answer.message, { untouched: answer.untouched }));
+          request.reject(new StoreUnavailableError(answer.message, { untouched: answer.untouched }));
           continue;
         }
         const reply = answer.replies[index];
@@ -104,7 +104,7 @@ export async function openSqliteStore(options: {
     if (thread !== worker || closing !== undefined) return;
     say(`the store's thread died: ${cause instanceof Error ? cause.message : String(cause)}`);
     for (const request of [...ahead.splice(0).flat(), ...waiting.splice(0)])
-      request.reject(new StoreUnavailable(fault ?? ""));
+      request.reject(new StoreUnavailableError(fault ?? ""));
     fresh = [...numbers].map(([sql, id]) => [id, sql]);
     first.resolve();
     restart = setTimeout(() => {
@@ -115,7 +115,7 @@ export async function openSqliteStore(options: {
 
   function flush(): void {
     if (restart !== undefined) {
-      for (const request of waiting.splice(0)) request.reject(new StoreUnavailable(fault ?? "", { untouched: true }));
+      for (const request of waiting.splice(0)) request.reject(new StoreUnavailableError(fault ?? "", { untouched: true }));
     }
     while (waiting.length > 0 && ahead.length < batchesAhead) {
       const batch = waiting.length <= batchSize ? waiting : waiting.slice(0, batchSize);
@@ -137,7 +137,7 @@ export async function openSqliteStore(options: {
   }
 
   function run(steps: readonly Step[]): Promise<StepResult[]> {
-    if (closing !== undefined) return Promise.reject(new StoreUnavailable("the store is closed", { untouched: true }));
+    if (closing !== undefined) return Promise.reject(new StoreUnavailableError("the store is closed", { untouched: true }));
     return new Promise((resolve, reject) => {
       waiting.push({
         steps: steps.map(({ sql, params = [], stop = false }) => [numberOf(sql), params, stop]),

@@ -1,8 +1,8 @@
-import { StoreUnavailable } from "./unavailable.ts";
+import { StoreUnavailableError } from "./store-errors.ts";
 
 /** Stands before a server: while the server does not answer, requests are refused at once instead of waiting. */
 export interface Gate {
-  /** Performs a request. Rejects with a StoreUnavailable. */
+  /** Performs a request. Rejects with a StoreUnavailableError. */
   ask<T>(run: () => Promise<T>): Promise<T>;
   /** Notes a fault, or that there is none. */
   say(fault: string | undefined): void;
@@ -67,13 +67,13 @@ export function createGate(options: {
   return {
     async ask(run) {
       if (fault !== undefined || closed)
-        throw new StoreUnavailable(fault ?? "the store is closed", { untouched: true });
+        throw new StoreUnavailableError(fault ?? "the store is closed", { untouched: true });
       try {
         return await run();
       } catch (cause) {
-        if (cause instanceof StoreUnavailable) throw cause;
+        if (cause instanceof StoreUnavailableError) throw cause;
         if (options.isAbsence(cause)) say(options.words(cause));
-        throw new StoreUnavailable(options.words(cause), { cause });
+        throw new StoreUnavailableError(options.words(cause), { cause });
       }
     },
     say,

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
-import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import type { Effect, Reconciled } from "../../src/plugin/tool.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
@@ -13,7 +13,7 @@ const uncertain = "It is not known whether this request took effect. Do not repe
 describe("a ledger that cannot be reached", () => {
   test("before the run refuses the call, and nothing runs; reads go on", async () => {
     const down = async (): Promise<never> => {
-      throw new LedgerUnavailable("down");
+      throw new LedgerUnavailableError("down");
     };
     const ledger: Ledger = { ...createMemoryLedger(), begin: down, find: down };
     const write = vi.fn(() => 1);
@@ -36,7 +36,7 @@ describe("a ledger that cannot be reached", () => {
     const ledger: Ledger = {
       ...memory,
       finish: async (key, result, keep) => {
-        if (down) throw new LedgerUnavailable("down");
+        if (down) throw new LedgerUnavailableError("down");
         return memory.finish(key, result, keep);
       },
     };

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
 import { createRedisEngine } from "../../src/jobs/drivers/redis-engine.ts";
-import { QueueUnavailable } from "../../src/jobs/job-queue.ts";
+import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
 import type { JobQueue, JobRecord, Worked } from "../../src/jobs/job-queue.ts";
 import { openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
@@ -58,8 +58,8 @@ describe.skipIf(redisMissing())("when Redis", () => {
     for (const record of accepted) await queue.enqueue(record);
     await server.kill();
     const started = performance.now();
-    await expect(queue.enqueue(aRecord())).rejects.toThrow(QueueUnavailable);
-    await expect(queue.ping()).rejects.toThrow(QueueUnavailable);
+    await expect(queue.enqueue(aRecord())).rejects.toThrow(JobQueueUnavailableError);
+    await expect(queue.ping()).rejects.toThrow(JobQueueUnavailableError);
     expect(performance.now() - started).toBeLessThan(2_000);
     const working = queue.work(async (record) => done(record), { concurrency: 2 });
     await server.start();
@@ -107,7 +107,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
     server.pause();
     const started = performance.now();
     const refused = aRecord();
-    await expect(queue.enqueue(refused)).rejects.toThrow(QueueUnavailable);
+    await expect(queue.enqueue(refused)).rejects.toThrow(JobQueueUnavailableError);
     expect(performance.now() - started).toBeLessThan(2_000);
     server.resume();
     await expect.poll(up, { timeout: 8_000 }).toBe("up");

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPostgresLedger } from "../../src/ledger/drivers/postgres.ts";
-import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
@@ -47,8 +47,8 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await ledger.begin(running);
     await server.kill();
     const started = performance.now();
-    await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailable);
-    await expect(ledger.finish(running.key, aResult("late"), "replay")).rejects.toThrow(LedgerUnavailable);
+    await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
+    await expect(ledger.finish(running.key, aResult("late"), "replay")).rejects.toThrow(LedgerUnavailableError);
     expect(performance.now() - started).toBeLessThan(2_000);
     await server.start();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");

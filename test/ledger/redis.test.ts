@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
-import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { checkRedisDurability, openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
@@ -51,9 +51,9 @@ describe.skipIf(missing)("a Redis server", () => {
     server.pause();
     const started = performance.now();
     const intent = anIntent();
-    await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailable);
+    await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
     expect(performance.now() - started).toBeLessThan(2_000);
-    await expect(ledger.finish(kept.key, aResult("late"), "replay")).rejects.toThrow(LedgerUnavailable);
+    await expect(ledger.finish(kept.key, aResult("late"), "replay")).rejects.toThrow(LedgerUnavailableError);
     await expect(ledger.begin(anIntent())).rejects.toThrow(/does not answer/);
     server.resume();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
@@ -72,7 +72,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.begin(running);
     await server.kill();
     const started = performance.now();
-    await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailable);
+    await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
     expect(performance.now() - started).toBeLessThan(2_000);
     await server.start();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");

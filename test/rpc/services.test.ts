@@ -10,7 +10,7 @@ import { ToolRegistry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller, Scope } from "../../src/auth/caller.ts";
 import { jobIdFrom } from "../../src/jobs/job-id.ts";
-import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import type { JobQueue, JobRecord } from "../../src/jobs/job-queue.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
@@ -162,7 +162,7 @@ test("an in-process call ends at its deadline and when its signal fires, also as
 });
 
 test("an unreachable store is unavailable", async () => {
-  const down = { ...executor, execute: () => Promise.reject(new LedgerUnavailable("redis://secret@host")) };
+  const down = { ...executor, execute: () => Promise.reject(new LedgerUnavailableError("redis://secret@host")) };
   const client = createClient(ToolExecutor, as(local, createServices({ ...parts, executor: down })));
   await expect(client.executeTool({ call: { name: "echo" } })).rejects.toMatchObject({
     code: Code.Unavailable,

@@ -6,11 +6,11 @@ import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
-import { LedgerUnavailable } from "../../src/ledger/ledger.ts";
+import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { migrations } from "../../src/store/sqlite-schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { SqliteStore } from "../../src/store/sqlite.ts";
-import { StoreRefused, StoreUnavailable } from "../../src/store/unavailable.ts";
+import { StoreRefusedError, StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { aResult, anIntent } from "../ledger/samples.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { smallDisk } from "./small-disk.ts";
@@ -59,7 +59,7 @@ describe("a request", () => {
     const last = store.ping();
     await store.close();
     await expect(last).resolves.toBeUndefined();
-    await expect(store.ping()).rejects.toThrow(StoreUnavailable);
+    await expect(store.ping()).rejects.toThrow(StoreUnavailableError);
   });
 });
 
@@ -78,7 +78,7 @@ describe("one process at a time", () => {
     lines.on("line", (line) => acknowledged.push(line));
     await expect.poll(() => acknowledged.length, { timeout: 10_000 }).toBeGreaterThan(500);
 
-    await expect(openSqliteStore({ folder: folder.path })).rejects.toThrow(StoreRefused);
+    await expect(openSqliteStore({ folder: folder.path })).rejects.toThrow(StoreRefusedError);
     await expect(openSqliteStore({ folder: folder.path })).rejects.toThrow(folder.path);
 
     child.kill("SIGKILL");
@@ -108,7 +108,7 @@ describe("a file that cannot be used", () => {
     const store = await openSqliteStore({ folder: folder.path, onFault: (fault) => faults.push(fault) });
     expect(store.fault()).toMatch(/jackfield\.db is damaged/);
     await expect(store.ping()).rejects.toThrow(/is damaged .*: put a backup in its place/);
-    await expect(createSqliteLedger(store).begin(anIntent())).rejects.toThrow(LedgerUnavailable);
+    await expect(createSqliteLedger(store).begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
     expect(readFileSync(path).equals(bad)).toBe(true);
 
     writeFileSync(path, good);
@@ -182,7 +182,7 @@ describe("a file that cannot be used", () => {
         await ledger.begin(intent);
         acknowledged.push(intent.key);
       } catch (cause) {
-        expect(cause).toBeInstanceOf(LedgerUnavailable);
+        expect(cause).toBeInstanceOf(LedgerUnavailableError);
         expect(String(cause)).toMatch(/the disk is full|disk reports an error/);
         refused.push(intent.key);
       }
@@ -210,7 +210,7 @@ describe("a file that cannot be used", () => {
     disk.remount("ro");
     const store = await openSqliteStore({ folder: join(disk.path, "data") });
     expect(store.fault()).toMatch(/read-only|cannot be made/);
-    await expect(store.ping()).rejects.toThrow(StoreUnavailable);
+    await expect(store.ping()).rejects.toThrow(StoreUnavailableError);
     disk.remount("rw");
     await expect.poll(() => store.fault(), { timeout: 5_000 }).toBeUndefined();
     await store.ping();

@@ -1,4 +1,4 @@
-import { PayloadFault } from "../adapter.ts";
+import { PayloadError } from "../adapter.ts";
 import { isId, isObject } from "../payload.ts";
 
 /** What Cognigy sends. */
@@ -8,14 +8,14 @@ export interface CallbackPayload {
   readonly arguments: unknown;
 }
 
-/** Reads a payload. Throws a PayloadFault. Whatever is wrong with the arguments is for the model to read. */
+/** Reads a payload. Throws a PayloadError. Whatever is wrong with the arguments is for the model to read. */
 export function readCallback(payload: unknown): CallbackPayload {
-  if (!isObject(payload)) throw new PayloadFault("Expected a JSON object with tool_call_id, name and arguments");
+  if (!isObject(payload)) throw new PayloadError("Expected a JSON object with tool_call_id, name and arguments");
   const { tool_call_id, name } = payload;
   if (!isId(tool_call_id))
-    throw new PayloadFault("Invalid or missing tool_call_id: expected a string of 1 to 256 characters");
+    throw new PayloadError("Invalid or missing tool_call_id: expected a string of 1 to 256 characters");
   if (typeof name !== "string" || name === "")
-    throw new PayloadFault("Invalid or missing name: expected the name of a tool");
+    throw new PayloadError("Invalid or missing name: expected the name of a tool");
   return { tool_call_id, name, arguments: payload.arguments };
 }
 

@@ -1,7 +1,7 @@
 import { Outcome, type ToolCall, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { toolCall } from "../payload.ts";
-import { violationList, violationsOf } from "../schema-fault.ts";
+import { violationList, violationsOf } from "../schema-error.ts";
 import type { CallbackPayload } from "./payloads.ts";
 
 /** The call that a payload asks for. */

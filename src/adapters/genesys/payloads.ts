@@ -1,5 +1,5 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { PayloadFault } from "../adapter.ts";
+import { PayloadError } from "../adapter.ts";
 import { isId, isObject } from "../payload.ts";
 
 /** One call as both of Genesys' gateways send it. */
@@ -26,9 +26,9 @@ const noCalls = "Missing or invalid tool_calls array";
 const badCall = "Invalid tool call schema: missing id, name, or arguments";
 const badRun = "Invalid payload structure. Expected run_id and tool_calls array.";
 
-/** Reads a payload of the LLM Gateway. Throws a PayloadFault. Source: seed 000, steps 1 and 2. */
+/** Reads a payload of the LLM Gateway. Throws a PayloadError. Source: seed 000, steps 1 and 2. */
 export function readGateway(payload: unknown, callsPerRequest: number): GatewayPayload {
-  if (!isObject(payload)) throw new PayloadFault(noCalls);
+  if (!isObject(payload)) throw new PayloadError(noCalls);
   const list = callList(payload.tool_calls, noCalls, callsPerRequest);
   return {
     calls: list.map((entry) => readCall(entry, badCall)),
@@ -37,9 +37,9 @@ export function readGateway(payload: unknown, callsPerRequest: number): GatewayP
   };
 }
 
-/** Reads a payload of the AI Gateway. Throws a PayloadFault. Source: seed 001, step 1. */
+/** Reads a payload of the AI Gateway. Throws a PayloadError. Source: seed 001, step 1. */
 export function readRun(payload: unknown, callsPerRequest: number): RunPayload {
-  if (!isObject(payload) || !isId(payload.run_id)) throw new PayloadFault(badRun);
+  if (!isObject(payload) || !isId(payload.run_id)) throw new PayloadError(badRun);
   const list = callList(payload.tool_calls, badRun, callsPerRequest);
   return { runId: payload.run_id, calls: list.map((entry) => readCall(entry, badRun)) };
 }
@@ -50,9 +50,9 @@ export function errorText(message: string): string {
 }
 
 function callList(list: unknown, refusal: string, callsPerRequest: number): readonly unknown[] {
-  if (!Array.isArray(list) || list.length === 0) throw new PayloadFault(refusal);
+  if (!Array.isArray(list) || list.length === 0) throw new PayloadError(refusal);
   if (list.length > callsPerRequest) {
-    throw new PayloadFault(
+    throw new PayloadError(
       `Too many tool calls: a request may hold at most ${callsPerRequest}, this one holds ${list.length}`,
     );
   }
@@ -60,17 +60,17 @@ function callList(list: unknown, refusal: string, callsPerRequest: number): read
 }
 
 function readCall(entry: unknown, refusal: string): GenesysCall {
-  if (!isObject(entry) || !isId(entry.id) || !isObject(entry.function)) throw new PayloadFault(refusal);
+  if (!isObject(entry) || !isId(entry.id) || !isObject(entry.function)) throw new PayloadError(refusal);
   const { name, arguments: input } = entry.function;
-  if (typeof name !== "string" || name === "") throw new PayloadFault(refusal);
+  if (typeof name !== "string" || name === "") throw new PayloadError(refusal);
   // Text or an object, as the document says; a list is refused behind the adapter, as that one call's fault.
-  if (typeof input !== "string" && (typeof input !== "object" || input === null)) throw new PayloadFault(refusal);
+  if (typeof input !== "string" && (typeof input !== "object" || input === null)) throw new PayloadError(refusal);
   return { id: entry.id, name, arguments: input };
 }
 
 function optionalId(value: unknown, name: string): string {
   if (value === undefined || value === null || value === "") return "";
-  if (!isId(value)) throw new PayloadFault(`Invalid ${name}: expected a string of at most 256 characters`);
+  if (!isId(value)) throw new PayloadError(`Invalid ${name}: expected a string of at most 256 characters`);
   return value;
 }
 

@@ -2,7 +2,7 @@ import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Batch, Step } from "../adapter.ts";
 import { callContext, toolCall } from "../payload.ts";
-import { violationList, violationsOf } from "../schema-fault.ts";
+import { violationList, violationsOf } from "../schema-error.ts";
 import type { StreamEvent } from "../sse.ts";
 import { argumentsText } from "./arguments-text.ts";
 import { errorText, type GatewayPayload, gatewayResult, type RunPayload } from "./payloads.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type Command, InvalidArgumentError } from "commander";
 import { createRandom } from "../../sandbox/random.ts";
-import { CliFault, exit } from "../exit.ts";
+import { CliError, exit } from "../exit.ts";
 import type { AddCommand, Session } from "../session.ts";
 import { type FaultPlan, faultNames, faultPlanFrom } from "./fault-plan.ts";
 import { deliveredElsewhere, reportLines } from "./print-report.ts";
@@ -117,7 +117,7 @@ async function run(session: Session, command: Command, flags: RunFlags): Promise
   if (session.json) session.say(JSON.stringify(report));
   else for (const line of reportLines(report, flags.receive)) session.say(line);
   const nothingCame = flags.receive && report.acknowledged > 0 && Object.keys(report.deliveries).length === 0;
-  if (nothingCame) throw new CliFault(deliveredElsewhere(`http://${host}:${port}`), exit.notOk);
+  if (nothingCame) throw new CliError(deliveredElsewhere(`http://${host}:${port}`), exit.notOk);
   if (!report.ok) session.finish(exit.notOk);
 }
 
@@ -147,7 +147,7 @@ async function reach(baseUrl: string): Promise<void> {
   try {
     await (await fetch(new URL("/healthz", baseUrl), { signal: AbortSignal.timeout(5000) })).text();
   } catch {
-    throw new CliFault(
+    throw new CliError(
       `Jackfield cannot be reached at ${baseUrl}. Start it with \`jackfield serve\`, or name another address with --url.`,
       exit.unreachable,
     );
@@ -157,7 +157,7 @@ async function reach(baseUrl: string): Promise<void> {
 function refuse(reason: unknown): never {
   const { code, address, port } = reason as { code?: unknown; address?: unknown; port?: unknown };
   if (code === "EADDRINUSE")
-    throw new CliFault(`${String(address)}:${String(port)} is in use by another program: give another --port.`);
+    throw new CliError(`${String(address)}:${String(port)} is in use by another program: give another --port.`);
   throw reason;
 }
 

@@ -3,7 +3,7 @@ import { DelayedError, UnrecoverableError } from "bullmq";
 import type { Job } from "bullmq";
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { recordFromStored, type StoredJob, storedFromRecord } from "../job-codec.ts";
-import { QueueUnavailable } from "../job-queue.ts";
+import { JobQueueUnavailableError } from "../job-queue.ts";
 import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
 import { deadLetterFactor, moved, retried } from "../job-state.ts";
 import type { JobEngine } from "./engine.ts";
@@ -26,7 +26,7 @@ export function createBullmqJobQueue(engine: JobEngine): JobQueue {
     try {
       return await engine.ask(run);
     } catch (cause) {
-      throw new QueueUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
+      throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
     }
   }
 
@@ -53,7 +53,7 @@ export function createBullmqJobQueue(engine: JobEngine): JobQueue {
     if (last.job.state === JobState.CANCELLED) return;
     const save = async (next: JobRecord): Promise<void> => {
       // Another worker may have taken the job over while this one was cut off: then nothing may be written any more.
-      if (!(await job.extendLock(token, lockMs))) throw new QueueUnavailable("the job belongs to another worker now");
+      if (!(await job.extendLock(token, lockMs))) throw new JobQueueUnavailableError("the job belongs to another worker now");
       await job.updateData(storedFromRecord(next));
       last = next;
     };

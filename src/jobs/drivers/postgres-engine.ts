@@ -1,6 +1,6 @@
 import { createPostgresBackend, withBackend } from "bullmq";
 import type { StoredJob } from "../job-codec.ts";
-import { StoreUnavailable } from "../../store/unavailable.ts";
+import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import { queueName } from "./engine.ts";
@@ -46,7 +46,7 @@ export function createPostgresEngine(store: PostgresStore): JobEngine {
       const broken = queue;
       queue = createQueue();
       await broken.close().catch(() => {});
-      throw new StoreUnavailable(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
     }
   }
 

@@ -3,7 +3,7 @@ import type { SqlValue, Step, StepResult } from "../../store/sqlite-protocol.ts"
 import type { SqliteStore } from "../../store/sqlite.ts";
 import { recordFromStored, storedFromRecord } from "../job-codec.ts";
 import type { StoredJob } from "../job-codec.ts";
-import { QueueUnavailable } from "../job-queue.ts";
+import { JobQueueUnavailableError } from "../job-queue.ts";
 import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
 import { deadLetterFactor, isOver, moved, retried } from "../job-state.ts";
 import { DueJobs, type Found } from "./due-jobs.ts";
@@ -57,7 +57,7 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
     try {
       return await store.run(steps);
     } catch (cause) {
-      throw new QueueUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
+      throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
     }
   }
 
@@ -231,7 +231,7 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
       try {
         await store.ping();
       } catch (cause) {
-        throw new QueueUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
+        throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
       }
     },
     close: async () => {},

@@ -2,7 +2,7 @@ import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { createClock } from "../../store/clock.ts";
 import type { Clock } from "../../store/clock.ts";
-import { LedgerUnavailable } from "../ledger.ts";
+import { LedgerUnavailableError } from "../ledger.ts";
 import type { Intent, Keep, Ledger, LedgerEntry } from "../ledger.ts";
 
 interface Held {
@@ -21,7 +21,7 @@ export function createMemoryLedger(options: { clock?: Clock } = {}): Ledger {
   let closed = false;
 
   function open(): Map<string, Held> {
-    if (closed) throw new LedgerUnavailable("the ledger is closed");
+    if (closed) throw new LedgerUnavailableError("the ledger is closed");
     return held;
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
-import { StoreUnavailable } from "../../store/unavailable.ts";
+import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
 import type { Begun, Ledger, LedgerEntry } from "../ledger.ts";
 import { schema, statements } from "./postgres-schema.ts";
@@ -38,7 +38,7 @@ export function createPostgresLedger(store: PostgresStore): Ledger {
       await migrated;
     } catch (cause) {
       migrated = undefined;
-      throw new StoreUnavailable(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
     }
     return await store.query<R>(statement, values);
   }
@@ -72,7 +72,7 @@ export function createPostgresLedger(store: PostgresStore): Ledger {
       const state = row?.told;
       if (state === "new" || state === "conflict") return { state };
       if (row === undefined || state === "late")
-        throw new StoreUnavailable("PostgreSQL has answered too late", { untouched: true });
+        throw new StoreUnavailableError("PostgreSQL has answered too late", { untouched: true });
       const entry = entryFrom(row);
       return state === "abandoned" ? { state, entry } : { state: state === "ended" ? "ended" : "running", entry };
     },

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.ts";
 import { commandTimeoutMs } from "../../store/redis.ts";
-import { StoreUnavailable } from "../../store/unavailable.ts";
+import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
 import type { Begun, Ledger, LedgerEntry } from "../ledger.ts";
 import { createServerTime } from "./server-time.ts";
@@ -48,7 +48,7 @@ export function createRedisLedger(store: RedisStore, options: { windowMs: number
 
   function answered(answer: unknown): unknown[] {
     const parts = Array.isArray(answer) ? answer : [];
-    if (String(parts[0]) === "late") throw new StoreUnavailable("Redis has answered too late", { untouched: true });
+    if (String(parts[0]) === "late") throw new StoreUnavailableError("Redis has answered too late", { untouched: true });
     return parts;
   }
 

@@ -1,6 +1,6 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { StoreUnavailable } from "../../store/unavailable.ts";
-import { LedgerUnavailable } from "../ledger.ts";
+import { StoreUnavailableError } from "../../store/store-errors.ts";
+import { LedgerUnavailableError } from "../ledger.ts";
 import type { Begun, Intent, Keep, Ledger, LedgerEntry } from "../ledger.ts";
 
 /** What a driver does with its store, one request each. `attempt` is a number that this process uses once. */
@@ -117,9 +117,9 @@ export function createSteadyLedger(store: LedgerStore): Ledger {
 }
 
 function isUntouched(cause: unknown): boolean {
-  return cause instanceof StoreUnavailable && cause.untouched;
+  return cause instanceof StoreUnavailableError && cause.untouched;
 }
 
-function unavailable(cause: unknown): LedgerUnavailable {
-  return new LedgerUnavailable(cause instanceof Error ? cause.message : String(cause), { cause });
+function unavailable(cause: unknown): LedgerUnavailableError {
+  return new LedgerUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
 }

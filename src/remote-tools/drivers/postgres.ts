@@ -1,5 +1,5 @@
 import type { PostgresStore } from "../../store/postgres.ts";
-import { StoreUnavailable } from "../../store/unavailable.ts";
+import { StoreUnavailableError } from "../../store/store-errors.ts";
 import type { RegisteredTools } from "../registered-tools.ts";
 
 const schema = `
@@ -30,7 +30,7 @@ export function createPostgresRegisteredTools(store: PostgresStore): RegisteredT
       await migrated;
     } catch (cause) {
       migrated = undefined;
-      throw new StoreUnavailable(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
     }
     return await store.query<Row>(statement, values);
   }

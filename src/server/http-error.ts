@@ -1,10 +1,10 @@
 /** A fault of an HTTP request: a status and words that the caller may read. Adapters see it as `{ statusCode, message }`. */
-export class HttpFault extends Error {
+export class HttpError extends Error {
   readonly statusCode: number;
 
   constructor(statusCode: number, message: string) {
     super(message);
-    this.name = "HttpFault";
+    this.name = "HttpError";
     this.statusCode = statusCode;
   }
 }
