@@ -3,7 +3,7 @@ import type { DestinationStream } from "pino";
 import { createCognigyAdapter } from "./adapters/cognigy/index.ts";
 import { createGenesysAdapter, createGenesysDelivery } from "./adapters/genesys/index.ts";
 import { mountAdapter } from "./adapters/mount.ts";
-import { createAuthenticator } from "./auth/caller.ts";
+import { createAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";

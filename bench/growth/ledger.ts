@@ -9,7 +9,7 @@ import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { scratchFolder } from "../scratch.ts";
 
 const inFlight = 64;
-const place = { tenant: "default", source: "bench", conversationId: "", sessionId: "", runId: "" };
+const scope = { tenant: "default", source: "bench", conversationId: "", sessionId: "", runId: "" };
 
 function intentOf(number: number): Intent {
   return {
@@ -19,7 +19,7 @@ function intentOf(number: number): Intent {
     tool: "write_inventory",
     effect: "write",
     argumentsJson: '{"sku":"SKU-8842","warehouse":"US-WEST"}',
-    place: { ...place, conversationId: `conversation-${number % 1000}` },
+    scope: { ...scope, conversationId: `conversation-${number % 1000}` },
   };
 }
 

@@ -3,11 +3,11 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { type Job, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { AcceptRoute } from "./adapter.ts";
 import { retrySeconds, sendFault, sendReply } from "./fault.ts";
-import type { Mounted } from "./mounted.ts";
+import type { MountedAdapter } from "./mounted.ts";
 import { type RequestTrace, traceRequest } from "./request-trace.ts";
 
 /** Serves a route of kind `accept`: the platform is told so only after the job is as durable as the service makes it. */
-export function serveAccept(route: AcceptRoute, { host, times }: Mounted) {
+export function serveAccept(route: AcceptRoute, { host, times }: MountedAdapter) {
   async function submit(request: FastifyRequest, trace: RequestTrace | undefined): Promise<Job> {
     const { calls, context } = route.batch(request.body);
     const answered = host.clientsFor(request.keyName).jobs.submitJob(

@@ -4,11 +4,11 @@ import { Outcome, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AnswerRoute } from "./adapter.ts";
 import { answerWithin } from "./answer-within.ts";
 import { retrySeconds, sendFault, sendJson } from "./fault.ts";
-import type { Mounted } from "./mounted.ts";
+import type { MountedAdapter } from "./mounted.ts";
 import { type RequestTrace, traceRequest } from "./request-trace.ts";
 
 /** Serves a route of kind `answer`. The hottest path of the adapters: nothing is made here that a plain call can do without. */
-export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: Mounted) {
+export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: MountedAdapter) {
   const within = answerWithin(route.answerWithinMs);
 
   const execute = (

@@ -5,7 +5,7 @@ import { serveAnswer } from "./answer-route.ts";
 import { createClientGone } from "./client-gone.ts";
 import { allowOrigin, answerPreflight } from "./cors.ts";
 import { faultFromError, sendFault } from "./fault.ts";
-import { type Mounted, type MountTimes, usualTimes } from "./mounted.ts";
+import { type MountedAdapter, type MountTimes, usualTimes } from "./mounted.ts";
 import { createPendingCalls } from "./pending-calls.ts";
 import { findCall, servePoll } from "./poll-route.ts";
 import { serveStream } from "./stream-route.ts";
@@ -33,7 +33,7 @@ export function mountAdapter(
     telemetry: host.telemetry,
     version: host.version,
   };
-  const mounted: Mounted = {
+  const mounted: MountedAdapter = {
     host: named,
     clientGone: createClientGone(),
     pending: adapter.pending && watchPending(app, adapter.pending, named, allTimes),
@@ -43,7 +43,7 @@ export function mountAdapter(
   for (const route of adapter.routes) mountRoute(app, adapter, route, mounted);
 }
 
-function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, mounted: Mounted): void {
+function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, mounted: MountedAdapter): void {
   const { cors } = route;
   app.route({
     method: route.method,
@@ -84,7 +84,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, mounte
 
 function serve(
   route: Route,
-  mounted: Mounted,
+  mounted: MountedAdapter,
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
   switch (route.kind) {
     case "answer":

@@ -26,7 +26,7 @@ export const usualTimes: MountTimes = {
 };
 
 /** What the routes of one mounted adapter share. */
-export interface Mounted {
+export interface MountedAdapter {
   readonly host: AdapterHost;
   readonly clientGone: ClientGone;
   readonly pending: { readonly calls: PendingCalls; readonly refusal: string } | undefined;

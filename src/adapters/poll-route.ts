@@ -3,11 +3,11 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallState, type GetCallResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { AdapterClients, PollRoute } from "./adapter.ts";
 import { sendReply } from "./fault.ts";
-import type { Mounted } from "./mounted.ts";
+import type { MountedAdapter } from "./mounted.ts";
 import { type RequestTrace, traceRequest } from "./request-trace.ts";
 
 /** Serves a route of kind `poll`. */
-export function servePoll(route: PollRoute, { host }: Mounted) {
+export function servePoll(route: PollRoute, { host }: MountedAdapter) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const callId = route.callId(request.params as Record<string, string>);
     if (callId === undefined) return sendReply(reply, route.unknown(undefined));

@@ -5,7 +5,7 @@ import { modelError } from "../errors.ts";
 import type { Batch, StreamRoute } from "./adapter.ts";
 import { answerWithin } from "./answer-within.ts";
 import { whenClosedEarly } from "./client-gone.ts";
-import type { Mounted } from "./mounted.ts";
+import type { MountedAdapter } from "./mounted.ts";
 import { type RequestTrace, traceRequest } from "./request-trace.ts";
 import { type EventStream, openEventStream } from "./sse.ts";
 
@@ -13,7 +13,7 @@ type Events = AsyncIterator<ExecuteToolsResponse>;
 type Next = IteratorResult<ExecuteToolsResponse>;
 
 /** Serves a route of kind `stream`: progress while calls run, then all results in one event. */
-export function serveStream(route: StreamRoute, { host, times }: Mounted) {
+export function serveStream(route: StreamRoute, { host, times }: MountedAdapter) {
   const deadline = answerWithin(route.answerWithinMs);
   const streamTimes = { commentEveryMs: times.commentEveryMs, closeAfterMs: route.answerWithinMs + times.lingerMs };
 

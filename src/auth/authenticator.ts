@@ -1,4 +1,5 @@
-import type { Caller, KeyedCaller } from "./caller.ts";
+import type { KeyedCaller } from "../config/caller-settings.ts";
+import type { Caller } from "./caller.ts";
 import { createKeyMatcher } from "./key-matcher.ts";
 import { allScopes } from "../config/scope.ts";
 

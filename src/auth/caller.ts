@@ -1,29 +1,13 @@
-import type { SanitizeMode } from "../plugin/tool.ts";
+import type { CallerSettings } from "../config/caller-settings.ts";
 import type { Scope } from "../config/scope.ts";
-import type { Secret } from "../config/secret.ts";
+import type { SanitizeMode } from "../plugin/tool.ts";
 
-export { createAuthenticator, localCaller } from "./authenticator.ts";
-export { allScopes, defaultScopes } from "../config/scope.ts";
-export type { Scope } from "../config/scope.ts";
-
-/** Who asked. */
-export interface Caller {
-  /** Name of the caller: it is the source of its calls unless it may delegate. */
-  readonly name: string;
-  readonly tenant: string;
-  readonly scopes: ReadonlySet<Scope>;
-  /** Patterns (`get_*`) of the tools it may use and see; undefined means all. */
-  readonly tools: readonly string[] | undefined;
-  /** Set for adapters: how arguments are sanitised where the tool does not say. */
+/** The authenticated sender of a request: who it is and what it may do. */
+export interface Caller extends CallerSettings {
+  /** Set for adapters: how string arguments are sanitised when the tool does not say. */
   readonly sanitize?: SanitizeMode;
-  /** Set for adapters: longest output in bytes. */
+  /** Set for adapters: maximum size of an output in bytes. */
   readonly maxOutputBytes?: number;
-}
-
-/** A caller and the keys that prove it. */
-export interface KeyedCaller {
-  readonly caller: Caller;
-  readonly keys: readonly Secret[];
 }
 
 /** Tells whether the caller has a scope. */

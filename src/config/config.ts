@@ -1,8 +1,6 @@
 import type { Isolation, SanitizeMode, ToolLimits } from "../plugin/tool.ts";
-import type { KeyedCaller } from "../auth/caller.ts";
+import type { KeyedCaller } from "./caller-settings.ts";
 import type { Secret } from "./secret.ts";
-
-export type { KeyedCaller } from "../auth/caller.ts";
 
 /** One entry of `plugins:`. */
 export interface PluginConfig {

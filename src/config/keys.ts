@@ -1,5 +1,5 @@
-import type { KeyedCaller, Scope } from "../auth/caller.ts";
-import { allScopes, defaultScopes } from "../auth/caller.ts";
+import type { KeyedCaller } from "./caller-settings.ts";
+import { allScopes, defaultScopes, type Scope } from "./scope.ts";
 import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";

@@ -14,7 +14,7 @@ import { rpcError } from "../errors.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 
 /** Where one call goes and what it belongs to. */
-export interface CallPlace {
+export interface CallParts {
   readonly executor: Client<typeof ToolExecutor>;
   readonly conversationId: string;
   readonly signal: AbortSignal;
@@ -28,8 +28,8 @@ export type CallEvent = { case: "progress"; value: Progress } | { case: "result"
  * Runs one call of the model. A call that the executor refuses as a message, because its id is too long or it is too
  * large, gets a result that says so; any other RPC error is thrown.
  */
-export async function* runCall(call: ToolCall, place: CallPlace): AsyncGenerator<CallEvent> {
-  const { executor, conversationId, signal, trace } = place;
+export async function* runCall(call: ToolCall, parts: CallParts): AsyncGenerator<CallEvent> {
+  const { executor, conversationId, signal, trace } = parts;
   try {
     const events = executor.executeTools(
       { calls: [call], context: { conversationId } },

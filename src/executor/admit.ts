@@ -5,7 +5,7 @@ import type { Cancellation } from "./run.ts";
 interface Gate {
   running: number;
   readonly waiting: (() => void)[];
-  /** Moving average of how long a place is held, in milliseconds. */
+  /** Moving average of how long a scope is held, in milliseconds. */
   heldMs: number;
 }
 
@@ -14,16 +14,16 @@ export type Admission = { admitted: true } | { admitted: false; retryAfterSecond
 
 /** Admits executions: a bounded number per tool side by side, a bounded number waiting, all others refused at once. */
 export interface Admissions {
-  /** Resolves when there is a place or the call is cancelled; answers synchronously where that is known at once. */
+  /** Resolves when there is a scope or the call is cancelled; answers synchronously where that is known at once. */
   admit(tool: CompiledTool, cancellation: Cancellation): Admission | Promise<Admission>;
   release(tool: CompiledTool, heldMs: number): void;
-  /** Executions that wait for a place, by tool. */
+  /** Executions that wait for a scope, by tool. */
   waiting(): { tool: string; count: number }[];
 }
 
 const admitted: Admission = { admitted: true };
 
-/** Stage 6. Creates the gates of all tools; they go by name, so a replaced tool keeps its place count. */
+/** Stage 6. Creates the gates of all tools; they go by name, so a replaced tool keeps its scope count. */
 export function createAdmissions(): Admissions {
   const gates = new Map<string, Gate>();
   const gateOf = (name: string): Gate => {
@@ -57,7 +57,7 @@ function refusal(gate: Gate, tool: CompiledTool): Admission {
   return { admitted: false, retryAfterSeconds: Math.min(60, Math.max(1, seconds)) };
 }
 
-/** Waits in the queue, no longer than the tool may run: a place that late would help nobody. */
+/** Waits in the queue, no longer than the tool may run: a scope that late would help nobody. */
 function queued(gate: Gate, tool: CompiledTool, cancellation: Cancellation): Promise<Admission> {
   return new Promise((resolve) => {
     const leave = (): void => {

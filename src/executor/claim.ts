@@ -1,4 +1,4 @@
-import type { CallPlace } from "../ledger/ledger.ts";
+import type { CallScope } from "../ledger/ledger.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { Progress, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 
@@ -35,7 +35,7 @@ export interface RecentAnswer {
   readonly result: ToolResult;
   /** The same call again gets it; otherwise it is only shown to those who ask by id. */
   readonly replay: boolean;
-  readonly place: CallPlace;
+  readonly scope: CallScope;
 }
 
 /** What this process knows of calls by key: those that run, and the latest answers of those that left no trace on disk. */
@@ -55,7 +55,7 @@ export interface Claims {
 /** Stage 5. Creates the memory of running and recent calls, with at most `recentEntries` answers. */
 export function createClaims(recentEntries: number): Claims {
   const running = new Map<string, Execution>();
-  // Cancelled ones in whose place the same call has started afresh.
+  // Cancelled ones in whose scope the same call has started afresh.
   const replaced = new Set<Execution>();
   const recent = createRecentAnswers(recentEntries);
   return {
@@ -105,8 +105,8 @@ function createRecentAnswers(most: number) {
     },
     forgetConversation(tenant: string, conversationId: string): void {
       for (const answers of [newer, older]) {
-        for (const [lookup, { place }] of answers) {
-          if (place.tenant === tenant && place.conversationId === conversationId) answers.delete(lookup);
+        for (const [lookup, { scope }] of answers) {
+          if (scope.tenant === tenant && scope.conversationId === conversationId) answers.delete(lookup);
         }
       }
     },

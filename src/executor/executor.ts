@@ -4,7 +4,7 @@ import { type CallContext, Outcome, type ToolCall, type ToolResult } from "../..
 import type { Caller } from "../auth/caller.ts";
 import { modelError, rpcError } from "../errors.ts";
 import { callKey } from "../ledger/call-key.ts";
-import type { CallPlace, Ledger } from "../ledger/ledger.ts";
+import type { CallScope, Ledger } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { CompiledTool, Registry } from "../registry/registry.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -13,7 +13,7 @@ import { executeBatch } from "./batch.ts";
 import { createClaims, type Execution, type RecentAnswer } from "./claim.ts";
 import type { ExecutionRequest, Executor } from "./execution.ts";
 import { findTool } from "./find.ts";
-import { lookupOf, placeOf, statusOf } from "./look-up.ts";
+import { lookupOf, callScopeFrom, statusOf } from "./look-up.ts";
 import { createObserve } from "./observe.ts";
 import { fitResult, refused, resultWith } from "./outcome.ts";
 import { type ArgumentLimits, invalid, type ParsedArguments, parseArguments } from "./parse-arguments.ts";
@@ -69,39 +69,39 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
 
   const refuse = (
     call: ToolCall,
-    place: CallPlace,
+    scope: CallScope,
     request: ExecutionRequest,
     result: ToolResult,
     digest = "",
   ): ToolResult => {
-    observe(call.name, call.id, place, request.caller.name, request.trace).ended(result, false, digest);
+    observe(call.name, call.id, scope, request.caller.name, request.trace).ended(result, false, digest);
     return result;
   };
 
   function executeOne(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult {
     const { caller } = request;
-    const place = placeOf(request.context, caller);
+    const scope = callScopeFrom(request.context, caller);
     const name = { callId: call.id, name: call.name };
 
     const tool = findTool(registry, call.name, caller);
     if (tool === "unknown") {
-      return refuse(call, place, request, refused(name, Outcome.UNKNOWN_TOOL, modelError("unknown-tool", call.name)));
+      return refuse(call, scope, request, refused(name, Outcome.UNKNOWN_TOOL, modelError("unknown-tool", call.name)));
     }
     if (tool === "denied") {
-      return refuse(call, place, request, refused(name, Outcome.DENIED, modelError("denied", call.name)));
+      return refuse(call, scope, request, refused(name, Outcome.DENIED, modelError("denied", call.name)));
     }
     const parsed = parseArguments(call, limits);
     if ("violations" in parsed) {
-      return refuse(call, place, request, refused(name, Outcome.INVALID_ARGUMENTS, parsed.message, parsed.violations));
+      return refuse(call, scope, request, refused(name, Outcome.INVALID_ARGUMENTS, parsed.message, parsed.violations));
     }
     const args = sanitize(parsed.value, tool.sanitize ?? caller.sanitize ?? "text");
     const violations = tool.validateInput(args);
     if (violations.length > 0) {
       const fault = invalid(call.name, [...violations]);
       const result = refused(name, Outcome.INVALID_ARGUMENTS, fault.message, fault.violations);
-      return refuse(call, place, request, result, parsed.digest);
+      return refuse(call, scope, request, result, parsed.digest);
     }
-    return claim(call, tool, parsed, args, place, request);
+    return claim(call, tool, parsed, args, scope, request);
   }
 
   function claim(
@@ -109,16 +109,16 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
     tool: CompiledTool,
     parsed: ParsedArguments,
     args: ParsedArguments["value"],
-    place: CallPlace,
+    scope: CallScope,
     request: ExecutionRequest,
   ): Promise<ToolResult> | ToolResult {
-    const key = callKey(place, call.id);
+    const key = callKey(scope, call.id);
     if (key !== undefined) {
       const known = repeatOf(key);
       if (known !== undefined) {
         if (known.digest !== parsed.digest || toolNameOf(known) !== call.name) {
           const conflict = refused({ callId: call.id, name: call.name }, Outcome.CONFLICT, modelError("conflict"));
-          return refuse(call, place, request, conflict, parsed.digest);
+          return refuse(call, scope, request, conflict, parsed.digest);
         }
         if ("replay" in known) return resultWith(known.result, { replayed: true });
         if (request.onProgress !== undefined) known.listen(request.onProgress);
@@ -132,9 +132,9 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
       tool,
       args,
       digest: parsed.digest,
-      place,
+      scope,
       key,
-      lookup: key ?? lookupOf(place, callId),
+      lookup: key ?? lookupOf(scope, callId),
       caller: request.caller.name,
       trace: request.trace,
       listener: request.onProgress,
@@ -161,8 +161,8 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
   }
 
   async function find(callId: string, context: CallContext | undefined, caller: Caller) {
-    const place = placeOf(context, caller);
-    const lookup = lookupOf(place, callId);
+    const scope = callScopeFrom(context, caller);
+    const lookup = lookupOf(scope, callId);
     const running = claims.running(lookup);
     if (running !== undefined) return { state: CallState.RUNNING, result: undefined };
     const recent = claims.recent(lookup);
@@ -189,8 +189,8 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
     },
     find,
     async wait(callId, context, caller, signal) {
-      const place = placeOf(context, caller);
-      const running = claims.running(lookupOf(place, callId));
+      const scope = callScopeFrom(context, caller);
+      const running = claims.running(lookupOf(scope, callId));
       if (running !== undefined) await raceSignal(running.ended, signal);
       for (;;) {
         const status = await find(callId, context, caller);

@@ -1,7 +1,7 @@
 import type { Context } from "@opentelemetry/api";
 import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
-import { type CallPlace, type Ledger, type LedgerEntry, LedgerUnavailableError } from "../ledger/ledger.ts";
+import { type CallScope, type Ledger, type LedgerEntry, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
@@ -12,9 +12,9 @@ import { aboutCall, frameOf, toolLog } from "./log-fields.ts";
 import type { Observation, Observe } from "./observe.ts";
 import type { CallName } from "./outcome.ts";
 import type { OutcomeStore } from "./outcome-store.ts";
-import { intentOf, keepOf, perform, type Performance, type Performed, type PerformParts } from "./perform.ts";
+import { intentOf, retentionOf, perform, type Performance, type Performed, type PerformParts } from "./perform.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
-import { ExecutionScope, type ScopeHost } from "./scope.ts";
+import { ToolContext, type ScopeHost } from "./tool-context.ts";
 
 /** What launching needs. */
 export interface LaunchParts {
@@ -36,7 +36,7 @@ export interface Claimed {
   readonly tool: CompiledTool;
   readonly args: JsonObject;
   readonly digest: string;
-  readonly place: CallPlace;
+  readonly scope: CallScope;
   readonly key: string | undefined;
   readonly lookup: string;
   readonly caller: string;
@@ -95,13 +95,13 @@ class LiveExecution implements Execution, Performance {
   readonly tool: CompiledTool;
   readonly args: JsonObject;
   readonly digest: string;
-  readonly place: CallPlace;
+  readonly scope: CallScope;
   readonly key: string | undefined;
   readonly lookup: string;
   readonly takenOver: LedgerEntry | undefined;
   readonly read: boolean;
   readonly uniqueKey: string | undefined;
-  readonly scope: ExecutionScope;
+  readonly toolContext: ToolContext;
   waiters = 0;
   outlived = false;
   result: ToolResult | undefined;
@@ -119,7 +119,7 @@ class LiveExecution implements Execution, Performance {
     this.tool = claimed.tool;
     this.args = claimed.args;
     this.digest = claimed.digest;
-    this.place = claimed.place;
+    this.scope = claimed.scope;
     this.key = claimed.key;
     this.lookup = claimed.lookup;
     this.takenOver = claimed.takenOver;
@@ -127,8 +127,8 @@ class LiveExecution implements Execution, Performance {
     // An id of our own making is unique, although nobody repeats it.
     this.uniqueKey = claimed.key ?? (call.id === "" ? claimed.lookup : undefined);
     this.#shared = shared;
-    this.#observation = shared.observe(call.name, claimed.callId, claimed.place, claimed.caller, claimed.trace);
-    this.scope = new ExecutionScope(this, shared.scopeHost);
+    this.#observation = shared.observe(call.name, claimed.callId, claimed.scope, claimed.caller, claimed.trace);
+    this.toolContext = new ToolContext(this, shared.scopeHost);
     if (claimed.listener !== undefined) this.listen(claimed.listener);
   }
 
@@ -141,7 +141,7 @@ class LiveExecution implements Execution, Performance {
   }
 
   get cancelled(): boolean {
-    return this.scope.cancelled;
+    return this.toolContext.cancelled;
   }
 
   /** Resolves with the result; rejects where the call could not be executed. Made when somebody waits. */
@@ -166,7 +166,7 @@ class LiveExecution implements Execution, Performance {
   }
 
   cancel(): void {
-    this.scope.cancel();
+    this.toolContext.cancel();
   }
 
   outlive(): void {
@@ -190,7 +190,7 @@ class LiveExecution implements Execution, Performance {
   async #record(performed: Performed): Promise<void> {
     const { result, begun } = performed;
     if (begun || (this.#recorded !== undefined && (await this.#recorded))) {
-      const keep = keepOf(result, this.tool.effect, this.outlived);
+      const keep = retentionOf(result, this.tool.effect, this.outlived);
       await this.#shared.outcomes.store(this.key ?? this.lookup, result, keep);
     }
     this.#shared.claims.end(this);
@@ -199,14 +199,14 @@ class LiveExecution implements Execution, Performance {
 
   #settle({ result, ran }: Performed): void {
     const { claims, onEnd } = this.#shared;
-    const { tool, digest, key, place } = this;
+    const { tool, digest, key, scope } = this;
     result.duration ??= durationFromMs(this.#observation.elapsedMs);
     this.#observation.ended(result, ran, digest);
-    const keep = keepOf(result, tool.effect, this.outlived);
+    const keep = retentionOf(result, tool.effect, this.outlived);
     const inMemory = keep !== "drop" && (this.name.callId !== "" || this.outlived) && (this.read || key === undefined);
     const replay = keep === "replay" && key !== undefined;
     this.result = result;
-    claims.keep(this.lookup, inMemory ? { toolName: tool.name, digest, result, replay, place } : undefined);
+    claims.keep(this.lookup, inMemory ? { toolName: tool.name, digest, result, replay, scope } : undefined);
     this.#ended?.resolve(result);
     onEnd();
   }

@@ -6,14 +6,14 @@ import type { Performance } from "./perform.ts";
 export function aboutCall({
   tool,
   callId,
-  place,
+  scope,
   traceId,
-}: Pick<Performance, "tool" | "callId" | "place" | "traceId">): Record<string, string | undefined> {
+}: Pick<Performance, "tool" | "callId" | "scope" | "traceId">): Record<string, string | undefined> {
   return {
     tool: tool.name,
     call: callId,
-    conversation: place.conversationId || undefined,
-    session: place.sessionId || undefined,
+    conversation: scope.conversationId || undefined,
+    session: scope.sessionId || undefined,
     trace_id: traceId,
   };
 }
@@ -28,7 +28,7 @@ export function toolLog(log: Telemetry["log"]): ToolLog {
   };
 }
 
-/** First line of an error's stack that names a place, without the error's words. */
+/** First line of an error's stack that names a scope, without the error's words. */
 export function frameOf(error: Error): string | undefined {
   return error.stack
     ?.split("\n")

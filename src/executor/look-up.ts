@@ -2,12 +2,12 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { callKey } from "../ledger/call-key.ts";
-import type { CallPlace, LedgerEntry } from "../ledger/ledger.ts";
+import type { CallScope, LedgerEntry } from "../ledger/ledger.ts";
 import type { CallStatus } from "./execution.ts";
 import { resultWith } from "./outcome.ts";
 
 /** Where a call was made. Its source is the caller's name unless the context names another, which rpc has allowed. */
-export function placeOf(context: CallContext | undefined, caller: Caller): CallPlace {
+export function callScopeFrom(context: CallContext | undefined, caller: Caller): CallScope {
   return {
     tenant: caller.tenant,
     source: context?.source || caller.name,
@@ -18,8 +18,8 @@ export function placeOf(context: CallContext | undefined, caller: Caller): CallP
 }
 
 /** What a call is found by when somebody asks for it: its key, and without one the latest call of this id. */
-export function lookupOf(place: CallPlace, callId: string): string {
-  return callKey(place, callId) ?? JSON.stringify([place.tenant, place.source, "*", "", callId]);
+export function lookupOf(scope: CallScope, callId: string): string {
+  return callKey(scope, callId) ?? JSON.stringify([scope.tenant, scope.source, "*", "", callId]);
 }
 
 /** What a caller is told of a ledger entry. */

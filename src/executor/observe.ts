@@ -1,6 +1,6 @@
 import { type Context, type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@opentelemetry/api";
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallPlace } from "../ledger/ledger.ts";
+import type { CallScope } from "../ledger/ledger.ts";
 import { attributes, spans } from "../telemetry/attributes.ts";
 import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -22,7 +22,7 @@ export interface Observation {
 export type Observe = (
   toolName: string,
   callId: string,
-  place: CallPlace,
+  scope: CallScope,
   caller: string,
   parent: Context | undefined,
 ) => Observation;
@@ -38,7 +38,7 @@ export function outcomeName(outcome: Outcome): string {
 
 /** Creates the watcher of executions. */
 export function createObserve(telemetry: Telemetry): Observe {
-  return (toolName, callId, place, caller, parent) => new Watched(telemetry, toolName, callId, place, caller, parent);
+  return (toolName, callId, scope, caller, parent) => new Watched(telemetry, toolName, callId, scope, caller, parent);
 }
 
 class Watched implements Observation {
@@ -46,7 +46,7 @@ class Watched implements Observation {
   readonly #telemetry: Telemetry;
   readonly #toolName: string;
   readonly #callId: string;
-  readonly #place: CallPlace;
+  readonly #scope: CallScope;
   readonly #caller: string;
   readonly #span: Span | undefined;
   readonly #startedAt = performance.now();
@@ -56,17 +56,17 @@ class Watched implements Observation {
     telemetry: Telemetry,
     toolName: string,
     callId: string,
-    place: CallPlace,
+    scope: CallScope,
     caller: string,
     parent: Context | undefined,
   ) {
     this.#telemetry = telemetry;
     this.#toolName = toolName;
     this.#callId = callId;
-    this.#place = place;
+    this.#scope = scope;
     this.#caller = caller;
     if (telemetry.tracing) {
-      const options = (): SpanOptions => spanOptions(toolName, callId, place);
+      const options = (): SpanOptions => spanOptions(toolName, callId, scope);
       const { context, span } = telemetry.begin(spans.execution(toolName), parent, options);
       this.trace = context;
       this.#span = span;
@@ -94,7 +94,7 @@ class Watched implements Observation {
     const ms = this.elapsedMs;
     const outcome = outcomeName(result.outcome);
     const { metrics, audit } = this.#telemetry;
-    const { source, tenant, conversationId, sessionId } = this.#place;
+    const { source, tenant, conversationId, sessionId } = this.#scope;
     metrics.executed({ tool: this.#toolName, outcome, seconds: ms / 1000, ran, caller: this.#caller, source });
     audit.executed({
       caller: this.#caller,
@@ -118,15 +118,15 @@ class Watched implements Observation {
   }
 }
 
-function spanOptions(toolName: string, callId: string, place: CallPlace): SpanOptions {
+function spanOptions(toolName: string, callId: string, scope: CallScope): SpanOptions {
   return {
     kind: SpanKind.INTERNAL,
     attributes: {
       [attributes.operation]: "execute_tool",
       [attributes.toolName]: toolName,
       [attributes.toolCallId]: callId,
-      ...(place.conversationId && { [attributes.conversation]: place.conversationId }),
-      ...(place.sessionId && { [attributes.session]: place.sessionId }),
+      ...(scope.conversationId && { [attributes.conversation]: scope.conversationId }),
+      ...(scope.sessionId && { [attributes.session]: scope.sessionId }),
     },
   };
 }

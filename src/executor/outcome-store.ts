@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Keep, Ledger } from "../ledger/ledger.ts";
+import type { Retention, Ledger } from "../ledger/ledger.ts";
 
 /** Stores outcomes of calls whose intents the ledger holds. */
 export interface OutcomeStore {
   /** Resolves when the outcome is durable, or when it is known that it has to wait for the store. Never rejects. */
-  store(key: string, result: ToolResult, keep: Keep): Promise<void>;
+  store(key: string, result: ToolResult, keep: Retention): Promise<void>;
   /** Outcomes that wait for the store. */
   readonly behind: number;
 }
@@ -17,7 +17,7 @@ const pauseMs = { first: 100, longest: 2000 };
 export function createOutcomeStore(ledger: Ledger, log: Logger, onEnd: () => void): OutcomeStore {
   let behind = 0;
 
-  async function catchUp(key: string, result: ToolResult, keep: Keep): Promise<void> {
+  async function catchUp(key: string, result: ToolResult, keep: Retention): Promise<void> {
     behind += 1;
     for (let pause = pauseMs.first; ; pause = Math.min(pause * 2, pauseMs.longest)) {
       // Not held open by it: whoever takes over from this process settles the call.

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import type { Begun, CallPlace, Intent, Keep, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { BeginResult, CallScope, Intent, Retention, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { Admission, Admissions } from "./admit.ts";
@@ -9,7 +9,7 @@ import { effectName } from "./effect.ts";
 import { type CallName, refused, resultOfRun, resultWith } from "./outcome.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
 import { type Ran, runTool } from "./run.ts";
-import type { ExecutionScope } from "./scope.ts";
+import type { ToolContext } from "./tool-context.ts";
 import { takeUp } from "./take-up.ts";
 
 /** One execution, ready to be performed: found, parsed, sanitised, validated and claimed. */
@@ -18,12 +18,12 @@ export interface Performance {
   readonly tool: CompiledTool;
   readonly args: JsonObject;
   /** Also tells when nobody waits any more and the call may be given up. */
-  readonly scope: ExecutionScope;
+  readonly toolContext: ToolContext;
   readonly callId: string;
   /** Undefined where the call is not deduplicated. */
   readonly key: string | undefined;
   readonly digest: string;
-  readonly place: CallPlace;
+  readonly scope: CallScope;
   readonly traceId: string;
   /** What the ledger held when its owner had died; taken up instead of begun. */
   readonly takenOver: LedgerEntry | undefined;
@@ -57,9 +57,9 @@ const pollMs = { first: 50, longest: 500 };
  * reached before the run: then nothing has been executed.
  */
 export function perform(work: Performance, parts: PerformParts): Performed | Promise<Performed> {
-  const { tool, scope } = work;
+  const { tool, toolContext } = work;
   if (isKept(work) || work.takenOver !== undefined || parts.repeats.watches(work)) return performOnce(work, parts);
-  const admission = tool.fault() === undefined ? parts.admissions.admit(tool, scope) : undefined;
+  const admission = tool.fault() === undefined ? parts.admissions.admit(tool, toolContext) : undefined;
   if (admission instanceof Promise || admission?.admitted !== true) return performOnce(work, parts, admission);
   const startedAt = performance.now();
   const release = (): void => parts.admissions.release(tool, performance.now() - startedAt);
@@ -79,16 +79,16 @@ async function performOnce(
   parts: PerformParts,
   admission?: Admission | Promise<Admission>,
 ): Promise<Performed> {
-  const { tool, scope } = work;
+  const { tool, toolContext } = work;
   let mine = false;
   for (let pause = pollMs.first; ; pause = Math.min(pause * 2, pollMs.longest)) {
     const ready = tool.fault() === undefined;
-    const place = ready ? await (admission ?? parts.admissions.admit(tool, scope)) : undefined;
+    const scope = ready ? await (admission ?? parts.admissions.admit(tool, toolContext)) : undefined;
     admission = undefined;
-    if (place?.admitted === true) {
+    if (scope?.admitted === true) {
       const startedAt = performance.now();
       try {
-        const begun: Begun = mine ? begunFresh : await begin(work, parts.ledger);
+        const begun: BeginResult = mine ? begunFresh : await begin(work, parts.ledger);
         mine = begun.state === "new";
         const performed = await goOn(work, begun, parts);
         if (performed !== undefined) return performed;
@@ -96,17 +96,17 @@ async function performOnce(
         parts.admissions.release(tool, performance.now() - startedAt);
       }
     } else {
-      const performed = await withoutPlace(work, place?.retryAfterSeconds, parts.ledger);
+      const performed = await withoutPlace(work, scope?.retryAfterSeconds, parts.ledger);
       if (performed !== undefined) return performed;
     }
-    // It runs in another process, or a call taken over has no place yet: look again, without holding a place here.
+    // It runs in another process, or a call taken over has no scope yet: look again, without holding a scope here.
     await delay(pause);
   }
 }
 
-const begunFresh: Begun = { state: "new" };
+const begunFresh: BeginResult = { state: "new" };
 
-function begin(work: Performance, ledger: Ledger): Begun | Promise<Begun> {
+function begin(work: Performance, ledger: Ledger): BeginResult | Promise<BeginResult> {
   if (work.takenOver !== undefined) return { state: "abandoned", entry: work.takenOver };
   return isKept(work) ? ledger.begin(intentOf(work, work.key as string)) : begunFresh;
 }
@@ -120,7 +120,7 @@ export function intentOf(work: Performance, key: string): Intent {
     tool: work.tool.name,
     effect: effectName(work.tool.effect),
     argumentsJson: JSON.stringify(work.args),
-    place: work.place,
+    scope: work.scope,
   };
 }
 
@@ -136,12 +136,12 @@ export function digestOf(entry: LedgerEntry): string {
 
 function goOn(
   work: Performance,
-  begun: Begun,
+  begun: BeginResult,
   parts: PerformParts,
 ): Promise<Performed | undefined> | Performed | undefined {
   switch (begun.state) {
     case "new":
-      if (work.scope.cancelled) return { ...notRun(cancelled(work)), begun: isKept(work) };
+      if (work.toolContext.cancelled) return { ...notRun(cancelled(work)), begun: isKept(work) };
       if (parts.repeats.watches(work)) return parts.repeats.once(work, () => runOnce(work, parts));
       return runOnce(work, parts);
     case "abandoned":
@@ -159,8 +159,8 @@ function runOnce(
   work: Performance,
   parts: Pick<PerformParts, "outputBytes" | "onThrow">,
 ): Performed | Promise<Performed> {
-  const { tool, scope, args } = work;
-  const running = runTool(() => tool.run(args, scope.context), tool.timeoutMs, scope);
+  const { tool, toolContext, args } = work;
+  const running = runTool(() => tool.run(args, toolContext.context), tool.timeoutMs, toolContext);
   return running instanceof Promise
     ? running.then((ran) => performedBy(work, ran, parts))
     : performedBy(work, running, parts);
@@ -179,16 +179,16 @@ function performedBy(work: Performance, ran: Ran, parts: Pick<PerformParts, "out
   return { result, ran: true, begun: isKept(work) && ran.kind !== "cancelled" };
 }
 
-/** What becomes of a call without a place, or whose tool cannot work: its answer, or undefined where it waits on. */
+/** What becomes of a call without a scope, or whose tool cannot work: its answer, or undefined where it waits on. */
 async function withoutPlace(
   work: Performance,
   seconds: number | undefined,
   ledger: Ledger,
 ): Promise<Performed | undefined> {
-  const { name, tool, scope, takenOver } = work;
-  if (scope.cancelled) return notRun(cancelled(work));
+  const { name, tool, toolContext, takenOver } = work;
+  if (toolContext.cancelled) return notRun(cancelled(work));
   if (takenOver === undefined) {
-    // A call that has its answer already needs no place, and one that runs elsewhere is waited for.
+    // A call that has its answer already needs no scope, and one that runs elsewhere is waited for.
     const entry = isKept(work) ? await ledger.find(work.key as string) : undefined;
     if (entry !== undefined && countsFor(entry, tool.effect)) {
       if (entry.digest !== contentOf(work)) return conflict(work);
@@ -209,7 +209,7 @@ async function withoutPlace(
 
 /** Tells whether a repeat of the call gets this entry; one that is only shown to those who ask by id does not count. */
 function countsFor({ result }: LedgerEntry, effect: Effect): boolean {
-  return result === undefined || keepOf(result, effect, false) === "replay";
+  return result === undefined || retentionOf(result, effect, false) === "replay";
 }
 
 function cancelled(work: Performance): ToolResult {
@@ -235,7 +235,7 @@ export function isKept({ key, tool }: Pick<Performance, "key" | "tool">): boolea
 }
 
 /** What becomes of a call's ledger entry: which answers a repeat gets, and which only whoever asks by id. */
-export function keepOf({ outcome, attempts }: ToolResult, effect: Effect, outlived: boolean): Keep {
+export function retentionOf({ outcome, attempts }: ToolResult, effect: Effect, outlived: boolean): Retention {
   switch (outcome) {
     case Outcome.OK:
     case Outcome.INVALID_OUTPUT:

@@ -4,7 +4,7 @@ import { callKey } from "../ledger/call-key.ts";
 import type { Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import { createClock } from "../store/clock.ts";
 import { refused, resultWith } from "./outcome.ts";
-import { intentOf, isKept, keepOf, type Performance, type Performed } from "./perform.ts";
+import { intentOf, isKept, retentionOf, type Performance, type Performed } from "./perform.ts";
 
 /**
  * The second guard, per tool and off by default: the same conversation, tool and arguments under a new id, within the
@@ -57,7 +57,7 @@ export function createRepeatGuard(ledger: Ledger, most: number, clock = createCl
   }
 
   return {
-    watches: ({ tool, place }) => tool.repeatWindowMs > 0 && place.conversationId !== "",
+    watches: ({ tool, scope }) => tool.repeatWindowMs > 0 && scope.conversationId !== "",
 
     async once(work, run) {
       const key = repeatKey(work);
@@ -65,7 +65,7 @@ export function createRepeatGuard(ledger: Ledger, most: number, clock = createCl
       for (let known = firsts.get(key); known !== undefined; known = firsts.get(key)) {
         if (known.ended && clock() >= known.at + repeatWindowMs) break;
         const performed = await known.performed.catch(() => undefined);
-        if (performed !== undefined && keepOf(performed.result, effect, false) === "replay")
+        if (performed !== undefined && retentionOf(performed.result, effect, false) === "replay")
           return repeated(work, performed.result);
         if (firsts.get(key) === known) firsts.delete(key);
       }
@@ -83,7 +83,7 @@ export function createRepeatGuard(ledger: Ledger, most: number, clock = createCl
 
     forgetConversation(tenant, conversationId) {
       for (const [key, { work, ended }] of firsts) {
-        if (ended && work.place.tenant === tenant && work.place.conversationId === conversationId) firsts.delete(key);
+        if (ended && work.scope.tenant === tenant && work.scope.conversationId === conversationId) firsts.delete(key);
       }
     },
   };
@@ -100,22 +100,22 @@ export function isRepeatEntry({ key }: LedgerEntry): boolean {
  */
 export async function endAbandonedRepeat(entry: LedgerEntry, ledger: Ledger): Promise<ToolResult | undefined> {
   const effect = entry.effect === "write" ? Effect.WRITE : Effect.IDEMPOTENT;
-  const call = await ledger.find(callKey(entry.place, entry.callId) ?? "");
+  const call = await ledger.find(callKey(entry.scope, entry.callId) ?? "");
   const name = { callId: entry.callId, name: entry.tool };
   const result =
     call === undefined
       ? refused(name, Outcome.CANCELLED, modelError("cancelled"))
       : (call.result ?? refused(name, Outcome.UNCERTAIN, modelError("uncertain")));
   await end(entry.key, result, effect, ledger);
-  return keepOf(result, effect, false) === "replay" ? result : undefined;
+  return retentionOf(result, effect, false) === "replay" ? result : undefined;
 }
 
 function end(key: string, result: ToolResult, effect: Effect, ledger: Ledger): Promise<void> {
-  return ledger.finish(key, result, keepOf(result, effect, false) === "replay" ? "show" : "drop");
+  return ledger.finish(key, result, retentionOf(result, effect, false) === "replay" ? "show" : "drop");
 }
 
-function repeatKey({ tool, place, digest }: Performance): string {
-  return prefix + JSON.stringify([place.tenant, place.source, place.conversationId, tool.name, digest]);
+function repeatKey({ tool, scope, digest }: Performance): string {
+  return prefix + JSON.stringify([scope.tenant, scope.source, scope.conversationId, tool.name, digest]);
 }
 
 function repeated(work: Performance, result: ToolResult): Performed {

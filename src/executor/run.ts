@@ -30,19 +30,19 @@ const cancelled: Ran = { kind: "cancelled" };
  * Stage 8. Runs a function of a tool under its execution deadline, in milliseconds. At the deadline, or when it is
  * cancelled, the signal fires and the run is over: whatever a tool that ignores the signal does afterwards is dropped.
  */
-export function runTool(run: () => unknown, timeoutMs: number, scope: RunScope): Ran | Promise<Ran> {
-  scope.started();
+export function runTool(run: () => unknown, timeoutMs: number, toolContext: RunScope): Ran | Promise<Ran> {
+  toolContext.started();
   try {
     const returned = run();
     return isThenable(returned)
-      ? awaitRun(Promise.resolve(returned), timeoutMs, scope)
+      ? awaitRun(Promise.resolve(returned), timeoutMs, toolContext)
       : { kind: "returned", returned };
   } catch (reason) {
     return { kind: "threw", reason };
   }
 }
 
-function awaitRun(promise: Promise<unknown>, timeoutMs: number, scope: RunScope): Promise<Ran> {
+function awaitRun(promise: Promise<unknown>, timeoutMs: number, toolContext: RunScope): Promise<Ran> {
   return new Promise((resolve) => {
     let over = false;
     const end = (ran: Ran): void => {
@@ -53,11 +53,11 @@ function awaitRun(promise: Promise<unknown>, timeoutMs: number, scope: RunScope)
     };
     const timer = setTimeout(() => {
       end(timedOut);
-      scope.abort(new DOMException("The tool's execution deadline has passed.", "TimeoutError"));
+      toolContext.abort(new DOMException("The tool's execution deadline has passed.", "TimeoutError"));
     }, timeoutMs);
-    scope.onCancel(() => {
+    toolContext.onCancel(() => {
       end(cancelled);
-      scope.abort(new DOMException("Nobody waits for this call any more.", "AbortError"));
+      toolContext.abort(new DOMException("Nobody waits for this call any more.", "AbortError"));
     });
     promise.then(
       (value) => end({ kind: "returned", returned: value }),

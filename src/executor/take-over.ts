@@ -55,7 +55,7 @@ async function settle(entry: LedgerEntry, ledger: Ledger, registry: Registry, la
   }
   const tool = registry.get(entry.tool);
   // A call that was recorded only because it took long has no key that the downstream could know it by.
-  const known = callKey(entry.place, entry.callId) === entry.key;
+  const known = callKey(entry.scope, entry.callId) === entry.key;
   if (tool === undefined || (entry.effect === "idempotent" && !known)) {
     return ledger.finish(entry.key, refused(name, Outcome.UNCERTAIN, modelError("uncertain")), "replay");
   }
@@ -65,10 +65,10 @@ async function settle(entry: LedgerEntry, ledger: Ledger, registry: Registry, la
     tool,
     args: JSON.parse(entry.argumentsJson) as JsonObject,
     digest: digestOf(entry),
-    place: entry.place,
+    scope: entry.scope,
     key: entry.key,
     lookup: entry.key,
-    caller: entry.place.source,
+    caller: entry.scope.source,
     trace: undefined,
     listener: undefined,
     takenOver: entry,

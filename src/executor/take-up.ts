@@ -20,12 +20,16 @@ export async function takeUp(
 
 /** Asks the tool's author, no longer than the tool may run. Whatever is not a clear answer is UNCERTAIN. */
 async function reconcile(work: Performance, parts: PerformParts): Promise<ToolResult | "not-done"> {
-  const { name, tool, args, callId, scope } = work;
+  const { name, tool, args, callId, toolContext } = work;
   const uncertain = (): ToolResult => refused(name, Outcome.UNCERTAIN, modelError("uncertain"));
   const ask = tool.reconcile;
   if (ask === undefined) return uncertain();
-  const { idempotencyKey } = scope;
-  const asked = await runTool(() => ask({ args, callId, idempotencyKey }, scope.context), tool.timeoutMs, scope);
+  const { idempotencyKey } = toolContext;
+  const asked = await runTool(
+    () => ask({ args, callId, idempotencyKey }, toolContext.context),
+    tool.timeoutMs,
+    toolContext,
+  );
   if (asked.kind === "threw") parts.onThrow(work, asked.reason);
   if (asked.kind !== "returned") return uncertain();
   const found = asked.returned as Reconciled | null | undefined;

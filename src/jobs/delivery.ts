@@ -2,7 +2,7 @@ import type { Context } from "@opentelemetry/api";
 import type { JobRecord } from "./job-queue.ts";
 
 /** How one try of a delivery ended. */
-export type Delivered =
+export type DeliveryResult =
   | { kind: "delivered" }
   /** Try again: after `afterMs` where the platform said so, else after the runner's backoff. */
   | { kind: "retry"; error: string; afterMs?: number }
@@ -10,4 +10,4 @@ export type Delivered =
   | { kind: "dead"; error: string };
 
 /** Sends a job's results to the platform, within a trace: one try. Never throws for what the platform answers. */
-export type Delivery = (record: JobRecord, signal: AbortSignal, trace?: Context) => Promise<Delivered>;
+export type Delivery = (record: JobRecord, signal: AbortSignal, trace?: Context) => Promise<DeliveryResult>;

@@ -15,7 +15,7 @@ export interface JobRecord {
 }
 
 /** How a step of work ended. */
-export type Worked =
+export type WorkResult =
   /** Finished for good: the record's state is DONE, DEAD or CANCELLED. */
   | { kind: "ended"; record: JobRecord }
   /** To be taken up again after a pause, in whatever state the record shows. */
@@ -26,10 +26,10 @@ export type Work = (
   record: JobRecord,
   save: (record: JobRecord) => Promise<void>,
   signal: AbortSignal,
-) => Promise<Worked>;
+) => Promise<WorkResult>;
 
 /** What ends a subscription to work: stops taking jobs and waits for the running ones, at most until `signal` fires. */
-export interface Working {
+export interface JobWorker {
   stop(signal?: AbortSignal): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ export interface JobQueue {
   /** Cancels a job that waits for its execution. `undefined` where the job is unknown, `false` where it is too late. */
   cancel(id: string): Promise<JobRecord | false | undefined>;
   /** Gives jobs to `work`, at most `concurrency` side by side. */
-  work(work: Work, options: { concurrency: number }): Working;
+  work(work: Work, options: { concurrency: number }): JobWorker;
   status(): Promise<QueueStatus>;
   /** Forgets ended jobs older than this, dead ones when they are seven times as old (job-state.ts). Returns how many. */
   erase(which: { olderThanMs: number }): Promise<number>;

@@ -11,8 +11,8 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 import { createBackoff } from "./backoff.ts";
 import type { Backoff } from "./backoff.ts";
-import type { Delivered, Delivery } from "./delivery.ts";
-import type { JobQueue, JobRecord, Worked, Working } from "./job-queue.ts";
+import type { DeliveryResult, Delivery } from "./delivery.ts";
+import type { JobQueue, JobRecord, WorkResult, JobWorker } from "./job-queue.ts";
 import { isOver, moved } from "./job-state.ts";
 
 /** What the runner works with. */
@@ -59,13 +59,13 @@ const longestPauseMs = 600_000;
  * begins, so that a restart goes on where the last one was recorded. Nothing that goes wrong loses a job: it is tried
  * again, or becomes a dead letter with its reason.
  */
-export function createJobRunner(options: JobRunnerOptions): Working {
+export function createJobRunner(options: JobRunnerOptions): JobWorker {
   const { queue, executorFor, deliveries, telemetry, retryForMs, concurrency = 16 } = options;
   const { backoff = createBackoff(), now = Date.now } = options;
   /** Tries of an execution that did not come about, by job: they need not survive a restart. */
   const postponed = new Map<string, number>();
 
-  function later(record: JobRecord, error: string, afterMs: number): Worked {
+  function later(record: JobRecord, error: string, afterMs: number): WorkResult {
     return { kind: "later", record: { ...record, job: { ...record.job, error } }, afterMs };
   }
 
@@ -74,7 +74,7 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     return askedMs === undefined ? backoff(tries) : Math.min(Math.max(askedMs, backoff(1)), longestPauseMs);
   }
 
-  function dead(record: JobRecord, error: string): Worked {
+  function dead(record: JobRecord, error: string): WorkResult {
     telemetry.log.error({ job: record.job.id, delivery: record.delivery, error }, "a job became a dead letter");
     return { kind: "ended", record: moved(record, JobState.DEAD, now(), { error }) };
   }
@@ -83,12 +83,12 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     const executing = moved(record, JobState.EXECUTING, now(), { error: "" });
     if (record.job.state !== JobState.EXECUTING) await save(executing);
     const { calls, source } = executing.job;
-    const place = clone(CallContextSchema, executing.job.context ?? create(CallContextSchema));
-    if (place.source === "") place.source = source;
+    const context = clone(CallContextSchema, executing.job.context ?? create(CallContextSchema));
+    if (context.source === "") context.source = source;
     // The header for an executor in another process, the value for the one in this.
     const way = { signal, headers: telemetry.inject(within), contextValues: createContextValues().set(kTrace, within) };
     let results: ToolResult[] | undefined;
-    for await (const { event } of executorFor(record).executeTools({ calls, context: place }, way)) {
+    for await (const { event } of executorFor(record).executeTools({ calls, context: context }, way)) {
       if (event.case === "done") results = event.value.results;
     }
     if (results === undefined) throw new Error("the execution ended without its results");
@@ -97,7 +97,7 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     return { ...executed, deliveringSince: record.delivery === "" ? 0 : now() };
   }
 
-  async function deliver(record: JobRecord, { signal, within }: Going): Promise<Worked> {
+  async function deliver(record: JobRecord, { signal, within }: Going): Promise<WorkResult> {
     const { delivery: key } = record;
     const delivery = Object.hasOwn(deliveries, key) ? deliveries[key] : undefined;
     if (delivery === undefined) return dead(record, `no delivery ${key} is configured`);
@@ -124,7 +124,7 @@ export function createJobRunner(options: JobRunnerOptions): Working {
   }
 
   /** An execution that did not come about: another try later, or, where no try can help, a dead letter. */
-  function notExecuted(record: JobRecord, cause: unknown, signal: AbortSignal): Worked {
+  function notExecuted(record: JobRecord, cause: unknown, signal: AbortSignal): WorkResult {
     const { id } = record.job;
     const tries = (postponed.get(id) ?? 0) + 1;
     // The ledger knows which of its calls are done: executing again repeats none of them.
@@ -138,7 +138,7 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     return later(started, messageOf(cause), signal.aborted ? 0 : backoff(tries));
   }
 
-  async function carry(record: JobRecord, going: Going): Promise<Worked> {
+  async function carry(record: JobRecord, going: Going): Promise<WorkResult> {
     if (isOver(record.job.state)) return { kind: "ended", record };
     if (record.job.state === JobState.DELIVERING) return await deliver(record, going);
     let executed: JobRecord;
@@ -153,7 +153,7 @@ export function createJobRunner(options: JobRunnerOptions): Working {
     return await deliver(executed, going);
   }
 
-  async function work(record: JobRecord, save: Going["save"], signal: AbortSignal): Promise<Worked> {
+  async function work(record: JobRecord, save: Going["save"], signal: AbortSignal): Promise<WorkResult> {
     const parent = record.traceparent === "" ? undefined : telemetry.extract(record.traceparent);
     const attributes = { "jackfield.job.id": record.job.id, "jackfield.source": record.job.source };
     const { context, span } = telemetry.begin("job", parent, () => ({ kind: SpanKind.CONSUMER, attributes }));
@@ -175,7 +175,7 @@ async function tryDelivery(
   record: JobRecord,
   signal: AbortSignal,
   within: Context,
-): Promise<Delivered> {
+): Promise<DeliveryResult> {
   try {
     return await delivery(record, signal, within);
   } catch (cause) {

@@ -1,16 +1,16 @@
-import type { CallPlace } from "./ledger.ts";
+import type { CallScope } from "./ledger.ts";
 
 /**
- * The key by which a repeated call is recognised: tenant, source, scope and call id. The scope is the most specific id of
- * the place: run, conversation or session. Undefined where the call cannot be deduplicated: it has no id, or no scope on a
- * source whose ids are not unique by themselves.
+ * The key that identifies repeats of a call: tenant, source, scope and call id. The scope is the most specific of run,
+ * conversation and session. Undefined where the call cannot be deduplicated: it has no id, or it has no scope and comes from
+ * a source whose ids are not unique by themselves.
  */
-export function callKey(place: CallPlace, callId: string): string | undefined {
+export function callKey(scope: CallScope, callId: string): string | undefined {
   if (callId === "") return undefined;
-  const scope = place.runId || place.conversationId || place.sessionId;
-  if (scope === "" && !hasUniqueIds(place.source)) return undefined;
-  const kind = place.runId !== "" ? "r" : place.conversationId !== "" ? "c" : place.sessionId !== "" ? "s" : "-";
-  return JSON.stringify([place.tenant, place.source, kind, scope, callId]);
+  const scopeId = scope.runId || scope.conversationId || scope.sessionId;
+  if (scopeId === "" && !hasUniqueIds(scope.source)) return undefined;
+  const kind = scope.runId !== "" ? "r" : scope.conversationId !== "" ? "c" : scope.sessionId !== "" ? "s" : "-";
+  return JSON.stringify([scope.tenant, scope.source, kind, scopeId, callId]);
 }
 
 /** Cognigy's call ids are unique per key, so its calls need no scope. */

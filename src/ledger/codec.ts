@@ -1,7 +1,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallPlace, Intent, LedgerEntry } from "./ledger.ts";
+import type { CallScope, Intent, LedgerEntry } from "./ledger.ts";
 
 /** The states of an entry as numbers, the way drivers store them. */
 export const entryStates = { running: 0, done: 1, uncertain: 2 } as const;
@@ -18,12 +18,12 @@ export interface StoredEntry {
 }
 
 /** The part of an intent that is stored as one text: all but key and digest. */
-export function intentText({ callId, tool, effect, argumentsJson, place }: Intent): string {
-  return JSON.stringify({ callId, tool, effect, argumentsJson, place });
+export function intentText({ callId, tool, effect, argumentsJson, scope }: Intent): string {
+  return JSON.stringify({ callId, tool, effect, argumentsJson, scope });
 }
 
-/** The conversation of a place as one text that no other conversation of any tenant has; empty where there is none. */
-export function conversationText({ tenant, conversationId }: Pick<CallPlace, "tenant" | "conversationId">): string {
+/** The conversation of a scope as one text that no other conversation of any tenant has; empty where there is none. */
+export function conversationText({ tenant, conversationId }: Pick<CallScope, "tenant" | "conversationId">): string {
   return conversationId === "" ? "" : JSON.stringify([tenant, conversationId]);
 }
 

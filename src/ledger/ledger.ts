@@ -2,7 +2,7 @@ import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Effect } from "../plugin/tool.ts";
 
 /** Where a call was made: with its id, what makes a repeat of it recognisable. Empty text where there is none. */
-export interface CallPlace {
+export interface CallScope {
   tenant: string;
   source: string;
   conversationId: string;
@@ -21,7 +21,7 @@ export interface Intent {
   effect: Effect;
   /** The parsed arguments as JSON text, so that the call can be taken up again after a crash. */
   argumentsJson: string;
-  place: CallPlace;
+  scope: CallScope;
 }
 
 /** What is known of a call. */
@@ -35,7 +35,7 @@ export interface LedgerEntry extends Intent {
 }
 
 /** Answer to `begin`. */
-export type Begun =
+export type BeginResult =
   /** The intent is stored and ours: run it. */
   | { state: "new" }
   /** Its owner died before the outcome was stored. It is ours now. */
@@ -52,7 +52,7 @@ export type Begun =
  * `replay`: kept; the same call again gets it. `show`: kept for those who ask by id; the same call again runs again.
  * `drop`: forgotten.
  */
-export type Keep = "replay" | "show" | "drop";
+export type Retention = "replay" | "show" | "drop";
 
 /**
  * The ledger: what is known of each call by its key. Every promise resolves when the change is as durable as the driver
@@ -60,9 +60,9 @@ export type Keep = "replay" | "show" | "drop";
  */
 export interface Ledger {
   /** Stores the intent unless the key is known. Atomic over all replicas. An entry kept for `show` counts as unknown. */
-  begin(intent: Intent): Promise<Begun>;
+  begin(intent: Intent): Promise<BeginResult>;
   /** Records how a call ended. Only the owner of the entry may; a late answer of a former owner is ignored. */
-  finish(key: string, result: ToolResult, keep: Keep): Promise<void>;
+  finish(key: string, result: ToolResult, keep: Retention): Promise<void>;
   /** What is known of a key. */
   find(key: string): Promise<LedgerEntry | undefined>;
   /** Takes over up to `limit` running entries whose owner died: they are ours now. Empty where there are none. */

@@ -1,7 +1,7 @@
 import type { Outbound } from "./http.ts";
 import type { DescribeTokenFailure } from "./token-failure.ts";
 import { TokenError } from "./token-failure.ts";
-import { type GrantedToken, TokenRefusedError, requestToken, type TokenClient } from "./token-request.ts";
+import { type TokenGrant, TokenRefusedError, requestToken, type TokenClient } from "./token-request.ts";
 
 /** Gives the access token of one client. */
 export interface TokenSource {
@@ -29,7 +29,7 @@ export interface TokenSourcesOptions {
 }
 
 /** A token in use. */
-interface HeldToken extends GrantedToken {
+interface HeldToken extends TokenGrant {
   readonly since: number;
 }
 

@@ -3,7 +3,7 @@ import { acceptEncoding } from "./decode.ts";
 import { DownstreamError } from "./downstream-error.ts";
 
 /** A request ready to be sent. */
-export interface Prepared {
+export interface PreparedRequest {
   readonly url: URL;
   readonly method: string;
   readonly headers: Record<string, string>;
@@ -15,7 +15,7 @@ export interface Prepared {
 const secretHeader = /auth|key|token|secret|cookie|password/;
 
 /** Builds URL, headers and body. Throws a DownstreamError where the URL is none. */
-export function prepare(target: string | URL, request: HttpRequest, userAgent: string): Prepared {
+export function prepare(target: string | URL, request: HttpRequest, userAgent: string): PreparedRequest {
   const url = URL.parse(String(target));
   if (url === null) throw new DownstreamError("refused", "The URL is not valid.", { sent: false });
   for (const [name, value] of Object.entries(request.query ?? {})) {

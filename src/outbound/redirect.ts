@@ -1,5 +1,5 @@
 import type { Answer } from "./http.ts";
-import type { Prepared } from "./prepare.ts";
+import type { PreparedRequest } from "./prepare.ts";
 
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const mostHops = 5;
@@ -9,8 +9,8 @@ const mostHops = 5;
  * credentials in headers of any name would go along to another origin.
  */
 export async function followRedirects(
-  first: Prepared,
-  transmit: (request: Prepared) => Promise<Answer>,
+  first: PreparedRequest,
+  transmit: (request: PreparedRequest) => Promise<Answer>,
 ): Promise<Answer> {
   let request = first;
   for (let hops = 0; ; hops += 1) {
@@ -21,7 +21,7 @@ export async function followRedirects(
   }
 }
 
-function nextUrl({ method, url }: Prepared, { status, headers }: Answer): URL | undefined {
+function nextUrl({ method, url }: PreparedRequest, { status, headers }: Answer): URL | undefined {
   if (!redirects.has(status) || (method !== "GET" && method !== "HEAD") || !headers["location"]) return undefined;
   const next = URL.parse(headers["location"], url);
   return next?.origin === url.origin ? next : undefined;

@@ -9,7 +9,7 @@ import { DownstreamError } from "./downstream-error.ts";
 import { exchange, type WireAnswer } from "./exchange.ts";
 import type { Answer, SendScope } from "./http.ts";
 import type { OriginState } from "./origins.ts";
-import type { Prepared } from "./prepare.ts";
+import type { PreparedRequest } from "./prepare.ts";
 
 /** What sending one request takes. */
 export interface SenderParts {
@@ -28,7 +28,7 @@ const gone: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** Sends prepared requests, each once: past the guard, in line for a place, past the breaker, in a span of its own. */
 export function createSender(parts: SenderParts) {
-  return async (prepared: Prepared, scope: SendScope & { readonly deadline?: number }): Promise<Answer> => {
+  return async (prepared: PreparedRequest, scope: SendScope & { readonly deadline?: number }): Promise<Answer> => {
     const { url, method } = prepared;
     const { origin } = url;
     parts.guard.check(url, scope.configuredOrigins);

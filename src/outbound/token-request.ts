@@ -16,7 +16,7 @@ export interface TokenClient {
 }
 
 /** A token and how long it holds, in milliseconds. */
-export interface GrantedToken {
+export interface TokenGrant {
   readonly text: string;
   readonly lifetimeMs: number;
 }
@@ -31,7 +31,7 @@ export async function requestToken(
   client: TokenClient,
   send: Outbound["send"],
   timeoutMs: number,
-): Promise<GrantedToken> {
+): Promise<TokenGrant> {
   const { tokenUrl, clientId, scopes } = client;
   const secret = client.clientSecret.reveal();
   // Genesys reads the pair as it is: form-encoding it first, as RFC 6749 has it, would break ids and secrets with a "-".

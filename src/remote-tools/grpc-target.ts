@@ -12,7 +12,7 @@ import type { JsonObject } from "../plugin/tool.ts";
 import { ToolError } from "../plugin/tool-error.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { GrpcSession, GrpcSessions } from "./grpc-sessions.ts";
-import type { Served, Target, TargetContext } from "./target.ts";
+import type { TargetBinding, Target, TargetContext } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { visibleText } from "../schema/visible-text.ts";
 
@@ -55,7 +55,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
   async function runOnce(
     args: JsonObject,
     context: TargetContext,
-    { name }: Served,
+    { name }: TargetBinding,
     deadline: number,
   ): Promise<unknown> {
     const { signal, callId, idempotencyKey, conversationId = "", sessionId = "", trace } = context;

@@ -10,7 +10,7 @@ import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";
 import { compileTool, PluginError, type ToolSettings } from "../registry/compile-tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
-import type { Served, Target } from "./target.ts";
+import type { TargetBinding, Target } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { createRedact } from "../registry/tool-secrets.ts";
 import { visibleSchema, visibleText } from "../schema/visible-text.ts";
@@ -107,7 +107,7 @@ export function compileRegistered(tool: ToolMessage, target: Target, compileSche
     { use: target.words, version: tool.version, bundled: false },
     compileSchema,
   );
-  const served: Served = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
+  const served: TargetBinding = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
   return { ...compiled, redact: createRedact(target.secrets), close: async () => target.release() };
 }
 

@@ -50,7 +50,7 @@ export interface RunningRemoteTools {
 }
 
 /** What this process made of one stored tool: the tool, or why there is none. */
-interface Loaded {
+interface LoadedRemoteTool {
   readonly text: string;
   readonly tool: CompiledTool | undefined;
   readonly note: string | undefined;
@@ -67,7 +67,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const compileSchema = createSchemaCompiler();
   // What is stored has been compiled when it was registered: thousands of them must not hold up the start.
   const compileLater = createLazyCompiler(compileSchema);
-  const loaded = new Map<string, Loaded>();
+  const loaded = new Map<string, LoadedRemoteTool>();
   const hidden = new Set<string>();
   let version: string | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -101,7 +101,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const isConfigured = (name: string): boolean =>
     registry.get(name) !== undefined && loaded.get(name)?.tool === undefined;
 
-  function swap(name: string, next: Loaded | undefined): void {
+  function swap(name: string, next: LoadedRemoteTool | undefined): void {
     const before = loaded.get(name)?.tool;
     if (next === undefined) loaded.delete(name);
     else loaded.set(name, next);
@@ -111,7 +111,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     void before?.close();
   }
 
-  function load({ name, text }: RegisteredTool): Loaded {
+  function load({ name, text }: RegisteredTool): LoadedRemoteTool {
     if (isConfigured(name)) return { text, tool: undefined, note: "a configured plugin has its name" };
     let target: Target | undefined;
     try {

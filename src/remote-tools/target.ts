@@ -3,7 +3,7 @@ import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Effect, ExecutionContext } from "../plugin/tool.ts";
 
 /** What a target needs of the tool it serves. */
-export interface Served {
+export interface TargetBinding {
   readonly name: string;
   readonly effect: Effect;
   /** Execution deadline of one call, in milliseconds. */
@@ -22,7 +22,7 @@ export interface Target {
   /** Texts that belong in no answer. */
   readonly secrets: readonly string[];
   /** Runs one call. Throws a ToolError. */
-  run(args: unknown, context: TargetContext, served: Served): Promise<unknown>;
+  run(args: unknown, context: TargetContext, served: TargetBinding): Promise<unknown>;
   /** What the target says of its tool; undefined where its kind cannot say. Rejects with a TargetError. */
   describe(): Promise<Tool | undefined>;
   /** Tells that no new call will come. */

@@ -3,7 +3,7 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 import { callerOf } from "./authenticate.ts";
 import { CallValues } from "./call-values.ts";
 import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-path/codec.ts";
-import { createGate, createInterceptor, kRefused, takeOddTimeout } from "./interceptors.ts";
+import { createRpcGuard, createInterceptor, kPreflightError, stripInvalidTimeout } from "./interceptors.ts";
 import { refuseMethod } from "./refuse-method.ts";
 import { createRoutes } from "./routes.ts";
 import { maxTimeoutMs } from "./timeout.ts";
@@ -24,7 +24,7 @@ export function createStockLane(parts: WireParts): WireListener {
     jsonOptions,
     binaryOptions: binaryReadOptions,
     maxTimeoutMs,
-    requestGate: createGate(),
+    requestGate: createRpcGuard(),
     interceptors: [createInterceptor(telemetry)],
     ...(parts.shutdownSignal === undefined ? {} : { shutdownSignal: parts.shutdownSignal }),
   });
@@ -45,7 +45,7 @@ export function createStockLane(parts: WireParts): WireListener {
       response.end();
       return;
     }
-    values.set(kRefused, takeOddTimeout(universal.header));
+    values.set(kPreflightError, stripInvalidTimeout(universal.header));
     answer(universal)
       .then((answered) => universalResponseToNodeResponse(answered, response))
       .catch((reason: unknown) => {

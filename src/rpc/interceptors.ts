@@ -19,15 +19,18 @@ import { isOpen } from "./services/services.ts";
 import { timeoutFromHeader } from "./timeout.ts";
 
 /** Key of why a call is refused before it starts, in its context values. */
-export const kRefused: ContextKey<ConnectError | undefined> = createContextKey<ConnectError | undefined>(undefined, {
-  description: "jackfield.refused",
-});
+export const kPreflightError: ContextKey<ConnectError | undefined> = createContextKey<ConnectError | undefined>(
+  undefined,
+  {
+    description: "jackfield.refused",
+  },
+);
 
 /**
  * Takes a deadline that means nothing out of the headers, and says why the call is to be refused. Connect would start a
  * timer with it, and an overlong one fires at once.
  */
-export function takeOddTimeout(header: Headers): ConnectError | undefined {
+export function stripInvalidTimeout(header: Headers): ConnectError | undefined {
   const kind = header.get("content-type")?.toLowerCase().startsWith("application/grpc") === true ? "grpc" : "connect";
   const name = kind === "grpc" ? "grpc-timeout" : "connect-timeout-ms";
   const value = header.get(name);
@@ -45,10 +48,10 @@ export function takeOddTimeout(header: Headers): ConnectError | undefined {
  * What stands before each call that Connect's own handlers serve: a caller without a key, or a deadline that means
  * nothing, is refused before the body is read. The unary lane and calls inside the process do the same by themselves.
  */
-export function createGate(): (context: HandlerContext) => void {
+export function createRpcGuard(): (context: HandlerContext) => void {
   return (context) => {
     if (context.values.get(kCaller) === undefined && !isOpen(context.service)) throw rpcError("unauthenticated");
-    const refused = context.values.get(kRefused);
+    const refused = context.values.get(kPreflightError);
     if (refused !== undefined) throw refused;
   };
 }

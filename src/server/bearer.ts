@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import { hasScope } from "../auth/caller.ts";
-import type { Caller, Scope } from "../auth/caller.ts";
+import type { Caller } from "../auth/caller.ts";
+import type { Scope } from "../config/scope.ts";
 
 /** Who sent an Authorization header; undefined where it proves nobody. */
 export type Authenticate = (authorization: string | undefined) => Caller | undefined;

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
 import { demandJson } from "./content-type.ts";
-import { createGate, createStreamGate, type GateParts } from "./request-filter.ts";
+import { createRequestFilter, createStreamFilter, type RequestFilterParts } from "./request-filter.ts";
 import { createHostCheck } from "./host-check.ts";
 import { HttpError, notJson } from "./http-error.ts";
 import { parseJsonBody } from "./json-body.ts";
@@ -24,7 +24,7 @@ export interface HttpParts extends OperatorParts {
   readonly limits: Pick<Limits, "bodyBytes" | "depth" | "streamsPerConnection">;
   readonly log: Logger;
   /** Answers everything under `/jackfield.v1.` and `/grpc.`. */
-  readonly rpc: GateParts["rpc"];
+  readonly rpc: RequestFilterParts["rpc"];
   /** Adds an adapter's routes, each in a scope of its own. */
   readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
   /** Times of the port, for tests. */
@@ -47,8 +47,8 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     return503OnClosing: false,
     serverFactory: (handler) => {
       const http = handler;
-      const gate = createGate({ rpc: parts.rpc, http, acceptsHost, readiness });
-      const streams = createStreamGate({ rpc: parts.rpc, acceptsHost });
+      const gate = createRequestFilter({ rpc: parts.rpc, http, acceptsHost, readiness });
+      const streams = createStreamFilter({ rpc: parts.rpc, acceptsHost });
       return new PortServer(gate, {
         streams,
         streamsPerConnection: limits.streamsPerConnection,

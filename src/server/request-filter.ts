@@ -4,7 +4,7 @@ import type { PortListener, StreamListener } from "./port.ts";
 import type { Readiness } from "../app/readiness.ts";
 
 /** The two sides of the port, and what stands before both. */
-export interface GateParts {
+export interface RequestFilterParts {
   /** Answers RPCs: Connect, gRPC and gRPC-Web. */
   readonly rpc: { request: PortListener; stream: StreamListener };
   /** Answers everything else. */
@@ -17,7 +17,7 @@ export interface GateParts {
  * Makes the listener of the port: checks the host, sends RPCs to their lane and the rest to the HTTP routes, and refuses
  * new work while draining. An RPC then gets its `unavailable` from the executor, in its own protocol.
  */
-export function createGate({ rpc, http, acceptsHost, readiness }: GateParts): PortListener {
+export function createRequestFilter({ rpc, http, acceptsHost, readiness }: RequestFilterParts): PortListener {
   return (request, response) => {
     const url = request.url ?? "/";
     if (!acceptsHost(request.headers.host ?? request.headers[":authority" as "host"])) {
@@ -37,7 +37,10 @@ export function createGate({ rpc, http, acceptsHost, readiness }: GateParts): Po
 }
 
 /** The same for an HTTP/2 stream that may be an RPC: those that it does not take come to the gate as requests. */
-export function createStreamGate({ rpc, acceptsHost }: Pick<GateParts, "rpc" | "acceptsHost">): StreamListener {
+export function createStreamFilter({
+  rpc,
+  acceptsHost,
+}: Pick<RequestFilterParts, "rpc" | "acceptsHost">): StreamListener {
   return (stream, headers, rawHeaders) =>
     acceptsHost(headers.host ?? headers[":authority"]) ? rpc.stream(stream, headers, rawHeaders) : undefined;
 }

@@ -1,6 +1,6 @@
 import { Pool } from "pg";
 import type { QueryResultRow } from "pg";
-import { createGate } from "./store-circuit.ts";
+import { createStoreCircuit } from "./store-circuit.ts";
 
 /** A PostgreSQL server. A request that gets no answer in time fails, and so does all that follows until the server answers. */
 export interface PostgresStore {
@@ -44,7 +44,7 @@ export async function openPostgresStore(options: {
   pool.on("error", () => {
     // An idle connection broke: the gate looks twice a second and tells.
   });
-  const gate = createGate({
+  const gate = createStoreCircuit({
     fault: `${name} is not connected`,
     probe: async () => {
       await pool.query("SELECT 1");

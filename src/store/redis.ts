@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
-import { createGate, lookMs } from "./store-circuit.ts";
+import { createStoreCircuit, lookMs } from "./store-circuit.ts";
 
 /** A Lua script, sent by its digest. */
 export interface RedisScript {
@@ -59,7 +59,7 @@ export async function openRedisStore(options: {
   const { url, onFault } = options;
   const name = nameOf(url);
   const client = new Redis(url, { ...redisOptions(), commandTimeout: commandTimeoutMs });
-  const gate = createGate({
+  const gate = createStoreCircuit({
     fault: `Redis at ${name} is not connected`,
     probe: async () => {
       if (client.status !== "ready") throw new Error(trouble);

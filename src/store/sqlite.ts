@@ -115,7 +115,8 @@ export async function openSqliteStore(options: {
 
   function flush(): void {
     if (restart !== undefined) {
-      for (const request of waiting.splice(0)) request.reject(new StoreUnavailableError(fault ?? "", { untouched: true }));
+      for (const request of waiting.splice(0))
+        request.reject(new StoreUnavailableError(fault ?? "", { untouched: true }));
     }
     while (waiting.length > 0 && ahead.length < batchesAhead) {
       const batch = waiting.length <= batchSize ? waiting : waiting.slice(0, batchSize);
@@ -137,7 +138,8 @@ export async function openSqliteStore(options: {
   }
 
   function run(steps: readonly Step[]): Promise<StepResult[]> {
-    if (closing !== undefined) return Promise.reject(new StoreUnavailableError("the store is closed", { untouched: true }));
+    if (closing !== undefined)
+      return Promise.reject(new StoreUnavailableError("the store is closed", { untouched: true }));
     return new Promise((resolve, reject) => {
       waiting.push({
         steps: steps.map(({ sql, params = [], stop = false }) => [numberOf(sql), params, stop]),

@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from "./store-errors.ts";
 
 /** Stands before a server: while the server does not answer, requests are refused at once instead of waiting. */
-export interface Gate {
+export interface StoreCircuit {
   /** Performs a request. Rejects with a StoreUnavailableError. */
   ask<T>(run: () => Promise<T>): Promise<T>;
   /** Notes a fault, or that there is none. */
@@ -16,7 +16,7 @@ export interface Gate {
 export const lookMs = 500;
 
 /** Creates the gate, shut at first. */
-export function createGate(options: {
+export function createStoreCircuit(options: {
   /** What is there before the first answer. */
   fault: string;
   /** Asks the server whether it is there. */
@@ -29,7 +29,7 @@ export function createGate(options: {
   onFailedLook?(times: number): void;
   /** Told of each fault, once, and `undefined` when it has gone. */
   onFault?: ((fault: string | undefined) => void) | undefined;
-}): Gate {
+}): StoreCircuit {
   let fault: string | undefined = options.fault;
   let failed = 0;
   let closed = false;

@@ -64,7 +64,7 @@ export interface Metrics {
 }
 
 /** A piece of work in its trace. */
-export interface Begun {
+export interface SpanStart {
   /** What hangs under it. */
   readonly context: Context;
   /** Undefined where nothing is recorded. */
@@ -80,7 +80,7 @@ export interface Telemetry {
   /** False where no span can be recorded: callers may skip making one. */
   readonly tracing: boolean;
   /** Begins a span under `parent`, or a trace of its own. Where nothing is recorded, `options` is not asked for. */
-  begin(name: string, parent: Context | undefined, options: () => SpanOptions): Begun;
+  begin(name: string, parent: Context | undefined, options: () => SpanOptions): SpanStart;
   /** Adds a text that no log line, span or audit line may show: a plugin's value marked secret. */
   hide(secret: string): void;
   /** The text without any known secret. */

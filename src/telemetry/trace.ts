@@ -21,7 +21,7 @@ import type { Sampler, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-tr
 import type { OtelConfig, OtlpTarget, Sampling } from "../config/config.ts";
 import { newSpanId, newTraceId } from "./ids.ts";
 import type { Redactor } from "./redact.ts";
-import type { Begun } from "./telemetry.ts";
+import type { SpanStart } from "./telemetry.ts";
 import { Unrecorded } from "./unrecorded.ts";
 
 /** Spans and their way in and out of the process. */
@@ -30,7 +30,7 @@ export interface Tracing {
   /** False: no span is recorded. */
   readonly tracing: boolean;
   /** Begins a span under `parent`, or a trace. Where nothing is recorded, `options` is not asked for. */
-  begin(name: string, parent: Context | undefined, options: () => SpanOptions): Begun;
+  begin(name: string, parent: Context | undefined, options: () => SpanOptions): SpanStart;
   extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
   inject(context: Context): Record<string, string>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { allowsTool, createAuthenticator, hasScope, localCaller, matchesPattern } from "../../src/auth/caller.ts";
+import { createAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
+import { allowsTool, hasScope, matchesPattern } from "../../src/auth/caller.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { Secret } from "../../src/config/secret.ts";
 

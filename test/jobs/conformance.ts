@@ -2,7 +2,7 @@ import { create, equals } from "@bufbuild/protobuf";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { JobQueue, JobRecord, Work, Worked, Working } from "../../src/jobs/job-queue.ts";
+import type { JobQueue, JobRecord, Work, WorkResult, JobWorker } from "../../src/jobs/job-queue.ts";
 import { moved } from "../../src/jobs/job-state.ts";
 import { aRecord } from "./samples.ts";
 
@@ -11,7 +11,7 @@ export interface JobStage {
   /** Opens a replica. */
   open(): Promise<JobQueue>;
   /** Ends a replica in the middle of its work. */
-  die(queue: JobQueue, working: Working): Promise<void>;
+  die(queue: JobQueue, working: JobWorker): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export function jobConformance(
   describe(name, () => {
     let stage: JobStage;
     let queue: JobQueue;
-    const workings: Working[] = [];
+    const workings: JobWorker[] = [];
     beforeAll(async () => {
       stage = await openStage();
       queue = await stage.open();
@@ -47,14 +47,14 @@ export function jobConformance(
       await stage.close();
     });
 
-    const end = (record: JobRecord, state: JobState = JobState.DONE): Worked => ({
+    const end = (record: JobRecord, state: JobState = JobState.DONE): WorkResult => ({
       kind: "ended",
       record: forced(record, state),
     });
     const forced = (record: JobRecord, state: JobState): JobRecord => ({ ...record, job: { ...record.job, state } });
     const stateOf = async (id: string): Promise<JobState | undefined> => (await queue.get(id))?.job.state;
 
-    function work(work: Work, concurrency = 4): Working {
+    function work(work: Work, concurrency = 4): JobWorker {
       const working = queue.work(work, { concurrency });
       workings.push(working);
       return working;

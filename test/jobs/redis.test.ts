@@ -3,7 +3,7 @@ import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
 import { createRedisEngine } from "../../src/jobs/drivers/redis-engine.ts";
 import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
-import type { JobQueue, JobRecord, Worked } from "../../src/jobs/job-queue.ts";
+import type { JobQueue, JobRecord, WorkResult } from "../../src/jobs/job-queue.ts";
 import { openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
@@ -47,7 +47,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
     await server.close();
   });
 
-  const done = (record: JobRecord): Worked => ({
+  const done = (record: JobRecord): WorkResult => ({
     kind: "ended",
     record: { ...record, job: { ...record.job, state: JobState.DONE } },
   });

@@ -12,9 +12,9 @@ import {
 } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Delivered, Delivery } from "../../src/jobs/delivery.ts";
+import type { DeliveryResult, Delivery } from "../../src/jobs/delivery.ts";
 import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
-import type { JobQueue, JobRecord, Working } from "../../src/jobs/job-queue.ts";
+import type { JobQueue, JobRecord, JobWorker } from "../../src/jobs/job-queue.ts";
 import { createJobRunner } from "../../src/jobs/runner.ts";
 import type { JobRunnerOptions } from "../../src/jobs/runner.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
@@ -25,7 +25,7 @@ import { aRecord } from "./samples.ts";
 let folder: ReturnType<typeof scratchFolder>;
 let store: SqliteStore;
 let queue: JobQueue;
-let runners: Working[] = [];
+let runners: JobWorker[] = [];
 
 beforeEach(async () => {
   folder = scratchFolder();
@@ -71,7 +71,7 @@ function anExecutor(before: (request: Asked, context: HandlerContext) => unknown
 }
 
 /** A delivery that answers with these in turn, the last one from then on; and what it was given. */
-function aDelivery(...answers: (Delivered | Error)[]): { tries: JobRecord[]; delivery: Delivery } {
+function aDelivery(...answers: (DeliveryResult | Error)[]): { tries: JobRecord[]; delivery: Delivery } {
   const tries: JobRecord[] = [];
   return {
     tries,
@@ -103,7 +103,7 @@ const telemetry: JobRunnerOptions["telemetry"] = {
 function run(
   options: Partial<JobRunnerOptions> & Pick<JobRunnerOptions, "executorFor">,
   on: JobQueue = queue,
-): Working {
+): JobWorker {
   const runner = createJobRunner({
     queue: on,
     deliveries: {},

@@ -1,7 +1,7 @@
 import { equals } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Begun, Ledger, LedgerEntry } from "../../src/ledger/ledger.ts";
+import type { BeginResult, Ledger, LedgerEntry } from "../../src/ledger/ledger.ts";
 import { aResult, anIntent } from "./samples.ts";
 
 /** Where a driver is tried: one store, and replicas on it. */
@@ -53,8 +53,8 @@ export function ledgerConformance(
     const takeOverTest = skips.takeOver === undefined ? test : none;
     const replicasTest = skips.replicas === undefined ? test : none;
 
-    const stateOf = ({ state }: Begun): string => state;
-    const entryOf = (begun: Begun): LedgerEntry | undefined => ("entry" in begun ? begun.entry : undefined);
+    const stateOf = ({ state }: BeginResult): string => state;
+    const entryOf = (begun: BeginResult): LedgerEntry | undefined => ("entry" in begun ? begun.entry : undefined);
 
     test("a new intent is ours, and is stored as it was given", async () => {
       const intent = anIntent();

@@ -16,7 +16,7 @@ export function anIntent(change: Partial<Intent> & { conversationId?: string; te
     tool: "update_ticket_priority",
     effect: "write",
     argumentsJson: '{"ticket":"T-1 é\\u0000"}',
-    place: { tenant, source: "genesys", conversationId, sessionId: "", runId: "" },
+    scope: { tenant, source: "genesys", conversationId, sessionId: "", runId: "" },
     ...rest,
   };
 }

@@ -5,13 +5,13 @@ import { openSqliteStore } from "../../src/store/sqlite.ts";
 const [folder = ""] = process.argv.slice(2);
 const store = await openSqliteStore({ folder });
 const ledger = createSqliteLedger(store);
-const place = { tenant: "default", source: "test", conversationId: "c", sessionId: "", runId: "" };
+const scope = { tenant: "default", source: "test", conversationId: "c", sessionId: "", runId: "" };
 let count = 0;
 await Promise.all(
   Array.from({ length: 16 }, async () => {
     for (;;) {
       const key = `key-${(count += 1)}`;
-      await ledger.begin({ key, digest: "d", callId: key, tool: "t", effect: "write", argumentsJson: "{}", place });
+      await ledger.begin({ key, digest: "d", callId: key, tool: "t", effect: "write", argumentsJson: "{}", scope });
       process.stdout.write(`${key}\n`);
     }
   }),

@@ -9,7 +9,7 @@ import { createRatePace } from "./rate-pace.ts";
 import { deliveryBody } from "./translate.ts";
 
 /** How one try of a delivery ended. `afterMs`: when the platform wants to be asked again, in milliseconds. */
-export type Delivered =
+export type DeliveryResult =
   | { kind: "delivered" }
   | { kind: "retry"; error: string; afterMs?: number }
   | { kind: "dead"; error: string };
@@ -58,14 +58,14 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions) {
     return answer;
   }
 
-  async function submit(job: Job, signal: AbortSignal, trace: Context | undefined): Promise<Delivered> {
+  async function submit(job: Job, signal: AbortSignal, trace: Context | undefined): Promise<DeliveryResult> {
     const access = await token.get();
     const first = await post(job, access, signal, trace);
     if (first.status !== 401) return verdict(first, now());
     return verdict(await post(job, await token.refresh(access), signal, trace), now());
   }
 
-  return async ({ job }: { readonly job: Job }, signal: AbortSignal, trace?: Context): Promise<Delivered> => {
+  return async ({ job }: { readonly job: Job }, signal: AbortSignal, trace?: Context): Promise<DeliveryResult> => {
     const waitMs = pace.waitMs();
     if (waitMs > 0) return { kind: "retry", error: "Waiting for Genesys' rate limit to be renewed", afterMs: waitMs };
     pace.sent();
@@ -73,7 +73,7 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions) {
   };
 }
 
-function verdict(answer: Answer, nowMs: number): Delivered {
+function verdict(answer: Answer, nowMs: number): DeliveryResult {
   const { status } = answer;
   // 409: an earlier try arrived, and its answer was lost.
   if ((status >= 200 && status < 300) || status === 409) return { kind: "delivered" };
@@ -87,12 +87,12 @@ function verdict(answer: Answer, nowMs: number): Delivered {
 }
 
 /** No answer, or no token: the work is done and kept, so it is worth trying again. */
-function failure(error: unknown, nowMs: number): Delivered {
+function failure(error: unknown, nowMs: number): DeliveryResult {
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof TokenError) return again(text, retryAfterMs(error.retryAfter, nowMs));
   return again(`API submission failed: ${text}`, undefined);
 }
 
-function again(error: string, afterMs: number | undefined): Delivered {
+function again(error: string, afterMs: number | undefined): DeliveryResult {
   return afterMs === undefined ? { kind: "retry", error } : { kind: "retry", error, afterMs };
 }

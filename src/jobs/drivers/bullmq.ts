@@ -4,7 +4,7 @@ import type { Job } from "bullmq";
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { recordFromStored, type StoredJob, storedFromRecord } from "../job-codec.ts";
 import { JobQueueUnavailableError } from "../job-queue.ts";
-import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
+import type { JobQueue, JobRecord, Work, JobWorker } from "../job-queue.ts";
 import { deadLetterFactor, moved, retried } from "../job-state.ts";
 import type { JobEngine } from "./engine.ts";
 
@@ -53,7 +53,8 @@ export function createBullmqJobQueue(engine: JobEngine): JobQueue {
     if (last.job.state === JobState.CANCELLED) return;
     const save = async (next: JobRecord): Promise<void> => {
       // Another worker may have taken the job over while this one was cut off: then nothing may be written any more.
-      if (!(await job.extendLock(token, lockMs))) throw new JobQueueUnavailableError("the job belongs to another worker now");
+      if (!(await job.extendLock(token, lockMs)))
+        throw new JobQueueUnavailableError("the job belongs to another worker now");
       await job.updateData(storedFromRecord(next));
       last = next;
     };
@@ -70,7 +71,7 @@ export function createBullmqJobQueue(engine: JobEngine): JobQueue {
     if (worked.record.job.state === JobState.DEAD) throw new UnrecoverableError(worked.record.job.error || "dead");
   }
 
-  function work(work: Work, { concurrency }: { concurrency: number }): Working {
+  function work(work: Work, { concurrency }: { concurrency: number }): JobWorker {
     const abort = new AbortController();
     const running = new Set<Promise<void>>();
     const worker = engine.createWorker(

@@ -46,7 +46,10 @@ export function createPostgresEngine(store: PostgresStore): JobEngine {
       const broken = queue;
       queue = createQueue();
       await broken.close().catch(() => {});
-      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), {
+        untouched: true,
+        cause,
+      });
     }
   }
 

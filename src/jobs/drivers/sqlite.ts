@@ -4,10 +4,10 @@ import type { SqliteStore } from "../../store/sqlite.ts";
 import { recordFromStored, storedFromRecord } from "../job-codec.ts";
 import type { StoredJob } from "../job-codec.ts";
 import { JobQueueUnavailableError } from "../job-queue.ts";
-import type { JobQueue, JobRecord, Work, Working } from "../job-queue.ts";
+import type { JobQueue, JobRecord, Work, JobWorker } from "../job-queue.ts";
 import { deadLetterFactor, isOver, moved, retried } from "../job-state.ts";
 import { DueJobs, type Found } from "./due-jobs.ts";
-import { createCrew } from "./worker-pool.ts";
+import { createWorkerPool } from "./worker-pool.ts";
 
 const sql = {
   insert: `INSERT INTO jobs (id, tenant, state, open, record, not_before, created_at, changed_at)
@@ -122,8 +122,8 @@ export function createSqliteJobQueue(store: SqliteStore): JobQueue {
     }
   }
 
-  function work(work: Work, { concurrency }: { concurrency: number }): Working {
-    const crew = createCrew(concurrency, () => {
+  function work(work: Work, { concurrency }: { concurrency: number }): JobWorker {
+    const crew = createWorkerPool(concurrency, () => {
       crews.delete(look);
       if (crews.size === 0) due.stop();
     });

@@ -1,7 +1,7 @@
-import type { Working } from "../job-queue.ts";
+import type { JobWorker } from "../job-queue.ts";
 
 /** A crew: what runs side by side, at most so many at once, until it is stopped. */
-export interface Crew extends Working {
+export interface WorkerPool extends JobWorker {
   /** How many more may be started now; 0 once stopped. */
   free(): number;
   /** Runs one piece of work; `run` must not reject. `done` is called afterwards, with its place free again. */
@@ -10,7 +10,7 @@ export interface Crew extends Working {
 }
 
 /** Creates a crew of a size. */
-export function createCrew(size: number, onStop: () => void): Crew {
+export function createWorkerPool(size: number, onStop: () => void): WorkerPool {
   const abort = new AbortController();
   const running = new Set<Promise<void>>();
   let stopped = false;

@@ -3,11 +3,11 @@ import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { createClock } from "../../store/clock.ts";
 import type { Clock } from "../../store/clock.ts";
 import { LedgerUnavailableError } from "../ledger.ts";
-import type { Intent, Keep, Ledger, LedgerEntry } from "../ledger.ts";
+import type { Intent, Retention, Ledger, LedgerEntry } from "../ledger.ts";
 
 interface Held {
   entry: LedgerEntry;
-  keep: Keep | undefined;
+  keep: Retention | undefined;
   endedAt: number;
 }
 
@@ -31,7 +31,7 @@ export function createMemoryLedger(options: { clock?: Clock } = {}): Ledger {
       if (known === undefined || known.keep === "show") {
         const entry: LedgerEntry = {
           ...intent,
-          place: { ...intent.place },
+          scope: { ...intent.scope },
           state: "running",
           result: undefined,
           createdAt: clock(),
@@ -42,7 +42,7 @@ export function createMemoryLedger(options: { clock?: Clock } = {}): Ledger {
       if (known.entry.digest !== intent.digest) return { state: "conflict" };
       return { state: known.entry.state === "running" ? "running" : "ended", entry: { ...known.entry } };
     },
-    async finish(key: string, result: ToolResult, keep: Keep) {
+    async finish(key: string, result: ToolResult, keep: Retention) {
       const known = open().get(key);
       if (known === undefined || known.entry.state !== "running") return;
       if (keep === "drop") {
@@ -70,8 +70,8 @@ export function createMemoryLedger(options: { clock?: Clock } = {}): Ledger {
           "olderThanMs" in which
             ? endedAt <= before
             : which.conversationId !== "" &&
-              entry.place.tenant === which.tenant &&
-              entry.place.conversationId === which.conversationId;
+              entry.scope.tenant === which.tenant &&
+              entry.scope.conversationId === which.conversationId;
         if (!matches) continue;
         held.delete(key);
         erased += 1;

@@ -3,7 +3,7 @@ import { statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
-import type { Begun, Ledger, LedgerEntry } from "../ledger.ts";
+import type { BeginResult, Ledger, LedgerEntry } from "../ledger.ts";
 import { schema, statements } from "./postgres-schema.ts";
 import { createServerTime } from "./server-time.ts";
 import { createSteadyLedger } from "./steady.ts";
@@ -38,7 +38,10 @@ export function createPostgresLedger(store: PostgresStore): Ledger {
       await migrated;
     } catch (cause) {
       migrated = undefined;
-      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), {
+        untouched: true,
+        cause,
+      });
     }
     return await store.query<R>(statement, values);
   }
@@ -65,9 +68,9 @@ export function createPostgresLedger(store: PostgresStore): Ledger {
 
   void beatOn();
   return createSteadyLedger({
-    async begin(intent, attempt): Promise<Begun> {
-      const { key, digest, place } = intent;
-      const values = [owner, await latest(), attempt, key, digest, intentText(intent), conversationText(place)];
+    async begin(intent, attempt): Promise<BeginResult> {
+      const { key, digest, scope } = intent;
+      const values = [owner, await latest(), attempt, key, digest, intentText(intent), conversationText(scope)];
       const [row] = await run<Row & { told: string }>(statements.begin, ...values);
       const state = row?.told;
       if (state === "new" || state === "conflict") return { state };

@@ -3,7 +3,7 @@ import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.t
 import { commandTimeoutMs } from "../../store/redis.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
-import type { Begun, Ledger, LedgerEntry } from "../ledger.ts";
+import type { BeginResult, Ledger, LedgerEntry } from "../ledger.ts";
 import { createServerTime } from "./server-time.ts";
 import * as scripts from "./redis-scripts.ts";
 import { createSteadyLedger } from "./steady.ts";
@@ -48,15 +48,16 @@ export function createRedisLedger(store: RedisStore, options: { windowMs: number
 
   function answered(answer: unknown): unknown[] {
     const parts = Array.isArray(answer) ? answer : [];
-    if (String(parts[0]) === "late") throw new StoreUnavailableError("Redis has answered too late", { untouched: true });
+    if (String(parts[0]) === "late")
+      throw new StoreUnavailableError("Redis has answered too late", { untouched: true });
     return parts;
   }
 
   void beatOn();
   return createSteadyLedger({
-    async begin(intent, attempt): Promise<Begun> {
-      const { key, digest, place } = intent;
-      const args = [key, digest, intentText(intent), conversationText(place)];
+    async begin(intent, attempt): Promise<BeginResult> {
+      const { key, digest, scope } = intent;
+      const args = [key, digest, intentText(intent), conversationText(scope)];
       const parts = answered(await run(scripts.begin, await latest(), attempt, ...args));
       const state = String(parts[0]);
       if (state === "new" || state === "conflict") return { state };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { SqlValue, Step } from "../../store/sqlite-protocol.ts";
 import type { SqliteStore } from "../../store/sqlite.ts";
 import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
-import type { Begun, Intent, Ledger, LedgerEntry } from "../ledger.ts";
+import type { BeginResult, Intent, Ledger, LedgerEntry } from "../ledger.ts";
 import { createSteadyLedger } from "./steady.ts";
 
 const columns = "key, digest, intent, state, result, created_at";
@@ -37,7 +37,7 @@ export function createSqliteLedger(store: SqliteStore): Ledger {
   const owner = randomUUID();
 
   return createSteadyLedger({
-    async begin(intent: Intent, attempt: number): Promise<Begun> {
+    async begin(intent: Intent, attempt: number): Promise<BeginResult> {
       const results = await store.run([
         {
           sql: sql.insert,
@@ -45,7 +45,7 @@ export function createSqliteLedger(store: SqliteStore): Ledger {
             intent.key,
             intent.digest,
             intentText(intent),
-            conversationText(intent.place),
+            conversationText(intent.scope),
             owner,
             attempt,
             store.now(),

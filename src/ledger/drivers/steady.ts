@@ -1,13 +1,13 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { LedgerUnavailableError } from "../ledger.ts";
-import type { Begun, Intent, Keep, Ledger, LedgerEntry } from "../ledger.ts";
+import type { BeginResult, Intent, Retention, Ledger, LedgerEntry } from "../ledger.ts";
 
 /** What a driver does with its store, one request each. `attempt` is a number that this process uses once. */
 export interface LedgerStore {
   /** As `begin` of the ledger. The entry remembers the attempt where it is new, and its negative where it was taken over. */
-  begin(intent: Intent, attempt: number): Promise<Begun>;
-  finish(key: string, result: ToolResult, keep: Keep): Promise<void>;
+  begin(intent: Intent, attempt: number): Promise<BeginResult>;
+  finish(key: string, result: ToolResult, keep: Retention): Promise<void>;
   /**
    * Undoes an attempt that may have come through although nobody heard of it: an entry that was new is forgotten, one
    * that was taken over has no owner any more. Without a key: every entry of the attempt.

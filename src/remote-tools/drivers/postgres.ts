@@ -30,7 +30,10 @@ export function createPostgresRegisteredTools(store: PostgresStore): RegisteredT
       await migrated;
     } catch (cause) {
       migrated = undefined;
-      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), { untouched: true, cause });
+      throw new StoreUnavailableError(cause instanceof Error ? cause.message : String(cause), {
+        untouched: true,
+        cause,
+      });
     }
     return await store.query<Row>(statement, values);
   }

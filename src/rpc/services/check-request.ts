@@ -1,7 +1,8 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { CallContext } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { hasScope, type Caller, type Scope } from "../../auth/caller.ts";
+import { hasScope, type Caller } from "../../auth/caller.ts";
+import type { Scope } from "../../config/scope.ts";
 import { rpcError } from "../../errors.ts";
 import { kCaller } from "../call-values.ts";
 

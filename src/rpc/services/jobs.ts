@@ -39,16 +39,16 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
       if (job.calls.length === 0) throw rpcError("invalid-request", "job.calls must not be empty");
       if (job.calls.length > limits.callsPerRequest) throw rpcError("too-many-calls", String(limits.callsPerRequest));
       for (const call of job.calls) checkId("job.calls.id", call.id);
-      const place = contextOf(job.context, caller);
-      const source = job.source !== "" && hasScope(caller, "calls:delegate") ? job.source : place.source;
-      const id = job.id !== "" ? job.id : jobIdFrom(caller.tenant, place.runId, job.calls);
+      const callContext = contextOf(job.context, caller);
+      const source = job.source !== "" && hasScope(caller, "calls:delegate") ? job.source : callContext.source;
+      const id = job.id !== "" ? job.id : jobIdFrom(caller.tenant, callContext.runId, job.calls);
       const now = timestampNow();
       const { record } = await queue.enqueue({
         job: create(JobSchema, {
           id,
           source,
           calls: job.calls,
-          context: { ...place, source },
+          context: { ...callContext, source },
           state: JobState.ACCEPTED,
           createTime: now,
           updateTime: now,

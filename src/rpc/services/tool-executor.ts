@@ -77,19 +77,22 @@ export function createToolExecutor(
     },
 
     async getCall(request, context) {
-      const { caller, place } = asked(request, context);
-      return create(GetCallResponseSchema, shown(await executor.find(request.callId, place, caller), request.callId));
+      const { caller, callContext } = asked(request, context);
+      return create(
+        GetCallResponseSchema,
+        shown(await executor.find(request.callId, callContext, caller), request.callId),
+      );
     },
 
     async waitCall(request, context) {
-      const { caller, place } = asked(request, context);
+      const { caller, callContext } = asked(request, context);
       const waiting = new AbortController();
       const timer = setTimeout(() => waiting.abort(), waitMs(context.timeoutMs()));
       const onGone = () => waiting.abort();
       const signal = signalOf(context);
       signal?.addEventListener("abort", onGone, { once: true });
       try {
-        const status = await executor.wait(request.callId, place, caller, waiting.signal);
+        const status = await executor.wait(request.callId, callContext, caller, waiting.signal);
         return create(WaitCallResponseSchema, shown(status, request.callId));
       } finally {
         clearTimeout(timer);
@@ -135,10 +138,10 @@ export function signalOf(context: HandlerContext): AbortSignal | undefined {
 function asked(
   request: GetCallRequest | WaitCallRequest,
   context: HandlerContext,
-): { caller: Caller; place: CallContext } {
+): { caller: Caller; callContext: CallContext } {
   const caller = callerWith("tools:execute", context);
   checkId("call_id", request.callId);
-  return { caller, place: contextOf(request.context, caller) };
+  return { caller, callContext: contextOf(request.context, caller) };
 }
 
 function shown(status: CallStatus | undefined, callId: string): CallStatus {

@@ -3,7 +3,7 @@ import type { Context } from "@opentelemetry/api";
 import type { Outbound } from "../outbound/http.ts";
 import type { ExecutionContext, ToolHttp, ToolLog } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
-import type { CallPlace } from "../ledger/ledger.ts";
+import type { CallScope } from "../ledger/ledger.ts";
 import { effectName } from "./effect.ts";
 import type { RunScope } from "./run.ts";
 
@@ -13,7 +13,7 @@ export interface ScopeParts {
   readonly callId: string;
   /** What no other call has and the same call always has; undefined where there is no such thing. */
   readonly uniqueKey: string | undefined;
-  readonly place: CallPlace;
+  readonly scope: CallScope;
   readonly trace: Context | undefined;
   /** The trace that its log lines name, also where no span is recorded. */
   readonly traceId: string;
@@ -30,7 +30,7 @@ export interface ScopeHost {
  * One execution as its tool sees it. Signal, HTTP, log and progress are made when the tool first asks for them: most tools
  * need only some.
  */
-export class ExecutionScope implements ExecutionContext, RunScope {
+export class ToolContext implements ExecutionContext, RunScope {
   readonly #parts: ScopeParts;
   readonly #host: ScopeHost;
   #startedAt = 0;
@@ -57,15 +57,15 @@ export class ExecutionScope implements ExecutionContext, RunScope {
   }
 
   get conversationId(): string | undefined {
-    return this.#parts.place.conversationId || undefined;
+    return this.#parts.scope.conversationId || undefined;
   }
 
   get sessionId(): string | undefined {
-    return this.#parts.place.sessionId || undefined;
+    return this.#parts.scope.sessionId || undefined;
   }
 
   get source(): string {
-    return this.#parts.place.source;
+    return this.#parts.scope.source;
   }
 
   get config(): unknown {
@@ -119,7 +119,7 @@ export class ExecutionScope implements ExecutionContext, RunScope {
     });
   }
 
-  // The tool's time counts from here: what a call waited for a place is not taken from its requests.
+  // The tool's time counts from here: what a call waited for a scope is not taken from its requests.
   started(): void {
     this.#startedAt = performance.now();
   }
