@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { Calls } from "../gen/jackfield/v1/calls_pb.ts";
 import { Conversations } from "../gen/jackfield/v1/conversations_pb.ts";
 import { Jobs, JobState } from "../gen/jackfield/v1/jobs_pb.ts";
 import { CallState, ToolExecutor } from "../gen/jackfield/v1/tool_executor_pb.ts";
@@ -37,7 +38,7 @@ test("what each of them exports", () => {
 
 test("the services and their methods", () => {
   const methods = ({ typeName, methods }: DescService): string[] => methods.map(({ name }) => `${typeName}/${name}`);
-  expect([ToolExecutor, ToolRegistry, Jobs, Conversations, ToolPlugin].flatMap(methods)).toEqual([
+  expect([ToolExecutor, ToolRegistry, Jobs, Conversations, Calls, ToolPlugin].flatMap(methods)).toEqual([
     "jackfield.v1.ToolExecutor/ExecuteTool",
     "jackfield.v1.ToolExecutor/ExecuteTools",
     "jackfield.v1.ToolExecutor/ListTools",
@@ -51,6 +52,7 @@ test("the services and their methods", () => {
     "jackfield.v1.Jobs/RetryJob",
     "jackfield.v1.Jobs/CancelJob",
     "jackfield.v1.Conversations/RunConversation",
+    "jackfield.v1.Calls/EraseConversation",
     "jackfield.v1.ToolPlugin/Describe",
     "jackfield.v1.ToolPlugin/Execute",
   ]);

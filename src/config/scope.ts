@@ -6,6 +6,9 @@ export const allScopes = [
   "jobs:read",
   "jobs:write",
   "calls:delegate",
+  "calls:content",
+  "calls:erase",
+  "conversations:run",
   "metrics:read",
   "admin",
 ] as const;

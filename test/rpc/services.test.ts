@@ -75,6 +75,14 @@ test("a call needs its scope, and admin includes all", async () => {
   expect((await createClient(ToolExecutor, as(local)).executeTool({ call })).result?.name).toBe("echo");
 });
 
+test("running a conversation needs a scope of its own", async () => {
+  const converse = (...scopes: Scope[]) =>
+    Array.fromAsync(createClient(Conversations, as(callerOf(...scopes))).runConversation({ message: "hello" }));
+  await expect(converse("tools:execute", "tools:read")).rejects.toMatchObject({ code: Code.PermissionDenied });
+  // Allowed, and not configured here.
+  await expect(converse("conversations:run")).rejects.toMatchObject({ code: Code.Unimplemented });
+});
+
 test("the source is the caller's name unless it may delegate", async () => {
   executor.seen.length = 0;
   const context = { source: "genesys", runId: "r" };

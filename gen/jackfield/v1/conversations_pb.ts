@@ -183,7 +183,7 @@ export const ConversationDoneSchema: GenMessage<ConversationDone> = /*@__PURE__*
 export const Conversations: GenService<{
   /**
    * RunConversation asks the model, runs the tools it asks for, and goes on until it answers; it streams what happens.
-   * Scope: tools:execute.
+   * Scope: conversations:run.
    *
    * @generated from rpc jackfield.v1.Conversations.RunConversation
    */

@@ -20,7 +20,7 @@ export type RunConversation = (
 export function createConversations(run: RunConversation | undefined): ServiceImpl<typeof Conversations> {
   return {
     runConversation(request, context) {
-      const caller = callerWith("tools:execute", context);
+      const caller = callerWith("conversations:run", context);
       if (run === undefined) throw rpcError("unimplemented", "RunConversation");
       if (request.message === "") throw rpcError("invalid-request", "message must not be empty");
       checkId("conversation_id", request.conversationId);
