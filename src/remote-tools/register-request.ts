@@ -3,9 +3,8 @@ import { Effect, type Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb
 import {
   type RegisterToolRequest,
   RegisterToolRequestSchema,
-  type ToolTarget,
 } from "../../gen/jackfield/v1/tool_registry_pb.ts";
-import type { Effect as EffectName, Tool } from "../plugin/tool.ts";
+import type { Effect as EffectName, SanitizeMode, Tool } from "../plugin/tool.ts";
 import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";
 import { compileTool, PluginError, type ToolSettings } from "../registry/compile-tool.ts";
@@ -35,8 +34,8 @@ const effectNames: Readonly<Record<number, EffectName>> = {
 };
 
 /** The text under which a registration is stored. */
-export function textFromRequest(tool: ToolMessage, target: ToolTarget): string {
-  return toJsonString(RegisterToolRequestSchema, { $typeName: "jackfield.v1.RegisterToolRequest", tool, target });
+export function textFromRequest(request: RegisterToolRequest): string {
+  return toJsonString(RegisterToolRequestSchema, request);
 }
 
 /** The registration that a stored text stands for. Throws a TargetError where it is none. */
@@ -84,8 +83,22 @@ export function visibleTool(tool: ToolMessage): ToolMessage {
   };
 }
 
+const sanitizeModes: ReadonlyMap<string, SanitizeMode | undefined> = new Map([
+  ["", undefined],
+  ["strict", "strict"],
+  ["text", "text"],
+  ["off", "off"],
+]);
+
 /** Compiles a registered tool. Throws a PluginError. */
-export function compileRegistered(tool: ToolMessage, target: Target, compileSchema: CompileSchema): CompiledTool {
+export function compileRegistered(
+  { tool, sanitize }: { readonly tool: ToolMessage; readonly sanitize: string },
+  target: Target,
+  compileSchema: CompileSchema,
+): CompiledTool {
+  if (!sanitizeModes.has(sanitize)) {
+    throw new PluginError(`sanitize must be strict, text or off, found ${JSON.stringify(sanitize.slice(0, 64))}`);
+  }
   if (tool.description.length > longestDescription) {
     throw new PluginError(`its description is longer than ${longestDescription} characters`);
   }
@@ -103,7 +116,7 @@ export function compileRegistered(tool: ToolMessage, target: Target, compileSche
   };
   const compiled = compileTool(
     definition as Tool,
-    settings,
+    { ...settings, sanitize: sanitizeModes.get(sanitize) },
     { use: target.words, version: tool.version, bundled: false },
     compileSchema,
   );

@@ -1,5 +1,5 @@
 import type { Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { ToolTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import type { RegisterToolRequest, ToolTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { rpcError } from "../errors.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
@@ -39,7 +39,7 @@ export interface RemoteToolsParts {
 /** Tools that are registered while the service runs, kept over restarts and on all replicas. */
 export interface RunningRemoteTools {
   /** Offers a tool, or replaces one registered before. Rejects with a ConnectError. */
-  register(tool: ToolMessage, target: ToolTarget, caller: Caller): Promise<ToolMessage>;
+  register(request: RegisterToolRequest, caller: Caller): Promise<ToolMessage>;
   /** Withdraws a registered tool; false where there is none. */
   unregister(name: string): Promise<boolean>;
   /** Loads what is stored, and from then on looks for changes. Resolves also where the store cannot be read yet. */
@@ -119,7 +119,8 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       if (request.tool === undefined || request.target === undefined)
         throw new TargetError("what is stored of it is not whole");
       target = targetOf(request.target);
-      const tool = compileRegistered(request.tool, target, compileLater);
+      const { tool: message, sanitize } = request;
+      const tool = compileRegistered({ tool: message, sanitize }, target, compileLater);
       hide(target);
       return { text, tool, note: undefined };
     } catch (reason) {
@@ -168,7 +169,9 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   }
 
   return {
-    async register(given, to, caller) {
+    async register({ tool: given, target: to, sanitize, $typeName }, caller) {
+      if (given === undefined) throw rpcError("invalid-request", "tool must be set");
+      if (to === undefined) throw rpcError("invalid-request", "target must be set");
       const { name } = given;
       if (isConfigured(name)) throw rpcError("tool-name-taken", name);
       let target: Target | undefined;
@@ -177,8 +180,8 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
         hide(target);
         const complete = await completeTool(given, target);
         const message = visibleTool(complete);
-        const tool = compileRegistered(message, target, compileSchema);
-        const text = textFromRequest(message, to);
+        const tool = compileRegistered({ tool: message, sanitize }, target, compileSchema);
+        const text = textFromRequest({ $typeName, tool: message, target: to, sanitize });
         await exclusive(async () => {
           if (isConfigured(name)) throw rpcError("tool-name-taken", name);
           await stored(store.save({ name, text }));

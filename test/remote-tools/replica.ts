@@ -2,12 +2,12 @@ import type { lookup, LookupAddress } from "node:dns";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Code, ConnectError } from "@connectrpc/connect";
 import { pino } from "pino";
 import { onTestFinished } from "vitest";
-import { Effect, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { ToolTargetSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import { Effect, type ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { RegisterToolRequestSchema, type ToolTargetSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import { createExecutor } from "../../src/executor/executor.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import { createAddressGuard } from "../../src/outbound/address-guard.ts";
@@ -75,9 +75,10 @@ export async function startReplica(
     secrets,
     close,
     register: (
-      tool: Parameters<typeof create<typeof ToolSchema>>[1],
-      target: Parameters<typeof create<typeof ToolTargetSchema>>[1],
-    ) => remote.register(create(ToolSchema, tool), create(ToolTargetSchema, target), caller),
+      tool: MessageInitShape<typeof ToolSchema>,
+      target: MessageInitShape<typeof ToolTargetSchema>,
+      sanitize = "",
+    ) => remote.register(create(RegisterToolRequestSchema, { tool, target, sanitize }), caller),
     async call(args: object = {}, name = "work") {
       const progress: { message: string; fraction: number }[] = [];
       const onProgress = ({ message, fraction }: { message: string; fraction: number }): void =>

@@ -6,7 +6,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/h
 import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
 import { Jobs, JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallState, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { ToolRegistry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import { type RegisterToolRequest, ToolRegistry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import type { Scope } from "../../src/config/scope.ts";
@@ -189,7 +189,7 @@ test("what is not wired is unimplemented, and a bundled name cannot be registere
   ).rejects.toMatchObject({ code: Code.Unimplemented });
   const registered: string[] = [];
   const remoteTools = {
-    register: async (tool: { name: string }) => (registered.push(tool.name), tool as never),
+    register: async ({ tool }: RegisterToolRequest) => (registered.push(tool?.name ?? ""), tool as never),
     unregister: async (name: string) => name === "new",
   };
   const client = createClient(

@@ -1,5 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { ToolRegistry, ToolTarget } from "../../../gen/jackfield/v1/tool_registry_pb.ts";
+import type { RegisterToolRequest, ToolRegistry } from "../../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Tool } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
@@ -12,7 +12,7 @@ export interface RemoteTools {
    * Offers a tool, or replaces one registered before; resolves with the tool as it is offered now. Rejects with a
    * ConnectError, invalid_argument for what is wrong with the tool or its target.
    */
-  register(tool: Tool, target: ToolTarget, caller: Caller): Promise<Tool>;
+  register(request: RegisterToolRequest, caller: Caller): Promise<Tool>;
   /** Withdraws a registered tool; false where there is none. */
   unregister(name: string): Promise<boolean>;
 }
@@ -23,13 +23,14 @@ export function createToolRegistry(
   remote: RemoteTools | undefined,
 ): ServiceImpl<typeof ToolRegistry> {
   return {
-    async registerTool({ tool, target }, context) {
+    async registerTool(request, context) {
+      const { tool, target } = request;
       const caller = callerWith("tools:register", context);
       if (remote === undefined) throw rpcError("unimplemented", "RegisterTool");
       if (tool === undefined || tool.name === "") throw rpcError("invalid-request", "tool.name must be set");
       if (target?.target.case === undefined) throw rpcError("invalid-request", "target must name http or grpc");
       if (registry.get(tool.name)?.bundled === true) throw rpcError("tool-name-taken", tool.name);
-      return { tool: await remote.register(tool, target, caller) };
+      return { tool: await remote.register(request, caller) };
     },
 
     async unregisterTool({ name }, context) {
