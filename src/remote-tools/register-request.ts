@@ -1,9 +1,6 @@
 import { fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { Effect, type Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
-import {
-  type RegisterToolRequest,
-  RegisterToolRequestSchema,
-} from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import { type RegisterToolRequest, RegisterToolRequestSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Effect as EffectName, SanitizeMode, Tool } from "../plugin/tool.ts";
 import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";

@@ -23,25 +23,29 @@ describe("an HTTP target", () => {
     expect(request.headers["idempotency-key"]).toMatch(/^\S{16,}$/);
   });
 
-  verifies("003.5", "a tool registered at run time says how its arguments are cleaned, and keeps it over a restart", async () => {
-    const target = await startTarget((body) => ({ body: JSON.parse(body) as unknown }));
-    const store = await embedded();
-    const said = { a: "Müller #1" };
-    {
-      const app = await startReplica(store);
-      await app.register(tool, httpTo(target.url));
-      expect((await app.call(said)).output).toBe(JSON.stringify(said));
-      await app.register(tool, httpTo(target.url), "strict");
-      expect((await app.call(said)).output).toBe('{"a":"Mller 1"}');
-      expect(await refusal(app.register(tool, httpTo(target.url), "lax"))).toMatchObject({
-        code: Code.InvalidArgument,
-        words: expect.stringContaining("strict, text or off"),
-      });
-      await app.close();
-    }
-    const again = await startReplica(store);
-    expect((await again.call(said)).output).toBe('{"a":"Mller 1"}');
-  });
+  verifies(
+    "003.5",
+    "a tool registered at run time says how its arguments are cleaned, and keeps it over a restart",
+    async () => {
+      const target = await startTarget((body) => ({ body: JSON.parse(body) as unknown }));
+      const store = await embedded();
+      const said = { a: "Müller #1" };
+      {
+        const app = await startReplica(store);
+        await app.register(tool, httpTo(target.url));
+        expect((await app.call(said)).output).toBe(JSON.stringify(said));
+        await app.register(tool, httpTo(target.url), "strict");
+        expect((await app.call(said)).output).toBe('{"a":"Mller 1"}');
+        expect(await refusal(app.register(tool, httpTo(target.url), "lax"))).toMatchObject({
+          code: Code.InvalidArgument,
+          words: expect.stringContaining("strict, text or off"),
+        });
+        await app.close();
+      }
+      const again = await startReplica(store);
+      expect((await again.call(said)).output).toBe('{"a":"Mller 1"}');
+    },
+  );
 
   test("that answers another status than 2xx has failed, in the downstream's words", async () => {
     const target = await startTarget(() => ({ status: 418, body: "short and stout" }));
