@@ -7,28 +7,52 @@ import { argumentsSchema, byName } from "./parts.ts";
 /** A tool as MCP's `tools/list` answers it. */
 export interface McpTool {
   readonly name: string;
+  readonly title?: string;
   readonly description: string;
   readonly inputSchema: JsonObject;
-  /** Only where the output is an object: MCP knows no other structured output. */
   readonly outputSchema?: JsonObject;
-  readonly annotations: {
-    readonly readOnlyHint: boolean;
-    readonly idempotentHint: boolean;
-    readonly destructiveHint: boolean;
+  readonly annotations: McpAnnotations;
+}
+
+/** MCP's hints. `idempotentHint` speaks of a repeat with the same arguments, not of one under the same key. */
+export interface McpAnnotations {
+  readonly title?: string;
+  readonly readOnlyHint: boolean;
+  readonly destructiveHint: boolean;
+  readonly idempotentHint: boolean;
+  readonly openWorldHint?: boolean;
+}
+
+/** Which output schemas are shown: those of objects, which all clients know, or any. */
+export type OutputSchemas = "objects" | "any";
+
+/** The tools in MCP's form, by name. An effect that is not specified counts as a write. */
+export function mcpTools(tools: readonly Tool[], outputSchemas: OutputSchemas = "objects"): McpTool[] {
+  return byName(tools).map((tool) => mcpTool(tool, outputSchemas));
+}
+
+function mcpTool(tool: Tool, outputSchemas: OutputSchemas): McpTool {
+  const { description, outputSchema } = tool;
+  const title = tool.annotations?.title ?? "";
+  const shown = outputSchema !== undefined && (outputSchemas === "any" || outputSchema["type"] === "object");
+  return {
+    name: nameFor("mcp", tool.name),
+    ...(title !== "" && { title }),
+    description,
+    inputSchema: argumentsSchema(tool),
+    ...(shown && { outputSchema }),
+    annotations: annotationsOf(tool),
   };
 }
 
-/** The tools in MCP's form, by name. An effect that is not specified counts as a write. */
-export function mcpTools(tools: readonly Tool[]): McpTool[] {
-  return byName(tools).map((tool) => ({
-    name: nameFor("mcp", tool.name),
-    description: tool.description,
-    inputSchema: argumentsSchema(tool),
-    ...(tool.outputSchema?.["type"] === "object" ? { outputSchema: tool.outputSchema } : {}),
-    annotations: {
-      readOnlyHint: tool.effect === Effect.READ,
-      idempotentHint: tool.effect === Effect.READ || tool.effect === Effect.IDEMPOTENT,
-      destructiveHint: tool.effect !== Effect.READ && tool.effect !== Effect.IDEMPOTENT,
-    },
-  }));
+function annotationsOf({ effect, annotations }: Tool): McpAnnotations {
+  const isRead = effect === Effect.READ;
+  const { title = "", destructive = !isRead, idempotent = isRead, openWorld } = annotations ?? {};
+  return {
+    ...(title !== "" && { title }),
+    readOnlyHint: isRead,
+    destructiveHint: destructive,
+    idempotentHint: idempotent,
+    ...(openWorld !== undefined && { openWorldHint: openWorld }),
+  };
 }

@@ -6,9 +6,9 @@ export function byName(tools: readonly Tool[]): Tool[] {
   return tools.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
-/** The arguments' schema as the forms want it: always that of an object. */
+/** The arguments' schema as hosts want it: always that of an object, with `properties` even where there are none. */
 export function argumentsSchema(tool: Tool): JsonObject {
   const schema = tool.inputSchema ?? {};
-  if (schema["type"] === "object") return schema;
+  if (schema["type"] === "object" && schema["properties"] !== undefined) return schema;
   return { ...schema, type: "object", properties: schema["properties"] ?? {} };
 }

@@ -17,6 +17,7 @@ export type {
   Schema,
   StandardJsonSchema,
   Tool,
+  ToolAnnotations,
   ToolDefinition,
   ToolHttp,
   ToolLimits,

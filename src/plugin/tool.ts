@@ -128,6 +128,18 @@ export interface ExecutionContext<Config = unknown, State = unknown> {
 /** What `reconcile` found out about a write whose outcome was lost. */
 export type Reconciled = { result: unknown } | "not-done" | "unknown";
 
+/** Hints for MCP hosts. Each replaces what follows from the tool's effect. */
+export interface ToolAnnotations {
+  /** Name for people. */
+  title?: string;
+  /** Whether a call may destroy or overwrite something. */
+  destructive?: boolean;
+  /** Whether another call with the same arguments, under another id, has no further effect. */
+  idempotent?: boolean;
+  /** Whether the tool deals with the world outside its own system. */
+  openWorld?: boolean;
+}
+
 /** A tool as its author writes it: data and one function. */
 export interface ToolDefinition<Input extends Schema = Schema, Config extends Schema = Schema, State = unknown> {
   /** What the model calls it: letters, digits, `_` and `-`, at most 64. */
@@ -142,6 +154,8 @@ export interface ToolDefinition<Input extends Schema = Schema, Config extends Sc
   configSchema?: Config;
   /** `write` by default. */
   effect?: Effect;
+  /** Hints for MCP hosts. */
+  annotations?: ToolAnnotations;
   /** Execution deadline in milliseconds, 5000 by default. */
   timeoutMs?: number;
   limits?: ToolLimits;

@@ -1,6 +1,6 @@
-import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, type ToolAnnotations as ToolAnnotationsMessage } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { PluginConfig } from "../config/config.ts";
-import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool } from "../plugin/tool.ts";
+import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool, ToolAnnotations } from "../plugin/tool.ts";
 import { SchemaError } from "../schema/check-schema.ts";
 import { type CompileSchema, compileSchema, type Validate } from "../schema/compile-schema.ts";
 import type { CompiledTool } from "./registry.ts";
@@ -29,6 +29,13 @@ const effects: Readonly<Record<EffectName, CompiledTool["effect"]>> = {
   idempotent: Effect.IDEMPOTENT,
   write: Effect.WRITE,
 };
+
+const annotationTypes: ReadonlyMap<string, string> = new Map([
+  ["title", "string"],
+  ["destructive", "boolean"],
+  ["idempotent", "boolean"],
+  ["openWorld", "boolean"],
+]);
 
 const toolName = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -78,6 +85,7 @@ export function compileTool(
         nanos: (timeoutMs % 1000) * 1e6,
       },
       version: origin.version,
+      ...(tool.annotations !== undefined && { annotations: annotationsFrom(tool.annotations) }),
     },
     effect,
     timeoutMs,
@@ -121,6 +129,22 @@ function checkShape(tool: Tool): void {
   if (tool.timeoutMs !== undefined && !(tool.timeoutMs >= 1 && tool.timeoutMs <= 2 ** 31 - 1)) {
     refuse(`its timeoutMs is ${tool.timeoutMs}; a number of milliseconds from 1 was expected`);
   }
+  for (const [key, value] of Object.entries(tool.annotations ?? {})) {
+    const expected = annotationTypes.get(key);
+    if (expected === undefined)
+      refuse(`its annotations hold ${key}; known are ${[...annotationTypes.keys()].join(", ")}`);
+    else if (value !== undefined && typeof value !== expected) refuse(`its annotation ${key} must be a ${expected}`);
+  }
+}
+
+function annotationsFrom({ title, destructive, idempotent, openWorld }: ToolAnnotations): ToolAnnotationsMessage {
+  return {
+    $typeName: "jackfield.v1.ToolAnnotations",
+    title: title ?? "",
+    ...(destructive !== undefined && { destructive }),
+    ...(idempotent !== undefined && { idempotent }),
+    ...(openWorld !== undefined && { openWorld }),
+  };
 }
 
 function checkConfig(name: string, config: unknown, validate: Validate | undefined): void {

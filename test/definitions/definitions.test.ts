@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { Effect, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, ToolAnnotationsSchema, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { anthropicTools } from "../../src/definitions/anthropic.ts";
 import { mcpTools } from "../../src/definitions/mcp.ts";
 import { definitionFormats, nameFor, nameFrom } from "../../src/definitions/names.ts";
@@ -47,6 +47,30 @@ test("definitions have MCP's form, with hints from the effect", () => {
       annotations: { readOnlyHint: true, idempotentHint: true, destructiveHint: false },
     },
   ]);
+});
+
+test("MCP's hint of idempotence is about the arguments: only a read has it, whatever the downstream does with a key", () => {
+  const idempotent = create(ToolSchema, { name: "book", effect: Effect.IDEMPOTENT, inputSchema: { type: "object" } });
+  const [hints] = mcpTools([idempotent]);
+  expect(hints?.annotations).toEqual({ readOnlyHint: false, destructiveHint: true, idempotentHint: false });
+  expect(hints?.inputSchema).toEqual({ type: "object", properties: {} });
+  const annotations = { title: "Book a table", destructive: false, idempotent: true, openWorld: true };
+  expect(mcpTools([{ ...idempotent, annotations: create(ToolAnnotationsSchema, annotations) }])[0]).toMatchObject({
+    title: "Book a table",
+    annotations: {
+      title: "Book a table",
+      readOnlyHint: false,
+      destructiveHint: false,
+      idempotentHint: true,
+      openWorldHint: true,
+    },
+  });
+});
+
+test("only clients that take any output schema see one that is not of an object", () => {
+  const list = create(ToolSchema, { name: "list", outputSchema: { type: "array" } });
+  expect(mcpTools([list])[0]).not.toHaveProperty("outputSchema");
+  expect(mcpTools([list], "any")[0]).toHaveProperty("outputSchema", { type: "array" });
 });
 
 test("any name becomes one that the form allows and finds its way back", () => {

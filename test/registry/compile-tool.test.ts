@@ -30,6 +30,8 @@ describe("a tool", () => {
       [{ execute: undefined }, "it has no execute function"],
       [{ effect: "delete" as never }, 'its effect is "delete"; read, idempotent or write was expected'],
       [{ timeoutMs: 0 }, "its timeoutMs is 0"],
+      [{ annotations: { danger: true } as never }, "its annotations hold danger; known are title, destructive"],
+      [{ annotations: { title: 1 as never } }, "its annotation title must be a string"],
       [{ inputSchema: { type: "object", required: ["x"] } }, 'inputSchema cannot be used: /required names "x"'],
       [{ outputSchema: { type: "dict" } }, "outputSchema cannot be used"],
       [
@@ -45,6 +47,11 @@ describe("a tool", () => {
 
   test("is a write with 5 seconds where its author says nothing; the configuration goes over the author", () => {
     expect(compile({ effect: undefined as never }).message.effect).toBe(3);
+    expect(compile({ annotations: { title: "Work", openWorld: true } }).message.annotations).toEqual({
+      $typeName: "jackfield.v1.ToolAnnotations",
+      title: "Work",
+      openWorld: true,
+    });
     expect(compile()).toMatchObject({ timeoutMs: 5000, isolation: "none", repeatWindowMs: 0, required: false });
     const said = { timeoutMs: 100, limits: { concurrency: 2, queue: 3 } };
     expect(compile(said)).toMatchObject({ timeoutMs: 100, concurrency: 2, queue: 3 });

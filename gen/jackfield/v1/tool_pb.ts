@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file jackfield/v1/tool.proto.
  */
 export const file_jackfield_v1_tool: GenFile = /*@__PURE__*/
-  fileDesc("ChdqYWNrZmllbGQvdjEvdG9vbC5wcm90bxIMamFja2ZpZWxkLnYxIv4BCgRUb29sEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSLQoMaW5wdXRfc2NoZW1hGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg1vdXRwdXRfc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIkCgZlZmZlY3QYBSABKA4yFC5qYWNrZmllbGQudjEuRWZmZWN0EioKB3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHdmVyc2lvbhgHIAEoCUoECAgQCVILYW5ub3RhdGlvbnMidQoIVG9vbENhbGwSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIsCglhcmd1bWVudHMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASGAoOYXJndW1lbnRzX2pzb24YBCABKAlIAEIHCgVpbnB1dCJaCgtDYWxsQ29udGV4dBIXCg9jb252ZXJzYXRpb25faWQYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIOCgZydW5faWQYAyABKAkSDgoGc291cmNlGAQgASgJIioKCVZpb2xhdGlvbhIMCgRwYXRoGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiSQoJVG9vbEVycm9yEg8KB21lc3NhZ2UYASABKAkSKwoKdmlvbGF0aW9ucxgCIAMoCzIXLmphY2tmaWVsZC52MS5WaW9sYXRpb24ilgIKClRvb2xSZXN1bHQSDwoHY2FsbF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKB291dGNvbWUYAyABKA4yFS5qYWNrZmllbGQudjEuT3V0Y29tZRIOCgZvdXRwdXQYBCABKAkSJQoFdmFsdWUYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJgoFZXJyb3IYBiABKAsyFy5qYWNrZmllbGQudjEuVG9vbEVycm9yEhEKCXRydW5jYXRlZBgHIAEoCBIQCghyZXBsYXllZBgIIAEoCBIQCghhdHRlbXB0cxgJIAEoBRIrCghkdXJhdGlvbhgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI+CghQcm9ncmVzcxIPCgdjYWxsX2lkGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEAoIZnJhY3Rpb24YAyABKAEqWgoGRWZmZWN0EhYKEkVGRkVDVF9VTlNQRUNJRklFRBAAEg8KC0VGRkVDVF9SRUFEEAESFQoRRUZGRUNUX0lERU1QT1RFTlQQAhIQCgxFRkZFQ1RfV1JJVEUQAyq3AgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASDgoKT1VUQ09NRV9PSxABEhgKFE9VVENPTUVfVU5LTk9XTl9UT09MEAISHQoZT1VUQ09NRV9JTlZBTElEX0FSR1VNRU5UUxADEhUKEU9VVENPTUVfVElNRURfT1VUEAQSEgoOT1VUQ09NRV9GQUlMRUQQBRIaChZPVVRDT01FX0lOVkFMSURfT1VUUFVUEAYSFgoST1VUQ09NRV9PVkVSTE9BREVEEAcSFQoRT1VUQ09NRV9DQU5DRUxMRUQQCBISCg5PVVRDT01FX0RFTklFRBAJEhQKEE9VVENPTUVfQ09ORkxJQ1QQChIVChFPVVRDT01FX1VOQ0VSVEFJThALEhMKD09VVENPTUVfUEVORElORxAMYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("ChdqYWNrZmllbGQvdjEvdG9vbC5wcm90bxIMamFja2ZpZWxkLnYxIp8CCgRUb29sEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSLQoMaW5wdXRfc2NoZW1hGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIuCg1vdXRwdXRfc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIkCgZlZmZlY3QYBSABKA4yFC5qYWNrZmllbGQudjEuRWZmZWN0EioKB3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDwoHdmVyc2lvbhgHIAEoCRIyCgthbm5vdGF0aW9ucxgIIAEoCzIdLmphY2tmaWVsZC52MS5Ub29sQW5ub3RhdGlvbnMimgEKD1Rvb2xBbm5vdGF0aW9ucxINCgV0aXRsZRgBIAEoCRIYCgtkZXN0cnVjdGl2ZRgCIAEoCEgAiAEBEhcKCmlkZW1wb3RlbnQYAyABKAhIAYgBARIXCgpvcGVuX3dvcmxkGAQgASgISAKIAQFCDgoMX2Rlc3RydWN0aXZlQg0KC19pZGVtcG90ZW50Qg0KC19vcGVuX3dvcmxkInUKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLAoJYXJndW1lbnRzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEhgKDmFyZ3VtZW50c19qc29uGAQgASgJSABCBwoFaW5wdXQiWgoLQ2FsbENvbnRleHQSFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSDgoGcnVuX2lkGAMgASgJEg4KBnNvdXJjZRgEIAEoCSIqCglWaW9sYXRpb24SDAoEcGF0aBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIkkKCVRvb2xFcnJvchIPCgdtZXNzYWdlGAEgASgJEisKCnZpb2xhdGlvbnMYAiADKAsyFy5qYWNrZmllbGQudjEuVmlvbGF0aW9uIpYCCgpUb29sUmVzdWx0Eg8KB2NhbGxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRImCgdvdXRjb21lGAMgASgOMhUuamFja2ZpZWxkLnYxLk91dGNvbWUSDgoGb3V0cHV0GAQgASgJEiUKBXZhbHVlGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiYKBWVycm9yGAYgASgLMhcuamFja2ZpZWxkLnYxLlRvb2xFcnJvchIRCgl0cnVuY2F0ZWQYByABKAgSEAoIcmVwbGF5ZWQYCCABKAgSEAoIYXR0ZW1wdHMYCSABKAUSKwoIZHVyYXRpb24YCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPgoIUHJvZ3Jlc3MSDwoHY2FsbF9pZBgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhAKCGZyYWN0aW9uGAMgASgBKloKBkVmZmVjdBIWChJFRkZFQ1RfVU5TUEVDSUZJRUQQABIPCgtFRkZFQ1RfUkVBRBABEhUKEUVGRkVDVF9JREVNUE9URU5UEAISEAoMRUZGRUNUX1dSSVRFEAMqtwIKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEg4KCk9VVENPTUVfT0sQARIYChRPVVRDT01FX1VOS05PV05fVE9PTBACEh0KGU9VVENPTUVfSU5WQUxJRF9BUkdVTUVOVFMQAxIVChFPVVRDT01FX1RJTUVEX09VVBAEEhIKDk9VVENPTUVfRkFJTEVEEAUSGgoWT1VUQ09NRV9JTlZBTElEX09VVFBVVBAGEhYKEk9VVENPTUVfT1ZFUkxPQURFRBAHEhUKEU9VVENPTUVfQ0FOQ0VMTEVEEAgSEgoOT1VUQ09NRV9ERU5JRUQQCRIUChBPVVRDT01FX0NPTkZMSUNUEAoSFQoRT1VUQ09NRV9VTkNFUlRBSU4QCxITCg9PVVRDT01FX1BFTkRJTkcQDGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * A named capability that a model can ask for.
@@ -70,6 +70,13 @@ export type Tool = Message<"jackfield.v1.Tool"> & {
    * @generated from field: string version = 7;
    */
   version: string;
+
+  /**
+   * Hints for hosts, where the author gave any.
+   *
+   * @generated from field: jackfield.v1.ToolAnnotations annotations = 8;
+   */
+  annotations?: ToolAnnotations | undefined;
 };
 
 /**
@@ -78,6 +85,48 @@ export type Tool = Message<"jackfield.v1.Tool"> & {
  */
 export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
   messageDesc(file_jackfield_v1_tool, 0);
+
+/**
+ * Hints that hosts show to people or plan by. Each replaces what follows from the effect.
+ *
+ * @generated from message jackfield.v1.ToolAnnotations
+ */
+export type ToolAnnotations = Message<"jackfield.v1.ToolAnnotations"> & {
+  /**
+   * Name for people.
+   *
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * Whether a call may destroy or overwrite something.
+   *
+   * @generated from field: optional bool destructive = 2;
+   */
+  destructive?: boolean | undefined;
+
+  /**
+   * Whether another call with the same arguments, under another id, has no further effect.
+   *
+   * @generated from field: optional bool idempotent = 3;
+   */
+  idempotent?: boolean | undefined;
+
+  /**
+   * Whether the tool deals with the world outside its own system.
+   *
+   * @generated from field: optional bool open_world = 4;
+   */
+  openWorld?: boolean | undefined;
+};
+
+/**
+ * Describes the message jackfield.v1.ToolAnnotations.
+ * Use `create(ToolAnnotationsSchema)` to create a new message.
+ */
+export const ToolAnnotationsSchema: GenMessage<ToolAnnotations> = /*@__PURE__*/
+  messageDesc(file_jackfield_v1_tool, 1);
 
 /**
  * One request to run a tool.
@@ -128,7 +177,7 @@ export type ToolCall = Message<"jackfield.v1.ToolCall"> & {
  * Use `create(ToolCallSchema)` to create a new message.
  */
 export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
-  messageDesc(file_jackfield_v1_tool, 1);
+  messageDesc(file_jackfield_v1_tool, 2);
 
 /**
  * Where a call belongs. The most specific id given is the scope in which call ids are unique.
@@ -170,7 +219,7 @@ export type CallContext = Message<"jackfield.v1.CallContext"> & {
  * Use `create(CallContextSchema)` to create a new message.
  */
 export const CallContextSchema: GenMessage<CallContext> = /*@__PURE__*/
-  messageDesc(file_jackfield_v1_tool, 2);
+  messageDesc(file_jackfield_v1_tool, 3);
 
 /**
  * One fault of a call's arguments.
@@ -198,7 +247,7 @@ export type Violation = Message<"jackfield.v1.Violation"> & {
  * Use `create(ViolationSchema)` to create a new message.
  */
 export const ViolationSchema: GenMessage<Violation> = /*@__PURE__*/
-  messageDesc(file_jackfield_v1_tool, 3);
+  messageDesc(file_jackfield_v1_tool, 4);
 
 /**
  * Why a call has no good answer, in words meant for the model.
@@ -226,7 +275,7 @@ export type ToolError = Message<"jackfield.v1.ToolError"> & {
  * Use `create(ToolErrorSchema)` to create a new message.
  */
 export const ToolErrorSchema: GenMessage<ToolError> = /*@__PURE__*/
-  messageDesc(file_jackfield_v1_tool, 4);
+  messageDesc(file_jackfield_v1_tool, 5);
 
 /**
  * What became of one call.
@@ -310,7 +359,7 @@ export type ToolResult = Message<"jackfield.v1.ToolResult"> & {
  * Use `create(ToolResultSchema)` to create a new message.
  */
 export const ToolResultSchema: GenMessage<ToolResult> = /*@__PURE__*/
-  messageDesc(file_jackfield_v1_tool, 5);
+  messageDesc(file_jackfield_v1_tool, 6);
 
 /**
  * What a running tool reports of itself.
@@ -345,7 +394,7 @@ export type Progress = Message<"jackfield.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_jackfield_v1_tool, 6);
+  messageDesc(file_jackfield_v1_tool, 7);
 
 /**
  * What running a tool does to the world, as its author declares. Retries, joins, replay and caching follow from it.
