@@ -2,6 +2,7 @@ import type { Context } from "@opentelemetry/api";
 import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { CancellationToken } from "./cancellation.ts";
 
 /** What comes with a call: who asks, where it belongs, how long the answer may take, who listens. */
 export interface ExecutionRequest {
@@ -9,8 +10,8 @@ export interface ExecutionRequest {
   readonly context: CallContext | undefined;
   /** Answer deadline in milliseconds: then the result is PENDING and the work goes on. Undefined: none. */
   readonly answerWithinMs?: number | undefined;
-  /** Fires when the caller goes away or its own RPC deadline passes. */
-  readonly signal?: AbortSignal | undefined;
+  /** Reports that the caller no longer waits. Undefined: it always does. */
+  readonly cancellation?: CancellationToken | undefined;
   /** Parent of the execution's span. */
   readonly trace?: Context | undefined;
   onProgress?(progress: Progress): void;

@@ -1,6 +1,6 @@
-import { ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import { modelError, rpcError } from "../errors.ts";
+import { modelError } from "../errors.ts";
 import type { Execution } from "./claim.ts";
 import type { ExecutionRequest } from "./execution.ts";
 import { refused } from "./outcome.ts";
@@ -18,20 +18,21 @@ export function waitFor(
   request: ExecutionRequest,
 ): Promise<ToolResult> | ToolResult {
   if (execution.result !== undefined) return execution.result;
-  const { answerWithinMs, signal } = request;
+  const { answerWithinMs, cancellation } = request;
   execution.waiters++;
-  if (answerWithinMs === undefined && signal === undefined) return execution.ended;
+  if (answerWithinMs === undefined && cancellation === undefined) return execution.ended;
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
+    let unsubscribe: (() => void) | undefined;
     const leave = (): void => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", gone);
+      unsubscribe?.();
     };
-    const gone = (): void => {
+    const gone = (reason: ConnectError): void => {
       leave();
       execution.waiters--;
       if (execution.waiters === 0 && execution.read && !execution.outlived) execution.cancel();
-      reject(signal?.reason instanceof ConnectError ? signal.reason : rpcError("canceled"));
+      reject(reason);
     };
     if (answerWithinMs !== undefined) {
       timer = setTimeout(
@@ -43,8 +44,8 @@ export function waitFor(
         Math.min(answerWithinMs, longestTimer),
       );
     }
-    if (signal?.aborted) return gone();
-    signal?.addEventListener("abort", gone, { once: true });
+    if (cancellation?.cancelled !== undefined) return gone(cancellation.cancelled);
+    unsubscribe = cancellation?.subscribe(gone);
     const leaving =
       <T>(settle: (outcome: T) => void) =>
       (outcome: T): void => {

@@ -14,7 +14,7 @@ export function invokeUnary(
   input: MessageShape<DescMessage>,
   call: ServedCall,
 ): MessageShape<DescMessage> | Promise<MessageShape<DescMessage>> {
-  if (call.ended !== undefined) throw call.ended;
+  if (call.cancelled !== undefined) throw call.cancelled;
   const answer = impl(input, call);
   if (!(answer instanceof Promise)) return create(method.output, answer);
   const ended = call.canEndEarly ? orEnd(answer, call) : answer;
@@ -24,8 +24,8 @@ export function invokeUnary(
 /** What a promise settles with, unless the call ends early first: then it rejects with why. */
 export function orEnd<T>(answer: Promise<T>, call: ServedCall): Promise<T> {
   return new Promise((resolve, reject) => {
-    call.onEnd(reject);
-    answer.then(resolve, reject);
+    const unsubscribe = call.subscribe(reject);
+    answer.then(resolve, reject).finally(unsubscribe);
   });
 }
 

@@ -1,6 +1,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { ConnectError, Code, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import { rpcError } from "../errors.ts";
+import type { CancellationToken } from "../executor/cancellation.ts";
 
 /** What one call was made with. */
 export interface CallInit {
@@ -20,7 +21,7 @@ export interface CallInit {
  * One call as its implementation sees it. Whatever costs time (headers, signal, timer) is made on first use only; with
  * Connect's own context each call pays for all of it.
  */
-export class ServedCall implements HandlerContext {
+export class ServedCall implements HandlerContext, CancellationToken {
   readonly method: DescMethod;
   readonly service: DescService;
   readonly protocolName: string;
@@ -34,7 +35,7 @@ export class ServedCall implements HandlerContext {
   #controller: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reason: ConnectError | undefined;
-  #onEnd: ((reason: ConnectError) => void) | undefined;
+  #listeners: Set<(reason: ConnectError) => void> | undefined;
   #requestHeader: Headers | undefined;
   #responseHeader: Headers | undefined;
   #responseTrailer: Headers | undefined;
@@ -71,17 +72,8 @@ export class ServedCall implements HandlerContext {
     return this.#outer !== undefined || this.#deadline !== undefined || this.protocolName !== inProcess;
   }
 
-  /**
-   * What the work of the call need listen to: the caller's own signal where nothing else can end the call, which saves
-   * making one for each. Its reason may be anything; undefined where nothing can end the call early.
-   */
-  get cancellation(): AbortSignal | undefined {
-    if (!this.canEndEarly) return undefined;
-    return this.protocolName === inProcess && this.#deadline === undefined ? this.#outer : this.signal;
-  }
-
   /** Why the call ended early, if it did. */
-  get ended(): ConnectError | undefined {
+  get cancelled(): ConnectError | undefined {
     if (this.#outer?.aborted === true) this.end(endFrom(this.#outer.reason));
     return this.#reason;
   }
@@ -116,21 +108,26 @@ export class ServedCall implements HandlerContext {
     this.#reason = reason;
     this.release();
     this.#controller?.abort(reason);
-    this.#onEnd?.(reason);
+    for (const listener of this.#listeners ?? []) listener(reason);
+    this.#listeners = undefined;
   }
 
-  /** Calls back when the call ends early, at once where it has. One listener at a time. */
-  onEnd(listener: (reason: ConnectError) => void): void {
-    this.#onEnd = undefined;
+  /** Calls `listener` once when the call ends early, at once where it has. Returns what unsubscribes it. */
+  subscribe(listener: (reason: ConnectError) => void): () => void {
     this.#follow();
-    this.#onEnd = listener;
-    if (this.#reason !== undefined) listener(this.#reason);
+    if (this.#reason !== undefined) {
+      listener(this.#reason);
+      return () => {};
+    }
+    const listeners = (this.#listeners ??= new Set());
+    listeners.add(listener);
+    return () => listeners.delete(listener);
   }
 
   /** Listens to the caller's signal, from when the first one needs to know. */
   #follow(): void {
     const outer = this.#outer;
-    if (outer === undefined || this.ended !== undefined || this.#unlink !== undefined) return;
+    if (outer === undefined || this.cancelled !== undefined || this.#unlink !== undefined) return;
     const onAbort = (): void => this.end(endFrom(outer.reason));
     outer.addEventListener("abort", onAbort, { once: true });
     this.#unlink = () => outer.removeEventListener("abort", onAbort);

@@ -3,6 +3,7 @@ import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { PluginConfig } from "../config/config.ts";
+import { cancellationFromSignal } from "../executor/cancellation.ts";
 import { createExecutor } from "../executor/executor.ts";
 import { jsonFromValue } from "../executor/outcome.ts";
 import { createMemoryLedger } from "../ledger/drivers/memory.ts";
@@ -95,7 +96,7 @@ export async function startTool(plugin: Tool, options: StartOptions = {}): Promi
           caller,
           context: { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId: "", source: "" },
           answerWithinMs,
-          signal,
+          cancellation: signal && cancellationFromSignal(signal),
           onProgress: ({ message, fraction }) => progress.push({ message, fraction }),
         },
       );

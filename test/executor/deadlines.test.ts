@@ -1,5 +1,6 @@
 import { createExecutionLines } from "../../src/telemetry/audit-line.ts";
 import { describe, expect, test, vi } from "vitest";
+import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Effect, ExecutionContext } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
@@ -108,8 +109,8 @@ describe("a caller that goes away", () => {
       aTool({ execute: (_args, context) => ((signal = context.signal), never()) }),
     ]);
     const [one, two] = [new AbortController(), new AbortController()];
-    const first = app.executor.execute(aCall(), within("c", { signal: one.signal }));
-    const second = app.executor.execute(aCall(), within("c", { signal: two.signal }));
+    const first = app.executor.execute(aCall(), within("c", { cancellation: cancellationFromSignal(one.signal) }));
+    const second = app.executor.execute(aCall(), within("c", { cancellation: cancellationFromSignal(two.signal) }));
     one.abort();
     await expect(first).rejects.toMatchObject({
       message: expect.stringContaining("the caller has gone away") as string,
@@ -129,7 +130,7 @@ describe("a caller that goes away", () => {
       const go = gate();
       await using app = await startExecutor([aTool({ effect, execute: async () => (await go.opened, "done") })]);
       const leave = new AbortController();
-      const asked = app.executor.execute(aCall(), within("c", { signal: leave.signal }));
+      const asked = app.executor.execute(aCall(), within("c", { cancellation: cancellationFromSignal(leave.signal) }));
       leave.abort();
       await expect(asked).rejects.toThrow("gone away");
       go.open();
@@ -193,7 +194,7 @@ describe("overload", () => {
     await using app = await startExecutor([aTool({ execute })], { settings });
     void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 1 }));
     const leave = new AbortController();
-    const queued = app.executor.execute(aCall({}, { id: "2" }), within("c", { signal: leave.signal }));
+    const queued = app.executor.execute(aCall({}, { id: "2" }), within("c", { cancellation: cancellationFromSignal(leave.signal) }));
     leave.abort();
     await expect(queued).rejects.toThrow("gone away");
     await vi.waitFor(() => expect(app.executor.waiting()).toEqual([{ tool: "work", count: 0 }]));

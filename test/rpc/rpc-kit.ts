@@ -67,11 +67,7 @@ export function createEchoExecutor(): EchoExecutor {
       throw new ConnectError("fails: é ☎ %", code, { "x-why": "because", "content-type": "text/evil" }, details);
     }
     if (name === "slow") {
-      await new Promise<void>((resolve, reject) => {
-        const give = () => reject(request.signal?.reason);
-        if (request.signal?.aborted === true) give();
-        request.signal?.addEventListener("abort", give, { once: true });
-      });
+      await new Promise<void>((_, reject) => request.cancellation?.subscribe(reject));
     }
     if (name === "progress")
       request.onProgress?.(create(ProgressSchema, { callId: id, message: "half way", fraction: 0.5 }));

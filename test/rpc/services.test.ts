@@ -104,7 +104,7 @@ test("a trace given with a call reaches the executor", async () => {
   const contextValues = createContextValues().set(kTrace, ROOT_CONTEXT);
   await createClient(ToolExecutor, as(local)).executeTool({ call: { name: "echo" } }, { contextValues });
   expect(executor.seen[0]?.request.trace).toBe(ROOT_CONTEXT);
-  expect(executor.seen[0]?.request.signal).toBeUndefined();
+  expect(executor.seen[0]?.request.cancellation).toBeUndefined();
 });
 
 test("ids over 256 characters, bad budgets and too many calls are invalid_argument", async () => {

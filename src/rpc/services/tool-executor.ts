@@ -1,8 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { Context } from "@opentelemetry/api";
 import {
-  type ExecuteToolRequest,
   type ExecuteToolResponse,
   GetCallResponseSchema,
   ListToolsResponseSchema,
@@ -15,7 +13,8 @@ import type { CallContext, Tool, ToolResult } from "../../../gen/jackfield/v1/to
 import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
-import type { CallStatus, ExecutionRequest, Executor } from "../../executor/execution.ts";
+import { type CancellationToken, cancellationFromSignal } from "../../executor/cancellation.ts";
+import type { CallStatus, Executor } from "../../executor/execution.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
 import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
@@ -38,7 +37,13 @@ export function createToolExecutor(
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
-      const executed = executor.execute(call, new UnaryRequest(request, caller, context));
+      const executed = executor.execute(call, {
+        caller,
+        context: contextOf(request.context, caller),
+        answerWithinMs: answerWithinMs(request.answerWithin),
+        cancellation: cancellationOf(context),
+        trace: context.values.get(kTrace),
+      });
       // In this process nothing is sent, and the unary lane has a writer that needs no value made.
       const answer = (result: ToolResult): ExecuteToolResponse => ({
         $typeName: "jackfield.v1.ExecuteToolResponse",
@@ -57,7 +62,7 @@ export function createToolExecutor(
         caller,
         context: contextOf(request.context, caller),
         answerWithinMs: answerWithinMs(request.answerWithin),
-        signal: signalOf(context),
+        cancellation: cancellationOf(context),
         trace: context.values.get(kTrace),
       });
     },
@@ -88,40 +93,16 @@ export function createToolExecutor(
       const { caller, callContext } = asked(request, context);
       const waiting = new AbortController();
       const timer = setTimeout(() => waiting.abort(), waitMs(context.timeoutMs()));
-      const onGone = () => waiting.abort();
-      const signal = signalOf(context);
-      signal?.addEventListener("abort", onGone, { once: true });
+      const unsubscribe = cancellationOf(context)?.subscribe(() => waiting.abort());
       try {
         const status = await executor.wait(request.callId, callContext, caller, waiting.signal);
         return create(WaitCallResponseSchema, shown(status, request.callId));
       } finally {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", onGone);
+        unsubscribe?.();
       }
     },
   };
-}
-
-/** What comes with one call. Its signal is made when somebody listens: nobody does for a tool that answers at once. */
-class UnaryRequest implements ExecutionRequest {
-  readonly caller: Caller;
-  readonly context: CallContext;
-  readonly answerWithinMs: number | undefined;
-  readonly trace: Context | undefined;
-  readonly #call: HandlerContext;
-
-  constructor(request: ExecuteToolRequest, caller: Caller, call: HandlerContext) {
-    this.caller = caller;
-    this.context = contextOf(request.context, caller);
-    this.answerWithinMs = answerWithinMs(request.answerWithin);
-    this.trace = call.values.get(kTrace);
-    this.#call = call;
-  }
-
-  // On the prototype: a getter in an object literal costs more than making the signal.
-  get signal(): AbortSignal | undefined {
-    return signalOf(this.#call);
-  }
 }
 
 /** How long to wait, in milliseconds, so that the answer is there before the caller's deadline. */
@@ -130,9 +111,10 @@ function waitMs(timeoutMs: number | undefined): number {
   return Math.max(0, timeoutMs - Math.min(timeoutMs * 0.25, 500));
 }
 
-/** What the executor need listen to; undefined where nothing can end the call early. */
-export function signalOf(context: HandlerContext): AbortSignal | undefined {
-  return context instanceof ServedCall ? context.cancellation : context.signal;
+/** What reports that the caller no longer waits; undefined where it always does. */
+function cancellationOf(context: HandlerContext): CancellationToken | undefined {
+  if (!(context instanceof ServedCall)) return cancellationFromSignal(context.signal);
+  return context.canEndEarly ? context : undefined;
 }
 
 function asked(
