@@ -194,7 +194,10 @@ describe("overload", () => {
     await using app = await startExecutor([aTool({ execute })], { settings });
     void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 1 }));
     const leave = new AbortController();
-    const queued = app.executor.execute(aCall({}, { id: "2" }), within("c", { cancellation: cancellationFromSignal(leave.signal) }));
+    const queued = app.executor.execute(
+      aCall({}, { id: "2" }),
+      within("c", { cancellation: cancellationFromSignal(leave.signal) }),
+    );
     leave.abort();
     await expect(queued).rejects.toThrow("gone away");
     await vi.waitFor(() => expect(app.executor.waiting()).toEqual([{ tool: "work", count: 0 }]));
