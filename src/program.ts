@@ -4,7 +4,7 @@ import { runCli } from "./cli/cli.ts";
 import { ConfigError } from "./config/config-error.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
-import { Effect } from "../gen/jackfield/v1/tool_pb.ts";
+import { Effect, type Tool } from "../gen/jackfield/v1/tool_pb.ts";
 import { createJackfield } from "./jackfield.ts";
 import { loadTools, PluginLoadError } from "./app/load-tools.ts";
 import { StoreOpenError } from "./app/open-stores.ts";
@@ -43,9 +43,20 @@ const unstartedSandbox = {
 };
 
 /** Loads everything that a start would load, and listens to nothing. */
-async function check(): Promise<CheckReport> {
+async function load() {
   const config = loadConfig({ env: process.env, cwd: process.cwd() });
-  const registry = await loadTools(withSandbox(config, unstartedSandbox), false).catch(refuse);
+  return { config, registry: await loadTools(withSandbox(config, unstartedSandbox), false).catch(refuse) };
+}
+
+/** The tools of the configuration. */
+async function tools(): Promise<readonly Tool[]> {
+  const { registry } = await load();
+  return registry.list().map(({ message }) => message);
+}
+
+/** Reports what would be served. */
+async function check(): Promise<CheckReport> {
+  const { config, registry } = await load();
   const effects = new Map<number, string>(Object.entries(Effect).map(([name, number]) => [number, name.toLowerCase()]));
   return {
     file: config.file,
@@ -83,5 +94,6 @@ export async function run(): Promise<void> {
     version,
     serve,
     check,
+    tools,
   });
 }

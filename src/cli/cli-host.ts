@@ -1,3 +1,5 @@
+import type { Tool } from "../client.ts";
+
 /** Where a command writes. */
 export interface Output {
   write(text: string): unknown;
@@ -32,4 +34,6 @@ export interface CliHost {
   serve(): Promise<number>;
   /** Loads configuration and plugins without listening. Rejects with a ConfigError where the service would not start. */
   check(): Promise<CheckReport>;
+  /** The tools of the configuration, without listening. Rejects as `check` does. */
+  tools(): Promise<readonly Tool[]>;
 }

@@ -12,6 +12,8 @@ export interface Session {
   /** Print JSON for machines. */
   readonly json: boolean;
   readonly client: JackfieldClient;
+  /** The service was named with --url. */
+  readonly hasUrl: boolean;
   /** Writes a line to stdout. */
   say(line: string): void;
   /** Writes a line to stderr: what goes on, and nothing that a script reads. */
@@ -43,6 +45,7 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
   return {
     host,
     json,
+    hasUrl: given !== undefined,
     get client() {
       return connect();
     },

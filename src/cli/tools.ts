@@ -1,6 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { Effect, type Tool, ToolSchema } from "../client.ts";
 import { CliError } from "./exit.ts";
+import { listAllTools } from "./list-all-tools.ts";
 import { columns, oneLine, printable } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
@@ -21,7 +22,7 @@ Examples:
     )
     .action(async (name: string | undefined, _options, command) => {
       const session = open(command);
-      const tools = await allTools(session);
+      const tools = await listAllTools(session);
       if (name === undefined) return list(session, tools);
       const tool = tools.find((candidate) => candidate.name === name);
       if (tool === undefined)
@@ -31,19 +32,6 @@ Examples:
       session.say(JSON.stringify(tool.inputSchema ?? {}, null, 2));
     });
 };
-
-async function allTools(session: Session): Promise<Tool[]> {
-  return session.ask(async ({ executor }) => {
-    const tools: Tool[] = [];
-    let pageToken = "";
-    do {
-      const page = await executor.listTools({ pageSize: 1000, pageToken });
-      tools.push(...page.tools);
-      pageToken = page.nextPageToken;
-    } while (pageToken !== "");
-    return tools;
-  });
-}
 
 function list(session: Session, tools: readonly Tool[]): void {
   if (session.json) return session.say(JSON.stringify(tools.map((tool) => toJson(ToolSchema, tool))));

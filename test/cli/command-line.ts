@@ -41,6 +41,7 @@ export async function jackfield(argv: string[], over: Partial<CliHost> & { termi
     version: "1.2.3",
     serve: async () => 0,
     check: async () => ({ file: undefined, url: "http://127.0.0.1:8080", tools: [], notes: [] }),
+    tools: async () => [],
     ...host,
   });
   return { code, stdout, stderr };

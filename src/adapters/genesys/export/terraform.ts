@@ -1,0 +1,43 @@
+import type { DataAction } from "./data-action.ts";
+
+/**
+ * Writes a data action as a `genesyscloud_integration_action` of the Genesys Cloud Terraform provider. The integration is
+ * a variable of the module: `integration_id`.
+ */
+export function terraformFromDataAction({ name, secure, config, contract }: DataAction): string {
+  const { request, response } = config;
+  return `resource "genesyscloud_integration_action" "${name}" {
+  name                   = ${quoted(name)}
+  category               = "Jackfield"
+  integration_id         = var.integration_id
+  secure                 = ${secure}
+  config_timeout_seconds = ${config.timeoutSeconds}
+
+  contract_input  = ${quoted(JSON.stringify(contract.input.inputSchema))}
+  contract_output = ${quoted(JSON.stringify(contract.output.successSchema))}
+
+  config_request {
+    request_url_template = ${quoted(request.requestUrlTemplate)}
+    request_type         = ${quoted(request.requestType)}
+    request_template     = ${quoted(request.requestTemplate)}
+    headers = ${map(request.headers)}
+  }
+
+  config_response {
+    translation_map = ${map(response.translationMap)}
+    translation_map_defaults = ${map(response.translationMapDefaults)}
+    success_template = ${quoted(response.successTemplate)}
+  }
+}
+`;
+}
+
+function map(entries: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(entries).map(([key, value]) => `      ${quoted(key)} = ${quoted(value)}`);
+  return `{\n${lines.join("\n")}\n    }`;
+}
+
+/** A string literal of Terraform: as in JSON, and `${` and `%{` doubled so that they stand for themselves. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll("${", "$${").replaceAll("%{", "%%{");
+}
