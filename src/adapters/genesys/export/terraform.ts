@@ -39,5 +39,5 @@ function map(entries: Readonly<Record<string, string>>): string {
 
 /** A string literal of Terraform: as in JSON, and `${` and `%{` doubled so that they stand for themselves. */
 function quoted(text: string): string {
-  return JSON.stringify(text).replaceAll("${", "$${").replaceAll("%{", "%%{");
+  return JSON.stringify(text).replaceAll(/[$%]\{/g, (start) => start.charAt(0) + start);
 }

@@ -1,0 +1,301 @@
+import { create } from "@bufbuild/protobuf";
+import { DurationSchema } from "@bufbuild/protobuf/wkt";
+import AjvDraft04 from "ajv-draft-04";
+import * as fc from "fast-check";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import velocity from "velocityjs";
+import { Effect, type Tool, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { httpNodes, mcpNodes } from "../../src/adapters/cognigy/export.ts";
+import { dataActionFromTool } from "../../src/adapters/genesys/export/data-action.ts";
+import { terraformFromDataAction } from "../../src/adapters/genesys/export/terraform.ts";
+import { jackfield } from "../cli/command-line.ts";
+
+const baseUrl = "https://tools.example.com/";
+
+/** A tool as the service lists it. */
+function tool(over: { name?: string; input?: object; output?: object; seconds?: number } = {}): Tool {
+  return create(ToolSchema, {
+    name: over.name ?? "get_order",
+    description: "Look up an order.",
+    effect: Effect.READ,
+    timeout: create(DurationSchema, { seconds: BigInt(over.seconds ?? 10) }),
+    inputSchema: (over.input ?? {}) as Tool["inputSchema"] & object,
+    outputSchema: (over.output ?? {}) as Tool["outputSchema"] & object,
+  });
+}
+
+const order = tool({
+  input: {
+    type: "object",
+    properties: {
+      order_id: { type: "string", description: "Number of the order." },
+      channel: { type: ["string", "null"], enum: ["phone", "chat", null], description: "Where it was placed." },
+      tags: { type: "array", items: { type: "string" } },
+    },
+    required: ["order_id"],
+  },
+  output: {
+    type: "object",
+    properties: {
+      status: { type: "string", description: "State of the order." },
+      total: { type: "number" },
+      type: { type: "string" },
+      outcome: { type: "string" },
+      lines: { type: "array" },
+    },
+  },
+});
+
+describe("a tool as a data action of Genesys Cloud", () => {
+  const { action, notes, skipped } = dataActionFromTool(order, { baseUrl, conversation: true });
+
+  test("has the shape that an import takes", () => {
+    expect(skipped).toBeUndefined();
+    expect(action).toMatchObject({
+      name: "get_order",
+      integrationType: "custom-rest-actions",
+      actionType: "custom",
+      secure: false,
+      config: {
+        request: {
+          requestUrlTemplate: "https://tools.example.com/tools/get_order",
+          requestType: "POST",
+          headers: { "Content-Type": "application/json", Authorization: "Bearer ${credentials.apiKey}" },
+          requestTemplate: "${input.rawRequest}",
+        },
+        timeoutSeconds: 12,
+      },
+    });
+  });
+
+  test("takes flat scalar inputs, and says what it leaves out", () => {
+    expect(action?.contract.input.inputSchema).toMatchObject({
+      $schema: "http://json-schema.org/draft-04/schema#",
+      type: "object",
+      required: ["order_id"],
+      properties: {
+        order_id: { type: "string", title: "Order id", description: "Number of the order." },
+        channel: { type: "string", enum: ["phone", "chat"] },
+        jackfieldConversationId: { type: "string" },
+      },
+    });
+    expect(notes).toEqual(['the optional input "tags" is no text, number or boolean: it is left out']);
+  });
+
+  test("gives outcome, output, call id and every scalar of the answer, each with a default", () => {
+    expect(action?.config.response).toEqual({
+      translationMap: {
+        outcome: "$.outcome",
+        output: "$.output",
+        callId: "$.callId",
+        status: "$.value.status",
+        total: "$.value.total",
+        value_type: "$.value.type",
+        value_outcome: "$.value.outcome",
+      },
+      translationMapDefaults: {
+        outcome: '""',
+        output: '""',
+        callId: '""',
+        status: '""',
+        total: "null",
+        value_type: '""',
+        value_outcome: '""',
+      },
+      successTemplate:
+        '{"outcome":${outcome},"output":${output},"callId":${callId},"status":${status},"total":${total},"value_type":${value_type},"value_outcome":${value_outcome}}',
+    });
+  });
+
+  test("renders, with Velocity, to the arguments and to an answer that its own contract accepts", () => {
+    const args = { order_id: '#W"2378', channel: "chat", jackfieldConversationId: "c-1" };
+    const body = velocity.render(action?.config.request.requestTemplate ?? "", {
+      input: { rawRequest: JSON.stringify(args) },
+    });
+    expect(JSON.parse(body)).toEqual(args);
+    const header = velocity.render(action?.config.request.headers["Authorization"] ?? "", {
+      credentials: { apiKey: "key-1" },
+    });
+    expect(header).toBe("Bearer key-1");
+
+    const answer = { outcome: "OK", output: "{}", callId: "c", status: "shipped", total: 7.5 };
+    const { translationMapDefaults, successTemplate } = action!.config.response;
+    const values = {
+      ...translationMapDefaults,
+      ...Object.fromEntries(Object.entries(answer).map(([k, v]) => [k, JSON.stringify(v)])),
+    };
+    const shown: unknown = JSON.parse(velocity.render(successTemplate, values));
+    const ajv = new AjvDraft04.default({ strict: false });
+    expect(ajv.validate(action!.contract.output.successSchema, shown)).toBe(true);
+    expect(ajv.validate(action!.contract.input.inputSchema, args)).toBe(true);
+    expect(ajv.validate(action!.contract.input.inputSchema, { channel: "fax" })).toBe(false);
+  });
+
+  test.each([
+    [{ orgId: { type: "string" } }, "reserves"],
+    [{ "order.id": { type: "string" } }, "does not take"],
+    [{ order: { type: "object" } }, "is no text, number or boolean"],
+    [{ order: { type: ["string", "number"] } }, "is no text, number or boolean"],
+  ])("is skipped for a required input that cannot be: %j", (properties, why) => {
+    const input = { type: "object", properties, required: Object.keys(properties) };
+    const exported = dataActionFromTool(tool({ input }), { baseUrl, conversation: false });
+    expect(exported.action).toBeUndefined();
+    expect(exported.skipped).toContain(why);
+  });
+
+  test("notes more than four inputs, values that are no identifiers, and missing descriptions", () => {
+    const properties = Object.fromEntries(
+      ["a", "b", "c", "d", "e"].map((name) => [name, { type: "string", description: name }]),
+    );
+    const input = {
+      properties: { ...properties, b: { enum: ["two words"], description: "b" }, c: { type: "integer" } },
+    };
+    expect(dataActionFromTool(tool({ input }), { baseUrl, conversation: false }).notes).toEqual([
+      expect.stringContaining('the input "b" has allowed values that are no identifiers ("two words")'),
+      'the input "c" has no description',
+      "it has 5 inputs; an AI Guide takes at most 4",
+    ]);
+  });
+
+  test.each([
+    [0, 3],
+    [1, 3],
+    [10, 12],
+    [300, 60],
+  ])("a timeout of %i s becomes %i s", (seconds, expected) => {
+    expect(dataActionFromTool(tool({ seconds }), { baseUrl, conversation: false }).action?.config.timeoutSeconds).toBe(
+      expected,
+    );
+  });
+
+  test("whatever the schemas are, both contracts compile and every field is described", () => {
+    const property = fc.oneof(
+      fc.record({ type: fc.constantFrom("string", "number", "integer", "boolean", "array", "object", "null") }),
+      fc.record({ type: fc.constant(["string", "null"]), enum: fc.uniqueArray(fc.string(), { minLength: 1 }) }),
+      fc.record({ description: fc.string(), title: fc.string() }),
+    );
+    const schema = fc.record({ type: fc.constant("object"), properties: fc.dictionary(fc.string(), property) });
+    fc.assert(
+      fc.property(schema, schema, fc.boolean(), (input, output, conversation) => {
+        const { action } = dataActionFromTool(tool({ input, output }), { baseUrl, conversation });
+        for (const contract of [action!.contract.input.inputSchema, action!.contract.output.successSchema]) {
+          new AjvDraft04.default({ strict: false }).compile(contract);
+          for (const field of Object.values(contract["properties"] as Record<string, { description: string }>))
+            expect(field.description.length).toBeGreaterThan(0);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("is written for Terraform with its own templates left alone", () => {
+    const text = terraformFromDataAction(action!);
+    expect(text).toContain('resource "genesyscloud_integration_action" "get_order" {');
+    expect(text).toContain('"Authorization" = "Bearer $${credentials.apiKey}"');
+    expect(text).toContain('request_template     = "$${input.rawRequest}"');
+    expect(text).not.toMatch(/[^$]\$\{/);
+    const contract = /contract_input {2}= (".*")/.exec(text)?.[1] ?? "";
+    expect(JSON.parse(JSON.parse(contract.replaceAll("$${", () => "${")) as string)).toEqual(
+      action?.contract.input.inputSchema,
+    );
+  });
+});
+
+describe("a tool as flow nodes of Cognigy.AI", () => {
+  test("through the MCP door: one tool node for all tools", () => {
+    expect(mcpNodes(baseUrl)).toMatchObject([
+      {
+        type: "aiAgentJobMCPTool",
+        config: { name: "jackfield", mcpServerUrl: "https://tools.example.com/mcp", timeout: 60 },
+      },
+      { type: "aiAgentJobCallMCPTool", mode: "append" },
+    ]);
+  });
+
+  test("through the HTTP door: tool, answer and request, with the arguments as JSON and the conversation in a header", () => {
+    const [definition, answer, request] = httpNodes(order, baseUrl);
+    expect(definition).toMatchObject({ type: "aiAgentJobTool", config: { toolId: "get_order", useParameters: true } });
+    expect(JSON.parse(definition?.config["parameters"] as string)).toMatchObject({
+      type: "object",
+      required: ["order_id"],
+    });
+    expect(answer).toMatchObject({
+      type: "aiAgentToolAnswer",
+      config: { answer: "{{input.httprequest.result.output}}" },
+    });
+    expect(request).toMatchObject({
+      type: "httpRequest",
+      config: {
+        url: "https://tools.example.com/tools/get_order",
+        type: "POST",
+        payloadType: "text",
+        payloadText: "{{JSON.stringify(input.aiAgent.toolArgs)}}",
+      },
+    });
+    expect(JSON.parse(request?.config["headers"] as string)).toMatchObject({
+      "Content-Type": "application/json",
+      "Jackfield-Conversation-Id": "{{input.sessionId}}",
+    });
+  });
+});
+
+describe("jackfield export", () => {
+  const host = {
+    tools: async () => [
+      order,
+      tool({ name: "add_tag" }),
+      tool({ name: "get_tags", input: { properties: { type: { type: "string" } }, required: ["type"] } }),
+    ],
+  };
+
+  test("writes one importable file per tool, and says on stderr what was skipped", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "jackfield-export-"));
+    try {
+      const { code, stderr } = await jackfield(
+        ["export", "genesys", "--base-url", baseUrl, "--tools", "get_*", "--out", folder],
+        host,
+      );
+      expect(code).toBe(0);
+      expect(readdirSync(folder)).toEqual(["get_order.json"]);
+      expect(JSON.parse(readFileSync(join(folder, "get_order.json"), "utf8"))).toMatchObject({ actionType: "custom" });
+      expect(stderr).toContain(
+        'get_tags: the required input "type" has a name that Genesys reserves: the tool is skipped.',
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("with --strict a remark is exit 1, and without one exit 0", async () => {
+    const strict = ["export", "genesys", "--base-url", baseUrl, "--strict", "--tools"];
+    expect((await jackfield([...strict, "get_order"], host)).code).toBe(1);
+    expect((await jackfield([...strict, "add_tag"], host)).code).toBe(0);
+  });
+
+  test("prints Terraform and Cognigy's nodes", async () => {
+    const terraform = await jackfield(["export", "genesys", "--base-url", baseUrl, "--format", "terraform"], host);
+    expect(terraform.stdout.match(/^resource /gm)).toHaveLength(2);
+    const nodes = await jackfield(
+      ["export", "cognigy", "--base-url", baseUrl, "--mode", "http", "--tools", "add_*"],
+      host,
+    );
+    expect((JSON.parse(nodes.stdout) as { type: string }[]).map(({ type }) => type)).toEqual([
+      "aiAgentJobTool",
+      "aiAgentToolAnswer",
+      "httpRequest",
+    ]);
+  });
+
+  test.each([
+    [["export", "genesys"], "required option '--base-url <URL>' not specified"],
+    [["export", "genesys", "--base-url", "ftp://x"], "--base-url must be an http or https address"],
+    [["export", "genesys", "--base-url", baseUrl, "--tools", "none_*"], "No tool matches none_*"],
+    [["export", "cognigy", "--base-url", baseUrl, "--mode", "fax"], "Allowed choices are mcp, http"],
+  ])("%j is wrong use", async (argv, why) => {
+    const { code, stderr } = await jackfield(argv, host);
+    expect({ code, why: stderr.includes(why) ? why : stderr }).toEqual({ code: 1, why });
+  });
+});
