@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import velocity from "velocityjs";
+import { render } from "velocityjs";
 import { Effect, type Tool, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { httpNodes, mcpNodes } from "../../src/adapters/cognigy/export.ts";
 import { dataActionFromTool } from "../../src/adapters/genesys/export/data-action.ts";
@@ -112,11 +112,11 @@ describe("a tool as a data action of Genesys Cloud", () => {
 
   test("renders, with Velocity, to the arguments and to an answer that its own contract accepts", () => {
     const args = { order_id: '#W"2378', channel: "chat", jackfieldConversationId: "c-1" };
-    const body = velocity.render(action?.config.request.requestTemplate ?? "", {
+    const body = render(action?.config.request.requestTemplate ?? "", {
       input: { rawRequest: JSON.stringify(args) },
     });
     expect(JSON.parse(body)).toEqual(args);
-    const header = velocity.render(action?.config.request.headers["Authorization"] ?? "", {
+    const header = render(action?.config.request.headers["Authorization"] ?? "", {
       credentials: { apiKey: "key-1" },
     });
     expect(header).toBe("Bearer key-1");
@@ -127,7 +127,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
       ...translationMapDefaults,
       ...Object.fromEntries(Object.entries(answer).map(([k, v]) => [k, JSON.stringify(v)])),
     };
-    const shown: unknown = JSON.parse(velocity.render(successTemplate, values));
+    const shown: unknown = JSON.parse(render(successTemplate, values));
     const ajv = new AjvDraft04.default({ strict: false });
     expect(ajv.validate(action!.contract.output.successSchema, shown)).toBe(true);
     expect(ajv.validate(action!.contract.input.inputSchema, args)).toBe(true);

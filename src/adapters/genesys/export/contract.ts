@@ -31,7 +31,7 @@ const reservedNames: ReadonlySet<string> = new Set(
 );
 const fieldName = /^[A-Za-z][A-Za-z0-9_-]*$/;
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/;
-const scalarTypes: ReadonlySet<JsonValue> = new Set(["string", "number", "integer", "boolean"]);
+const scalarTypes: ReadonlySet<string> = new Set(["string", "number", "integer", "boolean"]);
 /** AI Guides take at most this many inputs of one data action. */
 const maxGuideInputs = 4;
 const conversationInput = "jackfieldConversationId";
@@ -138,7 +138,8 @@ function scalarType(property: JsonObject): string | undefined {
   const types = (Array.isArray(property["type"]) ? property["type"] : [property["type"] ?? enumType(property)]).filter(
     (type) => type !== "null",
   );
-  return types.length === 1 && scalarTypes.has(types[0] ?? null) ? String(types[0]) : undefined;
+  const [type] = types;
+  return types.length === 1 && typeof type === "string" && scalarTypes.has(type) ? type : undefined;
 }
 
 /** Type of a property that lists its values and names no type. */
