@@ -32,7 +32,7 @@ export async function startProgram(
 ): Promise<Program> {
   const node = [
     process.execPath,
-    "--conditions=source",
+    "--conditions=@jackfield/source",
     "--disable-warning=ExperimentalWarning",
     ...(options.nodeArgs ?? []),
   ];

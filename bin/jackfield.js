@@ -1,38 +1,52 @@
 #!/usr/bin/env node
-// Starts the command line: in the repository the source, in the published package, which has none, what was compiled.
+// Starts the command line: from its source in the repository, from compiled code in the published package.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const compiled = new URL("../dist/src/main.js", import.meta.url);
-const source = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-const oldest = [26, 5, 1];
+const oldestMajor = 24;
+const condition = "--conditions=@jackfield/source";
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const source = join(root, "src", "main.ts");
+const compiled = join(root, "dist", "src", "main.js");
+const inRepository = existsSync(source);
 
-/** @returns {string | undefined} The Node to run with: this one, or the one that the repository brings. */
+/** @returns {string | undefined} The Node to run with: this one, or the one that the repository installs for itself. */
 function suitableNode() {
-  const own = process.versions.node.split(".").map(Number);
-  const different = oldest.findIndex((part, index) => own[index] !== part);
-  if (different === -1 || own[different] > oldest[different]) return process.execPath;
-  try {
-    const brought = join(dirname(createRequire(source).resolve("node/package.json")), "bin", "node");
-    return existsSync(brought) ? brought : undefined;
-  } catch {
-    return undefined;
-  }
+  if (Number.parseInt(process.versions.node, 10) >= oldestMajor) return process.execPath;
+  const installed = join(root, "node_modules", "node", "bin", "node");
+  return inRepository && existsSync(installed) ? installed : undefined;
+}
+
+/** @returns {string} Why Jackfield cannot start, and what to do about it. */
+function missingNode() {
+  const needed = `Jackfield needs Node ${oldestMajor} or newer; this is Node ${process.versions.node}.`;
+  if (!inRepository) return needed;
+  return existsSync(join(root, "node_modules", "node"))
+    ? `${needed} The repository installs its own Node by an install script, which npm has not run: run \`npm rebuild node --ignore-scripts=false\`.`
+    : `${needed} The repository installs its own Node: run \`npm ci\`.`;
+}
+
+// `npx` runs this through a shell that ends by SIGTERM without handing it on: when the shell has gone, stop as if told to.
+if (process.env.npm_execpath !== undefined) {
+  const shell = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== shell) process.kill(process.pid, "SIGTERM");
+  }, 200).unref();
 }
 
 const node = suitableNode();
 if (node === undefined) {
-  console.error(`Jackfield needs Node ${oldest.join(".")} or newer; this is Node ${process.versions.node}.`);
+  console.error(missingNode());
   process.exitCode = 1;
-} else if (!existsSync(source) && node === process.execPath) {
-  await import(compiled.href);
+} else if (node === process.execPath && (!inRepository || process.execArgv.includes(condition))) {
+  await import(inRepository ? "../src/main.ts" : "../dist/src/main.js");
 } else {
-  const main = existsSync(source) ? ["--conditions=source", source] : [fileURLToPath(compiled)];
-  const child = spawn(node, [...main, ...process.argv.slice(2)], { stdio: "inherit" });
-  // The terminal sends SIGINT to both; a supervisor sends SIGTERM to this process only.
+  const child = spawn(node, [...(inRepository ? [condition, source] : [compiled]), ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
+  // A terminal sends SIGINT to both processes; a supervisor sends SIGTERM to this one only.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   child.on("error", (error) => {

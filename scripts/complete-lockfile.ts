@@ -1,14 +1,23 @@
-// Adds to package-lock.json the optional packages of other platforms that npm leaves out on this one: without them
-// `npm ci` refuses the lock file there, and here. Run it after each `npm install`: `npm run lock`.
+// Completes package-lock.json after `npm install`: run `npm run lock`.
+//
+// - npm leaves out the optional packages of other platforms, and `npm ci` refuses the file there. They are added, with
+//   their checksums.
+// - The `engines` of the packages are taken out. The repository runs on the Node that it installs for itself, so the
+//   machine's Node must neither cause a warning for each package nor skip a native binary.
+import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { promisify } from "node:util";
 
 interface Package {
   version?: string;
+  integrity?: string;
+  link?: boolean;
   dev?: boolean;
   optional?: boolean;
   os?: string[];
   cpu?: string[];
   libc?: string[];
+  engines?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
 }
 
@@ -34,7 +43,7 @@ const file = process.argv[2] ?? "package-lock.json";
 const lock = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, Package> };
 const { packages } = lock;
 
-/** Tells whether a package that stands at `at` finds a dependency, looking upwards as Node does. */
+/** Reports whether the package at a path finds a dependency, looking upwards as Node does. */
 function isInstalled(at: string, dependency: string): boolean {
   for (let folder = at; ;) {
     if (packages[`${folder === "" ? "" : `${folder}/`}node_modules/${dependency}`] !== undefined) return true;
@@ -44,8 +53,8 @@ function isInstalled(at: string, dependency: string): boolean {
   }
 }
 
-/** What an entry needs so that npm skips it elsewhere: version and platform, both read from the name. */
-function stub(dependency: string, range: string, dev: boolean): Package {
+/** The entry by which npm skips a package on other platforms: its version and platform, both read from the name. */
+function platformEntry(dependency: string, range: string, dev: boolean): Package {
   const words = dependency.split(/[/\-_.]/);
   const system = systems.find((name) => words.includes(name)) ?? (words.includes("win") ? "win32" : undefined);
   const processor = words.map((word) => processors.get(word)).find((name) => name !== undefined);
@@ -60,14 +69,36 @@ function stub(dependency: string, range: string, dev: boolean): Package {
   };
 }
 
+/** The checksum under which a version was published. */
+async function publishedIntegrity(name: string, version: string): Promise<string> {
+  const { stdout } = await promisify(execFile)("npm", ["view", `${name}@${version}`, "dist.integrity", "--json"]);
+  return JSON.parse(stdout) as string;
+}
+
 let added = 0;
 for (const [at, { optionalDependencies = {}, dev = false }] of Object.entries({ ...packages })) {
   for (const [dependency, range] of Object.entries(optionalDependencies)) {
     if (isInstalled(at, dependency)) continue;
-    packages[`node_modules/${dependency}`] = stub(dependency, range, dev);
+    packages[`node_modules/${dependency}`] = platformEntry(dependency, range, dev);
     added++;
   }
 }
+
+const incomplete = Object.entries(packages).filter(
+  ([at, { version, integrity, link }]) =>
+    at.includes("node_modules/") && version !== undefined && integrity === undefined && link !== true,
+);
+for (let at = 0; at < incomplete.length; at += 4) {
+  await Promise.all(
+    incomplete.slice(at, at + 4).map(async ([path, entry]) => {
+      const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
+      entry.integrity = await publishedIntegrity(name, entry.version ?? "");
+    }),
+  );
+}
+
+for (const [at, entry] of Object.entries(packages)) if (at !== "") delete entry.engines;
+
 lock.packages = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => (a < b ? -1 : 1)));
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
-console.log(`${added} entries added to ${file}`);
+console.log(`${file}: ${added} packages and ${incomplete.length} checksums added`);

@@ -52,7 +52,7 @@ function inOwnProcess({ cores, seconds }: Bench, tools: number): { micros: numbe
   const calls = String(Math.round(seconds * 60_000));
   const [command, ...args] = onCore(cores.server, [
     process.execPath,
-    "--conditions=source",
+    "--conditions=@jackfield/source",
     "--disable-warning=ExperimentalWarning",
     "bench/pipeline.ts",
     calls,

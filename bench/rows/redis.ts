@@ -59,7 +59,7 @@ function enqueue(
 ): { perSecond: number; cpuMicros: number } {
   const node = [
     process.execPath,
-    "--conditions=source",
+    "--conditions=@jackfield/source",
     "bench/enqueue.ts",
     what,
     url,

@@ -55,7 +55,7 @@ export default defineTool({
       query: { warehouse },
       headers: config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` },
     });
-    const { quantity, status } = (response.json() ?? {}) as Record<string, unknown>;
+    const { quantity, status } = response.json<Record<string, unknown> | null>() ?? {};
     if (typeof quantity !== "number" || typeof status !== "string") {
       throw new ToolError("The inventory system gave an answer without quantity and status.");
     }

@@ -47,7 +47,7 @@ export default defineTool({
     const response = await http(config.baseUrl.replace(/\/+$/, "") + path`/customers/${customer_id}/balance`, {
       headers: config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` },
     });
-    const { balance, currency } = (response.json() ?? {}) as Record<string, unknown>;
+    const { balance, currency } = response.json<Record<string, unknown> | null>() ?? {};
     if (typeof balance !== "number" || typeof currency !== "string") {
       throw new ToolError("The customer system gave an answer without balance and currency.");
     }

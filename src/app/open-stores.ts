@@ -36,8 +36,18 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
   const url = config.engineUrl?.reveal();
   if (url === undefined) return openEmbedded(config.dataDir, onFault);
   return /^rediss?:/.test(url)
-    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log)
-    : openPostgres(url, onFault);
+    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log).catch(explainMissing("bullmq ioredis"))
+    : openPostgres(url, onFault).catch(explainMissing("bullmq pg"));
+}
+
+/** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
+function explainMissing(packages: string): (reason: unknown) => never {
+  return (reason) => {
+    if ((reason as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") throw reason;
+    throw new StoreOpenError(
+      `JACKFIELD_ENGINE_URL needs packages that are not installed: run \`npm install ${packages}\`.`,
+    );
+  };
 }
 
 type OnFault = (fault: string | undefined) => void;

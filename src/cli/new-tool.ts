@@ -1,11 +1,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { isSeq, parseDocument } from "yaml";
 import { CliError } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 import { type NewTool, templates } from "./templates.ts";
 
-/** `jackfield new-tool`: a plugin to begin with. */
+/** `jackfield new-tool`: writes a plugin to begin with. */
 export const addNewTool: AddCommand = (program, open) => {
   program
     .command("new-tool")
@@ -14,7 +15,8 @@ export const addNewTool: AddCommand = (program, open) => {
     .addHelpText(
       "after",
       `
-In a checkout of Jackfield the folder is plugins/NAME, elsewhere ./NAME. Nothing is overwritten.
+In a checkout of Jackfield the folder is plugins/NAME. Elsewhere it is ./NAME, and the tool is listed in jackfield.yaml.
+No file is overwritten.
 
 Examples:
   jackfield new-tool get_store_hours
@@ -22,19 +24,21 @@ Examples:
     )
     .action(async (name: string, _options, command) => {
       const session = open(command);
-      const { cwd, version } = session.host;
-      const tool = newTool(name, cwd, version);
+      const { cwd } = session.host;
+      const tool = newTool(name, cwd);
       const folder = join(cwd, tool.inCheckout ? "plugins" : "", tool.folder);
       const shown = relative(cwd, folder);
       await createFolder(folder, shown);
       for (const [file, text] of Object.entries(templates(tool)))
         await writeFile(join(folder, file), text, { flag: "wx" });
+      const listed = !tool.inCheckout && (await listPlugin(cwd, `./${shown}`));
       if (session.json) return session.say(JSON.stringify({ name: tool.name, folder: shown }));
-      session.say(`Wrote the tool ${tool.name} to ${shown}.\n\nNext:\n${nextSteps(tool, shown)}`);
+      const where = listed ? `${shown} and listed it in jackfield.yaml` : shown;
+      session.say(`Wrote the tool ${tool.name} to ${where}.\n\nNext:\n${nextSteps(tool, shown, listed)}`);
     });
 };
 
-function newTool(given: string, cwd: string, version: string): NewTool {
+function newTool(given: string, cwd: string): NewTool {
   if (!/^[a-zA-Z][a-zA-Z0-9_-]{0,63}$/.test(given)) {
     throw new CliError(
       `A tool's name has letters, digits, _ and -, begins with a letter and has at most 64 characters; found ${JSON.stringify(given)}.`,
@@ -45,7 +49,15 @@ function newTool(given: string, cwd: string, version: string): NewTool {
     .toLowerCase()
     .split(/[_-]+/)
     .filter(Boolean);
-  return { name: words.join("_"), folder: words.join("-"), inCheckout: isCheckout(cwd), version };
+  const folder = words.join("-");
+  const project = projectName(cwd);
+  const scope = /^@[^/]+\//.exec(project ?? "")?.[0] ?? "";
+  return {
+    name: words.join("_"),
+    folder,
+    packageName: `${scope}${folder}`,
+    inCheckout: project === "jackfield" && existsSync(join(cwd, "plugins")),
+  };
 }
 
 async function createFolder(folder: string, shown: string): Promise<void> {
@@ -58,30 +70,38 @@ async function createFolder(folder: string, shown: string): Promise<void> {
   }
 }
 
-/** Tells whether a folder is the root of Jackfield's repository. */
-function isCheckout(cwd: string): boolean {
+/** Name of the package whose root a folder is; undefined where it is none. */
+function projectName(cwd: string): string | undefined {
   try {
     const { name } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8")) as { name?: unknown };
-    return name === "jackfield" && existsSync(join(cwd, "plugins"));
+    return typeof name === "string" ? name : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-function nextSteps(tool: NewTool, shown: string): string {
+/**
+ * Adds a plugin to the list of jackfield.yaml, which is written where there is none; comments are kept. Returns false,
+ * and changes nothing, where the file has no list of plugins to add to: a list would then replace the bundled ones.
+ */
+async function listPlugin(cwd: string, use: string): Promise<boolean> {
+  const path = join(cwd, "jackfield.yaml");
+  if (!existsSync(path)) {
+    await writeFile(path, `plugins:\n  - use: ${use}\n`, { flag: "wx" });
+    return true;
+  }
+  const document = parseDocument(readFileSync(path, "utf8"));
+  if (document.errors.length > 0 || !isSeq(document.get("plugins"))) return false;
+  document.addIn(["plugins"], document.createNode({ use }));
+  await writeFile(path, document.toString());
+  return true;
+}
+
+function nextSteps(tool: NewTool, shown: string, listed: boolean): string {
   const call = `call ${tool.name} '{"name":"Ada"}'`;
+  const list = listed ? [] : [`add \`  - use: ./${shown}\` under \`plugins:\` in jackfield.yaml`];
   const steps = tool.inCheckout
-    ? [
-        `npm test -- ${shown}`,
-        `add \`  - use: ./${shown}\` under \`plugins:\` in jackfield.yaml`,
-        "npm start",
-        `npm run jackfield -- ${call}`,
-      ]
-    : [
-        `cd ${shown} && npm install && npm test`,
-        `add \`  - use: ./${shown}\` under \`plugins:\` in jackfield.yaml`,
-        "jackfield serve",
-        `jackfield ${call}`,
-      ];
+    ? [`npm test -- ${shown}`, ...list, "npm start", `npm run jackfield -- ${call}`]
+    : [`npm test --prefix ${shown}`, ...list, "npx jackfield serve", `npx jackfield ${call}`];
   return steps.map((step, index) => `  ${index + 1}. ${step}`).join("\n");
 }

@@ -2,53 +2,53 @@
 export interface NewTool {
   /** What the model calls it. */
   readonly name: string;
-  /** Name of its folder and, in the repository under `@jackfield/`, of its package. */
+  /** Name of its folder. */
   readonly folder: string;
-  /** It goes into the repository of Jackfield itself. */
+  /** Name of its package: the folder, in the scope of the user's own project. */
+  readonly packageName: string;
+  /** It goes into the repository of Jackfield itself, whose test runner and compiler it uses. */
   readonly inCheckout: boolean;
-  /** Version of Jackfield. */
-  readonly version: string;
 }
 
 /** The files of a new plugin, by name. */
 export function templates(tool: NewTool): Record<string, string> {
   return {
     "package.json": packageJson(tool),
-    ...(tool.inCheckout && { "tsconfig.json": '{ "extends": "../../tsconfig.plugin.json" }\n' }),
+    ...(!tool.inCheckout && { "tsconfig.json": tsconfig }),
     "index.ts": module_(tool),
-    "index.test.ts": test_(tool),
+    "index.test.ts": tool.inCheckout ? vitestTest(tool) : nodeTest(tool),
     "README.md": readme(tool),
   };
 }
 
-function packageJson({ folder, inCheckout, version }: NewTool): string {
-  const range = `^${version}`;
-  const own = inCheckout
-    ? {
-        name: `@jackfield/${folder}`,
-        version: "0.1.0",
-        license: "Apache-2.0",
-        type: "module",
-        exports: {
-          ".": { source: "./index.ts", types: "./dist/index.d.ts", default: "./dist/index.js" },
-          "./package.json": "./package.json",
-        },
-        files: ["dist", "README.md"],
-        scripts: { build: "tsc -p ." },
-        peerDependencies: { jackfield: range },
-      }
-    : {
-        name: folder,
-        version: "0.1.0",
-        private: true,
-        type: "module",
-        exports: { ".": "./index.ts", "./package.json": "./package.json" },
-        scripts: { test: "vitest run" },
-        peerDependencies: { jackfield: range },
-        devDependencies: { jackfield: range, vitest: "^5.1.0" },
-      };
-  return `${JSON.stringify(own, null, 2)}\n`;
+function packageJson({ packageName, inCheckout }: NewTool): string {
+  const manifest = {
+    name: packageName,
+    version: "0.1.0",
+    private: true,
+    type: "module",
+    exports: { ".": "./index.ts", "./package.json": "./package.json" },
+    ...(!inCheckout && { scripts: { test: "node --test", typecheck: "tsc -p ." } }),
+  };
+  return `${JSON.stringify(manifest, null, 2)}\n`;
 }
+
+const tsconfig = `{
+  "compilerOptions": {
+    "target": "esnext",
+    "module": "nodenext",
+    "lib": ["esnext"],
+    "types": ["node"],
+    "strict": true,
+    "noEmit": true,
+    "verbatimModuleSyntax": true,
+    "erasableSyntaxOnly": true,
+    "allowImportingTsExtensions": true,
+    "skipLibCheck": true
+  },
+  "include": ["*.ts"]
+}
+`;
 
 function module_({ name }: NewTool): string {
   return `import { defineTool, ToolError } from "jackfield/plugin";
@@ -63,10 +63,10 @@ export default defineTool({
     required: ["name"],
     additionalProperties: false,
   },
-  // "read" changes nothing. Say "write" for what must not happen twice, "idempotent" where the other side knows a repeat.
+  // "read" changes nothing. Use "write" for what must not happen twice, "idempotent" if the other side recognises a repeat.
   effect: "read",
   async execute({ name }) {
-    // The message of a ToolError is what the model reads; any other error is told as a failure without detail.
+    // The model reads the message of a ToolError; of any other error it reads only that the tool failed.
     if (name === "nobody") throw new ToolError("There is nobody to greet.");
     return { greeting: \`Hello, \${name}!\` };
   },
@@ -74,7 +74,7 @@ export default defineTool({
 `;
 }
 
-function test_({ name }: NewTool): string {
+function vitestTest({ name }: NewTool): string {
   return `import { expect, test } from "vitest";
 import { startTool } from "jackfield/testing";
 import plugin from "./index.ts";
@@ -84,7 +84,7 @@ test("${name} answers", async () => {
   expect(await tool.call({ name: "Ada" })).toMatchObject({ outcome: "OK", value: { greeting: "Hello, Ada!" } });
 });
 
-test("${name} says what is wrong in words for the model", async () => {
+test("${name} explains a failure to the model", async () => {
   await using tool = await startTool(plugin);
   expect(await tool.call({ name: "nobody" })).toMatchObject({ outcome: "FAILED", output: "There is nobody to greet." });
   expect(await tool.call({})).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
@@ -92,18 +92,42 @@ test("${name} says what is wrong in words for the model", async () => {
 `;
 }
 
+function nodeTest({ name }: NewTool): string {
+  return `import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startTool } from "jackfield/testing";
+import plugin from "./index.ts";
+
+test("${name} answers", async () => {
+  await using tool = await startTool(plugin);
+  const { outcome, value } = await tool.call({ name: "Ada" });
+  assert.deepEqual({ outcome, value }, { outcome: "OK", value: { greeting: "Hello, Ada!" } });
+});
+
+test("${name} explains a failure to the model", async () => {
+  await using tool = await startTool(plugin);
+  const { outcome, output } = await tool.call({ name: "nobody" });
+  assert.deepEqual({ outcome, output }, { outcome: "FAILED", output: "There is nobody to greet." });
+  assert.equal((await tool.call({})).outcome, "INVALID_ARGUMENTS");
+});
+`;
+}
+
 function readme({ name, folder, inCheckout }: NewTool): string {
   const path = inCheckout ? `./plugins/${folder}` : `./${folder}`;
-  const run = inCheckout ? "npm run jackfield --" : "jackfield";
+  const command = inCheckout ? "npm run jackfield --" : "npx jackfield";
+  const test = inCheckout
+    ? `npm test -- plugins/${folder}`
+    : `npm test --prefix ${folder}\nnpm install --save-dev typescript @types/node && npx tsc -p ${folder}`;
   return `# ${name}
 
-Says hello to a person. Write here what the tool is for and what it needs.
+Says hello to a person. Describe here what the tool is for and what it needs.
 
 Arguments: \`name\` (text, 1 to 64 characters). Answer: \`{"greeting": "…"}\`. Effect: \`read\`.
 
 ## Use it
 
-In \`jackfield.yaml\` (a list of plugins means exactly these: without one the bundled plugins are served):
+In \`jackfield.yaml\`, which lists every tool that is served:
 
 \`\`\`yaml
 plugins:
@@ -113,13 +137,13 @@ plugins:
 Then, while the service runs:
 
 \`\`\`sh
-${run} call ${name} '{"name":"Ada"}'
+${command} call ${name} '{"name":"Ada"}'
 \`\`\`
 
 ## Test it
 
 \`\`\`sh
-${inCheckout ? `npm test -- plugins/${folder}` : "npm install && npm test"}
+${test}
 \`\`\`
 `;
 }

@@ -74,8 +74,12 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
   // What a broken file said of keys is not known: its lack would be told as a fault that there may not be.
   if (fileIsGood) faults.push(...exposure.faults);
   if (faults.length > 0) throw new ConfigError(faults);
-  return { ...parts, warnings: [...unknownVariables(env), ...exposure.warnings] };
+  const noTools = plugins.length === 0 && content.plugins === undefined ? [noToolsWarning] : [];
+  return { ...parts, warnings: [...noTools, ...unknownVariables(env), ...exposure.warnings] };
 }
+
+const noToolsWarning =
+  "No tool is installed: write one with `jackfield new-tool NAME`, or install one, such as `npm install @jackfield/get-weather`.";
 
 function pathOf(
   environment: Environment,

@@ -41,7 +41,7 @@ export function sandboxSlots(use: string): readonly SandboxSlot[] {
 /** The plugins to load, with what the variables say filled into keys that the file does not give. */
 export function pluginsFrom(environment: Environment, file: ConfigFile, dataDir: string): PluginConfig[] {
   const derived = derivedValues(environment);
-  const listed = file.content.plugins ?? bundledPlugins.map((use) => ({ use }));
+  const listed = file.content.plugins ?? bundledPlugins.filter(isInstalled).map((use) => ({ use }));
   return listed.map((entry: NonNullable<typeof file.content.plugins>[number], index) => {
     const own = entry.config ?? {};
     const config: Record<string, unknown> = { ...own };
@@ -73,6 +73,16 @@ export function pluginsFrom(environment: Environment, file: ConfigFile, dataDir:
       repeatWindowMs: entry.repeatWindowMs,
     };
   });
+}
+
+/** Reports whether a package can be imported: the bundled plugins are packages of their own, which may be left out. */
+function isInstalled(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 interface Derived {

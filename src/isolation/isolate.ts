@@ -51,7 +51,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
       atomics: "disabled",
       resourceLimits: { maxOldGenerationSizeMb: memoryMb },
       workerData: { url: options.url, config: tool.config } satisfies IsolationSetup,
-      ...(extname(import.meta.url) === ".ts" && { execArgv: ["--conditions=source"] }),
+      ...(extname(import.meta.url) === ".ts" && { execArgv: ["--conditions=@jackfield/source"] }),
     });
     // A thread died between two calls.
     started.on("error", () => crashed(started));

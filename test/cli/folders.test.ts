@@ -59,13 +59,15 @@ describe("new-tool", () => {
     using scratch = scratchFolder();
     const { code, stdout } = await jackfield(["new-tool", "getStore-hours"], { cwd: scratch.path });
     expect(code).toBe(0);
-    expect(stdout).toContain("Wrote the tool get_store_hours to get-store-hours.");
+    expect(stdout).toContain("Wrote the tool get_store_hours to get-store-hours and listed it in jackfield.yaml.");
     expect((await readdir(join(scratch.path, "get-store-hours"))).sort()).toEqual([
       "README.md",
       "index.test.ts",
       "index.ts",
       "package.json",
+      "tsconfig.json",
     ]);
+    expect(await readFile(join(scratch.path, "jackfield.yaml"), "utf8")).toBe("plugins:\n  - use: ./get-store-hours\n");
     expect(await jackfield(["new-tool", "get_store_hours"], { cwd: scratch.path })).toEqual({
       code: 1,
       stdout: "",
@@ -87,8 +89,40 @@ describe("new-tool", () => {
     const { stdout } = await jackfield(["new-tool", "say_hello", "--json"], { cwd: scratch.path });
     expect(JSON.parse(stdout)).toEqual({ name: "say_hello", folder: join("plugins", "say-hello") });
     const own = JSON.parse(await readFile(join(scratch.path, "plugins/say-hello/package.json"), "utf8")) as object;
-    expect(own).toMatchObject({ name: "@jackfield/say-hello", peerDependencies: { jackfield: "^1.2.3" } });
+    expect(own).toMatchObject({ name: "say-hello", private: true });
+    expect(own).not.toHaveProperty("license");
+    expect(await readdir(scratch.path)).not.toContain("jackfield.yaml");
   });
+
+  test("names the package in the scope of the user's own project", async () => {
+    using scratch = scratchFolder();
+    await writeFile(join(scratch.path, "package.json"), '{"name":"@acme/tools"}');
+    await jackfield(["new-tool", "say_hello"], { cwd: scratch.path });
+    const own = JSON.parse(await readFile(join(scratch.path, "say-hello/package.json"), "utf8")) as object;
+    expect(own).toMatchObject({ name: "@acme/say-hello" });
+    expect(own).not.toHaveProperty("license");
+  });
+
+  test("adds the tool to the plugins that jackfield.yaml lists, and keeps the rest of the file", async () => {
+    using scratch = scratchFolder();
+    const file = join(scratch.path, "jackfield.yaml");
+    await writeFile(file, "plugins:\n  # the first\n  - use: ./first\nlogLevel: warn\n");
+    await jackfield(["new-tool", "say_hello"], { cwd: scratch.path });
+    expect(await readFile(file, "utf8")).toBe(
+      "plugins:\n  # the first\n  - use: ./first\n  - use: ./say-hello\nlogLevel: warn\n",
+    );
+  });
+
+  test.each(["logLevel: warn\n", "plugins: [\n"])(
+    "leaves a jackfield.yaml alone that lists no plugins: %j",
+    async (text) => {
+      using scratch = scratchFolder();
+      await writeFile(join(scratch.path, "jackfield.yaml"), text);
+      const { stdout } = await jackfield(["new-tool", "say_hello"], { cwd: scratch.path });
+      expect(stdout).toContain("add `  - use: ./say-hello` under `plugins:` in jackfield.yaml");
+      expect(await readFile(join(scratch.path, "jackfield.yaml"), "utf8")).toBe(text);
+    },
+  );
 
   test("writes a test that is green at once", { timeout: 60_000 }, async () => {
     using scratch = scratchFolder();
@@ -99,7 +133,7 @@ describe("new-tool", () => {
     await jackfield(["new-tool", "say_hello"], { cwd: scratch.path });
     const vitest = join(root, "node_modules/vitest/vitest.mjs");
     const flags = ["run", "--config", join(root, "vitest.config.ts"), "--root", scratch.path];
-    const { stdout } = await run(process.execPath, ["--conditions=source", vitest, ...flags], {
+    const { stdout } = await run(process.execPath, ["--conditions=@jackfield/source", vitest, ...flags], {
       cwd: scratch.path,
       env: { PATH: process.env["PATH"], NO_COLOR: "1" },
     });

@@ -127,7 +127,7 @@ verifies(
       .split("\n")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     const { stdout } = await run(process.execPath, [
-      "--conditions=source",
+      "--conditions=@jackfield/source",
       join(root, "src/main.ts"),
       "audit",
       "verify",

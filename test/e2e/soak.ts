@@ -1,5 +1,5 @@
 // A soak of the service in a process of its own: memory flat, ledger bounded by its window, no handle leaked.
-//   node --conditions=source test/e2e/soak.ts [--calls 200000] [--engine redis://…] [--seed TEXT]
+//   node --conditions=@jackfield/source test/e2e/soak.ts [--calls 200000] [--engine redis://…] [--seed TEXT]
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

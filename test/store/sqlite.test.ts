@@ -68,7 +68,7 @@ describe("one process at a time", () => {
     using folder = scratchFolder();
     const child = spawn(
       process.execPath,
-      ["--conditions=source", join(import.meta.dirname, "begin-until-killed.ts"), folder.path],
+      ["--conditions=@jackfield/source", join(import.meta.dirname, "begin-until-killed.ts"), folder.path],
       {
         stdio: ["ignore", "pipe", "inherit"],
       },

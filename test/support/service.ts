@@ -102,7 +102,7 @@ export interface ProcessOptions extends ServiceOptions {
 export async function startProcess(options: ProcessOptions = {}): Promise<ServiceProcess> {
   const folder = scratchFolder("jackfield-process");
   const port = options.port ?? (await freePort());
-  const child = spawn(process.execPath, ["--conditions=source", join(root, "src/main.ts"), ...(options.args ?? [])], {
+  const child = spawn(process.execPath, ["--conditions=@jackfield/source", join(root, "src/main.ts"), ...(options.args ?? [])], {
     cwd: options.cwd ?? folder.path,
     env: {
       PATH: process.env["PATH"] ?? "",

@@ -74,7 +74,7 @@ export async function startService({
     const argv = [
       ...(command ?? []),
       process.execPath,
-      "--conditions=source",
+      "--conditions=@jackfield/source",
       join(root, "src/main.ts"),
       "serve",
     ] as const;
