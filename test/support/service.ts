@@ -102,17 +102,21 @@ export interface ProcessOptions extends ServiceOptions {
 export async function startProcess(options: ProcessOptions = {}): Promise<ServiceProcess> {
   const folder = scratchFolder("jackfield-process");
   const port = options.port ?? (await freePort());
-  const child = spawn(process.execPath, ["--conditions=@jackfield/source", join(root, "src/main.ts"), ...(options.args ?? [])], {
-    cwd: options.cwd ?? folder.path,
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      PORT: String(port),
-      JACKFIELD_DATA_DIR: options.dataDir ?? join(folder.path, "data"),
-      ...fileOf(folder.path, options),
-      ...options.env,
+  const child = spawn(
+    process.execPath,
+    ["--conditions=@jackfield/source", join(root, "src/main.ts"), ...(options.args ?? [])],
+    {
+      cwd: options.cwd ?? folder.path,
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        PORT: String(port),
+        JACKFIELD_DATA_DIR: options.dataDir ?? join(folder.path, "data"),
+        ...fileOf(folder.path, options),
+        ...options.env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
     },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  );
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString("utf8")));
