@@ -1,7 +1,7 @@
 import type { AddressInfo } from "node:net";
 import type { DestinationStream } from "pino";
-import { createCognigyAdapter } from "./adapters/cognigy/index.ts";
-import { createGenesysAdapter, createGenesysDelivery } from "./adapters/genesys/index.ts";
+import { cognigyInstruments, createCognigyAdapter } from "./adapters/cognigy/index.ts";
+import { createGenesysAdapter, createGenesysDelivery, genesysInstruments } from "./adapters/genesys/index.ts";
 import { mountAdapter } from "./adapters/mount.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config/config.ts";
@@ -19,7 +19,8 @@ import { startSandbox } from "./sandbox/sandbox.ts";
 import { createConversationRunner } from "./app/conversation-runner.ts";
 import { genesysTokens } from "./app/genesys-tokens.ts";
 import { createHttp } from "./server/http.ts";
-import { createAdapterCallers, createClientsFor, createJobCallers } from "./app/in-process-clients.ts";
+import { adapterCaller, createAdapterHost } from "./app/adapter-host.ts";
+import { createClientsFor, createJobCallers } from "./app/in-process-clients.ts";
 import { loadTools } from "./app/load-tools.ts";
 import { openStores } from "./app/open-stores.ts";
 import type { PortServer } from "./server/port.ts";
@@ -130,7 +131,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
       token: tokens.runs,
       send: outbound.send,
       version,
-      telemetry,
+      measure: telemetry.metrics.measureFor(genesysInstruments),
     });
 
   const streamsEnd = new AbortController();
@@ -155,20 +156,15 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   });
   const clientsFor = createClientsFor(services, telemetry);
 
-  const genesysCaller = createAdapterCallers("genesys", adapters.genesys);
-  const cognigyCaller = createAdapterCallers("cognigy", adapters.cognigy);
-  const host = (callerFor: (keyName?: string) => Parameters<typeof clientsFor>[0]) => ({
-    clientsFor: (keyName?: string) => clientsFor(callerFor(keyName)),
-    telemetry,
-    version,
-  });
+  const authenticate = createAuthenticator(config.callers);
+  const hostParts = { telemetry, version, clientsFor, authenticate };
   const genesys = createGenesysAdapter({
     config: adapters.genesys,
     callsPerRequest: limits.callsPerRequest,
     canDeliver: genesysDelivery !== undefined,
   });
 
-  const authenticate = createAuthenticator(config.callers);
+  const cognigy = createCognigyAdapter(adapters.cognigy);
   const app = await createHttp({
     host: config.host,
     allowedHosts: config.allowedHosts,
@@ -187,16 +183,18 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     }),
     mounts: [
       (scope) => {
-        if (adapters.genesys.enabled) mountAdapter(scope, genesys, host(genesysCaller));
+        if (adapters.genesys.enabled)
+          mountAdapter(scope, genesys, createAdapterHost(genesys, genesysInstruments, hostParts));
       },
       (scope) => {
-        if (adapters.cognigy.enabled) mountAdapter(scope, createCognigyAdapter(adapters.cognigy), host(cognigyCaller));
+        if (adapters.cognigy.enabled)
+          mountAdapter(scope, cognigy, createAdapterHost(cognigy, cognigyInstruments, hostParts));
       },
     ],
   });
   teardown.add(() => app.close());
 
-  const jobCaller = createJobCallers(config, genesysCaller());
+  const jobCaller = createJobCallers(config, adapterCaller("genesys", adapters.genesys));
   const runner = createJobRunner({
     queue,
     telemetry,

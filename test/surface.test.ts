@@ -94,6 +94,7 @@ test("the ids of errors", () => {
     "conflict",
     "uncertain",
     "failed",
+    "not-executed",
     "pending-read",
     "pending-write",
     "overloaded",

@@ -1,16 +1,17 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type Job, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import type { AcceptRoute } from "./adapter.ts";
-import { retrySeconds, sendFault, sendReply } from "./fault.ts";
-import type { MountedAdapter } from "./mounted.ts";
-import { type RequestTrace, traceRequest } from "./request-trace.ts";
+import type { RequestTrace } from "./adapter.ts";
+import { retrySeconds, sendFailure, sendReply } from "./replies.ts";
+import { type RouteContext, startTrace } from "./route-context.ts";
+import type { AcceptRoute } from "./route.ts";
 
-/** Serves a route of kind `accept`: the platform is told so only after the job is as durable as the service makes it. */
-export function serveAccept(route: AcceptRoute, { host, times }: MountedAdapter) {
+/** Serves a route of kind `accept`: the platform gets its 202 only after the job is durable. */
+export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
   async function submit(request: FastifyRequest, trace: RequestTrace | undefined): Promise<Job> {
     const { calls, context } = route.batch(request.body);
-    const answered = host.clientsFor(request.keyName).jobs.submitJob(
+    trace?.set({ "jackfield.run.id": context.runId });
+    const answered = request.clients.jobs.submitJob(
       {
         $typeName: "jackfield.v1.SubmitJobRequest",
         job: {
@@ -27,21 +28,22 @@ export function serveAccept(route: AcceptRoute, { host, times }: MountedAdapter)
       },
       { contextValues: trace?.values },
     );
-    const { job } = await within(answered, times.storeWithinMs);
+    const { job } = await withTimeout(answered, times.storeWithinMs);
     if (job === undefined) throw new TypeError("the job queue answered without a job");
+    trace?.set({ "jackfield.job.id": job.id });
     return job;
   }
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    if (route.refusal !== undefined) {
-      return sendFault(reply, route, {
+    if (route.unavailable !== undefined) {
+      return sendFailure(reply, route, {
         status: 503,
-        message: route.refusal,
+        message: route.unavailable,
         retryAfter: retrySeconds,
         payload: request.body,
       });
     }
-    const trace = traceRequest(host.telemetry, request, route);
+    const trace = startTrace(host, request, route);
     try {
       const accepted = route.accepted(await submit(request, trace));
       trace?.end(accepted.status);
@@ -53,19 +55,16 @@ export function serveAccept(route: AcceptRoute, { host, times }: MountedAdapter)
   };
 }
 
-/** A store that says nothing may not keep the platform waiting. */
-function within<Answer>(answer: Promise<Answer>, ms: number): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new ConnectError("the batch could not be stored in time", Code.Unavailable)),
-      ms,
-    );
-    const settling =
-      <T>(settle: (outcome: T) => void) =>
-      (outcome: T): void => {
-        clearTimeout(timer);
-        settle(outcome);
-      };
-    answer.then(settling(resolve), settling(reject));
-  });
+/** Bounds the wait for the store. The platform sends the batch again, and the same batch gets the same job. */
+async function withTimeout<Answer>(answer: Promise<Answer>, ms: number): Promise<Answer> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new ConnectError("the batch could not be stored in time", Code.Unavailable)),
+    ms,
+  );
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

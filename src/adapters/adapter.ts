@@ -1,134 +1,118 @@
-import type { Client } from "@connectrpc/connect";
-import type { Job, Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
-import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
+import type { Client, ContextValues } from "@connectrpc/connect";
+import type { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
-import type { KeyCheck } from "./api-key.ts";
-import type { StreamEvent } from "./sse.ts";
+import type { Caller, SanitizeMode } from "../auth/caller.ts";
+import type { KeyHeader, NamedKey } from "../auth/header-keys.ts";
+import type { Route } from "./route.ts";
 
-/** All that an adapter can reach of the service: it cannot skip a step of the pipeline, because it cannot name one. */
+/**
+ * One outside protocol translated to the Connect services: data, and pure functions that turn payloads into calls and
+ * results into payloads. `mountAdapter` does everything that adapters have in common.
+ */
+export interface Adapter {
+  /** Name of the platform in logs and metrics. */
+  readonly name: string;
+  readonly identity: AdapterIdentity;
+  readonly routes: readonly Route[];
+  /** Limit of unanswered calls, and the message of the 503 for a call beyond it. No limit where it is left out. */
+  readonly pending?: { readonly limit: number; readonly message: string };
+}
+
+/**
+ * How requests are authenticated, and the caller they act as: by keys of the adapter's own, each a caller of its own, or
+ * like the RPC, by the configured callers.
+ */
+export type AdapterIdentity = KeyIdentity | { readonly kind: "callers" };
+
+/** Authentication by keys of the adapter's own. Without any key every request is let in. */
+export interface KeyIdentity {
+  readonly kind: "keys";
+  /** Headers that may carry the key. The first one that is present counts. */
+  readonly headers: readonly KeyHeader[];
+  /** The first key is the source `NAME` of the adapter, every other one `NAME:KEY`. */
+  readonly keys: readonly NamedKey[];
+  /** Call ids are unique per key: a call is deduplicated without a conversation or run. */
+  readonly uniqueCallIds?: boolean;
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+}
+
+/** Connect clients that act as one caller. */
 export interface AdapterClients {
   readonly executor: Client<typeof ToolExecutor>;
   readonly jobs: Client<typeof Jobs>;
 }
 
-/** What an adapter is given. */
+/** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */
 export interface AdapterHost {
-  /** Clients that speak as the adapter, for the named key where it has several. Made once per name and kept. */
-  clientsFor(keyName?: string): AdapterClients;
-  readonly telemetry: Telemetry;
+  /** Authenticates a request by its headers, before its body is read. Undefined where no key proves a caller. */
+  authenticate(request: RawRequest): Caller | undefined | Promise<Caller | undefined>;
+  /** Returns the clients that act as a caller: the same ones each time. */
+  clientsFor(caller: Caller): AdapterClients;
+  readonly measure: Measure;
+  /** Starts the span of a request. Undefined where there is no trace to record or to continue. */
+  startTrace(start: TraceStart): RequestTrace | undefined;
+  readonly log: AdapterLog;
+  /** Version of Jackfield. */
   readonly version: string;
 }
 
+/** A request as Node gives it, over HTTP/1.1 or HTTP/2. */
+export type RawRequest = IncomingMessage | Http2ServerRequest;
+
 /**
- * One outside protocol translated to the Connect services: data, and pure functions that turn payloads into calls and
- * results into payloads. What every adapter would repeat is done by `mountAdapter`.
+ * Records a value of one of the adapter's instruments: adds to a counter, counts in a histogram, sets a gauge. Throws
+ * where no instrument of this name was declared.
  */
-export interface Adapter {
-  /** The platform, as it appears in logs and metrics. */
+export type Measure = (name: string, labels: Readonly<Record<string, string>>, value: number) => void;
+
+/** A metric that an adapter declares. */
+export interface Instrument {
+  /** As OpenTelemetry writes it: `cognigy.tool.invocations`. */
   readonly name: string;
-  readonly keys: KeyCheck;
-  readonly routes: readonly Route[];
-  /** How many calls may be under way, and what a request beyond that reads. Without it there is no such limit. */
-  readonly pending?: { readonly limit: number; readonly refusal: string };
+  readonly kind: "counter" | "histogram" | "gauge";
+  readonly description: string;
+  /** UCUM unit: `s` for seconds. */
+  readonly unit?: string;
+  /** Names of the labels, at most two. */
+  readonly labels: readonly string[];
 }
 
-/** One address of an adapter, by what it does with a request. */
-export type Route = AnswerRoute | StreamRoute | AcceptRoute | PollRoute;
+/** One value for one instrument. */
+export interface Measurement {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 
-/** What each kind of route declares. */
-export interface RouteBase {
-  readonly method: "GET" | "POST";
-  /** As Fastify reads it. */
+/** Where the span of a request starts. */
+export interface TraceStart {
+  readonly method: string;
+  /** The route's path, without values. */
   readonly path: string;
-  /** How long the platform waits for an answer, in milliseconds. */
-  readonly answerWithinMs: number;
-  /** The whole error shape: how every fault looks on this route. */
-  fault(fault: Fault): Reply;
-  /** Browsers of these origins may use the route. */
-  readonly cors?: { readonly origins: readonly string[]; readonly headers: readonly string[] };
+  /** W3C trace context of the request. */
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+  /** Whether calls of the request have to share a trace id although nothing is recorded. */
+  readonly shared: boolean;
 }
 
-/** One call, answered in the body of the same request. */
-export interface AnswerRoute extends RouteBase {
-  readonly kind: "answer";
-  /** Reads the payload. Throws a PayloadError. */
-  call(payload: unknown): ToolCall;
-  /** JSON text of the 200. */
-  answer(call: ToolCall, result: ToolResult): string;
-  /** Measures an answer. */
-  answered?(result: ToolResult, telemetry: Telemetry): void;
+/** The span of one request. */
+export interface RequestTrace {
+  /** Pass them on with each RPC of the request. */
+  readonly values: ContextValues;
+  /** Adds attributes to the span. */
+  set(attributes: Readonly<Record<string, string>>): void;
+  /** Ends the span with the HTTP status of the answer. */
+  end(status: number): void;
 }
 
-/** Calls whose progress and results are streamed as server-sent events. */
-export interface StreamRoute extends RouteBase {
-  readonly kind: "stream";
-  /** Reads the payload. Throws a PayloadError. */
-  batch(payload: unknown): Batch;
-  /** What the platform reads when a call has ended, or its tool reports. */
-  progress(step: Step): StreamEvent;
-  /** What the platform reads at the end; the results stand in the order of the calls. */
-  results(batch: Batch, results: readonly ToolResult[]): StreamEvent;
-}
-
-/** Calls that are acknowledged once they are stored; their results are delivered later. */
-export interface AcceptRoute extends RouteBase {
-  readonly kind: "accept";
-  /** The platform that the results go to. */
-  readonly source: string;
-  /** Why nothing can be accepted, where results could not be delivered. */
-  readonly refusal?: string | undefined;
-  /** Reads the payload. Throws a PayloadError. */
-  batch(payload: unknown): Batch;
-  accepted(job: Job): Reply;
-}
-
-/** Asks for the answer of a call made before. */
-export interface PollRoute extends RouteBase {
-  readonly kind: "poll";
-  /** Reads the call's id from the parameters of the path; undefined where there is none. */
-  callId(parameters: Readonly<Record<string, string>>): string | undefined;
-  answered(callId: string, result: ToolResult): Reply;
-  running(callId: string): Reply;
-  unknown(callId: string | undefined): Reply;
-}
-
-/** Several calls and where they belong. */
-export interface Batch {
-  readonly calls: ToolCall[];
-  readonly context: CallContext;
-}
-
-/** A step of a batch: a call has ended, or a tool reports. */
-export interface Step {
-  /** How many calls have ended. */
-  readonly ended: number;
-  /** How many there are. */
-  readonly total: number;
-  readonly event:
-    | { readonly case: "result"; readonly value: ToolResult }
-    | { readonly case: "progress"; readonly value: Progress };
-}
-
-/** What goes back to the platform. `body` is JSON text. */
-export interface Reply {
-  readonly status: number;
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Why a request gets no answer of its own. */
-export interface Fault {
-  readonly status: number;
-  /** Fit for the platform's engineer. Empty for 401 and 500, whose words are the adapter's. */
-  readonly message: string;
-  /** Seconds after which to try again, for 503. */
-  readonly retryAfter?: number;
-  /** The parsed body, where there is one. */
-  readonly payload?: unknown;
-}
-
-/** The payload is not what the route takes: 400 with these words. */
-export class PayloadError extends Error {
-  override readonly name: string = "PayloadError";
+/** The log of the service, with the adapter's name on each line. */
+export interface AdapterLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
 }

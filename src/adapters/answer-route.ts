@@ -1,15 +1,16 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ExecuteToolResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { AnswerRoute } from "./adapter.ts";
-import { answerWithin } from "./answer-within.ts";
-import { retrySeconds, sendFault, sendJson } from "./fault.ts";
-import type { MountedAdapter } from "./mounted.ts";
-import { type RequestTrace, traceRequest } from "./request-trace.ts";
+import type { RequestTrace } from "./adapter.ts";
+import { answerDuration } from "./answer-budget.ts";
+import { measureAll } from "./measure-all.ts";
+import { retrySeconds, sendFailure, sendJson } from "./replies.ts";
+import { type RouteContext, startTrace } from "./route-context.ts";
+import type { AnswerRoute } from "./route.ts";
 
-/** Serves a route of kind `answer`. The hottest path of the adapters: nothing is made here that a plain call can do without. */
-export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: MountedAdapter) {
-  const within = answerWithin(route.answerWithinMs);
+/** Serves a route of kind `answer`. The hottest path of the adapters: a plain call allocates nothing that it can do without. */
+export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: RouteContext) {
+  const answerWithin = answerDuration(route.answerWithinMs);
 
   const execute = (
     call: ToolCall,
@@ -18,30 +19,37 @@ export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: M
     trace: RequestTrace | undefined,
   ): Promise<ExecuteToolResponse> => {
     const signal = clientGone(request, reply);
-    return host
-      .clientsFor(request.keyName)
-      .executor.executeTool(
-        { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin: within },
-        trace === undefined ? { signal } : { signal, contextValues: trace.values },
-      );
+    return request.clients.executor.executeTool(
+      { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin },
+      trace === undefined ? { signal } : { signal, contextValues: trace.values },
+    );
   };
 
+  const watchOutlived = ({ clients, caller }: FastifyRequest, callId: string): void =>
+    pending?.calls.outlived({
+      caller: caller.name,
+      callId,
+      clients,
+      onEnd: (result) => measureAll(host, route.measureLateResult?.(result)),
+    });
+
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    // All requests of this turn are read before the first is executed: see server/turn.ts.
+    // All requests of this tick are read before the first is executed: see server/batch-per-tick.ts.
     await Promise.resolve();
     const call = route.call(request.body);
-    if (pending !== undefined && !pending.calls.admits(request.keyName, call.id)) {
-      const message = pending.refusal;
-      return sendFault(reply, route, { status: 503, message, retryAfter: retrySeconds, payload: request.body });
+    if (pending !== undefined && !pending.calls.admits(request.caller.name, call.id)) {
+      const { message } = pending;
+      const failure = { status: 503, message, retryAfter: retrySeconds, payload: request.body };
+      measureAll(host, route.measureFailure?.(failure));
+      return sendFailure(reply, route, failure);
     }
-    const trace = traceRequest(host.telemetry, request, route);
-    pending?.calls.began();
-    let running = false;
+    const trace = startTrace(host, request, route);
+    pending?.calls.begin();
     try {
       const { result } = await execute(call, request, reply, trace);
       if (result === undefined) throw new TypeError("the executor answered without a result");
-      running = result.outcome === Outcome.PENDING;
-      route.answered?.(result, host.telemetry);
+      if (result.outcome === Outcome.PENDING) watchOutlived(request, call.id);
+      measureAll(host, route.measureAnswer?.(result));
       sendJson(reply, route.answer(call, result));
       trace?.end(200);
       return reply;
@@ -49,7 +57,7 @@ export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: M
       trace?.end(500);
       throw error;
     } finally {
-      pending?.calls.answered(request.keyName, call.id, running);
+      pending?.calls.end();
     }
   };
 }

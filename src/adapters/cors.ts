@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { RouteBase } from "./adapter.ts";
+import type { RouteBase } from "./route.ts";
 
 /** Lets browsers of the declared origins read the route's answers. Costs nothing for requests without an `Origin`. */
 export function allowOrigin(
@@ -15,7 +15,7 @@ export function allowOrigin(
   return true;
 }
 
-/** Answers a browser's question before the request itself. Source: the Fetch standard, section 4.8. */
+/** Answers a preflight request. Source: the Fetch standard, section 4.8. */
 export function answerPreflight(
   route: RouteBase,
   cors: NonNullable<RouteBase["cors"]>,

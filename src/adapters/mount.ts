@@ -1,81 +1,88 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Caller } from "../auth/caller.ts";
 import { serveAccept } from "./accept-route.ts";
-import type { Adapter, AdapterHost, Route } from "./adapter.ts";
+import type { Adapter, AdapterHost } from "./adapter.ts";
 import { serveAnswer } from "./answer-route.ts";
 import { createClientGone } from "./client-gone.ts";
 import { allowOrigin, answerPreflight } from "./cors.ts";
-import { faultFromError, sendFault } from "./fault.ts";
-import { type MountedAdapter, type MountTimes, usualTimes } from "./mounted.ts";
+import { measureAll } from "./measure-all.ts";
 import { createPendingCalls } from "./pending-calls.ts";
-import { findCall, servePoll } from "./poll-route.ts";
+import { servePoll } from "./poll-route.ts";
+import { serveRaw } from "./raw-route.ts";
+import { failureFromError, sendFailure } from "./replies.ts";
+import { defaultTimes, type RouteContext, type RouteTimes } from "./route-context.ts";
+import type { Route } from "./route.ts";
 import { serveStream } from "./stream-route.ts";
 
-declare module "fastify" {
-  interface FastifyRequest {
-    /** Name of the key that the request came with, "" where keys have no names. Set by the routes of adapters. */
-    keyName: string;
-  }
-}
-
 /**
- * Adds an adapter's routes to the server, with all that adapters have in common: keys, budgets, streams, faults, browsers'
- * preflights, what happens when a client goes away. Call before the server is ready.
+ * Adds an adapter's routes to the server, with everything that adapters have in common: authentication, budgets, streams,
+ * error shapes, preflights, cancellation when a client goes away. Call it before the server is ready.
  */
 export function mountAdapter(
   app: FastifyInstance,
   adapter: Adapter,
   host: AdapterHost,
-  times: Partial<MountTimes> = {},
+  times: Partial<RouteTimes> = {},
 ): void {
-  const allTimes = { ...usualTimes, ...times };
-  const named: AdapterHost = {
-    clientsFor: (name) => host.clientsFor(name === "" ? undefined : name),
-    telemetry: host.telemetry,
-    version: host.version,
-  };
-  const mounted: MountedAdapter = {
-    host: named,
+  const allTimes = { ...defaultTimes, ...times };
+  const context: RouteContext = {
+    host,
     clientGone: createClientGone(),
-    pending: adapter.pending && watchPending(app, adapter.pending, named, allTimes),
+    pending: adapter.pending && countPending(app, adapter.pending, allTimes),
     times: allTimes,
   };
-  if (!app.hasRequestDecorator("keyName")) app.decorateRequest("keyName", "");
-  for (const route of adapter.routes) mountRoute(app, adapter, route, mounted);
+  if (!app.hasRequestDecorator("caller")) {
+    app.decorateRequest("caller");
+    app.decorateRequest("clients");
+  }
+  for (const route of adapter.routes) mountRoute(app, adapter, route, context);
 }
 
-function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, mounted: MountedAdapter): void {
+function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, context: RouteContext): void {
   const { cors } = route;
+  const { host } = context;
+
+  const identify = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply): boolean => {
+    if (caller === undefined) {
+      sendFailure(reply, route, { status: 401, message: "" });
+      return false;
+    }
+    request.caller = caller;
+    request.clients = host.clientsFor(caller);
+    return true;
+  };
+
   app.route({
     method: route.method,
     url: route.path,
-    // Before the body is read: nobody without a key makes us parse anything.
+    // Before the body is read: a request without a key makes us parse nothing.
     onRequest(request, reply, done) {
       if (cors !== undefined) allowOrigin(cors, request, reply);
-      const keyName = adapter.keys(request.raw);
-      if (keyName === undefined) {
-        sendFault(reply, route, { status: 401, message: "" });
+      const caller = host.authenticate(request.raw);
+      if (!(caller instanceof Promise)) {
+        if (identify(caller, request, reply)) done();
         return;
       }
-      request.keyName = keyName;
-      done();
+      caller.then(
+        (found) => void (identify(found, request, reply) && done()),
+        (error: unknown) => done(error as Error),
+      );
     },
-    handler: serve(route, mounted),
+    handler: serve(route, context),
     errorHandler(error, request, reply) {
-      const fault = faultFromError(error, request.body);
-      // Fastify closes the connection after any bad body; only of one that was not read to its end must we be rid.
-      if (fault.status !== 413 || request.raw.httpVersionMajor >= 2) reply.removeHeader("connection");
-      if (fault.status === 500) {
-        mounted.host.telemetry.log.error(
-          { err: error, adapter: adapter.name, route: route.path },
-          "a request could not be served",
-        );
+      const failure = failureFromError(error, request.body);
+      // Fastify closes the connection after any bad body. That is needed only where a body was not read to its end.
+      if (failure.status !== 413 || request.raw.httpVersionMajor >= 2) reply.removeHeader("connection");
+      if (failure.status >= 500) measureAll(host, route.measureFailure?.(failure));
+      if (failure.status === 500) {
+        host.log.error({ err: error, adapter: adapter.name, route: route.path }, "request failed");
       }
-      return sendFault(reply, route, fault);
+      return sendFailure(reply, route, failure);
     },
   });
   if (cors !== undefined) {
     app.options(route.path, {
-      // Before the body: a preflight has none, and no content type either.
+      // Before the body: a preflight has neither a body nor a content type.
       onRequest: (request, reply) => void answerPreflight(route, cors, request, reply),
       handler: (_request, reply) => reply,
     });
@@ -84,37 +91,31 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, mounte
 
 function serve(
   route: Route,
-  mounted: MountedAdapter,
+  context: RouteContext,
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
   switch (route.kind) {
     case "answer":
-      return serveAnswer(route, mounted);
+      return serveAnswer(route, context);
     case "stream":
-      return serveStream(route, mounted);
+      return serveStream(route, context);
     case "accept":
-      return serveAccept(route, mounted);
+      return serveAccept(route, context);
     case "poll":
-      return servePoll(route, mounted);
+      return servePoll(route, context);
+    case "raw":
+      return serveRaw(route, context);
   }
 }
 
-function watchPending(
+function countPending(
   app: FastifyInstance,
-  { limit, refusal }: NonNullable<Adapter["pending"]>,
-  host: AdapterHost,
-  times: MountTimes,
+  { limit, message }: NonNullable<Adapter["pending"]>,
+  { pendingRetryMs }: RouteTimes,
 ) {
-  const calls = createPendingCalls({
-    limit,
-    sweepEveryMs: times.sweepEveryMs,
-    async stillRuns(keyName, callId) {
-      const found = await findCall(host.clientsFor(keyName), callId);
-      return found !== undefined && found.result === undefined;
-    },
-  });
+  const calls = createPendingCalls({ limit, retryMs: pendingRetryMs });
   app.addHook("onClose", (_app, done) => {
     calls.close();
     done();
   });
-  return { calls, refusal };
+  return { calls, message };
 }

@@ -1,82 +1,105 @@
-/** Asks whether a call still runs. Rejects where that cannot be said at present. */
-export type AskRunning = (keyName: string, callId: string) => Promise<boolean>;
+import { setTimeout as sleep } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { AdapterClients } from "./adapter.ts";
 
-/** How pending calls are watched. Times in milliseconds. */
+/** How pending calls are counted. Times in milliseconds. */
 export interface PendingCallsOptions {
   readonly limit: number;
-  readonly stillRuns: AskRunning;
-  /** How often some of the calls are asked about. */
-  readonly sweepEveryMs?: number;
-  /** A call is given up after this time: what was not heard of for a day no longer counts. */
+  /** Pause after the state of a call could not be read. */
+  readonly retryMs?: number;
+  /** A call that is still running after this time is no longer counted. */
   readonly staleAfterMs?: number;
   readonly now?: () => number;
 }
 
-/** The calls of one adapter that are under way: requests that wait, and calls that outlived theirs. */
+/** A call that outlived its answer. */
+export interface OutlivedCall {
+  /** Name of the caller: ids are unique per caller. */
+  readonly caller: string;
+  readonly callId: string;
+  readonly clients: Pick<AdapterClients, "executor">;
+  /** Called once with the result, where the call ends while it is counted. */
+  onEnd?(result: ToolResult): void;
+}
+
+/** The unanswered calls of one adapter: requests that wait, and calls that outlived their request. */
 export interface PendingCalls {
   readonly count: number;
-  /** Whether one more may begin; a repeat of a call that is counted already may always. */
-  admits(keyName: string, callId: string): boolean;
-  began(): void;
-  /** A request got its answer; `running` says that the call itself goes on. */
-  answered(keyName: string, callId: string, running: boolean): void;
+  /** Whether one more call may begin. A repeat of a call that is already counted always may. */
+  admits(caller: string, callId: string): boolean;
+  /** Counts a request. Call `end` when it has its answer. */
+  begin(): void;
+  end(): void;
+  /** Counts a call until it has ended. */
+  outlived(call: OutlivedCall): void;
   close(): void;
 }
 
-/** How many calls one sweep asks about: it must not hold anybody up. */
-const sweepSize = 32;
-
-/** Counts pending calls, and removes stale ones on a timer that blocks nobody. */
-export function createPendingCalls({
-  limit,
-  stillRuns,
-  sweepEveryMs = 1000,
-  staleAfterMs = 86_400_000,
-  now = Date.now,
-}: PendingCallsOptions): PendingCalls {
-  const outlived = new Map<string, { keyName: string; callId: string; since: number }>();
+/** Counts pending calls. A call that has ended gives its slot back at once: each is waited for by `WaitCall`. */
+export function createPendingCalls(options: PendingCallsOptions): PendingCalls {
+  const { limit, retryMs = 1000, staleAfterMs = 86_400_000, now = () => performance.now() } = options;
+  const outlived = new Set<string>();
+  const closed = new AbortController();
   let waiting = 0;
-  let timer: NodeJS.Timeout | undefined;
 
-  async function look(id: string): Promise<void> {
-    const entry = outlived.get(id);
-    if (entry === undefined) return;
-    const gone =
-      now() - entry.since > staleAfterMs || !(await stillRuns(entry.keyName, entry.callId).catch(() => true));
-    outlived.delete(id);
-    // At the end of the line again, so that every call gets its turn.
-    if (!gone) outlived.set(id, entry);
-  }
-
-  async function sweep(): Promise<void> {
-    await Promise.all(outlived.keys().take(sweepSize).toArray().map(look));
-    timer = undefined;
-    schedule();
-  }
-
-  function schedule(): void {
-    if (timer !== undefined || outlived.size === 0) return;
-    timer = setTimeout(() => void sweep(), sweepEveryMs).unref();
+  async function watch(call: OutlivedCall, key: string): Promise<void> {
+    const until = now() + staleAfterMs;
+    try {
+      while (now() < until && !closed.signal.aborted) {
+        const state = await stateOf(call, closed.signal);
+        if (state.ended) {
+          if (state.result !== undefined) call.onEnd?.(state.result);
+          return;
+        }
+        if (state.unreachable) await sleep(retryMs, undefined, { ref: false, signal: closed.signal });
+      }
+    } catch {
+      // Only the end of the adapter ends the pause early.
+    } finally {
+      outlived.delete(key);
+    }
   }
 
   return {
     get count() {
       return waiting + outlived.size;
     },
-    admits: (keyName, callId) => waiting + outlived.size < limit || outlived.has(`${keyName}\n${callId}`),
-    began() {
+    admits: (caller, callId) => waiting + outlived.size < limit || outlived.has(keyOf(caller, callId)),
+    begin() {
       waiting += 1;
     },
-    answered(keyName, callId, running) {
+    end() {
       waiting -= 1;
-      if (running) {
-        outlived.set(`${keyName}\n${callId}`, { keyName, callId, since: now() });
-        schedule();
-      } else if (outlived.size > 0) outlived.delete(`${keyName}\n${callId}`);
     },
-    close() {
-      clearTimeout(timer);
-      outlived.clear();
+    outlived(call) {
+      const key = keyOf(call.caller, call.callId);
+      if (outlived.has(key) || closed.signal.aborted) return;
+      outlived.add(key);
+      void watch(call, key);
     },
+    close: () => closed.abort(),
   };
+}
+
+function keyOf(caller: string, callId: string): string {
+  return `${caller}\n${callId}`;
+}
+
+interface CallStateFound {
+  readonly ended: boolean;
+  readonly unreachable?: boolean;
+  readonly result?: ToolResult | undefined;
+}
+
+/** Waits until the call has ended, or as long as `WaitCall` waits. */
+async function stateOf({ clients, callId }: OutlivedCall, signal: AbortSignal): Promise<CallStateFound> {
+  try {
+    const { state, result } = await clients.executor.waitCall({ callId }, { signal });
+    return { ended: state !== CallState.RUNNING, result };
+  } catch (error) {
+    const notFound = error instanceof ConnectError && error.code === Code.NotFound;
+    return { ended: notFound, unreachable: !notFound };
+  }
 }

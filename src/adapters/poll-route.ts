@@ -1,19 +1,19 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallState, type GetCallResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { AdapterClients, PollRoute } from "./adapter.ts";
-import { sendReply } from "./fault.ts";
-import type { MountedAdapter } from "./mounted.ts";
-import { type RequestTrace, traceRequest } from "./request-trace.ts";
+import type { AdapterClients, RequestTrace } from "./adapter.ts";
+import { sendReply } from "./replies.ts";
+import { type RouteContext, startTrace } from "./route-context.ts";
+import type { PollRoute } from "./route.ts";
 
 /** Serves a route of kind `poll`. */
-export function servePoll(route: PollRoute, { host }: MountedAdapter) {
+export function servePoll(route: PollRoute, { host }: RouteContext) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const callId = route.callId(request.params as Record<string, string>);
     if (callId === undefined) return sendReply(reply, route.unknown(undefined));
-    const trace = traceRequest(host.telemetry, request, route);
+    const trace = startTrace(host, request, route);
     try {
-      const found = await findCall(host.clientsFor(request.keyName), callId, trace);
+      const found = await findCall(request.clients, callId, trace);
       const answer =
         found === undefined
           ? route.unknown(callId)
@@ -29,14 +29,14 @@ export function servePoll(route: PollRoute, { host }: MountedAdapter) {
   };
 }
 
-/** What is known of a call, undefined where nothing is. A running call has no result. */
-export async function findCall(
-  clients: AdapterClients,
+/** Finds a call. Undefined where nothing is known of it; a running call has no result. */
+async function findCall(
+  { executor }: AdapterClients,
   callId: string,
-  trace?: RequestTrace,
+  trace: RequestTrace | undefined,
 ): Promise<GetCallResponse | undefined> {
   try {
-    const found = await clients.executor.getCall({ callId }, trace && { contextValues: trace.values });
+    const found = await executor.getCall({ callId }, trace && { contextValues: trace.values });
     return found.state === CallState.RUNNING ? { ...found, result: undefined } : found;
   } catch (error) {
     if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;

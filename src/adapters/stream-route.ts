@@ -1,38 +1,43 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ExecuteToolsResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { modelError } from "../errors.ts";
-import type { Batch, StreamRoute } from "./adapter.ts";
-import { answerWithin } from "./answer-within.ts";
+import type { RequestTrace } from "./adapter.ts";
+import { answerDuration } from "./answer-budget.ts";
 import { whenClosedEarly } from "./client-gone.ts";
-import type { MountedAdapter } from "./mounted.ts";
-import { type RequestTrace, traceRequest } from "./request-trace.ts";
+import { resultsInOrder } from "./missing-results.ts";
+import { type RouteContext, startTrace } from "./route-context.ts";
+import type { Batch, StreamRoute } from "./route.ts";
 import { type EventStream, openEventStream } from "./sse.ts";
 
 type Events = AsyncIterator<ExecuteToolsResponse>;
 type Next = IteratorResult<ExecuteToolsResponse>;
 
+/** One request while its events are streamed. */
+interface Streaming {
+  readonly batch: Batch;
+  readonly request: FastifyRequest;
+  readonly events: Events;
+  readonly first: Promise<Next>;
+  readonly gone: AbortSignal;
+}
+
 /** Serves a route of kind `stream`: progress while calls run, then all results in one event. */
-export function serveStream(route: StreamRoute, { host, times }: MountedAdapter) {
-  const deadline = answerWithin(route.answerWithinMs);
+export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
+  const answerWithin = answerDuration(route.answerWithinMs);
   const streamTimes = { commentEveryMs: times.commentEveryMs, closeAfterMs: route.answerWithinMs + times.lingerMs };
 
   function start(batch: Batch, request: FastifyRequest, signal: AbortSignal, trace: RequestTrace | undefined): Events {
-    const { executor } = host.clientsFor(request.keyName);
-    const events = executor.executeTools(
-      {
-        $typeName: "jackfield.v1.ExecuteToolsRequest",
-        calls: batch.calls,
-        context: batch.context,
-        answerWithin: deadline,
-      },
+    const { calls, context } = batch;
+    const events = request.clients.executor.executeTools(
+      { $typeName: "jackfield.v1.ExecuteToolsRequest", calls, context, answerWithin },
       { signal, contextValues: trace?.values },
     );
     return events[Symbol.asyncIterator]();
   }
 
-  /** Passes events on as they come. `ended` is filled with the results, so that they outlast a stream that breaks. */
-  async function relay(first: Promise<Next>, events: Events, total: number, stream: EventStream, ended: ToolResult[]) {
+  /** Passes events on as they come. `ended` collects the results, so that they outlast a stream that breaks. */
+  async function relay({ batch, events, first }: Streaming, stream: EventStream, ended: ToolResult[]) {
+    const total = batch.calls.length;
     for (let next = await first; next.done !== true; next = await events.next()) {
       const { event } = next.value;
       if (event.case === "done") return event.value.results;
@@ -43,19 +48,19 @@ export function serveStream(route: StreamRoute, { host, times }: MountedAdapter)
         stream.offer(route.progress({ ended: ended.length, total, event }));
       }
     }
-    return undefined;
+    throw new TypeError("the executor ended a batch without its results");
   }
 
-  async function answer(batch: Batch, first: Promise<Next>, events: Events, stream: EventStream, gone: AbortSignal) {
+  async function answer(streaming: Streaming, stream: EventStream): Promise<void> {
+    const { batch, request, gone } = streaming;
     const ended: ToolResult[] = [];
     try {
-      const results = await relay(first, events, batch.calls.length, stream, ended);
-      stream.send(route.results(batch, results ?? inOrder(batch.calls, ended)));
+      stream.send(route.results(batch, await relay(streaming, stream, ended)));
     } catch (error) {
       if (gone.aborted) return;
-      // The status is sent: what is left is to say honestly what is known of each call.
-      host.telemetry.log.error({ err: error }, "a batch broke off while its results were streamed");
-      stream.send(route.results(batch, inOrder(batch.calls, ended)));
+      // The status is sent. What is left is to tell of each call what is known of it.
+      host.log.error({ err: error }, "batch interrupted while its results were streamed");
+      stream.send(route.results(batch, await resultsInOrder(batch, ended, error, request.clients)));
     } finally {
       stream.end();
     }
@@ -63,25 +68,29 @@ export function serveStream(route: StreamRoute, { host, times }: MountedAdapter)
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const batch = route.batch(request.body);
-    const trace = traceRequest(host.telemetry, request, route);
+    const trace = startTrace(host, request, route);
+    trace?.set({
+      "gen_ai.conversation.id": batch.context.conversationId,
+      "session.id": batch.context.sessionId,
+    });
     const gone = whenClosedEarly(reply);
     const events = start(batch, request, gone, trace);
     const first = events.next();
     try {
-      // What fails at once, the service going down for one, can still be said with a status.
-      await firstSign(first, times.openAfterMs);
+      // A failure before the first event, such as a shutdown, can still be a status.
+      await firstEvent(first, times.openAfterMs);
     } catch (error) {
       trace?.end(500);
       throw error;
     }
-    await answer(batch, first, events, openEventStream(reply, streamTimes), gone);
+    await answer({ batch, request, events, first, gone }, openEventStream(reply, streamTimes));
     trace?.end(200);
     return reply;
   };
 }
 
-/** Waits for the first event, or for so many milliseconds. Rejects with what the first event rejects with by then. */
-async function firstSign(first: Promise<Next>, ms: number): Promise<void> {
+/** Waits for the first event, at most `ms` milliseconds. Rejects where the first event rejects by then. */
+async function firstEvent(first: Promise<Next>, ms: number): Promise<void> {
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, ms);
   try {
@@ -89,29 +98,4 @@ async function firstSign(first: Promise<Next>, ms: number): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** A result for each call, in their order; of a call whose end was not heard of it is not known what it did. */
-function inOrder(calls: readonly ToolCall[], ended: readonly ToolResult[]): ToolResult[] {
-  const left = [...ended];
-  return calls.map((call) => {
-    const index = left.findIndex((result) => result.callId === call.id && result.name === call.name);
-    const found = index < 0 ? undefined : left.splice(index, 1)[0];
-    return found ?? unheardOf(call);
-  });
-}
-
-function unheardOf(call: ToolCall): ToolResult {
-  const message = modelError("uncertain");
-  return {
-    $typeName: "jackfield.v1.ToolResult",
-    callId: call.id,
-    name: call.name,
-    outcome: Outcome.UNCERTAIN,
-    output: message,
-    error: { $typeName: "jackfield.v1.ToolError", message, violations: [] },
-    truncated: false,
-    replayed: false,
-    attempts: 0,
-  };
 }

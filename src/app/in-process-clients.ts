@@ -5,7 +5,7 @@ import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { localCaller } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { Scope } from "../config/scope.ts";
-import type { AdapterConfig, Config } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import type { JobRecord } from "../jobs/job-queue.ts";
 import { createInProcessTransport } from "../rpc/in-process/transport.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -15,8 +15,6 @@ export interface InProcessClients {
   readonly executor: Client<typeof ToolExecutor>;
   readonly jobs: Client<typeof Jobs>;
 }
-
-const adapterScopes: ReadonlySet<Scope> = new Set(["tools:execute", "tools:read", "jobs:read", "jobs:write"]);
 
 /** Makes clients that speak as a caller, once per caller. */
 export function createClientsFor(
@@ -32,29 +30,6 @@ export function createClientsFor(
       made.set(caller, clients);
     }
     return clients;
-  };
-}
-
-/**
- * The callers that an adapter speaks as, one per key name and kept. Call ids of different keys never meet: a key of
- * another name than the adapter's own is a source of its own.
- */
-export function createAdapterCallers(name: string, config: AdapterConfig): (keyName?: string) => Caller {
-  const made = new Map<string, Caller>();
-  return (keyName = name) => {
-    let caller = made.get(keyName);
-    if (caller === undefined) {
-      caller = {
-        name: keyName === name ? name : `${name}:${keyName}`,
-        tenant: "default",
-        scopes: adapterScopes,
-        tools: undefined,
-        sanitize: config.sanitize,
-        maxOutputBytes: config.maxOutput,
-      };
-      made.set(keyName, caller);
-    }
-    return caller;
   };
 }
 

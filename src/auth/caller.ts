@@ -2,12 +2,16 @@ import type { CallerSettings } from "../config/caller-settings.ts";
 import type { Scope } from "../config/scope.ts";
 import type { SanitizeMode } from "../plugin/tool.ts";
 
+export type { SanitizeMode };
+
 /** The authenticated sender of a request: who it is and what it may do. */
 export interface Caller extends CallerSettings {
   /** Set for adapters: how string arguments are sanitised when the tool does not say. */
   readonly sanitize?: SanitizeMode;
   /** Set for adapters: maximum size of an output in bytes. */
   readonly maxOutputBytes?: number;
+  /** Set for adapters whose call ids are unique by themselves: their calls are deduplicated without a scope. */
+  readonly uniqueCallIds?: boolean;
 }
 
 /** Tells whether the caller has a scope. */

@@ -3,6 +3,7 @@ import { matchesPattern } from "../auth/caller.ts";
 import type { Prices } from "../config/config.ts";
 import type { createAccumulators } from "./accumulators.ts";
 import { attributes, metricNames } from "./attributes.ts";
+import { createInstruments } from "./instruments.ts";
 import type { Metrics } from "./telemetry.ts";
 
 /** Bounds in seconds: from a tool that only computes to one that waits for a slow downstream. */
@@ -34,22 +35,10 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
     [attributes.rpcMethod, attributes.rpcStatus],
     { [attributes.rpcSystem]: "connectrpc" },
   );
-  const cognigyDuration = duration(metricNames.cognigyDuration, "Time of Cognigy tool calls that ran.", [
-    undefined,
-    undefined,
-  ]);
   const toolCalls = counter(metricNames.toolCalls, "Tool calls that ended, by outcome.", byOutcome);
   const toolCost = counter(metricNames.toolCost, "What executions cost, by the configured prices.", [
     attributes.toolName,
     attributes.caller,
-  ]);
-  const cognigyInvocations = counter(metricNames.cognigyInvocations, "Cognigy callbacks answered.", [
-    undefined,
-    attributes.seedStatus,
-  ]);
-  const cognigyCost = counter(metricNames.cognigyCost, "Cognigy tool calls that ran, for attributing their cost.", [
-    attributes.seedTool,
-    attributes.seedStatus,
   ]);
   const deliveries = counter(metricNames.deliveries, "Deliveries tried, by what came of it.", [
     attributes.platform,
@@ -82,12 +71,7 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
     rpcServed({ method, code, seconds: taken }) {
       rpcDuration(method, code, taken);
     },
-    cognigyAnswered({ tool, status, seconds: taken }) {
-      cognigyInvocations("", status, 1);
-      if (taken === undefined) return;
-      cognigyDuration("", "", taken);
-      cognigyCost(tool, status, 1);
-    },
+    measureFor: createInstruments(meter, series, seconds),
     delivered({ platform, result }) {
       deliveries(platform, result, 1);
     },

@@ -1,5 +1,6 @@
 import type { Context, Span, SpanOptions, Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
+import type { Instrument, Measure } from "./instruments.ts";
 
 /** One line of the audit log. Never holds arguments or outputs. */
 export interface AuditEvent {
@@ -33,9 +34,6 @@ export interface AuditLog {
   close(): Promise<void>;
 }
 
-/** How a Cognigy callback was answered. */
-export type CognigyStatus = "success" | "fallback";
-
 /** Every measurement of the service, by meaning; the names on the wire are in attributes.ts. */
 export interface Metrics {
   /** One call ended. `ran`: the tool's function started. */
@@ -49,8 +47,8 @@ export interface Metrics {
   }): void;
   /** One RPC was answered. `method` is fully qualified, `code` a Connect code or `ok`. */
   rpcServed(call: { method: string; code: string; seconds: number }): void;
-  /** A Cognigy callback was answered; `seconds` where the tool's function started. */
-  cognigyAnswered(call: { tool: string; status: CognigyStatus; seconds: number | undefined }): void;
+  /** Makes instruments that a part of the service declares, and returns the function that records their values. */
+  measureFor(instruments: readonly Instrument[]): Measure;
   /** A delivery was tried. */
   delivered(call: { platform: string; result: "delivered" | "retry" | "dead" }): void;
   /** A downstream's breaker changed its state. */

@@ -5,7 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
+import { cognigyInstruments, createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
 import { Secret } from "../../src/config/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { Ended, stand, type StandOptions, type StandTool, until } from "./stand.ts";
@@ -41,11 +41,13 @@ interface Options extends Partial<StandOptions> {
 function cognigy({ keys = [], maxPending = 10_000, answerWithinMs = 5000, ...options }: Options = {}) {
   const adapter = createCognigyAdapter({
     answerWithinMs,
+    sanitize: "text",
+    maxOutput: 49_152,
     maxPending,
     keys: keys.map(({ name, key }) => ({ name, key: new Secret(key) })),
     corsOrigins: ["https://app.cognigy.ai"],
   });
-  return stand({ tools: usual, ...options, adapter });
+  return stand({ tools: usual, instruments: cognigyInstruments, ...options, adapter });
 }
 
 const callback = (name: string, args?: unknown, id = "call-1") => ({ tool_call_id: id, name, arguments: args });
@@ -141,14 +143,14 @@ describe("the callback", () => {
       expect(app.seen).toEqual([]);
       for (const key of ["kb", "kg"])
         expect((await app.post(path, callback("echo"), { "x-cognigy-ai-api-key": key })).status).toBe(200);
-      expect(app.seen.map(({ keyName }) => keyName)).toEqual(["blue", "green"]);
+      expect(app.seen.map(({ caller }) => caller)).toEqual(["cognigy", "cognigy:green"]);
     },
   );
 
   test("without keys the call is nobody's in particular", async () => {
     await using app = await cognigy();
     await app.post(path, callback("echo"));
-    expect(app.seen[0]).toMatchObject({ keyName: undefined, context: undefined, answerWithinMs: 4900 });
+    expect(app.seen[0]).toMatchObject({ caller: "cognigy", context: undefined, answerWithinMs: 4900 });
   });
 
   verifies("003.12", "an unhandled fault names the call and nothing else", async () => {
@@ -158,8 +160,16 @@ describe("the callback", () => {
       `{"tool_call_id":"${id}","output":"Internal processing error. Contact support."}`,
     ];
     expect(await answerOf(await app.post(path, callback("boom", {}, "id-7")))).toEqual(internal("id-7"));
-    const { fault } = createCognigyAdapter({ answerWithinMs: 1, maxPending: 1, keys: [], corsOrigins: [] }).routes[0]!;
-    expect(fault({ status: 500, message: "secret", payload: { tool_call_id: 5 } }).body).toBe(internal("unknown")[1]);
+    const bare = {
+      answerWithinMs: 1,
+      sanitize: "text",
+      maxOutput: 256,
+      maxPending: 1,
+      keys: [],
+      corsOrigins: [],
+    } as const;
+    const { failure } = createCognigyAdapter(bare).routes[0]!;
+    expect(failure({ status: 500, message: "secret", payload: { tool_call_id: 5 } }).body).toBe(internal("unknown")[1]);
     expect(await answerOf(await app.post(path, callback("down")))).toEqual([
       503,
       '{"error":"the store cannot be reached; nothing has been executed"}',
@@ -237,13 +247,48 @@ describe("calls that take longer", () => {
     },
   );
 
+  test("all slots of outlived calls are free as soon as the calls have ended", async () => {
+    const release = Promise.withResolvers<void>();
+    const slow: StandTool = () => release.promise.then(() => ({}));
+    const app = await cognigy({ answerWithinMs: 60, maxPending: 100, tools: { ...usual, slow } });
+    await using _ = app;
+    const ids = Array.from({ length: 100 }, (_, n) => `${n}`);
+    await Promise.all(ids.map((id) => app.post(path, callback("slow", {}, id))));
+    expect((await app.post(path, callback("echo", {}, "beyond"))).status).toBe(503);
+    release.resolve();
+    await until(() => ids.every((id) => app.results.get(id) !== undefined));
+    await new Promise(setImmediate);
+    const answers = await Promise.all(ids.map((id) => app.post(path, callback("echo", {}, `again-${id}`))));
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+  });
+
+  verifies("003.10", "a call that outlives its answer is timed and attributed once, when it ends", async () => {
+    const release = Promise.withResolvers<void>();
+    await using app = await cognigy({ answerWithinMs: 60, tools: { slow: () => release.promise.then(() => ({})) } });
+    for (let n = 0; n < 2; n += 1) expect((await app.post(path, callback("slow", {}, "late"))).status).toBe(200);
+    const metrics = async (): Promise<string> => {
+      const text = await app.telemetry.prometheus();
+      return text
+        .split("\n")
+        .filter((line) => /^cognigy.*(_total|_count)/.test(line))
+        .join("\n");
+    };
+    const invocations = /cognigy_tool_invocations_total\{[^}]*status="fallback"[^}]*\} 2/;
+    expect(await metrics()).toMatch(invocations);
+    expect(await metrics()).not.toContain("duration");
+    release.resolve();
+    await until(async () => (await metrics()).includes("duration"));
+    expect(await metrics()).toMatch(/duration_seconds_count(\{[^}]*\})? 1/);
+    expect(await metrics()).toMatch(/cost_attribution_total\{[^}]*status="success"[^}]*\} 1/);
+    expect(await metrics()).toMatch(invocations);
+  });
+
   verifies("003.8", "beyond the limit of pending calls requests are turned away until calls have ended", async () => {
     const release = Promise.withResolvers<void>();
     const slow: StandTool = () => release.promise.then(() => ({}));
     await using app = await cognigy({
       answerWithinMs: 40,
       maxPending: 2,
-      times: { sweepEveryMs: 5 },
       tools: { ...usual, slow },
     });
     await Promise.all([app.post(path, callback("slow", {}, "1")), app.post(path, callback("slow", {}, "2"))]);
@@ -313,10 +358,10 @@ describe("browsers", () => {
 describe("metrics", () => {
   verifies(
     "003.10",
-    "good answers are successes, all others fallbacks, and only calls that ran are timed",
+    "good answers are successes, all others fallbacks, 503 and 500 too, and only calls that ran are timed",
     async () => {
       await using app = await cognigy();
-      for (const name of ["echo", "fail", "picky", "nope"])
+      for (const name of ["echo", "fail", "picky", "nope", "boom", "down"])
         await (await app.post(path, callback(name, {}, name))).text();
       const text = await app.telemetry.prometheus();
       const lines = text.split("\n").filter((line) => line.startsWith("cognigy_tool_"));
@@ -325,7 +370,7 @@ describe("metrics", () => {
           .filter((line) => line.startsWith(name) && line.includes(label))
           .reduce((total, line) => total + Number(line.split(" ").at(-1)), 0);
       expect(sum("cognigy_tool_invocations_total", 'status="success"')).toBe(1);
-      expect(sum("cognigy_tool_invocations_total", 'status="fallback"')).toBe(3);
+      expect(sum("cognigy_tool_invocations_total", 'status="fallback"')).toBe(5);
       expect(sum("cognigy_tool_cost_attribution_total", "tool=")).toBe(2);
     },
   );

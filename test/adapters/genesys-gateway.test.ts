@@ -27,7 +27,8 @@ const usual: Record<string, StandTool> = {
 
 function gateway(options: Partial<StandOptions> & { key?: string; answerWithinMs?: number } = {}) {
   const { key, answerWithinMs = 55_000 } = options;
-  const config = { answerWithinMs, webhookKey: key === undefined ? undefined : new Secret(key) };
+  const webhookKey = key === undefined ? undefined : new Secret(key);
+  const config = { answerWithinMs, webhookKey, sanitize: "text", maxOutput: 65_536 } as const;
   const adapter = createGenesysAdapter({ config, callsPerRequest: 64, canDeliver: true });
   return stand({ tools: usual, ...options, adapter });
 }
@@ -383,17 +384,47 @@ describe("the stream", () => {
     ]);
   });
 
-  test("a batch that breaks off says of each call what is known", async () => {
+  const notExecuted = '{"error":"The request was not executed. Please try again."}';
+
+  test("an interrupted batch says of each call what is known: a call that was not executed can be tried again", async () => {
     const fail = Promise.withResolvers<never>();
     fail.promise.catch(() => {});
-    await using app = await gateway({ tools: { ...usual, breaks: () => fail.promise } });
-    const response = await app.post(path, { tool_calls: [call("a", "breaks"), call("b", "echo")] });
+    const release = Promise.withResolvers<void>();
+    const slow: StandTool = () => release.promise.then(() => ({}));
+    await using app = await gateway({ tools: { ...usual, slow, breaks: () => fail.promise } });
+    const response = await app.post(path, {
+      tool_calls: [call("a", "breaks"), call("b", "echo"), call("c", "slow")],
+    });
+    fail.reject(new Error("gone"));
+    expect(await outputs(response)).toEqual([
+      notExecuted,
+      "{}",
+      '{"error":"The request is still being processed. Do not repeat it."}',
+    ]);
+    release.resolve();
+    expect(app.log.join("")).toContain("batch interrupted");
+  });
+
+  test("a store that fails in the middle of a batch makes nothing uncertain", async () => {
+    const fail = Promise.withResolvers<never>();
+    fail.promise.catch(() => {});
+    await using app = await gateway({ times: { openAfterMs: 1 }, tools: { ...usual, down: () => fail.promise } });
+    const response = await app.post(path, { tool_calls: [call("a", "down")] });
+    app.failLookUps(new ConnectError("the store cannot be reached", Code.Unavailable));
+    fail.reject(new ConnectError("the store cannot be reached; nothing has been executed", Code.Unavailable));
+    expect(await outputs(response)).toEqual([notExecuted]);
+  });
+
+  test("a call of which nothing can be learnt is uncertain", async () => {
+    const fail = Promise.withResolvers<never>();
+    fail.promise.catch(() => {});
+    await using app = await gateway({ times: { openAfterMs: 1 }, tools: { ...usual, breaks: () => fail.promise } });
+    const response = await app.post(path, { tool_calls: [call("a", "breaks")] });
+    app.failLookUps(new Error("gone too"));
     fail.reject(new Error("gone"));
     expect(await outputs(response)).toEqual([
       '{"error":"It is not known whether this request took effect. Do not repeat it; check first."}',
-      "{}",
     ]);
-    expect(app.log.join("")).toContain("a batch broke off");
   });
 
   test("a client that goes away cancels the batch", async () => {

@@ -11,7 +11,7 @@ const path = "/webhook/tool-calls";
 
 function worker(options: Partial<StandOptions> & { canDeliver?: boolean } = {}) {
   const adapter = createGenesysAdapter({
-    config: { answerWithinMs: 55_000, webhookKey: new Secret("right") },
+    config: { answerWithinMs: 55_000, sanitize: "text", maxOutput: 65_536, webhookKey: new Secret("right") },
     callsPerRequest: 64,
     canDeliver: options.canDeliver ?? true,
   });

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import * as fc from "fast-check";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CallState, type WaitCallResponse, WaitCallResponseSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { AdapterClients } from "../../src/adapters/adapter.ts";
 import { createPendingCalls } from "../../src/adapters/pending-calls.ts";
 import { eventText } from "../../src/adapters/sse.ts";
 import { until } from "./stand.ts";
@@ -24,51 +29,81 @@ describe("the text of an event", () => {
 });
 
 describe("pending calls", () => {
-  test("stale ones leave as they end, are asked about a few at a time, and unclear ones stay", async () => {
-    const running = new Set(Array.from({ length: 100 }, (_, n) => `${n}`));
-    let asking = 0;
-    let most = 0;
-    let broken = true;
-    const pending = createPendingCalls({
-      limit: 200,
-      sweepEveryMs: 1,
-      async stillRuns(_keyName, callId) {
-        if (broken) throw new Error("the store is down");
-        most = Math.max(most, (asking += 1));
-        await new Promise(setImmediate);
-        asking -= 1;
-        return running.has(callId);
+  /** An executor that knows which calls are running, and answers WaitCall when they have ended. */
+  function executor() {
+    const ends = new Map<string, PromiseWithResolvers<WaitCallResponse>>();
+    let broken = false;
+    const clients = {
+      executor: {
+        async waitCall({ callId }: { callId: string }) {
+          if (broken) throw new ConnectError("the store is down", Code.Unavailable);
+          return ends.get(callId)!.promise;
+        },
       },
-    });
-    for (const id of running) {
-      pending.began();
-      pending.answered("k", id, true);
+    } as unknown as Pick<AdapterClients, "executor">;
+    return {
+      clients,
+      breakOff: (value: boolean) => void (broken = value),
+      start: (id: string) => void ends.set(id, Promise.withResolvers()),
+      end(id: string, state: CallState = CallState.DONE) {
+        const result = state === CallState.RUNNING ? {} : { result: { callId: id } };
+        const { resolve } = ends.get(id)!;
+        if (state === CallState.RUNNING) ends.set(id, Promise.withResolvers());
+        resolve(create(WaitCallResponseSchema, { state, ...result }));
+      },
+    };
+  }
+
+  test("a call is counted until it has ended, and its result is reported once", async () => {
+    const calls = executor();
+    const pending = createPendingCalls({ limit: 2 });
+    const ended: string[] = [];
+    for (const callId of ["1", "2"]) {
+      calls.start(callId);
+      const onEnd = (result: ToolResult): void => void ended.push(result.callId);
+      pending.outlived({ caller: "k", callId, clients: calls.clients, onEnd });
+      pending.outlived({ caller: "k", callId, clients: calls.clients, onEnd });
     }
-    expect(pending.count).toBe(100);
-    broken = false;
-    running.clear();
-    running.add("99");
+    expect([pending.count, pending.admits("k", "3"), pending.admits("k", "1"), pending.admits("other", "1")]).toEqual([
+      2,
+      false,
+      true,
+      false,
+    ]);
+    calls.end("1", CallState.RUNNING);
+    await new Promise(setImmediate);
+    expect(pending.count).toBe(2);
+    calls.end("1");
     await until(() => pending.count === 1);
-    expect(pending.admits("k", "99")).toBe(true);
-    expect(most).toBeLessThanOrEqual(32);
-    running.clear();
+    calls.end("2");
+    await until(() => pending.count === 0);
+    expect(ended).toEqual(["1", "2"]);
+    pending.close();
+  });
+
+  test("a call whose state cannot be read stays counted until it can", async () => {
+    const calls = executor();
+    const pending = createPendingCalls({ limit: 1, retryMs: 1 });
+    calls.start("1");
+    calls.breakOff(true);
+    pending.outlived({ caller: "k", callId: "1", clients: calls.clients });
+    await new Promise(setImmediate);
+    expect(pending.count).toBe(1);
+    calls.breakOff(false);
+    calls.end("1");
     await until(() => pending.count === 0);
     pending.close();
   });
 
-  test("a call that nobody hears of for too long is given up", async () => {
+  test("a call that runs for longer than a day is no longer counted", async () => {
     let time = 0;
-    const pending = createPendingCalls({
-      limit: 1,
-      sweepEveryMs: 1,
-      staleAfterMs: 1000,
-      now: () => time,
-      stillRuns: async () => true,
-    });
-    pending.began();
-    pending.answered("", "a", true);
+    const calls = executor();
+    const pending = createPendingCalls({ limit: 1, staleAfterMs: 1000, now: () => time });
+    calls.start("a");
+    pending.outlived({ caller: "", callId: "a", clients: calls.clients });
     expect(pending.admits("", "b")).toBe(false);
     time = 1001;
+    calls.end("a", CallState.RUNNING);
     await until(() => pending.admits("", "b"));
     pending.close();
   });

@@ -14,9 +14,10 @@ import { pino } from "pino";
 import { type Job, Jobs, JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, type ToolCall, type ToolResult, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { CallState, ExecuteToolsResponseSchema, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { Adapter } from "../../src/adapters/adapter.ts";
+import type { Adapter, AdapterClients, Instrument } from "../../src/adapters/adapter.ts";
 import { mountAdapter } from "../../src/adapters/mount.ts";
-import type { MountTimes } from "../../src/adapters/mounted.ts";
+import type { RouteTimes } from "../../src/adapters/route-context.ts";
+import { createAdapterHost } from "../../src/app/adapter-host.ts";
 import { modelError } from "../../src/errors.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { createHttp } from "../../src/server/http.ts";
@@ -47,23 +48,27 @@ export interface Seen {
   readonly call: ToolCall;
   readonly context: { conversationId: string; sessionId: string; runId: string; source: string } | undefined;
   readonly answerWithinMs: number | undefined;
-  readonly keyName: string | undefined;
+  /** Name of the caller that the key belongs to. */
+  readonly caller: string;
   readonly traceId: string | undefined;
 }
 
 /** How a stand is set up. */
 export interface StandOptions {
   readonly adapter: Adapter;
+  readonly instruments?: readonly Instrument[];
   readonly tools?: Record<string, StandTool>;
   readonly submit?: (job: Job) => Promise<Job> | Job;
-  readonly times?: Partial<MountTimes>;
+  readonly times?: Partial<RouteTimes>;
 }
 
 /** Serves an adapter on the real port, with telemetry, over small services that keep every call they saw. */
-export async function stand({ adapter, tools = {}, submit, times = {} }: StandOptions) {
+export async function stand({ adapter, instruments = [], tools = {}, submit, times = {} }: StandOptions) {
   const seen: Seen[] = [];
   const results = new Map<string, ToolResult | undefined>();
+  const running = new Map<string, Promise<ToolResult>>();
   const known = new Map(Object.entries(tools));
+  let lookUpError: Error | undefined;
   const observed = await withTelemetry();
 
   async function perform(
@@ -115,6 +120,8 @@ export async function stand({ adapter, tools = {}, submit, times = {} }: StandOp
       results.set(call.id, result);
       return result;
     });
+    work.catch(() => results.delete(call.id));
+    running.set(call.id, work);
     if (withinMs === undefined) return work;
     const late = Promise.withResolvers<ToolResult>();
     const message = modelError("pending-read");
@@ -129,11 +136,11 @@ export async function stand({ adapter, tools = {}, submit, times = {} }: StandOp
     return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
   }
 
-  function clientsOf(keyName: string | undefined) {
+  function clientsOf(caller: string): AdapterClients {
     const note = (call: ToolCall, context: Seen["context"], withinMs: number | undefined, handler: HandlerContext) => {
       const parent = handler.values.get(kTrace);
       const traceId = parent && trace.getSpanContext(parent)?.traceId;
-      seen.push({ call, context, answerWithinMs: withinMs, keyName, traceId });
+      seen.push({ call, context, answerWithinMs: withinMs, caller, traceId });
     };
     const executor: Partial<ServiceImpl<typeof ToolExecutor>> = {
       async executeTool({ call, context, answerWithin }, handler) {
@@ -172,10 +179,18 @@ export async function stand({ adapter, tools = {}, submit, times = {} }: StandOp
         yield { event: { case: "done", value: { results: await Promise.all(all) } } };
       },
       getCall({ callId }) {
+        if (lookUpError !== undefined) throw lookUpError;
         if (!results.has(callId)) throw new ConnectError("not known", Code.NotFound);
         const result = results.get(callId);
         return result === undefined ? { state: CallState.RUNNING } : { state: CallState.DONE, result };
       },
+    };
+    executor.waitCall = async ({ callId }, handler) => {
+      const gone = new Promise<never>((_, reject) =>
+        handler.signal.addEventListener("abort", () => reject(handler.signal.reason)),
+      );
+      await Promise.race([running.get(callId), gone]);
+      return executor.getCall!({ callId } as never, handler) as never;
     };
     const jobs: Partial<ServiceImpl<typeof Jobs>> = {
       async submitJob({ job }) {
@@ -195,16 +210,17 @@ export async function stand({ adapter, tools = {}, submit, times = {} }: StandOp
     return { executor: createClient(ToolExecutor, transport), jobs: createClient(Jobs, transport) };
   }
 
-  const clients = new Map<string | undefined, ReturnType<typeof clientsOf>>();
-  const host = {
+  const clients = new Map<string, AdapterClients>();
+  const host = createAdapterHost(adapter, instruments, {
     telemetry: observed.telemetry,
     version: "0.1.0",
-    clientsFor(keyName?: string) {
-      let made = clients.get(keyName);
-      if (made === undefined) clients.set(keyName, (made = clientsOf(keyName)));
+    authenticate: () => undefined,
+    clientsFor({ name }) {
+      let made = clients.get(name);
+      if (made === undefined) clients.set(name, (made = clientsOf(name)));
       return made;
     },
-  };
+  });
   const app = await createHttp({
     host: "127.0.0.1",
     allowedHosts: [],
@@ -228,6 +244,8 @@ export async function stand({ adapter, tools = {}, submit, times = {} }: StandOp
     results,
     telemetry: observed.telemetry,
     log: observed.lines,
+    /** Lets every look-up of a call fail from now on. */
+    failLookUps: (error: Error) => void (lookUpError = error),
     post: (path: string, body: unknown, headers: Record<string, string> = {}) =>
       fetch(url + path, {
         method: "POST",

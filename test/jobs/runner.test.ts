@@ -91,7 +91,7 @@ const telemetry: JobRunnerOptions["telemetry"] = {
   metrics: {
     executed() {},
     rpcServed() {},
-    cognigyAnswered() {},
+    measureFor: () => () => {},
     breakerChanged() {},
     gauge() {},
     delivered: ({ platform, result }) => void delivered.push(`${platform} ${result}`),

@@ -1,3 +1,4 @@
+import { cognigyInstruments } from "../../src/adapters/cognigy/index.ts";
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
@@ -25,8 +26,11 @@ async function exercised() {
   metrics.executed({ ...call, caller: "other" });
   metrics.executed({ ...call, outcome: "INVALID_ARGUMENTS", ran: false });
   metrics.rpcServed({ method: "jackfield.v1.ToolExecutor/ExecuteTool", code: "ok", seconds: 0.01 });
-  metrics.cognigyAnswered({ tool: "get_weather", status: "success", seconds: 0.2 });
-  metrics.cognigyAnswered({ tool: "get_weather", status: "fallback", seconds: undefined });
+  const measure = metrics.measureFor(cognigyInstruments);
+  measure("cognigy.tool.invocations", { status: "success" }, 1);
+  measure("cognigy.tool.invocations", { status: "fallback" }, 1);
+  measure("cognigy.tool.execution.duration", {}, 0.2);
+  measure("cognigy.tool.cost.attribution", { tool: "get_weather", status: "success" }, 1);
   metrics.delivered({ platform: "genesys", result: "retry" });
   metrics.breakerChanged("https://erp.example.com", "open");
   metrics.gauge(metricNames.queueDepth, "Jobs by state.", () => [
@@ -120,4 +124,23 @@ test("every query of the dashboard and the alerts finds its series and labels", 
     ];
     for (const label of used) expect(known, `${label} in ${query}`).toContain(label);
   }
+});
+
+test("declared instruments count, distribute and show their last value; an undeclared name is refused", async () => {
+  await using run = await withTelemetry();
+  const { metrics } = run.telemetry;
+  const instruments = [
+    { name: "acme.calls", kind: "counter", description: "Calls.", labels: ["status"] },
+    { name: "acme.left", kind: "gauge", description: "Requests left.", labels: [] },
+  ] as const;
+  const measure = metrics.measureFor(instruments);
+  expect(await run.telemetry.prometheus()).not.toContain("acme");
+  measure("acme.calls", { status: "ok" }, 1);
+  metrics.measureFor(instruments)("acme.calls", { status: "ok" }, 2);
+  measure("acme.left", {}, 9);
+  measure("acme.left", {}, 4);
+  const families = await read(run.telemetry);
+  expect(families.get("acme_calls_total")?.metrics).toEqual([{ labels: { status: "ok" }, value: "3" }]);
+  expect(families.get("acme_left")?.metrics).toMatchObject([{ value: "4" }]);
+  expect(() => measure("acme.other", {}, 1)).toThrow("acme.other was not declared");
 });

@@ -1,48 +1,69 @@
-import type { CognigyConfig } from "../../config/config.ts";
-import type { Adapter, AnswerRoute, Fault, PollRoute, Reply } from "../adapter.ts";
-import { createKeyCheck } from "../api-key.ts";
-import { isId } from "../payload.ts";
+import type { SanitizeMode } from "../../auth/caller.ts";
+import type { NamedKey } from "../../auth/header-keys.ts";
+import type { Adapter } from "../adapter.ts";
+import type { AnswerRoute, PollRoute, Reply, RequestFailure } from "../route.ts";
+import { isId } from "../tool-call.ts";
+import { measureAnswer, measureFailure, measureLateResult } from "./metrics.ts";
 import { answerText, idFromPayload, pendingText, readCallback } from "./payloads.ts";
-import { callFromCallback, measureAnswer, outputFromResult } from "./translate.ts";
+import { callFromCallback, outputFromResult } from "./translate.ts";
+
+export { cognigyInstruments } from "./metrics.ts";
+
+/** Settings of the Cognigy adapter. */
+export interface CognigySettings {
+  readonly answerWithinMs: number;
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+  readonly keys: readonly NamedKey[];
+  readonly maxPending: number;
+  readonly corsOrigins: readonly string[];
+}
 
 const unauthorized = "Invalid or missing X-Cognigy-AI-API-Key header. Scope llm:tools:execute required.";
 
-/** NICE Cognigy.AI: a callback that is answered in its own request, and a poll for what took longer. */
-export function createCognigyAdapter(
-  config: Pick<CognigyConfig, "answerWithinMs" | "keys" | "maxPending" | "corsOrigins">,
-): Adapter {
-  const { answerWithinMs } = config;
+/** NICE Cognigy.AI: a callback that is answered in its own request, and a poll for calls that took longer. */
+export function createCognigyAdapter(settings: CognigySettings): Adapter {
+  const { answerWithinMs, keys, sanitize, maxOutput } = settings;
   const callback: AnswerRoute = {
     kind: "answer",
     method: "POST",
     path: "/api/v1/llm/tool-callback",
     answerWithinMs,
-    cors: { origins: config.corsOrigins, headers: ["X-Cognigy-AI-API-Key", "Content-Type"] },
+    cors: { origins: settings.corsOrigins, headers: ["X-Cognigy-AI-API-Key", "Content-Type"] },
     call: (payload) => callFromCallback(readCallback(payload)),
     answer: (call, result) => answerText(call.id, outputFromResult(result)),
-    answered: measureAnswer,
-    fault: cognigyFault,
+    measureAnswer,
+    measureLateResult,
+    measureFailure,
+    failure: cognigyFailure,
   };
   const poll: PollRoute = {
     kind: "poll",
     method: "GET",
     path: "/api/v1/llm/tool-callback/:tool_call_id",
-    answerWithinMs,
     callId: ({ tool_call_id: callId }) => (isId(callId) ? callId : undefined),
     answered: (callId, result) => ({ status: 200, body: answerText(callId, outputFromResult(result)) }),
     running: (callId) => ({ status: 202, body: pendingText(callId) }),
     unknown: () => ({ status: 404, body: '{"error":"Unknown tool_call_id"}' }),
-    fault: cognigyFault,
+    failure: cognigyFailure,
   };
   return {
     name: "cognigy",
-    keys: createKeyCheck(config.keys, [{ name: "x-cognigy-ai-api-key" }]),
-    pending: { limit: config.maxPending, refusal: "Correlation context limit reached. Clear stale entries." },
+    identity: {
+      kind: "keys",
+      headers: [{ name: "x-cognigy-ai-api-key" }],
+      keys,
+      uniqueCallIds: true,
+      sanitize,
+      maxOutput,
+    },
+    pending: { limit: settings.maxPending, message: "Correlation context limit reached. Clear stale entries." },
     routes: [callback, poll],
   };
 }
 
-function cognigyFault({ status, message, payload }: Fault): Reply {
+function cognigyFailure({ status, message, payload }: RequestFailure): Reply {
   if (status === 401) return { status, body: JSON.stringify({ error: unauthorized }) };
   if (status === 500)
     return { status, body: answerText(idFromPayload(payload), "Internal processing error. Contact support.") };

@@ -1,14 +1,14 @@
-import { PayloadError } from "../adapter.ts";
-import { isId, isObject } from "../payload.ts";
+import { PayloadError } from "../route.ts";
+import { isId, isObject } from "../tool-call.ts";
 
-/** What Cognigy sends. */
+/** A callback as Cognigy sends it. */
 export interface CallbackPayload {
   readonly tool_call_id: string;
   readonly name: string;
   readonly arguments: unknown;
 }
 
-/** Reads a payload. Throws a PayloadError. Whatever is wrong with the arguments is for the model to read. */
+/** Reads a payload. Throws a PayloadError. Faulty arguments are no error here: the model reads what is wrong with them. */
 export function readCallback(payload: unknown): CallbackPayload {
   if (!isObject(payload)) throw new PayloadError("Expected a JSON object with tool_call_id, name and arguments");
   const { tool_call_id, name } = payload;
@@ -19,17 +19,17 @@ export function readCallback(payload: unknown): CallbackPayload {
   return { tool_call_id, name, arguments: payload.arguments };
 }
 
-/** The answer of a call: JSON text, written by hand because this is the hot path. */
+/** Writes the answer of a call as JSON text, by hand because this is the hot path. */
 export function answerText(toolCallId: string, output: string): string {
   return `{"tool_call_id":${JSON.stringify(toolCallId)},"output":${JSON.stringify(output)}}`;
 }
 
-/** The answer to a poll for a call that still runs. */
+/** Writes the answer to a poll for a call that is still running. */
 export function pendingText(toolCallId: string): string {
   return `{"tool_call_id":${JSON.stringify(toolCallId)},"status":"pending"}`;
 }
 
-/** The id in a payload that caused a fault, `unknown` where there is none. */
+/** Returns the id in a payload that could not be served, `unknown` where there is none. */
 export function idFromPayload(payload: unknown): string {
   return isObject(payload) && isId(payload.tool_call_id) ? payload.tool_call_id : "unknown";
 }

@@ -4,7 +4,8 @@ import type { Answer, Outbound } from "../../outbound/http.ts";
 import type { TokenSource } from "../../outbound/oauth.ts";
 import { retryAfterMs } from "../../outbound/retry-after.ts";
 import { TokenError } from "../../outbound/token-failure.ts";
-import type { Telemetry } from "../../telemetry/telemetry.ts";
+import type { Instrument, Measure } from "../adapter.ts";
+import { isPathStep } from "./payloads.ts";
 import { createRatePace } from "./rate-pace.ts";
 import { deliveryBody } from "./translate.ts";
 
@@ -14,13 +15,20 @@ export type DeliveryResult =
   | { kind: "retry"; error: string; afterMs?: number }
   | { kind: "dead"; error: string };
 
-/** What deliveries to Genesys are made with. */
+const remaining = "jackfield.genesys.rate_limit.remaining";
+
+/** Metrics of deliveries to Genesys. */
+export const genesysInstruments: readonly Instrument[] = [
+  { name: remaining, kind: "gauge", description: "Requests that Genesys still allows in this window.", labels: [] },
+];
+
+/** What deliveries to Genesys are made of. */
 export interface GenesysDeliveryOptions {
   readonly apiBaseUrl: string;
   readonly token: TokenSource;
   readonly send: Outbound["send"];
   readonly version: string;
-  readonly telemetry?: Telemetry | undefined;
+  readonly measure?: Measure | undefined;
   /** Milliseconds for one request, 10000 by default. */
   readonly timeoutMs?: number;
   readonly now?: () => number;
@@ -28,13 +36,8 @@ export interface GenesysDeliveryOptions {
 
 /** Sends the results of a job back to its run in one request: one try. Source: seed 001, step 4, as SEEDS.md decides it. */
 export function createGenesysDelivery(options: GenesysDeliveryOptions) {
-  const { apiBaseUrl, token, send, version, telemetry, timeoutMs = 10_000, now = Date.now } = options;
+  const { apiBaseUrl, token, send, version, measure, timeoutMs = 10_000, now = Date.now } = options;
   const pace = createRatePace(now);
-  telemetry?.metrics.gauge(
-    "jackfield.genesys.rate_limit.remaining",
-    "Requests that Genesys still allows in this window",
-    () => pace.remaining ?? [],
-  );
   const base = apiBaseUrl.replace(/\/+$/, "");
   const configuredOrigins = new Set([new URL(base).origin]);
 
@@ -54,7 +57,8 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions) {
       },
       { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]), configuredOrigins, trace },
     );
-    pace.heard(answer.headers);
+    pace.update(answer.headers);
+    if (pace.remaining !== undefined) measure?.(remaining, {}, pace.remaining);
     return answer;
   }
 
@@ -66,6 +70,9 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions) {
   }
 
   return async ({ job }: { readonly job: Job }, signal: AbortSignal, trace?: Context): Promise<DeliveryResult> => {
+    if (isPathStep(job.context?.runId ?? "")) {
+      return { kind: "dead", error: "The run id is not one that a path can hold." };
+    }
     const waitMs = pace.waitMs();
     if (waitMs > 0) return { kind: "retry", error: "Waiting for Genesys' rate limit to be renewed", afterMs: waitMs };
     pace.sent();

@@ -1,14 +1,24 @@
-import type { GenesysConfig } from "../../config/config.ts";
-import type { AcceptRoute, Adapter, Fault, Reply, StreamRoute } from "../adapter.ts";
-import { createKeyCheck } from "../api-key.ts";
+import type { SanitizeMode } from "../../auth/caller.ts";
+import type { Adapter } from "../adapter.ts";
+import type { NamedKey } from "../../auth/header-keys.ts";
+import type { AcceptRoute, Reply, RequestFailure, StreamRoute } from "../route.ts";
 import { errorText, readGateway, readRun } from "./payloads.ts";
 import { batchFromGateway, batchFromRun, progressEvent, resultEvent } from "./translate.ts";
 
-export { createGenesysDelivery, type GenesysDeliveryOptions } from "./deliver.ts";
+export { createGenesysDelivery, genesysInstruments, type GenesysDeliveryOptions } from "./deliver.ts";
 
-/** What the Genesys adapter is made with. */
+/** Settings of the Genesys adapter that its routes need. */
+export interface GenesysRouteSettings {
+  readonly answerWithinMs: number;
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+  readonly webhookKey: NamedKey["key"] | undefined;
+}
+
+/** What the Genesys adapter is made of. */
 export interface GenesysAdapterOptions {
-  readonly config: Pick<GenesysConfig, "answerWithinMs" | "webhookKey">;
+  readonly config: GenesysRouteSettings;
   readonly callsPerRequest: number;
   /** Whether results can be delivered: there are credentials, or the sandbox plays the platform. */
   readonly canDeliver: boolean;
@@ -16,7 +26,7 @@ export interface GenesysAdapterOptions {
 
 /** Genesys Cloud: the LLM Gateway's webhook, which streams, and the AI Gateway's, which is answered by a delivery. */
 export function createGenesysAdapter({ config, callsPerRequest, canDeliver }: GenesysAdapterOptions): Adapter {
-  const { webhookKey, answerWithinMs } = config;
+  const { webhookKey, answerWithinMs, sanitize, maxOutput } = config;
   const gateway: StreamRoute = {
     kind: "stream",
     method: "POST",
@@ -25,32 +35,34 @@ export function createGenesysAdapter({ config, callsPerRequest, canDeliver }: Ge
     batch: (payload) => batchFromGateway(readGateway(payload, callsPerRequest)),
     progress: progressEvent,
     results: (_batch, results) => resultEvent(results),
-    fault: (fault) => genesysFault(fault, "Internal server error during tool ingestion"),
+    failure: (failure) => genesysFailure(failure, "Internal server error during tool ingestion"),
   };
   const worker: AcceptRoute = {
     kind: "accept",
     method: "POST",
     path: "/webhook/tool-calls",
-    answerWithinMs,
     source: "genesys",
-    refusal: canDeliver
+    unavailable: canDeliver
       ? undefined
       : "Results cannot be delivered: set GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET. The batch was not accepted.",
     batch: (payload) => batchFromRun(readRun(payload, callsPerRequest)),
     accepted: (job) => ({ status: 202, body: '{"status":"accepted"}', headers: { "jackfield-job-id": job.id } }),
-    fault: (fault) => genesysFault(fault, "Internal processing error"),
+    failure: (failure) => genesysFailure(failure, "Internal processing error"),
   };
   return {
     name: "genesys",
-    keys: createKeyCheck(webhookKey === undefined ? [] : [{ name: "", key: webhookKey }], [
-      { name: "x-api-key" },
-      { name: "authorization", scheme: "Bearer" },
-    ]),
+    identity: {
+      kind: "keys",
+      headers: [{ name: "x-api-key" }, { name: "authorization", scheme: "Bearer" }],
+      keys: webhookKey === undefined ? [] : [{ name: "genesys", key: webhookKey }],
+      sanitize,
+      maxOutput,
+    },
     routes: [gateway, worker],
   };
 }
 
-function genesysFault({ status, message }: Fault, internal: string): Reply {
+function genesysFailure({ status, message }: RequestFailure, internal: string): Reply {
   if (status === 401) return { status, body: errorText("Invalid or missing webhook key.") };
   return { status, body: errorText(status === 500 ? internal : message) };
 }

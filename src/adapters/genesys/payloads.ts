@@ -1,6 +1,6 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { PayloadError } from "../adapter.ts";
-import { isId, isObject } from "../payload.ts";
+import { PayloadError } from "../route.ts";
+import { isId, isObject } from "../tool-call.ts";
 
 /** One call as both of Genesys' gateways send it. */
 export interface GenesysCall {
@@ -39,7 +39,8 @@ export function readGateway(payload: unknown, callsPerRequest: number): GatewayP
 
 /** Reads a payload of the AI Gateway. Throws a PayloadError. Source: seed 001, step 1. */
 export function readRun(payload: unknown, callsPerRequest: number): RunPayload {
-  if (!isObject(payload) || !isId(payload.run_id)) throw new PayloadError(badRun);
+  // A run of `.` or `..` would be a step in the path of its delivery.
+  if (!isObject(payload) || !isId(payload.run_id) || isPathStep(payload.run_id)) throw new PayloadError(badRun);
   const list = callList(payload.tool_calls, badRun, callsPerRequest);
   return { runId: payload.run_id, calls: list.map((entry) => readCall(entry, badRun)) };
 }
@@ -47,6 +48,11 @@ export function readRun(payload: unknown, callsPerRequest: number): RunPayload {
 /** What a refused payload, or any other fault, reads. */
 export function errorText(message: string): string {
   return JSON.stringify({ error: message });
+}
+
+/** Tells whether a path segment is removed when a URL is parsed; encoding cannot protect it. */
+export function isPathStep(segment: string): boolean {
+  return segment === "." || segment === "..";
 }
 
 function callList(list: unknown, refusal: string, callsPerRequest: number): readonly unknown[] {

@@ -6,8 +6,8 @@ export interface RatePace {
   waitMs(): number;
   /** A request goes out. */
   sent(): void;
-  /** An answer came in. Header names are in lower case. */
-  heard(headers: Readonly<Record<string, string>>): void;
+  /** Reads the headers of an answer. Their names are in lower case. */
+  update(headers: Readonly<Record<string, string>>): void;
 }
 
 /** Requests left to others who share the limit; from here on we wait for the next window. */
@@ -37,7 +37,7 @@ export function createRatePace(now: () => number): RatePace {
     sent() {
       if (remaining !== undefined) remaining -= 1;
     },
-    heard(headers) {
+    update(headers) {
       const left = count(headers["x-ratelimit-remaining"]);
       if (left === undefined) return;
       remaining = left;

@@ -1,8 +1,8 @@
 import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import type { Batch, Step } from "../adapter.ts";
-import { callContext, toolCall } from "../payload.ts";
-import { violationList, violationsOf } from "../schema-error.ts";
+import type { Batch, Step } from "../route.ts";
+import { callContext, toolCall } from "../tool-call.ts";
+import { violationList, violationsOf } from "../violations.ts";
 import type { StreamEvent } from "../sse.ts";
 import { argumentsText } from "./arguments-text.ts";
 import { errorText, type GatewayPayload, gatewayResult, type RunPayload } from "./payloads.ts";

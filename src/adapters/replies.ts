@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply } from "fastify";
-import { type Fault, PayloadError, type Reply } from "./adapter.ts";
+import { PayloadError, type Reply, type RequestFailure } from "./route.ts";
 
 /** Seconds after which a client should try again when the service is busy or going down. */
 export const retrySeconds = 1;
@@ -18,22 +18,26 @@ export function sendJson(reply: FastifyReply, body: string): FastifyReply {
   return reply.header("content-type", jsonType).send(body);
 }
 
-/** Sends a fault in the route's shape, with `Retry-After` where it may pass. */
-export function sendFault(reply: FastifyReply, route: { fault(fault: Fault): Reply }, fault: Fault): FastifyReply {
-  if (fault.retryAfter !== undefined) reply.header("retry-after", String(fault.retryAfter));
-  return sendReply(reply, route.fault(fault));
+/** Sends a failure in the route's shape, with `Retry-After` where a later try can succeed. */
+export function sendFailure(
+  reply: FastifyReply,
+  route: { failure(failure: RequestFailure): Reply },
+  failure: RequestFailure,
+): FastifyReply {
+  if (failure.retryAfter !== undefined) reply.header("retry-after", String(failure.retryAfter));
+  return sendReply(reply, route.failure(failure));
 }
 
-/** What an error means to the platform: whatever is not known to be its own doing is a 500 that says nothing. */
-export function faultFromError(error: unknown, payload: unknown): Fault {
+/** Returns what an error means to the platform. Everything that is not known to be its own mistake is a 500 without detail. */
+export function failureFromError(error: unknown, payload: unknown): RequestFailure {
   if (error instanceof PayloadError) return { status: 400, message: error.message, payload };
-  if (error instanceof ConnectError) return faultFromConnect(error, payload);
+  if (error instanceof ConnectError) return failureFromConnect(error, payload);
   const status = statusOf(error);
   if (status === undefined || status < 400 || status > 499) return { status: 500, message: "", payload };
-  return { status, message: words(status, error), payload };
+  return { status, message: messageOf(status, error), payload };
 }
 
-function faultFromConnect(error: ConnectError, payload: unknown): Fault {
+function failureFromConnect(error: ConnectError, payload: unknown): RequestFailure {
   const message = error.rawMessage;
   switch (error.code) {
     case Code.InvalidArgument:
@@ -54,10 +58,10 @@ function statusOf(error: unknown): number | undefined {
   return typeof error.statusCode === "number" ? error.statusCode : undefined;
 }
 
-function words(status: number, error: unknown): string {
+function messageOf(status: number, error: unknown): string {
   if (status === 413) return "The request body is too large";
   if (status === 415) return "Content-Type must be application/json";
-  // The parser's own words quote the body.
+  // The parser's own message quotes the body.
   if (!(error instanceof Error) || error instanceof SyntaxError) return "The request body is not valid JSON";
   return error.message;
 }

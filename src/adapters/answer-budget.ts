@@ -1,15 +1,15 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 
-/** The share of a platform's patience that the way there and back may take, in milliseconds. */
+/** The share of a platform's time limit that the network may take, in milliseconds. */
 const overheadMs = 100;
 
-/** What is left of the platform's patience for the call itself, in milliseconds: at least half of it. */
+/** Returns the time that is left for the call itself, in milliseconds: at least half of the platform's limit. */
 export function answerBudgetMs(answerWithinMs: number): number {
   return Math.max(answerWithinMs - overheadMs, answerWithinMs / 2);
 }
 
-/** The answer deadline that goes with a call. Made once per route and shared by its requests. */
-export function answerWithin(answerWithinMs: number): Duration {
+/** Returns the answer deadline that goes with a call. Made once per route and shared by its requests. */
+export function answerDuration(answerWithinMs: number): Duration {
   const ms = Math.round(answerBudgetMs(answerWithinMs));
   return {
     $typeName: "google.protobuf.Duration",

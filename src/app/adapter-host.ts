@@ -1,0 +1,61 @@
+import type { Adapter, AdapterClients, AdapterHost, Instrument, KeyIdentity } from "../adapters/adapter.ts";
+import type { Authenticator } from "../auth/authenticator.ts";
+import type { Caller } from "../auth/caller.ts";
+import { createHeaderAuthenticator } from "../auth/header-keys.ts";
+import type { Scope } from "../config/scope.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { startRequestTrace } from "./request-trace.ts";
+
+/** What the hosts of all adapters share. */
+export interface AdapterHostParts {
+  readonly telemetry: Telemetry;
+  readonly version: string;
+  clientsFor(caller: Caller): AdapterClients;
+  /** Authenticates the configured callers. */
+  readonly authenticate: Authenticator;
+}
+
+const adapterScopes: ReadonlySet<Scope> = new Set(["tools:execute", "tools:read", "jobs:read", "jobs:write"]);
+
+/** Makes what an adapter can reach of the service. `instruments` are its metrics. */
+export function createAdapterHost(
+  adapter: Pick<Adapter, "name" | "identity">,
+  instruments: readonly Instrument[],
+  { telemetry, version, clientsFor, authenticate }: AdapterHostParts,
+): AdapterHost {
+  const { name, identity } = adapter;
+  return {
+    version,
+    clientsFor,
+    measure: telemetry.metrics.measureFor(instruments),
+    log: telemetry.log.child({ adapter: name }),
+    startTrace: (start) => startRequestTrace(telemetry, start),
+    authenticate:
+      identity.kind === "callers"
+        ? (request) => authenticate(request.headers.authorization)
+        : authenticateByKeys(name, identity),
+  };
+}
+
+function authenticateByKeys(name: string, identity: KeyIdentity): (request: RequestOf) => Caller | undefined {
+  const callers = identity.keys.map(({ key, name: keyName }, index) => ({
+    key,
+    value: adapterCaller(index === 0 ? name : `${name}:${keyName}`, identity),
+  }));
+  return createHeaderAuthenticator(callers, identity.headers, adapterCaller(name, identity));
+}
+
+type RequestOf = Parameters<AdapterHost["authenticate"]>[0];
+
+/** Makes the caller that requests with one key of an adapter act as. Its name is the source of their calls. */
+export function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys">): Caller {
+  return {
+    name,
+    tenant: "default",
+    scopes: adapterScopes,
+    tools: undefined,
+    sanitize: identity.sanitize,
+    maxOutputBytes: identity.maxOutput,
+    uniqueCallIds: identity.uniqueCallIds ?? false,
+  };
+}
