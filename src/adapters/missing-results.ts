@@ -26,6 +26,10 @@ export async function resultsInOrder(
     return index < 0 ? undefined : left.splice(index, 1)[0];
   });
 
+  async function resultOf(call: ToolCall, found: ToolResult | undefined): Promise<ToolResult> {
+    return found ?? lookUp(call);
+  }
+
   async function lookUp(call: ToolCall): Promise<ToolResult> {
     try {
       const found = await clients.executor.getCall({ callId: call.id, context }, { timeoutMs: lookUpMs });
@@ -38,7 +42,7 @@ export async function resultsInOrder(
         : errorResult(call, Outcome.UNCERTAIN, modelError("uncertain"));
     }
   }
-  return Promise.all(calls.map((call, index) => known[index] ?? lookUp(call)));
+  return Promise.all(calls.map((call, index) => resultOf(call, known[index])));
 }
 
 function errorResult(call: ToolCall, outcome: Outcome, message: string): ToolResult {

@@ -52,6 +52,19 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
     return true;
   };
 
+  async function identifyLater(
+    caller: Promise<Caller | undefined>,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ): Promise<void> {
+    try {
+      if (identify(await caller, request, reply)) done();
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+
   app.route({
     method: route.method,
     url: route.path,
@@ -59,14 +72,8 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
     onRequest(request, reply, done) {
       if (cors !== undefined) allowOrigin(cors, request, reply);
       const caller = host.authenticate(request.raw);
-      if (!(caller instanceof Promise)) {
-        if (identify(caller, request, reply)) done();
-        return;
-      }
-      caller.then(
-        (found) => void (identify(found, request, reply) && done()),
-        (error: unknown) => done(error as Error),
-      );
+      if (caller instanceof Promise) void identifyLater(caller, request, reply, done);
+      else if (identify(caller, request, reply)) done();
     },
     handler: serve(route, context),
     errorHandler(error, request, reply) {
