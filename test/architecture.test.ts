@@ -6,21 +6,23 @@ const root = join(import.meta.dirname, "..");
 
 /** What each room may import of our own code, besides itself. */
 const floor0 = ["gen", "errors", "version", "plugin"];
-const config = [...floor0, "schema"];
+const json = [...floor0, "json"];
+const config = [...json, "schema"];
 const auth = [...config, "config"];
 const telemetry = [...auth, "auth"];
 const floor1 = [...telemetry, "telemetry"];
 const floor2 = [...floor1, "outbound", "store"];
 const executor = [...floor2, "registry", "ledger"];
 const rpc = [...executor, "definitions", "executor", "jobs"];
-const door = ["gen", "errors", "auth", "config", "telemetry", "outbound"];
+const door = ["json", "gen", "errors", "auth", "config", "telemetry", "outbound"];
 const rooms: Readonly<Record<string, readonly string[]>> = {
   gen: [],
   errors: [],
   version: [],
   plugin: [],
   definitions: ["gen"],
-  schema: floor0,
+  json: floor0,
+  schema: json,
   config,
   auth,
   telemetry,

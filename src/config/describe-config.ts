@@ -1,5 +1,5 @@
 import type { Config, PluginConfig } from "./config.ts";
-import { escapePointer } from "./interpolate.ts";
+import { escapePointer } from "../json/pointer.ts";
 import type { Secret } from "./secret.ts";
 import { looksSecret } from "./sentences.ts";
 

@@ -1,14 +1,5 @@
-import { stripVTControlCharacters } from "node:util";
+import { visibleText } from "../json/clean-text.ts";
 import type { JsonObject } from "../plugin/tool.ts";
-
-// Control, format, surrogate, line and paragraph separator characters, and whatever else is drawn as nothing. Ends of
-// lines and tabs stay.
-const invisible = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-
-/** A text without what nobody sees in it: terminal codes, control and zero-width characters. */
-export function visibleText(text: string): string {
-  return stripVTControlCharacters(text.replaceAll("\r\n", "\n")).replace(invisible, "").trim();
-}
 
 const prose: ReadonlySet<string> = new Set(["description", "title", "$comment"]);
 
