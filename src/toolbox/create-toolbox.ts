@@ -123,9 +123,7 @@ export async function createToolbox(options: ToolboxOptions): Promise<Toolbox> {
   // One body for all overloads: the form of the answer decides the form of what comes back.
   async function run(answer: ModelAnswer, { signal }: RunOptions = {}): Promise<never[]> {
     const format = formatOf(answer);
-    const answers = await Promise.all(
-      format.calls.map(async (one) => ({ call: one, ...(await call(one, signal)) })),
-    );
+    const answers = await Promise.all(format.calls.map(async (one) => ({ call: one, ...(await call(one, signal)) })));
     return format.write(answers) as never[];
   }
 
