@@ -39,6 +39,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   adapters: door,
   conversations: [...door, "definitions"],
   client: ["gen"],
+  toolbox: ["gen", "client", "definitions"],
 };
 /** The top floor joins everything below it. */
 const top = new Set(["server", "app", "cli", "testing", "jackfield", "main", "program", "index"]);
