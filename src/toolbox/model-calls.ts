@@ -95,10 +95,13 @@ function openaiFormat({ output }: OpenaiResponse): AnswerFormat {
   };
 }
 
+interface ChatToolCall {
+  readonly id?: unknown;
+  readonly function?: { readonly name?: unknown; readonly arguments?: unknown };
+}
+
 function chatFormat({ choices }: ChatCompletion): AnswerFormat {
-  const message = choices[0]?.message as
-    | { tool_calls?: readonly { id?: unknown; function?: { name?: unknown; arguments?: unknown } }[] | null }
-    | undefined;
+  const message: { tool_calls?: readonly ChatToolCall[] | null } | undefined = choices[0]?.message;
   return {
     calls: (message?.tool_calls ?? []).flatMap(({ id, function: called }) =>
       called === undefined ? [] : [{ id: textOf(id), name: String(called.name), arguments: called.arguments }],
