@@ -20,6 +20,15 @@ export const modelErrors = {
   "tool-not-ready": "The tool {} cannot work at present.",
 } as const;
 
+/** Returns the message of whatever was thrown. Never throws, whatever its getters do. */
+export function errorMessage(reason: unknown): string {
+  try {
+    return String(reason instanceof Error ? reason.message : reason);
+  } catch {
+    return "an error that cannot be read";
+  }
+}
+
 /** Id of an error that the model reads. */
 export type ModelErrorId = keyof typeof modelErrors;
 

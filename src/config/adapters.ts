@@ -2,7 +2,7 @@ import type { AdapterConfig, CognigyConfig, GenesysConfig } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { cognigyKeysFrom } from "./keys.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 import { httpUrl, pick, pickSecret } from "./values.ts";
 
 const genesysCloud = "https://api.mypurecloud.com";

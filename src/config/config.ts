@@ -1,6 +1,6 @@
 import type { Isolation, SanitizeMode, ToolLimits } from "../plugin/tool.ts";
 import type { KeyedCaller } from "./caller-settings.ts";
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../secret.ts";
 
 /** One entry of `plugins:`. */
 export interface PluginConfig {

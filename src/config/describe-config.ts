@@ -1,6 +1,6 @@
 import type { Config, PluginConfig } from "./config.ts";
 import { escapePointer } from "../json/pointer.ts";
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../secret.ts";
 import { looksSecret } from "./sentences.ts";
 
 const mask = "[secret]";

@@ -3,7 +3,7 @@ import { allScopes, defaultScopes, type Scope } from "./scope.ts";
 import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 
 const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
 

@@ -12,7 +12,7 @@ import { callersFrom } from "./keys.ts";
 import { otelFrom } from "./otel.ts";
 import { pluginsFrom, sandboxSlots } from "./plugins.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 import {
   checkAddresses,
   checkHosts,
