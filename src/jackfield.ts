@@ -8,6 +8,7 @@ import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
 import { createExecutor } from "./executor/executor.ts";
+import type { Deliveries } from "./jobs/delivery.ts";
 import { createJobRunner } from "./jobs/runner.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createTokenSources } from "./outbound/oauth.ts";
@@ -26,12 +27,13 @@ import { openStores } from "./app/open-stores.ts";
 import type { PortServer } from "./server/port.ts";
 import { createReadiness } from "./app/readiness.ts";
 import { createTeardown } from "./app/teardown.ts";
-import { startUpkeep } from "./app/maintenance.ts";
+import { startMaintenance } from "./app/maintenance.ts";
 import { toolsVisibleTo } from "./app/visible-tools.ts";
-import { createClock } from "./store/clock.ts";
 import { createTelemetry } from "./telemetry/create-telemetry.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 import { version } from "./version.ts";
+
+const hourMs = 3_600_000;
 
 /** A running service. */
 export interface Jackfield extends AsyncDisposable {
@@ -134,6 +136,10 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
       measure: telemetry.metrics.measureFor(genesysInstruments),
     });
 
+  const genesysCaller = adapterCaller("genesys", adapters.genesys);
+  const deliveries: Deliveries =
+    genesysDelivery === undefined ? {} : { genesys: { tenant: genesysCaller.tenant, send: genesysDelivery } };
+
   const streamsEnd = new AbortController();
   const services = createServices({
     executor,
@@ -141,7 +147,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     queue,
     limits,
     telemetry,
-    deliveries: new Set(genesysDelivery === undefined ? [] : ["genesys"]),
+    deliveries,
     serving: readiness,
     remoteTools,
     runConversation:
@@ -194,19 +200,23 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   });
   teardown.add(() => app.close());
 
-  const jobCaller = createJobCallers(config, adapterCaller("genesys", adapters.genesys));
+  const jobCaller = createJobCallers(config, genesysCaller);
   const runner = createJobRunner({
     queue,
     telemetry,
     executorFor: (record) => clientsFor(jobCaller(record)).executor,
-    deliveries: genesysDelivery === undefined ? {} : { genesys: genesysDelivery },
+    deliveries,
     retryForMs: config.delivery.retryForMs,
-    // A step of the machine's clock must neither give up a delivery nor prolong it.
-    now: createClock(),
   });
   teardown.add(() => runner.stop(AbortSignal.timeout(5000)));
-  const upkeep = startUpkeep({ executor, stores, telemetry, windowMs: config.ledger.windowHours * 3_600_000 });
-  teardown.add(() => upkeep.stop());
+  const maintenance = startMaintenance({
+    executor,
+    stores,
+    telemetry,
+    windowMs: config.ledger.windowHours * hourMs,
+    deadJobsMs: config.jobs.deadHours * hourMs,
+  });
+  teardown.add(() => maintenance.stop());
 
   await app.listen({ host: config.host, port: config.port });
   const { port } = app.server.address() as AddressInfo;

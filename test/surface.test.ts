@@ -117,6 +117,8 @@ test("the ids of errors", () => {
     "id-too-long",
     "internal",
     "invalid-request",
+    "job-id-reserved",
+    "job-id-taken",
     "job-not-found",
     "job-wrong-state",
     "malformed-message",

@@ -111,6 +111,8 @@ export interface Config {
   readonly callers: readonly KeyedCaller[];
   readonly rpc: { readonly allowUnauthenticated: boolean };
   readonly ledger: { readonly windowHours: number; readonly readEntries: number };
+  /** How long dead jobs are kept. */
+  readonly jobs: { readonly deadHours: number };
   readonly delivery: { readonly retryForMs: number };
   readonly limits: Limits;
   readonly prices: Prices;

@@ -60,6 +60,7 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     callers: callersFrom(environment, content),
     rpc: { allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false },
     ledger: { windowHours: content.ledger?.windowHours ?? 24, readEntries: content.ledger?.readEntries ?? 10_000 },
+    jobs: { deadHours: content.jobs?.deadHours ?? 7 * (content.ledger?.windowHours ?? 24) },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },
     limits: limitsFrom(content),
     prices: { tools: content.prices?.tools ?? {}, callers: content.prices?.callers ?? {} },

@@ -139,6 +139,20 @@ export const fileSchema = Type.Object(
         closed,
       ),
     ),
+    jobs: Type.Optional(
+      Type.Object(
+        {
+          deadHours: Type.Optional(
+            Type.Number({
+              exclusiveMinimum: 0,
+              maximum: 87_600,
+              description: "How long a dead job is kept, in hours; seven windows when left out.",
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     delivery: Type.Optional(
       Type.Object({ retryForMs: integer(0, 7 * day, "How long a delivery is tried, in milliseconds.") }, closed),
     ),
