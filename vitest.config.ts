@@ -1,19 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-const condition = "@jackfield/source";
-
-/** A folder of tarballs, made by `npm run release`: then the packages are tested, and not the sources. */
-const packages = process.env["JACKFIELD_TEST_PACKAGES"];
-
 export default defineConfig({
-  resolve: { conditions: [condition] },
-  ssr: { resolve: { conditions: [condition], externalConditions: [condition] } },
+  resolve: { conditions: ["@jackfield/source"] },
+  ssr: { resolve: { conditions: ["@jackfield/source"], externalConditions: ["source"] } },
   test: {
-    include: packages === undefined ? ["test/**/*.test.ts", "plugins/*/*.test.ts"] : ["test/packages/*.test.ts"],
-    exclude: packages === undefined ? ["test/packages/**", "**/node_modules/**"] : [],
+    include: ["test/**/*.test.ts", "plugins/*/*.test.ts"],
     pool: "forks",
     testTimeout: 20_000,
     hookTimeout: 30_000,
-    execArgv: [`--conditions=${condition}`],
+    execArgv: ["--conditions=@jackfield/source"],
   },
 });

@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ExecuteToolsResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { settledWithin } from "../timing.ts";
 import type { RequestTrace } from "./adapter.ts";
 import { answerDuration } from "./answer-budget.ts";
 import { whenClosedEarly } from "./client-gone.ts";
@@ -79,7 +78,7 @@ export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
     const first = events.next();
     try {
       // A failure before the first event, such as a shutdown, can still be a status.
-      if (await settledWithin(first, times.openAfterMs)) await first;
+      await firstEvent(first, times.openAfterMs);
     } catch (error) {
       trace?.end(500);
       throw error;
@@ -88,4 +87,15 @@ export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
     trace?.end(200);
     return reply;
   };
+}
+
+/** Waits for the first event, at most `ms` milliseconds. Rejects where the first event rejects by then. */
+async function firstEvent(first: Promise<Next>, ms: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  try {
+    await Promise.race([first, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

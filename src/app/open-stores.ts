@@ -34,10 +34,10 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
     faulty = fault !== undefined;
   };
   const url = config.engineUrl?.reveal();
-  if (url === undefined) return openEmbedded(config.dataDir, onFault, log);
+  if (url === undefined) return openEmbedded(config.dataDir, onFault);
   return /^rediss?:/.test(url)
-    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log).catch(explainMissing("ioredis"))
-    : openPostgres(url, onFault, log).catch(explainMissing("pg"));
+    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log).catch(explainMissing("bullmq ioredis"))
+    : openPostgres(url, onFault).catch(explainMissing("bullmq pg"));
 }
 
 /** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
@@ -52,7 +52,7 @@ function explainMissing(packages: string): (reason: unknown) => never {
 
 type OnFault = (fault: string | undefined) => void;
 
-async function openEmbedded(folder: string, onFault: OnFault, log: Logger): Promise<Stores> {
+async function openEmbedded(folder: string, onFault: OnFault): Promise<Stores> {
   const { openSqliteStore } = await import("../store/sqlite.ts");
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
@@ -61,7 +61,7 @@ async function openEmbedded(folder: string, onFault: OnFault, log: Logger): Prom
   return stores(store, {
     kind: "sqlite",
     ledger: createSqliteLedger(store),
-    queue: createSqliteJobQueue(store, { log }),
+    queue: createSqliteJobQueue(store),
     registeredTools: createSqliteRegisteredTools(store),
   });
 }
@@ -75,7 +75,8 @@ async function openRedis(
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
-  const { createRedisJobQueue } = await import("../jobs/drivers/redis.ts");
+  const { createBullmqJobQueue } = await import("../jobs/drivers/bullmq.ts");
+  const { createRedisEngine } = await import("../jobs/drivers/redis-engine.ts");
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
   const store = await openRedisStore({ url, onFault });
   // Undefined where Redis is away at the start: then it is asked as soon as it is there.
@@ -94,7 +95,7 @@ async function openRedis(
     {
       kind: "redis",
       ledger: createRedisLedger(store, { windowMs }),
-      queue: createRedisJobQueue(store, { log }),
+      queue: createBullmqJobQueue(createRedisEngine(store)),
       registeredTools: createRedisRegisteredTools(store),
     },
     async () => {
@@ -111,16 +112,17 @@ interface Durability {
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(url: string, onFault: OnFault, log: Logger): Promise<Stores> {
+async function openPostgres(url: string, onFault: OnFault): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
-  const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");
+  const { createBullmqJobQueue } = await import("../jobs/drivers/bullmq.ts");
+  const { createPostgresEngine } = await import("../jobs/drivers/postgres-engine.ts");
   const { createPostgresRegisteredTools } = await import("../remote-tools/drivers/postgres.ts");
   const store = await openPostgresStore({ url, onFault });
   return stores(store, {
     kind: "postgres",
     ledger: createPostgresLedger(store),
-    queue: createPostgresJobQueue(store, { log }),
+    queue: createBullmqJobQueue(createPostgresEngine(store)),
     registeredTools: createPostgresRegisteredTools(store),
   });
 }

@@ -1,6 +1,5 @@
 import type { ErrorObject } from "ajv";
-import { escapePointer } from "../json/pointer.ts";
-import { keyFromPointer } from "./interpolate.ts";
+import { escapePointer, keyFromPointer } from "./interpolate.ts";
 import { nearest } from "./nearest.ts";
 
 /**

@@ -5,9 +5,7 @@ import { modelError } from "../errors.ts";
 import type { Json } from "../plugin/tool.ts";
 import { isToolError } from "../plugin/tool-error.ts";
 import type { Ran } from "./run.ts";
-import { type ExactJson, parseJson, withNumberTexts } from "../json/exact-number.ts";
-import { type FittedOutput, fitOutput, jsonFromReturned, redactOutput, schemaView } from "../json/output.ts";
-import { fits, shortenText, type TextLimit } from "../json/shorten.ts";
+import { type FittedOutput, fitOutput, fits, fitText, jsonFromReturned, redactOutput } from "./fit-output.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 
 /** Which call a result answers. */
@@ -37,8 +35,7 @@ export function refused(call: CallName, outcome: Outcome, message: string, viola
 export function resultOfRun(call: CallName, tool: CompiledTool, ran: Ran, maxBytes: number): ToolResult {
   if (ran.kind === "timed-out") return refused(call, Outcome.TIMED_OUT, modelError("failed"));
   if (ran.kind === "cancelled") return refused(call, Outcome.CANCELLED, modelError("cancelled"));
-  if (ran.kind === "threw")
-    return refused(call, Outcome.FAILED, shortenText(messageFor(ran.reason, tool), bytes(maxBytes)));
+  if (ran.kind === "threw") return refused(call, Outcome.FAILED, fitText(messageFor(ran.reason, tool), maxBytes));
   try {
     return resultOfReturned(call, tool, ran.returned, maxBytes);
   } catch {
@@ -50,7 +47,7 @@ export function resultOfRun(call: CallName, tool: CompiledTool, ran: Ran, maxByt
 function resultOfReturned(call: CallName, tool: CompiledTool, returned: unknown, maxBytes: number): ToolResult {
   const whole = jsonFromReturned(returned);
   if (whole === undefined) return refused(call, Outcome.INVALID_OUTPUT, modelError("not-serializable"));
-  const violations = tool.validateOutput?.(schemaView(whole)) ?? [];
+  const violations = tool.validateOutput?.(whole.json) ?? [];
   if (violations.length > 0)
     return refused(call, Outcome.INVALID_OUTPUT, modelError("invalid-output"), [...violations]);
   // Secrets go before the cut: half of one would not be recognised.
@@ -88,11 +85,7 @@ class GoodResult implements ToolResult {
 
   get valueText(): string {
     if (this.#kind === "deep") return "";
-    if (this.#kind === "text") return JSON.stringify(this.output);
-    // A number that no double holds is its text in a value.
-    const exact = parseJson(this.output);
-    const value = withNumberTexts(exact);
-    return value === exact ? this.output : JSON.stringify(value);
+    return this.#kind === "text" ? JSON.stringify(this.output) : this.output;
   }
 }
 
@@ -113,7 +106,7 @@ export function resultWith(result: ToolResult, changes: Partial<ToolResult>): To
 
 function valueOf(text: string, kind: FittedOutput["kind"]): Value | undefined {
   if (kind === "deep") return undefined;
-  return valueFromJson(kind === "text" ? text : parseJson(text));
+  return valueFromJson(kind === "text" ? text : (JSON.parse(text) as Json));
 }
 
 /** The words for whatever was thrown: a ToolError's own, and nothing of any other. */
@@ -124,24 +117,20 @@ function messageFor(reason: unknown, tool: CompiledTool): string {
 
 /** Shortens a result for a caller who may read less than it holds. */
 export function fitResult(result: ToolResult, maxBytes: number): ToolResult {
-  if (fits(result.output, bytes(maxBytes))) return result;
+  if (fits(result.output, maxBytes)) return result;
   if (result.outcome !== Outcome.OK) {
-    const output = shortenText(result.output, bytes(maxBytes));
+    const output = fitText(result.output, maxBytes);
     return resultWith(result, { output, error: result.error && { ...result.error, message: output }, truncated: true });
   }
   const { output: text, value: whole } = result;
   const isText = whole?.kind.case === "stringValue" && whole.kind.value === text;
-  const fitted = fitOutput({ text, json: isText ? text : parseJson(text) }, maxBytes);
+  const fitted = fitOutput({ text, json: isText ? text : (JSON.parse(text) as Json) }, maxBytes);
   return resultWith(result, { output: fitted.text, value: valueOf(fitted.text, fitted.kind), truncated: true });
 }
 
-/** A JSON value as protobuf's Value, in which a number that no double holds is its text. */
-export function valueFromJson(json: ExactJson): Value {
-  return fromJson(ValueSchema, withNumberTexts(json) as Json);
-}
-
-function bytes(max: number): TextLimit {
-  return { max, unit: "bytes" };
+/** A JSON value as protobuf's Value. */
+export function valueFromJson(json: Json): Value {
+  return fromJson(ValueSchema, json);
 }
 
 /** The JSON value that a protobuf Value stands for. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { createRedisJobQueue } from "../../src/jobs/drivers/redis.ts";
+import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
+import { createRedisEngine } from "../../src/jobs/drivers/redis-engine.ts";
 import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
 import type { JobQueue, JobRecord, WorkResult } from "../../src/jobs/job-queue.ts";
 import { openRedisStore } from "../../src/store/redis.ts";
@@ -11,7 +12,7 @@ import { jobConformance } from "./conformance.ts";
 import { aRecord } from "./samples.ts";
 
 jobConformance(
-  "the job queue in Redis",
+  "the job queue on BullMQ and Redis",
   async () => {
     const server = await startRedis();
     const stores: RedisStore[] = [];
@@ -19,7 +20,7 @@ jobConformance(
       open: async () => {
         const store = await openRedisStore({ url: server.url });
         stores.push(store);
-        return createRedisJobQueue(store);
+        return createBullmqJobQueue(createRedisEngine(store));
       },
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
       close: async () => {
@@ -38,7 +39,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
   beforeEach(async () => {
     server = await startRedis(["--appendonly", "yes", "--appendfsync", "always"]);
     store = await openRedisStore({ url: server.url });
-    queue = createRedisJobQueue(store);
+    queue = createBullmqJobQueue(createRedisEngine(store));
   });
   afterEach(async () => {
     await queue.close();
@@ -76,9 +77,9 @@ describe.skipIf(redisMissing())("when Redis", () => {
     const killed = Promise.withResolvers<void>();
     let runs = 0;
     const working = queue.work(
-      async (record, lease) => {
+      async (record, save) => {
         runs += 1;
-        await lease.save(record);
+        await save(record);
         started.resolve();
         await killed.promise;
         return done(record);

@@ -173,7 +173,7 @@ export function createParts(change: Partial<ServiceParts> = {}): ServiceParts & 
         return { record, existed: false };
       },
     } as unknown as JobQueue,
-    deliveries: { genesys: { tenant: "default" } },
+    deliveries: new Set(["genesys"]),
     limits,
     telemetry: createWatchedTelemetry().telemetry,
     serving: { serving: () => true, onChange: () => () => {} },
