@@ -1,13 +1,19 @@
 import { defineConfig } from "vitest/config";
 
+const condition = "@jackfield/source";
+
+/** A folder of tarballs, made by `npm run release`: then the packages are tested, and not the sources. */
+const packages = process.env["JACKFIELD_TEST_PACKAGES"];
+
 export default defineConfig({
-  resolve: { conditions: ["@jackfield/source"] },
-  ssr: { resolve: { conditions: ["@jackfield/source"], externalConditions: ["source"] } },
+  resolve: { conditions: [condition] },
+  ssr: { resolve: { conditions: [condition], externalConditions: [condition] } },
   test: {
-    include: ["test/**/*.test.ts", "plugins/*/*.test.ts"],
+    include: packages === undefined ? ["test/**/*.test.ts", "plugins/*/*.test.ts"] : ["test/packages/*.test.ts"],
+    exclude: packages === undefined ? ["test/packages/**", "**/node_modules/**"] : [],
     pool: "forks",
     testTimeout: 20_000,
     hookTimeout: 30_000,
-    execArgv: ["--conditions=@jackfield/source"],
+    execArgv: [`--conditions=${condition}`],
   },
 });

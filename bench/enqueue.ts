@@ -1,12 +1,10 @@
 // Adds jobs to Redis for some seconds: `bench/enqueue.ts jackfield|bullmq URL WARM SECONDS`. Says how many per second.
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { Queue } from "bullmq";
 import { JobSchema, JobState } from "../gen/jackfield/v1/jobs_pb.ts";
-import { createBullmqJobQueue } from "../src/jobs/drivers/bullmq.ts";
-import { createRedisEngine } from "../src/jobs/drivers/redis-engine.ts";
+import { createRedisJobQueue } from "../src/jobs/drivers/redis.ts";
 import type { JobRecord } from "../src/jobs/job-queue.ts";
-import { storedFromRecord } from "../src/jobs/job-codec.ts";
 import { openRedisStore } from "../src/store/redis.ts";
 
 const [what, url = "", warm = "1", seconds = "3"] = process.argv.slice(2);
@@ -30,16 +28,29 @@ function recordOf(number: number): JobRecord {
     createTime: now,
     updateTime: now,
   });
-  return { job, tenant: "default", caller: "genesys", delivery: "genesys", deliveringSince: 0, traceparent: "" };
+  return {
+    job,
+    tenant: "default",
+    caller: "genesys",
+    delivery: "genesys",
+    deliveryMs: 0,
+    failures: 0,
+    traceparent: "",
+  };
+}
+
+/** The same job as data of BullMQ's. */
+function dataOf({ job, ...rest }: JobRecord): object {
+  return { ...rest, job: Buffer.from(toBinary(JobSchema, job)).toString("base64") };
 }
 
 function adder(): (number: number) => Promise<unknown> {
   if (what === "jackfield") {
-    const queue = createBullmqJobQueue(createRedisEngine(store));
+    const queue = createRedisJobQueue(store);
     return (number) => queue.enqueue(recordOf(number));
   }
   const queue = new Queue("bare", { connection: store.client, skipVersionCheck: true });
-  return (number) => queue.add("job", storedFromRecord(recordOf(number)));
+  return (number) => queue.add("job", dataOf(recordOf(number)));
 }
 
 const add = adder();

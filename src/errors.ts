@@ -20,6 +20,15 @@ export const modelErrors = {
   "tool-not-ready": "The tool {} cannot work at present.",
 } as const;
 
+/** Returns the message of whatever was thrown. Never throws, whatever its getters do. */
+export function errorMessage(reason: unknown): string {
+  try {
+    return String(reason instanceof Error ? reason.message : reason);
+  } catch {
+    return "an error that cannot be read";
+  }
+}
+
 /** Id of an error that the model reads. */
 export type ModelErrorId = keyof typeof modelErrors;
 
@@ -39,6 +48,11 @@ export const rpcErrors = {
   "scope-missing": [Code.PermissionDenied, "this caller lacks the scope {}"],
   "call-not-found": [Code.NotFound, "no call {} is known in this context"],
   "job-not-found": [Code.NotFound, "no job {} is known"],
+  "job-id-taken": [Code.AlreadyExists, "the id {} belongs to another job"],
+  "job-id-reserved": [
+    Code.InvalidArgument,
+    "the id {} begins like one that is derived from a batch: choose another one, or leave it out",
+  ],
   "tool-not-found": [Code.NotFound, "no registered tool {}"],
   "tool-name-taken": [Code.AlreadyExists, "the name {} belongs to a configured plugin"],
   "job-wrong-state": [Code.FailedPrecondition, "{}"],

@@ -5,22 +5,26 @@ import { describe, expect, test } from "vitest";
 const root = join(import.meta.dirname, "..");
 
 /** What each room may import of our own code, besides itself. */
-const floor0 = ["gen", "errors", "version", "plugin"];
-const config = [...floor0, "schema"];
+const floor0 = ["gen", "errors", "version", "secret", "timing", "plugin"];
+const json = [...floor0, "json"];
+const config = [...json, "schema"];
 const auth = [...config, "config"];
 const telemetry = [...auth, "auth"];
 const floor1 = [...telemetry, "telemetry"];
 const floor2 = [...floor1, "outbound", "store"];
 const executor = [...floor2, "registry", "ledger"];
 const rpc = [...executor, "definitions", "executor", "jobs"];
-const door = ["gen", "errors", "auth", "config", "telemetry", "outbound"];
+const door = ["json", "gen", "errors", "secret", "timing", "auth", "config", "telemetry", "outbound"];
 const rooms: Readonly<Record<string, readonly string[]>> = {
   gen: [],
   errors: [],
   version: [],
+  secret: [],
+  timing: [],
   plugin: [],
   definitions: ["gen"],
-  schema: floor0,
+  json: floor0,
+  schema: json,
   config,
   auth,
   telemetry,
@@ -34,9 +38,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   jobs: floor2,
   executor,
   rpc,
-  adapters: [...door, "definitions"],
+  adapters: door,
   conversations: [...door, "definitions"],
   client: ["gen"],
+  toolbox: ["gen", "client", "definitions"],
 };
 /** The top floor joins everything below it. */
 const top = new Set(["server", "app", "cli", "testing", "jackfield", "main", "program", "index"]);

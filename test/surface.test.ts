@@ -13,6 +13,7 @@ import { modelErrors, rpcErrors } from "../src/errors.ts";
 import * as plugin from "../src/plugin/index.ts";
 import * as root from "../src/index.ts";
 import * as testing from "../src/testing/index.ts";
+import * as toolbox from "../src/toolbox/index.ts";
 
 // What others build on, pinned by literals: a change here is a change for them, and belongs into the changelog.
 
@@ -25,6 +26,7 @@ test("the package's ways in", () => {
     "./client",
     "./plugin",
     "./testing",
+    "./toolbox",
     "./config.schema.json",
     "./package.json",
   ]);
@@ -33,6 +35,7 @@ test("the package's ways in", () => {
 test("what each of them exports", () => {
   expect(Object.keys(root).sort()).toEqual(["ConfigError", "createJackfield", "loadConfig"]);
   expect(Object.keys(plugin).sort()).toEqual(["ToolError", "defineTool", "isToolError", "path"]);
+  expect(Object.keys(toolbox).sort()).toEqual(["createToolbox"]);
   expect(Object.keys(testing).sort()).toEqual(["startSandbox", "startTool"]);
 });
 
@@ -114,6 +117,8 @@ test("the ids of errors", () => {
     "id-too-long",
     "internal",
     "invalid-request",
+    "job-id-reserved",
+    "job-id-taken",
     "job-not-found",
     "job-wrong-state",
     "malformed-message",

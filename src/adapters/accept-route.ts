@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type Job, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { withTimeout } from "../timing.ts";
 import type { RequestTrace } from "./adapter.ts";
 import { retrySeconds, sendFailure, sendReply } from "./replies.ts";
 import { type RouteContext, startTrace } from "./route-context.ts";
@@ -28,7 +29,7 @@ export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
       },
       { contextValues: trace?.values },
     );
-    const { job } = await withTimeout(answered, times.storeWithinMs);
+    const { job } = await withTimeout(answered, times.storeWithinMs, notStoredInTime);
     if (job === undefined) throw new TypeError("the job queue answered without a job");
     trace?.set({ "jackfield.job.id": job.id });
     return job;
@@ -55,16 +56,7 @@ export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
   };
 }
 
-/** Bounds the wait for the store. The platform sends the batch again, and the same batch gets the same job. */
-async function withTimeout<Answer>(answer: Promise<Answer>, ms: number): Promise<Answer> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new ConnectError("the batch could not be stored in time", Code.Unavailable)),
-    ms,
-  );
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** The platform sends the batch again, and the same batch gets the same job. */
+function notStoredInTime(): ConnectError {
+  return new ConnectError("the batch could not be stored in time", Code.Unavailable);
 }

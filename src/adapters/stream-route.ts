@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ExecuteToolsResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { settledWithin } from "../timing.ts";
 import type { RequestTrace } from "./adapter.ts";
 import { answerDuration } from "./answer-budget.ts";
 import { whenClosedEarly } from "./client-gone.ts";
@@ -78,7 +79,7 @@ export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
     const first = events.next();
     try {
       // A failure before the first event, such as a shutdown, can still be a status.
-      await firstEvent(first, times.openAfterMs);
+      if (await settledWithin(first, times.openAfterMs)) await first;
     } catch (error) {
       trace?.end(500);
       throw error;
@@ -87,15 +88,4 @@ export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
     trace?.end(200);
     return reply;
   };
-}
-
-/** Waits for the first event, at most `ms` milliseconds. Rejects where the first event rejects by then. */
-async function firstEvent(first: Promise<Next>, ms: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  try {
-    await Promise.race([first, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

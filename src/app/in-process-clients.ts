@@ -40,7 +40,7 @@ export function createJobCallers(config: Config, genesys: Caller): (record: JobR
   const delegating = new WeakMap<Caller, Caller>();
   return ({ tenant, caller: name }) => {
     const found =
-      name === genesys.name
+      name === genesys.name && tenant === genesys.tenant
         ? genesys
         : (known.get(`${tenant} ${name}`) ?? (config.callers.length === 0 ? localCaller : undefined));
     if (found === undefined)
@@ -48,7 +48,7 @@ export function createJobCallers(config: Config, genesys: Caller): (record: JobR
     // The job names its source itself: whether it might has been checked when it was submitted.
     let caller = delegating.get(found);
     if (caller === undefined) {
-      caller = { ...found, scopes: new Set<Scope>([...found.scopes, "tools:execute", "calls:delegate"]) };
+      caller = { ...found, scopes: new Set<Scope>([...found.scopes, "calls:delegate"]) };
       delegating.set(found, caller);
     }
     return caller;

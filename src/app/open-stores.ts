@@ -34,10 +34,10 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
     faulty = fault !== undefined;
   };
   const url = config.engineUrl?.reveal();
-  if (url === undefined) return openEmbedded(config.dataDir, onFault);
+  if (url === undefined) return openEmbedded(config.dataDir, onFault, log);
   return /^rediss?:/.test(url)
-    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log).catch(explainMissing("bullmq ioredis"))
-    : openPostgres(url, onFault).catch(explainMissing("bullmq pg"));
+    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log).catch(explainMissing("ioredis"))
+    : openPostgres(url, onFault, log).catch(explainMissing("pg"));
 }
 
 /** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
@@ -52,7 +52,7 @@ function explainMissing(packages: string): (reason: unknown) => never {
 
 type OnFault = (fault: string | undefined) => void;
 
-async function openEmbedded(folder: string, onFault: OnFault): Promise<Stores> {
+async function openEmbedded(folder: string, onFault: OnFault, log: Logger): Promise<Stores> {
   const { openSqliteStore } = await import("../store/sqlite.ts");
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
@@ -61,7 +61,7 @@ async function openEmbedded(folder: string, onFault: OnFault): Promise<Stores> {
   return stores(store, {
     kind: "sqlite",
     ledger: createSqliteLedger(store),
-    queue: createSqliteJobQueue(store),
+    queue: createSqliteJobQueue(store, { log }),
     registeredTools: createSqliteRegisteredTools(store),
   });
 }
@@ -75,8 +75,7 @@ async function openRedis(
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
-  const { createBullmqJobQueue } = await import("../jobs/drivers/bullmq.ts");
-  const { createRedisEngine } = await import("../jobs/drivers/redis-engine.ts");
+  const { createRedisJobQueue } = await import("../jobs/drivers/redis.ts");
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
   const store = await openRedisStore({ url, onFault });
   // Undefined where Redis is away at the start: then it is asked as soon as it is there.
@@ -95,7 +94,7 @@ async function openRedis(
     {
       kind: "redis",
       ledger: createRedisLedger(store, { windowMs }),
-      queue: createBullmqJobQueue(createRedisEngine(store)),
+      queue: createRedisJobQueue(store, { log }),
       registeredTools: createRedisRegisteredTools(store),
     },
     async () => {
@@ -112,17 +111,16 @@ interface Durability {
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(url: string, onFault: OnFault): Promise<Stores> {
+async function openPostgres(url: string, onFault: OnFault, log: Logger): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
-  const { createBullmqJobQueue } = await import("../jobs/drivers/bullmq.ts");
-  const { createPostgresEngine } = await import("../jobs/drivers/postgres-engine.ts");
+  const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");
   const { createPostgresRegisteredTools } = await import("../remote-tools/drivers/postgres.ts");
   const store = await openPostgresStore({ url, onFault });
   return stores(store, {
     kind: "postgres",
     ledger: createPostgresLedger(store),
-    queue: createBullmqJobQueue(createPostgresEngine(store)),
+    queue: createPostgresJobQueue(store, { log }),
     registeredTools: createPostgresRegisteredTools(store),
   });
 }

@@ -1,3 +1,6 @@
+import { errorMessage } from "../errors.ts";
+import { withTimeout } from "../timing.ts";
+
 /** What one check found: faults make the service not ready, notes do not. */
 export interface CheckResult {
   readonly faults: readonly string[];
@@ -78,15 +81,10 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
 }
 
 async function runCheck(check: ReadyCheck, timeoutMs: number): Promise<CheckResult> {
-  const late = Promise.withResolvers<CheckResult>();
-  const timer = setTimeout(() => {
-    late.resolve({ faults: [`${check.name}: no answer within ${timeoutMs} ms`], notes: [] });
-  }, timeoutMs);
   try {
-    return await Promise.race([check.run(), late.promise]);
+    const late = () => new Error(`no answer within ${timeoutMs} ms`);
+    return await withTimeout(Promise.resolve(check.run()), timeoutMs, late);
   } catch (error) {
-    return { faults: [`${check.name}: ${error instanceof Error ? error.message : String(error)}`], notes: [] };
-  } finally {
-    clearTimeout(timer);
+    return { faults: [`${check.name}: ${errorMessage(error)}`], notes: [] };
   }
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
-import type { Secret } from "../config/secret.ts";
+import type { Secret } from "../secret.ts";
 import type { Caller } from "./caller.ts";
 import { createKeyMatcher } from "./key-matcher.ts";
 

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
-import type { Secret } from "../config/secret.ts";
+import type { Secret } from "../secret.ts";
 
 /**
  * Makes the search for what a key stands for, in constant time: all keys are compared, padded to equal length, so that the

@@ -2,15 +2,14 @@ import type { AdapterConfig, CognigyConfig, GenesysConfig } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { cognigyKeysFrom } from "./keys.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 import { httpUrl, pick, pickSecret } from "./values.ts";
 
 const genesysCloud = "https://api.mypurecloud.com";
 
 type AdapterFile = Partial<AdapterConfig>;
 
-/** What every adapter can be told, with its defaults. */
-export function adapterFrom(file: AdapterFile | undefined, answerWithinMs: number, maxOutput: number): AdapterConfig {
+function adapterFrom(file: AdapterFile | undefined, answerWithinMs: number, maxOutput: number): AdapterConfig {
   return {
     answerWithinMs: file?.answerWithinMs ?? answerWithinMs,
     sanitize: file?.sanitize ?? "text",

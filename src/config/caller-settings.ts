@@ -1,5 +1,5 @@
 import type { Scope } from "./scope.ts";
-import type { Secret } from "./secret.ts";
+import type { Secret } from "../secret.ts";
 
 /** What the configuration says of one caller. */
 export interface CallerSettings {

@@ -1,6 +1,6 @@
 import type { Config, PluginConfig } from "./config.ts";
-import { escapePointer } from "./interpolate.ts";
-import type { Secret } from "./secret.ts";
+import { escapePointer } from "../json/pointer.ts";
+import type { Secret } from "../secret.ts";
 import { looksSecret } from "./sentences.ts";
 
 const mask = "[secret]";
@@ -23,8 +23,6 @@ export function describeConfig(config: Config): Record<string, unknown> {
         webhookKey: shownSecret(config.adapters.genesys.webhookKey),
         credentials: credentialsOf(config),
       },
-      mcp: config.adapters.mcp,
-      http: config.adapters.http,
       cognigy: {
         ...config.adapters.cognigy,
         keys: config.adapters.cognigy.keys.map(({ name }) => ({ name, key: mask })),

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { escapePointer } from "../json/pointer.ts";
 import { readSecretFile, whyNot } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 
@@ -78,11 +79,6 @@ export function interpolate(
   };
 
   return { value: walk(value, ""), secretPaths, unfilled };
-}
-
-/** One step of a JSON pointer. */
-export function escapePointer(key: string): string {
-  return key.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
 /** A JSON pointer as people write keys: `/plugins/0/use` is `plugins[0].use`. */

@@ -3,7 +3,7 @@ import { allScopes, defaultScopes, type Scope } from "./scope.ts";
 import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 
 const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
 
@@ -112,8 +112,7 @@ function scopesFrom(text: string, where: string, environment: Environment): Set<
   return scopes;
 }
 
-/** Checks that a name can stand in a source: faults go to `environment`. */
-export function checkName(name: string, where: string, environment: Environment): void {
+function checkName(name: string, where: string, environment: Environment): void {
   if (nameShape.test(name)) return;
   environment.fault(
     `${where} must have a name of letters, digits, and . _ @ - (at most 64); found ${name.length} characters that are not.`,

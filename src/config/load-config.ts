@@ -1,8 +1,6 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { cognigyFrom, genesysFrom } from "./adapters.ts";
-import { httpFrom, mcpFrom } from "./doors.ts";
-import { oauthFrom } from "./oauth.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Config, Limits } from "./config.ts";
 import { createEnvironment } from "./environment.ts";
@@ -14,7 +12,7 @@ import { callersFrom } from "./keys.ts";
 import { otelFrom } from "./otel.ts";
 import { pluginsFrom, sandboxSlots } from "./plugins.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 import {
   checkAddresses,
   checkHosts,
@@ -50,8 +48,6 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
   const plugins = pluginsFrom(environment, file, dataDir);
   const engineUrl = engineFrom(environment, content);
 
-  const callers = callersFrom(environment, content);
-
   const parts = {
     file: file.path,
     host: hostFrom(environment, content),
@@ -60,16 +56,11 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     engineUrl: engineUrl === undefined ? undefined : new Secret(engineUrl),
     engineMayLoseWork: content.engine?.mayLoseWork ?? false,
     plugins,
-    adapters: {
-      genesys: genesys.config,
-      cognigy: cognigyFrom(environment, content),
-      mcp: mcpFrom(environment, content),
-      http: httpFrom(environment, content),
-    },
-    callers,
-    oauth: oauthFrom(environment, content, callers),
+    adapters: { genesys: genesys.config, cognigy: cognigyFrom(environment, content) },
+    callers: callersFrom(environment, content),
     rpc: { allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false },
     ledger: { windowHours: content.ledger?.windowHours ?? 24, readEntries: content.ledger?.readEntries ?? 10_000 },
+    jobs: { deadHours: content.jobs?.deadHours ?? 7 * (content.ledger?.windowHours ?? 24) },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },
     limits: limitsFrom(content),
     prices: { tools: content.prices?.tools ?? {}, callers: content.prices?.callers ?? {} },

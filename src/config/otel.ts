@@ -1,6 +1,6 @@
 import type { OtelConfig, OtlpTarget, Sampling } from "./config.ts";
 import type { Environment } from "./environment.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 import { httpUrl, wholeNumber, word } from "./values.ts";
 
 const samplers = [

@@ -1,5 +1,6 @@
 import type { ErrorObject } from "ajv";
-import { escapePointer, keyFromPointer } from "./interpolate.ts";
+import { escapePointer } from "../json/pointer.ts";
+import { keyFromPointer } from "./interpolate.ts";
 import { nearest } from "./nearest.ts";
 
 /**

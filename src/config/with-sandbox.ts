@@ -1,6 +1,6 @@
 import type { Config } from "./config.ts";
 import { sandboxSlots } from "./plugins.ts";
-import { Secret } from "./secret.ts";
+import { Secret } from "../secret.ts";
 
 /** Where the sandbox listens, known once it runs; a part that was not started has no URL. */
 export interface SandboxUrls {

@@ -1,6 +1,7 @@
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import { cutJson, cutText } from "./fit-content.ts";
+import { parseJson } from "../json/exact-number.ts";
+import { fits, shortenJson, shortenText, type TextLimit } from "../json/shorten.ts";
 
 /** Outcomes of calls that never ran. */
 const neverRan: ReadonlySet<Outcome> = new Set([
@@ -20,10 +21,13 @@ const plain: ReadonlySet<string> = new Set([
   modelError("pending-write"),
 ]);
 
-/** What the model reads of a result in a conversation: at most `longest` code points. */
-export function contentOf(result: ToolResult, longest: number): string {
-  if (result.outcome !== Outcome.OK) return cutText(inWords(result), longest);
-  return result.value?.kind.case === "stringValue" ? cutText(result.output, longest) : cutJson(result.output, longest);
+/** The content of the tool message for a result: at most `maxCharacters` code points. */
+export function contentOf(result: ToolResult, maxCharacters: number): string {
+  const limit: TextLimit = { max: maxCharacters, unit: "characters" };
+  if (result.outcome !== Outcome.OK) return shortenText(inWords(result), limit);
+  const { output, value } = result;
+  if (value?.kind.case === "stringValue" && value.kind.value === output) return shortenText(output, limit);
+  return fits(output, limit) ? output : shortenJson(parseJson(output), limit);
 }
 
 /** Why a call has no good answer, without the prefix that says whether it ran. */

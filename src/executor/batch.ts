@@ -2,7 +2,8 @@ import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { ExecutionRequest } from "./execution.ts";
-import { canonicalJson } from "../schema/json-guard.ts";
+import { canonicalJson } from "../json/canonical.ts";
+import { parseJson } from "../json/exact-number.ts";
 import { refused, resultWith } from "./outcome.ts";
 
 type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult> | ToolResult;
@@ -69,7 +70,7 @@ function twinResult(calls: readonly ToolCall[], index: number, first: number, re
 function argumentsText({ input }: ToolCall): string {
   const text = input.case === "argumentsJson" ? input.value : undefined;
   try {
-    return canonicalJson(text === undefined ? (input.value ?? {}) : JSON.parse(text === "" ? "{}" : text));
+    return canonicalJson(text === undefined ? (input.value ?? {}) : parseJson(text === "" ? "{}" : text));
   } catch {
     // Not JSON, or nested too deeply: such calls get no further than their parsing.
     return text ?? "";

@@ -21,7 +21,7 @@ import { type LaunchParts, launch } from "./launch.ts";
 import { createOutcomeStore } from "./outcome-store.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
 import { takeOverAbandoned } from "./take-over.ts";
-import { sanitize } from "./sanitize.ts";
+import { sanitize } from "../json/sanitize.ts";
 import { waitFor } from "./wait.ts";
 
 /** What the executor is made from. */
@@ -94,7 +94,7 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
     if ("violations" in parsed) {
       return refuse(call, scope, request, refused(name, Outcome.INVALID_ARGUMENTS, parsed.message, parsed.violations));
     }
-    const args = sanitize(parsed.value, tool.sanitize ?? caller.sanitize ?? "text");
+    const args = sanitize(parsed.value, tool.sanitize ?? caller.sanitize ?? "text", tool.literals);
     const violations = tool.validateInput(args);
     if (violations.length > 0) {
       const fault = invalid(call.name, [...violations]);

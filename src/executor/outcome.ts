@@ -5,7 +5,9 @@ import { modelError } from "../errors.ts";
 import type { Json } from "../plugin/tool.ts";
 import { isToolError } from "../plugin/tool-error.ts";
 import type { Ran } from "./run.ts";
-import { type FittedOutput, fitOutput, fits, fitText, jsonFromReturned, redactOutput } from "./fit-output.ts";
+import { type ExactJson, parseJson, withNumberTexts } from "../json/exact-number.ts";
+import { type FittedOutput, fitOutput, jsonFromReturned, redactOutput, schemaView } from "../json/output.ts";
+import { fits, shortenText, type TextLimit } from "../json/shorten.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 
 /** Which call a result answers. */
@@ -35,7 +37,8 @@ export function refused(call: CallName, outcome: Outcome, message: string, viola
 export function resultOfRun(call: CallName, tool: CompiledTool, ran: Ran, maxBytes: number): ToolResult {
   if (ran.kind === "timed-out") return refused(call, Outcome.TIMED_OUT, modelError("failed"));
   if (ran.kind === "cancelled") return refused(call, Outcome.CANCELLED, modelError("cancelled"));
-  if (ran.kind === "threw") return refused(call, Outcome.FAILED, fitText(messageFor(ran.reason, tool), maxBytes));
+  if (ran.kind === "threw")
+    return refused(call, Outcome.FAILED, shortenText(messageFor(ran.reason, tool), bytes(maxBytes)));
   try {
     return resultOfReturned(call, tool, ran.returned, maxBytes);
   } catch {
@@ -47,7 +50,7 @@ export function resultOfRun(call: CallName, tool: CompiledTool, ran: Ran, maxByt
 function resultOfReturned(call: CallName, tool: CompiledTool, returned: unknown, maxBytes: number): ToolResult {
   const whole = jsonFromReturned(returned);
   if (whole === undefined) return refused(call, Outcome.INVALID_OUTPUT, modelError("not-serializable"));
-  const violations = tool.validateOutput?.(whole.json) ?? [];
+  const violations = tool.validateOutput?.(schemaView(whole)) ?? [];
   if (violations.length > 0)
     return refused(call, Outcome.INVALID_OUTPUT, modelError("invalid-output"), [...violations]);
   // Secrets go before the cut: half of one would not be recognised.
@@ -85,7 +88,11 @@ class GoodResult implements ToolResult {
 
   get valueText(): string {
     if (this.#kind === "deep") return "";
-    return this.#kind === "text" ? JSON.stringify(this.output) : this.output;
+    if (this.#kind === "text") return JSON.stringify(this.output);
+    // A number that no double holds is its text in a value.
+    const exact = parseJson(this.output);
+    const value = withNumberTexts(exact);
+    return value === exact ? this.output : JSON.stringify(value);
   }
 }
 
@@ -106,7 +113,7 @@ export function resultWith(result: ToolResult, changes: Partial<ToolResult>): To
 
 function valueOf(text: string, kind: FittedOutput["kind"]): Value | undefined {
   if (kind === "deep") return undefined;
-  return valueFromJson(kind === "text" ? text : (JSON.parse(text) as Json));
+  return valueFromJson(kind === "text" ? text : parseJson(text));
 }
 
 /** The words for whatever was thrown: a ToolError's own, and nothing of any other. */
@@ -117,20 +124,24 @@ function messageFor(reason: unknown, tool: CompiledTool): string {
 
 /** Shortens a result for a caller who may read less than it holds. */
 export function fitResult(result: ToolResult, maxBytes: number): ToolResult {
-  if (fits(result.output, maxBytes)) return result;
+  if (fits(result.output, bytes(maxBytes))) return result;
   if (result.outcome !== Outcome.OK) {
-    const output = fitText(result.output, maxBytes);
+    const output = shortenText(result.output, bytes(maxBytes));
     return resultWith(result, { output, error: result.error && { ...result.error, message: output }, truncated: true });
   }
   const { output: text, value: whole } = result;
   const isText = whole?.kind.case === "stringValue" && whole.kind.value === text;
-  const fitted = fitOutput({ text, json: isText ? text : (JSON.parse(text) as Json) }, maxBytes);
+  const fitted = fitOutput({ text, json: isText ? text : parseJson(text) }, maxBytes);
   return resultWith(result, { output: fitted.text, value: valueOf(fitted.text, fitted.kind), truncated: true });
 }
 
-/** A JSON value as protobuf's Value. */
-export function valueFromJson(json: Json): Value {
-  return fromJson(ValueSchema, json);
+/** A JSON value as protobuf's Value, in which a number that no double holds is its text. */
+export function valueFromJson(json: ExactJson): Value {
+  return fromJson(ValueSchema, withNumberTexts(json) as Json);
+}
+
+function bytes(max: number): TextLimit {
+  return { max, unit: "bytes" };
 }
 
 /** The JSON value that a protobuf Value stands for. */

@@ -2,7 +2,9 @@ import { hash } from "node:crypto";
 import type { ToolCall, Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { JsonObject } from "../plugin/tool.ts";
-import { canonicalJson, inspectJson, violation } from "../schema/json-guard.ts";
+import { canonicalJson } from "../json/canonical.ts";
+import { type ExactJson, ExactNumber, parseJson } from "../json/exact-number.ts";
+import { inspectJson, violation } from "../schema/json-guard.ts";
 
 /** Limits of the arguments of one call. */
 export interface ArgumentLimits {
@@ -34,12 +36,12 @@ export interface ArgumentFault {
 export function parseArguments(call: ToolCall, limits: ArgumentLimits): ParsedArguments | ArgumentFault {
   const value = call.input.case === "argumentsJson" ? parseText(call.input.value) : (call.input.value ?? {});
   if (value === undefined) return { message: modelError("arguments-not-json", call.name), violations: [] };
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof ExactNumber) {
     return invalid(call.name, [violation("", "must be object")]);
   }
-  const { violations, canonical } = inspectJson(value as JsonObject, limits.depth);
+  const { violations, canonical } = inspectJson(value, limits.depth);
   if (violations.length > 0) return invalid(call.name, violations);
-  const json = canonical ? JSON.stringify(value) : canonicalJson(value as JsonObject);
+  const json = canonical ? JSON.stringify(value) : canonicalJson(value);
   if (json.length * 3 > limits.argumentsBytes && Buffer.byteLength(json) > limits.argumentsBytes) {
     return invalid(call.name, [violation("", `must not be larger than ${limits.argumentsBytes} bytes`)]);
   }
@@ -52,10 +54,10 @@ export function invalid(name: string, violations: Violation[]): ArgumentFault {
   return { message: `Schema validation failed for ${name}: ${list}`, violations };
 }
 
-function parseText(text: string): unknown {
+function parseText(text: string): ExactJson | undefined {
   if (text === "") return {};
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -1,6 +1,8 @@
 // What runs in an isolated plugin's worker thread. Its tasks are called by name by the pool.
 import { workerData } from "node:worker_threads";
 import { workerData as poolData } from "piscina";
+import { parseJson } from "../json/exact-number.ts";
+import { serializeJson } from "../json/serialize.ts";
 import { isToolError, ToolError } from "../plugin/tool-error.ts";
 import type { ExecutionContext, HttpRequest, HttpResponse, Tool, ToolLog } from "../plugin/tool.ts";
 import type { Ended, FromIsolated, IsolatedCall, IsolationSetup, Thrown, ToIsolated } from "./isolation-protocol.ts";
@@ -121,7 +123,7 @@ function responseFrom({ status, headers, text }: Extract<ToIsolated, { kind: "an
     json<T>(): T {
       if (text === "" && (status === 204 || status === 205)) return undefined as T;
       try {
-        return JSON.parse(text) as T;
+        return parseJson(text) as T;
       } catch (cause) {
         throw new ToolError("External API answered something that is not JSON.", { cause });
       }
@@ -135,26 +137,11 @@ function errorFrom({ name, message, forModel, status }: Thrown): Error {
 }
 
 function ended(returned: unknown): Ended {
-  try {
-    return { kind: "returned", json: JSON.stringify(returned === undefined ? null : returned, portable) ?? "null" };
-  } catch {
-    return { kind: "unserializable" };
-  }
+  const json = serializeJson(returned);
+  return json === undefined ? { kind: "unserializable" } : { kind: "returned", json };
 }
 
 function plain(value: unknown): unknown {
-  try {
-    return JSON.parse(JSON.stringify(value, portable) ?? "null");
-  } catch {
-    return undefined;
-  }
-}
-
-/** The meaning that answers without isolation give to kinds that JSON does not know. */
-function portable(_key: string, value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Map) return Object.fromEntries(value);
-  if (value instanceof Set) return [...value];
-  if (value instanceof Error) return { name: value.name, message: value.message };
-  return value;
+  const json = serializeJson(value);
+  return json === undefined ? undefined : JSON.parse(json);
 }

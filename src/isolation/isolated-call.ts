@@ -1,4 +1,5 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { parseJson } from "../json/exact-number.ts";
 import { ToolError, isToolError } from "../plugin/tool-error.ts";
 import type { ExecutionContext } from "../plugin/tool.ts";
 import type { Ended, FromIsolated, ToIsolated } from "./isolation-protocol.ts";
@@ -31,7 +32,7 @@ export function serveIsolated(port: MessagePort, context: ExecutionContext): () 
 
 /** What a call in another thread returned. Throws what it threw. */
 export function valueOf(ended: Exclude<Ended, { kind: "unopened" }>): unknown {
-  if (ended.kind === "returned") return JSON.parse(ended.json);
+  if (ended.kind === "returned") return parseJson(ended.json);
   // Whoever serialises it says that it cannot be.
   if (ended.kind === "unserializable") return unserializable();
   const { forModel, name, message, stack } = ended.thrown;

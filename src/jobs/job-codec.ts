@@ -1,18 +1,71 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord } from "./job-queue.ts";
+import type { JobRow, NewJob } from "./job-table.ts";
 
-/** A job record as plain JSON, the way drivers store it: the message in base64, the rest as it is. */
-export interface StoredJob extends Omit<JobRecord, "job"> {
+/** The stored form of a record: JSON with the message in base64. */
+interface StoredJob extends Omit<JobRecord, "job"> {
   job: string;
 }
 
-/** What a driver stores of a record. */
-export function storedFromRecord(record: JobRecord): StoredJob {
-  return { ...record, job: Buffer.from(toBinary(JobSchema, record.job)).toString("base64") };
+/** Whatever could be written can be read: a value of a result nests deeper than protobuf reads by default. */
+const readOptions = { recursionLimit: 100_000 };
+
+/** The text of a record as drivers store it. */
+export function textFromRecord(record: JobRecord): string {
+  const stored: StoredJob = { ...record, job: Buffer.from(toBinary(JobSchema, record.job)).toString("base64") };
+  return JSON.stringify(stored);
 }
 
-/** The record that a driver stored. */
-export function recordFromStored(stored: StoredJob): JobRecord {
-  return { ...stored, job: fromBinary(JobSchema, Buffer.from(stored.job, "base64")) };
+/**
+ * The record of a row. Its state and times are the row's: transitions need not rewrite the text, and times are the
+ * server's. Throws where the text cannot be read.
+ */
+function recordFromRow(row: JobRow): JobRecord {
+  const stored = JSON.parse(row.record) as Partial<StoredJob>;
+  const job = fromBinary(JobSchema, Buffer.from(stored.job ?? "", "base64"), readOptions);
+  if (job.id !== row.id) throw new Error(`the record is of another job`);
+  return {
+    job: stamped(job, row),
+    tenant: row.tenant,
+    caller: stored.caller ?? "",
+    delivery: stored.delivery ?? "",
+    deliveryMs: stored.deliveryMs ?? 0,
+    failures: stored.failures ?? 0,
+    traceparent: stored.traceparent ?? "",
+  };
+}
+
+/** A row as it can be worked with. */
+export interface ReadRow {
+  /** Where the row cannot be read, a record without calls whose error says why. */
+  readonly record: JobRecord;
+  readonly readable: boolean;
+}
+
+/** Reads a row. Never throws. */
+export function readRow(row: JobRow): ReadRow {
+  try {
+    return { record: recordFromRow(row), readable: true };
+  } catch (cause) {
+    const error = `the stored job cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const job = stamped(create(JobSchema, { id: row.id, error }), row);
+    const record = { job, tenant: row.tenant, caller: "", delivery: "", deliveryMs: 0, failures: 0, traceparent: "" };
+    return { record, readable: false };
+  }
+}
+
+function stamped(job: JobRecord["job"], { state, createdAt, changedAt }: JobRow): JobRecord["job"] {
+  job.state = state;
+  job.createTime = timestampFromMs(createdAt);
+  job.updateTime = timestampFromMs(changedAt);
+  return job;
+}
+
+/** What a table stores of a new record. */
+export function newJobFrom(record: JobRecord): NewJob {
+  const { id, source, state, context } = record.job;
+  const { conversationId = "", runId = "" } = context ?? {};
+  return { id, tenant: record.tenant, source, conversationId, runId, state, record: textFromRecord(record) };
 }

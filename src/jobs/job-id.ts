@@ -1,26 +1,62 @@
 import { hash } from "node:crypto";
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/**
- * The id of a job that was submitted without one: a digest of tenant, run id, call ids, names and arguments, so that the
- * same batch sent again gets the job that is there. The order of keys in argument objects does not count.
- */
-export function jobIdFrom(tenant: string, runId: string, calls: readonly ToolCall[]): string {
-  let whole = JSON.stringify([tenant, runId, calls.length]);
-  for (const { id, name, input } of calls) {
-    const text = input.case === "arguments" ? canonical(input.value) : (input.value ?? "");
-    whole += JSON.stringify([id, name, input.case ?? "", text]);
-  }
-  return hash("sha256", whole, "base64url");
+/** What derived ids begin with. No caller may choose such an id: nobody can take the id of a platform's batch first. */
+const derivedPrefix = "batch.";
+
+/** Reports whether an id has the shape of a derived one. */
+export function isDerivedId(id: string): boolean {
+  return id.startsWith(derivedPrefix);
 }
 
-/** JSON text with the keys of every object sorted. Numbers that JSON cannot say keep a text of their own. */
-function canonical(value: JsonValue | undefined): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${entries.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).join(",")}}`;
+/** The id of a job that was submitted without one: the same batch sent again is the same job. */
+export function jobIdFrom(tenant: string, job: Pick<Job, "source" | "context" | "calls">): string {
+  return `${derivedPrefix}${contentDigest(tenant, job)}`;
+}
+
+/**
+ * A digest of what a job asks for: tenant, source, run, conversation and session, and of each call its id, name and
+ * canonical arguments. White space, the order of keys and the wording of numbers make no difference.
+ */
+export function contentDigest(
+  tenant: string,
+  { source, context, calls }: Pick<Job, "source" | "context" | "calls">,
+): string {
+  const { runId = "", conversationId = "", sessionId = "" } = context ?? {};
+  const parts = [tenant, source, runId, conversationId, sessionId, String(calls.length)];
+  for (const call of calls) parts.push(call.id, call.name, canonicalArguments(call));
+  return hash("sha256", JSON.stringify(parts), "base64url");
+}
+
+/**
+ * The call with its arguments as JSON text, which is how they are stored: whatever is wrong with them is then told when
+ * the call is executed, as on every path, and what was accepted can always be read back.
+ */
+export function withArgumentsText(call: ToolCall): ToolCall {
+  const { input } = call;
+  if (input.case !== "arguments") return call;
+  return { ...call, input: { case: "argumentsJson", value: jsonText(input.value) } };
+}
+
+/** Equal texts for equal arguments. Text that is not JSON, or nests too deeply to be read, stands for itself. */
+function canonicalArguments({ input }: ToolCall): string {
+  if (input.case === "arguments") return jsonText(input.value);
+  const text = input.value ?? "";
+  if (text === "") return "{}";
+  try {
+    return jsonText(JSON.parse(text) as JsonValue);
+  } catch {
+    return `not JSON: ${text}`;
   }
-  return typeof value === "number" ? String(value) : JSON.stringify(value ?? null);
+}
+
+/** JSON text with sorted keys. A number that JSON cannot express becomes one that is refused where arguments are read. */
+function jsonText(value: JsonValue | undefined): string {
+  if (typeof value === "number" && !Number.isFinite(value)) return "1e999";
+  if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);
+  if (Array.isArray(value)) return `[${value.map(jsonText).join(",")}]`;
+  const members = Object.keys(value).toSorted();
+  return `{${members.map((key) => `${JSON.stringify(key)}:${jsonText(value[key])}`).join(",")}}`;
 }

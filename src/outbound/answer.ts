@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { DownstreamError } from "./downstream-error.ts";
+import { parseJson } from "../json/exact-number.ts";
 import type { Answer } from "./http.ts";
 import { excerpt } from "./redact.ts";
 
@@ -19,7 +20,7 @@ export function answerFrom(
     json<T>(): T {
       if (body.length === 0 && (status === 204 || status === 205)) return undefined as T;
       try {
-        return JSON.parse(read()) as T;
+        return parseJson(read()) as T;
       } catch (cause) {
         throw new DownstreamError("content", "External API answered something that is not JSON.", { status, cause });
       }

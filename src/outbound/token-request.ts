@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import * as oauth from "oauth4webapi";
-import type { Secret } from "../config/secret.ts";
+import type { Secret } from "../secret.ts";
 import { DownstreamError } from "./downstream-error.ts";
 import type { Answer, Outbound } from "./http.ts";
 import { excerpt } from "./redact.ts";

@@ -80,7 +80,10 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   text(): string;
-  /** The parsed body. Throws what the model may read where it is not JSON. */
+  /**
+   * The parsed body. Throws an error that the model may read if it is not JSON. A number that a double cannot hold is a
+   * Number object: it computes as the nearest double, and its text is the number as the downstream wrote it.
+   */
   json<T = unknown>(): T;
 }
 

@@ -1,6 +1,7 @@
 import { Effect, type ToolAnnotations as ToolAnnotationsMessage } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { PluginConfig } from "../config/config.ts";
 import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool, ToolAnnotations } from "../plugin/tool.ts";
+import { textLiterals } from "../json/sanitize.ts";
 import { SchemaError } from "../schema/check-schema.ts";
 import { type CompileSchema, compileSchema, type Validate } from "../schema/compile-schema.ts";
 import type { CompiledTool } from "./registry.ts";
@@ -95,6 +96,7 @@ export function compileTool(
     sanitize: settings.sanitize ?? tool.sanitize,
     isolation: settings.isolation ?? tool.isolation ?? "none",
     configuredOrigins: originsOf(settings.config),
+    literals: textLiterals(inputSchema),
     validateInput,
     validateOutput: output?.[1],
     run: (args, context) => execute.call(tool, args, context),

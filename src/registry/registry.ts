@@ -16,6 +16,8 @@ export interface CompiledTool {
   readonly isolation: Isolation;
   /** Origins of its own configuration. */
   readonly configuredOrigins: ReadonlySet<string>;
+  /** Texts that the schema's `enum` and `const` ask for: sanitising leaves them alone. */
+  readonly literals: ReadonlySet<string>;
   /** All faults of the arguments, empty where they are good. */
   validateInput(args: unknown): readonly Violation[];
   /** All faults of the output; undefined where no output schema is declared. */

@@ -14,7 +14,7 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { GrpcSession, GrpcSessions } from "./grpc-sessions.ts";
 import type { TargetBinding, Target, TargetContext } from "./target.ts";
 import { TargetError } from "./target.ts";
-import { visibleText } from "../schema/visible-text.ts";
+import { visibleText } from "../json/clean-text.ts";
 
 /** How long a target may take to say what its tool is, in milliseconds. */
 const describeWithinMs = 3000;

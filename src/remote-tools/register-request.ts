@@ -9,7 +9,8 @@ import type { CompiledTool } from "../registry/registry.ts";
 import type { TargetBinding, Target } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { createRedact } from "../registry/tool-secrets.ts";
-import { visibleSchema, visibleText } from "../schema/visible-text.ts";
+import { visibleText } from "../json/clean-text.ts";
+import { visibleSchema } from "../schema/visible-schema.ts";
 
 /** Longest description that is taken, in characters: every model that is offered the tool pays for it. */
 const longestDescription = 16_384;

@@ -1,5 +1,7 @@
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Json, JsonObject } from "../plugin/tool.ts";
+import type { ExactJson } from "../json/exact-number.ts";
+import { ExactNumber } from "../json/exact-number.ts";
+import { escapePointer } from "../json/pointer.ts";
 
 /** What a walk over parsed arguments found: their faults, and whether all keys already stand in canonical order. */
 export interface Inspection {
@@ -19,16 +21,17 @@ export function violation(path: string, message: string): Violation {
  * Looks at every value of parsed JSON: nesting, property names that reach into prototypes, and numbers that JSON.parse
  * has already altered. Never deeper than `depth` levels, so that hostile nesting costs nothing.
  */
-export function inspectJson(value: JsonObject, depth: number): Inspection {
+export function inspectJson(value: { [key: string]: ExactJson }, depth: number): Inspection {
   const inspection: Inspection = { violations: [], canonical: true };
   inspect(value, "", depth, inspection);
   return inspection;
 }
 
-function inspect(value: Json, path: string, levels: number, found: Inspection): void {
+function inspect(value: ExactJson, path: string, levels: number, found: Inspection): void {
   if (found.violations.length >= mostViolations) return;
   if (typeof value === "number") return inspectNumber(value, path, found);
   if (typeof value !== "object" || value === null) return;
+  if (value instanceof ExactNumber) return inspectExactNumber(value, path, found);
   if (levels === 0) {
     // One fault says it all: deeper ones would only repeat it.
     if (!found.violations.some((fault) => fault.message.startsWith("must not be nested"))) {
@@ -38,14 +41,14 @@ function inspect(value: Json, path: string, levels: number, found: Inspection): 
   }
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++)
-      inspect(value[index] as Json, `${path}/${index}`, levels - 1, found);
+      inspect(value[index] as ExactJson, `${path}/${index}`, levels - 1, found);
     return;
   }
   let previous = "";
   for (const key of Object.keys(value)) {
     if (key < previous) found.canonical = false;
     previous = key;
-    const member = value[key] as Json;
+    const member = value[key] as ExactJson;
     if (key === "__proto__" || (key === "constructor" && reachesPrototype(member))) {
       found.violations.push(violation(`${path}/${key}`, "is not allowed as a property name"));
     } else if (typeof member === "object" ? member !== null : typeof member === "number") {
@@ -61,21 +64,12 @@ function inspectNumber(value: number, path: string, found: Inspection): void {
   );
 }
 
-function reachesPrototype(value: Json): boolean {
+function inspectExactNumber(value: ExactNumber, path: string, found: Inspection): void {
+  inspectNumber(Number(value), path, found);
+  if (Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER) return;
+  found.violations.push(violation(path, "must be a number with at most 17 digits: send more exact ones as a string"));
+}
+
+function reachesPrototype(value: ExactJson): boolean {
   return typeof value === "object" && value !== null && Object.hasOwn(value, "prototype");
-}
-
-/** Escapes a property name for a JSON pointer (RFC 6901). */
-export function escapePointer(key: string): string {
-  return key.includes("~") || key.includes("/") ? key.replaceAll("~", "~0").replaceAll("/", "~1") : key;
-}
-
-/** JSON text with the keys of every object sorted, so that equal values have equal texts. */
-export function canonicalJson(value: Json): string {
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const members = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] as Json)}`);
-  return `{${members.join(",")}}`;
 }

@@ -10,8 +10,6 @@ export interface RequestFilterParts {
   /** Answers everything else. */
   readonly http: PortListener;
   readonly acceptsHost: (host: string | undefined) => boolean;
-  /** Paths whose routes check the host themselves. */
-  readonly hostCheckedPaths: ReadonlySet<string>;
   readonly readiness: Readiness;
 }
 
@@ -19,12 +17,10 @@ export interface RequestFilterParts {
  * Makes the listener of the port: checks the host, sends RPCs to their lane and the rest to the HTTP routes, and refuses
  * new work while draining. An RPC then gets its `unavailable` from the executor, in its own protocol.
  */
-export function createRequestFilter(parts: RequestFilterParts): PortListener {
-  const { rpc, http, acceptsHost, hostCheckedPaths, readiness } = parts;
+export function createRequestFilter({ rpc, http, acceptsHost, readiness }: RequestFilterParts): PortListener {
   return (request, response) => {
     const url = request.url ?? "/";
-    const host = request.headers.host ?? request.headers[":authority" as "host"];
-    if (!acceptsHost(host) && !hostCheckedPaths.has(pathOf(url))) {
+    if (!acceptsHost(request.headers.host ?? request.headers[":authority" as "host"])) {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
     if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) return rpc.request(request, response);
@@ -49,12 +45,8 @@ export function createStreamFilter({
     acceptsHost(headers.host ?? headers[":authority"]) ? rpc.stream(stream, headers, rawHeaders) : undefined;
 }
 
-function pathOf(url: string): string {
-  return url.split("?", 1)[0] ?? url;
-}
-
 function isProbe(url: string): boolean {
-  const path = pathOf(url);
+  const path = url.split("?", 1)[0];
   return path === "/healthz" || path === "/readyz" || path === "/metrics";
 }
 

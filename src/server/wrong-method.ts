@@ -1,6 +1,5 @@
 import { METHODS } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions, onRequestHookHandler } from "fastify";
-import { HttpError } from "./http-error.ts";
 
 interface Path {
   /** The instance on which the path was declared: its hooks and error shape hold for the refusal too. */
@@ -35,21 +34,12 @@ export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
     filling = true;
     for (const { scope, route, methods } of paths.values()) {
       const allow = [...methods].sort().join(", ");
-      // Thrown, so that the path's own error shape holds.
-      const refuse: onRequestHookHandler = (_request: FastifyRequest, reply: FastifyReply, done) => {
-        reply.header("allow", allow);
-        done(new HttpError(405, "Method not allowed"));
+      const refuse: onRequestHookHandler = (_request: FastifyRequest, reply: FastifyReply) => {
+        reply.code(405).header("allow", allow).send({ error: "Method not allowed" });
       };
       const others = app.supportedMethods.filter((method) => !methods.has(method));
       const hooks = [route.onRequest ?? []].flat() as onRequestHookHandler[];
-      const { errorHandler } = route;
-      scope.route({
-        method: others,
-        url: route.routePath,
-        onRequest: [...hooks, refuse],
-        handler: () => {},
-        ...(errorHandler !== undefined && { errorHandler }),
-      });
+      scope.route({ method: others, url: route.routePath, onRequest: [...hooks, refuse], handler: () => {} });
     }
   };
   return { fill };

@@ -51,6 +51,23 @@ export const migrations: readonly string[] = [
   DROP INDEX jobs_state;
   CREATE INDEX jobs_failed ON jobs (tenant, state, seq) WHERE open = 0 AND state <> 4;
   `,
+  `
+  -- Who holds a job: the token of its last claim, and how often in a row the process died that held it.
+  ALTER TABLE jobs ADD COLUMN token TEXT NOT NULL DEFAULT '';
+  ALTER TABLE jobs ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;
+  -- What jobs are erased by.
+  ALTER TABLE jobs ADD COLUMN source TEXT NOT NULL DEFAULT '';
+  ALTER TABLE jobs ADD COLUMN conversation TEXT NOT NULL DEFAULT '';
+  ALTER TABLE jobs ADD COLUMN run TEXT NOT NULL DEFAULT '';
+  CREATE INDEX jobs_conversation ON jobs (tenant, conversation) WHERE conversation <> '';
+  CREATE INDEX jobs_run ON jobs (tenant, run) WHERE run <> '';
+  -- Ended jobs go by their age, dead ones (5) later than others; the oldest open one is counted from.
+  DROP INDEX jobs_over;
+  CREATE INDEX jobs_ended ON jobs (changed_at) WHERE open = 0 AND state <> 5;
+  CREATE INDEX jobs_dead ON jobs (changed_at) WHERE state = 5;
+  CREATE INDEX jobs_waiting ON jobs (seq) WHERE open = 1;
+  `,
 ];
 
 /** The newest time that the tables know: the clock of a new process may not start before it. */
@@ -58,7 +75,8 @@ export const newestTime = `
   SELECT max(
     coalesce((SELECT max(created_at) FROM entries WHERE state = 0), 0),
     coalesce((SELECT max(ended_at) FROM entries WHERE state <> 0), 0),
-    coalesce((SELECT max(changed_at) FROM jobs WHERE open = 0), 0),
+    coalesce((SELECT max(changed_at) FROM jobs WHERE open = 0 AND state <> 5), 0),
+    coalesce((SELECT max(changed_at) FROM jobs WHERE state = 5), 0),
     coalesce((SELECT max(created_at) FROM jobs WHERE seq = (SELECT max(seq) FROM jobs)), 0),
     coalesce((SELECT at FROM probe), 0)
   ) AS newest`;

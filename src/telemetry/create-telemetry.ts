@@ -8,6 +8,7 @@ import type { DestinationStream, Logger } from "pino";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/config.ts";
 import { whyNot } from "../config/environment.ts";
+import { withTimeout } from "../timing.ts";
 import { createAccumulators } from "./accumulators.ts";
 import { metricNames } from "./attributes.ts";
 import { createAudit } from "./audit.ts";
@@ -96,7 +97,13 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     inject: tracing.inject,
     prometheus: prometheus.text,
     close() {
-      closing ??= closeAll([audit.close(), within(longestCloseMs, [tracing.close(), meters.shutdown()])], log);
+      closing ??= closeAll(
+        [
+          audit.close(),
+          withTimeout(Promise.all([tracing.close(), meters.shutdown()]), longestCloseMs, notClosedInTime),
+        ],
+        log,
+      );
       return closing;
     },
   };
@@ -119,15 +126,8 @@ async function closeAll(parts: readonly Promise<unknown>[], log: Logger): Promis
   }
 }
 
-/** Ends after the given time too: a receiver that does not answer must not keep the process. */
-async function within(milliseconds: number, parts: readonly Promise<unknown>[]): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(resolve, milliseconds, undefined);
-  try {
-    await Promise.race([Promise.all(parts), promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+function notClosedInTime(): Error {
+  return new Error(`the exporters did not finish within ${longestCloseMs} ms`);
 }
 
 /** The library keeps its faults to itself, and its logger is one per process. */

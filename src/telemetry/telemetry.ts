@@ -53,7 +53,7 @@ export interface Metrics {
   delivered(call: { platform: string; result: "delivered" | "retry" | "dead" }): void;
   /** A downstream's breaker changed its state. */
   breakerChanged(origin: string, state: "closed" | "open" | "half-open"): void;
-  /** A number read at each collection: queue depth, job age, dead letters, running executions. */
+  /** A number read at each collection: queue depth, job age, dead letters, running executions. Left out where it throws. */
   gauge(
     name: string,
     description: string,

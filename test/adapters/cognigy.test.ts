@@ -6,7 +6,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { cognigyInstruments, createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { Ended, stand, type StandOptions, type StandTool, until } from "./stand.ts";
 

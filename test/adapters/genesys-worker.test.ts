@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { type Job, JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { stand, type StandOptions } from "./stand.ts";
 

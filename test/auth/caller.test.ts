@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
 import { allowsTool, hasScope, matchesPattern } from "../../src/auth/caller.ts";
 import type { Caller } from "../../src/auth/caller.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/secret.ts";
 
 const caller = (name: string, tools?: string[]): Caller => ({
   name,

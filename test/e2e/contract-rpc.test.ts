@@ -195,7 +195,7 @@ test("each method asks for its scope, and says so in the engineer's plane", asyn
     ["ToolExecutor/ListTools", {}, ["read", "plain", "boss", "narrow"]],
     ["ToolRegistry/RegisterTool", {}, ["register", "boss"]],
     ["ToolRegistry/UnregisterTool", { name: "none" }, ["register", "boss"]],
-    ["Jobs/SubmitJob", job, ["jobs-write", "boss"]],
+    ["Jobs/SubmitJob", job, ["boss"]],
     ["Jobs/GetJob", { id: "none" }, ["jobs-read", "plain", "boss", "narrow"]],
     ["Jobs/ListJobs", {}, ["jobs-read", "plain", "boss", "narrow"]],
     ["Jobs/RetryJob", { id: "none" }, ["jobs-write", "boss"]],

@@ -8,6 +8,7 @@ import parsePrometheus from "parse-prometheus-text-format";
 import { expect } from "vitest";
 import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
 import { post, rpc, told, until } from "../support/asking.ts";
+import { program } from "../support/program.ts";
 import { startOtlp } from "../support/otlp.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { startService, testTool } from "../support/service.ts";
@@ -126,13 +127,7 @@ verifies(
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-    const { stdout } = await run(process.execPath, [
-      "--conditions=@jackfield/source",
-      join(root, "src/main.ts"),
-      "audit",
-      "verify",
-      audit,
-    ]);
+    const { stdout } = await run(process.execPath, [...program, "audit", "verify", audit]);
     expect(stdout).toMatch(/none changed/);
     const spans = otlp.spans();
     const find = (name: string) => spans.filter((span) => span.name === name);

@@ -78,7 +78,7 @@ describe("arguments", () => {
     expect(await answer('{"constructor":"Ford"}')).toMatchObject({ outcome: "OK" });
   });
 
-  test("with a number that JSON cannot carry exactly are refused with the way out", async () => {
+  test("with a number that JSON cannot carry exactly are refused with the way out (hazard 19)", async () => {
     for (const number of ["9007199254740992", "-9007199254740992", "1e400", "12345678901234567890"]) {
       const { outcome, output } = await answer(`{"order":{"id":${number}}}`);
       expect(outcome).toBe("INVALID_ARGUMENTS");
@@ -87,6 +87,10 @@ describe("arguments", () => {
       );
     }
     expect(await answer('{"id":9007199254740991}')).toMatchObject({ outcome: "OK" });
+    expect((await answer('{"rate":0.12345678901234567890}')).output).toBe(
+      "Schema validation failed for work: /rate: must be a number with at most 17 digits: send more exact ones as a string",
+    );
+    expect(await answer('{"rate":0.30000000000000004,"price":1.10}')).toMatchObject({ outcome: "OK" });
   });
 
   test("with thousands of faults are answered in a few lines", async () => {

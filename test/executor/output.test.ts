@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fitOutput, jsonFromReturned } from "../../src/executor/fit-output.ts";
+import { fitOutput, jsonFromReturned } from "../../src/json/output.ts";
+import { parseJson } from "../../src/json/exact-number.ts";
 import { jsonFromValue } from "../../src/executor/outcome.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { JsonSchema } from "../../src/plugin/tool.ts";
@@ -48,6 +49,7 @@ describe("an answer", () => {
       '{"a":1}',
     ],
     ["half a character", { a: "x\ud83d" }, '{"a":"x\ufffd"}'],
+    ["half a character in a property name (hazard 41)", { "x\udc00": { "\ud800": 1 } }, '{"x\ufffd":{"\ufffd":1}}'],
   ])("that is or holds %s becomes JSON", async (_what, returned, output) => {
     const result = await returning(returned);
     expect(result).toMatchObject({ outcome: "OK", output, truncated: false });
@@ -78,6 +80,21 @@ describe("an answer", () => {
       },
     );
     expect(await returning(trap)).toMatchObject({ outcome: "FAILED", output: "Tool execution failed or timed out." });
+  });
+
+  test("keeps numbers of a downstream as they were written; a value holds their text", async () => {
+    const text = '{"rows":[{"id":9007199254740993,"size":1e400,"n":1.5}]}';
+    const row = { type: "object", properties: { id: { type: "integer" }, size: { type: "number", minimum: 1 } } };
+    const outputSchema = { type: "object", properties: { rows: { type: "array", items: row } } };
+    await using app = await startExecutor([aTool({ outputSchema, execute: () => parseJson(text) })]);
+    const result = await app.executor.execute(aCall(), within());
+    expect([outcomeOf(result), result.output]).toEqual(["OK", text]);
+    expect(result.value && jsonFromValue(result.value)).toEqual({
+      rows: [{ id: "9007199254740993", size: "1e400", n: 1.5 }],
+    });
+    expect(fit({ list: parseJson(`[${"9007199254740993,".repeat(999)}1]`) }, 100).text).toMatch(
+      /^\{"list":\[(?:9007199254740993,)+"… \d+ more left out"\]\}$/,
+    );
   });
 
   test("of 10 MB is cut within the limit and stays what it is", async () => {

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { sanitize } from "../../src/executor/sanitize.ts";
+import { sanitize } from "../../src/json/sanitize.ts";
 import type { JsonObject, SanitizeMode } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { property } from "../support/property.ts";
@@ -15,11 +15,70 @@ describe("sanitising", () => {
     }
   });
 
-  test("by default removes what nobody sees, brings letters to one form and trims", () => {
-    expect(cleaned("W\u200b23\u202e78\u0000\u2028", "text")).toBe("W2378");
+  verifies("003.5", "by default removes control characters, overrides and BOM, composes letters and trims", () => {
+    expect(cleaned("\ufeffW23\u202e78\u0000\u0007\u009b\u2066\u007f", "text")).toBe("W2378");
     expect(cleaned("Mu\u0308ller", "text")).toBe("Müller");
     expect(cleaned("\u00a0 x \n", "text")).toBe("x");
     expect(cleaned("a\ud800b", "text")).toBe("ab");
+  });
+
+  verifies("003.5", "by default keeps line breaks, tabs, joiners and variation selectors", () => {
+    expect(cleaned("a,b\nc,d\tE", "text")).toBe("a,b\nc,d\tE");
+    expect(cleaned("a\r\nb\rc\r\r\nd", "text")).toBe("a\nb\nc\n\nd");
+    const family = "\u{1f469}\u200d\u{1f469}\u200d\u{1f467}";
+    const flag = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
+    for (const text of [
+      family,
+      flag,
+      "\u2764\ufe0f",
+      "\u0645\u06cc\u200c\u062e",
+      "\u0915\u094d\u200d\u0937",
+      "x\u2028y",
+    ]) {
+      expect(cleaned(text, "text")).toBe(text);
+    }
+  });
+
+  verifies("003.5", "by default trims the ends unless nothing would be left", () => {
+    expect(cleaned(" \n\t x \r\n", "text")).toBe("x");
+    expect(cleaned("\n", "text")).toBe("\n");
+    expect(cleaned(" \u0000 ", "text")).toBe("  ");
+    expect(cleaned("\u0000", "text")).toBe("");
+  });
+
+  verifies("003.5", "never makes a value of enum or const unreachable", async () => {
+    const odd = [" padded ", "New York, NY", "e\u0301", "a\u0000b", "Ja, ich will!", "x".repeat(300)];
+    const inputSchema = {
+      type: "object",
+      properties: { one: { enum: odd }, deep: { items: { anyOf: odd.map((value) => ({ const: value })) } } },
+      additionalProperties: { type: "string" },
+    };
+    for (const mode of ["text", "strict"] as const) {
+      await using app = await startExecutor([aTool({ inputSchema, sanitize: mode, execute: (args) => args })]);
+      for (const [id, one] of odd.entries()) {
+        const result = await app.executor.execute(aCall({ one, deep: [one] }, { id: `${id}` }), within());
+        expect([outcomeOf(result), result.output]).toEqual(["OK", JSON.stringify({ one, deep: [one] })]);
+      }
+      const free = await app.executor.execute(aCall({ free: " x\u0000 " }, { id: "free" }), within());
+      expect(free.output).toBe('{"free":"x"}');
+    }
+  });
+
+  property([fc.string({ unit: "binary", maxLength: 200 })])(
+    "by default leaves no control character and no override",
+    (text) => {
+      const result = cleaned(text, "text") as string;
+      expect(result).not.toMatch(/(?![\n\t])[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069\ufeff]/u);
+      expect(result.normalize("NFC")).toBe(result);
+      if (/\S/.test(result)) expect(result.trim()).toBe(result);
+    },
+  );
+
+  // Sorting combining marks is quadratic: NFC alone takes five seconds for this text.
+  test("is linear in the length of a text of combining marks", () => {
+    const marks = `a${"\u0315\u0300".repeat(60_000)}`;
+    for (let round = 0; round < 20; round++) expect(cleaned(marks, "text")).toBe(marks);
+    expect(cleaned(`e\u0301 ${marks} e\u0301`, "text")).toBe(`é ${marks} é`);
   });
 
   verifies(["003.5", "fault-003.cut"], "in strict mode keeps a few characters, trims, and cuts at 250", () => {
@@ -50,7 +109,7 @@ describe("sanitising", () => {
   verifies("003.5", "happens before validation", async () => {
     const inputSchema = { type: "object", properties: { id: { type: "string", minLength: 1 } } } as const;
     await using app = await startExecutor([aTool({ inputSchema, execute: ({ id }: { id: string }) => id })]);
-    const result = await app.executor.execute(aCall({ id: " \u200b " }), within());
+    const result = await app.executor.execute(aCall({ id: "\u0000\ufeff" }), within());
     expect(result.output).toBe("Schema validation failed for work: /id: must NOT have fewer than 1 characters");
   });
 

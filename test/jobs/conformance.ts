@@ -68,10 +68,14 @@ export function jobConformance(
     }
 
     test("a job is found as it was given", async () => {
-      const record = aRecord({ traceparent: "00-1-2-01", deliveringSince: 5 });
+      const record = aRecord({ traceparent: "00-1-2-01", deliveryMs: 5 });
       expect((await queue.enqueue(record)).existed).toBe(false);
       const found = await queue.get(record.job.id);
-      expect(found && equals(JobSchema, found.job, record.job)).toBe(true);
+      // Times are the store's.
+      const { createTime, updateTime } = found!.job;
+      expect(createTime).toEqual(updateTime);
+      const given = { ...record.job, ...(createTime && { createTime }), ...(updateTime && { updateTime }) };
+      expect(equals(JobSchema, found!.job, given)).toBe(true);
       expect({ ...found, job: 0 }).toEqual({ ...record, job: 0 });
       expect(await queue.get("nothing")).toBeUndefined();
       await runDry();
@@ -103,19 +107,20 @@ export function jobConformance(
       const record = aRecord();
       const saved = Promise.withResolvers<void>();
       const goOn = Promise.withResolvers<void>();
-      work(async (taken, save) => {
-        const executing = moved(taken, JobState.EXECUTING, 1_700_000_001_000);
-        await save(executing);
+      work(async (taken, lease) => {
+        expect(taken.job.state).toBe(JobState.EXECUTING);
+        const delivering = moved(taken, JobState.DELIVERING);
+        await lease.save(delivering);
         saved.resolve();
         await goOn.promise;
-        return end({ ...executing, deliveringSince: 7 });
+        return end({ ...delivering, deliveryMs: 7 });
       });
       await queue.enqueue(record);
       await saved.promise;
-      expect(await stateOf(record.job.id)).toBe(JobState.EXECUTING);
+      expect(await stateOf(record.job.id)).toBe(JobState.DELIVERING);
       goOn.resolve();
       await expect.poll(() => stateOf(record.job.id)).toBe(JobState.DONE);
-      expect(await queue.get(record.job.id)).toMatchObject({ deliveringSince: 7 });
+      expect(await queue.get(record.job.id)).toMatchObject({ deliveryMs: 7 });
     });
 
     test("at most so many jobs run side by side, and all of them run", async () => {
@@ -141,8 +146,8 @@ export function jobConformance(
       work(async (taken) => {
         times.push(performance.now());
         if (times.length === 1)
-          return { kind: "later", record: forced({ ...taken, deliveringSince: 9 }, JobState.DELIVERING), afterMs: 300 };
-        expect(taken).toMatchObject({ deliveringSince: 9, job: { state: JobState.DELIVERING } });
+          return { kind: "later", record: forced({ ...taken, deliveryMs: 9 }, JobState.DELIVERING), afterMs: 300 };
+        expect(taken).toMatchObject({ deliveryMs: 9, job: { state: JobState.DELIVERING } });
         return end(taken);
       });
       await queue.enqueue(record);
@@ -154,13 +159,13 @@ export function jobConformance(
     test("a job whose work throws is not lost: it comes again as last saved", async () => {
       const record = aRecord();
       let tries = 0;
-      work(async (taken, save) => {
+      work(async (taken, lease) => {
         tries += 1;
         if (tries === 1) {
-          await save(forced(taken, JobState.EXECUTING));
+          await lease.save(forced(taken, JobState.DELIVERING));
           throw new Error("no store");
         }
-        expect(taken.job.state).toBe(JobState.EXECUTING);
+        expect(taken.job.state).toBe(JobState.DELIVERING);
         return end(taken);
       });
       await queue.enqueue(record);
@@ -190,12 +195,12 @@ export function jobConformance(
       await queue.enqueue(record);
       const working = work(async (taken) => {
         const executed = { ...taken.job, results: [create(ToolResultSchema, { callId: "call-1", output: "{}" })] };
-        return end({ ...taken, deliveringSince: 3, job: executed }, JobState.DEAD);
+        return end({ ...taken, deliveryMs: 3, job: executed }, JobState.DEAD);
       });
       await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DEAD);
       await working.stop();
       const again = await queue.retry(record.job.id);
-      expect(again).toMatchObject({ deliveringSince: 0, job: { state: JobState.DELIVERING } });
+      expect(again).toMatchObject({ deliveryMs: 0, job: { state: JobState.DELIVERING } });
       await runDry();
     });
 
@@ -260,9 +265,9 @@ export function jobConformance(
       await queue.enqueue(ended);
       await runDry();
       await queue.enqueue(open);
-      await queue.erase({ olderThanMs: 3_600_000 });
+      await queue.erase({ olderThanMs: 3_600_000, deadOlderThanMs: 3_600_000 });
       expect(await stateOf(ended.job.id)).toBe(JobState.DONE);
-      expect(await queue.erase({ olderThanMs: 0 })).toBeGreaterThan(0);
+      expect(await queue.erase({ olderThanMs: 0, deadOlderThanMs: 3_600_000 })).toBeGreaterThan(0);
       expect(await queue.get(ended.job.id)).toBeUndefined();
       expect(await stateOf(open.job.id)).toBe(JobState.ACCEPTED);
       await runDry();
@@ -292,7 +297,7 @@ export function jobConformance(
       const record = aRecord();
       const started = Promise.withResolvers<void>();
       const told = Promise.withResolvers<void>();
-      const working = work(async (taken, _save, signal) => {
+      const working = work(async (taken, { signal }) => {
         started.resolve();
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
         told.resolve();
@@ -311,8 +316,8 @@ export function jobConformance(
       const dying = await stage.open();
       const started = Promise.withResolvers<void>();
       const working = dying.work(
-        async (taken, save) => {
-          await save(forced({ ...taken, deliveringSince: 11 }, JobState.DELIVERING));
+        async (taken, lease) => {
+          await lease.save(forced({ ...taken, deliveryMs: 11 }, JobState.DELIVERING));
           started.resolve();
           return await new Promise<never>(() => {});
         },
@@ -334,7 +339,7 @@ export function jobConformance(
       await expect.poll(() => stateOf(record.job.id), { timeout: takeOverWithinMs }).toBe(JobState.DONE);
       expect(performance.now() - died).toBeLessThan(takeOverWithinMs);
       expect(seen).toHaveLength(1);
-      expect(seen[0]).toMatchObject({ deliveringSince: 11, job: { state: JobState.DELIVERING } });
+      expect(seen[0]).toMatchObject({ deliveryMs: 11, job: { state: JobState.DELIVERING } });
       await inherited.stop();
       await heir.close();
     }, 20_000);

@@ -1,12 +1,11 @@
-import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
-import { createPostgresEngine } from "../../src/jobs/drivers/postgres-engine.ts";
+import { createPostgresJobQueue } from "../../src/jobs/drivers/postgres.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { jobConformance } from "./conformance.ts";
 
 jobConformance(
-  "the job queue on BullMQ and PostgreSQL",
+  "the job queue in PostgreSQL",
   async () => {
     const server = await startPostgres();
     const stores: PostgresStore[] = [];
@@ -14,7 +13,7 @@ jobConformance(
       open: async () => {
         const store = await openPostgresStore({ url: server.url });
         stores.push(store);
-        return createBullmqJobQueue(createPostgresEngine(store));
+        return createPostgresJobQueue(store);
       },
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
       close: async () => {

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { createBullmqJobQueue } from "../../src/jobs/drivers/bullmq.ts";
-import { createRedisEngine } from "../../src/jobs/drivers/redis-engine.ts";
+import { createRedisJobQueue } from "../../src/jobs/drivers/redis.ts";
 import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
 import type { JobQueue, JobRecord, WorkResult } from "../../src/jobs/job-queue.ts";
 import { openRedisStore } from "../../src/store/redis.ts";
@@ -12,7 +11,7 @@ import { jobConformance } from "./conformance.ts";
 import { aRecord } from "./samples.ts";
 
 jobConformance(
-  "the job queue on BullMQ and Redis",
+  "the job queue in Redis",
   async () => {
     const server = await startRedis();
     const stores: RedisStore[] = [];
@@ -20,7 +19,7 @@ jobConformance(
       open: async () => {
         const store = await openRedisStore({ url: server.url });
         stores.push(store);
-        return createBullmqJobQueue(createRedisEngine(store));
+        return createRedisJobQueue(store);
       },
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
       close: async () => {
@@ -39,7 +38,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
   beforeEach(async () => {
     server = await startRedis(["--appendonly", "yes", "--appendfsync", "always"]);
     store = await openRedisStore({ url: server.url });
-    queue = createBullmqJobQueue(createRedisEngine(store));
+    queue = createRedisJobQueue(store);
   });
   afterEach(async () => {
     await queue.close();
@@ -77,9 +76,9 @@ describe.skipIf(redisMissing())("when Redis", () => {
     const killed = Promise.withResolvers<void>();
     let runs = 0;
     const working = queue.work(
-      async (record, save) => {
+      async (record, lease) => {
         runs += 1;
-        await save(record);
+        await lease.save(record);
         started.resolve();
         await killed.promise;
         return done(record);

@@ -12,7 +12,7 @@ import {
 } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { DeliveryResult, Delivery } from "../../src/jobs/delivery.ts";
+import type { Deliveries, DeliveryResult, Delivery } from "../../src/jobs/delivery.ts";
 import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
 import type { JobQueue, JobRecord, JobWorker } from "../../src/jobs/job-queue.ts";
 import { createJobRunner } from "../../src/jobs/runner.ts";
@@ -84,6 +84,9 @@ function aDelivery(...answers: (DeliveryResult | Error)[]): { tries: JobRecord[]
   };
 }
 
+/** The deliveries of the tenant that records belong to. */
+const to = (send: Delivery): Deliveries => ({ genesys: { tenant: "default", send } });
+
 const delivered: string[] = [];
 const telemetry: JobRunnerOptions["telemetry"] = {
   log: pino({ level: "silent" }),
@@ -98,6 +101,7 @@ const telemetry: JobRunnerOptions["telemetry"] = {
   },
   extract: () => undefined,
   inject: () => ({ "x-trace": "given" }),
+  redact: (text) => text.replaceAll("s3cret", "[secret]"),
 };
 
 function run(
@@ -129,7 +133,7 @@ describe("a job", () => {
         callers.push(caller);
         return client;
       },
-      deliveries: { genesys: delivery },
+      deliveries: to(delivery),
     });
     const record = aRecord();
     await queue.enqueue(record);
@@ -173,7 +177,7 @@ describe("a job", () => {
     const { tries, delivery } = aDelivery({ kind: "retry", error: "status 503" }, new Error("socket hang up"), {
       kind: "delivered",
     });
-    run({ executorFor: () => client, deliveries: { genesys: delivery } });
+    run({ executorFor: () => client, deliveries: to(delivery) });
     const record = aRecord();
     await queue.enqueue(record);
     await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
@@ -188,10 +192,9 @@ describe("a job", () => {
     const times: number[] = [];
     run({
       executorFor: () => client,
-      deliveries: {
-        genesys: async () =>
-          times.push(performance.now()) === 1 ? { kind: "retry", error: "429", afterMs: 400 } : { kind: "delivered" },
-      },
+      deliveries: to(async () =>
+        times.push(performance.now()) === 1 ? { kind: "retry", error: "429", afterMs: 400 } : { kind: "delivered" },
+      ),
     });
     const record = aRecord();
     await queue.enqueue(record);
@@ -202,7 +205,7 @@ describe("a job", () => {
   test("that a platform asks for at once again is not hammered", async () => {
     const { client } = anExecutor();
     const { tries, delivery } = aDelivery({ kind: "retry", error: "429", afterMs: 0 });
-    const working = run({ executorFor: () => client, deliveries: { genesys: delivery }, backoff: () => 10_000 });
+    const working = run({ executorFor: () => client, deliveries: to(delivery), backoff: () => 10_000 });
     const record = aRecord();
     await queue.enqueue(record);
     await expect.poll(async () => (await queue.get(record.job.id))?.job.attempts).toBe(1);
@@ -216,7 +219,7 @@ describe("a job", () => {
     let now = 1_700_000_000_000;
     const stopped = run({
       executorFor: () => client,
-      deliveries: { genesys: delivery },
+      deliveries: to(delivery),
       retryForMs: 1_000,
       now: () => (now += 300),
     });
@@ -228,17 +231,13 @@ describe("a job", () => {
     expect(delivered).toContain("genesys dead");
 
     await queue.retry(record.job.id);
-    run({ executorFor: () => client, deliveries: { genesys: aDelivery().delivery } });
+    run({ executorFor: () => client, deliveries: to(aDelivery().delivery) });
     await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
     expect(requests).toHaveLength(1);
   });
 
   test.each([
-    [
-      "that the platform refuses for good",
-      { genesys: aDelivery({ kind: "dead", error: "status 403" }).delivery },
-      "status 403",
-    ],
+    ["that the platform refuses for good", to(aDelivery({ kind: "dead", error: "status 403" }).delivery), "status 403"],
     ["whose delivery is not configured any more", {}, "no delivery genesys is configured"],
     ["whose delivery is named like a property of every object", {}, "no delivery constructor is configured"],
   ])("%s becomes a dead letter at once", async (_name, deliveries, error) => {
@@ -309,8 +308,7 @@ describe("after a restart", () => {
   test("a job that was being executed is executed again under the same ids", async () => {
     const record = aRecord({ delivery: "" });
     const after = await crash(record, (stuck) => ({ executorFor: () => anExecutor(stuck).client }));
-    // That it was being executed was known to the dead process only: it is a job that waits, the first in the row.
-    expect(await stateOf(record)).toBe(JobState.ACCEPTED);
+    expect(await stateOf(record)).toBe(JobState.EXECUTING);
     const { client, requests } = anExecutor();
     run({ executorFor: () => client }, after);
     await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
@@ -320,11 +318,11 @@ describe("after a restart", () => {
   test("a job that was being delivered is delivered and not executed again", async () => {
     const record = aRecord();
     const first = anExecutor();
-    const after = await crash(record, (stuck) => ({ executorFor: () => first.client, deliveries: { genesys: stuck } }));
+    const after = await crash(record, (stuck) => ({ executorFor: () => first.client, deliveries: to(stuck) }));
     expect(await stateOf(record)).toBe(JobState.DELIVERING);
     const second = anExecutor();
     const { tries, delivery } = aDelivery();
-    run({ executorFor: () => second.client, deliveries: { genesys: delivery } }, after);
+    run({ executorFor: () => second.client, deliveries: to(delivery) }, after);
     await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
     expect(second.requests).toEqual([]);
     expect(tries[0]?.job.results[0]?.output).toBe("answer 1");

@@ -1,13 +1,25 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { CallContextSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JobRecord } from "../../src/jobs/job-queue.ts";
 
 let count = 0;
 
 /** A job record under an id of its own. */
-export function aRecord(change: Partial<Omit<JobRecord, "job">> & { id?: string; state?: JobState } = {}): JobRecord {
-  const { id = `job-${process.pid}-${++count}`, state = JobState.ACCEPTED, ...rest } = change;
+export function aRecord(
+  change: Partial<Omit<JobRecord, "job">> & {
+    id?: string;
+    state?: JobState;
+    context?: MessageInitShape<typeof CallContextSchema>;
+  } = {},
+): JobRecord {
+  const {
+    id = `job-${process.pid}-${++count}`,
+    state = JobState.ACCEPTED,
+    context = { runId: "run-1" },
+    ...rest
+  } = change;
   return {
     job: create(JobSchema, {
       id,
@@ -15,14 +27,15 @@ export function aRecord(change: Partial<Omit<JobRecord, "job">> & { id?: string;
       calls: [
         { id: "call-1", name: "get_weather", input: { case: "argumentsJson", value: '{"location":"Zürich 😀"}' } },
       ],
-      context: { runId: "run-1" },
+      context,
       state,
       createTime: timestampFromMs(1_700_000_000_000),
     }),
     tenant: "default",
     caller: "crm",
     delivery: "genesys",
-    deliveringSince: 0,
+    deliveryMs: 0,
+    failures: 0,
     traceparent: "",
     ...rest,
   };

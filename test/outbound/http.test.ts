@@ -68,6 +68,15 @@ describe("a request", () => {
     await provider.shutdown();
   });
 
+  test("has the numbers of the answer as they were written (hazard 19)", async () => {
+    const body = '{"id":9007199254740993,"big":1e400,"n":1.5}';
+    await using api = await startDownstream((response) => response.end(body));
+    await using outbound = startOutbound();
+    const answer = (await outbound.httpFor(scope({ origins: [api.origin] }))(api.origin)).json<{ id: number }>();
+    expect(JSON.stringify(answer)).toBe(body);
+    expect(`order ${answer.id}`).toBe("order 9007199254740993");
+  });
+
   test("is ended promptly by the signal, whose reason is thrown as it is", async () => {
     await using api = await startDownstream(() => {});
     await using outbound = startOutbound();

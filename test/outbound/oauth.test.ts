@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/secret.ts";
 import { createTokenSource, createTokenSources } from "../../src/outbound/oauth.ts";
 import { describeTokenFetch, describeTokenRetrieval, TokenError } from "../../src/outbound/token-failure.ts";
 import { verifies } from "../support/verifies.ts";

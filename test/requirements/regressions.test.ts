@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { createHeaderAuthenticator } from "../../src/auth/header-keys.ts";
 import { localCaller } from "../../src/auth/authenticator.ts";
-import { Secret } from "../../src/config/secret.ts";
+import { Secret } from "../../src/secret.ts";
 import { defineTool, path } from "../../src/plugin/index.ts";
 import { startTool } from "../../src/testing/index.ts";
 import { verifies } from "../support/verifies.ts";

@@ -173,7 +173,7 @@ export function createParts(change: Partial<ServiceParts> = {}): ServiceParts & 
         return { record, existed: false };
       },
     } as unknown as JobQueue,
-    deliveries: new Set(["genesys"]),
+    deliveries: { genesys: { tenant: "default" } },
     limits,
     telemetry: createWatchedTelemetry().telemetry,
     serving: { serving: () => true, onChange: () => () => {} },

@@ -8,9 +8,8 @@ import { createJackfield } from "../../src/jackfield.ts";
 import type { Jackfield } from "../../src/jackfield.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 import { freePort } from "./free-port.ts";
+import { program } from "./program.ts";
 import { scratchFolder } from "./scratch-folder.ts";
-
-const root = join(import.meta.dirname, "../..");
 
 /** How a service under test is started. */
 export interface ServiceOptions {
@@ -102,21 +101,17 @@ export interface ProcessOptions extends ServiceOptions {
 export async function startProcess(options: ProcessOptions = {}): Promise<ServiceProcess> {
   const folder = scratchFolder("jackfield-process");
   const port = options.port ?? (await freePort());
-  const child = spawn(
-    process.execPath,
-    ["--conditions=@jackfield/source", join(root, "src/main.ts"), ...(options.args ?? [])],
-    {
-      cwd: options.cwd ?? folder.path,
-      env: {
-        PATH: process.env["PATH"] ?? "",
-        PORT: String(port),
-        JACKFIELD_DATA_DIR: options.dataDir ?? join(folder.path, "data"),
-        ...fileOf(folder.path, options),
-        ...options.env,
-      },
-      stdio: ["ignore", "pipe", "pipe"],
+  const child = spawn(process.execPath, [...program, ...(options.args ?? [])], {
+    cwd: options.cwd ?? folder.path,
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      PORT: String(port),
+      JACKFIELD_DATA_DIR: options.dataDir ?? join(folder.path, "data"),
+      ...fileOf(folder.path, options),
+      ...options.env,
     },
-  );
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let out = "";
   let err = "";
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString("utf8")));

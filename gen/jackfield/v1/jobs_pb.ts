@@ -25,7 +25,8 @@ export const file_jackfield_v1_jobs: GenFile = /*@__PURE__*/
  */
 export type Job = Message<"jackfield.v1.Job"> & {
   /**
-   * Id of the job. Where none is given, it is a digest of tenant, run, call ids and arguments.
+   * Id of the job. Where none is given, it is `batch.` and a digest of tenant, source, context, call ids, names and
+   * arguments. An id that begins like this cannot be chosen for another batch.
    *
    * @generated from field: string id = 1;
    */
@@ -228,7 +229,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"jackfield.v1.ListJobsResponse"> & {
   /**
-   * The jobs, newest first.
+   * The jobs, newest first. A page ends early where the jobs exceed a mebibyte.
    *
    * @generated from field: repeated jackfield.v1.Job jobs = 1;
    */
@@ -403,15 +404,16 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
   enumDesc(file_jackfield_v1_jobs, 0);
 
 /**
- * Jobs takes batches that outlive the request: they are stored, executed and delivered. The name WatchJobs is reserved
+ * Jobs takes batches that outlive the request: they are stored, executed and delivered. A job shows its arguments and
+ * results to the caller who submitted it, and to others of its tenant with calls:content. The name WatchJobs is reserved
  * for a later method.
  *
  * @generated from service jackfield.v1.Jobs
  */
 export const Jobs: GenService<{
   /**
-   * SubmitJob stores a batch and answers when it is durable. The same id again gets the job that is there already.
-   * Scope: jobs:write.
+   * SubmitJob stores a batch and answers when it is durable. The same batch under the same id again gets the job that is
+   * there already; another one gets ALREADY_EXISTS. Scopes: jobs:write and tools:execute.
    *
    * @generated from rpc jackfield.v1.Jobs.SubmitJob
    */

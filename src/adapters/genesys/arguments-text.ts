@@ -1,3 +1,5 @@
+import { rawJson } from "../../json/exact-number.ts";
+
 /** Stands for an object that is nested too deeply to be written out: it is refused for the same reason. */
 const tooDeep = "[".repeat(1000) + "]".repeat(1000);
 
@@ -11,9 +13,6 @@ export function argumentsText(input: unknown): string {
     throw error;
   }
 }
-
-// The language has it, its type library not yet.
-const rawJson = (JSON as JSON & { rawJSON(text: string): object }).rawJSON;
 
 /** A number too large for a double was read as infinite and would be written as null, silently another argument. */
 function keepInfinite(_key: string, value: unknown): unknown {

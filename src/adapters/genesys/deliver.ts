@@ -1,5 +1,6 @@
 import type { Context } from "@opentelemetry/api";
 import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import { errorMessage } from "../../errors.ts";
 import type { Answer, Outbound } from "../../outbound/http.ts";
 import type { TokenSource } from "../../outbound/oauth.ts";
 import { retryAfterMs } from "../../outbound/retry-after.ts";
@@ -95,7 +96,7 @@ function verdict(answer: Answer, nowMs: number): DeliveryResult {
 
 /** No answer, or no token: the work is done and kept, so it is worth trying again. */
 function failure(error: unknown, nowMs: number): DeliveryResult {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = errorMessage(error);
   if (error instanceof TokenError) return again(text, retryAfterMs(error.retryAfter, nowMs));
   return again(`API submission failed: ${text}`, undefined);
 }

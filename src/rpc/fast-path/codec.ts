@@ -8,6 +8,7 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { rawJson } from "../../json/exact-number.ts";
 
 /**
  * How deep messages may nest. A level of arguments costs one in JSON and two in binary: with these both forms take 197
@@ -17,9 +18,6 @@ export const jsonReadOptions = { ignoreUnknownFields: true, recursionLimit: 200 
 
 /** The same for the binary form. */
 export const binaryReadOptions = { recursionLimit: 396 } as const;
-
-// TypeScript does not know it yet.
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -76,7 +74,7 @@ export const strictJsonDecoder = {
       return text;
     }
     return JSON.stringify(json, (_, value: unknown) =>
-      typeof value === "number" && !Number.isFinite(value) ? rawJSON(value > 0 ? "1e999" : "-1e999") : value,
+      typeof value === "number" && !Number.isFinite(value) ? rawJson(value > 0 ? "1e999" : "-1e999") : value,
     );
   },
 };

@@ -2,20 +2,21 @@ import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { JobSchema, JobState, type Job, type Jobs } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import { hasScope } from "../../auth/caller.ts";
+import { hasScope, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
-import { jobIdFrom } from "../../jobs/job-id.ts";
+import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../jobs/job-id.ts";
 import type { JobQueue, JobRecord } from "../../jobs/job-queue.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
 import { callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
+import { visibleJob } from "./visible-job.ts";
 
 /** What the implementation of Jobs works on. */
 export interface JobsParts {
   readonly queue: JobQueue;
-  /** Sources whose results are delivered; jobs of any other are kept for whoever asks. */
-  readonly deliveries: ReadonlySet<string>;
+  /** Sources whose results are delivered, each for one tenant; results of other jobs are kept until somebody asks. */
+  readonly deliveries: Readonly<Record<string, { readonly tenant: string }>>;
   readonly limits: Limits;
   readonly telemetry: Telemetry;
 }
@@ -29,74 +30,89 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     return record;
   }
 
+  /** The job that a request brings, checked and as it is stored: with its id, its source, and arguments as text. */
+  function submitted(
+    job: Job | undefined,
+    caller: Caller,
+  ): Pick<Job, "id" | "source" | "calls"> & Required<Pick<Job, "context">> {
+    if (job === undefined) throw rpcError("invalid-request", "job must be set");
+    checkId("job.id", job.id);
+    checkId("job.source", job.source);
+    if (job.calls.length === 0) throw rpcError("invalid-request", "job.calls must not be empty");
+    if (job.calls.length > limits.callsPerRequest) throw rpcError("too-many-calls", String(limits.callsPerRequest));
+    for (const call of job.calls) checkId("job.calls.id", call.id);
+    const callContext = contextOf(job.context, caller);
+    const source = job.source !== "" && hasScope(caller, "calls:delegate") ? job.source : callContext.source;
+    const content = { source, calls: job.calls.map(withArgumentsText), context: { ...callContext, source } };
+    const derived = jobIdFrom(caller.tenant, content);
+    if (isDerivedId(job.id) && job.id !== derived) throw rpcError("job-id-reserved", JSON.stringify(job.id));
+    return { id: job.id === "" ? derived : job.id, ...content };
+  }
+
+  function audit(event: string, { tenant, name }: Caller, { id, source, context }: Job): void {
+    const time = new Date().toISOString();
+    telemetry.audit.write({ event, time, caller: name, tenant, source, job_id: id, run_id: context?.runId ?? "" });
+  }
+
   return {
     async submitJob(request, context) {
       const caller = callerWith("jobs:write", context);
-      const { job } = request;
-      if (job === undefined) throw rpcError("invalid-request", "job must be set");
-      checkId("job.id", job.id);
-      checkId("job.source", job.source);
-      if (job.calls.length === 0) throw rpcError("invalid-request", "job.calls must not be empty");
-      if (job.calls.length > limits.callsPerRequest) throw rpcError("too-many-calls", String(limits.callsPerRequest));
-      for (const call of job.calls) checkId("job.calls.id", call.id);
-      const callContext = contextOf(job.context, caller);
-      const source = job.source !== "" && hasScope(caller, "calls:delegate") ? job.source : callContext.source;
-      const id = job.id !== "" ? job.id : jobIdFrom(caller.tenant, callContext.runId, job.calls);
+      callerWith("tools:execute", context);
+      const content = submitted(request.job, caller);
       const now = timestampNow();
-      const { record } = await queue.enqueue({
-        job: create(JobSchema, {
-          id,
-          source,
-          calls: job.calls,
-          context: { ...callContext, source },
-          state: JobState.ACCEPTED,
-          createTime: now,
-          updateTime: now,
-        }),
+      const deliverable =
+        Object.hasOwn(deliveries, content.source) && deliveries[content.source]?.tenant === caller.tenant;
+      const { record, existed } = await queue.enqueue({
+        job: create(JobSchema, { ...content, state: JobState.ACCEPTED, createTime: now, updateTime: now }),
         tenant: caller.tenant,
         caller: caller.name,
-        delivery: deliveries.has(source) ? source : "",
-        deliveringSince: 0,
+        delivery: deliverable ? content.source : "",
+        deliveryMs: 0,
+        failures: 0,
         traceparent: traceparentOf(context, telemetry),
       });
-      // Another tenant's job must not be shown, not even to who guesses its id.
-      if (record.tenant !== caller.tenant)
-        throw rpcError("job-wrong-state", `the id ${JSON.stringify(id)} cannot be used`);
-      return { job: record.job };
+      if (!existed) audit("job_submitted", caller, record.job);
+      // Neither another tenant's job nor another batch is shown to a caller that used its id.
+      else if (contentDigest(record.tenant, record.job) !== contentDigest(caller.tenant, content))
+        throw rpcError("job-id-taken", JSON.stringify(content.id));
+      return { job: visibleJob(record, caller) };
     },
 
     async getJob({ id }, context) {
       const caller = callerWith("jobs:read", context);
-      return { job: (await own(id, caller.tenant)).job };
+      return { job: visibleJob(await own(id, caller.tenant), caller) };
     },
 
-    async listJobs({ state, pageSize: asked, pageToken }, context) {
+    async listJobs({ state, pageSize: requested, pageToken }, context) {
       const caller = callerWith("jobs:read", context);
-      const page = { tenant: caller.tenant, state, size: pageSize(asked), after: pageToken };
+      const page = { tenant: caller.tenant, state, size: pageSize(requested), after: pageToken };
       const { records, next } = await queue.list(page);
-      return { jobs: records.map(({ job }): Job => job), nextPageToken: next };
+      return { jobs: records.map((record) => visibleJob(record, caller)), nextPageToken: next };
     },
 
     async retryJob({ id }, context) {
       const caller = callerWith("jobs:write", context);
       await own(id, caller.tenant);
-      return { job: changed(await queue.retry(id), id, "is not dead: only a dead job can be retried") };
+      const record = changed(await queue.retry(id), id, "is not dead: only a dead job can be retried");
+      audit("job_retried", caller, record.job);
+      return { job: visibleJob(record, caller) };
     },
 
     async cancelJob({ id }, context) {
       const caller = callerWith("jobs:write", context);
       await own(id, caller.tenant);
-      return {
-        job: changed(await queue.cancel(id), id, "has been executed or is being executed: it cannot be cancelled"),
-      };
+      const why = "has been executed or is being executed: it cannot be cancelled";
+      const record = changed(await queue.cancel(id), id, why);
+      audit("job_cancelled", caller, record.job);
+      return { job: visibleJob(record, caller) };
     },
   };
 }
 
-function changed(record: JobRecord | false | undefined, id: string, why: string): Job {
+function changed(record: JobRecord | false | undefined, id: string, why: string): JobRecord {
   if (record === undefined) throw rpcError("job-not-found", JSON.stringify(id));
   if (record === false) throw rpcError("job-wrong-state", `the job ${JSON.stringify(id)} ${why}`);
-  return record.job;
+  return record;
 }
 
 function traceparentOf(context: HandlerContext, telemetry: Telemetry): string {

@@ -22,8 +22,8 @@ export interface ServiceParts {
   readonly executor: Executor;
   readonly registry: Registry;
   readonly queue: JobQueue;
-  /** Sources whose jobs are delivered: the keys of the deliveries. */
-  readonly deliveries: ReadonlySet<string>;
+  /** Sources whose jobs are delivered, each for one tenant. */
+  readonly deliveries: Readonly<Record<string, { readonly tenant: string }>>;
   readonly limits: Limits;
   readonly telemetry: Telemetry;
   readonly serving: Serving;

@@ -4,10 +4,9 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { stringify } from "yaml";
+import { program } from "../../support/program.ts";
 import { scratchFolder } from "../../support/scratch-folder.ts";
 import { until } from "./until.ts";
-
-const root = join(import.meta.dirname, "../../..");
 
 /** How long a start may take, in milliseconds: many processes start at once on few cores. */
 const startMs = 40_000;
@@ -71,13 +70,7 @@ export async function startService({
 
   async function start(untilReady = readyAtStart): Promise<void> {
     url = "";
-    const argv = [
-      ...(command ?? []),
-      process.execPath,
-      "--conditions=@jackfield/source",
-      join(root, "src/main.ts"),
-      "serve",
-    ] as const;
+    const argv = [...(command ?? []), process.execPath, ...program, "serve"] as const;
     child = spawn(argv[0], argv.slice(1), {
       cwd: folder.path,
       env: {

@@ -1,0 +1,81 @@
+import type { Context } from "@opentelemetry/api";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Backoff } from "./backoff.ts";
+import type { Deliveries, Delivery, DeliveryResult } from "./delivery.ts";
+import type { JobLease, JobRecord, WorkResult } from "./job-queue.ts";
+import { moved } from "./job-state.ts";
+
+/** What deliveries are made with. */
+export interface DelivererOptions {
+  readonly deliveries: Deliveries;
+  readonly telemetry: Pick<Telemetry, "log" | "metrics" | "redact">;
+  /** Time that all tries and pauses of one delivery may take, in milliseconds. */
+  readonly retryForMs: number;
+  readonly backoff: Backoff;
+  /** A monotonic clock in milliseconds. */
+  readonly now: () => number;
+  /** Gives a job up, with the reason. */
+  readonly dead: (record: JobRecord, reason: string) => WorkResult;
+}
+
+/** Maximum pause between two tries, in milliseconds, whatever the platform asks for. */
+const maxPauseMs = 600_000;
+
+/** Tries the delivery of an executed job once, and decides whether it is tried again. */
+export type Deliver = (record: JobRecord, lease: JobLease, trace: Context) => Promise<WorkResult>;
+
+/** Creates the delivery step of the runner. */
+export function createDeliverer(options: DelivererOptions): Deliver {
+  const { deliveries, telemetry, retryForMs, backoff, now, dead } = options;
+
+  /** The pause that the platform asks for, but neither shorter than our own first pause nor longer than makes sense. */
+  function pauseAfter(requestedMs: number | undefined, tries: number): number {
+    return requestedMs === undefined ? backoff(tries) : Math.min(Math.max(requestedMs, backoff(1)), maxPauseMs);
+  }
+
+  return async (record, lease, trace) => {
+    const { delivery: source } = record;
+    const delivery = Object.hasOwn(deliveries, source) ? deliveries[source] : undefined;
+    if (delivery === undefined) return dead(record, `no delivery ${source} is configured`);
+    // Its credentials are another tenant's.
+    if (delivery.tenant !== record.tenant) return dead(record, `no delivery ${source} is configured for this tenant`);
+    // DANGER: after a pause of the process another worker may have the job. Nothing leaves before that is known.
+    if (!lease.valid()) await lease.save(record);
+    const attempts = record.job.attempts + 1;
+    const startedAt = now();
+    const result = await attempt(delivery.send, { ...record, job: { ...record.job, attempts } }, lease.signal, trace);
+    const deliveryMs = Math.ceil(record.deliveryMs + now() - startedAt);
+    const tried = { ...record, deliveryMs, job: { ...record.job, attempts } };
+    const fields = { job: record.job.id, run: record.job.context?.runId, delivery: source, attempts };
+    if (result.kind === "delivered") {
+      telemetry.metrics.delivered({ platform: source, result: "delivered" });
+      telemetry.log.info(fields, "results were delivered");
+      return { kind: "ended", record: moved(tried, JobState.DONE, { error: "" }) };
+    }
+    if (result.kind === "retry" && lease.signal.aborted) return { kind: "later", record, afterMs: 0 };
+    const pauseMs = result.kind === "retry" ? pauseAfter(result.afterMs, attempts) : 0;
+    if (result.kind === "dead" || deliveryMs + pauseMs > retryForMs) {
+      telemetry.metrics.delivered({ platform: source, result: "dead" });
+      return dead(tried, result.error);
+    }
+    const error = telemetry.redact(result.error);
+    telemetry.metrics.delivered({ platform: source, result: "retry" });
+    telemetry.log.warn({ ...fields, error }, "a delivery is tried again");
+    const next = { ...tried, deliveryMs: deliveryMs + pauseMs, job: { ...tried.job, error } };
+    return { kind: "later", record: next, afterMs: pauseMs };
+  };
+}
+
+async function attempt(
+  send: Delivery,
+  record: JobRecord,
+  signal: AbortSignal,
+  trace: Context,
+): Promise<DeliveryResult> {
+  try {
+    return await send(record, signal, trace);
+  } catch (cause) {
+    return { kind: "retry", error: cause instanceof Error ? cause.message : String(cause) };
+  }
+}

@@ -1,0 +1,81 @@
+import type { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.ts";
+import type { JobQueue } from "../job-queue.ts";
+import type { JobRow, JobTable } from "../job-table.ts";
+import { createJobQueue, type JobQueueOptions } from "../queue.ts";
+import * as scripts from "./redis-scripts.ts";
+
+/** The job queue on a Redis server, shared by replicas. Closing the queue leaves the store open. */
+export function createRedisJobQueue(store: RedisStore, options: JobQueueOptions & { prefix?: string } = {}): JobQueue {
+  return createJobQueue(() => createTable(store, `${options.prefix ?? "jackfield"}:jobs:`), options);
+}
+
+function createTable(store: RedisStore, prefix: string): JobTable {
+  const run = (script: RedisScript, ...args: RedisArgument[]): Promise<unknown> =>
+    store.script(script, [], [prefix, ...args]);
+
+  return {
+    pollMs: 250,
+    leaseMs: scripts.leaseMs,
+    async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
+      return rowFrom(await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token));
+    },
+    get: async (id) => rowFrom(await run(scripts.get, id)),
+    async list({ tenant, state, size, after, bytes }) {
+      if (!/^\d{0,15}$/.test(after)) return { rows: [], next: "" };
+      const [next, ...rows] = (await run(scripts.list, tenant, state, after, size, bytes)) as unknown[];
+      return { rows: rowsFrom(rows), next: String(next) };
+    },
+    claim: async ({ token, count, expired }) =>
+      rowsFrom((await run(scripts.claim, token, count, expired ? 1 : 0)) as unknown[]),
+    async extend(leases) {
+      const pairs = leases.flatMap(({ id, token }) => [id, token]);
+      return ((await run(scripts.extend, ...pairs)) as unknown[]).map(String);
+    },
+    async write(id, { token, held, state }, { state: next, record, next: step, keepDeaths = false }) {
+      const hold = step === "hold";
+      const pauseMs = hold ? scripts.leaseMs : Math.round(step);
+      const expected = [token, held ? 1 : 0, state ?? ""];
+      const change = [next, hold ? 1 : 0, pauseMs, keepDeaths ? 1 : 0, ...(record === undefined ? [] : [record])];
+      return (await run(scripts.write, id, ...expected, ...change)) === 1;
+    },
+    async release(token) {
+      await run(scripts.release, token);
+    },
+    async remove(id, token) {
+      await run(scripts.remove, id, token);
+    },
+    async counts() {
+      const [open, dead, oldestMs] = (await run(scripts.counts)) as number[];
+      return { open: open ?? 0, dead: dead ?? 0, oldestMs: Math.max(0, oldestMs ?? 0) };
+    },
+    eraseEnded: async ({ olderThanMs, deadOlderThanMs, limit }) =>
+      Number(await run(scripts.eraseEnded, olderThanMs, deadOlderThanMs, limit)),
+    eraseMatching: async ({ tenant, source = "", conversationId = "", runId = "" }) =>
+      Number(await run(scripts.eraseMatching, tenant, source, conversationId, runId)),
+    async ping() {
+      // A write: a server that is full or read-only is found out.
+      await store.ask((client) => client.set(`${prefix}probe`, "1"));
+    },
+  };
+}
+
+function rowsFrom(found: readonly unknown[]): JobRow[] {
+  return found.flatMap((one) => rowFrom(one) ?? []);
+}
+
+function rowFrom(found: unknown): JobRow | undefined {
+  if (!Array.isArray(found)) return undefined;
+  const [id, tenant, state, record, token, held, deaths, createdAt, changedAt] = found.map(String);
+  return {
+    id: id ?? "",
+    tenant: tenant ?? "",
+    state: Number(state) as JobState,
+    record: record ?? "",
+    token: token ?? "",
+    held: held === "1",
+    deaths: Number(deaths),
+    createdAt: Number(createdAt),
+    changedAt: Number(changedAt),
+  };
+}

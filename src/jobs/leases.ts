@@ -1,0 +1,91 @@
+import { readRow, type ReadRow } from "./job-codec.ts";
+import type { JobRow, JobTable } from "./job-table.ts";
+import { createLease, type HeldLease, type JobLog } from "./lease.ts";
+
+/** The leases of one worker. */
+export interface Leases {
+  /** Claims due jobs. Rejects with the store's error. */
+  claim(count: number): Promise<HeldLease[]>;
+  /** A token for a job that is inserted as held. */
+  newToken(): string;
+  /** The lease of a row that was inserted as held. */
+  hold(row: JobRow, read: ReadRow): HeldLease;
+  /** Notes a token under which rows may be held without anybody knowing, because an answer was lost. */
+  disown(token: string): void;
+  /** Stops extending. */
+  close(): void;
+}
+
+/** How long a request whose answer was lost may still be carried out by the store, in milliseconds. */
+const disownedForMs = 30_000;
+
+/** Creates the leases of one worker on a table. They are extended until they are settled; `stop` ends their work. */
+export function createLeases(table: JobTable, owner: string, stop: AbortSignal, log: JobLog): Leases {
+  const { leaseMs } = table;
+  const held = new Set<HeldLease>();
+  const disowned = new Map<string, number>();
+  const exclusive = !Number.isFinite(leaseMs);
+  let tokens = 0;
+  let extending = false;
+  let answeredAt = Number.NEGATIVE_INFINITY;
+  /** Since when the store has answered without a gap. After an outage all leases have expired: their owners come first. */
+  let connectedSince = Number.POSITIVE_INFINITY;
+
+  function answered(): void {
+    const now = performance.now();
+    if (now - answeredAt > leaseMs / 2) connectedSince = now;
+    answeredAt = now;
+  }
+
+  async function extend(): Promise<void> {
+    if (extending || held.size === 0) return;
+    extending = true;
+    const leases = [...held];
+    const sentAt = performance.now();
+    try {
+      const ids = new Set(await table.extend(leases.map(({ row: { id, token } }) => ({ id, token }))));
+      answered();
+      for (const lease of leases) {
+        if (ids.has(lease.row.id)) lease.extended(sentAt);
+        else if (held.has(lease)) await lease.verify();
+      }
+    } catch {
+      // The store is away: leases turn invalid by themselves.
+    }
+    extending = false;
+  }
+
+  const timer = exclusive ? undefined : setInterval(() => void extend(), leaseMs / 3).unref();
+  stop.addEventListener("abort", () => clearInterval(timer), { once: true });
+
+  function hold(row: JobRow, read: ReadRow): HeldLease {
+    const lease = createLease(table, row, read, log, stop, (ended) => held.delete(ended));
+    held.add(lease);
+    return lease;
+  }
+
+  const newToken = (): string => `${owner}.${(tokens += 1)}`;
+
+  return {
+    newToken,
+    hold,
+    disown: (token) => void disowned.set(token, performance.now()),
+    async claim(count) {
+      for (const [token, since] of disowned) {
+        await table.release(token);
+        if (performance.now() - since > disownedForMs) disowned.delete(token);
+      }
+      const token = newToken();
+      const expired = exclusive || performance.now() - connectedSince >= leaseMs;
+      try {
+        const rows = await table.claim({ token, count, expired });
+        answered();
+        return rows.map((row) => hold(row, readRow(row)));
+      } catch (cause) {
+        disowned.set(token, performance.now());
+        throw cause;
+      }
+    },
+    close: () => clearInterval(timer),
+  };
+}

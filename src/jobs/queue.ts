@@ -1,0 +1,131 @@
+import { randomUUID } from "node:crypto";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { newJobFrom, readRow } from "./job-codec.ts";
+import { JobQueueUnavailableError, type JobQueue, type JobRecord } from "./job-queue.ts";
+import { isOver, moved, retried } from "./job-state.ts";
+import type { JobRow, JobTable } from "./job-table.ts";
+import type { JobLog } from "./lease.ts";
+import { startWorker, type ClaimingWorker } from "./worker.ts";
+
+/** How a queue is set up. */
+export interface JobQueueOptions {
+  /** Where lost, unreadable and dead jobs are told. Nowhere by default. */
+  readonly log?: JobLog | undefined;
+}
+
+/** Maximum size of a page's records, in bytes. */
+const pageBytes = 1_048_576;
+/** Maximum number of rows of each kind that one `erase` deletes. */
+const erasePortion = 500;
+
+const silent: JobLog = { warn() {}, error() {} };
+
+/** Creates the job queue on a table, for one process: `makeTable` gets the process's name, unique for each start. */
+export function createJobQueue(
+  makeTable: (owner: string) => JobTable,
+  { log = silent }: JobQueueOptions = {},
+): JobQueue {
+  const owner = randomUUID();
+  const table = unavailableWhenAway(makeTable(owner));
+  const workers = new Set<ClaimingWorker>();
+
+  const get = async (id: string): Promise<JobRow | undefined> => {
+    const row = await table.get(id);
+    return row === undefined || row.record === "" ? undefined : row;
+  };
+
+  /** Changes a job that nobody holds, in one write on the condition that it still is as it was read. */
+  async function amend(
+    id: string,
+    from: JobState,
+    change: (record: JobRecord) => JobRecord,
+  ): Promise<JobRecord | false | undefined> {
+    const row = await get(id);
+    if (row === undefined) return undefined;
+    if (row.state !== from || row.held) return false;
+    const { record, readable } = readRow(row);
+    const next = change(record);
+    const { state } = next.job;
+    const whole = { state, next: 0, record: readable ? newJobFrom(next).record : undefined };
+    if (!(await table.write(id, { token: row.token, held: false, state: from }, whole))) return false;
+    if (!isOver(state)) for (const worker of workers) worker.wake();
+    return next;
+  }
+
+  return {
+    async enqueue(record) {
+      const job = newJobFrom(record);
+      for (const worker of workers) {
+        const inserted = worker.insert(job, record);
+        if (inserted !== undefined) return answerFrom(await inserted, record);
+      }
+      const existing = await table.insert(job, "");
+      if (existing === undefined) for (const worker of workers) worker.wake();
+      return answerFrom(existing, record);
+    },
+    async get(id) {
+      const row = await get(id);
+      return row === undefined ? undefined : readRow(row).record;
+    },
+    async list(page) {
+      const { rows, next } = await table.list({ ...page, bytes: pageBytes });
+      return { records: rows.map((row) => readRow(row).record), next };
+    },
+    retry: (id) => amend(id, JobState.DEAD, retried),
+    cancel: (id) => amend(id, JobState.ACCEPTED, (record) => moved(record, JobState.CANCELLED)),
+    work(work, { concurrency }) {
+      const onStop = (worker: ClaimingWorker): void => void workers.delete(worker);
+      const worker = startWorker({ table, owner, work, concurrency, log, onStop });
+      workers.add(worker);
+      return worker;
+    },
+    status: () => table.counts(),
+    erase: (which) =>
+      "olderThanMs" in which ? table.eraseEnded({ ...which, limit: erasePortion }) : table.eraseMatching(which),
+    async ping() {
+      await table.ping();
+      for (const worker of workers) {
+        const problem = worker.problem();
+        if (problem !== undefined) throw new JobQueueUnavailableError(problem);
+      }
+    },
+    async close() {
+      for (const worker of workers) await worker.stop(AbortSignal.abort());
+    },
+  };
+}
+
+function answerFrom(existing: JobRow | undefined, record: JobRecord): { record: JobRecord; existed: boolean } {
+  return existing === undefined ? { record, existed: false } : { record: readRow(existing).record, existed: true };
+}
+
+/** The table with every rejection turned into a JobQueueUnavailableError. */
+function unavailableWhenAway(table: JobTable): JobTable {
+  const wrap =
+    <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      try {
+        return await method.apply(table, args);
+      } catch (cause) {
+        throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
+      }
+    };
+  const { pollMs, leaseMs, insert, get, list, claim, extend, write, release, remove } = table;
+  const { counts, eraseEnded, eraseMatching, ping } = table;
+  return {
+    pollMs,
+    leaseMs,
+    insert: wrap(insert),
+    get: wrap(get),
+    list: wrap(list),
+    claim: wrap(claim),
+    extend: wrap(extend),
+    write: wrap(write),
+    release: wrap(release),
+    remove: wrap(remove),
+    counts: wrap(counts),
+    eraseEnded: wrap(eraseEnded),
+    eraseMatching: wrap(eraseMatching),
+    ping: wrap(ping),
+  };
+}

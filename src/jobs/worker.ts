@@ -1,0 +1,230 @@
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { JobRecord, JobWorker, Work } from "./job-queue.ts";
+import { isOver } from "./job-state.ts";
+import type { JobRow, JobTable, NewJob } from "./job-table.ts";
+import type { HeldLease, JobLog } from "./lease.ts";
+import { createLeases } from "./leases.ts";
+import { createSlots } from "./slots.ts";
+
+/** A worker of a queue: it claims jobs whenever it has free slots. */
+export interface ClaimingWorker extends JobWorker {
+  /**
+   * Inserts a job as held by this worker, which works on it once it is stored and its submitter has been answered.
+   * Resolves like the table's `insert`. Undefined where no slot is free or older jobs wait: then insert it unheld.
+   */
+  insert(job: NewJob, record: JobRecord): Promise<JobRow | undefined> | undefined;
+  /** Looks for work now: there may be some. */
+  wake(): void;
+  /** Why no work is done, in words for the operator; undefined while it is. */
+  problem(): string | undefined;
+}
+
+/** What a worker needs. */
+export interface WorkerOptions {
+  readonly table: JobTable;
+  readonly owner: string;
+  readonly work: Work;
+  readonly concurrency: number;
+  readonly log: JobLog;
+  readonly onStop: (worker: ClaimingWorker) => void;
+}
+
+/** Pause before a job is taken up again whose work threw, in milliseconds. */
+const afterThrowMs = 1_000;
+/** Pause between two claims while the store is away, in milliseconds. */
+const claimAgainMs = 500;
+/** Deaths in a row after which a job is set aside. From one less on, such jobs run one at a time. */
+const deathLimit = 3;
+const setAsideError = `set aside: the process died ${deathLimit} times in a row while this job was running`;
+/** A worker that has not been able to claim for so long is a problem, in milliseconds. */
+const silenceMs = 3_000;
+/** A worker whose slots are all taken and none has ended for so long is a problem, in milliseconds. */
+const standstillMs = 300_000;
+
+/** Starts a worker. */
+export function startWorker({ table, owner, work, concurrency, log, onStop }: WorkerOptions): ClaimingWorker {
+  const slots = createSlots(concurrency, () => {
+    onStop(worker);
+    wake();
+  });
+  const leases = createLeases(table, owner, slots.signal, log);
+  let asked = Promise.withResolvers<void>();
+  /** Slots that a claim under way may fill. */
+  let claiming = 0;
+  /** Due jobs may wait in the table. */
+  let backlog = true;
+  let failing: string | undefined;
+  let claimedAt = performance.now();
+  let movedAt = performance.now();
+  let suspectRuns = false;
+
+  function wake(): void {
+    backlog = true;
+    asked.resolve();
+  }
+
+  async function settle(lease: HeldLease, record: JobRecord, afterMs: number, signal: AbortSignal): Promise<void> {
+    await lease.settle(record, { state: record.job.state, next: afterMs }, signal);
+    if (!isOver(record.job.state) && afterMs < table.pollMs) setTimeout(wake, afterMs + 1).unref();
+  }
+
+  async function processJob(lease: HeldLease, signal: AbortSignal): Promise<void> {
+    let last = lease.read.record;
+    const tracked: typeof lease = {
+      ...lease,
+      async save(record) {
+        await lease.save(record);
+        last = record;
+      },
+    };
+    try {
+      const result = await work(lease.read.record, tracked);
+      await settle(lease, result.record, result.kind === "later" ? result.afterMs : 0, signal);
+    } catch {
+      await settle(lease, last, signal.aborted ? 0 : afterThrowMs, signal);
+    }
+  }
+
+  async function processInserted(
+    job: NewJob,
+    record: JobRecord,
+    token: string,
+    inserted: Promise<JobRow | undefined>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      if ((await inserted) !== undefined) return;
+    } catch {
+      // The submitter is told. Where the store has the job all the same, it is for whoever claims it.
+      leases.disown(token);
+      return;
+    }
+    const lease = leases.hold(heldRow(job, token), { record: executing(record), readable: true });
+    await afterAnswer();
+    await processJob(lease, signal);
+  }
+
+  function ended(): void {
+    movedAt = performance.now();
+    if (backlog) wake();
+  }
+
+  function start(lease: HeldLease, onEnd: () => void = () => {}): void {
+    slots.start(
+      (signal) => processJob(lease, signal),
+      () => {
+        onEnd();
+        ended();
+      },
+    );
+  }
+
+  /** Ends a job that cannot be worked on: nobody else can either. */
+  async function setAside(lease: HeldLease, error: string): Promise<void> {
+    log.error({ job: lease.row.id, error }, "a job became a dead letter");
+    const { record, readable } = lease.read;
+    const dead = { ...record, job: { ...record.job, error, state: JobState.DEAD } };
+    // What cannot be read stays as it is, for a person to look at.
+    await lease.settle(readable ? dead : undefined, { state: JobState.DEAD, next: 0 }, slots.signal);
+  }
+
+  /** Starts claimed jobs. Of those that may have killed their process, one at a time, so that innocent ones are cleared. */
+  async function startAll(claimed: readonly HeldLease[]): Promise<void> {
+    const suspects: HeldLease[] = [];
+    const unusable: { lease: HeldLease; error: string }[] = [];
+    for (const lease of claimed) {
+      const { deaths } = lease.row;
+      if (!lease.read.readable) unusable.push({ lease, error: lease.read.record.job.error });
+      else if (deaths >= deathLimit) unusable.push({ lease, error: setAsideError });
+      else if (deaths === deathLimit - 1) suspects.push(lease);
+      else start(lease);
+    }
+    for (const { lease, error } of unusable) await setAside(lease, error);
+    const next = suspectRuns ? undefined : suspects.shift();
+    for (const { settle, row } of suspects) {
+      await settle(undefined, { state: row.state, next: claimAgainMs, keepDeaths: true }, slots.signal);
+    }
+    if (next === undefined) return;
+    suspectRuns = true;
+    start(next, () => (suspectRuns = false));
+  }
+
+  async function claim(): Promise<void> {
+    const count = slots.free();
+    if (count === 0) return;
+    claiming = count;
+    backlog = false;
+    try {
+      const claimed = await leases.claim(count);
+      claiming = 0;
+      claimedAt = performance.now();
+      failing = undefined;
+      if (claimed.length === count) backlog = true;
+      await startAll(claimed);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      if (failing === undefined) log.warn({ reason }, "no jobs can be fetched at present");
+      failing = reason;
+      backlog = true;
+    }
+    claiming = 0;
+  }
+
+  async function run(): Promise<void> {
+    while (!slots.stopped) {
+      asked = Promise.withResolvers<void>();
+      await claim();
+      const timer = setTimeout(asked.resolve, failing === undefined ? table.pollMs : claimAgainMs);
+      if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimAgainMs).unref());
+      else await asked.promise;
+      clearTimeout(timer);
+    }
+  }
+
+  const worker: ClaimingWorker = {
+    insert(job, record) {
+      if (backlog || failing !== undefined || slots.free() - claiming <= 0) return undefined;
+      const token = leases.newToken();
+      const inserted = table.insert(job, token);
+      slots.start((signal) => processInserted(job, record, token, inserted, signal), ended);
+      return inserted;
+    },
+    wake,
+    problem() {
+      if (slots.stopped) return undefined;
+      const now = performance.now();
+      if (slots.free() > 0 && now - claimedAt > silenceMs) {
+        return `no jobs have been fetched for ${Math.round((now - claimedAt) / 1000)} s${failing === undefined ? "" : `: ${failing}`}`;
+      }
+      if (slots.free() === 0 && now - movedAt > standstillMs)
+        return `none of ${concurrency} jobs under way has ended for ${Math.round((now - movedAt) / 60_000)} minutes`;
+      return undefined;
+    },
+    async stop(signal) {
+      await slots.stop(signal);
+      leases.close();
+    },
+  };
+  void run();
+  return worker;
+}
+
+/** The row of a job that was inserted under a token, as the table holds it. */
+function heldRow({ id, tenant, state, record }: NewJob, token: string): JobRow {
+  return { id, tenant, state: claimedState(state), record, token, held: true, deaths: 0, createdAt: 0, changedAt: 0 };
+}
+
+function executing(record: JobRecord): JobRecord {
+  return { ...record, job: { ...record.job, state: claimedState(record.job.state) } };
+}
+
+/** The state after a claim. */
+function claimedState(state: JobState): JobState {
+  return state === JobState.ACCEPTED ? JobState.EXECUTING : state;
+}
+
+/** Resolves when what was just resolved has been written to its socket. */
+async function afterAnswer(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,44 @@
+/** Longest time in milliseconds that a timer holds. Above it, Node fires after 1 ms. */
+export const maxTimerMs = 2 ** 31 - 1;
+
+/**
+ * Resolves like `work`, or rejects with `late()` when `ms` milliseconds have passed. The work itself goes on: hand it a
+ * signal where it can be stopped.
+ */
+export async function withTimeout<T>(work: Promise<T>, ms: number, late: () => Error): Promise<T> {
+  const expired = Promise.withResolvers<never>();
+  const timer = setTimeout(() => expired.reject(late()), Math.min(ms, maxTimerMs));
+  try {
+    return await Promise.race([work, expired.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves when `work` has settled or `ms` milliseconds have passed: true where it settled in time. Never rejects. */
+export async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const expired = Promise.withResolvers<false>();
+  const timer = setTimeout(() => expired.resolve(false), Math.min(ms, maxTimerMs));
+  const settled = work.then(
+    () => true as const,
+    () => true as const,
+  );
+  try {
+    return await Promise.race([settled, expired.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves like `work`, or rejects with the reason of the signal as soon as it fires. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) throw signal.reason;
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,75 @@
+import { execFileSync } from "node:child_process";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { scratchFolder } from "../support/scratch-folder.ts";
+
+/** An npm project of its own, outside the repository, with the Node that runs the tests. */
+export interface Project extends Disposable {
+  readonly path: string;
+  env(extra?: Readonly<Record<string, string>>): NodeJS.ProcessEnv;
+  /** Runs `npm install` with these words. */
+  install(...words: string[]): void;
+  /** Runs a program to its end; what it wrote. Throws with what it wrote where it fails. */
+  run(program: string, ...words: string[]): string;
+}
+
+/** Variables that npm and the test runner set for the programs that they start. */
+const ofThisRun =
+  /^(npm_(lifecycle|package|command|execpath|config_local_prefix)|NODE_(ENV|OPTIONS)|VITEST|TEST$|JACKFIELD_|PORT$)/;
+
+/** Creates an empty project by `npm init`. */
+export function createProject(): Project {
+  const folder = scratchFolder("jackfield-project");
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofThisRun.test(name)));
+  const env = (extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({
+    ...inherited,
+    PATH: `${dirname(process.execPath)}:${systemPath()}`,
+    ...extra,
+  });
+  const run = (program: string, ...words: string[]): string =>
+    execFileSync(program, words, { cwd: folder.path, env: env(), encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  run("npm", "init", "-y");
+  return {
+    path: folder.path,
+    env,
+    run,
+    install: (...words) => void run("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", ...words),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+/** The search path without the folders of the repository, whose programs a stranger does not have. */
+function systemPath(): string {
+  const path = process.env["PATH"] ?? "";
+  return path
+    .split(":")
+    .filter((folder) => !folder.includes("node_modules"))
+    .join(":");
+}
+
+/** The tarball of a package, by the file name's beginning, in the folder that JACKFIELD_TEST_PACKAGES names. */
+export function tarball(name: string): string {
+  const folder = process.env["JACKFIELD_TEST_PACKAGES"] ?? "";
+  const found = readdirSync(folder).find((file) => file.replace(/-\d+\.\d+\.\d+\.tgz$/, "") === name);
+  if (found === undefined) throw new Error(`there is no tarball of ${name} in ${folder}`);
+  return join(folder, found);
+}
+
+/** Packs a tarball again under another version. */
+export function repack(from: string, folder: string, version: string): string {
+  const unpacked = join(folder, "unpacked");
+  mkdirSync(unpacked, { recursive: true });
+  execFileSync("tar", ["xf", from, "-C", unpacked]);
+  const manifest = join(unpacked, "package/package.json");
+  writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"version": "[^"]+"/, `"version": "${version}"`));
+  const to = join(folder, `jackfield-${version}.tgz`);
+  execFileSync("tar", ["czf", to, "-C", unpacked, "package"]);
+  return to;
+}
+
+/** Bytes of all files below a folder. */
+export function diskUsage(folder: string): number {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((file) => lstatSync(join(folder, file)))
+    .reduce((sum, stat) => sum + (stat.isFile() ? stat.size : 0), 0);
+}

@@ -1,0 +1,55 @@
+import { expect, test, vi } from "vitest";
+import { maxTimerMs, orAborted, settledWithin, withTimeout } from "../src/timing.ts";
+import { errorMessage } from "../src/errors.ts";
+
+const never = new Promise<never>(() => {});
+const late = () => new Error("too late");
+
+test("withTimeout gives the result in time, and its own error afterwards", async () => {
+  await expect(withTimeout(Promise.resolve(1), 1000, late)).resolves.toBe(1);
+  await expect(withTimeout(Promise.reject(new Error("broken")), 1000, late)).rejects.toThrow("broken");
+  await expect(withTimeout(never, 1, late)).rejects.toThrow("too late");
+});
+
+test("a time beyond what a timer holds is not over at once", async () => {
+  vi.useFakeTimers();
+  try {
+    const waiting = withTimeout(never, Number.MAX_SAFE_INTEGER, late);
+    const settled = settledWithin(waiting, 10);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(await settled).toBe(false);
+    await Promise.all([expect(waiting).rejects.toThrow("too late"), vi.advanceTimersByTimeAsync(maxTimerMs)]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("settledWithin says whether the work has settled, however it did", async () => {
+  expect(await settledWithin(Promise.resolve(), 1000)).toBe(true);
+  expect(await settledWithin(Promise.reject(new Error("broken")), 1000)).toBe(true);
+  expect(await settledWithin(never, 1)).toBe(false);
+});
+
+test("orAborted rejects with the signal's reason as soon as it fires", async () => {
+  const stop = new AbortController();
+  const waiting = orAborted(never, stop.signal);
+  stop.abort(new Error("gone"));
+  await expect(waiting).rejects.toThrow("gone");
+  await expect(orAborted(Promise.resolve(1), stop.signal)).rejects.toThrow("gone");
+  await expect(orAborted(Promise.resolve(1), new AbortController().signal)).resolves.toBe(1);
+});
+
+test("the message of whatever was thrown can always be read", () => {
+  expect(errorMessage(new Error("broken"))).toBe("broken");
+  expect(errorMessage("text")).toBe("text");
+  expect(errorMessage(undefined)).toBe("undefined");
+  const hostile = new Error("x");
+  Object.defineProperty(hostile, "message", {
+    get() {
+      throw new Error("no");
+    },
+  });
+  for (const thrown of [hostile, Object.create(null)]) {
+    expect(errorMessage(thrown)).toBe("an error that cannot be read");
+  }
+});
