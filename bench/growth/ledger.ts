@@ -20,6 +20,7 @@ function intentOf(number: number): Intent {
     effect: "write",
     argumentsJson: '{"sku":"SKU-8842","warehouse":"US-WEST"}',
     scope: { ...scope, conversationId: `conversation-${number % 1000}` },
+    timeoutMs: 5000,
   };
 }
 
@@ -45,9 +46,9 @@ function fill(folder: string, held: number): void {
   const database = new DatabaseSync(join(folder, databaseName));
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000");
   const copy = database.prepare(`
-    INSERT INTO entries (key, digest, intent, conversation, owner, attempt, state, keep, result, created_at, ended_at)
+    INSERT INTO entries (key, digest, intent, conversation, source, owner, attempt, lineage, state, keep, result, created_at, ended_at)
     WITH RECURSIVE numbers (n) AS (SELECT ?1 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?2)
-    SELECT 'default bench call-' || n, digest, intent, conversation, owner, attempt, state, keep, result, created_at, ended_at
+    SELECT 'default bench call-' || n, digest, intent, conversation, source, owner, attempt, lineage, state, keep, result, created_at, ended_at
     FROM numbers JOIN entries ON entries.rowid = 1 + n % ${genuine}`);
   for (let from = genuine; from < held; from += atOnce) copy.run(from, Math.min(held, from + atOnce));
   database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -65,8 +66,8 @@ export async function ledgerCost(
   let number = 0;
   const keep = async (): Promise<void> => {
     const intent = intentOf(number++);
-    await ledger.begin(intent);
-    await ledger.finish(intent.key, resultOf(number), "replay");
+    const begun = await ledger.begin(intent);
+    if (begun.state === "new") await ledger.finish(begun.claim, resultOf(number), "replay");
   };
   const many = (workers: number, more: () => boolean): Promise<unknown> =>
     Promise.all(

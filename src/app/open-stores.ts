@@ -60,7 +60,7 @@ async function openEmbedded(folder: string, onFault: OnFault, log: Logger): Prom
   const store = await openSqliteStore({ folder, onFault });
   return stores(store, {
     kind: "sqlite",
-    ledger: createSqliteLedger(store),
+    ledger: createSqliteLedger(store, { log }),
     queue: createSqliteJobQueue(store, { log }),
     registeredTools: createSqliteRegisteredTools(store),
   });
@@ -93,7 +93,7 @@ async function openRedis(
     store,
     {
       kind: "redis",
-      ledger: createRedisLedger(store, { windowMs }),
+      ledger: createRedisLedger(store, { windowMs, log }),
       queue: createRedisJobQueue(store, { log }),
       registeredTools: createRedisRegisteredTools(store),
     },
@@ -119,7 +119,7 @@ async function openPostgres(url: string, onFault: OnFault, log: Logger): Promise
   const store = await openPostgresStore({ url, onFault });
   return stores(store, {
     kind: "postgres",
-    ledger: createPostgresLedger(store),
+    ledger: createPostgresLedger(store, { log }),
     queue: createPostgresJobQueue(store, { log }),
     registeredTools: createPostgresRegisteredTools(store),
   });

@@ -64,7 +64,7 @@ export function createExecutor(parts: ExecutorParts): RunningExecutor {
   const settleDrain = (): void => {
     if (isIdle()) drained?.();
   };
-  const outcomes = createOutcomeStore(ledger, telemetry.log, settleDrain);
+  const outcomes = createOutcomeStore(ledger, settleDrain);
   const launchParts: LaunchParts = { ...parts, claims, admissions, observe, repeats, outcomes };
 
   const refuse = (

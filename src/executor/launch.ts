@@ -1,7 +1,13 @@
 import type { Context } from "@opentelemetry/api";
 import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
-import { type CallScope, type Ledger, type LedgerEntry, LedgerUnavailableError } from "../ledger/ledger.ts";
+import {
+  type AbandonedCall,
+  type CallScope,
+  type Claim,
+  type Ledger,
+  LedgerUnavailableError,
+} from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
@@ -42,7 +48,7 @@ export interface Claimed {
   readonly caller: string;
   readonly trace: Context | undefined;
   readonly listener: ((progress: Progress) => void) | undefined;
-  readonly takenOver?: LedgerEntry;
+  readonly takenOver?: AbandonedCall;
 }
 
 /** Starts executions, which then live on their own: those who asked may go. */
@@ -98,7 +104,7 @@ class LiveExecution implements Execution, Performance {
   readonly scope: CallScope;
   readonly key: string | undefined;
   readonly lookup: string;
-  readonly takenOver: LedgerEntry | undefined;
+  readonly takenOver: AbandonedCall | undefined;
   readonly read: boolean;
   readonly uniqueKey: string | undefined;
   readonly toolContext: ToolContext;
@@ -108,7 +114,7 @@ class LiveExecution implements Execution, Performance {
   readonly #shared: Shared;
   readonly #observation: Observation;
   #listeners: ((progress: Progress) => void)[] | undefined;
-  #recorded: Promise<boolean> | undefined;
+  #recorded: Promise<Claim | undefined> | undefined;
   #ended: PromiseWithResolvers<ToolResult> | undefined;
   #fault: Error | undefined;
 
@@ -188,13 +194,14 @@ class LiveExecution implements Execution, Performance {
 
   /** Makes the outcome durable before anybody has the answer. */
   async #record(performed: Performed): Promise<void> {
-    const { result, begun } = performed;
-    if (begun || (this.#recorded !== undefined && (await this.#recorded))) {
+    const claim = performed.claim ?? (await this.#recorded);
+    let { result } = performed;
+    if (claim !== undefined) {
       const keep = retentionOf(result, this.tool.effect, this.outlived);
-      await this.#shared.outcomes.store(this.key ?? this.lookup, result, keep);
+      result = await this.#shared.outcomes.store(claim, result, keep);
     }
     this.#shared.claims.end(this);
-    this.#settle(performed);
+    this.#settle({ ...performed, result });
   }
 
   #settle({ result, ran }: Performed): void {
@@ -223,13 +230,13 @@ class LiveExecution implements Execution, Performance {
   }
 
   /** Stores the intent of an execution that has none, and tells whether its end is ours to record. */
-  #recordIntent(): Promise<boolean> {
+  #recordIntent(): Promise<Claim | undefined> {
     const { ledger, telemetry } = this.#shared;
     return ledger.begin(intentOf(this, this.lookup)).then(
-      (begun) => begun.state === "new" || begun.state === "abandoned",
+      (begun) => ("claim" in begun ? begun.claim : undefined),
       (cause: unknown) => {
         telemetry.log.warn({ err: cause }, "a call that outlived its answer deadline could not be recorded");
-        return false;
+        return undefined;
       },
     );
   }

@@ -1,7 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import type { BeginResult, CallScope, Intent, Retention, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type {
+  AbandonedCall,
+  BeginResult,
+  CallScope,
+  Claim,
+  Intent,
+  Retention,
+  Ledger,
+  LedgerEntry,
+} from "../ledger/ledger.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { Admission, Admissions } from "./admit.ts";
@@ -26,7 +35,7 @@ export interface Performance {
   readonly scope: CallScope;
   readonly traceId: string;
   /** What the ledger held when its owner had died; taken up instead of begun. */
-  readonly takenOver: LedgerEntry | undefined;
+  readonly takenOver: AbandonedCall | undefined;
 }
 
 /** How a performance ended. */
@@ -34,8 +43,8 @@ export interface Performed {
   readonly result: ToolResult;
   /** The tool's function started. */
   readonly ran: boolean;
-  /** The ledger holds an entry of it that is ours to finish. */
-  readonly begun: boolean;
+  /** The entry of the ledger that is ours to finish. */
+  readonly claim: Claim | undefined;
 }
 
 /** What performing needs. */
@@ -80,7 +89,7 @@ async function performOnce(
   admission?: Admission | Promise<Admission>,
 ): Promise<Performed> {
   const { tool, toolContext } = work;
-  let mine = false;
+  let mine: Claim | undefined;
   for (let pause = pollMs.first; ; pause = Math.min(pause * 2, pollMs.longest)) {
     const ready = tool.fault() === undefined;
     const scope = ready ? await (admission ?? parts.admissions.admit(tool, toolContext)) : undefined;
@@ -88,26 +97,36 @@ async function performOnce(
     if (scope?.admitted === true) {
       const startedAt = performance.now();
       try {
-        const begun: BeginResult = mine ? begunFresh : await begin(work, parts.ledger);
-        mine = begun.state === "new";
+        const begun = mine === undefined ? await begin(work, parts.ledger) : { state: "new" as const, claim: mine };
+        mine = begun.state === "new" ? begun.claim : undefined;
         const performed = await goOn(work, begun, parts);
         if (performed !== undefined) return performed;
+      } catch (cause) {
+        // Its run has not started.
+        if (mine !== undefined) await parts.ledger.release(mine);
+        throw cause;
       } finally {
         parts.admissions.release(tool, performance.now() - startedAt);
       }
     } else {
       const performed = await withoutPlace(work, scope?.retryAfterSeconds, parts.ledger);
-      if (performed !== undefined) return performed;
+      if (performed !== undefined) {
+        if (mine !== undefined) await parts.ledger.release(mine);
+        return performed;
+      }
     }
     // It runs in another process, or a call taken over has no scope yet: look again, without holding a scope here.
     await delay(pause);
   }
 }
 
-const begunFresh: BeginResult = { state: "new" };
+/** `claim` is undefined where the ledger does not hold the call. */
+type Begun = Exclude<BeginResult, { state: "new" }> | { readonly state: "new"; readonly claim: Claim | undefined };
 
-function begin(work: Performance, ledger: Ledger): BeginResult | Promise<BeginResult> {
-  if (work.takenOver !== undefined) return { state: "abandoned", entry: work.takenOver };
+const begunFresh: Begun = { state: "new", claim: undefined };
+
+function begin(work: Performance, ledger: Ledger): Begun | Promise<Begun> {
+  if (work.takenOver !== undefined) return { state: "abandoned", ...work.takenOver };
   return isKept(work) ? ledger.begin(intentOf(work, work.key as string)) : begunFresh;
 }
 
@@ -121,6 +140,7 @@ export function intentOf(work: Performance, key: string): Intent {
     effect: effectName(work.tool.effect),
     argumentsJson: JSON.stringify(work.args),
     scope: work.scope,
+    timeoutMs: work.tool.timeoutMs,
   };
 }
 
@@ -136,16 +156,16 @@ export function digestOf(entry: LedgerEntry): string {
 
 function goOn(
   work: Performance,
-  begun: BeginResult,
+  begun: Begun,
   parts: PerformParts,
 ): Promise<Performed | undefined> | Performed | undefined {
   switch (begun.state) {
     case "new":
-      if (work.toolContext.cancelled) return { ...notRun(cancelled(work)), begun: isKept(work) };
-      if (parts.repeats.watches(work)) return parts.repeats.once(work, () => runOnce(work, parts));
-      return runOnce(work, parts);
+      if (work.toolContext.cancelled) return { ...notRun(cancelled(work)), claim: begun.claim };
+      if (parts.repeats.watches(work)) return guarded(work, begun.claim, parts);
+      return runOnce(work, parts, begun.claim);
     case "abandoned":
-      return takeUp(work, parts, () => runOnce(work, parts));
+      return takeUp(work, begun, parts, (claim) => runOnce(work, parts, claim));
     case "conflict":
       return conflict(work);
     case "ended":
@@ -154,19 +174,35 @@ function goOn(
   }
 }
 
+/** Runs the call unless it repeats another. Undefined: that one runs in another process. */
+async function guarded(
+  work: Performance,
+  claim: Claim | undefined,
+  parts: PerformParts,
+): Promise<Performed | undefined> {
+  const performed = await parts.repeats.once(work, () => runOnce(work, parts, claim));
+  return performed === undefined ? undefined : { ...performed, claim: performed.ran ? performed.claim : claim };
+}
+
 /** Runs the tool's function. */
 function runOnce(
   work: Performance,
   parts: Pick<PerformParts, "outputBytes" | "onThrow">,
+  claim?: Claim,
 ): Performed | Promise<Performed> {
   const { tool, toolContext, args } = work;
   const running = runTool(() => tool.run(args, toolContext.context), tool.timeoutMs, toolContext);
   return running instanceof Promise
-    ? running.then((ran) => performedBy(work, ran, parts))
-    : performedBy(work, running, parts);
+    ? running.then((ran) => performedBy(work, ran, parts, claim))
+    : performedBy(work, running, parts, claim);
 }
 
-function performedBy(work: Performance, ran: Ran, parts: Pick<PerformParts, "outputBytes" | "onThrow">): Performed {
+function performedBy(
+  work: Performance,
+  ran: Ran,
+  parts: Pick<PerformParts, "outputBytes" | "onThrow">,
+  claim: Claim | undefined,
+): Performed {
   const { tool } = work;
   if (ran.kind === "threw") parts.onThrow(work, ran.reason);
   const stopped = ran.kind === "cancelled" && tool.effect === Effect.WRITE;
@@ -176,7 +212,7 @@ function performedBy(work: Performance, ran: Ran, parts: Pick<PerformParts, "out
   result.attempts = 1;
   // DANGER: a write that was stopped half-way may have taken effect, and must not run again as if it had not. Its intent
   // stays without an outcome: whoever takes over from this process reconciles it.
-  return { result, ran: true, begun: isKept(work) && ran.kind !== "cancelled" };
+  return { result, ran: true, claim: ran.kind === "cancelled" ? undefined : claim };
 }
 
 /** What becomes of a call without a scope, or whose tool cannot work: its answer, or undefined where it waits on. */
@@ -200,7 +236,7 @@ async function withoutPlace(
     const result = doubtful
       ? refused(name, Outcome.UNCERTAIN, modelError("uncertain"))
       : refused(name, Outcome.FAILED, modelError("tool-not-ready", tool.name));
-    return { ...notRun(result), begun: takenOver !== undefined };
+    return { ...notRun(result), claim: takenOver?.claim };
   }
   return takenOver === undefined
     ? notRun(refused(name, Outcome.OVERLOADED, modelError("overloaded", seconds)))
@@ -226,7 +262,7 @@ function replayed(work: Performance, entry: LedgerEntry): Performed {
 }
 
 function notRun(result: ToolResult): Performed {
-  return { result, ran: false, begun: false };
+  return { result, ran: false, claim: undefined };
 }
 
 /** Tells whether the ledger holds the call: it has a key and changes something. */

@@ -1,7 +1,7 @@
 import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import { callKey } from "../ledger/call-key.ts";
-import type { Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { AbandonedCall, Claim, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import { createClock } from "../store/clock.ts";
 import { refused, resultWith } from "./outcome.ts";
 import { intentOf, isKept, retentionOf, type Performance, type Performed } from "./perform.ts";
@@ -47,11 +47,11 @@ export function createRepeatGuard(ledger: Ledger, most: number, clock = createCl
       if (begun.state === "new") {
         const performed = await run();
         // Without an outcome, as after a stop half-way, the entry stays as it is, like the call's own.
-        if (performed.begun) await end(key, performed.result, work.tool.effect, ledger).catch(() => {});
+        if (performed.claim !== undefined) await end(begun.claim, performed.result, work.tool.effect, ledger);
         return performed;
       }
       if (begun.state !== "abandoned") return undefined;
-      const result = await endAbandonedRepeat(begun.entry, ledger);
+      const result = await endAbandonedRepeat(begun, ledger);
       if (result !== undefined) return repeated(work, result);
     }
   }
@@ -98,7 +98,10 @@ export function isRepeatEntry({ key }: LedgerEntry): boolean {
  * Ends a guard's entry whose owner died, with what became of the call that it stands for: its answer, UNCERTAIN where
  * that is not known yet, or undefined where it left none and may run again.
  */
-export async function endAbandonedRepeat(entry: LedgerEntry, ledger: Ledger): Promise<ToolResult | undefined> {
+export async function endAbandonedRepeat(
+  { entry, claim }: AbandonedCall,
+  ledger: Ledger,
+): Promise<ToolResult | undefined> {
   const effect = entry.effect === "write" ? Effect.WRITE : Effect.IDEMPOTENT;
   const call = await ledger.find(callKey(entry.scope, entry.callId) ?? "");
   const name = { callId: entry.callId, name: entry.tool };
@@ -106,12 +109,12 @@ export async function endAbandonedRepeat(entry: LedgerEntry, ledger: Ledger): Pr
     call === undefined
       ? refused(name, Outcome.CANCELLED, modelError("cancelled"))
       : (call.result ?? refused(name, Outcome.UNCERTAIN, modelError("uncertain")));
-  await end(entry.key, result, effect, ledger);
+  await end(claim, result, effect, ledger);
   return retentionOf(result, effect, false) === "replay" ? result : undefined;
 }
 
-function end(key: string, result: ToolResult, effect: Effect, ledger: Ledger): Promise<void> {
-  return ledger.finish(key, result, retentionOf(result, effect, false) === "replay" ? "show" : "drop");
+async function end(claim: Claim, result: ToolResult, effect: Effect, ledger: Ledger): Promise<void> {
+  await ledger.finish(claim, result, retentionOf(result, effect, false) === "replay" ? "show" : "drop");
 }
 
 function repeatKey({ tool, scope, digest }: Performance): string {
@@ -119,5 +122,5 @@ function repeatKey({ tool, scope, digest }: Performance): string {
 }
 
 function repeated(work: Performance, result: ToolResult): Performed {
-  return { result: resultWith(result, { callId: work.name.callId, replayed: true }), ran: false, begun: isKept(work) };
+  return { result: resultWith(result, { callId: work.name.callId, replayed: true }), ran: false, claim: undefined };
 }

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import type { Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { AbandonedCall, Ledger } from "../ledger/ledger.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import type { Registry } from "../registry/registry.ts";
 import { callKey } from "../ledger/call-key.ts";
@@ -25,39 +25,42 @@ export async function takeOverAbandoned(
   log: Logger,
 ): Promise<number> {
   let count = 0;
-  const repeats: LedgerEntry[] = [];
+  const repeats: AbandonedCall[] = [];
   const settleAll = async (
-    entries: LedgerEntry[],
-    settleOne: (entry: LedgerEntry) => Promise<unknown>,
+    abandoned: AbandonedCall[],
+    settleOne: (call: AbandonedCall) => Promise<unknown>,
   ): Promise<void> => {
-    const settled = await Promise.allSettled(entries.map(settleOne));
+    const settled = await Promise.allSettled(abandoned.map(settleOne));
     for (const one of settled)
       if (one.status === "rejected") log.error({ err: one.reason as unknown }, "a call could not be taken over");
   };
   for (;;) {
-    const entries = await ledger.takeOver(atOnce);
-    if (entries.length === 0) break;
-    const calls = entries.filter((entry) => !isRepeatEntry(entry));
-    repeats.push(...entries.filter(isRepeatEntry));
+    const abandoned = await ledger.recover(atOnce);
+    if (abandoned.length === 0) break;
+    const calls = abandoned.filter(({ entry }) => !isRepeatEntry(entry));
+    repeats.push(...abandoned.filter(({ entry }) => isRepeatEntry(entry)));
     count += calls.length;
     log.warn({ calls: calls.length }, "taking over calls whose process died");
-    await settleAll(calls, (entry) => settle(entry, ledger, registry, launched));
+    await settleAll(calls, (call) => settle(call, ledger, registry, launched));
   }
   // They end as the calls that they stand for have ended.
-  await settleAll(repeats, (entry) => endAbandonedRepeat(entry, ledger));
+  await settleAll(repeats, (call) => endAbandonedRepeat(call, ledger));
   return count;
 }
 
-async function settle(entry: LedgerEntry, ledger: Ledger, registry: Registry, launched: Launched): Promise<void> {
+async function settle(call: AbandonedCall, ledger: Ledger, registry: Registry, launched: Launched): Promise<void> {
+  const { entry, claim } = call;
   const name = { callId: entry.callId, name: entry.tool };
   if (entry.effect === "read") {
-    return ledger.finish(entry.key, refused(name, Outcome.CANCELLED, modelError("cancelled")), "drop");
+    await ledger.finish(claim, refused(name, Outcome.CANCELLED, modelError("cancelled")), "drop");
+    return;
   }
   const tool = registry.get(entry.tool);
   // A call that was recorded only because it took long has no key that the downstream could know it by.
   const known = callKey(entry.scope, entry.callId) === entry.key;
   if (tool === undefined || (entry.effect === "idempotent" && !known)) {
-    return ledger.finish(entry.key, refused(name, Outcome.UNCERTAIN, modelError("uncertain")), "replay");
+    await ledger.finish(claim, refused(name, Outcome.UNCERTAIN, modelError("uncertain")), "replay");
+    return;
   }
   const execution = launched.start({
     call: { $typeName: "jackfield.v1.ToolCall", id: entry.callId, name: entry.tool, input: { case: undefined } },
@@ -71,7 +74,7 @@ async function settle(entry: LedgerEntry, ledger: Ledger, registry: Registry, la
     caller: entry.scope.source,
     trace: undefined,
     listener: undefined,
-    takenOver: entry,
+    takenOver: call,
   });
   // Whoever asked was told that it goes on: its end is kept for them.
   execution.outlived = true;

@@ -1,12 +1,12 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallScope, Intent, LedgerEntry } from "./ledger.ts";
+import type { CallScope, EraseSelector, Intent, LedgerEntry } from "./ledger.ts";
 
 /** The states of an entry as numbers, the way drivers store them. */
 export const entryStates = { running: 0, done: 1, uncertain: 2 } as const;
 
-/** What a driver knows of an entry, as it stores it. */
+/** An entry as a driver stores it. */
 export interface StoredEntry {
   key: string;
   digest: string;
@@ -15,16 +15,31 @@ export interface StoredEntry {
   state: number;
   result: Uint8Array | null | undefined;
   createdAt: number;
+  endsAt: number;
 }
 
 /** The part of an intent that is stored as one text: all but key and digest. */
-export function intentText({ callId, tool, effect, argumentsJson, scope }: Intent): string {
-  return JSON.stringify({ callId, tool, effect, argumentsJson, scope });
+export function intentText({ callId, tool, effect, argumentsJson, scope, timeoutMs }: Intent): string {
+  return JSON.stringify({ callId, tool, effect, argumentsJson, scope, timeoutMs });
 }
 
 /** The conversation of a scope as one text that no other conversation of any tenant has; empty where there is none. */
 export function conversationText({ tenant, conversationId }: Pick<CallScope, "tenant" | "conversationId">): string {
   return conversationId === "" ? "" : JSON.stringify([tenant, conversationId]);
+}
+
+/** The run of a scope as one text that no other run of any tenant has; empty where there is none. */
+export function runText({ tenant, runId }: Pick<CallScope, "tenant" | "runId">): string {
+  return runId === "" ? "" : JSON.stringify([tenant, runId]);
+}
+
+/** What a selector names, as drivers store it; empty texts match every entry. Undefined where it names nothing. */
+export function eraseTexts(
+  selector: Exclude<EraseSelector, { olderThanMs: number }>,
+): { conversation: string; run: string; source: string } | undefined {
+  const { tenant, source = "", conversationId = "", runId = "" } = selector;
+  if (conversationId === "" && runId === "") return undefined;
+  return { conversation: conversationText({ tenant, conversationId }), run: runText({ tenant, runId }), source };
 }
 
 /** The bytes of a result. */
@@ -40,14 +55,17 @@ export function stateFromResult(result: ToolResult): number {
 
 /** The entry that a driver stored. */
 export function entryFromStored(stored: StoredEntry): LedgerEntry {
-  const rest = JSON.parse(stored.intent) as Omit<Intent, "key" | "digest">;
+  const rest = JSON.parse(stored.intent) as Omit<Intent, "key" | "digest" | "timeoutMs"> & { timeoutMs?: number };
   const running = stored.state === entryStates.running;
   return {
     ...rest,
+    // Entries of earlier versions have none.
+    timeoutMs: rest.timeoutMs ?? 0,
     key: stored.key,
     digest: stored.digest,
     state: running ? "running" : stored.state === entryStates.uncertain ? "uncertain" : "done",
     result: running || !stored.result ? undefined : fromBinary(ToolResultSchema, stored.result),
     createdAt: stored.createdAt,
+    endsAt: stored.endsAt,
   };
 }

@@ -1,7 +1,7 @@
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Effect } from "../plugin/tool.ts";
 
-/** Where a call was made: with its id, what makes a repeat of it recognisable. Empty text where there is none. */
+/** Where a call was made. Together with its id it identifies repeats. Empty text where a part is not given. */
 export interface CallScope {
   tenant: string;
   source: string;
@@ -19,56 +19,128 @@ export interface Intent {
   callId: string;
   tool: string;
   effect: Effect;
-  /** The parsed arguments as JSON text, so that the call can be taken up again after a crash. */
+  /** The parsed arguments as JSON text, so that the call can be continued after a crash. */
   argumentsJson: string;
   scope: CallScope;
+  /** Execution deadline of the run, in milliseconds. */
+  timeoutMs: number;
 }
 
-/** What is known of a call. */
+/** What is known of a call. Times are Unix milliseconds by the store's clock. */
 export interface LedgerEntry extends Intent {
-  /** `running` covers intents whose owner died and whom nobody has taken over yet. */
+  /** `running` includes entries whose owner died and that nobody has taken over yet. */
   state: "running" | "done" | "uncertain";
   /** Present unless `running`. */
   result: ToolResult | undefined;
-  /** Unix time in milliseconds, by the ledger's own clock (see store/clock.ts). */
+  /** When the call was begun first. */
   createdAt: number;
+  /** The latest instant at which the current run can still send anything. A `write` is not taken over before. */
+  endsAt: number;
+}
+
+/**
+ * Proof that an entry belongs to this process: its owner and the attempt by which it was acquired. Opaque: hand it back to
+ * `finish`, `release` or `restart` of the ledger that issued it.
+ */
+export interface Claim {
+  readonly key: string;
+  readonly attempt: number;
+  /**
+   * The `performance.now()` value until which the run may start and may let requests out. Later another replica may have
+   * taken the call over.
+   */
+  readonly sendUntil: number;
+}
+
+/** An entry that was taken over from an owner that died. */
+export interface AbandonedCall {
+  readonly entry: LedgerEntry;
+  readonly claim: Claim;
 }
 
 /** Answer to `begin`. */
 export type BeginResult =
   /** The intent is stored and ours: run it. */
-  | { state: "new" }
-  /** Its owner died before the outcome was stored. It is ours now. */
-  | { state: "abandoned"; entry: LedgerEntry }
-  /** It runs, in this process or another. */
-  | { state: "running"; entry: LedgerEntry }
+  | { readonly state: "new"; readonly claim: Claim }
+  /** Its owner died before the outcome was stored. The entry is ours now; its stored effect decides what may be done. */
+  | ({ readonly state: "abandoned" } & AbandonedCall)
+  /** It runs in this process or another, or its owner died and its run may not have ended yet. */
+  | { readonly state: "running"; readonly entry: LedgerEntry }
   /** It ended (done or uncertain): answer with the stored result. */
-  | { state: "ended"; entry: LedgerEntry }
+  | { readonly state: "ended"; readonly entry: LedgerEntry }
   /** The key is known with another digest. */
-  | { state: "conflict" };
+  | { readonly state: "conflict" };
+
+/** Answer to `finish`. */
+export type FinishResult =
+  /** The outcome is durable, or was already. */
+  | { readonly state: "stored" }
+  /** Another owner has the entry or has ended it: answer with what is stored. */
+  | { readonly state: "superseded"; readonly entry: LedgerEntry }
+  /** The store is away: the ledger stores the outcome as soon as it is back. */
+  | { readonly state: "deferred" };
+
+/** Answer to `restart`. */
+export type RestartResult =
+  | { readonly state: "restarted"; readonly claim: Claim }
+  | { readonly state: "superseded"; readonly entry: LedgerEntry | undefined };
 
 /**
  * What becomes of an entry when its call ends.
- * `replay`: kept; the same call again gets it. `show`: kept for those who ask by id; the same call again runs again.
+ * `replay`: kept; the same call again gets it. `show`: kept for callers that ask by id; the same call again runs again.
  * `drop`: forgotten.
  */
 export type Retention = "replay" | "show" | "drop";
 
+/** Which ended entries `erase` removes: those of a conversation, of a run (or of both), or those past their retention. */
+export type EraseSelector =
+  | {
+      readonly tenant: string;
+      /** Any source where it is not given. */
+      readonly source?: string | undefined;
+      readonly conversationId?: string | undefined;
+      readonly runId?: string | undefined;
+    }
+  /** Ended at least so many milliseconds ago; UNCERTAIN entries are kept for seven times as long. */
+  | { readonly olderThanMs: number };
+
+/** How many windows an UNCERTAIN entry is kept. */
+export const uncertainWindows = 7;
+
 /**
- * The ledger: what is known of each call by its key. Every promise resolves when the change is as durable as the driver
- * makes it, and rejects with a LedgerUnavailableError when the store cannot be reached; then nothing has been promised.
+ * The ledger: what is known of each call by its key. docs/guarantees.md states the protocol. Unless said otherwise a
+ * promise resolves when the change is as durable as the store makes it, and rejects with a LedgerUnavailableError when the
+ * store cannot be reached: then nothing has been promised.
  */
 export interface Ledger {
   /** Stores the intent unless the key is known. Atomic over all replicas. An entry kept for `show` counts as unknown. */
   begin(intent: Intent): Promise<BeginResult>;
-  /** Records how a call ended. Only the owner of the entry may; a late answer of a former owner is ignored. */
-  finish(key: string, result: ToolResult, keep: Retention): Promise<void>;
+  /**
+   * Records how a call ended, only for the owner and attempt of the claim. An entry that the store has lost is written
+   * anew. One that became UNCERTAIN, by this owner or by another that took it over without running it, is settled with
+   * what this owner knows; a definitive answer is never replaced. Never rejects.
+   */
+  finish(claim: Claim, result: ToolResult, retention: Retention): Promise<FinishResult>;
+  /** Gives an intent back whose run has not started: the same call may begin again. Never rejects; retried like `finish`. */
+  release(claim: Claim): Promise<void>;
+  /**
+   * States that this process runs an abandoned `write` again itself, with so much time. The former owner can no longer
+   * settle the entry: its run and this one are two.
+   */
+  restart(claim: Claim, timeoutMs: number): Promise<RestartResult>;
   /** What is known of a key. */
   find(key: string): Promise<LedgerEntry | undefined>;
-  /** Takes over up to `limit` running entries whose owner died: they are ours now. Empty where there are none. */
-  takeOver(limit: number): Promise<LedgerEntry[]>;
-  /** Forgets ended entries: those of one conversation, or those older than the window. Returns how many. */
-  erase(which: { tenant: string; conversationId: string } | { olderThanMs: number }): Promise<number>;
+  /**
+   * Takes over up to `limit` running entries whose owner died, a `write` only once its run must have ended. Gives entries
+   * of this owner back that no claim holds, such as an intent whose commit came after its caller had been refused.
+   */
+  recover(limit: number): Promise<AbandonedCall[]>;
+  /** Forgets ended entries. Returns how many. */
+  erase(selector: EraseSelector): Promise<number>;
+  /** Outcomes that wait for the store. */
+  readonly pendingOutcomes: number;
+  /** Resolves when no outcome waits for the store. */
+  settled(): Promise<void>;
   /** Rejects where the store cannot take an intent now. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -68,13 +68,32 @@ export const migrations: readonly string[] = [
   CREATE INDEX jobs_dead ON jobs (changed_at) WHERE state = 5;
   CREATE INDEX jobs_waiting ON jobs (seq) WHERE open = 1;
   `,
+  `
+  -- Whose run an entry is, how long the run may last, and what it is erased by.
+  ALTER TABLE entries ADD COLUMN run TEXT NOT NULL DEFAULT '';
+  ALTER TABLE entries ADD COLUMN source TEXT NOT NULL DEFAULT '';
+  ALTER TABLE entries ADD COLUMN lineage TEXT NOT NULL DEFAULT '';
+  ALTER TABLE entries ADD COLUMN is_write INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE entries ADD COLUMN timeout_ms INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE entries ADD COLUMN ends_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE entries ADD COLUMN acquired_at INTEGER NOT NULL DEFAULT 0;
+  UPDATE entries SET source = coalesce(json_extract(intent, '$.scope.source'), ''),
+    is_write = json_extract(intent, '$.effect') IS 'write',
+    run = CASE WHEN coalesce(json_extract(intent, '$.scope.runId'), '') = '' THEN ''
+      ELSE json_array(json_extract(intent, '$.scope.tenant'), json_extract(intent, '$.scope.runId')) END;
+  CREATE INDEX entries_run ON entries (run) WHERE run <> '';
+  DROP INDEX entries_ended;
+  CREATE INDEX entries_done ON entries (ended_at) WHERE state = 1;
+  CREATE INDEX entries_uncertain ON entries (ended_at) WHERE state = 2;
+  `,
 ];
 
 /** The newest time that the tables know: the clock of a new process may not start before it. */
 export const newestTime = `
   SELECT max(
     coalesce((SELECT max(created_at) FROM entries WHERE state = 0), 0),
-    coalesce((SELECT max(ended_at) FROM entries WHERE state <> 0), 0),
+    coalesce((SELECT max(ended_at) FROM entries WHERE state = 1), 0),
+    coalesce((SELECT max(ended_at) FROM entries WHERE state = 2), 0),
     coalesce((SELECT max(changed_at) FROM jobs WHERE open = 0 AND state <> 5), 0),
     coalesce((SELECT max(changed_at) FROM jobs WHERE state = 5), 0),
     coalesce((SELECT max(created_at) FROM jobs WHERE seq = (SELECT max(seq) FROM jobs)), 0),

@@ -6,7 +6,7 @@ import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { ledgerConformance } from "./conformance.ts";
-import { aResult, anIntent } from "./samples.ts";
+import { aResult, anIntent, beginNew } from "./samples.ts";
 
 const missing = postgresMissing();
 
@@ -22,6 +22,7 @@ ledgerConformance(
         return createPostgresLedger(store);
       },
       die: (ledger) => ledger.close(),
+      lose: async (key) => void (await stores[0]?.query("DELETE FROM jackfield.entries WHERE key = $1", [key])),
       close: async () => {
         for (const store of stores) await store.close();
         await server.close();
@@ -42,18 +43,19 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     const store = await openPostgresStore({ url: server.url });
     const ledger = createPostgresLedger(store);
     const [ended, running] = [anIntent(), anIntent()];
-    await ledger.begin(ended);
-    await ledger.finish(ended.key, aResult("kept"), "replay");
-    await ledger.begin(running);
+    await ledger.finish(await beginNew(ledger, ended), aResult("kept"), "replay");
+    const claim = await beginNew(ledger, running);
     await server.kill();
     const started = performance.now();
     await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
-    await expect(ledger.finish(running.key, aResult("late"), "replay")).rejects.toThrow(LedgerUnavailableError);
+    expect(await ledger.finish(claim, aResult("late"), "replay")).toEqual({ state: "deferred" });
+    expect(ledger.pendingOutcomes).toBe(1);
     expect(performance.now() - started).toBeLessThan(2_000);
     await server.start();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
     expect((await ledger.find(ended.key))?.result?.output).toBe("kept");
-    await expect.poll(async () => (await ledger.find(running.key))?.result?.output, { timeout: 5_000 }).toBe("late");
+    await ledger.settled();
+    expect((await ledger.find(running.key))?.result?.output).toBe("late");
     await ledger.close();
     await store.close();
   });

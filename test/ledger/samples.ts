@@ -1,14 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Intent } from "../../src/ledger/ledger.ts";
+import type { Claim, Intent, Ledger } from "../../src/ledger/ledger.ts";
 
 let count = 0;
 
 /** An intent under a key of its own. */
-export function anIntent(change: Partial<Intent> & { conversationId?: string; tenant?: string } = {}): Intent {
+export function anIntent(
+  change: Partial<Intent> & { conversationId?: string; runId?: string; tenant?: string } = {},
+): Intent {
   const callId = `call-${++count}`;
-  const { conversationId = `conversation-${count}`, tenant = "default", ...rest } = change;
+  const { conversationId = `conversation-${count}`, runId = "", tenant = "default", ...rest } = change;
   return {
     key: JSON.stringify([tenant, "genesys", "c", conversationId, callId, process.pid]),
     digest: "digest-1",
@@ -16,7 +18,8 @@ export function anIntent(change: Partial<Intent> & { conversationId?: string; te
     tool: "update_ticket_priority",
     effect: "write",
     argumentsJson: '{"ticket":"T-1 é\\u0000"}',
-    scope: { tenant, source: "genesys", conversationId, sessionId: "", runId: "" },
+    scope: { tenant, source: "genesys", conversationId, sessionId: "", runId },
+    timeoutMs: 100,
     ...rest,
   };
 }
@@ -31,4 +34,11 @@ export function aResult(output = "done", outcome: Outcome = Outcome.OK): ToolRes
     value: { kind: { case: "stringValue", value: output } },
     attempts: 1,
   });
+}
+
+/** Begins a call that nobody has begun before. */
+export async function beginNew(ledger: Ledger, intent: Intent): Promise<Claim> {
+  const begun = await ledger.begin(intent);
+  if (begun.state !== "new") throw new Error(`the intent is ${begun.state}`);
+  return begun.claim;
 }

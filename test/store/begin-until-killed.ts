@@ -11,7 +11,16 @@ await Promise.all(
   Array.from({ length: 16 }, async () => {
     for (;;) {
       const key = `key-${(count += 1)}`;
-      await ledger.begin({ key, digest: "d", callId: key, tool: "t", effect: "write", argumentsJson: "{}", scope });
+      await ledger.begin({
+        key,
+        digest: "d",
+        callId: key,
+        tool: "t",
+        effect: "idempotent",
+        argumentsJson: "{}",
+        scope,
+        timeoutMs: 0,
+      });
       process.stdout.write(`${key}\n`);
     }
   }),

@@ -11,7 +11,7 @@ import { migrations } from "../../src/store/sqlite-schema.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { SqliteStore } from "../../src/store/sqlite.ts";
 import { StoreRefusedError, StoreUnavailableError } from "../../src/store/store-errors.ts";
-import { aResult, anIntent } from "../ledger/samples.ts";
+import { aResult, anIntent, beginNew } from "../ledger/samples.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { smallDisk } from "./small-disk.ts";
 
@@ -22,8 +22,7 @@ async function filled(folder: string): Promise<void> {
   await Promise.all(
     Array.from({ length: 200 }, async () => {
       const intent = anIntent({ argumentsJson: JSON.stringify("x".repeat(500)) });
-      await ledger.begin(intent);
-      await ledger.finish(intent.key, aResult(), "replay");
+      await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
     }),
   );
   await store.close();
@@ -87,7 +86,7 @@ describe("one process at a time", () => {
     // What was acknowledged before the kill is there, and abandoned.
     const store = await openSqliteStore({ folder: folder.path });
     const ledger = createSqliteLedger(store);
-    const taken = new Set((await ledger.takeOver(1_000_000)).map(({ key }) => key));
+    const taken = new Set((await ledger.recover(1_000_000)).map(({ entry }) => entry.key));
     expect(acknowledged.filter((key) => !taken.has(key))).toEqual([]);
     expect(acknowledged.length).toBeGreaterThan(500);
     await store.close();
@@ -151,7 +150,7 @@ describe("a file that cannot be used", () => {
     expect(performance.now() - started).toBeLessThan(2_000);
     other.exec("ROLLBACK");
     other.close();
-    expect(await ledger.begin(intent)).toEqual({ state: "new" });
+    expect((await ledger.begin(intent)).state).toBe("new");
     await store.close();
   });
 
@@ -194,8 +193,8 @@ describe("a file that cannot be used", () => {
     execFileSync("mount", ["-o", "remount,size=64m", disk.path]);
     const again = anIntent();
     await expect
-      .poll(async () => (await ledger.begin(again).catch(String)) as unknown, { timeout: 5_000 })
-      .toEqual({ state: "new" });
+      .poll(async () => (await ledger.begin(again).catch(() => undefined))?.state, { timeout: 5_000 })
+      .toBe("new");
     for (const key of acknowledged) expect((await ledger.find(key))?.state).toBe("running");
     // What was refused is not there, so that nobody waits for it.
     await expect
@@ -224,8 +223,7 @@ describe("the store's clock", () => {
     const early = await openSqliteStore({ folder: folder.path });
     const ledger = createSqliteLedger(early);
     const intent = anIntent();
-    await ledger.begin(intent);
-    await ledger.finish(intent.key, aResult(), "replay");
+    await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
     const before = early.now();
     await early.close();
 
@@ -243,8 +241,7 @@ describe("the store's clock", () => {
     const store = await openSqliteStore({ folder: folder.path, wall: () => wall });
     const ledger = createSqliteLedger(store);
     const intent = anIntent();
-    await ledger.begin(intent);
-    await ledger.finish(intent.key, aResult(), "replay");
+    await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
     for (const jump of [-3_600_000, 86_400_000]) {
       wall += jump;
       expect(await ledger.erase({ olderThanMs: 3_600_000 })).toBe(0);

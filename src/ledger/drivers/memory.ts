@@ -1,88 +1,182 @@
+import { randomUUID } from "node:crypto";
 import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { createClock } from "../../store/clock.ts";
 import type { Clock } from "../../store/clock.ts";
-import { LedgerUnavailableError } from "../ledger.ts";
-import type { Intent, Retention, Ledger, LedgerEntry } from "../ledger.ts";
+import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
+import type { LedgerStore, StoredCall, StoredClaim } from "../ledger-store.ts";
+import { uncertainWindows } from "../ledger.ts";
+import type { EraseSelector, Intent, Ledger, LedgerEntry, Retention } from "../ledger.ts";
+import { createResilientLedger } from "../resilient-ledger.ts";
+import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 
-interface Held {
+interface MemoryEntry {
   entry: LedgerEntry;
-  keep: Retention | undefined;
+  owner: string;
+  attempt: number;
+  acquiredAt: number;
+  lineage: string;
+  retention: Retention | undefined;
   endedAt: number;
 }
 
-/**
- * A ledger in memory, for tests and for `jackfield/testing`: it survives nothing, and has one owner, so that no entry is
- * ever abandoned.
- */
-export function createMemoryLedger(options: { clock?: Clock } = {}): Ledger {
-  const clock = options.clock ?? createClock();
-  const held = new Map<string, Held>();
-  let closed = false;
+/** What ledgers in memory share, as replicas share a server. */
+export interface MemoryLedgerServer {
+  readonly clock: Clock;
+  readonly entries: Map<string, MemoryEntry>;
+  /** Owners that live. */
+  readonly owners: Set<string>;
+}
 
-  function open(): Map<string, Held> {
-    if (closed) throw new LedgerUnavailableError("the ledger is closed");
-    return held;
+/** Creates a server for ledgers in memory. */
+export function createMemoryLedgerServer(clock: Clock = createClock()): MemoryLedgerServer {
+  return { clock, entries: new Map(), owners: new Set() };
+}
+
+/** A ledger in memory, for tests and for `jackfield/testing`. Closing it abandons what it runs. */
+export function createMemoryLedger(
+  options: ResilientLedgerOptions & { server?: MemoryLedgerServer; clock?: Clock } = {},
+): Ledger {
+  const server = options.server ?? createMemoryLedgerServer(options.clock);
+  return createResilientLedger(createMemoryLedgerStore(server), options);
+}
+
+/** One owner's view of the server. */
+export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedgerServer): LedgerStore {
+  const owner = randomUUID();
+  owners.add(owner);
+
+  function canTakeOver({ entry, owner: other }: MemoryEntry): boolean {
+    if (entry.state !== "running" || owners.has(other)) return false;
+    return entry.effect !== "write" || entry.endsAt <= clock();
+  }
+
+  function takeOver(known: MemoryEntry, attempt: number): StoredCall {
+    known.owner = owner;
+    known.attempt = -attempt;
+    known.acquiredAt = clock();
+    known.entry.endsAt = clock() + takeoverRuns * known.entry.timeoutMs + endMarginMs;
+    return { entry: { ...known.entry }, lineage: known.lineage };
+  }
+
+  function isHeldBy(known: MemoryEntry, { attempt }: StoredClaim): boolean {
+    return known.owner === owner && Math.abs(known.attempt) === attempt;
+  }
+
+  function end(known: MemoryEntry, attempt: number, result: ToolResult, retention: Retention): void {
+    if (retention === "drop") {
+      entries.delete(known.entry.key);
+      return;
+    }
+    const state = result.outcome === Outcome.UNCERTAIN ? "uncertain" : "done";
+    known.entry = { ...known.entry, result, state };
+    known.owner = owner;
+    known.attempt = attempt;
+    known.retention = retention;
+    known.endedAt = clock();
+  }
+
+  function put(intent: Intent, attempt: number, lineage: string): MemoryEntry {
+    const now = clock();
+    const entry: LedgerEntry = {
+      ...intent,
+      scope: { ...intent.scope },
+      state: "running",
+      result: undefined,
+      createdAt: now,
+      endsAt: now + intent.timeoutMs + endMarginMs,
+    };
+    const known = { entry, owner, attempt, acquiredAt: now, lineage, retention: undefined, endedAt: 0 };
+    entries.set(intent.key, known);
+    return known;
   }
 
   return {
-    async begin(intent: Intent) {
-      const known = open().get(intent.key);
-      if (known === undefined || known.keep === "show") {
-        const entry: LedgerEntry = {
-          ...intent,
-          scope: { ...intent.scope },
-          state: "running",
-          result: undefined,
-          createdAt: clock(),
-        };
-        held.set(intent.key, { entry, keep: undefined, endedAt: 0 });
-        return { state: "new" };
+    async begin(intent, attempt) {
+      const known = entries.get(intent.key);
+      if (known === undefined || known.retention === "show") {
+        const lineage = `${owner}:${attempt}`;
+        put(intent, attempt, lineage);
+        return { state: "new", lineage };
       }
-      if (known.entry.digest !== intent.digest) return { state: "conflict" };
-      return { state: known.entry.state === "running" ? "running" : "ended", entry: { ...known.entry } };
+      const running = known.entry.state === "running";
+      const ownAttempt = running && known.owner === owner ? known.attempt : undefined;
+      if (known.entry.digest !== intent.digest) return { state: "conflict", ownAttempt };
+      if (canTakeOver(known)) return { state: "abandoned", ...takeOver(known, attempt) };
+      const entry = { ...known.entry };
+      return running ? { state: "running", entry, ownAttempt } : { state: "ended", entry };
     },
-    async finish(key: string, result: ToolResult, keep: Retention) {
-      const known = open().get(key);
-      if (known === undefined || known.entry.state !== "running") return;
-      if (keep === "drop") {
-        held.delete(key);
-        return;
+    async finish(claim, result, retention) {
+      const known = entries.get(claim.key);
+      if (known === undefined) return "gone";
+      const { state } = known.entry;
+      const held = isHeldBy(known, claim);
+      const settles = state === "uncertain" && known.lineage === claim.lineage && result.outcome !== Outcome.UNCERTAIN;
+      if ((state === "running" && held) || settles) end(known, claim.attempt, result, retention);
+      else if (!held) return { ...known.entry };
+      return "stored";
+    },
+    async write(intent, { attempt, lineage }, result, retention) {
+      const known = entries.get(intent.key);
+      if (known !== undefined) return { ...known.entry };
+      end(put(intent, attempt, lineage), attempt, result, retention);
+      return "stored";
+    },
+    async release(attempt, key) {
+      for (const known of [...entries.values()]) {
+        if (known.owner !== owner || known.entry.state !== "running" || Math.abs(known.attempt) !== attempt) continue;
+        if (key !== undefined && known.entry.key !== key) continue;
+        if (known.attempt > 0) entries.delete(known.entry.key);
+        else known.owner = "";
       }
-      known.entry = { ...known.entry, result, state: result.outcome === Outcome.UNCERTAIN ? "uncertain" : "done" };
-      known.keep = keep;
-      known.endedAt = clock();
     },
-    async find(key: string) {
-      const known = open().get(key);
-      return known === undefined ? undefined : { ...known.entry };
+    async restart(claim, timeoutMs) {
+      const known = entries.get(claim.key);
+      if (known === undefined || known.entry.state !== "running" || !isHeldBy(known, claim))
+        return { entry: known && { ...known.entry } };
+      known.lineage = `${owner}:${claim.attempt}`;
+      known.entry.endsAt = clock() + timeoutMs + endMarginMs;
+      return { lineage: known.lineage };
     },
-    async takeOver() {
-      open();
-      return [];
+    async running(olderThanMs) {
+      const before = clock() - olderThanMs;
+      return [...entries.values()]
+        .filter((known) => known.owner === owner && known.entry.state === "running" && known.acquiredAt <= before)
+        .map(({ entry, attempt }) => ({ key: entry.key, attempt }));
     },
-    async erase(which) {
-      const before = "olderThanMs" in which ? clock() - which.olderThanMs : 0;
-      let erased = 0;
-      for (const [key, { entry, endedAt }] of open()) {
-        if (entry.state === "running") continue;
-        const matches =
-          "olderThanMs" in which
-            ? endedAt <= before
-            : which.conversationId !== "" &&
-              entry.scope.tenant === which.tenant &&
-              entry.scope.conversationId === which.conversationId;
-        if (!matches) continue;
-        held.delete(key);
-        erased += 1;
-      }
-      return erased;
+    async recover(limit, attempt) {
+      const abandoned = [...entries.values()].filter(canTakeOver).slice(0, limit);
+      return abandoned.map((known) => takeOver(known, attempt));
     },
-    async ping() {
-      open();
+    async find(key) {
+      const known = entries.get(key);
+      return known && { ...known.entry };
     },
+    async erase(selector) {
+      const matching = [...entries.values()].filter((known) => matches(known, selector, clock()));
+      for (const { entry } of matching) entries.delete(entry.key);
+      return matching.length;
+    },
+    ping: async () => {},
     async close() {
-      closed = true;
+      owners.delete(owner);
     },
   };
+}
+
+function matches({ entry, endedAt }: MemoryEntry, selector: EraseSelector, now: number): boolean {
+  if (entry.state === "running") return false;
+  if ("olderThanMs" in selector) {
+    const windows = entry.state === "uncertain" ? uncertainWindows : 1;
+    return endedAt <= now - windows * selector.olderThanMs;
+  }
+  const { tenant, source = "", conversationId = "", runId = "" } = selector;
+  if (conversationId === "" && runId === "") return false;
+  const { scope } = entry;
+  return (
+    scope.tenant === tenant &&
+    (source === "" || scope.source === source) &&
+    (conversationId === "" || scope.conversationId === conversationId) &&
+    (runId === "" || scope.runId === runId)
+  );
 }

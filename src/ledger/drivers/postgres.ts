@@ -2,14 +2,21 @@ import { randomUUID } from "node:crypto";
 import { statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
-import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
-import type { BeginResult, Ledger, LedgerEntry } from "../ledger.ts";
-import { schema, statements } from "./postgres-schema.ts";
+import {
+  bytesFromResult,
+  conversationText,
+  entryFromStored,
+  eraseTexts,
+  intentText,
+  runText,
+  stateFromResult,
+} from "../codec.ts";
+import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
+import type { Ledger } from "../ledger.ts";
+import { createResilientLedger } from "../resilient-ledger.ts";
+import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
+import { beatMs, eraseBatch, schema, statements } from "./postgres-schema.ts";
 import { createServerTime } from "./server-time.ts";
-import { createSteadyLedger } from "./steady.ts";
-
-/** Pause between two heartbeats, in milliseconds. */
-const beatMs = 800;
 
 /** An entry as PostgreSQL gives it: its large numbers come as text. */
 interface Row {
@@ -19,13 +26,17 @@ interface Row {
   state: number;
   result: Buffer | null;
   created_at: string;
+  ends_at: string;
+  owner: string;
+  attempt: string;
+  lineage: string;
 }
 
 /**
  * The ledger on a PostgreSQL server, shared by replicas: each request is one statement. An owner whose heartbeat stops
  * is dead after `leaseMs`. Times are the server's. Ended entries go by `erase`. Closing it leaves the store open.
  */
-export function createPostgresLedger(store: PostgresStore): Ledger {
+export function createPostgresLedger(store: PostgresStore, options: ResilientLedgerOptions = {}): Ledger {
   const owner = randomUUID();
   const serverTime = createServerTime();
   let timer: NodeJS.Timeout | undefined;
@@ -67,65 +78,101 @@ export function createPostgresLedger(store: PostgresStore): Ledger {
   }
 
   void beatOn();
-  return createSteadyLedger({
-    async begin(intent, attempt): Promise<BeginResult> {
-      const { key, digest, scope } = intent;
-      const values = [owner, await latest(), attempt, key, digest, intentText(intent), conversationText(scope)];
-      const [row] = await run<Row & { told: string }>(statements.begin, ...values);
-      const state = row?.told;
-      if (state === "new" || state === "conflict") return { state };
-      if (row === undefined || state === "late")
-        throw new StoreUnavailableError("PostgreSQL has answered too late", { untouched: true });
-      const entry = entryFrom(row);
-      return state === "abandoned" ? { state, entry } : { state: state === "ended" ? "ended" : "running", entry };
+  return createResilientLedger(
+    {
+      async begin(intent, attempt): Promise<StoreBeginResult> {
+        const { key, digest, scope, effect, timeoutMs } = intent;
+        const values = [owner, await latest(), attempt, key, digest, intentText(intent), conversationText(scope)];
+        const further = [runText(scope), scope.source, effect === "write", timeoutMs];
+        const [row] = await run<Row & { told: string }>(statements.begin, ...values, ...further);
+        const state = row?.told;
+        if (row === undefined || state === "late")
+          throw new StoreUnavailableError("PostgreSQL has answered too late", { untouched: true });
+        if (state === "new") return { state, lineage: `${owner}:${attempt}` };
+        const { entry, lineage } = callFrom(row);
+        const ownAttempt = entry.state === "running" && row.owner === owner ? Number(row.attempt) : undefined;
+        if (state === "conflict") return { state, ownAttempt };
+        if (state === "abandoned") return { state, entry, lineage };
+        return state === "ended" ? { state, entry } : { state: "running", entry, ownAttempt };
+      },
+      async finish({ key, attempt, lineage }, result, retention) {
+        const bytes = retention === "drop" ? null : Buffer.from(bytesFromResult(result));
+        const values = [owner, key, attempt, lineage, stateFromResult(result), retention, bytes];
+        const [row] = await run<Row & { told: string }>(statements.finish, ...values);
+        if (row?.told === "stored" || row?.told === "gone") return row.told;
+        if (row === undefined) throw new StoreUnavailableError("PostgreSQL has answered nothing");
+        return callFrom(row).entry;
+      },
+      async write(intent, { attempt, lineage }, result, retention) {
+        const { key, digest, scope, effect, timeoutMs } = intent;
+        const values = [key, digest, intentText(intent), conversationText(scope), runText(scope), scope.source];
+        const whose = [owner, attempt, lineage, effect === "write", timeoutMs];
+        const end = [stateFromResult(result), retention, Buffer.from(bytesFromResult(result))];
+        const [row] = await run<Row>(statements.write, ...values, ...whose, ...end);
+        return row === undefined ? "stored" : callFrom(row).entry;
+      },
+      async release(attempt, key) {
+        await run(statements.release, owner, attempt, key ?? null);
+      },
+      async restart({ key, attempt }, timeoutMs) {
+        const [row] = await run<{ lineage: string }>(statements.restart, owner, key, attempt, timeoutMs);
+        if (row !== undefined) return row;
+        const [found] = await run<Row>(statements.find, key);
+        return { entry: found && callFrom(found).entry };
+      },
+      async running(olderThanMs) {
+        const found = await run<{ key: string; attempt: string }>(statements.running, owner, olderThanMs);
+        return found.map(({ key, attempt }) => ({ key, attempt: Number(attempt) }));
+      },
+      async recover(limit, attempt) {
+        return (await run<Row>(statements.recover, owner, attempt, await latest(), limit)).map(callFrom);
+      },
+      async find(key) {
+        const [row] = await run<Row>(statements.find, key);
+        return row && callFrom(row).entry;
+      },
+      async erase(selector) {
+        if (!("olderThanMs" in selector)) {
+          const texts = eraseTexts(selector);
+          if (texts === undefined) return 0;
+          const { conversation, run: runId, source } = texts;
+          return conversation === ""
+            ? await count(statements.eraseRun, runId, source)
+            : await count(statements.eraseConversation, conversation, runId, source);
+        }
+        let erased = 0;
+        for (const statement of [statements.eraseDone, statements.eraseUncertain]) {
+          for (let portion = eraseBatch; portion === eraseBatch; erased += portion)
+            portion = await count(statement, selector.olderThanMs);
+        }
+        await run(statements.forgetOwners);
+        return erased;
+      },
+      async ping() {
+        // A heartbeat writes: a server that is full or read-only is found out.
+        await beat();
+      },
+      async close() {
+        closed = true;
+        clearTimeout(timer);
+        try {
+          await run(statements.leave, owner);
+        } catch {
+          // The server is away: the heartbeat grows old by itself.
+        }
+      },
     },
-    async finish(key, result, keep) {
-      if (keep === "drop") await run(statements.drop, owner, key);
-      else
-        await run(statements.finish, owner, key, stateFromResult(result), keep, Buffer.from(bytesFromResult(result)));
-    },
-    async giveBack(attempt, key) {
-      await run(statements.giveBack, owner, attempt, key ?? null);
-    },
-    async takeOver(limit, attempt) {
-      return (await run<Row>(statements.takeOver, owner, attempt, await latest(), limit)).map(entryFrom);
-    },
-    async find(key) {
-      const [row] = await run<Row>(statements.find, key);
-      return row === undefined ? undefined : entryFrom(row);
-    },
-    async erase(which) {
-      if (!("olderThanMs" in which)) {
-        if (which.conversationId === "") return 0;
-        const [row] = await run<{ count: string }>(statements.eraseConversation, conversationText(which));
-        return Number(row?.count ?? 0);
-      }
-      let erased = 0;
-      for (;;) {
-        const [row] = await run<{ count: string }>(statements.eraseOld, which.olderThanMs);
-        const count = Number(row?.count ?? 0);
-        erased += count;
-        if (count < 2_000) break;
-      }
-      await run(statements.forgetOwners);
-      return erased;
-    },
-    async ping() {
-      // A heartbeat writes: a server that is full or read-only is found out.
-      await beat();
-    },
-    async close() {
-      closed = true;
-      clearTimeout(timer);
-      try {
-        await run(statements.leave, owner);
-      } catch {
-        // The server is away: the heartbeat grows old by itself.
-      }
-    },
-  });
+    options,
+  );
+
+  async function count(statement: string, ...values: unknown[]): Promise<number> {
+    const [row] = await run<{ count: string }>(statement, ...values);
+    return Number(row?.count ?? 0);
+  }
 }
 
-function entryFrom({ key, digest, intent, state, result, created_at: createdAt }: Row): LedgerEntry {
-  return entryFromStored({ key, digest, intent, state, result, createdAt: Number(createdAt) });
+function callFrom(row: Row): StoredCall {
+  const { key, digest, intent, state, result, lineage } = row;
+  const times = { createdAt: Number(row.created_at), endsAt: Number(row.ends_at) };
+  return { entry: entryFromStored({ key, digest, intent, state, result, ...times }), lineage };
 }

@@ -1,11 +1,14 @@
 import { createRedisScript } from "../../store/redis.ts";
+import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
+import { uncertainWindows } from "../ledger.ts";
 
-/** How long an owner is taken to live after its last heartbeat, in milliseconds. */
+/** How long an owner counts as alive after its last heartbeat, in milliseconds. */
 export const leaseMs = 2_500;
 
-// Every script gets the prefix of all keys, the name of the asking owner, and then what it needs. Keys below the prefix:
-// e:KEY (hash, one entry), run:OWNER (set of keys it runs), lease:OWNER (since when it beats), owners (set),
-// ended (sorted set of keys by the time they ended), conv:CONVERSATION (set of keys that ended there).
+// Every script gets the prefix of all keys, the name of the asking owner, and then its own arguments. Keys below the prefix:
+// e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), lease:OWNER (since when it beats), owners (set),
+// ended and uncertain (sorted sets of keys by the time they ended), conv:CONVERSATION and turn:RUN (sets of keys that ended
+// there).
 const common = `
 local P, me = ARGV[1], ARGV[2]
 local t = redis.call('TIME')
@@ -26,14 +29,45 @@ end
 local function dead(owner)
   return owner == '' or (owner ~= me and settled() and redis.call('EXISTS', P..'lease:'..owner) == 0)
 end
+-- A write (b) is not taken over before its run must have ended (z).
+local function over(e) return e[1] ~= '1' or tonumber(e[2] or '0') <= now end
 local function adopt(key, from, attempt)
-  redis.call('HSET', P..'e:'..key, 'o', me, 'a', attempt)
+  local timeout = tonumber(redis.call('HGET', P..'e:'..key, 'm') or '0')
+  redis.call('HSET', P..'e:'..key, 'o', me, 'a', attempt, 'q', text(now),
+    'z', text(now + ${takeoverRuns} * timeout + ${endMarginMs}))
   redis.call('SREM', P..'run:'..from, key)
   redis.call('SADD', P..'run:'..me, key)
 end
 local function show(state, key)
-  local e = redis.call('HMGET', P..'e:'..key, 'd', 'i', 's', 'r', 'c')
-  return { state, key, e[1], e[2], e[3], e[4] or '', e[5] }
+  local e = redis.call('HMGET', P..'e:'..key, 'd', 'i', 's', 'r', 'c', 'z', 'o', 'a', 'l')
+  return { state, key, e[1], e[2], e[3], e[4] or '', e[5], e[6] or '0', e[7], e[8], e[9] or '' }
+end
+-- d digest, i intent, s state, o owner, a attempt, l lineage, c created, q acquired, z ends, m timeout, b is a write,
+-- v conversation, w run, f source; once ended: k keep, r result
+local function put(key, attempt, lineage, d, i, v, w, f, b, m)
+  redis.call('HSET', P..'e:'..key, 'd', d, 'i', i, 's', '0', 'o', me, 'a', attempt, 'l', lineage, 'c', text(now),
+    'q', text(now), 'z', text(now + tonumber(m) + ${endMarginMs}), 'm', m, 'b', b, 'v', v, 'w', w, 'f', f)
+end
+local function remove(key)
+  redis.call('ZREM', P..'ended', key)
+  redis.call('ZREM', P..'uncertain', key)
+  return redis.call('DEL', P..'e:'..key)
+end
+local function finish(key, attempt, state, keep, result, window)
+  local e = redis.call('HMGET', P..'e:'..key, 'v', 'w', 'o')
+  redis.call('SREM', P..'run:'..e[3], key)
+  if keep == 'drop' then return remove(key) end
+  redis.call('HSET', P..'e:'..key, 'o', me, 'a', attempt, 's', state, 'k', keep, 'r', result)
+  local expiry = state == '2' and ${uncertainWindows} * tonumber(window) or tonumber(window)
+  redis.call('PEXPIRE', P..'e:'..key, text(expiry))
+  redis.call('ZREM', P..(state == '2' and 'ended' or 'uncertain'), key)
+  redis.call('ZADD', P..(state == '2' and 'uncertain' or 'ended'), text(now), key)
+  for name, value in pairs({ ['conv:'] = e[1], ['turn:'] = e[2] }) do
+    if value and value ~= '' then
+      redis.call('SADD', P..name..value, key)
+      if redis.call('PTTL', P..name..value) < expiry then redis.call('PEXPIRE', P..name..value, text(expiry)) end
+    end
+  end
 end
 `;
 
@@ -41,59 +75,60 @@ function script(body: string): ReturnType<typeof createRedisScript> {
   return createRedisScript(common + body);
 }
 
-/** Says that the owner lives; forgets the order of what has expired. Window in milliseconds. Answers the server's time. */
+/** States that the owner lives; forgets the order of what has expired. Window in milliseconds. Answers the server's time. */
 export const beat = script(`
 beat()
 redis.call('ZREMRANGEBYSCORE', P..'ended', '-inf', text(now - tonumber(ARGV[3])))
+redis.call('ZREMRANGEBYSCORE', P..'uncertain', '-inf', text(now - ${uncertainWindows} * tonumber(ARGV[3])))
 return text(now)
 `);
 
-/** Begins: latest time at which it is still wanted, attempt, key, digest, intent, conversation. */
+/** Begins: latest time at which it is still wanted, attempt, key, digest, intent, conversation, run, source, is a write, timeout. */
 export const begin = script(`
-local latest, attempt, key, digest, intent, conversation = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local latest, attempt, key, digest = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 if now > latest then return { 'late' } end
-if redis.call('EXISTS', P..'lease:'..me) == 0 then beat() end
-local e = redis.call('HMGET', P..'e:'..key, 'd', 's', 'o', 'k')
+beat()
+local e = redis.call('HMGET', P..'e:'..key, 'd', 's', 'o', 'k', 'b', 'z')
 if not e[1] or (e[2] ~= '0' and e[4] == 'show') then
-  if e[1] then
-    redis.call('DEL', P..'e:'..key)
-    redis.call('ZREM', P..'ended', key)
-  end
-  redis.call('HSET', P..'e:'..key, 'd', digest, 'i', intent, 's', '0', 'o', me, 'a', attempt, 'c', text(now), 'v', conversation)
+  if e[1] then remove(key) end
+  put(key, attempt, me..':'..attempt, digest, ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12])
   redis.call('SADD', P..'run:'..me, key)
   return { 'new' }
 end
-if e[1] ~= digest then return { 'conflict' } end
+if e[1] ~= digest then return show('conflict', key) end
 if e[2] ~= '0' then return show('ended', key) end
-if dead(e[3]) then
+if dead(e[3]) and over({ e[5] or '1', e[6] }) then
   adopt(key, e[3], '-'..attempt)
   return show('abandoned', key)
 end
 return show('running', key)
 `);
 
-/** Finishes: key, state, keep, result, window in milliseconds. */
+/** Finishes: key, attempt, lineage, state, keep, result, window in milliseconds. */
 export const finish = script(`
-local key, state, keep, result, window = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'v')
-if e[1] ~= me or e[2] ~= '0' then return 0 end
-if keep == 'drop' then
-  redis.call('DEL', P..'e:'..key)
-else
-  redis.call('HSET', P..'e:'..key, 's', state, 'k', keep, 'r', result)
-  redis.call('PEXPIRE', P..'e:'..key, window)
-  redis.call('ZADD', P..'ended', text(now), key)
-  if e[3] ~= '' then
-    redis.call('SADD', P..'conv:'..e[3], key)
-    redis.call('PEXPIRE', P..'conv:'..e[3], window)
-  end
+local key, attempt, lineage, state = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'a', 'l')
+if not e[1] then return { 'gone' } end
+local held = e[1] == me and (e[3] == attempt or e[3] == '-'..attempt)
+if (e[2] == '0' and held) or (e[2] == '2' and e[4] == lineage and state ~= '2') then
+  finish(key, attempt, state, ARGV[7], ARGV[8], ARGV[9])
+  return { 'stored' }
 end
-redis.call('SREM', P..'run:'..me, key)
-return 1
+if held then return { 'stored' } end
+return show('superseded', key)
 `);
 
-/** Gives an attempt back: attempt, and a key or nothing. */
-export const giveBack = script(`
+/** Writes an ended entry: key, attempt, lineage, state, keep, result, window, digest, intent, conversation, run, source, is a write, timeout. */
+export const write = script(`
+local key = ARGV[3]
+if redis.call('EXISTS', P..'e:'..key) == 1 then return show('superseded', key) end
+put(key, ARGV[4], ARGV[5], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16])
+finish(key, ARGV[4], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
+return { 'stored' }
+`);
+
+/** Undoes an attempt: attempt, and a key or nothing. */
+export const release = script(`
 local attempt = ARGV[3]
 local keys = ARGV[4] and { ARGV[4] } or redis.call('SMEMBERS', P..'run:'..me)
 for _, key in ipairs(keys) do
@@ -113,25 +148,56 @@ end
 return #keys
 `);
 
+/** Gives an entry a new run: key, attempt, timeout. */
+export const restart = script(`
+local key, attempt = ARGV[3], ARGV[4]
+local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'a')
+if not e[1] then return { 'gone' } end
+if e[1] ~= me or e[2] ~= '0' or (e[3] ~= attempt and e[3] ~= '-'..attempt) then return show('superseded', key) end
+redis.call('HSET', P..'e:'..key, 'l', me..':'..attempt, 'z', text(now + tonumber(ARGV[5]) + ${endMarginMs}))
+return { 'restarted' }
+`);
+
+/** The entries that this owner runs since at least so many milliseconds: keys and attempts by turns. */
+export const running = script(`
+local found = {}
+for _, key in ipairs(redis.call('SMEMBERS', P..'run:'..me)) do
+  local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'a', 'q')
+  if e[1] == me and e[2] == '0' then
+    if tonumber(e[4] or '0') <= now - tonumber(ARGV[3]) then
+      found[#found + 1] = key
+      found[#found + 1] = e[3]
+    end
+  else
+    redis.call('SREM', P..'run:'..me, key)
+  end
+end
+return found
+`);
+
 /** Takes over: latest time at which it is still wanted, attempt, limit. */
-export const takeOver = script(`
+export const recover = script(`
 local latest, attempt, limit = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 if now > latest then return { 'late' } end
 if redis.call('EXISTS', P..'lease:'..me) == 0 then beat() end
 local taken = {}
 for _, owner in ipairs(redis.call('SMEMBERS', P..'owners')) do
   if dead(owner) then
-    while #taken < limit do
-      local key = redis.call('SRANDMEMBER', P..'run:'..owner)
-      if not key then break end
-      local e = redis.call('HMGET', P..'e:'..key, 'o', 's')
-      if e[1] == owner and e[2] == '0' then
-        adopt(key, owner, '-'..attempt)
-        taken[#taken + 1] = show('abandoned', key)
-      else
-        redis.call('SREM', P..'run:'..owner, key)
+    local cursor = '0'
+    repeat
+      local page = redis.call('SSCAN', P..'run:'..owner, cursor, 'COUNT', 100)
+      cursor = page[1]
+      for _, key in ipairs(page[2]) do
+        if #taken >= limit then break end
+        local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'b', 'z')
+        if e[1] ~= owner or e[2] ~= '0' then
+          redis.call('SREM', P..'run:'..owner, key)
+        elseif over({ e[3] or '1', e[4] }) then
+          adopt(key, owner, '-'..attempt)
+          taken[#taken + 1] = show('abandoned', key)
+        end
       end
-    end
+    until cursor == '0' or #taken >= limit
     if redis.call('SCARD', P..'run:'..owner) == 0 then redis.call('SREM', P..'owners', owner) end
   end
 end
@@ -144,31 +210,37 @@ if redis.call('EXISTS', P..'e:'..ARGV[3]) == 0 then return false end
 return show('', ARGV[3])
 `);
 
-/** Forgets what ended at least so many milliseconds ago, at most a thousand at once. Answers how many it looked at and forgot. */
+/** Forgets what ended at least a window (in milliseconds) ago, at most a thousand at once. Answers how many it looked at and forgot. */
 export const eraseOld = script(`
-local keys = redis.call('ZRANGEBYSCORE', P..'ended', '-inf', text(now - tonumber(ARGV[3])), 'LIMIT', 0, 1000)
-local erased = 0
-for _, key in ipairs(keys) do
-  if redis.call('HGET', P..'e:'..key, 's') ~= '0' then erased = erased + redis.call('DEL', P..'e:'..key) end
-  redis.call('ZREM', P..'ended', key)
+local window, looked, erased = tonumber(ARGV[3]), 0, 0
+for name, windows in pairs({ ended = 1, uncertain = ${uncertainWindows} }) do
+  local keys = redis.call('ZRANGEBYSCORE', P..name, '-inf', text(now - windows * window), 'LIMIT', 0, 1000)
+  for _, key in ipairs(keys) do
+    if redis.call('HGET', P..'e:'..key, 's') ~= '0' then erased = erased + redis.call('DEL', P..'e:'..key) end
+    redis.call('ZREM', P..name, key)
+  end
+  looked = looked + #keys
 end
-return { #keys, erased }
+return { looked, erased }
 `);
 
-/** Forgets what ended in a conversation. */
-export const eraseConversation = script(`
-local set, erased = P..'conv:'..ARGV[3], 0
+/** Forgets what ended in a conversation, in a run, or in both; of one source where it is named. */
+export const eraseSelected = script(`
+local conversation, run, source, erased = ARGV[3], ARGV[4], ARGV[5], 0
+local set = conversation ~= '' and P..'conv:'..conversation or P..'turn:'..run
 for _, key in ipairs(redis.call('SMEMBERS', set)) do
-  if redis.call('HGET', P..'e:'..key, 's') ~= '0' then
-    erased = erased + redis.call('DEL', P..'e:'..key)
-    redis.call('ZREM', P..'ended', key)
+  local e = redis.call('HMGET', P..'e:'..key, 's', 'w', 'f')
+  if not e[1] then
+    redis.call('SREM', set, key)
+  elseif e[1] ~= '0' and (run == '' or e[2] == run) and (source == '' or e[3] == source) then
+    erased = erased + remove(key)
     redis.call('SREM', set, key)
   end
 end
 return erased
 `);
 
-/** Says that the owner is gone for good: what it still runs may be taken over at once. */
+/** States that the owner is gone for good: what it still runs may be taken over. */
 export const leave = script(`
 redis.call('DEL', P..'lease:'..me)
 if redis.call('SCARD', P..'run:'..me) == 0 then redis.call('SREM', P..'owners', me) end

@@ -2,11 +2,21 @@ import { randomUUID } from "node:crypto";
 import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.ts";
 import { commandTimeoutMs } from "../../store/redis.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
-import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
-import type { BeginResult, Ledger, LedgerEntry } from "../ledger.ts";
+import {
+  bytesFromResult,
+  conversationText,
+  entryFromStored,
+  eraseTexts,
+  intentText,
+  runText,
+  stateFromResult,
+} from "../codec.ts";
+import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
+import type { Intent, Ledger } from "../ledger.ts";
+import { createResilientLedger } from "../resilient-ledger.ts";
+import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { createServerTime } from "./server-time.ts";
 import * as scripts from "./redis-scripts.ts";
-import { createSteadyLedger } from "./steady.ts";
 
 /** Pause between two heartbeats, in milliseconds. */
 const beatMs = 800;
@@ -16,7 +26,10 @@ const beatMs = 800;
  * An owner whose heartbeat stops is dead after `leaseMs`. Times are the server's. Ended entries expire with the window.
  * Not for a Redis Cluster: the scripts reach keys of several slots. Closing it leaves the store open.
  */
-export function createRedisLedger(store: RedisStore, options: { windowMs: number; prefix?: string }): Ledger {
+export function createRedisLedger(
+  store: RedisStore,
+  options: ResilientLedgerOptions & { windowMs: number; prefix?: string },
+): Ledger {
   const { windowMs, prefix = "jackfield:ledger:" } = options;
   const owner = randomUUID();
   const serverTime = createServerTime();
@@ -54,66 +67,113 @@ export function createRedisLedger(store: RedisStore, options: { windowMs: number
   }
 
   void beatOn();
-  return createSteadyLedger({
-    async begin(intent, attempt): Promise<BeginResult> {
-      const { key, digest, scope } = intent;
-      const args = [key, digest, intentText(intent), conversationText(scope)];
-      const parts = answered(await run(scripts.begin, await latest(), attempt, ...args));
-      const state = String(parts[0]);
-      if (state === "new" || state === "conflict") return { state };
-      const entry = entryFrom(parts);
-      return state === "abandoned" ? { state, entry } : { state: state === "ended" ? "ended" : "running", entry };
+  return createResilientLedger(
+    {
+      async begin(intent, attempt): Promise<StoreBeginResult> {
+        const { key, digest } = intent;
+        const parts = answered(await run(scripts.begin, await latest(), attempt, key, digest, ...columnsOf(intent)));
+        const state = String(parts[0]);
+        if (state === "new") return { state, lineage: `${owner}:${attempt}` };
+        const call = callFrom(parts);
+        const { entry, lineage } = call;
+        const ownAttempt = entry.state === "running" && call.owner === owner ? call.attempt : undefined;
+        if (state === "conflict") return { state, ownAttempt };
+        if (state === "abandoned") return { state, entry, lineage };
+        return state === "ended" ? { state, entry } : { state: "running", entry, ownAttempt };
+      },
+      async finish({ key, attempt, lineage }, result, retention) {
+        const end = [stateFromResult(result), retention, Buffer.from(bytesFromResult(result)), windowMs];
+        const parts = answered(await run(scripts.finish, key, attempt, lineage, ...end));
+        const state = String(parts[0]);
+        return state === "stored" || state === "gone" ? state : callFrom(parts).entry;
+      },
+      async write(intent, { attempt, lineage }, result, retention) {
+        const { key, digest } = intent;
+        const end = [stateFromResult(result), retention, Buffer.from(bytesFromResult(result)), windowMs];
+        const parts = answered(await run(scripts.write, key, attempt, lineage, ...end, digest, ...columnsOf(intent)));
+        return String(parts[0]) === "stored" ? "stored" : callFrom(parts).entry;
+      },
+      async release(attempt, key) {
+        await run(scripts.release, attempt, ...(key === undefined ? [] : [key]));
+      },
+      async restart({ key, attempt }, timeoutMs) {
+        const parts = answered(await run(scripts.restart, key, attempt, timeoutMs));
+        const state = String(parts[0]);
+        if (state === "restarted") return { lineage: `${owner}:${attempt}` };
+        return { entry: state === "gone" ? undefined : callFrom(parts).entry };
+      },
+      async running(olderThanMs) {
+        const found = answered(await run(scripts.running, olderThanMs));
+        return found.flatMap((key, index) =>
+          index % 2 === 0 ? [{ key: String(key), attempt: Number(String(found[index + 1])) }] : [],
+        );
+      },
+      async recover(limit, attempt) {
+        const taken = answered(await run(scripts.recover, await latest(), attempt, limit));
+        return taken.map((parts) => callFrom(Array.isArray(parts) ? parts : []));
+      },
+      async find(key) {
+        const parts = await run(scripts.find, key);
+        return Array.isArray(parts) ? callFrom(parts).entry : undefined;
+      },
+      async erase(selector) {
+        if (!("olderThanMs" in selector)) {
+          const texts = eraseTexts(selector);
+          if (texts === undefined) return 0;
+          return Number(await run(scripts.eraseSelected, texts.conversation, texts.run, texts.source));
+        }
+        let erased = 0;
+        for (;;) {
+          const [looked, gone] = answered(await run(scripts.eraseOld, selector.olderThanMs));
+          erased += Number(gone);
+          if (Number(looked) === 0) return erased;
+        }
+      },
+      async ping() {
+        // A heartbeat writes: a server that is full or read-only is found out.
+        await beat();
+      },
+      async close() {
+        closed = true;
+        clearTimeout(timer);
+        try {
+          await run(scripts.leave);
+        } catch {
+          // The server is away: the lease ends by itself.
+        }
+      },
     },
-    async finish(key, result, keep) {
-      await run(scripts.finish, key, stateFromResult(result), keep, Buffer.from(bytesFromResult(result)), windowMs);
-    },
-    async giveBack(attempt, key) {
-      await run(scripts.giveBack, attempt, ...(key === undefined ? [] : [key]));
-    },
-    async takeOver(limit, attempt) {
-      const taken = answered(await run(scripts.takeOver, await latest(), attempt, limit));
-      return taken.map((parts) => entryFrom(Array.isArray(parts) ? parts : []));
-    },
-    async find(key) {
-      const parts = await run(scripts.find, key);
-      return Array.isArray(parts) ? entryFrom(parts) : undefined;
-    },
-    async erase(which) {
-      if (!("olderThanMs" in which)) {
-        if (which.conversationId === "") return 0;
-        return Number(await run(scripts.eraseConversation, conversationText(which)));
-      }
-      let erased = 0;
-      for (;;) {
-        const [looked, gone] = answered(await run(scripts.eraseOld, which.olderThanMs));
-        erased += Number(gone);
-        if (Number(looked) === 0) return erased;
-      }
-    },
-    async ping() {
-      // A heartbeat writes: a server that is full or read-only is found out.
-      await beat();
-    },
-    async close() {
-      closed = true;
-      clearTimeout(timer);
-      try {
-        await run(scripts.leave);
-      } catch {
-        // The server is away: the lease ends by itself.
-      }
-    },
-  });
+    options,
+  );
+}
+
+/** What the scripts store of an intent beside key and digest, in their order. */
+function columnsOf(intent: Intent): RedisArgument[] {
+  const { scope, effect, timeoutMs } = intent;
+  const isWrite = effect === "write" ? 1 : 0;
+  return [intentText(intent), conversationText(scope), runText(scope), scope.source, isWrite, timeoutMs];
+}
+
+interface ShownCall extends StoredCall {
+  readonly owner: string;
+  readonly attempt: number;
 }
 
 /** The entry that `show` of the scripts answers. */
-function entryFrom([, key, digest, intent, state, result, createdAt]: unknown[]): LedgerEntry {
-  return entryFromStored({
-    key: String(key),
-    digest: String(digest),
-    intent: String(intent),
-    state: Number(String(state)),
-    result: Buffer.isBuffer(result) && result.length > 0 ? result : undefined,
-    createdAt: Number(String(createdAt)),
-  });
+function callFrom(parts: unknown[]): ShownCall {
+  const [, key, digest, intent, state, result, createdAt, endsAt, owner, attempt, lineage] = parts;
+  return {
+    entry: entryFromStored({
+      key: String(key),
+      digest: String(digest),
+      intent: String(intent),
+      state: Number(String(state)),
+      result: Buffer.isBuffer(result) && result.length > 0 ? result : undefined,
+      createdAt: Number(String(createdAt)),
+      endsAt: Number(String(endsAt)),
+    }),
+    owner: String(owner),
+    attempt: Number(String(attempt)),
+    lineage: String(lineage),
+  };
 }

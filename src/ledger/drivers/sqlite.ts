@@ -1,128 +1,190 @@
 import { randomUUID } from "node:crypto";
 import type { SqlValue, Step } from "../../store/sqlite-protocol.ts";
 import type { SqliteStore } from "../../store/sqlite.ts";
-import { bytesFromResult, conversationText, entryFromStored, intentText, stateFromResult } from "../codec.ts";
-import type { BeginResult, Intent, Ledger, LedgerEntry } from "../ledger.ts";
-import { createSteadyLedger } from "./steady.ts";
-
-const columns = "key, digest, intent, state, result, created_at";
-
-const sql = {
-  insert: `INSERT INTO entries (key, digest, intent, conversation, owner, attempt, state, keep, created_at)
-    VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?)
-    ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, intent = excluded.intent, owner = excluded.owner,
-      attempt = excluded.attempt, state = 0, keep = 0, result = NULL, created_at = excluded.created_at, ended_at = NULL
-    WHERE entries.state <> 0 AND entries.keep = 2`,
-  adopt: "UPDATE entries SET owner = ?1, attempt = ?2 WHERE key = ?3 AND state = 0 AND owner <> ?1 AND digest = ?4",
-  find: `SELECT ${columns} FROM entries WHERE key = ?`,
-  finish: "UPDATE entries SET state = ?, keep = ?, result = ?, ended_at = ? WHERE key = ? AND state = 0 AND owner = ?",
-  drop: "DELETE FROM entries WHERE key = ? AND state = 0 AND owner = ?",
-  forget: "DELETE FROM entries WHERE state = 0 AND owner = ?1 AND attempt = ?2 AND (?3 IS NULL OR key = ?3)",
-  disown: "UPDATE entries SET owner = '' WHERE state = 0 AND owner = ?1 AND attempt = -?2 AND (?3 IS NULL OR key = ?3)",
-  takeOver: `UPDATE entries SET owner = ?1, attempt = ?2 WHERE rowid IN
-      (SELECT rowid FROM entries WHERE state = 0 AND owner <> ?1 ORDER BY created_at LIMIT ?3)
-    RETURNING ${columns}`,
-  eraseConversation: "DELETE FROM entries WHERE state <> 0 AND conversation = ?",
-  eraseOld: "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE state <> 0 AND ended_at <= ? LIMIT ?)",
-};
+import {
+  bytesFromResult,
+  conversationText,
+  entryFromStored,
+  entryStates,
+  eraseTexts,
+  intentText,
+  runText,
+  stateFromResult,
+} from "../codec.ts";
+import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
+import type { LedgerStore, StoredCall } from "../ledger-store.ts";
+import { uncertainWindows } from "../ledger.ts";
+import type { Intent, Ledger, LedgerEntry, Retention } from "../ledger.ts";
+import { createResilientLedger } from "../resilient-ledger.ts";
+import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
+import { sql } from "./sqlite-statements.ts";
 
 /** How many old entries one transaction forgets: other requests wait meanwhile. */
-const eraseAtOnce = 2_000;
+const eraseBatch = 2_000;
 
 /**
  * The ledger in the embedded store. One process has the file at a time, so every running entry of another owner was
  * abandoned by a process that is gone. Closing it leaves the store open.
  */
-export function createSqliteLedger(store: SqliteStore): Ledger {
+export function createSqliteLedger(store: SqliteStore, options: ResilientLedgerOptions = {}): Ledger {
+  return createResilientLedger(createSqliteLedgerStore(store), options);
+}
+
+function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
   const owner = randomUUID();
 
-  return createSteadyLedger({
-    async begin(intent: Intent, attempt: number): Promise<BeginResult> {
+  /** The columns of an entry that is this owner's. */
+  function columnsOf(intent: Intent, attempt: number, lineage: string): SqlValue[] {
+    const now = store.now();
+    return [
+      intent.key,
+      intent.digest,
+      intentText(intent),
+      conversationText(intent.scope),
+      runText(intent.scope),
+      intent.scope.source,
+      owner,
+      attempt,
+      lineage,
+      intent.effect === "write" ? 1 : 0,
+      intent.timeoutMs,
+      now,
+      now + intent.timeoutMs + endMarginMs,
+      now,
+    ];
+  }
+
+  return {
+    async begin(intent, attempt) {
+      const lineage = `${owner}:${attempt}`;
+      const now = store.now();
       const results = await store.run([
-        {
-          sql: sql.insert,
-          params: [
-            intent.key,
-            intent.digest,
-            intentText(intent),
-            conversationText(intent.scope),
-            owner,
-            attempt,
-            store.now(),
-          ],
-          stop: true,
-        },
-        { sql: sql.adopt, params: [owner, -attempt, intent.key, intent.digest] },
+        { sql: sql.insert, params: columnsOf(intent, attempt, lineage), stop: true },
+        { sql: sql.adopt, params: [owner, -attempt, intent.key, intent.digest, now, takeoverRuns, endMarginMs] },
         { sql: sql.find, params: [intent.key] },
       ]);
-      if (results[0] === 1) return { state: "new" };
-      const entry = entries(results[2])[0];
-      if (entry === undefined) throw new Error("an entry vanished within its transaction");
-      if (entry.digest !== intent.digest) return { state: "conflict" };
-      if (results[1] === 1) return { state: "abandoned", entry };
-      return { state: entry.state === "running" ? "running" : "ended", entry };
+      if (results[0] === 1) return { state: "new", lineage };
+      const row = rows(results[2])[0];
+      if (row === undefined) throw new Error("an entry vanished within its transaction");
+      const { entry } = row;
+      const running = entry.state === "running";
+      const ownAttempt = running && row.owner === owner ? row.attempt : undefined;
+      if (entry.digest !== intent.digest) return { state: "conflict", ownAttempt };
+      if (results[1] === 1) return { state: "abandoned", entry, lineage: row.lineage };
+      return running ? { state: "running", entry, ownAttempt } : { state: "ended", entry };
     },
-    async finish(key, result, keep) {
-      const step: Step =
-        keep === "drop"
-          ? { sql: sql.drop, params: [key, owner] }
+    async finish({ key, attempt, lineage }, result, retention) {
+      const state = stateFromResult(result);
+      const whose: SqlValue[] = [key, owner, attempt, lineage, state === entryStates.uncertain ? 1 : 0];
+      const change: Step =
+        retention === "drop"
+          ? { sql: sql.drop, params: whose, stop: true }
           : {
               sql: sql.finish,
-              params: [
-                stateFromResult(result),
-                keep === "replay" ? 1 : 2,
-                bytesFromResult(result),
-                store.now(),
-                key,
-                owner,
-              ],
+              params: [...whose, ...endColumns(state, retention), bytesFromResult(result), store.now()],
+              stop: true,
             };
-      await store.run([step]);
+      const results = await store.run([change, { sql: sql.find, params: [key] }]);
+      if (results[0] === 1) return "stored";
+      const row = rows(results[1])[0];
+      if (row === undefined) return "gone";
+      return row.owner === owner && Math.abs(row.attempt) === attempt ? "stored" : row.entry;
     },
-    async giveBack(attempt, key) {
+    async write(intent, { attempt, lineage }, result, retention) {
+      const state = stateFromResult(result);
+      const ended = [...endColumns(state, retention), bytesFromResult(result), store.now()];
+      const results = await store.run([
+        { sql: sql.write, params: [...columnsOf(intent, attempt, lineage), ...ended], stop: true },
+        { sql: sql.find, params: [intent.key] },
+      ]);
+      return rows(results[1])[0]?.entry ?? "stored";
+    },
+    async release(attempt, key) {
       const params: SqlValue[] = [owner, attempt, key ?? null];
       await store.run([
         { sql: sql.forget, params },
         { sql: sql.disown, params },
       ]);
     },
-    async takeOver(limit, attempt) {
-      const [taken] = await store.run([{ sql: sql.takeOver, params: [owner, -attempt, limit] }]);
-      return entries(taken);
+    async restart({ key, attempt }, timeoutMs) {
+      const lineage = `${owner}:${attempt}`;
+      const params = [key, owner, attempt, lineage, store.now() + timeoutMs + endMarginMs];
+      const results = await store.run([
+        { sql: sql.restart, params, stop: true },
+        { sql: sql.find, params: [key] },
+      ]);
+      return results[0] === 1 ? { lineage } : { entry: rows(results[1])[0]?.entry };
+    },
+    async running(olderThanMs) {
+      const [found] = await store.run([{ sql: sql.running, params: [owner, store.now() - olderThanMs] }]);
+      return (found as SqlValue[][]).map(([key, attempt]) => ({ key: String(key), attempt: Number(attempt) }));
+    },
+    async recover(limit, attempt) {
+      const params = [owner, -attempt, limit, store.now(), takeoverRuns, endMarginMs];
+      const [taken] = await store.run([{ sql: sql.recover, params }]);
+      return rows(taken);
     },
     async find(key) {
       const [found] = await store.run([{ sql: sql.find, params: [key] }]);
-      return entries(found)[0];
+      return rows(found)[0]?.entry;
     },
-    async erase(which) {
-      if (!("olderThanMs" in which)) {
-        if (which.conversationId === "") return 0;
-        const [count] = await store.run([{ sql: sql.eraseConversation, params: [conversationText(which)] }]);
+    async erase(selector) {
+      if (!("olderThanMs" in selector)) {
+        const texts = eraseTexts(selector);
+        if (texts === undefined) return 0;
+        const { conversation, run, source } = texts;
+        const step: Step =
+          conversation === ""
+            ? { sql: sql.eraseRun, params: [run, source] }
+            : { sql: sql.eraseConversation, params: [conversation, run, source] };
+        const [count] = await store.run([step]);
         return Number(count);
       }
-      const before = store.now() - which.olderThanMs;
       let erased = 0;
-      for (;;) {
-        const [count] = await store.run([{ sql: sql.eraseOld, params: [before, eraseAtOnce] }]);
-        erased += Number(count);
-        if (Number(count) < eraseAtOnce) return erased;
+      for (const [statement, windows] of [
+        [sql.eraseDone, 1],
+        [sql.eraseUncertain, uncertainWindows],
+      ] as const) {
+        const before = store.now() - windows * selector.olderThanMs;
+        for (;;) {
+          const [count] = await store.run([{ sql: statement, params: [before, eraseBatch] }]);
+          erased += Number(count);
+          if (Number(count) < eraseBatch) break;
+        }
       }
+      return erased;
     },
     ping: () => store.ping(),
     close: async () => {},
-  });
+  };
 }
 
-function entries(found: unknown): LedgerEntry[] {
+function endColumns(state: number, retention: Retention): SqlValue[] {
+  return [state, retention === "replay" ? 1 : 2];
+}
+
+interface Row extends StoredCall {
+  readonly entry: LedgerEntry;
+  readonly owner: string;
+  readonly attempt: number;
+}
+
+function rows(found: unknown): Row[] {
   if (!Array.isArray(found)) return [];
-  return (found as SqlValue[][]).map(([key, digest, intent, state, result, createdAt]) =>
-    entryFromStored({
-      key: String(key),
-      digest: String(digest),
-      intent: String(intent),
-      state: Number(state),
-      result: result instanceof Uint8Array ? result : undefined,
-      createdAt: Number(createdAt),
+  return (found as SqlValue[][]).map(
+    ([key, digest, intent, state, result, createdAt, endsAt, owner, attempt, lineage]) => ({
+      entry: entryFromStored({
+        key: String(key),
+        digest: String(digest),
+        intent: String(intent),
+        state: Number(state),
+        result: result instanceof Uint8Array ? result : undefined,
+        createdAt: Number(createdAt),
+        endsAt: Number(endsAt),
+      }),
+      owner: String(owner),
+      attempt: Number(attempt),
+      lineage: String(lineage),
     }),
   );
 }

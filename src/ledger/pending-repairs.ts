@@ -1,0 +1,98 @@
+/** Something that must be done to the store once it answers again. */
+export interface Repair {
+  run(): Promise<void>;
+  /** It stores the outcome of a call. */
+  readonly outcome: boolean;
+}
+
+/** What an outage of the store left undone, by key; the repairs of one key run in the order in which they were added. */
+export interface PendingRepairs {
+  add(key: string, repair: Repair): void;
+  has(key: string): boolean;
+  /** Runs the repairs of a key now. Rejects where the store is still away. */
+  settle(key: string): Promise<void>;
+  readonly count: number;
+  /** How many of them store an outcome. */
+  readonly outcomes: number;
+  /** Resolves when no outcome waits. */
+  settled(): Promise<void>;
+  /** Tries all of them once more and stops. */
+  close(): Promise<void>;
+}
+
+/** Pause between two tries, in milliseconds. */
+const retryMs = 500;
+
+/** Creates the list, which tries again by itself. */
+export function createPendingRepairs(): PendingRepairs {
+  const pending = new Map<string, Repair[]>();
+  const settling = new Map<string, Promise<void>>();
+  let count = 0;
+  let outcomes = 0;
+  let waiting: (() => void)[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function settleAll(): Promise<void> {
+    try {
+      for (const key of [...pending.keys()]) await settle(key);
+    } catch {
+      // The store is still away: the next round tries again.
+    }
+  }
+
+  function plan(): void {
+    if (closed || timer !== undefined || pending.size === 0) return;
+    timer = setTimeout(async () => {
+      await settleAll();
+      timer = undefined;
+      plan();
+    }, retryMs);
+    timer.unref();
+  }
+
+  function settle(key: string): Promise<void> {
+    const current = settling.get(key) ?? runAll(key).finally(() => settling.delete(key));
+    settling.set(key, current);
+    return current;
+  }
+
+  async function runAll(key: string): Promise<void> {
+    for (let list = pending.get(key); list?.[0] !== undefined; list = pending.get(key)) {
+      const [repair] = list;
+      await repair.run();
+      list.shift();
+      count -= 1;
+      if (repair.outcome) outcomes -= 1;
+      if (list.length === 0) pending.delete(key);
+    }
+    if (outcomes > 0) return;
+    for (const resolve of waiting) resolve();
+    waiting = [];
+  }
+
+  return {
+    add(key, repair) {
+      const list = pending.get(key);
+      if (list === undefined) pending.set(key, [repair]);
+      else list.push(repair);
+      count += 1;
+      if (repair.outcome) outcomes += 1;
+      plan();
+    },
+    has: (key) => pending.has(key),
+    settle,
+    get count() {
+      return count;
+    },
+    get outcomes() {
+      return outcomes;
+    },
+    settled: () => (outcomes === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    async close() {
+      closed = true;
+      clearTimeout(timer);
+      await settleAll();
+    },
+  };
+}

@@ -1,0 +1,216 @@
+import type { Logger } from "pino";
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { StoreUnavailableError } from "../store/store-errors.ts";
+import type { LedgerStore } from "./ledger-store.ts";
+import { sendMarginMs, takeoverRuns } from "./ledger-store.ts";
+import { LedgerUnavailableError } from "./ledger.ts";
+import type { AbandonedCall, BeginResult, Claim, FinishResult, Intent, Ledger, Retention } from "./ledger.ts";
+import { createPendingRepairs } from "./pending-repairs.ts";
+
+/** How a ledger over a store differs from the usual one. */
+export interface ResilientLedgerOptions {
+  /** Receives what an operator should know: an entry that the store has lost, an outcome that had to wait. */
+  readonly log?: Pick<Logger, "warn" | "error"> | undefined;
+  /** Milliseconds that never go back. */
+  readonly monotonic?: () => number;
+}
+
+/** Age from which a running entry without a claim is an orphan, in milliseconds. */
+const orphanAgeMs = 5_000;
+
+/** Outcomes and releases that may wait for the store: beyond, no intent is taken. */
+const maxPendingRepairs = 10_000;
+
+class HeldClaim implements Claim {
+  readonly key: string;
+  readonly attempt: number;
+  readonly sendUntil: number;
+  readonly lineage: string;
+  readonly intent: Intent;
+  /** An outcome has been stored under this claim. */
+  stored = false;
+  /** The entry is no longer ours, or has ended. */
+  ended = false;
+
+  constructor(intent: Intent, attempt: number, lineage: string, sendUntil: number) {
+    this.key = intent.key;
+    this.intent = intent;
+    this.attempt = attempt;
+    this.lineage = lineage;
+    this.sendUntil = sendUntil;
+  }
+}
+
+/**
+ * Makes a ledger of a store that may fail in the middle of a request. What is unknown then is repaired when the store is
+ * back: an intent that was refused to its caller is released, and an outcome that could not be stored is stored.
+ */
+export function createResilientLedger(store: LedgerStore, options: ResilientLedgerOptions = {}): Ledger {
+  const { log, monotonic = () => performance.now() } = options;
+  const repairs = createPendingRepairs();
+  /** Claims in use by attempt, including attempts under way. A running entry of this owner with another attempt is an orphan. */
+  const claims = new Map<number, number>();
+  let attempts = 0;
+
+  function issue(intent: Intent, attempt: number, lineage: string, sentAt: number, runs = 1): HeldClaim {
+    return new HeldClaim(intent, attempt, lineage, sentAt + runs * intent.timeoutMs + sendMarginMs);
+  }
+
+  function end(claim: HeldClaim): void {
+    if (claim.ended) return;
+    claim.ended = true;
+    const rest = (claims.get(claim.attempt) ?? 1) - 1;
+    if (rest > 0) claims.set(claim.attempt, rest);
+    else claims.delete(claim.attempt);
+  }
+
+  /** Makes a request that acquires entries; undoes it later where its answer is not known. */
+  async function acquire<T>(key: string | undefined, request: (attempt: number) => Promise<T>): Promise<T> {
+    const attempt = ++attempts;
+    claims.set(attempt, 1);
+    try {
+      return await request(attempt);
+    } catch (cause) {
+      claims.delete(attempt);
+      const untouched = cause instanceof StoreUnavailableError && cause.untouched;
+      if (!untouched) repairs.add(key ?? "", { run: () => store.release(attempt, key), outcome: false });
+      throw unavailable(cause);
+    }
+  }
+
+  async function begin(intent: Intent): Promise<BeginResult> {
+    if (repairs.count >= maxPendingRepairs) throw new LedgerUnavailableError("too many outcomes wait for the store");
+    if (repairs.has(intent.key)) await reached(() => repairs.settle(intent.key));
+    for (;;) {
+      const sentAt = monotonic();
+      const { attempt, reply } = await acquire(intent.key, async (attempt) => ({
+        attempt,
+        reply: await store.begin(intent, attempt),
+      }));
+      if (reply.state === "new") return { state: "new", claim: issue(intent, attempt, reply.lineage, sentAt) };
+      if (reply.state === "abandoned") {
+        const { entry, lineage } = reply;
+        return { state: "abandoned", entry, claim: issue(entry, attempt, lineage, sentAt, takeoverRuns) };
+      }
+      claims.delete(attempt);
+      const own = reply.state === "ended" || reply.ownAttempt === undefined ? undefined : Math.abs(reply.ownAttempt);
+      if (own === undefined || claims.has(own)) return reply;
+      // An orphan: its caller was refused, and the commit came later.
+      await reached(() => store.release(own, intent.key));
+    }
+  }
+
+  async function storeOutcome(claim: HeldClaim, result: ToolResult, retention: Retention): Promise<FinishResult> {
+    let answer = await store.finish(claim, result, retention);
+    if (answer === "gone") {
+      if (claim.stored || retention === "drop") answer = "stored";
+      else {
+        answer = await store.write(claim.intent, claim, result, retention);
+        log?.warn({ tool: claim.intent.tool }, "the store had lost a running call: its outcome was written anew");
+      }
+    }
+    end(claim);
+    if (answer !== "stored") return { state: "superseded", entry: answer };
+    claim.stored = true;
+    return { state: "stored" };
+  }
+
+  async function finish(claim: Claim, result: ToolResult, retention: Retention): Promise<FinishResult> {
+    const held = heldFrom(claim);
+    try {
+      if (repairs.has(held.key)) await repairs.settle(held.key);
+      return await storeOutcome(held, result, retention);
+    } catch (cause) {
+      // DANGER: the effect has happened, so the answer is true although it is not durable yet. Until it is, a repeat joins
+      // the entry; should this process end before, the next owner finds the intent and answers honestly.
+      log?.error(
+        { err: cause, tool: held.intent.tool },
+        "the outcome of a call could not be stored; it is tried again",
+      );
+      repairs.add(held.key, { run: async () => void (await storeOutcome(held, result, retention)), outcome: true });
+      return { state: "deferred" };
+    }
+  }
+
+  async function release(claim: Claim): Promise<void> {
+    const held = heldFrom(claim);
+    if (held.ended) return;
+    const run = async (): Promise<void> => {
+      await store.release(held.attempt, held.key);
+      end(held);
+    };
+    try {
+      await run();
+    } catch {
+      repairs.add(held.key, { run, outcome: false });
+    }
+  }
+
+  async function recover(limit: number): Promise<AbandonedCall[]> {
+    if (repairs.has("")) await reached(() => repairs.settle(""));
+    await reached(async () => {
+      for (const { key, attempt } of await store.running(orphanAgeMs)) {
+        if (!claims.has(Math.abs(attempt))) await store.release(Math.abs(attempt), key);
+      }
+    });
+    const sentAt = monotonic();
+    return await acquire(undefined, async (attempt) => {
+      const calls = await store.recover(limit, attempt);
+      if (calls.length > 0) claims.set(attempt, calls.length);
+      else claims.delete(attempt);
+      return calls.map(({ entry, lineage }) => ({
+        entry,
+        claim: issue(entry, attempt, lineage, sentAt, takeoverRuns),
+      }));
+    });
+  }
+
+  return {
+    begin,
+    finish,
+    release,
+    recover,
+    async restart(claim, timeoutMs) {
+      const held = heldFrom(claim);
+      const sentAt = monotonic();
+      const answer = await reached(() => store.restart(held, timeoutMs));
+      if ("entry" in answer) {
+        end(held);
+        return { state: "superseded", entry: answer.entry };
+      }
+      // The new claim takes the place of the old one.
+      held.ended = true;
+      const intent = { ...held.intent, timeoutMs };
+      return { state: "restarted", claim: issue(intent, held.attempt, answer.lineage, sentAt) };
+    },
+    find: (key) => reached(() => store.find(key)),
+    erase: (selector) => reached(() => store.erase(selector)),
+    get pendingOutcomes() {
+      return repairs.outcomes;
+    },
+    settled: () => repairs.settled(),
+    ping: () => reached(() => store.ping()),
+    async close() {
+      await repairs.close();
+      await store.close();
+    },
+  };
+}
+
+function heldFrom(claim: Claim): HeldClaim {
+  if (claim instanceof HeldClaim) return claim;
+  throw new TypeError("the claim was not issued by this ledger");
+}
+
+async function reached<T>(request: () => Promise<T>): Promise<T> {
+  try {
+    return await request();
+  } catch (cause) {
+    throw unavailable(cause);
+  }
+}
+
+function unavailable(cause: unknown): LedgerUnavailableError {
+  if (cause instanceof LedgerUnavailableError) return cause;
+  return new LedgerUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
+}

@@ -1,0 +1,216 @@
+import { expect, test } from "vitest";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { AbandonedCall, Claim, Intent, Ledger } from "../../src/ledger/ledger.ts";
+import { entryOf, stateOf } from "./conformance.ts";
+import type { LedgerStage } from "./conformance.ts";
+import { aResult, anIntent, beginNew } from "./samples.ts";
+
+/** How long the entries of a dead owner may wait for a new one, in milliseconds: the lease and the margins of a run. */
+const takeoverWithin = { timeout: 12_000 };
+const testTimeoutMs = 30_000;
+
+/** Proves what becomes of entries whose owner is gone. `replicas`: several owners can live at a time. */
+export function takeoverConformance(
+  tried: () => { stage: LedgerStage; ledger: Ledger },
+  { replicas }: { replicas: boolean },
+): void {
+  /** Begins a call on a replica that then dies; its object is the frozen process. */
+  async function abandon(intent: Intent): Promise<{ former: Ledger; claim: Claim; heir: Ledger }> {
+    const { stage, ledger } = tried();
+    const former = await stage.open();
+    const claim = await beginNew(former, intent);
+    await stage.die(former);
+    return { former, claim, heir: replicas ? ledger : await stage.open() };
+  }
+
+  async function takeOver(heir: Ledger, intent: Intent): Promise<AbandonedCall> {
+    let taken: AbandonedCall | undefined;
+    await expect
+      .poll(async () => {
+        const begun = await heir.begin(intent);
+        if (begun.state === "abandoned") taken = begun;
+        return begun.state;
+      }, takeoverWithin)
+      .toBe("abandoned");
+    return taken as AbandonedCall;
+  }
+
+  test(
+    "an intent whose owner died is given to the next that asks for it",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { heir } = await abandon(intent);
+      const { entry, claim } = await takeOver(heir, intent);
+      expect(entry).toMatchObject({ ...intent, state: "running" });
+      expect(stateOf(await heir.begin(intent))).toBe("running");
+      expect(stateOf(await heir.begin({ ...intent, digest: "digest-2" }))).toBe("conflict");
+      await heir.finish(claim, aResult("by the heir"), "replay");
+      expect((await heir.find(intent.key))?.result?.output).toBe("by the heir");
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "a write is not taken over before its run must have ended",
+    async () => {
+      const [write, idempotent] = [anIntent(), anIntent({ effect: "idempotent" })];
+      const { stage, ledger } = tried();
+      const former = await stage.open();
+      const { sendUntil } = await beginNew(former, write);
+      await beginNew(former, idempotent);
+      await stage.die(former);
+      const heir = replicas ? ledger : await stage.open();
+      await takeOver(heir, idempotent);
+      // The lease is over; the run may still be going on.
+      expect(performance.now()).toBeLessThan(sendUntil);
+      expect(stateOf(await heir.begin(write))).toBe("running");
+      await takeOver(heir, write);
+      expect(performance.now()).toBeGreaterThan(sendUntil);
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "abandoned intents are recovered in portions, each once",
+    async () => {
+      const { stage, ledger } = tried();
+      const dying = await stage.open();
+      const intents = Array.from({ length: 5 }, () => anIntent({ effect: "idempotent" }));
+      for (const intent of intents) await beginNew(dying, intent);
+      const finished = anIntent();
+      await dying.finish(await beginNew(dying, finished), aResult(), "replay");
+      await stage.die(dying);
+      const heir = replicas ? ledger : await stage.open();
+      const keys = new Set(intents.map(({ key }) => key));
+      const taken: AbandonedCall[] = [];
+      await expect
+        .poll(async () => {
+          const portion = await heir.recover(2);
+          expect(portion.length).toBeLessThanOrEqual(2);
+          taken.push(...portion.filter(({ entry }) => keys.has(entry.key)));
+          return taken.length;
+        }, takeoverWithin)
+        .toBe(5);
+      expect(new Set(taken.map(({ entry }) => entry.key))).toEqual(keys);
+      expect(taken[0]?.entry).toMatchObject({ state: "running", tool: "update_ticket_priority" });
+      expect((await heir.recover(100)).filter(({ entry }) => keys.has(entry.key))).toEqual([]);
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "a takeover that is released is given to the next that asks",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { heir } = await abandon(intent);
+      const { claim } = await takeOver(heir, intent);
+      await heir.release(claim);
+      expect((await heir.find(intent.key))?.state).toBe("running");
+      const again = await takeOver(heir, intent);
+      await heir.release(claim);
+      expect(await heir.finish(again.claim, aResult("second try"), "replay")).toEqual({ state: "stored" });
+      expect((await heir.find(intent.key))?.result?.output).toBe("second try");
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "a former owner is told what is stored, and changes nothing",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { former, claim, heir } = await abandon(intent);
+      const taken = await takeOver(heir, intent);
+      expect(await former.finish(claim, aResult("late"), "replay")).toMatchObject({
+        state: "superseded",
+        entry: { state: "running" },
+      });
+      expect(await former.finish(claim, aResult("late"), "drop")).toMatchObject({ state: "superseded" });
+      await former.release(claim);
+      expect(await heir.finish(taken.claim, aResult("by the heir"), "replay")).toEqual({ state: "stored" });
+      expect(await former.finish(claim, aResult("later"), "replay")).toMatchObject({
+        state: "superseded",
+        entry: { state: "done", result: { output: "by the heir" } },
+      });
+      expect((await heir.find(intent.key))?.result?.output).toBe("by the heir");
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "a former owner settles what another called uncertain, once",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { former, claim, heir } = await abandon(intent);
+      const taken = await takeOver(heir, intent);
+      await heir.finish(taken.claim, aResult("?", Outcome.UNCERTAIN), "replay");
+      expect(await former.finish(claim, aResult("?", Outcome.UNCERTAIN), "replay")).toMatchObject({
+        state: "superseded",
+        entry: { state: "uncertain" },
+      });
+      expect(await former.finish(claim, aResult("it happened"), "replay")).toEqual({ state: "stored" });
+      expect(entryOf(await heir.begin(intent))).toMatchObject({ state: "done", result: { output: "it happened" } });
+      expect(await heir.finish(taken.claim, aResult("no"), "replay")).toMatchObject({
+        state: "superseded",
+        entry: { state: "done", result: { output: "it happened" } },
+      });
+      expect((await heir.find(intent.key))?.result?.output).toBe("it happened");
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "a former owner does not settle a call that its heir ran again",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { former, claim, heir } = await abandon(intent);
+      const taken = await takeOver(heir, intent);
+      const restarted = await heir.restart(taken.claim, 200);
+      if (restarted.state !== "restarted") throw new Error("the entry is ours");
+      await heir.finish(restarted.claim, aResult("?", Outcome.UNCERTAIN), "replay");
+      expect(await former.finish(claim, aResult("my own run"), "replay")).toMatchObject({
+        state: "superseded",
+        entry: { state: "uncertain" },
+      });
+      expect(await former.restart(claim, 200)).toMatchObject({ state: "superseded", entry: { state: "uncertain" } });
+      expect(await heir.finish(restarted.claim, aResult("the heir's run"), "replay")).toEqual({ state: "stored" });
+      expect((await heir.find(intent.key))?.result?.output).toBe("the heir's run");
+    },
+    testTimeoutMs,
+  );
+
+  if (!replicas) return;
+
+  test("of 1,000 begins of one key over two replicas, one is new", async () => {
+    const { stage, ledger } = tried();
+    const second = await stage.open();
+    const intent = anIntent();
+    const states = await Promise.all(
+      Array.from({ length: 1_000 }, async (_, index) =>
+        stateOf(await (index % 2 === 0 ? ledger : second).begin(intent)),
+      ),
+    );
+    expect(states.filter((state) => state === "new")).toHaveLength(1);
+    expect(states.filter((state) => state === "running")).toHaveLength(999);
+    await second.close();
+  });
+
+  test(
+    "of two heirs, one gets what was abandoned",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { heir } = await abandon(intent);
+      const second = await tried().stage.open();
+      const states: string[] = [];
+      await expect
+        .poll(async () => {
+          states.push(...(await Promise.all([heir, second].map(async (one) => stateOf(await one.begin(intent))))));
+          return states.includes("abandoned");
+        }, takeoverWithin)
+        .toBe(true);
+      expect(states.filter((state) => state === "abandoned")).toHaveLength(1);
+      expect(states.every((state) => state === "abandoned" || state === "running")).toBe(true);
+      await second.close();
+    },
+    testTimeoutMs,
+  );
+}
