@@ -35,7 +35,7 @@ export function createPendingRepairs(): PendingRepairs {
 
   async function settleAll(): Promise<void> {
     try {
-      for (const key of [...pending.keys()]) await settle(key);
+      for (const key of pending.keys()) await settle(key);
     } catch {
       // The store is still away: the next round tries again.
     }

@@ -1,26 +1,11 @@
 import { equals } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { BeginResult, Ledger, LedgerEntry } from "../../src/ledger/ledger.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
+import { entryOf, stateOf } from "./stage.ts";
+import type { LedgerStage } from "./stage.ts";
 import { takeoverConformance } from "./takeover-conformance.ts";
-
-/** Where a driver is tried: one store, and replicas on it. */
-export interface LedgerStage {
-  /** Opens a replica. */
-  open(): Promise<Ledger>;
-  /** Ends a replica in the middle of its work: what it runs is abandoned. The object can still send, like a process that was frozen. */
-  die(ledger: Ledger): Promise<void>;
-  /** Makes the store lose an entry. */
-  lose(key: string): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** The state of an answer to `begin`. */
-export const stateOf = ({ state }: BeginResult): string => state;
-
-/** The entry of an answer to `begin`. */
-export const entryOf = (begun: BeginResult): LedgerEntry | undefined => ("entry" in begun ? begun.entry : undefined);
 
 /** Proves that a driver is a ledger. `unavailable`: why it cannot be tried here. */
 export function ledgerConformance(

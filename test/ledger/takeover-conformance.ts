@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AbandonedCall, Claim, Intent, Ledger } from "../../src/ledger/ledger.ts";
-import { entryOf, stateOf } from "./conformance.ts";
-import type { LedgerStage } from "./conformance.ts";
+import { entryOf, stateOf } from "./stage.ts";
+import type { LedgerStage } from "./stage.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
 /** How long the entries of a dead owner may wait for a new one, in milliseconds: the lease and the margins of a run. */

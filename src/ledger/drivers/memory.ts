@@ -123,7 +123,7 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
       return "stored";
     },
     async release(attempt, key) {
-      for (const known of [...entries.values()]) {
+      for (const known of entries.values()) {
         if (known.owner !== owner || known.entry.state !== "running" || Math.abs(known.attempt) !== attempt) continue;
         if (key !== undefined && known.entry.key !== key) continue;
         if (known.attempt > 0) entries.delete(known.entry.key);
