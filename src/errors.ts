@@ -45,6 +45,7 @@ export const rpcErrors = {
   "id-too-long": [Code.InvalidArgument, "{} must have at most 256 characters"],
   "invalid-request": [Code.InvalidArgument, "{}"],
   unauthenticated: [Code.Unauthenticated, "a valid key is needed: send `Authorization: Bearer KEY`"],
+  "rate-exceeded": [Code.ResourceExhausted, "this caller sends too many requests: try again in {} s"],
   "scope-missing": [Code.PermissionDenied, "this caller lacks the scope {}"],
   "call-not-found": [Code.NotFound, "no call {} is known in this context"],
   "job-not-found": [Code.NotFound, "no job {} is known"],

@@ -7,6 +7,7 @@ import { createAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
+import { rpcError } from "./errors.ts";
 import { createExecutor } from "./executor/executor.ts";
 import type { Deliveries } from "./jobs/delivery.ts";
 import { createJobRunner } from "./jobs/runner.ts";
@@ -14,7 +15,8 @@ import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createTokenSources } from "./outbound/oauth.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { createRemoteTools } from "./remote-tools/remote-tools.ts";
-import { createRpcListener } from "./rpc/listener.ts";
+import { createFront } from "./rpc/front.ts";
+import { createRpc } from "./rpc/rpc.ts";
 import { createServices } from "./rpc/services/services.ts";
 import { startSandbox } from "./sandbox/sandbox.ts";
 import { createConversationRunner } from "./app/conversation-runner.ts";
@@ -29,6 +31,7 @@ import { createReadiness } from "./app/readiness.ts";
 import { createTeardown } from "./app/teardown.ts";
 import { startMaintenance } from "./app/maintenance.ts";
 import { toolsVisibleTo } from "./app/visible-tools.ts";
+import { createAccessRefusals } from "./telemetry/access-refusals.ts";
 import { createTelemetry } from "./telemetry/create-telemetry.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
 import { version } from "./version.ts";
@@ -160,9 +163,12 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
         telemetry,
       }),
   });
-  const clientsFor = createClientsFor(services, telemetry);
-
   const authenticate = createAuthenticator(config.callers);
+  const refusals = createAccessRefusals(telemetry);
+  teardown.add(() => refusals.close());
+  const front = createFront({ telemetry, authenticate, refusals });
+  const clientsFor = createClientsFor(services, front);
+
   const hostParts = { telemetry, version, clientsFor, authenticate };
   const genesys = createGenesysAdapter({
     config: adapters.genesys,
@@ -180,11 +186,13 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     authenticate,
     prometheus: () => telemetry.prometheus(),
     tools: (caller) => toolsVisibleTo(caller, registry),
-    rpc: createRpcListener({
+    refusals,
+    rpc: createRpc({
       services,
+      front,
       telemetry,
-      callerFrom: authenticate,
       readMaxBytes: limits.bodyBytes,
+      corsOrigins: config.rpc.corsOrigins,
       shutdownSignal: streamsEnd.signal,
     }),
     mounts: [
@@ -229,7 +237,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
       once: true,
     });
     await Promise.all([executor.drain(expired), runner.stop(expired)]);
-    streamsEnd.abort();
+    streamsEnd.abort(rpcError("draining"));
     await running.disposeAsync();
   }
   return {

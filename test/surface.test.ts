@@ -123,6 +123,7 @@ test("the ids of errors", () => {
     "job-wrong-state",
     "malformed-message",
     "message-too-large",
+    "rate-exceeded",
     "scope-missing",
     "store-unavailable",
     "too-many-calls",

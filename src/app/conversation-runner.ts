@@ -30,7 +30,10 @@ export function createConversationRunner({
   const callerOf = (caller: Caller): Caller => {
     let narrow = narrowed.get(caller);
     if (narrow === undefined)
-      narrowed.set(caller, (narrow = { ...caller, scopes: withReading(caller), maxOutputBytes: contentBytes }));
+      narrowed.set(
+        caller,
+        (narrow = { ...caller, rateLimit: undefined, scopes: withReading(caller), maxOutputBytes: contentBytes }),
+      );
     return narrow;
   };
   return (request, { caller, signal, trace }) => {

@@ -8,7 +8,7 @@ import type { Scope } from "../config/scope.ts";
 import type { Config } from "../config/config.ts";
 import type { JobRecord } from "../jobs/job-queue.ts";
 import { createInProcessTransport } from "../rpc/in-process/transport.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Front } from "../rpc/front.ts";
 
 /** Clients of the services in this process, for one caller. */
 export interface InProcessClients {
@@ -19,13 +19,13 @@ export interface InProcessClients {
 /** Makes clients that speak as a caller, once per caller. */
 export function createClientsFor(
   services: readonly ServiceImplSpec[],
-  telemetry: Pick<Telemetry, "log">,
+  front: Front,
 ): (caller: Caller) => InProcessClients {
   const made = new WeakMap<Caller, InProcessClients>();
   return (caller) => {
     let clients = made.get(caller);
     if (clients === undefined) {
-      const transport = createInProcessTransport(services, { caller, telemetry });
+      const transport = createInProcessTransport(services, { caller, front });
       clients = { executor: createClient(ToolExecutor, transport), jobs: createClient(Jobs, transport) };
       made.set(caller, clients);
     }
@@ -48,7 +48,8 @@ export function createJobCallers(config: Config, genesys: Caller): (record: JobR
     // The job names its source itself: whether it might has been checked when it was submitted.
     let caller = delegating.get(found);
     if (caller === undefined) {
-      caller = { ...found, scopes: new Set<Scope>([...found.scopes, "calls:delegate"]) };
+      // Its rate was limited when the job was submitted.
+      caller = { ...found, rateLimit: undefined, scopes: new Set<Scope>([...found.scopes, "calls:delegate"]) };
       delegating.set(found, caller);
     }
     return caller;

@@ -2,16 +2,15 @@ import { timingSafeEqual } from "node:crypto";
 import type { Secret } from "../secret.ts";
 
 /**
- * Makes the search for what a key stands for, in constant time: all keys are compared, padded to equal length, so that the
- * time taken tells nothing of them.
+ * Creates the function that finds what a key stands for, in constant time: each given key is compared with all known ones,
+ * padded to equal length, together with its length in bytes.
  */
 export function createKeyMatcher<T>(
   known: readonly { readonly key: Secret; readonly value: T }[],
 ): (given: string) => T | undefined {
-  // One byte more than any good key: a longer one, cut to it, equals none of them.
-  const room = 1 + Math.max(0, ...known.map(({ key }) => Buffer.byteLength(key.reveal())));
-  const entries = known.map(({ key, value }) => ({ value, bytes: padded(key.reveal(), Buffer.alloc(room)) }));
-  const scratch = Buffer.alloc(room);
+  const room = Math.max(0, ...known.map(({ key }) => Buffer.byteLength(key.reveal())));
+  const entries = known.map(({ key, value }) => ({ value, bytes: padded(key.reveal(), Buffer.alloc(room + 4)) }));
+  const scratch = Buffer.alloc(room + 4);
   return (given) => {
     const bytes = padded(given, scratch);
     let found: T | undefined;
@@ -20,6 +19,8 @@ export function createKeyMatcher<T>(
   };
 }
 
+/** The key's length in bytes and as much of it as there is room for: only whole characters are written. */
 function padded(key: string, buffer: Buffer): Buffer {
-  return buffer.fill(0, buffer.write(key));
+  buffer.writeUInt32BE(Buffer.byteLength(key));
+  return buffer.fill(0, 4 + buffer.write(key, 4));
 }

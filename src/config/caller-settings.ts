@@ -9,6 +9,15 @@ export interface CallerSettings {
   readonly scopes: ReadonlySet<Scope>;
   /** Patterns (`get_*`) of the tools that the caller may use and see; undefined means all. */
   readonly tools: readonly string[] | undefined;
+  /** How many requests it may send; undefined: any number. */
+  readonly rateLimit?: RateLimit | undefined;
+}
+
+/** A limit of requests over time. */
+export interface RateLimit {
+  readonly requestsPerSecond: number;
+  /** Requests that may come at once after a pause. */
+  readonly burst: number;
 }
 
 /** A caller and the keys that prove it. */

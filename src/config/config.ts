@@ -109,7 +109,7 @@ export interface Config {
   readonly plugins: readonly PluginConfig[];
   readonly adapters: { readonly genesys: GenesysConfig; readonly cognigy: CognigyConfig };
   readonly callers: readonly KeyedCaller[];
-  readonly rpc: { readonly allowUnauthenticated: boolean };
+  readonly rpc: { readonly allowUnauthenticated: boolean; readonly corsOrigins: readonly string[] };
   readonly ledger: { readonly windowHours: number; readonly readEntries: number };
   /** How long dead jobs are kept. */
   readonly jobs: { readonly deadHours: number };

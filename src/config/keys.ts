@@ -40,7 +40,16 @@ export function callersFrom(environment: Environment, file: FileConfig): KeyedCa
       environment.fault(`${where}.keys must differ from each other; found one twice.`);
     }
     const scopes = new Set<Scope>(entry.scopes ?? defaultScopes);
-    const caller = { name: entry.name, tenant: entry.tenant ?? "default", scopes, tools: entry.tools };
+    const { requestsPerSecond, burst } = entry.rateLimit ?? {};
+    const caller = {
+      name: entry.name,
+      tenant: entry.tenant ?? "default",
+      scopes,
+      tools: entry.tools,
+      ...(requestsPerSecond !== undefined && {
+        rateLimit: { requestsPerSecond, burst: burst ?? Math.max(1, Math.ceil(requestsPerSecond)) },
+      }),
+    };
     take({ caller, keys: entry.keys.map((key) => new Secret(key)) }, where);
   }
   return callers;

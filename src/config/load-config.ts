@@ -58,7 +58,10 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     plugins,
     adapters: { genesys: genesys.config, cognigy: cognigyFrom(environment, content) },
     callers: callersFrom(environment, content),
-    rpc: { allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false },
+    rpc: {
+      allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false,
+      corsOrigins: content.rpc?.corsOrigins ?? [],
+    },
     ledger: { windowHours: content.ledger?.windowHours ?? 24, readEntries: content.ledger?.readEntries ?? 10_000 },
     jobs: { deadHours: content.jobs?.deadHours ?? 7 * (content.ledger?.windowHours ?? 24) },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },

@@ -97,6 +97,19 @@ const caller = Type.Object(
       }),
     ),
     tools: texts("Patterns of the tools it may use and see, such as get_*."),
+    rateLimit: Type.Optional(
+      Type.Object(
+        {
+          requestsPerSecond: Type.Number({
+            exclusiveMinimum: 0,
+            maximum: 1_000_000,
+            description: "RPCs per second that this process takes from it; more are refused with resource_exhausted.",
+          }),
+          burst: integer(1, 1_000_000, "RPCs that may come at once; as many as per second when left out."),
+        },
+        closed,
+      ),
+    ),
   },
   closed,
 );
@@ -122,7 +135,13 @@ export const fileSchema = Type.Object(
     adapters: Type.Optional(Type.Object({ genesys: Type.Optional(genesys), cognigy: Type.Optional(cognigy) }, closed)),
     callers: Type.Optional(Type.Array(caller, { description: "Callers, beside those of JACKFIELD_API_KEYS." })),
     rpc: Type.Optional(
-      Type.Object({ allowUnauthenticated: flag("Serve the RPC on other than loopback without keys.") }, closed),
+      Type.Object(
+        {
+          allowUnauthenticated: flag("Serve the RPC on other than loopback without keys."),
+          corsOrigins: texts("Origins that browsers may call the RPC from, by Connect or gRPC-Web."),
+        },
+        closed,
+      ),
     ),
     ledger: Type.Optional(
       Type.Object(

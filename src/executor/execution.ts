@@ -25,7 +25,10 @@ export interface CallStatus {
   result: ToolResult | undefined;
 }
 
-/** Runs calls through the pipeline. Fails only with a ConnectError for the engineer: store down, draining. */
+/**
+ * Runs calls through the pipeline. Fails only with a ConnectError for the engineer: store down, draining. Results hold only
+ * values that JSON can express.
+ */
 export interface Executor {
   /** Answers synchronously where the tool does: a promise for each call would cost as much as the rest of the pipeline. */
   execute(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult;

@@ -1,50 +1,53 @@
 import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import type { MethodImplSpec } from "@connectrpc/connect";
-import type { ServedCall } from "./served-call.ts";
+import type { CancellationToken } from "../executor/cancellation.ts";
+import type { RpcCall } from "./rpc-call.ts";
 
 /** A unary method with its implementation. */
 export type UnaryMethod = Extract<MethodImplSpec, { kind: "unary" }>;
 
 /**
- * Runs the implementation of a unary method, and answers synchronously where it does. Rejects at once when the call ends
- * early, whether or not the implementation listens; what it answers later is dropped.
+ * Runs the implementation of a unary method; returns the message at once where the implementation does. Rejects as soon as
+ * the call is cancelled, whether or not the implementation listens; what it returns later is dropped.
  */
 export function invokeUnary(
   { method, impl }: UnaryMethod,
   input: MessageShape<DescMessage>,
-  call: ServedCall,
+  call: RpcCall,
 ): MessageShape<DescMessage> | Promise<MessageShape<DescMessage>> {
   if (call.cancelled !== undefined) throw call.cancelled;
-  const answer = impl(input, call);
-  if (!(answer instanceof Promise)) return create(method.output, answer);
-  const ended = call.canEndEarly ? orEnd(answer, call) : answer;
-  return ended.then((output) => create(method.output, output));
+  const output = impl(input, call);
+  if (!(output instanceof Promise)) return create(method.output, output);
+  return (call.cancellable ? orCancelled(output, call) : output).then((message) => create(method.output, message));
 }
 
-/** What a promise settles with, unless the call ends early first: then it rejects with why. */
-export function orEnd<T>(answer: Promise<T>, call: ServedCall): Promise<T> {
+/** What a promise settles with; rejects with the reason if the call is cancelled first. */
+export function orCancelled<T>(promise: Promise<T>, token: CancellationToken): Promise<T> {
   return new Promise((resolve, reject) => {
-    const unsubscribe = call.subscribe(reject);
-    answer.then(resolve, reject).finally(unsubscribe);
+    const unsubscribe = token.subscribe(reject);
+    promise.then(resolve, reject).finally(unsubscribe);
   });
 }
 
-/** The items of an iterable until the call ends early: then it throws why, whether or not the source listens. */
-export async function* untilEnded<T>(
+/**
+ * The items of an iterable until the call is cancelled; then throws the reason, whether or not the source listens. One
+ * subscription for the whole stream: racing each item against one promise would keep every item until the end.
+ */
+export async function* untilCancelled<T>(
   source: AsyncIterable<T>,
-  signal: AbortSignal,
+  token: CancellationToken,
 ): AsyncGenerator<T, void, undefined> {
   const iterator = source[Symbol.asyncIterator]();
-  const ended = Promise.withResolvers<never>();
-  // Nobody may be waiting for it when it rejects.
-  ended.promise.catch(() => {});
-  const onAbort = () => ended.reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
+  let reject: ((reason: unknown) => void) | undefined;
+  const unsubscribe = token.subscribe((reason) => reject?.(reason));
   let finished = false;
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), ended.promise]);
+      if (token.cancelled !== undefined) throw token.cancelled;
+      const next = await new Promise<IteratorResult<T>>((resolve, rejectNext) => {
+        reject = rejectNext;
+        iterator.next().then(resolve, rejectNext);
+      });
       if (next.done === true) {
         finished = true;
         return;
@@ -52,8 +55,8 @@ export async function* untilEnded<T>(
       yield next.value;
     }
   } finally {
-    signal.removeEventListener("abort", onAbort);
-    // Not awaited: a source that ignores the signal would hold the end of the stream.
+    unsubscribe();
+    // Not awaited: a source that ignores the cancellation would hold the end of the stream.
     if (!finished) iterator.return?.()?.catch(() => {});
   }
 }

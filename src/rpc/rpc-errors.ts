@@ -8,7 +8,7 @@ import { LedgerUnavailableError } from "../ledger/ledger.ts";
  * The error that the caller's engineer sees for whatever was thrown. What is not meant for callers becomes `internal`
  * with a line in the log, and nothing of it leaks.
  */
-export function faultFrom(reason: unknown, method: string, log: Logger): ConnectError {
+export function errorFrom(reason: unknown, method: string, log: Logger): ConnectError {
   if (reason instanceof ConnectError) {
     if (reason.code === Code.Internal) log.error({ err: reason, rpc: method }, "an RPC failed");
     else if (reason.code === Code.Unavailable && reason.cause !== undefined)
@@ -23,10 +23,8 @@ export function faultFrom(reason: unknown, method: string, log: Logger): Connect
   return rpcError("internal");
 }
 
-/**
- * The error for a message that cannot be read. Connect calls some of these `internal`; they are the caller's mistakes.
- */
-export function inputFault(reason: unknown): ConnectError {
+/** The error for a message that cannot be read. Connect calls some of these `internal`; they are the caller's mistakes. */
+export function inputErrorFrom(reason: unknown): ConnectError {
   if (!(reason instanceof ConnectError)) {
     return rpcError("malformed-message", reason instanceof Error ? reason.message.toWellFormed() : String(reason));
   }

@@ -6,7 +6,7 @@ import type { Scope } from "../config/scope.ts";
 /** Who sent an Authorization header; undefined where it proves nobody. */
 export type Authenticate = (authorization: string | undefined) => Caller | undefined;
 
-/** Who asked, by request: set by `demandScope` before the route runs. */
+/** The authenticated caller of a request: set by `demandScope` before the route runs. */
 export type Callers = WeakMap<FastifyRequest, Caller>;
 
 /** Makes the hook that lets only callers with a scope pass: 401 without a valid key, 403 without the scope. */
@@ -16,10 +16,11 @@ export function demandScope(authenticate: Authenticate, callers: Callers, scope:
     if (caller === undefined) {
       reply.code(401).header("www-authenticate", "Bearer");
       reply.send({ error: "A valid key is needed: send Authorization: Bearer KEY" });
-    } else if (hasScope(caller, scope)) {
-      callers.set(request, caller);
-      done();
-    } else {
+      return;
+    }
+    callers.set(request, caller);
+    if (hasScope(caller, scope)) done();
+    else {
       reply.code(403).send({ error: `This caller lacks the scope ${scope}` });
     }
   };

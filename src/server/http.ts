@@ -4,8 +4,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
+import type { Callers } from "./bearer.ts";
 import { demandJson } from "./content-type.ts";
-import { createRequestFilter, createStreamFilter, type RequestFilterParts } from "./request-filter.ts";
+import { createRequestFilter, createStreamFilter } from "./request-filter.ts";
+import type { Rpc } from "../rpc/rpc.ts";
+import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 import { createHostCheck } from "./host-check.ts";
 import { HttpError, notJson } from "./http-error.ts";
 import { parseJsonBody } from "./json-body.ts";
@@ -24,7 +27,8 @@ export interface HttpParts extends OperatorParts {
   readonly limits: Pick<Limits, "bodyBytes" | "depth" | "streamsPerConnection">;
   readonly log: Logger;
   /** Answers everything under `/jackfield.v1.` and `/grpc.`. */
-  readonly rpc: RequestFilterParts["rpc"];
+  readonly rpc: Rpc;
+  readonly refusals: AccessRefusals;
   /** Adds an adapter's routes, each in a scope of its own. */
   readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
   /** Times of the port, for tests. */
@@ -37,6 +41,7 @@ export interface HttpParts extends OperatorParts {
  */
 export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   const { log, limits, readiness } = parts;
+  const callers: Callers = new WeakMap();
   const acceptsHost = createHostCheck(parts.host, parts.allowedHosts);
   const app = fastify({
     logger: false,
@@ -71,6 +76,10 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
       done(error as Error, undefined);
     }
   });
+  app.addHook("onResponse", (request, reply, done) => {
+    recordRefusal(request, reply, parts.refusals, callers);
+    done();
+  });
   app.setErrorHandler((error: FastifyError, request, reply) => answerFault(error, request, reply, log));
   await app.register(async (scope) => {
     // In a scope of its own, so that the hook costs the other routes nothing. It answers before the body is read.
@@ -79,7 +88,8 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   });
 
   const methods = refuseWrongMethods(app);
-  mountOperatorRoutes(app, parts);
+  await app.register((scope) => parts.rpc.mount(scope));
+  mountOperatorRoutes(app, parts, callers);
   for (const mount of parts.mounts) {
     await app.register(async (scope) => {
       await mount(scope);
@@ -87,6 +97,22 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   }
   methods.fill();
   return app;
+}
+
+/** Records a refused key or scope, whichever route has refused it. RPCs record theirs in their front. */
+function recordRefusal(request: FastifyRequest, reply: FastifyReply, refusals: AccessRefusals, callers: Callers): void {
+  const { statusCode } = reply;
+  const { url } = request.routeOptions;
+  if (
+    (statusCode !== 401 && statusCode !== 403) ||
+    url === undefined ||
+    url.startsWith("/jackfield.v1.") ||
+    url.startsWith("/grpc.")
+  )
+    return;
+  const code = statusCode === 401 ? "unauthenticated" : "permission_denied";
+  const reason = statusCode === 401 ? "no valid key" : "the caller lacks a scope";
+  refusals.record({ code, target: `${request.method} ${url}`, caller: callers.get(request), reason });
 }
 
 function answerNotFound(reply: FastifyReply): void {

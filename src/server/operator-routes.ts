@@ -28,8 +28,7 @@ const definitions: Record<DefinitionFormat, (tools: readonly Tool[]) => readonly
 };
 
 /** Adds `/healthz`, `/readyz`, `/metrics` and `/tools`. */
-export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts): void {
-  const callers: Callers = new WeakMap();
+export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, callers: Callers): void {
   app.get("/healthz", () => ({ alive: true }));
 
   app.get("/readyz", async (_request, reply) => {

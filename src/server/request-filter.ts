@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { refuseMethod } from "../rpc/refuse-method.ts";
+import { pathOf } from "../rpc/fast-path/http-request.ts";
+import type { Rpc } from "../rpc/rpc.ts";
+import { answerUnknownMethod } from "../rpc/unknown-method.ts";
 import type { PortListener, StreamListener } from "./port.ts";
 import type { Readiness } from "../app/readiness.ts";
 
 /** The two sides of the port, and what stands before both. */
 export interface RequestFilterParts {
-  /** Answers RPCs: Connect, gRPC and gRPC-Web. */
-  readonly rpc: { request: PortListener; stream: StreamListener };
-  /** Answers everything else. */
+  /** Answers RPCs. */
+  readonly rpc: Pick<Rpc, "fastPath" | "hasMethod">;
+  /** Fastify: every other route, and the RPCs that the fast path leaves. */
   readonly http: PortListener;
   readonly acceptsHost: (host: string | undefined) => boolean;
   readonly readiness: Readiness;
@@ -23,13 +25,16 @@ export function createRequestFilter({ rpc, http, acceptsHost, readiness }: Reque
     if (!acceptsHost(request.headers.host ?? request.headers[":authority" as "host"])) {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
-    if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) return rpc.request(request, response);
+    if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) {
+      if (rpc.fastPath.request(request, response)) return;
+      return rpc.hasMethod(pathOf(request)) ? http(request, response) : answerUnknownMethod(request, response);
+    }
     const type = request.headers["content-type"];
     if (type === undefined) {
       // What RFC 9110 8.3 lets us assume. Fastify would skip parsing a request without type and body: no 415.
       if (request.method !== "GET") request.headers["content-type"] = "application/octet-stream";
     } else if (type !== "application/json" && type.startsWith("application/grpc")) {
-      return refuseMethod(request, response);
+      return answerUnknownMethod(request, response);
     }
     if (readiness.draining && !isProbe(url)) return answer(request, response, 503, "The service is shutting down");
     return http(request, response);
@@ -42,7 +47,7 @@ export function createStreamFilter({
   acceptsHost,
 }: Pick<RequestFilterParts, "rpc" | "acceptsHost">): StreamListener {
   return (stream, headers, rawHeaders) =>
-    acceptsHost(headers.host ?? headers[":authority"]) ? rpc.stream(stream, headers, rawHeaders) : undefined;
+    acceptsHost(headers.host ?? headers[":authority"]) ? rpc.fastPath.stream(stream, headers, rawHeaders) : undefined;
 }
 
 function isProbe(url: string): boolean {

@@ -38,6 +38,7 @@ export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
         reply.code(405).header("allow", allow).send({ error: "Method not allowed" });
       };
       const others = app.supportedMethods.filter((method) => !methods.has(method));
+      if (others.length === 0) continue;
       const hooks = [route.onRequest ?? []].flat() as onRequestHookHandler[];
       scope.route({ method: others, url: route.routePath, onRequest: [...hooks, refuse], handler: () => {} });
     }

@@ -17,6 +17,8 @@ export const attributes = {
   platform: "jackfield.platform",
   result: "jackfield.result",
   origin: "jackfield.origin",
+  target: "jackfield.target",
+  code: "jackfield.code",
   jobState: "jackfield.job.state",
   jobId: "jackfield.job.id",
   // Names that the seed documents give.
@@ -47,6 +49,7 @@ export const metricNames = {
   toolCost: "jackfield.tool.cost",
   rpcDuration: "rpc.server.call.duration",
   deliveries: "jackfield.deliveries",
+  accessRefused: "jackfield.access.refused",
   breakerState: "jackfield.breaker.state",
   auditLost: "jackfield.audit.lost",
   // For `gauge`, by whoever knows the number.

@@ -45,6 +45,11 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
     attributes.result,
   ]);
 
+  const accessRefusals = counter(metricNames.accessRefused, "Requests refused because of their key or scope.", [
+    attributes.target,
+    attributes.code,
+  ]);
+
   const breakers = new Map<string, number>();
   meter
     .createObservableGauge(metricNames.breakerState, {
@@ -74,6 +79,9 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
     measureFor: createInstruments(meter, series, seconds),
     delivered({ platform, result }) {
       deliveries(platform, result, 1);
+    },
+    accessRefused({ code, target }) {
+      accessRefusals(target, code, 1);
     },
     breakerChanged(origin, state) {
       breakers.set(origin, breakerValue[state]);

@@ -15,6 +15,7 @@ export function createSilentTelemetry(): Telemetry {
       rpcServed: ignore,
       measureFor: () => ignore,
       delivered: ignore,
+      accessRefused: ignore,
       breakerChanged: ignore,
       gauge: ignore,
     },

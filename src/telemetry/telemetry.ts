@@ -51,6 +51,8 @@ export interface Metrics {
   measureFor(instruments: readonly Instrument[]): Measure;
   /** A delivery was tried. */
   delivered(call: { platform: string; result: "delivered" | "retry" | "dead" }): void;
+  /** A request was refused because of its key or scope. `target` is a method or route as declared. */
+  accessRefused(request: { code: "unauthenticated" | "permission_denied"; target: string }): void;
   /** A downstream's breaker changed its state. */
   breakerChanged(origin: string, state: "closed" | "open" | "half-open"): void;
   /** A number read at each collection: queue depth, job age, dead letters, running executions. Left out where it throws. */

@@ -19,6 +19,8 @@ import { mountAdapter } from "../../src/adapters/mount.ts";
 import type { RouteTimes } from "../../src/adapters/route-context.ts";
 import { createAdapterHost } from "../../src/app/adapter-host.ts";
 import { modelError } from "../../src/errors.ts";
+import { rpcByRequest } from "../server/start.ts";
+import { createOpenFront } from "../support/front.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { createHttp } from "../../src/server/http.ts";
 import { createReadiness } from "../../src/app/readiness.ts";
@@ -204,7 +206,7 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
       [createServiceImplSpec(ToolExecutor, executor), createServiceImplSpec(Jobs, jobs)],
       {
         caller: { name: "stand", tenant: "default", scopes: new Set(["admin"]), tools: undefined },
-        telemetry: observed.telemetry,
+        front: createOpenFront(observed.telemetry),
       },
     );
     return { executor: createClient(ToolExecutor, transport), jobs: createClient(Jobs, transport) };
@@ -226,7 +228,8 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
     allowedHosts: [],
     limits: { bodyBytes: 1_048_576, depth: 32, streamsPerConnection: 100 },
     log: pino({ level: "silent" }),
-    rpc: { request: (_request, response) => response.end(), stream: () => undefined },
+    rpc: rpcByRequest((_request, response) => response.end()),
+    refusals: { record() {}, close() {} },
     readiness: createReadiness([]),
     authenticate: () => undefined,
     prometheus: () => observed.telemetry.prometheus(),

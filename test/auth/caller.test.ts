@@ -44,6 +44,25 @@ test("each key finds its caller, and nothing else finds anybody", () => {
   }
 });
 
+test("a key followed by anything is another key, whatever its bytes (hazard 21)", () => {
+  const authenticate = createAuthenticator([
+    { caller: caller("crm"), keys: [new Secret("root-key"), new Secret("longest-key"), new Secret("schlüssel")] },
+  ]);
+  expect(authenticate("Bearer schlüssel")?.name).toBe("crm");
+  fc.assert(
+    fc.property(
+      fc.constantFrom("root-key", "longest-key", "schlüssel"),
+      fc.string({ unit: "binary", minLength: 1, maxLength: 8 }),
+      (key, tail) => {
+        expect(authenticate(`Bearer ${key}${tail}`)).toBeUndefined();
+      },
+    ),
+  );
+  for (const tail of ["\u00e9", "\u00e9abc", "\ud800", "\0", "\0\0\0\0"]) {
+    expect(authenticate(`Bearer longest-key${tail}`)).toBeUndefined();
+  }
+});
+
 test("tool patterns match as the same pattern in a regular expression would", () => {
   const text = fc.string({ unit: fc.constantFrom("a", "b", "_"), maxLength: 12 });
   const pattern = fc.string({ unit: fc.constantFrom("a", "b", "_", "*"), maxLength: 8 });

@@ -94,6 +94,7 @@ const telemetry: JobRunnerOptions["telemetry"] = {
   metrics: {
     executed() {},
     rpcServed() {},
+    accessRefused() {},
     measureFor: () => () => {},
     breakerChanged() {},
     gauge() {},

@@ -13,7 +13,7 @@ const parts = createParts();
 let server: Awaited<ReturnType<typeof serve>>;
 
 beforeAll(async () => {
-  server = await serve(openListener(createServices(parts), parts.telemetry, limits.bodyBytes));
+  server = await serve(await openListener(createServices(parts), parts.telemetry, limits.bodyBytes));
 });
 
 afterAll(() => server[Symbol.asyncDispose]());

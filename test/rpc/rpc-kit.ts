@@ -7,6 +7,7 @@ import { fromJson } from "@bufbuild/protobuf";
 import { ConnectError, type Code, type ServiceImplSpec } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
+import fastify from "fastify";
 import { pino } from "pino";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import {
@@ -18,18 +19,19 @@ import {
   ViolationSchema,
 } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { Caller } from "../../src/auth/caller.ts";
 import type { Limits } from "../../src/config/config.ts";
 import type { CallStatus, ExecutionRequest, Executor } from "../../src/executor/execution.ts";
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { CompiledTool, Registry } from "../../src/registry/registry.ts";
-import { createInterceptor } from "../../src/rpc/interceptors.ts";
-import { CallValues } from "../../src/rpc/call-values.ts";
-import { createRpcListener } from "../../src/rpc/listener.ts";
+import type { FastPath } from "../../src/rpc/fast-path/fast-path.ts";
+import { pathOf, type HttpListener } from "../../src/rpc/fast-path/http-request.ts";
+import { createFrontHooks } from "../../src/rpc/mount.ts";
 import { createRoutes } from "../../src/rpc/routes.ts";
+import { CallValues } from "../../src/rpc/rpc-call.ts";
+import { createRpc, type RpcParts } from "../../src/rpc/rpc.ts";
+import { answerUnknownMethod } from "../../src/rpc/unknown-method.ts";
 import { createServices, type ServiceParts } from "../../src/rpc/services/services.ts";
-import type { RpcListener } from "../../src/rpc/fast-path/fast-path.ts";
-import type { WireListener } from "../../src/rpc/fast-path/wire-request.ts";
+import { createOpenFront, local } from "../support/front.ts";
 import { together } from "../../src/server/batch-per-tick.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
@@ -43,16 +45,13 @@ export const limits: Limits = {
   streamsPerConnection: 100,
 };
 
-/** A caller who may do everything. */
-export const local: Caller = { name: "local", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
-
 /** What an echo executor has seen, for tests to look at. */
 export interface EchoExecutor extends Executor {
   readonly seen: { call: ToolCall; request: ExecutionRequest }[];
   readonly calls: Map<string, CallStatus>;
 }
 
-/** Runs calls by answering their arguments. The tool's name says how: `fail-<code>`, `throw`, `slow`, `progress`, `odd`. */
+/** Runs calls by answering their arguments. The tool's name says how: `fail-<code>`, `throw`, `slow`, `progress`, `none` (no value). */
 export function createEchoExecutor(): EchoExecutor {
   const seen: EchoExecutor["seen"] = [];
   const calls = new Map<string, CallStatus>();
@@ -72,16 +71,7 @@ export function createEchoExecutor(): EchoExecutor {
     if (name === "progress")
       request.onProgress?.(create(ProgressSchema, { callId: id, message: "half way", fraction: 0.5 }));
     const value =
-      name === "odd"
-        ? create(ValueSchema, {
-            kind: {
-              case: "listValue",
-              value: { values: [create(ValueSchema, { kind: { case: "numberValue", value: Number.NaN } })] },
-            },
-          })
-        : call.input.case === "arguments" && name !== "none"
-          ? fromJson(ValueSchema, call.input.value)
-          : undefined;
+      call.input.case === "arguments" && name !== "none" ? fromJson(ValueSchema, call.input.value) : undefined;
     const output = call.input.case === "argumentsJson" ? call.input.value : "ok";
     return create(ToolResultSchema, { callId: id, name, outcome: Outcome.OK, output, value, attempts: 1 });
   };
@@ -148,6 +138,7 @@ export function createWatchedTelemetry() {
       rpcServed: (call: (typeof served)[number]) => void (served.length < 10_000 && served.push(call)),
       measureFor: () => () => {},
       delivered() {},
+      accessRefused() {},
       breakerChanged() {},
       gauge() {},
     },
@@ -181,18 +172,18 @@ export function createParts(change: Partial<ServiceParts> = {}): ServiceParts & 
   };
 }
 
-/** Connect's own listener for the same services, with nothing of ours but the caller and the errors. */
+/** Connect's own listener for the same services: only caller, cancellation and errors are ours. */
 export function stockListener(
   services: readonly ServiceImplSpec[],
   telemetry: Telemetry,
   readMaxBytes: number,
-): WireListener {
+): HttpListener {
   return connectNodeAdapter({
     routes: createRoutes(services),
     readMaxBytes,
     requireConnectProtocolHeader: false,
-    interceptors: [createInterceptor(telemetry)],
-    contextValues: () => new CallValues(local, undefined),
+    ...createFrontHooks({ front: createOpenFront(telemetry), telemetry }),
+    contextValues: () => new CallValues(),
   });
 }
 
@@ -201,12 +192,43 @@ export function openListener(
   services: readonly ServiceImplSpec[],
   telemetry: Telemetry,
   readMaxBytes: number,
-): RpcListener {
-  return createRpcListener({ services, telemetry, readMaxBytes, callerFrom: () => local });
+): Promise<RpcListener> {
+  return createListener({ services, telemetry, readMaxBytes, front: createOpenFront(telemetry), corsOrigins: [] });
+}
+
+/** Answers RPCs of either HTTP version as the port does: the fast path, and behind it Fastify. */
+export interface RpcListener {
+  readonly request: HttpListener;
+  readonly stream: FastPath["stream"];
+}
+
+/** Our listener: the fast path in front of Fastify. */
+export async function createListener(parts: RpcParts): Promise<RpcListener> {
+  const { fastPath, hasMethod, mount } = createRpc(parts);
+  let behind: HttpListener | undefined;
+  const app = fastify({
+    logger: false,
+    serverFactory(handler) {
+      behind = handler as HttpListener;
+      return http.createServer();
+    },
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_request, _payload, done) => done(new Error("no parser of ours is asked")));
+  await app.register((scope) => mount(scope));
+  await app.ready();
+  return {
+    request(request, response) {
+      if (fastPath.request(request, response)) return;
+      if (hasMethod(pathOf(request))) behind?.(request, response);
+      else answerUnknownMethod(request, response);
+    },
+    stream: fastPath.stream,
+  };
 }
 
 /** Two servers, one per version of HTTP, for one listener. */
-export async function serve(listener: RpcListener | WireListener) {
+export async function serve(listener: RpcListener | HttpListener) {
   const request = typeof listener === "function" ? listener : listener.request;
   const h1 = http.createServer(request);
   const h2 = http2.createServer();
@@ -245,4 +267,4 @@ export async function serve(listener: RpcListener | WireListener) {
   };
 }
 
-export { createServices };
+export { createOpenFront, createServices, local };

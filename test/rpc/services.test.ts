@@ -16,6 +16,7 @@ import { kTrace } from "../../src/telemetry/trace-key.ts";
 import {
   createEchoExecutor,
   createNamedRegistry,
+  createOpenFront,
   createParts,
   createServices,
   createWatchedTelemetry,
@@ -60,7 +61,8 @@ function createMapQueue(): JobQueue {
 const executor = createEchoExecutor();
 const parts = createParts({ executor, queue: createMapQueue() });
 const services = createServices(parts);
-const as = (caller: Caller, from = services) => createInProcessTransport(from, { caller, telemetry: parts.telemetry });
+const front = createOpenFront(parts.telemetry);
+const as = (caller: Caller, from = services) => createInProcessTransport(from, { caller, front });
 
 test("a call needs its scope, and admin includes all", async () => {
   const call = { name: "echo" };

@@ -1,4 +1,5 @@
-import type { PortListener, StreamListener } from "../../src/server/port.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { PortListener } from "../../src/server/port.ts";
 import type { FastifyInstance } from "fastify";
 import { once } from "node:events";
 import type * as http2 from "node:http2";
@@ -7,6 +8,7 @@ import { pino } from "pino";
 import type { Caller } from "../../src/auth/caller.ts";
 import { createHttp } from "../../src/server/http.ts";
 import type { HttpParts } from "../../src/server/http.ts";
+import type { Rpc } from "../../src/rpc/rpc.ts";
 import { createReadiness } from "../../src/app/readiness.ts";
 
 /** A running HTTP side on a free port. */
@@ -27,6 +29,7 @@ export async function start(parts: Partial<HttpParts> = {}): Promise<Started> {
     limits: { bodyBytes: 65_536, depth: 32, streamsPerConnection: 100 },
     log: pino({ level: "info" }, { write: (line: string) => void log.push(line) }),
     rpc: rpcByRequest((_request, response) => response.end("rpc")),
+    refusals: { record() {}, close() {} },
     readiness: createReadiness([]),
     authenticate: () => everything,
     prometheus: async () => "up 1\n",
@@ -90,7 +93,14 @@ export async function over2(
   return { headers: answer, trailers, text };
 }
 
-/** An RPC side that takes requests only. */
-export function rpcByRequest(request: PortListener): { request: PortListener; stream: StreamListener } {
-  return { request, stream: () => undefined };
+/** An RPC side that answers every request by one listener. */
+export function rpcByRequest(request: PortListener): Rpc {
+  return {
+    fastPath: {
+      request: (incoming, response) => (request(incoming as IncomingMessage, response as ServerResponse), true),
+      stream: () => undefined,
+    },
+    hasMethod: () => false,
+    mount: async () => {},
+  };
 }

@@ -5,7 +5,7 @@ import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { valueText } from "../../executor/outcome.ts";
 import type { Json } from "../../plugin/tool.ts";
 import { stockWriter, type MessageWriter } from "./codec.ts";
-import { finiteResult } from "../services/json-safe.ts";
+import { withOwnValue } from "../services/own-value.ts";
 
 const stock = stockWriter(ExecuteToolResponseSchema);
 
@@ -29,7 +29,7 @@ export const executeToolWriter: MessageWriter = {
 /** The message with a result that can be sent, its value made. */
 function finite(message: Parameters<MessageWriter["json"]>[0]): ExecuteToolResponse {
   const response = message as ExecuteToolResponse;
-  return response.result === undefined ? response : { ...response, result: finiteResult(response.result) };
+  return response.result === undefined ? response : { ...response, result: withOwnValue(response.result) };
 }
 
 /** Protobuf's JSON form: fields in their order, without those that have their default. Only of good results. */

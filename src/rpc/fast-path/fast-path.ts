@@ -6,42 +6,39 @@ import type { ConnectError, ServiceImplSpec } from "@connectrpc/connect";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import { rpcError } from "../../errors.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
-import { callerOf, type CallerFromAuthorization } from "../authenticate.ts";
-import { CallValues } from "../call-values.ts";
+import type { Front } from "../front.ts";
+import { invokeUnary, orCancelled, type UnaryMethod } from "../invoke.ts";
+import type { RpcCall } from "../rpc-call.ts";
 import { messageFromBinary, messageFromJson, stockWriter, type MessageWriter } from "./codec.ts";
-import { type Exchange, StreamExchange, WireExchange } from "./http-exchange.ts";
-import { faultFrom } from "../rpc-errors.ts";
-import { invokeUnary, orEnd, type UnaryMethod } from "../invoke.ts";
-import { observe } from "../observe.ts";
+import { type Exchange, RequestExchange, StreamExchange } from "./http-exchange.ts";
+import { authorizationOf, headerOf, headersOf, pathOf, type HttpRequest, type HttpResponse } from "./http-request.ts";
 import { protocolFrom, type Protocol } from "./protocol.ts";
-import { ServedCall } from "../served-call.ts";
-import { isOpen } from "../services/services.ts";
-import { timeoutFromHeader } from "../timeout.ts";
-import { writeAnswer } from "./write-answer.ts";
 import { decompressed, readBody, unwrap } from "./read-body.ts";
-import { headerOf, headersOf, pathOf, type WireListener } from "./wire-request.ts";
+import { writeAnswer } from "./write-answer.ts";
 
-/** What serving RPCs to the outside needs. */
-export interface WireParts {
+/** What the fast path needs. */
+export interface FastPathParts {
   readonly services: readonly ServiceImplSpec[];
-  readonly callerFrom: CallerFromAuthorization;
+  readonly front: Front;
   readonly telemetry: Telemetry;
   /** Longest message in bytes, also after decompression. */
   readonly readMaxBytes: number;
-  /** Writers of messages that know a shorter way than the general one. Their bytes are the same. */
+  /** Writers for messages that can be written faster than in general. Their bytes are the same. */
   readonly writers?: ReadonlyMap<DescMessage, MessageWriter> | undefined;
-  /** Ends streams that would go on for ever, at the shutdown. */
-  readonly shutdownSignal?: AbortSignal | undefined;
 }
 
-/** What clients may compress with, and get compressed answers in. */
+/** Encodings that clients may compress with and get compressed answers in. */
 export const compressions: Compression[] = [compressionGzip, compressionBrotli];
 
-/** A way for RPCs to come in. */
-export interface RpcListener {
-  /** Takes a request of either HTTP version. */
-  request: WireListener;
-  /** Takes an HTTP/2 stream and gives what serves it, or leaves it: then it has to come as a request. */
+/**
+ * Serves unary methods of Connect, gRPC and gRPC-Web: the message goes from the socket to the implementation and back
+ * without the layers of async generators that Connect's own handlers have. It takes POST requests in a known content type
+ * that come from no browser; Connect's handlers serve the others.
+ */
+export interface FastPath {
+  /** Serves a request of either HTTP version. False: it does not take it. */
+  request(request: HttpRequest, response: HttpResponse): boolean;
+  /** Returns the function that serves an HTTP/2 stream, or undefined where it has to come as a request. */
   stream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -49,12 +46,8 @@ export interface RpcListener {
   ): (() => void) | undefined;
 }
 
-/**
- * The short way for unary methods of Connect, gRPC and gRPC-Web: the message goes from the socket to the implementation
- * and back without the layers of async generators that make Connect's own way slow. Whatever is not a POST of a unary
- * method in a known content type goes to `fallback`.
- */
-export function createUnaryLane(parts: WireParts, fallback: WireListener): RpcListener {
+/** Creates the fast path. */
+export function createFastPath(parts: FastPathParts): FastPath {
   const methods = new Map<string, UnaryMethod>();
   for (const { service, methods: specs } of parts.services) {
     for (const spec of Object.values(specs)) {
@@ -63,8 +56,10 @@ export function createUnaryLane(parts: WireParts, fallback: WireListener): RpcLi
   }
   const take = (httpMethod: string | undefined, exchange: Exchange): (() => void) | undefined => {
     const method = httpMethod === "POST" ? methods.get(pathOf(exchange)) : undefined;
-    const protocol = method === undefined ? undefined : protocolFrom(exchange.headers["content-type"]);
-    if (method === undefined || protocol === undefined) return undefined;
+    // An answer to a browser needs the headers of CORS.
+    if (method === undefined || exchange.headers.origin !== undefined) return undefined;
+    const protocol = protocolFrom(exchange.headers["content-type"]);
+    if (protocol === undefined) return undefined;
     return () => {
       serve(parts, method, protocol, exchange).catch((reason: unknown) => {
         parts.telemetry.log.error({ err: reason, rpc: method.method.name }, "an answer could not be written");
@@ -74,74 +69,59 @@ export function createUnaryLane(parts: WireParts, fallback: WireListener): RpcLi
   };
   return {
     request(request, response) {
-      const served = take(request.method, new WireExchange(request, response));
-      if (served === undefined) fallback(request, response);
-      else served();
+      const start = take(request.method, new RequestExchange(request, response));
+      start?.();
+      return start !== undefined;
     },
     stream: (stream, headers, rawHeaders) =>
       take(headers[":method"] as string | undefined, new StreamExchange(stream, headers, rawHeaders)),
   };
 }
 
-async function serve(parts: WireParts, spec: UnaryMethod, protocol: Protocol, exchange: Exchange): Promise<void> {
-  const { telemetry, readMaxBytes } = parts;
+async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol, exchange: Exchange): Promise<void> {
+  const { front, telemetry, readMaxBytes } = parts;
   const { method } = spec;
-  const parent = telemetry.extract(headerOf(exchange, "traceparent"), headerOf(exchange, "tracestate"));
-  const watched = observe(telemetry, method, protocol.name, parent);
-  let call: ServedCall | undefined;
-  let compression: Compression | null = null;
-  let outcome: { message: Uint8Array | string } | { fault: ConnectError };
+  const timeout = headerOf(exchange, protocol.timeoutHeader);
+  const compression = negotiate(protocol, exchange);
+  const call = front.begin({
+    method,
+    protocolName: protocol.name,
+    url: exchange.url ?? "",
+    authorization: authorizationOf(exchange),
+    timeout,
+    encodingError: compression.error,
+    trace: telemetry.extract(headerOf(exchange, "traceparent"), headerOf(exchange, "tracestate")),
+    header: () => headersOf(exchange),
+  });
+  let outcome: { message: Uint8Array | string } | { error: ConnectError };
   try {
-    const agreed = agreedCompression(protocol, exchange);
-    compression = agreed.response;
-    const caller = callerOf(exchange, parts.callerFrom);
-    if (caller === undefined && !isOpen(method.parent)) throw rpcError("unauthenticated");
-    if (agreed.error !== undefined) throw agreed.error;
-    const timeout = headerOf(exchange, protocol.timeoutHeader);
-    call = new ServedCall({
-      method,
-      protocolName: protocol.name,
-      url: exchange.url ?? "",
-      values: new CallValues(caller, watched.trace),
-      timeoutMs:
-        timeout === undefined
-          ? undefined
-          : timeoutFromHeader(timeout, protocol.name === "connect" ? "connect" : "grpc"),
-      header: () => headersOf(exchange),
-    });
-    const reading = read(protocol, spec, exchange, agreed.request, readMaxBytes);
-    const input = timeout === undefined ? await reading : await orEnd(reading, call);
-    const invoked = invokeUnary(spec, input, call);
-    if (invoked instanceof Promise) endWhenGone(call, exchange);
-    // Also where it is there already: all calls of this turn are executed before the first is answered.
-    const output = await invoked;
+    front.admit(call);
+    const reading = read(protocol, spec, exchange, compression.request, readMaxBytes);
+    const input = timeout === undefined ? await reading : await orCancelled(reading, call);
+    const output = invokeUnary(spec, input, call);
+    if (output instanceof Promise) cancelOnClose(call, exchange);
+    // Awaited also where it is no promise: all calls of a tick are executed before the first is answered.
+    const message = await output;
     const writer = parts.writers?.get(method.output) ?? stockWriter(method.output);
-    outcome = { message: protocol.binary ? writer.binary(output) : writer.json(output) };
+    outcome = { message: protocol.binary ? writer.binary(message) : writer.json(message) };
+    front.end(call);
   } catch (reason) {
     // A body that nobody reads would hold the stream open.
     exchange.body.resume();
-    outcome = { fault: faultFrom(reason, method.name, telemetry.log) };
+    outcome = { error: front.end(call, { reason }) ?? rpcError("internal") };
   }
-  call?.release();
-  watched.end("fault" in outcome ? outcome.fault : undefined);
-  if (exchange.gone) return;
-  await writeAnswer(exchange, {
-    protocol,
-    outcome,
-    compression,
-    header: call?.touchedHeader,
-    trailer: call?.touchedTrailer,
-  });
+  if (exchange.aborted) return;
+  await writeAnswer(exchange, { protocol, outcome, compression: compression.response, ...call.responseMetadata });
 }
 
-/** Ends a call that is still at work when its client goes away. */
-function endWhenGone(call: ServedCall, exchange: Exchange): void {
-  const end = (): void => call.end(rpcError("canceled"));
-  if (exchange.gone) end();
-  else exchange.onGone(end);
+/** Cancels a call that still runs when its client disconnects. */
+function cancelOnClose(call: RpcCall, exchange: Exchange): void {
+  const cancel = (): void => call.cancel(rpcError("canceled"));
+  if (exchange.aborted) cancel();
+  else exchange.onClose(cancel);
 }
 
-function agreedCompression(protocol: Protocol, exchange: Exchange): ReturnType<typeof compressionNegotiate> {
+function negotiate(protocol: Protocol, exchange: Exchange): ReturnType<typeof compressionNegotiate> {
   const sent = headerOf(exchange, protocol.encodingHeader);
   const accepted = headerOf(exchange, protocol.acceptEncodingHeader);
   if (accepted === undefined && (sent === undefined || sent === "identity")) return { request: null, response: null };

@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
-import { endWith, type RequestHead, writeHead, type WireRequest, type WireResponse } from "./wire-request.ts";
+import { endWith, type HttpRequest, type HttpResponse, type RequestHead, writeHead } from "./http-request.ts";
 
-/** One request and the way to answer it, whatever it came by. */
+/** One request and the means to answer it, over either version of HTTP. */
 export interface Exchange extends RequestHead {
   readonly body: Readable;
-  /** Nobody can be answered any more. */
-  readonly gone: boolean;
-  /** Calls back when the client goes away, and after the answer. */
-  onGone(listener: () => void): void;
+  /** True when no answer can be written any more. */
+  readonly aborted: boolean;
+  /** Calls back when the client disconnects, and after the answer. */
+  onClose(listener: () => void): void;
   /** Writes the whole answer. Trailers only where HTTP/2 carries them. */
   answer(
     status: number,
@@ -20,12 +20,12 @@ export interface Exchange extends RequestHead {
   destroy(): void;
 }
 
-/** An exchange by Node's request and response. */
-export class WireExchange implements Exchange {
-  readonly #request: WireRequest;
-  readonly #response: WireResponse;
+/** An exchange over Node's request and response. */
+export class RequestExchange implements Exchange {
+  readonly #request: HttpRequest;
+  readonly #response: HttpResponse;
 
-  constructor(request: WireRequest, response: WireResponse) {
+  constructor(request: HttpRequest, response: HttpResponse) {
     this.#request = request;
     this.#response = response;
   }
@@ -46,11 +46,11 @@ export class WireExchange implements Exchange {
     return this.#request;
   }
 
-  get gone(): boolean {
+  get aborted(): boolean {
     return this.#response.destroyed;
   }
 
-  onGone(listener: () => void): void {
+  onClose(listener: () => void): void {
     this.#response.on("close", listener);
   }
 
@@ -71,8 +71,8 @@ export class WireExchange implements Exchange {
 }
 
 /**
- * An exchange by an HTTP/2 stream itself. Node's request and response around it cost as much again as the stream, and a
- * unary call needs nothing of theirs. Whoever takes the stream off the wire listens to its errors.
+ * An exchange over the HTTP/2 stream itself. Node's request and response objects cost as much again as the stream, and a
+ * unary call needs nothing of theirs. The port listens to the stream's errors.
  */
 export class StreamExchange implements Exchange {
   readonly headers: IncomingHttpHeaders;
@@ -93,11 +93,11 @@ export class StreamExchange implements Exchange {
     return this.#stream;
   }
 
-  get gone(): boolean {
+  get aborted(): boolean {
     return this.#stream.destroyed || this.#stream.closed;
   }
 
-  onGone(listener: () => void): void {
+  onClose(listener: () => void): void {
     this.#stream.on("close", listener);
   }
 

@@ -4,16 +4,16 @@ import { rpcError } from "../../errors.ts";
 import type { Exchange } from "./http-exchange.ts";
 
 /**
- * Reads a body whole. Rejects with resource_exhausted beyond `most` bytes, at once where the client says so up front, and
- * with `canceled` where the client goes away first.
+ * Reads a body whole. Rejects with resource_exhausted beyond `maxBytes` bytes, at once where Content-Length says so, and
+ * with `canceled` when the client disconnects first.
  */
-export function readBody({ body, headers }: Exchange, most: number, limit: number): Promise<Buffer> {
+export function readBody({ body, headers }: Exchange, maxBytes: number, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const promised = headers["content-length"];
-    if (promised !== undefined && Number(promised) > most) {
+    const announced = headers["content-length"];
+    if (announced !== undefined && Number(announced) > maxBytes) {
       // The rest is read and thrown away: an unread body would hold the stream open.
       body.resume();
-      return reject(tooLarge(limit, Number(promised)));
+      return reject(tooLarge(limit, Number(announced)));
     }
     // Node ends an HTTP/2 stream without a body before anybody listens.
     if (body.readableEnded) return resolve(Buffer.alloc(0));
@@ -22,7 +22,7 @@ export function readBody({ body, headers }: Exchange, most: number, limit: numbe
     let size = 0;
     const onData = (chunk: Buffer) => {
       size += chunk.length;
-      if (size > most) {
+      if (size > maxBytes) {
         body.off("data", onData);
         body.resume();
         return reject(tooLarge(limit));
@@ -32,9 +32,9 @@ export function readBody({ body, headers }: Exchange, most: number, limit: numbe
     };
     body.on("data", onData);
     body.on("end", () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
-    const onGone = (): void => reject(rpcError("canceled"));
-    body.on("error", onGone);
-    body.on("aborted", onGone);
+    const onAborted = (): void => reject(rpcError("canceled"));
+    body.on("error", onAborted);
+    body.on("aborted", onAborted);
   });
 }
 

@@ -9,13 +9,13 @@ import type { Exchange } from "./http-exchange.ts";
 import type { Protocol } from "./protocol.ts";
 
 /** Messages below this size are sent uncompressed, in bytes. */
-const leastToCompress = 1024;
+const minCompressedBytes = 1024;
 
-/** What one answer is made of. */
+/** The answer to a unary call. */
 export interface UnaryAnswer {
   readonly protocol: Protocol;
-  /** The message, binary or as JSON text, or why there is none. */
-  readonly outcome: { readonly message: Uint8Array | string } | { readonly fault: ConnectError };
+  /** The message, binary or as JSON text, or the error. */
+  readonly outcome: { readonly message: Uint8Array | string } | { readonly error: ConnectError };
   readonly compression: Compression | null;
   readonly header: Headers | undefined;
   readonly trailer: Headers | undefined;
@@ -34,12 +34,12 @@ export async function writeAnswer(exchange: Exchange, answer: UnaryAnswer): Prom
   const body = "message" in answer.outcome ? await packed(0, bytesOf(answer.outcome.message), compression) : undefined;
   const isPlain = body !== undefined && answer.trailer === undefined;
   const trailer = isPlain ? undefined : statusOf(answer);
-  if (exchange.gone) return;
+  if (exchange.aborted) return;
   if (protocol.name === "grpc") {
     exchange.answer(200, head, body, trailer === undefined ? okTrailers : Object.fromEntries(trailer));
   } else {
     const last = trailer === undefined ? okFrame : await packed(0x80, trailerSerialize(trailer), compression);
-    if (exchange.gone) return;
+    if (exchange.aborted) return;
     exchange.answer(200, head, body === undefined ? last : Buffer.concat([body, last]));
   }
 }
@@ -56,22 +56,22 @@ async function writeConnect(
     head["content-type"] = protocol.contentType;
     body = outcome.message;
   } else {
-    status = codeToHttpStatus(outcome.fault.code);
+    status = codeToHttpStatus(outcome.error.code);
     head["content-type"] = "application/json";
-    body = errorToJsonBytes(outcome.fault, undefined);
+    body = errorToJsonBytes(outcome.error, undefined);
     const metadata = new Headers();
-    mergeNonProtocolHeaders(metadata, outcome.fault.metadata);
+    mergeNonProtocolHeaders(metadata, outcome.error.metadata);
     addTo(head, metadata);
   }
   addTo(head, header);
   addTo(head, trailer, "trailer-");
   let length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
-  if (compression !== null && length >= leastToCompress) {
+  if (compression !== null && length >= minCompressedBytes) {
     body = await compression.compress(bytesOf(body));
     length = body.length;
     head[protocol.encodingHeader] = compression.name;
   }
-  if (exchange.gone) return;
+  if (exchange.aborted) return;
   head["content-length"] = length;
   exchange.answer(status, head, body);
 }
@@ -82,11 +82,11 @@ function bytesOf(message: Uint8Array | string): Uint8Array {
 
 function statusOf({ outcome, trailer }: UnaryAnswer): Headers {
   const status = new Headers(trailer);
-  return setTrailerStatus(status, "fault" in outcome ? outcome.fault : undefined);
+  return setTrailerStatus(status, "error" in outcome ? outcome.error : undefined);
 }
 
 async function packed(flags: number, bytes: Uint8Array, compression: Compression | null): Promise<Buffer> {
-  if (compression === null || bytes.length < leastToCompress) return frame(flags, bytes);
+  if (compression === null || bytes.length < minCompressedBytes) return frame(flags, bytes);
   return frame(flags | 1, await compression.compress(bytes));
 }
 

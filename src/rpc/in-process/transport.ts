@@ -7,53 +7,42 @@ import {
   type DescService,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import type {
-  ContextValues,
-  MethodImplSpec,
-  ServiceImplSpec,
-  StreamResponse,
-  Transport,
-  UnaryResponse,
-} from "@connectrpc/connect";
+import type { MethodImplSpec, ServiceImplSpec, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
-import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
-import { CallValues, kCaller } from "../call-values.ts";
-import { faultFrom } from "../rpc-errors.ts";
-import { invokeUnary, untilEnded } from "../invoke.ts";
-import { inProcess, ServedCall } from "../served-call.ts";
+import type { Front } from "../front.ts";
+import { invokeUnary, untilCancelled } from "../invoke.ts";
+import { inProcess, type RpcCall } from "../rpc-call.ts";
 
-/** Who speaks through an in-process transport, and who logs its faults. */
+/** What an in-process transport needs beside the services. */
 export interface InProcessOptions {
-  /** The caller of every call, unless the call's context values name another. */
+  /** The caller of every call: already authenticated. */
   readonly caller: Caller;
-  readonly telemetry: Pick<Telemetry, "log">;
+  readonly front: Front;
 }
 
+type StreamingSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
+
 /**
- * A Connect transport to services in the same process: messages are handed over as they are, without serialising. They
- * pass the same checks, deadlines and error mapping as calls from outside. Faults are ConnectErrors.
+ * A Connect transport to services in the same process: messages are handed over without serialising. Calls pass the same
+ * front as calls from outside. Failures are ConnectErrors.
  */
-export function createInProcessTransport(services: readonly ServiceImplSpec[], options: InProcessOptions): Transport {
+export function createInProcessTransport(
+  services: readonly ServiceImplSpec[],
+  { caller, front }: InProcessOptions,
+): Transport {
   const methods = new Map<DescMethod, MethodImplSpec>();
   for (const { methods: specs } of services) for (const spec of Object.values(specs)) methods.set(spec.method, spec);
-  const { log } = options.telemetry;
 
-  const callOf = (
-    method: DescMethod,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
-    header: ConstructorParameters<typeof Headers>[0],
-    values: ContextValues | undefined,
-  ) =>
-    new ServedCall({
+  const begin = (method: DescMethod, ...[signal, timeout, header, values]: CallArguments): RpcCall =>
+    front.begin({
       method,
       protocolName: inProcess,
-      url: "",
-      values: new CallValues(values?.get(kCaller) ?? options.caller, values?.get(kTrace)),
+      caller,
+      trace: values?.get(kTrace),
       signal,
-      timeoutMs,
+      timeout,
       header: header === undefined ? undefined : () => new Headers(header),
     });
 
@@ -61,71 +50,78 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
     async unary(method, signal, timeoutMs, header, input, values) {
       const spec = methods.get(method);
       if (spec?.kind !== "unary") throw rpcError("unimplemented", method.name);
-      const call = callOf(method, signal, timeoutMs, header, values);
+      const call = begin(method, signal, timeoutMs, header, values);
       try {
-        const invoked = invokeUnary(spec, create(method.input, input), call);
-        const message = invoked instanceof Promise ? await invoked : invoked;
-        return new InProcessAnswer(method, message as MessageShape<typeof method.output>, call);
+        front.admit(call);
+        const output = invokeUnary(spec, create(method.input, input), call);
+        const message = output instanceof Promise ? await output : output;
+        front.end(call);
+        return new InProcessResponse(method, message as MessageShape<typeof method.output>, call);
       } catch (reason) {
-        throw faultFrom(reason, method.name, log);
-      } finally {
-        call.release();
+        throw front.end(call, { reason });
       }
     },
 
     async stream(method, signal, timeoutMs, header, input, values) {
       const spec = methods.get(method);
       if (spec === undefined || spec.kind === "unary") throw rpcError("unimplemented", method.name);
-      const call = callOf(method, signal, timeoutMs, header, values);
-      const message = streamed(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, log);
+      const call = begin(method, signal, timeoutMs, header, values);
+      const message = invokeStreaming(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, front);
       return new InProcessStream(method, message as AsyncIterable<MessageShape<typeof method.output>>, call);
     },
   };
 }
 
-async function* streamed(
-  spec: Exclude<MethodImplSpec, { kind: "unary" }>,
+type CallArguments = [
+  signal: Parameters<Transport["unary"]>[1],
+  timeoutMs: Parameters<Transport["unary"]>[2],
+  header: Parameters<Transport["unary"]>[3],
+  values: Parameters<Transport["unary"]>[5],
+];
+
+async function* invokeStreaming(
+  spec: StreamingSpec,
   input: AsyncIterable<MessageShape<DescMessage>>,
-  call: ServedCall,
-  log: Telemetry["log"],
+  call: RpcCall,
+  front: Front,
 ): AsyncGenerator<MessageShape<DescMessage>, void, undefined> {
-  let finished = false;
+  let ended = false;
   try {
-    for await (const item of untilEnded(outputOf(spec, input, call), call.signal))
-      yield create(spec.method.output, item);
-    finished = true;
+    front.admit(call);
+    for await (const item of untilCancelled(outputOf(spec, input, call), call)) yield create(spec.method.output, item);
+    ended = true;
+    front.end(call);
   } catch (reason) {
-    finished = true;
-    throw faultFrom(reason, spec.method.name, log);
+    ended = true;
+    throw front.end(call, { reason });
   } finally {
-    if (!finished) call.end(rpcError("canceled"));
-    call.release();
+    if (!ended) {
+      // The reader has stopped: the work must learn of it.
+      call.cancel(rpcError("canceled"));
+      front.end(call, { reason: rpcError("canceled") });
+    }
   }
 }
 
-async function* outputOf(
-  spec: Exclude<MethodImplSpec, { kind: "unary" }>,
-  input: AsyncIterable<MessageShape<DescMessage>>,
-  call: ServedCall,
-) {
-  const messages = normalised(spec.method.input, input);
+async function* outputOf(spec: StreamingSpec, input: AsyncIterable<MessageShape<DescMessage>>, call: RpcCall) {
+  const messages = normalized(spec.method.input, input);
   if (spec.kind === "client_streaming") yield await spec.impl(messages, call);
   else if (spec.kind === "bidi_streaming") yield* spec.impl(messages, call);
   else for await (const message of messages) yield* spec.impl(message, call);
 }
 
-async function* normalised(desc: DescMessage, input: AsyncIterable<MessageShape<DescMessage>>) {
+async function* normalized(desc: DescMessage, input: AsyncIterable<MessageShape<DescMessage>>) {
   for await (const message of input) yield create(desc, message);
 }
 
-/** A unary answer whose headers are made when somebody asks for them. */
-class InProcessAnswer<I extends DescMessage, O extends DescMessage> implements UnaryResponse<I, O> {
+/** The answer to a unary call. Its headers are created on first use. */
+class InProcessResponse<I extends DescMessage, O extends DescMessage> implements UnaryResponse<I, O> {
   readonly stream = false;
   readonly method: DescMethodUnary<I, O>;
   readonly message: MessageShape<O>;
-  readonly #call: ServedCall;
+  readonly #call: RpcCall;
 
-  constructor(method: DescMethodUnary<I, O>, message: MessageShape<O>, call: ServedCall) {
+  constructor(method: DescMethodUnary<I, O>, message: MessageShape<O>, call: RpcCall) {
     this.method = method;
     this.message = message;
     this.#call = call;
@@ -149,9 +145,9 @@ class InProcessStream<I extends DescMessage, O extends DescMessage> implements S
   readonly stream = true;
   readonly method: DescMethodStreaming<I, O>;
   readonly message: AsyncIterable<MessageShape<O>>;
-  readonly #call: ServedCall;
+  readonly #call: RpcCall;
 
-  constructor(method: DescMethodStreaming<I, O>, message: AsyncIterable<MessageShape<O>>, call: ServedCall) {
+  constructor(method: DescMethodStreaming<I, O>, message: AsyncIterable<MessageShape<O>>, call: RpcCall) {
     this.method = method;
     this.message = message;
     this.#call = call;

@@ -4,18 +4,19 @@ import type { CallContext } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { hasScope, type Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../config/scope.ts";
 import { rpcError } from "../../errors.ts";
-import { kCaller } from "../call-values.ts";
+import { rpcCall } from "../rpc-call.ts";
 
-/** The caller of a call, who must have the scope. Throws unauthenticated or permission_denied. */
+/** The caller of a call, which must have the scope. Throws unauthenticated or permission_denied. */
 export function callerWith(scope: Scope, context: HandlerContext): Caller {
-  const caller = context.values.get(kCaller);
+  const { caller } = rpcCall(context);
   if (caller === undefined) throw rpcError("unauthenticated");
   if (!hasScope(caller, scope)) throw rpcError("scope-missing", scope);
   return caller;
 }
 
-/** Throws invalid_argument where an id is longer than 256 characters. */
+/** Throws invalid_argument for an id longer than 256 characters, or one that is no well-formed Unicode. */
 export function checkId(what: string, id: string): void {
+  if (!id.isWellFormed()) throw rpcError("invalid-request", `${what} must be well-formed Unicode`);
   if (id.length <= 256) return;
   let characters = 0;
   for (const _ of id) if (++characters > 256) throw rpcError("id-too-long", what);

@@ -7,10 +7,10 @@ import type {
 } from "../../../gen/jackfield/v1/conversations_pb.ts";
 import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
-import { kTrace } from "../../telemetry/trace-key.ts";
+import { rpcCall } from "../rpc-call.ts";
 import { callerWith, checkId } from "./check-request.ts";
 
-/** Runs the loop between a model and the tools, and yields what happens. */
+/** Runs the loop between a model and the tools; yields each turn, call and result. */
 export type RunConversation = (
   request: RunConversationRequest,
   context: { readonly caller: Caller; readonly signal: AbortSignal; readonly trace: Context | undefined },
@@ -24,7 +24,8 @@ export function createConversations(run: RunConversation | undefined): ServiceIm
       if (run === undefined) throw rpcError("unimplemented", "RunConversation");
       if (request.message === "") throw rpcError("invalid-request", "message must not be empty");
       checkId("conversation_id", request.conversationId);
-      return run(request, { caller, signal: context.signal, trace: context.values.get(kTrace) });
+      const { signal, trace } = rpcCall(context);
+      return run(request, { caller, signal, trace });
     },
   };
 }

@@ -6,57 +6,59 @@ import {
 } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { ToolCall, ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { ExecutionRequest, Executor } from "../../executor/execution.ts";
-import { finiteResult } from "./json-safe.ts";
+import { withOwnValue } from "./own-value.ts";
 
-/** Progress that waits for a slow reader: beyond, it is dropped; results never are. */
-const mostWaitingProgress = 1024;
+/** Progress events that wait for a slow reader: further ones are dropped. Results never are. */
+const maxWaitingProgress = 256;
 
-/** Runs a batch and yields progress and results as they happen, then all results in the order of the calls. */
+/** Runs a batch. Yields progress and results as they happen, then all results in the order of the calls. */
 export async function* executeTools(
   executor: Executor,
   calls: readonly ToolCall[],
   request: ExecutionRequest,
 ): AsyncGenerator<ExecuteToolsResponse, void, undefined> {
   let waiting: ExecuteToolsResponse[] = [];
+  let waitingProgress = 0;
   let wake = Promise.withResolvers<void>();
-  let results: ToolResult[] | undefined;
-  let failed: { reason: unknown } | undefined;
-  const run = async (): Promise<void> => {
-    try {
-      const all = await executor.executeAll(calls, {
-        ...request,
-        onProgress(progress) {
-          if (waiting.length >= mostWaitingProgress) return;
-          waiting.push(create(ExecuteToolsResponseSchema, { event: { case: "progress", value: progress } }));
-          wake.resolve();
-        },
-        onResult(result) {
-          waiting.push(create(ExecuteToolsResponseSchema, { event: { case: "result", value: finiteResult(result) } }));
-          wake.resolve();
-        },
-      });
-      results = all.map(finiteResult);
-    } catch (reason) {
-      failed = { reason };
-    }
+  // Each result is prepared for sending once: `done` repeats the same messages.
+  const sent = new Map<ToolResult, ToolResult>();
+  const push = (event: ExecuteToolsResponse["event"]): void => {
+    waiting.push(create(ExecuteToolsResponseSchema, { event }));
     wake.resolve();
   };
-  void run();
+  const executed = executor
+    .executeAll(calls, {
+      ...request,
+      onProgress(progress) {
+        if (waitingProgress >= maxWaitingProgress) return;
+        waitingProgress += 1;
+        push({ case: "progress", value: progress });
+      },
+      onResult(result) {
+        const value = withOwnValue(result);
+        sent.set(result, value);
+        push({ case: "result", value });
+      },
+    })
+    .then((results) => results.map((result) => sent.get(result) ?? withOwnValue(result)));
+  let settled = false;
+  const settle = (): void => {
+    settled = true;
+    wake.resolve();
+  };
+  executed.then(settle, settle);
   for (;;) {
     await wake.promise;
     wake = Promise.withResolvers<void>();
-    const events = waiting;
-    waiting = [];
-    yield* events;
-    if (waiting.length > 0) {
-      wake.resolve();
-      continue;
+    while (waiting.length > 0) {
+      const events = waiting;
+      waiting = [];
+      waitingProgress = 0;
+      yield* events;
     }
-    if (failed !== undefined) throw failed.reason;
-    if (results !== undefined) {
-      const done = create(ExecutionDoneSchema, { results });
-      yield create(ExecuteToolsResponseSchema, { event: { case: "done", value: done } });
-      return;
-    }
+    if (!settled) continue;
+    const done = create(ExecutionDoneSchema, { results: await executed });
+    yield create(ExecuteToolsResponseSchema, { event: { case: "done", value: done } });
+    return;
   }
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { HealthCheckResponse_ServingStatus as Status, type Health } from "../../../gen/health/v1/health_pb.ts";
+import { kConnection, rpcCall } from "../rpc-call.ts";
 
 /** Whether the service takes work, and when that changes. */
 export interface Serving {
@@ -8,10 +9,25 @@ export interface Serving {
   onChange(listener: () => void): () => void;
 }
 
+/** Limits of Watch, which callers without a key may use: each open stream costs memory. */
+export interface WatchLimits {
+  readonly streams: number;
+  readonly streamsPerConnection: number;
+  /** A stream ends after so many milliseconds: clients watch again. */
+  readonly streamMs: number;
+}
+
+const defaultLimits: WatchLimits = { streams: 100, streamsPerConnection: 2, streamMs: 600_000 };
+
 /** The implementation of grpc.health.v1 for the whole (`""`) and for each service named. */
-export function createHealth(serving: Serving, services: readonly string[]): ServiceImpl<typeof Health> {
+export function createHealth(
+  serving: Serving,
+  services: readonly string[],
+  limits: WatchLimits = defaultLimits,
+): ServiceImpl<typeof Health> {
   const known = new Set(["", ...services]);
   const status = () => (serving.serving() ? Status.SERVING : Status.NOT_SERVING);
+  const openWatch = createWatchSlots(limits);
   return {
     check({ service }) {
       if (!known.has(service)) throw new ConnectError(`unknown service ${JSON.stringify(service)}`, Code.NotFound);
@@ -23,14 +39,21 @@ export function createHealth(serving: Serving, services: readonly string[]): Ser
       return { statuses };
     },
 
-    async *watch({ service }, { signal }) {
+    async *watch({ service }, context) {
+      const closeWatch = openWatch(context.values.get(kConnection));
       let wake = Promise.withResolvers<void>();
-      const end = () => wake.resolve();
-      const stop = serving.onChange(end);
-      signal.addEventListener("abort", end, { once: true });
+      const ending = new AbortController();
+      const end = () => {
+        ending.abort();
+        wake.resolve();
+      };
+      const timer = setTimeout(end, limits.streamMs);
+      timer.unref();
+      const unsubscribe = rpcCall(context).subscribe(end);
+      const stop = serving.onChange(() => wake.resolve());
       try {
         let last: Status | undefined;
-        while (!signal.aborted) {
+        while (!ending.signal.aborted) {
           const now = known.has(service) ? status() : Status.SERVICE_UNKNOWN;
           if (now !== last) yield { status: now };
           last = now;
@@ -38,9 +61,29 @@ export function createHealth(serving: Serving, services: readonly string[]): Ser
           wake = Promise.withResolvers<void>();
         }
       } finally {
+        clearTimeout(timer);
+        unsubscribe();
         stop();
-        signal.removeEventListener("abort", end);
+        closeWatch();
       }
     },
+  };
+}
+
+/** Counts open Watch streams. Takes a slot and returns what gives it back; throws resource_exhausted without one. */
+function createWatchSlots({ streams, streamsPerConnection }: WatchLimits) {
+  let open = 0;
+  const perConnection = new WeakMap<object, number>();
+  return (connection: object | undefined): (() => void) => {
+    const own = connection === undefined ? 0 : (perConnection.get(connection) ?? 0);
+    if (open >= streams || own >= streamsPerConnection) {
+      throw new ConnectError("too many health watches are open: use Check, or close one", Code.ResourceExhausted);
+    }
+    open += 1;
+    if (connection !== undefined) perConnection.set(connection, own + 1);
+    return () => {
+      open -= 1;
+      if (connection !== undefined) perConnection.set(connection, (perConnection.get(connection) ?? 1) - 1);
+    };
   };
 }

@@ -17,7 +17,7 @@ import { createReflection, ServerReflectionV1, ServerReflectionV1Alpha } from ".
 import { createToolExecutor } from "./tool-executor.ts";
 import { createToolRegistry, type RemoteTools } from "./tool-registry.ts";
 
-/** What the services are made of. */
+/** What the services work on. */
 export interface ServiceParts {
   readonly executor: Executor;
   readonly registry: Registry;
@@ -58,9 +58,4 @@ export function createServices(parts: ServiceParts): readonly ServiceImplSpec[] 
     createServiceImplSpec<typeof ServerReflectionV1>(ServerReflectionV1, reflection.v1),
     createServiceImplSpec<typeof ServerReflectionV1Alpha>(ServerReflectionV1Alpha, reflection.v1alpha),
   ];
-}
-
-/** Tells whether a service answers callers without a key. */
-export function isOpen(service: DescService): boolean {
-  return service.typeName === Health.typeName;
 }

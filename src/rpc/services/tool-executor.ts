@@ -13,17 +13,16 @@ import type { CallContext, Tool, ToolResult } from "../../../gen/jackfield/v1/to
 import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
-import { type CancellationToken, cancellationFromSignal } from "../../executor/cancellation.ts";
+import type { CancellationToken } from "../../executor/cancellation.ts";
 import type { CallStatus, Executor } from "../../executor/execution.ts";
 import type { Registry } from "../../registry/registry.ts";
-import { kTrace } from "../../telemetry/trace-key.ts";
+import { rpcCall, type RpcCall } from "../rpc-call.ts";
 import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
 import { executeTools } from "./execute-tools.ts";
-import { finiteResult } from "./json-safe.ts";
-import { ServedCall } from "../served-call.ts";
+import { withOwnValue } from "./own-value.ts";
 
-/** Longest wait of WaitCall in milliseconds where the caller names no deadline. */
-const longestWaitMs = 60_000;
+/** Longest wait of WaitCall in milliseconds where the caller has no deadline. */
+const maxWaitMs = 60_000;
 
 /** The implementation of ToolExecutor. */
 export function createToolExecutor(
@@ -37,19 +36,15 @@ export function createToolExecutor(
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
+      const rpc = rpcCall(context);
       const executed = executor.execute(call, {
         caller,
         context: contextOf(request.context, caller),
         answerWithinMs: answerWithinMs(request.answerWithin),
-        cancellation: cancellationOf(context),
-        trace: context.values.get(kTrace),
+        cancellation: cancellationOf(rpc),
+        trace: rpc.trace,
       });
-      // In this process nothing is sent, and the unary lane has a writer that needs no value made.
-      const answer = (result: ToolResult): ExecuteToolResponse => ({
-        $typeName: "jackfield.v1.ExecuteToolResponse",
-        result: context instanceof ServedCall ? result : finiteResult(result),
-      });
-      return executed instanceof Promise ? executed.then(answer) : answer(executed);
+      return executed instanceof Promise ? executed.then(executeToolResponse) : executeToolResponse(executed);
     },
 
     executeTools(request, context) {
@@ -58,12 +53,13 @@ export function createToolExecutor(
       if (request.calls.length > limits.callsPerRequest)
         throw rpcError("too-many-calls", String(limits.callsPerRequest));
       for (const call of request.calls) checkId("calls.id", call.id);
+      const rpc = rpcCall(context);
       return executeTools(executor, request.calls, {
         caller,
         context: contextOf(request.context, caller),
         answerWithinMs: answerWithinMs(request.answerWithin),
-        cancellation: cancellationOf(context),
-        trace: context.values.get(kTrace),
+        cancellation: cancellationOf(rpc),
+        trace: rpc.trace,
       });
     },
 
@@ -82,21 +78,20 @@ export function createToolExecutor(
     },
 
     async getCall(request, context) {
-      const { caller, callContext } = asked(request, context);
-      return create(
-        GetCallResponseSchema,
-        shown(await executor.find(request.callId, callContext, caller), request.callId),
-      );
+      const { caller, callContext } = lookup(request, context);
+      const status = await executor.find(request.callId, callContext, caller);
+      return create(GetCallResponseSchema, callStatus(status, request.callId));
     },
 
     async waitCall(request, context) {
-      const { caller, callContext } = asked(request, context);
+      const { caller, callContext } = lookup(request, context);
+      const rpc = rpcCall(context);
       const waiting = new AbortController();
-      const timer = setTimeout(() => waiting.abort(), waitMs(context.timeoutMs()));
-      const unsubscribe = cancellationOf(context)?.subscribe(() => waiting.abort());
+      const timer = setTimeout(() => waiting.abort(), waitMs(rpc.timeoutMs()));
+      const unsubscribe = cancellationOf(rpc)?.subscribe(() => waiting.abort());
       try {
         const status = await executor.wait(request.callId, callContext, caller, waiting.signal);
-        return create(WaitCallResponseSchema, shown(status, request.callId));
+        return create(WaitCallResponseSchema, callStatus(status, request.callId));
       } finally {
         clearTimeout(timer);
         unsubscribe?.();
@@ -105,19 +100,22 @@ export function createToolExecutor(
   };
 }
 
+function executeToolResponse(result: ToolResult): ExecuteToolResponse {
+  return { $typeName: "jackfield.v1.ExecuteToolResponse", result };
+}
+
+/** What reports that the caller no longer waits; undefined where nothing can end the call early. */
+function cancellationOf(rpc: RpcCall): CancellationToken | undefined {
+  return rpc.cancellable ? rpc : undefined;
+}
+
 /** How long to wait, in milliseconds, so that the answer is there before the caller's deadline. */
 function waitMs(timeoutMs: number | undefined): number {
-  if (timeoutMs === undefined) return longestWaitMs;
+  if (timeoutMs === undefined) return maxWaitMs;
   return Math.max(0, timeoutMs - Math.min(timeoutMs * 0.25, 500));
 }
 
-/** What reports that the caller no longer waits; undefined where it always does. */
-function cancellationOf(context: HandlerContext): CancellationToken | undefined {
-  if (!(context instanceof ServedCall)) return cancellationFromSignal(context.signal);
-  return context.canEndEarly ? context : undefined;
-}
-
-function asked(
+function lookup(
   request: GetCallRequest | WaitCallRequest,
   context: HandlerContext,
 ): { caller: Caller; callContext: CallContext } {
@@ -126,7 +124,7 @@ function asked(
   return { caller, callContext: contextOf(request.context, caller) };
 }
 
-function shown(status: CallStatus | undefined, callId: string): CallStatus {
+function callStatus(status: CallStatus | undefined, callId: string): CallStatus {
   if (status === undefined) throw rpcError("call-not-found", JSON.stringify(callId));
-  return { state: status.state, result: status.result === undefined ? undefined : finiteResult(status.result) };
+  return { state: status.state, result: status.result && withOwnValue(status.result) };
 }

@@ -1,0 +1,175 @@
+import type { IncomingMessage } from "node:http";
+import {
+  createContextKey,
+  type ContextKey,
+  type HandlerContext,
+  type Interceptor,
+  type ServiceImplSpec,
+  type StreamRequest,
+  type StreamResponse,
+} from "@connectrpc/connect";
+import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { rpcError } from "../errors.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { allowOrigins } from "./cors.ts";
+import { maxTimeoutMs } from "./deadline.ts";
+import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-path/codec.ts";
+import { compressions } from "./fast-path/fast-path.ts";
+import { authorizationOf, headerOf } from "./fast-path/http-request.ts";
+import type { Front } from "./front.ts";
+import { untilCancelled } from "./invoke.ts";
+import { createRoutes } from "./routes.ts";
+import { CallValues, kCall, kConnection, type RpcCall } from "./rpc-call.ts";
+import { inputErrorFrom } from "./rpc-errors.ts";
+
+/** What mounting the services needs. */
+export interface MountParts {
+  readonly services: readonly ServiceImplSpec[];
+  readonly front: Front;
+  readonly telemetry: Pick<Telemetry, "extract">;
+  /** Longest message in bytes, also after decompression. */
+  readonly readMaxBytes: number;
+  /** Origins of pages whose scripts may call. */
+  readonly corsOrigins: readonly string[];
+  /** Ends streams that would go on for ever, at the shutdown. */
+  readonly shutdownSignal?: AbortSignal | undefined;
+}
+
+/** Key of the HTTP request of a call, until its RpcCall is made. */
+const kRequest: ContextKey<HttpCall | undefined> = createContextKey<HttpCall | undefined>(undefined, {
+  description: "jackfield.http-request",
+});
+
+interface HttpCall {
+  readonly authorization: string | undefined;
+  readonly timeout: string | undefined;
+}
+
+/**
+ * Mounts the services on a Fastify scope of their own, with Connect's plugin for Fastify. It serves whatever the fast path
+ * leaves: streams, GET, calls from browsers. The scope's hooks and those of the whole server see these requests.
+ */
+export async function mountServices(scope: FastifyInstance, parts: MountParts): Promise<void> {
+  const { readMaxBytes } = parts;
+  const jsonOptions = { ...jsonReadOptions, textDecoder: strictJsonDecoder };
+  const requests = new WeakMap<IncomingMessage, HttpCall>();
+  // Connect answers a content type that it does not know itself.
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
+  allowOrigins(scope, parts.corsOrigins);
+  scope.addHook("onRequest", (request, reply, done) => {
+    if ((request.raw.headers.host ?? request.raw.headers[":authority"]) === undefined) {
+      // Connect cannot make a URL of it.
+      reply.code(400).send({ error: "The request names no host" });
+      return;
+    }
+    requests.set(request.raw, takeHttpCall(request.raw));
+    done();
+  });
+  await scope.register(fastifyConnectPlugin, {
+    routes: createRoutes(parts.services),
+    acceptCompression: compressions,
+    readMaxBytes,
+    requireConnectProtocolHeader: false,
+    jsonOptions,
+    binaryOptions: binaryReadOptions,
+    maxTimeoutMs,
+    contextValues: ({ raw }: FastifyRequest) =>
+      new CallValues().set(kRequest, requests.get(raw)).set(kConnection, connectionOf(raw)),
+    ...createFrontHooks(parts),
+    ...(parts.shutdownSignal === undefined ? {} : { shutdownSignal: parts.shutdownSignal }),
+  });
+}
+
+/** The front as Connect's handlers call it: before they read a message, and around the method. */
+export function createFrontHooks(parts: Pick<MountParts, "front" | "telemetry">) {
+  return {
+    requestGate: (context: HandlerContext) => admit(parts, context),
+    interceptors: [createInterceptor(parts.front)],
+  };
+}
+
+/** Takes the deadline out of the headers, so that the front alone reads and starts it. */
+function takeHttpCall(raw: IncomingMessage): HttpCall {
+  const isGrpc = headerOf(raw, "content-type")?.toLowerCase().startsWith("application/grpc") === true;
+  const name = isGrpc ? "grpc-timeout" : "connect-timeout-ms";
+  const timeout = headerOf(raw, name);
+  delete raw.headers[name];
+  return { authorization: authorizationOf(raw), timeout };
+}
+
+function connectionOf(raw: IncomingMessage): object | undefined {
+  return "stream" in raw ? (raw.stream as { session?: object }).session : raw.socket;
+}
+
+/** Begins the call and runs the front's steps: Connect calls it before it reads a message. */
+function admit({ front, telemetry }: Pick<MountParts, "front" | "telemetry">, context: HandlerContext): void {
+  const { values, requestHeader } = context;
+  if (!(values instanceof CallValues)) throw rpcError("internal");
+  const request = values.get(kRequest);
+  const call = front.begin({
+    method: context.method,
+    protocolName: context.protocolName,
+    url: context.url,
+    authorization: request?.authorization,
+    timeout: request?.timeout,
+    trace: telemetry.extract(
+      requestHeader.get("traceparent") ?? undefined,
+      requestHeader.get("tracestate") ?? undefined,
+    ),
+    signal: context.signal,
+    values,
+  });
+  try {
+    front.admit(call);
+  } catch (reason) {
+    throw front.end(call, { reason });
+  }
+}
+
+/** Invokes the method until the call is cancelled, and ends the call. */
+function createInterceptor(front: Front): Interceptor {
+  return (next) => async (request) => {
+    const call = request.contextValues.get(kCall);
+    if (call === undefined) throw rpcError("internal");
+    try {
+      if (!request.stream) {
+        const answer = await next(request);
+        front.end(call);
+        return answer;
+      }
+      const answer = await next({ ...request, message: readable(request) });
+      return answer.stream ? { ...answer, message: streamed(answer, call, front) } : answer;
+    } catch (reason) {
+      throw front.end(call, { reason });
+    }
+  };
+}
+
+async function* readable(request: StreamRequest): StreamRequest["message"] & AsyncGenerator {
+  try {
+    yield* request.message;
+  } catch (reason) {
+    throw inputErrorFrom(reason);
+  }
+}
+
+async function* streamed(
+  answer: StreamResponse,
+  call: RpcCall,
+  front: Front,
+): StreamResponse["message"] & AsyncGenerator {
+  let ended = false;
+  try {
+    yield* untilCancelled(answer.message, call);
+    ended = true;
+    front.end(call);
+  } catch (reason) {
+    ended = true;
+    throw front.end(call, { reason });
+  } finally {
+    // The reader went away.
+    if (!ended) front.end(call, { reason: rpcError("canceled") });
+  }
+}

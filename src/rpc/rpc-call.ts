@@ -1,0 +1,220 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  createContextKey,
+  type ContextKey,
+  type ContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
+import type { Caller } from "../auth/caller.ts";
+import { rpcError } from "../errors.ts";
+import type { CancellationToken } from "../executor/cancellation.ts";
+import { kTrace } from "../telemetry/trace-key.ts";
+import type { Observation } from "./observe.ts";
+
+/** Protocol name of calls inside the process. */
+export const inProcess = "in-process";
+
+/** Key of the RpcCall in the context values of a call. Every service finds caller, trace and cancellation there. */
+export const kCall: ContextKey<RpcCall | undefined> = createContextKey<RpcCall | undefined>(undefined, {
+  description: "jackfield.call",
+});
+
+/** Key of the connection that a call came by, in its context values: an HTTP/2 session or a socket. */
+export const kConnection: ContextKey<object | undefined> = createContextKey<object | undefined>(undefined, {
+  description: "jackfield.connection",
+});
+
+/** What is known of a call before the steps of the front have run. */
+export interface RpcCallInit {
+  readonly method: DescMethod;
+  /** `connect`, `grpc`, `grpc-web` or `in-process`. */
+  readonly protocolName: string;
+  readonly url?: string;
+  /** The one Authorization header; undefined where there is none, or more than one. */
+  readonly authorization?: string | undefined;
+  /** The caller, where the transport knows it: then no key is needed. */
+  readonly caller?: Caller | undefined;
+  /** Parent of the call's span. */
+  readonly trace?: Context | undefined;
+  /** The caller's own deadline: the value of its header, or milliseconds from now. */
+  readonly timeout?: string | number | undefined;
+  /** Why the message could not be decompressed: an encoding that we do not know. */
+  readonly encodingError?: ConnectError | undefined;
+  /** Fires when the caller disconnects. */
+  readonly signal?: AbortSignal | undefined;
+  /** Builds the request headers on first use. */
+  readonly header?: (() => Headers) | undefined;
+  /** Context values to use instead of new ones. */
+  readonly values?: CallValues;
+}
+
+/**
+ * One RPC as the front and the services see it, whichever way it came in. Headers, signal and timer are created on first
+ * use: a Connect context creates all of them for every call.
+ */
+export class RpcCall implements HandlerContext, CancellationToken {
+  readonly method: DescMethod;
+  readonly service: DescService;
+  readonly protocolName: string;
+  readonly requestMethod = "POST";
+  readonly url: string;
+  readonly values: CallValues;
+  readonly authorization: string | undefined;
+  readonly timeout: string | number | undefined;
+  readonly encodingError: ConnectError | undefined;
+  /** Set by the authentication step. Undefined only for services that are open to everybody. */
+  caller: Caller | undefined;
+  /** What the work of the call hangs under. */
+  trace: Context | undefined;
+  /** Set while the call is observed. */
+  observation: Observation | undefined;
+  readonly #outer: AbortSignal | undefined;
+  readonly #header: (() => Headers) | undefined;
+  #deadline: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #reason: ConnectError | undefined;
+  #controller: AbortController | undefined;
+  #listeners: Set<(reason: ConnectError) => void> | undefined;
+  #unfollow: (() => void) | undefined;
+  #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+
+  constructor(init: RpcCallInit) {
+    this.method = init.method;
+    this.service = init.method.parent;
+    this.protocolName = init.protocolName;
+    this.url = init.url ?? "";
+    this.authorization = init.authorization;
+    this.timeout = init.timeout;
+    this.encodingError = init.encodingError;
+    this.caller = init.caller;
+    this.trace = init.trace;
+    this.#outer = init.signal;
+    this.#header = init.header;
+    this.values = init.values ?? new CallValues();
+    this.values.call = this;
+  }
+
+  /** Starts the caller's deadline, in milliseconds from now, at most 2^31 - 1. */
+  startDeadline(timeoutMs: number): void {
+    this.#deadline = performance.now() + timeoutMs;
+    this.#timer = setTimeout(() => this.cancel(rpcError("deadline")), Math.max(0, timeoutMs));
+  }
+
+  /** Milliseconds until the caller's deadline; undefined where it has none. */
+  timeoutMs = (): number | undefined => (this.#deadline === undefined ? undefined : this.#deadline - performance.now());
+
+  /** False where nothing can end the call early: then nobody needs to listen. */
+  get cancellable(): boolean {
+    return this.#outer !== undefined || this.#deadline !== undefined || this.protocolName !== inProcess;
+  }
+
+  get cancelled(): ConnectError | undefined {
+    if (this.#outer?.aborted === true) this.cancel(cancellationReason(this.#outer.reason));
+    return this.#reason;
+  }
+
+  /** Ends the call early: the caller has disconnected or its deadline has passed. */
+  cancel(reason: ConnectError): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.release();
+    this.#controller?.abort(reason);
+    for (const listener of this.#listeners ?? []) listener(reason);
+    this.#listeners = undefined;
+  }
+
+  subscribe(listener: (reason: ConnectError) => void): () => void {
+    this.#follow();
+    if (this.#reason !== undefined) {
+      listener(this.#reason);
+      return () => {};
+    }
+    const listeners = (this.#listeners ??= new Set());
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /** Stops the timer and lets go of the caller's signal: the call has its answer. */
+  release(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#unfollow?.();
+    this.#unfollow = undefined;
+  }
+
+  /** The same as the token, for whatever takes a signal. Its reason is a ConnectError. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      this.#follow();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  get requestHeader(): Headers {
+    return (this.#requestHeader ??= this.#header?.() ?? new Headers());
+  }
+
+  get responseHeader(): Headers {
+    return (this.#responseHeader ??= new Headers());
+  }
+
+  get responseTrailer(): Headers {
+    return (this.#responseTrailer ??= new Headers());
+  }
+
+  /** The response headers and trailers that an implementation has set, if any. */
+  get responseMetadata(): { readonly header: Headers | undefined; readonly trailer: Headers | undefined } {
+    return { header: this.#responseHeader, trailer: this.#responseTrailer };
+  }
+
+  /** Listens to the caller's signal from the first subscription on. */
+  #follow(): void {
+    const outer = this.#outer;
+    if (outer === undefined || this.cancelled !== undefined || this.#unfollow !== undefined) return;
+    const onAbort = (): void => this.cancel(cancellationReason(outer.reason));
+    outer.addEventListener("abort", onAbort, { once: true });
+    this.#unfollow = () => outer.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Context values that know the call and its trace without a map. */
+export class CallValues implements ContextValues {
+  call: RpcCall | undefined;
+  #others: Map<symbol, unknown> | undefined;
+
+  get<T>(key: ContextKey<T>): T;
+  get(key: ContextKey<unknown>): unknown {
+    if (key.id === kCall.id) return this.call;
+    if (key.id === kTrace.id) return this.call?.trace;
+    return this.#others?.has(key.id) ? this.#others.get(key.id) : key.defaultValue;
+  }
+
+  set<T>(key: ContextKey<T>, value: T): this {
+    (this.#others ??= new Map()).set(key.id, value);
+    return this;
+  }
+
+  delete(key: ContextKey<unknown>): this {
+    this.#others?.delete(key.id);
+    return this;
+  }
+}
+
+/** The call behind a handler context, whichever way it came in. */
+export function rpcCall(context: HandlerContext): RpcCall {
+  const call = context.values.get(kCall);
+  if (call === undefined) throw new Error("the call has not passed the front");
+  return call;
+}
+
+function cancellationReason(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError && reason.code !== Code.Aborted) return reason;
+  if (reason instanceof Error && reason.name === "TimeoutError") return rpcError("deadline");
+  return rpcError("canceled");
+}

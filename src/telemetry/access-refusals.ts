@@ -1,0 +1,62 @@
+import type { Caller } from "../auth/caller.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+/** A request that was refused because of its key or of its caller's scopes. */
+export interface AccessRefusal {
+  /** `unauthenticated`: no valid key. `permission_denied`: the caller lacks a scope, or the Host is not allowed. */
+  readonly code: "unauthenticated" | "permission_denied";
+  /** The RPC method or route, as declared: never what the client wrote. */
+  readonly target: string;
+  /** Undefined where the request proves nobody. */
+  readonly caller?: Caller | undefined;
+  /** Why, in words without secrets. */
+  readonly reason: string;
+}
+
+/** Records refused requests: a count for each, and lines in log and audit log that a flood cannot multiply. */
+export interface AccessRefusals {
+  record(refusal: AccessRefusal): void;
+  /** Writes what has been counted and not yet written. */
+  close(): void;
+}
+
+/** Audit lines of single refusals within a second; further ones share one line with their number. */
+const linesPerSecond = 20;
+
+/** Creates the recorder. */
+export function createAccessRefusals({
+  log,
+  audit,
+  metrics,
+}: Pick<Telemetry, "log" | "audit" | "metrics">): AccessRefusals {
+  let written = 0;
+  let further = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const writeLine = (fields: Record<string, string | number | undefined>): void =>
+    audit.write({ event: "access_refused", time: new Date().toISOString(), ...fields });
+  const endSecond = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    written = 0;
+    if (further === 0) return;
+    log.warn({ count: further }, "further requests were refused: no valid key, or a missing scope");
+    writeLine({ count: further });
+    further = 0;
+  };
+
+  return {
+    record({ code, target, caller, reason }) {
+      metrics.accessRefused({ code, target });
+      timer ??= setTimeout(endSecond, 1000).unref();
+      if (written >= linesPerSecond) {
+        further += 1;
+        return;
+      }
+      if (written === 0) log.warn({ code, target, caller: caller?.name, reason }, "a request was refused");
+      written += 1;
+      writeLine({ code, target, caller: caller?.name, tenant: caller?.tenant, reason });
+    },
+    close: endSecond,
+  };
+}

@@ -1,0 +1,216 @@
+import * as http2 from "node:http2";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { Code, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Health } from "../../gen/health/v1/health_pb.ts";
+import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { Caller } from "../../src/auth/caller.ts";
+import { createFront } from "../../src/rpc/front.ts";
+import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
+import { untilCancelled } from "../../src/rpc/invoke.ts";
+import { createAccessRefusals } from "../../src/telemetry/access-refusals.ts";
+import { exchange1 } from "./raw-exchange.ts";
+import {
+  createListener,
+  createParts,
+  createServices,
+  createWatchedTelemetry,
+  limits,
+  local,
+  serve,
+} from "./rpc-kit.ts";
+
+const page = "https://console.example.com";
+const slow: Caller = { ...local, name: "slow", rateLimit: { requestsPerSecond: 0.001, burst: 3 } };
+const reader: Caller = { ...local, name: "reader", tenant: "t1", scopes: new Set(["tools:read"]) };
+const callers = new Map<string | undefined, Caller>([
+  ["Bearer root", local],
+  ["Bearer slow", slow],
+  ["Bearer reader", reader],
+]);
+const watched = createWatchedTelemetry();
+const audit: Record<string, unknown>[] = [];
+const refused: string[] = [];
+const telemetry = {
+  ...watched.telemetry,
+  audit: { ...watched.telemetry.audit, write: (event: Record<string, unknown>) => void audit.push(event) },
+  metrics: {
+    ...watched.telemetry.metrics,
+    accessRefused: ({ code, target }: { code: string; target: string }) => void refused.push(`${code} ${target}`),
+  },
+};
+const refusals = createAccessRefusals(telemetry);
+const front = createFront({ telemetry, authenticate: (header) => callers.get(header), refusals });
+const services = createServices(createParts({ telemetry }));
+let server: Awaited<ReturnType<typeof serve>>;
+
+beforeAll(async () => {
+  const readMaxBytes = limits.bodyBytes;
+  server = await serve(await createListener({ services, front, telemetry, readMaxBytes, corsOrigins: [page] }));
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const call = { name: "echo" };
+/** Clients of every way in: the fast path in two protocols, Connect's handlers, and this process. */
+function waysIn(key: string, caller: Caller) {
+  const interceptors = [
+    (next) => (request) => (request.header.set("authorization", `Bearer ${key}`), next(request)),
+  ] satisfies Parameters<typeof createConnectTransport>[0]["interceptors"];
+  const connect = createClient(
+    ToolExecutor,
+    createConnectTransport({ baseUrl: server.url1, httpVersion: "1.1", interceptors }),
+  );
+  const grpc = createClient(ToolExecutor, createGrpcTransport({ baseUrl: server.url2, interceptors }));
+  const web = createClient(
+    ToolExecutor,
+    createGrpcWebTransport({ baseUrl: server.url1, httpVersion: "1.1", interceptors }),
+  );
+  const inside = createClient(ToolExecutor, createInProcessTransport(services, { caller, front }));
+  const stream = (client: typeof connect) => Array.fromAsync(client.executeTools({ calls: [call] }));
+  return {
+    connect: () => connect.executeTool({ call }),
+    grpc: () => grpc.executeTool({ call }),
+    "gRPC-Web stream": () => stream(web),
+    "Connect stream": () => stream(connect),
+    "in process": () => inside.executeTool({ call }),
+    "in-process stream": () => stream(inside),
+  };
+}
+
+test("a caller's rate counts over all ways in, and no other caller's", async () => {
+  const ways = Object.values(waysIn("slow", slow));
+  for (const way of ways.slice(1, 4)) await way();
+  for (const way of ways) {
+    await expect(way()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  }
+  await expect(ways[0]!()).rejects.toSatisfy(
+    (error: { metadata: Headers }) => Number(error.metadata.get("retry-after")) > 0,
+  );
+  for (const way of Object.values(waysIn("root", local))) await way();
+});
+
+test.each(["connect", "grpc", "gRPC-Web stream", "Connect stream", "in process", "in-process stream"] as const)(
+  "%s: a missing scope is refused, counted and observed alike, and leaves an audit line",
+  async (way) => {
+    audit.length = refused.length = watched.served.length = 0;
+    await expect(waysIn("reader", reader)[way]()).rejects.toMatchObject({ code: Code.PermissionDenied });
+    const method = `jackfield.v1.ToolExecutor/ExecuteTool${way.endsWith("stream") ? "s" : ""}`;
+    expect(watched.served).toMatchObject([{ method, code: "permission_denied" }]);
+    expect(refused).toEqual([`permission_denied ${method}`]);
+    expect(audit).toMatchObject([
+      { event: "access_refused", code: "permission_denied", target: method, caller: "reader", tenant: "t1" },
+    ]);
+    refusals.close();
+  },
+);
+
+test("a flood of wrong keys is counted in full and leaves 20 audit lines a second and their number (hazard 24)", async () => {
+  refusals.close();
+  audit.length = refused.length = 0;
+  const { connect, "Connect stream": stream } = waysIn("wrong", local);
+  for (let index = 0; index < 30; index += 1) {
+    await expect(connect()).rejects.toMatchObject({ code: Code.Unauthenticated });
+    await expect(stream()).rejects.toMatchObject({ code: Code.Unauthenticated });
+  }
+  refusals.close();
+  expect(refused).toHaveLength(60);
+  const single = audit.filter(({ count }) => count === undefined).length;
+  const further = audit.reduce((sum, { count }) => sum + Number(count ?? 0), 0);
+  expect(single + further).toBe(60);
+  expect(audit.length).toBeLessThan(60);
+  expect(JSON.stringify(audit)).not.toContain("wrong");
+});
+
+test("methods that only read can be called by GET, others cannot", async () => {
+  const get = (method: string) =>
+    exchange1(server.url1, {
+      method: "GET",
+      path: `/jackfield.v1.ToolExecutor/${method}?connect=v1&encoding=json&message=${encodeURIComponent("{}")}`,
+      headers: { authorization: "Bearer root" },
+      body: Buffer.alloc(0),
+    });
+  const listed = await get("ListTools");
+  expect([listed.status, JSON.parse(listed.body.toString())]).toMatchObject([
+    200,
+    { tools: [{ name: "echo" }, { name: "get_a" }, { name: "get_b" }, { name: "set_a" }] },
+  ]);
+  expect((await get("ExecuteTool")).status).toBe(405);
+  expect((await get("ListTools?")).status).toBeLessThan(500);
+});
+
+test("a page of a configured origin may call, by Connect and gRPC-Web, and no other", async () => {
+  const ask = (origin: string, method: string, type: string, body: Buffer) =>
+    exchange1(server.url1, {
+      method,
+      path: "/jackfield.v1.ToolExecutor/ExecuteTool",
+      headers: { origin, "content-type": type, authorization: "Bearer root" },
+      body,
+    });
+  const json = Buffer.from('{"call":{"name":"echo"}}');
+  const preflight = await ask(page, "OPTIONS", "text/plain", Buffer.alloc(0));
+  expect([preflight.status, preflight.headers["access-control-allow-origin"]]).toEqual([204, page]);
+  expect(preflight.headers["access-control-allow-headers"]?.toString().toLowerCase()).toMatch(
+    /x-grpc-web.*authorization/,
+  );
+  const connect = await ask(page, "POST", "application/json", json);
+  expect([connect.status, connect.headers["access-control-allow-origin"]]).toEqual([200, page]);
+  const web = await ask(
+    page,
+    "POST",
+    "application/grpc-web+json",
+    Buffer.concat([Buffer.from([0, 0, 0, 0, json.length]), json]),
+  );
+  expect([web.status, web.headers["access-control-allow-origin"]]).toEqual([200, page]);
+  expect(web.headers["access-control-expose-headers"]?.toString().toLowerCase()).toContain("grpc-status");
+  const foreign = await ask("https://evil.example", "POST", "application/json", json);
+  expect(foreign.headers["access-control-allow-origin"]).toBeUndefined();
+});
+
+test("a connection may hold two health watches, another one is refused (hazard 37)", async () => {
+  const open = async (session: http2.ClientHttp2Session) => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": `/${Health.typeName}/Watch`,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.end(Buffer.alloc(5));
+    return new Promise<string>((resolve) => {
+      stream.on("trailers", (trailers) => resolve(String(trailers["grpc-status"])));
+      stream.on("response", (headers) => {
+        if (headers["grpc-status"] !== undefined) resolve(String(headers["grpc-status"]));
+      });
+      stream.on("data", () => resolve("open"));
+    });
+  };
+  const one = http2.connect(server.url2);
+  const other = http2.connect(server.url2);
+  expect([await open(one), await open(one), await open(one)]).toEqual(["open", "open", "8"]);
+  expect(await open(other)).toBe("open");
+  one.destroy();
+  other.destroy();
+  const again = http2.connect(server.url2);
+  expect([await open(again), await open(again)]).toEqual(["open", "open"]);
+  again.destroy();
+});
+
+test("an open stream keeps nothing of the items that it has passed on", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const used = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  async function* source() {
+    for (;;) yield {};
+  }
+  const items = untilCancelled(source(), { cancelled: undefined, subscribe: () => () => {} });
+  const count = 100_000;
+  const before = used();
+  for (let index = 0; index < count; index += 1) await items.next();
+  // A promise that is raced with every item keeps some 250 bytes of each.
+  await expect.poll(() => (used() - before) / count).toBeLessThan(100);
+  await items.return();
+});
