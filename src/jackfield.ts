@@ -1,9 +1,10 @@
 import type { AddressInfo } from "node:net";
+import type { FastifyInstance } from "fastify";
 import type { DestinationStream } from "pino";
 import { cognigyInstruments, createCognigyAdapter } from "./adapters/cognigy/index.ts";
 import { createGenesysAdapter, createGenesysDelivery, genesysInstruments } from "./adapters/genesys/index.ts";
 import { mountAdapter } from "./adapters/mount.ts";
-import { createAuthenticator } from "./auth/authenticator.ts";
+import { createAuthenticator, createRequestAuthenticator } from "./auth/authenticator.ts";
 import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
@@ -19,6 +20,7 @@ import { createFront } from "./rpc/front.ts";
 import { createRpc } from "./rpc/rpc.ts";
 import { createServices } from "./rpc/services/services.ts";
 import { startSandbox } from "./sandbox/sandbox.ts";
+import { createDoors, hostCheckedPaths, publicHosts } from "./app/doors.ts";
 import { createConversationRunner } from "./app/conversation-runner.ts";
 import { genesysTokens } from "./app/genesys-tokens.ts";
 import { createHttp } from "./server/http.ts";
@@ -169,7 +171,9 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   const front = createFront({ telemetry, authenticate, refusals });
   const clientsFor = createClientsFor(services, front);
 
-  const hostParts = { telemetry, version, clientsFor, authenticate };
+  const authenticateRequest = createRequestAuthenticator(config.callers);
+  const hostParts = { telemetry, version, clientsFor, authenticate: authenticateRequest };
+  const doors = createDoors({ config, version, log, shutdown: streamsEnd.signal });
   const genesys = createGenesysAdapter({
     config: adapters.genesys,
     callsPerRequest: limits.callsPerRequest,
@@ -179,7 +183,8 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   const cognigy = createCognigyAdapter(adapters.cognigy);
   const app = await createHttp({
     host: config.host,
-    allowedHosts: config.allowedHosts,
+    allowedHosts: publicHosts(config),
+    hostCheckedPaths,
     limits,
     log,
     readiness,
@@ -204,6 +209,9 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
         if (adapters.cognigy.enabled)
           mountAdapter(scope, cognigy, createAdapterHost(cognigy, cognigyInstruments, hostParts));
       },
+      ...doors.map((door) => (scope: FastifyInstance) => {
+        mountAdapter(scope, door, createAdapterHost(door, [], hostParts));
+      }),
     ],
   });
   teardown.add(() => app.close());

@@ -38,7 +38,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   jobs: floor2,
   executor,
   rpc,
-  adapters: door,
+  adapters: [...door, "definitions"],
   conversations: [...door, "definitions"],
   client: ["gen"],
   toolbox: ["gen", "client", "definitions"],

@@ -24,7 +24,15 @@ export interface Adapter {
  * How requests are authenticated, and the caller they act as: by keys of the adapter's own, each a caller of its own, or
  * like the RPC, by the configured callers.
  */
-export type AdapterIdentity = KeyIdentity | { readonly kind: "callers" };
+export type AdapterIdentity = KeyIdentity | CallerIdentity;
+
+/** Authentication as one of the configured callers: by `Authorization: Bearer` with a key or a token, or by `X-Api-Key`. */
+export interface CallerIdentity {
+  readonly kind: "callers";
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+}
 
 /** Authentication by keys of the adapter's own. Without any key every request is let in. */
 export interface KeyIdentity {

@@ -10,7 +10,12 @@ export function answerBudgetMs(answerWithinMs: number): number {
 
 /** Returns the answer deadline that goes with a call. Made once per route and shared by its requests. */
 export function answerDuration(answerWithinMs: number): Duration {
-  const ms = Math.round(answerBudgetMs(answerWithinMs));
+  return durationOf(answerBudgetMs(answerWithinMs));
+}
+
+/** Returns milliseconds as a protobuf duration. */
+export function durationOf(milliseconds: number): Duration {
+  const ms = Math.round(milliseconds);
   return {
     $typeName: "google.protobuf.Duration",
     seconds: BigInt(Math.floor(ms / 1000)),

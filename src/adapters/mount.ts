@@ -44,7 +44,9 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
 
   const identify = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply): boolean => {
     if (caller === undefined) {
-      sendFailure(reply, route, { status: 401, message: "" });
+      const { authorization, "x-api-key": apiKey } = request.headers;
+      const credentials = authorization !== undefined || apiKey !== undefined;
+      sendFailure(reply, route, { status: 401, message: "", credentials });
       return false;
     }
     request.caller = caller;
@@ -71,10 +73,16 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
     // Before the body is read: a request without a key makes us parse nothing.
     onRequest(request, reply, done) {
       if (cors !== undefined) allowOrigin(cors, request, reply);
+      const refused = route.admit?.(request.raw);
+      if (refused !== undefined) {
+        sendFailure(reply, route, refused);
+        return;
+      }
       const caller = host.authenticate(request.raw);
       if (caller instanceof Promise) void identifyLater(caller, request, reply, done);
       else if (identify(caller, request, reply)) done();
     },
+    config: { bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true },
     handler: serve(route, context),
     errorHandler(error, request, reply) {
       const failure = failureFromError(error, request.body);

@@ -7,7 +7,7 @@ import type { RawRoute } from "./route.ts";
 export function serveRaw(route: RawRoute, { host }: RouteContext) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { caller, clients } = request;
-    const trace = startTrace(host, request, route);
+    const trace = startTrace(host, request, route, route.traceparent?.(request.body));
     try {
       const served = await route.serve({ request, reply, caller, clients, trace, signal: whenClosedEarly(reply) });
       trace?.end(reply.statusCode);

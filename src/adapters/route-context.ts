@@ -45,9 +45,14 @@ export interface RouteContext {
   readonly times: RouteTimes;
 }
 
-/** Starts the span of a request. */
-export function startTrace(host: AdapterHost, request: FastifyRequest, route: Route): RequestTrace | undefined {
-  const { traceparent, tracestate } = request.headers;
+/** Starts the span of a request. `otherwise` is its trace context where the request has no header for it. */
+export function startTrace(
+  host: AdapterHost,
+  request: FastifyRequest,
+  route: Route,
+  otherwise?: string,
+): RequestTrace | undefined {
+  const { traceparent = otherwise, tracestate } = request.headers;
   return host.startTrace({
     method: route.method,
     path: route.path,

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
-import type { AdapterClients, Measurement, RequestTrace } from "./adapter.ts";
+import type { AdapterClients, Measurement, RawRequest, RequestTrace } from "./adapter.ts";
 import type { StreamEvent } from "./sse.ts";
 
 /** One address of an adapter. Its kind says what is done with a request. */
@@ -13,6 +13,8 @@ export interface RouteBase {
   readonly method: "GET" | "POST";
   /** Path in Fastify's syntax: `/calls/:id`. */
   readonly path: string;
+  /** Returns why the head of a request is refused, before it is authenticated. */
+  admit?(request: RawRequest): RequestFailure | undefined;
   /** The whole error shape: the reply to a request that gets no answer of its own. */
   failure(failure: RequestFailure): Reply;
   /** Origins whose browsers may use the route, and the headers that they may send. */
@@ -75,6 +77,10 @@ export interface PollRoute extends RouteBase {
 /** A request that the adapter answers by itself, with the same clients: for protocols that fit none of the other kinds. */
 export interface RawRoute extends RouteBase {
   readonly kind: "raw";
+  /** Whether the body itself is a call's arguments, whose faults belong to the call. */
+  readonly bodyIsArguments?: boolean;
+  /** Returns the W3C `traceparent` that a body holds. Asked where the request has no such header. */
+  traceparent?(body: unknown): string | undefined;
   serve(exchange: RawExchange): Promise<FastifyReply>;
 }
 
@@ -118,6 +124,8 @@ export interface RequestFailure {
   readonly status: number;
   /** For the platform's engineer. Empty for 401 and 500, whose texts are the adapter's. */
   readonly message: string;
+  /** For a 401: whether the request carried a credential. */
+  readonly credentials?: boolean;
   /** Seconds after which to try again, for a 503. */
   readonly retryAfter?: number;
   /** The parsed body, where there is one. */

@@ -10,16 +10,16 @@ export interface StreamEvent {
 export interface EventStreamOptions {
   /** A comment line this often keeps proxies from closing an idle stream. */
   readonly commentEveryMs: number;
-  /** The connection is cut after this time, whatever is still unread. */
-  readonly closeAfterMs: number;
+  /** The connection is cut after this time, whatever is still unread. Never where it is left out. */
+  readonly closeAfterMs?: number;
 }
 
 /** A stream of events to one client. */
 export interface EventStream {
   /** Writes an event. Only for as many as the request itself bounds: it is buffered while the client does not read. */
   send(event: StreamEvent): void;
-  /** Writes an event unless the client is behind: then it is dropped. */
-  offer(event: StreamEvent): void;
+  /** Writes an event unless the client is behind: then it is dropped. Tells whether it was written. */
+  offer(event: StreamEvent): boolean;
   end(): void;
 }
 
@@ -44,7 +44,8 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
   const comments = setInterval(() => {
     if (!behind) write(":\n\n");
   }, options.commentEveryMs);
-  const deadline = setTimeout(() => raw.destroy(), options.closeAfterMs);
+  const { closeAfterMs } = options;
+  const deadline = closeAfterMs === undefined ? undefined : setTimeout(() => raw.destroy(), closeAfterMs);
   raw.on("drain", () => (behind = false));
   // A client that resets its connection is no fault of ours; `close` follows.
   raw.on("error", () => undefined);
@@ -70,7 +71,9 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
       write(eventText(event));
     },
     offer(event) {
-      if (!behind) write(eventText(event));
+      if (behind) return false;
+      write(eventText(event));
+      return true;
     },
     end() {
       if (ended) return;

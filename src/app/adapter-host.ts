@@ -1,5 +1,12 @@
-import type { Adapter, AdapterClients, AdapterHost, Instrument, KeyIdentity } from "../adapters/adapter.ts";
-import type { Authenticator } from "../auth/authenticator.ts";
+import type {
+  Adapter,
+  AdapterClients,
+  AdapterHost,
+  CallerIdentity,
+  Instrument,
+  KeyIdentity,
+} from "../adapters/adapter.ts";
+import type { RequestAuthenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { createHeaderAuthenticator } from "../auth/header-keys.ts";
 import type { Scope } from "../config/scope.ts";
@@ -12,8 +19,10 @@ export interface AdapterHostParts {
   readonly version: string;
   clientsFor(caller: Caller): AdapterClients;
   /** Authenticates the configured callers. */
-  readonly authenticate: Authenticator;
+  readonly authenticate: RequestAuthenticator;
 }
+
+const doorScopes: readonly Scope[] = ["tools:read", "jobs:read", "jobs:write"];
 
 const adapterScopes: ReadonlySet<Scope> = new Set(["tools:execute", "tools:read", "jobs:read", "jobs:write"]);
 
@@ -26,14 +35,31 @@ export function createAdapterHost(
   const { name, identity } = adapter;
   return {
     version,
-    clientsFor,
+    clientsFor: identity.kind === "callers" ? clientsOfDoor(identity, clientsFor) : clientsFor,
     measure: telemetry.metrics.measureFor(instruments),
     log: telemetry.log.child({ adapter: name }),
     startTrace: (start) => startRequestTrace(telemetry, start),
-    authenticate:
-      identity.kind === "callers"
-        ? (request) => authenticate(request.headers.authorization)
-        : authenticateByKeys(name, identity),
+    authenticate: identity.kind === "callers" ? authenticate : authenticateByKeys(name, identity),
+  };
+}
+
+/**
+ * Clients that act as a configured caller through a door: with its limits, and with what the door itself needs beside the
+ * caller's scopes. A caller that may execute need not be allowed jobs for its long calls to become some.
+ */
+function clientsOfDoor(
+  { sanitize, maxOutput }: CallerIdentity,
+  clientsFor: (caller: Caller) => AdapterClients,
+): (caller: Caller) => AdapterClients {
+  const known = new WeakMap<Caller, AdapterClients>();
+  return (caller) => {
+    let clients = known.get(caller);
+    if (clients === undefined) {
+      const scopes = new Set<Scope>([...caller.scopes, ...doorScopes]);
+      clients = clientsFor({ ...caller, scopes, sanitize, maxOutputBytes: maxOutput });
+      known.set(caller, clients);
+    }
+    return clients;
   };
 }
 

@@ -1,5 +1,6 @@
 import type { KeyedCaller } from "../config/caller-settings.ts";
 import type { Caller } from "./caller.ts";
+import { createHeaderAuthenticator, type HeaderAuthenticator } from "./header-keys.ts";
 import { createKeyMatcher } from "./key-matcher.ts";
 import { allScopes } from "../config/scope.ts";
 
@@ -24,6 +25,19 @@ export function createAuthenticator(callers: readonly KeyedCaller[]): Authentica
     return key === undefined ? undefined : find(key);
   };
 }
+
+/** Finds who sent a request; undefined where no credential proves anybody. */
+export type RequestAuthenticator = (request: RequestHead) => Caller | undefined | Promise<Caller | undefined>;
+
+type RequestHead = Parameters<HeaderAuthenticator>[0];
+
+/** Makes the check of `Authorization: Bearer KEY` and `X-Api-Key: KEY`. Without any key configured everybody is `local`. */
+export function createRequestAuthenticator(callers: readonly KeyedCaller[]): RequestAuthenticator {
+  const known = callers.flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
+  return createHeaderAuthenticator(known, keyHeaders, localCaller);
+}
+
+const keyHeaders = [{ name: "authorization", scheme: "Bearer" }, { name: "x-api-key" }] as const;
 
 /** The key of a `Bearer` header, exactly as sent: nothing is trimmed. */
 function bearerKey(authorization: string | undefined): string | undefined {

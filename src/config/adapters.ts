@@ -9,7 +9,8 @@ const genesysCloud = "https://api.mypurecloud.com";
 
 type AdapterFile = Partial<AdapterConfig>;
 
-function adapterFrom(file: AdapterFile | undefined, answerWithinMs: number, maxOutput: number): AdapterConfig {
+/** What every adapter can be told, with its defaults. */
+export function adapterFrom(file: AdapterFile | undefined, answerWithinMs: number, maxOutput: number): AdapterConfig {
   return {
     answerWithinMs: file?.answerWithinMs ?? answerWithinMs,
     sanitize: file?.sanitize ?? "text",

@@ -1,6 +1,7 @@
 import type { Isolation, SanitizeMode, ToolLimits } from "../plugin/tool.ts";
 import type { KeyedCaller } from "./caller-settings.ts";
 import type { Secret } from "../secret.ts";
+import type { Scope } from "./scope.ts";
 
 /** One entry of `plugins:`. */
 export interface PluginConfig {
@@ -61,6 +62,47 @@ export interface CognigyConfig extends AdapterConfig {
   readonly corsOrigins: readonly string[];
 }
 
+/** The MCP door. */
+export interface McpConfig extends AdapterConfig {
+  /** Milliseconds after which a call of a client that follows tasks becomes one. */
+  readonly taskAfterMs: number;
+  /** Tools on one page of a list. */
+  readonly pageSize: number;
+  /** How long a client may keep a list, in milliseconds. */
+  readonly listTtlMs: number;
+  /** Origins that may call beside this machine's. */
+  readonly allowedOrigins: readonly string[];
+  /** What clients tell their models of the server; empty for nothing. */
+  readonly instructions: string;
+}
+
+/** The plain HTTP door. */
+export interface HttpConfig extends AdapterConfig {
+  /** Where clients reach the service; empty where it is not known. */
+  readonly publicUrl: string;
+  readonly corsOrigins: readonly string[];
+}
+
+/** One issuer of tokens that are taken. */
+export interface OauthConfig {
+  /** Callers are `NAME:SUBJECT`. */
+  readonly name: string;
+  readonly issuer: string;
+  /** Where its keys are; undefined: as its metadata says. */
+  readonly jwksUrl: string | undefined;
+  /** The address that clients ask a token for. */
+  readonly resource: string;
+  /** Values of `aud` that are taken. */
+  readonly audiences: readonly string[];
+  /** Claims that hold scopes. */
+  readonly scopeClaims: readonly string[];
+  /** What each scope of the issuer lets a caller do; undefined: equal names. */
+  readonly scopes: Readonly<Record<string, readonly Scope[]>> | undefined;
+  readonly tenant: string;
+  /** Patterns of the tools that its callers may use and see; undefined means all. */
+  readonly tools: readonly string[] | undefined;
+}
+
 /** What one call costs, in whatever unit the operator counts in: by tool, and by caller and tool, which goes first. */
 export interface Prices {
   readonly tools: Readonly<Record<string, number>>;
@@ -107,8 +149,14 @@ export interface Config {
   /** Accept a Redis that may lose acknowledged work. */
   readonly engineMayLoseWork: boolean;
   readonly plugins: readonly PluginConfig[];
-  readonly adapters: { readonly genesys: GenesysConfig; readonly cognigy: CognigyConfig };
+  readonly adapters: {
+    readonly genesys: GenesysConfig;
+    readonly cognigy: CognigyConfig;
+    readonly mcp: McpConfig;
+    readonly http: HttpConfig;
+  };
   readonly callers: readonly KeyedCaller[];
+  readonly oauth: readonly OauthConfig[];
   readonly rpc: { readonly allowUnauthenticated: boolean; readonly corsOrigins: readonly string[] };
   readonly ledger: { readonly windowHours: number; readonly readEntries: number };
   /** How long dead jobs are kept. */

@@ -23,6 +23,8 @@ export function describeConfig(config: Config): Record<string, unknown> {
         webhookKey: shownSecret(config.adapters.genesys.webhookKey),
         credentials: credentialsOf(config),
       },
+      mcp: config.adapters.mcp,
+      http: config.adapters.http,
       cognigy: {
         ...config.adapters.cognigy,
         keys: config.adapters.cognigy.keys.map(({ name }) => ({ name, key: mask })),

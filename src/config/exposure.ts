@@ -1,7 +1,8 @@
 import type { Config } from "./config.ts";
 import { isLoopback } from "./values.ts";
 
-interface Way {
+/** A way into the service. */
+interface EntryPoint {
   readonly name: string;
   readonly open: boolean;
   readonly allowed: boolean;
@@ -9,56 +10,89 @@ interface Way {
   readonly fileKey: string;
 }
 
-/** Finds ways in that anybody may use: a fault where others than this machine can reach them, else a warning. */
-export function checkExposure(config: Pick<Config, "host" | "adapters" | "callers" | "rpc">): {
+/** Finds entry points that anybody may use: a fault where others than this machine can reach them, else a warning. */
+export function checkExposure(config: Pick<Config, "host" | "adapters" | "callers" | "oauth" | "rpc">): {
   faults: string[];
   warnings: string[];
 } {
-  const { genesys, cognigy } = config.adapters;
-  const loopback = isLoopback(config.host);
-  const ways: Way[] = [
+  const open = entryPoints(config).filter((entry) => entry.open);
+  if (isLoopback(config.host)) {
+    const local = open.filter(({ variable }) => variable !== "JACKFIELD_API_KEYS");
+    return {
+      faults: [],
+      warnings: local.map(
+        ({ name, variable }) => `The ${name} is open to everybody on this machine: set ${variable} to close it.`,
+      ),
+    };
+  }
+  const refused = byVariable(open.filter(({ allowed }) => !allowed));
+  const allowed = byVariable(open.filter((entry) => entry.allowed));
+  return {
+    faults: refused.map(
+      ({ variable, names, fileKeys }) =>
+        `${variable} must be set where HOST is other than loopback; found it not set and HOST ${JSON.stringify(config.host)}` +
+        ` (the ${listed(names)} would be open; ${listed(fileKeys, ", ", " and ")}: true in the file allows it).`,
+    ),
+    warnings: allowed.map(({ names, fileKeys }) => {
+      const verb = names.length === 1 ? "is" : "are";
+      return `The ${listed(names)} ${verb} open to everybody who reaches ${config.host}: ${fileKeys[0]} is true.`;
+    }),
+  };
+}
+
+function entryPoints(config: Pick<Config, "adapters" | "callers" | "oauth" | "rpc">): EntryPoint[] {
+  const { genesys, cognigy, mcp, http } = config.adapters;
+  const withoutCallers = config.callers.length === 0 && config.oauth.length === 0;
+  const forCallers = { variable: "JACKFIELD_API_KEYS" };
+  return [
     {
-      name: "The Genesys adapter",
+      name: "Genesys adapter",
       open: genesys.enabled && genesys.webhookKey === undefined,
       allowed: genesys.allowUnauthenticated,
       variable: "GENESYS_WEBHOOK_KEY",
       fileKey: "adapters.genesys.allowUnauthenticated",
     },
     {
-      name: "The Cognigy adapter",
+      name: "Cognigy adapter",
       open: cognigy.enabled && cognigy.keys.length === 0,
       allowed: cognigy.allowUnauthenticated,
       variable: "COGNIGY_API_KEY",
       fileKey: "adapters.cognigy.allowUnauthenticated",
     },
     {
-      name: "The RPC",
-      open: config.callers.length === 0,
+      ...forCallers,
+      name: "RPC",
+      open: withoutCallers,
       allowed: config.rpc.allowUnauthenticated,
-      variable: "JACKFIELD_API_KEYS",
       fileKey: "rpc.allowUnauthenticated",
     },
+    {
+      ...forCallers,
+      name: "MCP door",
+      open: mcp.enabled && withoutCallers,
+      allowed: mcp.allowUnauthenticated,
+      fileKey: "adapters.mcp.allowUnauthenticated",
+    },
+    {
+      ...forCallers,
+      name: "HTTP door",
+      open: http.enabled && withoutCallers,
+      allowed: http.allowUnauthenticated,
+      fileKey: "adapters.http.allowUnauthenticated",
+    },
   ];
-  const open = ways.filter((way) => way.open);
-  if (loopback) {
-    const local = open.filter((way) => way.variable !== "JACKFIELD_API_KEYS");
-    return {
-      faults: [],
-      warnings: local.map(
-        (way) => `${way.name} is open to everybody on this machine: set ${way.variable} to close it.`,
-      ),
-    };
-  }
-  return {
-    faults: open
-      .filter((way) => !way.allowed)
-      .map(
-        (way) =>
-          `${way.variable} must be set where HOST is other than loopback; found it not set and HOST ${JSON.stringify(config.host)}` +
-          ` (${way.name.replace("The", "the")} would be open; ${way.fileKey}: true in the file allows it).`,
-      ),
-    warnings: open
-      .filter((way) => way.allowed)
-      .map((way) => `${way.name} is open to everybody who reaches ${config.host}: ${way.fileKey} is true.`),
-  };
+}
+
+/** One entry for all that the same variable would close. */
+function byVariable(entries: readonly EntryPoint[]): { variable: string; names: string[]; fileKeys: string[] }[] {
+  const groups = Map.groupBy(entries, ({ variable }) => variable);
+  return [...groups].map(([variable, group]) => ({
+    variable,
+    names: group.map(({ name }) => name),
+    fileKeys: group.map(({ fileKey }) => fileKey),
+  }));
+}
+
+function listed(words: readonly string[], between = ", the ", last = " and the "): string {
+  return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(between)}${last}${words.at(-1)}`;
 }

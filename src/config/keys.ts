@@ -121,7 +121,8 @@ function scopesFrom(text: string, where: string, environment: Environment): Set<
   return scopes;
 }
 
-function checkName(name: string, where: string, environment: Environment): void {
+/** Checks that a name can stand in a source: faults go to `environment`. */
+export function checkName(name: string, where: string, environment: Environment): void {
   if (nameShape.test(name)) return;
   environment.fault(
     `${where} must have a name of letters, digits, and . _ @ - (at most 64); found ${name.length} characters that are not.`,

@@ -1,6 +1,8 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { cognigyFrom, genesysFrom } from "./adapters.ts";
+import { httpFrom, mcpFrom } from "./doors.ts";
+import { oauthFrom } from "./oauth.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Config, Limits } from "./config.ts";
 import { createEnvironment } from "./environment.ts";
@@ -48,6 +50,8 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
   const plugins = pluginsFrom(environment, file, dataDir);
   const engineUrl = engineFrom(environment, content);
 
+  const callers = callersFrom(environment, content);
+
   const parts = {
     file: file.path,
     host: hostFrom(environment, content),
@@ -56,8 +60,14 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     engineUrl: engineUrl === undefined ? undefined : new Secret(engineUrl),
     engineMayLoseWork: content.engine?.mayLoseWork ?? false,
     plugins,
-    adapters: { genesys: genesys.config, cognigy: cognigyFrom(environment, content) },
-    callers: callersFrom(environment, content),
+    adapters: {
+      genesys: genesys.config,
+      cognigy: cognigyFrom(environment, content),
+      mcp: mcpFrom(environment, content),
+      http: httpFrom(environment, content),
+    },
+    callers,
+    oauth: oauthFrom(environment, content, callers),
     rpc: {
       allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false,
       corsOrigins: content.rpc?.corsOrigins ?? [],

@@ -83,6 +83,52 @@ const cognigy = Type.Object(
   closed,
 );
 
+const mcp = Type.Object(
+  {
+    ...adapter,
+    taskAfterMs: integer(0, 600_000, "Milliseconds after which a call of a client that follows tasks becomes one."),
+    pageSize: integer(1, 1000, "Tools on one page of a list."),
+    listTtlMs: integer(0, day, "How long a client may keep a list, in milliseconds."),
+    allowedOrigins: texts("Origins that may call beside this machine's, such as https://app.example.com."),
+    instructions: Type.Optional(
+      Type.String({ maxLength: 16_384, description: "What clients tell their models of the server." }),
+    ),
+  },
+  closed,
+);
+
+const http = Type.Object(
+  {
+    ...adapter,
+    publicUrl: Type.Optional(Type.String({ description: "Where clients reach the service, for /openapi.json." })),
+    corsOrigins: texts("Origins that browsers may call from."),
+  },
+  closed,
+);
+
+const scopeNames = Type.Array(Type.Unsafe<(typeof allScopes)[number]>({ type: "string", enum: [...allScopes] }), {
+  description: "What it may do.",
+});
+
+const oauth = Type.Object(
+  {
+    name: Type.String({ minLength: 1, description: "Callers are NAME:SUBJECT." }),
+    issuer: Type.String({ minLength: 1, description: "Issuer of the tokens, exactly as in their iss." }),
+    jwksUrl: text("Where its keys are; as its metadata says when left out."),
+    resource: Type.String({ minLength: 1, description: "The address that clients ask a token for." }),
+    audiences: texts("Values of aud that are taken; the resource when left out."),
+    scopeClaims: texts("Claims that hold scopes; scope, scp and roles when left out."),
+    scopes: Type.Optional(
+      Type.Record(Type.String(), scopeNames, {
+        description: "What each scope of the issuer lets a caller do; equal names when left out.",
+      }),
+    ),
+    tenant: text("Tenant; `default` when left out."),
+    tools: texts("Patterns of the tools its callers may use and see, such as get_*."),
+  },
+  closed,
+);
+
 const caller = Type.Object(
   {
     name: Type.String({ minLength: 1, description: "Source of its calls." }),
@@ -91,11 +137,7 @@ const caller = Type.Object(
       minItems: 1,
       description: "Keys that prove it; several may live.",
     }),
-    scopes: Type.Optional(
-      Type.Array(Type.Unsafe<(typeof allScopes)[number]>({ type: "string", enum: [...allScopes] }), {
-        description: "What it may do.",
-      }),
-    ),
+    scopes: Type.Optional(scopeNames),
     tools: texts("Patterns of the tools it may use and see, such as get_*."),
     rateLimit: Type.Optional(
       Type.Object(
@@ -132,8 +174,19 @@ export const fileSchema = Type.Object(
     plugins: Type.Optional(
       Type.Array(plugin, { description: "Exactly these plugins; the bundled ones when left out." }),
     ),
-    adapters: Type.Optional(Type.Object({ genesys: Type.Optional(genesys), cognigy: Type.Optional(cognigy) }, closed)),
+    adapters: Type.Optional(
+      Type.Object(
+        {
+          genesys: Type.Optional(genesys),
+          cognigy: Type.Optional(cognigy),
+          mcp: Type.Optional(mcp),
+          http: Type.Optional(http),
+        },
+        closed,
+      ),
+    ),
     callers: Type.Optional(Type.Array(caller, { description: "Callers, beside those of JACKFIELD_API_KEYS." })),
+    oauth: Type.Optional(Type.Array(oauth, { description: "Issuers of tokens that are taken from callers." })),
     rpc: Type.Optional(
       Type.Object(
         {

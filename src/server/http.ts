@@ -11,7 +11,7 @@ import type { Rpc } from "../rpc/rpc.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 import { createHostCheck } from "./host-check.ts";
 import { HttpError, notJson } from "./http-error.ts";
-import { parseJsonBody } from "./json-body.ts";
+import { parseArgumentsBody, parseJsonBody } from "./json-body.ts";
 import { mountOperatorRoutes } from "./operator-routes.ts";
 import type { OperatorParts } from "./operator-routes.ts";
 import { PortServer } from "./port.ts";
@@ -24,6 +24,8 @@ export interface HttpParts extends OperatorParts {
   readonly host: string;
   /** Further `Host` values for a loopback bind. */
   readonly allowedHosts: readonly string[];
+  /** Paths whose routes check the `Host` header themselves. */
+  readonly hostCheckedPaths?: ReadonlySet<string>;
   readonly limits: Pick<Limits, "bodyBytes" | "depth" | "streamsPerConnection">;
   readonly log: Logger;
   /** Answers everything under `/jackfield.v1.` and `/grpc.`. */
@@ -52,7 +54,13 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     return503OnClosing: false,
     serverFactory: (handler) => {
       const http = handler;
-      const gate = createRequestFilter({ rpc: parts.rpc, http, acceptsHost, readiness });
+      const gate = createRequestFilter({
+        rpc: parts.rpc,
+        http,
+        acceptsHost,
+        hostCheckedPaths: parts.hostCheckedPaths ?? new Set(),
+        readiness,
+      });
       const streams = createStreamFilter({ rpc: parts.rpc, acceptsHost });
       return new PortServer(gate, {
         streams,
@@ -71,7 +79,9 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, (request, body, done) => {
     try {
       demandJson(request.headers);
-      done(null, parseJsonBody(body as Buffer, limits));
+      const { bodyIsArguments } = request.routeOptions.config as { bodyIsArguments?: boolean };
+      const parse = bodyIsArguments === true ? parseArgumentsBody : parseJsonBody;
+      done(null, parse(body as Buffer, limits));
     } catch (error) {
       done(error as Error, undefined);
     }

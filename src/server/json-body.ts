@@ -14,15 +14,24 @@ export interface JsonBodyLimits {
  * exempt from the last two: its faults belong to that call, not to the request.
  */
 export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
-  if (body.length === 0) throw new HttpError(400, "The request body must not be empty");
-  if (!isUtf8(body)) throw new HttpError(400, "The request body is not valid UTF-8");
-  const text = body.toString();
+  const text = textOf(body);
   const value = parse(text);
   if (mayHide(text) || mayNest(text, limits.depth)) {
     const fault = envelopeFault(value, limits.depth);
     if (fault !== undefined) throw new HttpError(400, fault);
   }
   return value;
+}
+
+/** Parses a body that is a call's arguments: how deep it is and which keys it has is for the call's own checks. */
+export function parseArgumentsBody(body: Buffer): unknown {
+  return parse(textOf(body));
+}
+
+function textOf(body: Buffer): string {
+  if (body.length === 0) throw new HttpError(400, "The request body must not be empty");
+  if (!isUtf8(body)) throw new HttpError(400, "The request body is not valid UTF-8");
+  return body.toString();
 }
 
 function parse(text: string): unknown {

@@ -12,6 +12,8 @@ export interface RequestFilterParts {
   /** Fastify: every other route, and the RPCs that the fast path leaves. */
   readonly http: PortListener;
   readonly acceptsHost: (host: string | undefined) => boolean;
+  /** Paths whose routes check the host themselves. */
+  readonly hostCheckedPaths: ReadonlySet<string>;
   readonly readiness: Readiness;
 }
 
@@ -19,10 +21,12 @@ export interface RequestFilterParts {
  * Makes the listener of the port: checks the host, sends RPCs to their lane and the rest to the HTTP routes, and refuses
  * new work while draining. An RPC then gets its `unavailable` from the executor, in its own protocol.
  */
-export function createRequestFilter({ rpc, http, acceptsHost, readiness }: RequestFilterParts): PortListener {
+export function createRequestFilter(parts: RequestFilterParts): PortListener {
+  const { rpc, http, acceptsHost, hostCheckedPaths, readiness } = parts;
   return (request, response) => {
     const url = request.url ?? "/";
-    if (!acceptsHost(request.headers.host ?? request.headers[":authority" as "host"])) {
+    const host = request.headers.host ?? request.headers[":authority" as "host"];
+    if (!acceptsHost(host) && !hostCheckedPaths.has(pathOf(request))) {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
     if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) {

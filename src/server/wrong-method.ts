@@ -1,5 +1,6 @@
 import { METHODS } from "node:http";
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions, onRequestHookHandler } from "fastify";
+import { HttpError } from "./http-error.ts";
 
 interface Path {
   /** The instance on which the path was declared: its hooks and error shape hold for the refusal too. */
@@ -34,13 +35,22 @@ export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
     filling = true;
     for (const { scope, route, methods } of paths.values()) {
       const allow = [...methods].sort().join(", ");
-      const refuse: onRequestHookHandler = (_request: FastifyRequest, reply: FastifyReply) => {
-        reply.code(405).header("allow", allow).send({ error: "Method not allowed" });
+      // Thrown, so that the path's own error shape holds.
+      const refuse: onRequestHookHandler = (_request: FastifyRequest, reply: FastifyReply, done) => {
+        reply.header("allow", allow);
+        done(new HttpError(405, "Method not allowed"));
       };
       const others = app.supportedMethods.filter((method) => !methods.has(method));
       if (others.length === 0) continue;
       const hooks = [route.onRequest ?? []].flat() as onRequestHookHandler[];
-      scope.route({ method: others, url: route.routePath, onRequest: [...hooks, refuse], handler: () => {} });
+      const { errorHandler } = route;
+      scope.route({
+        method: others,
+        url: route.routePath,
+        onRequest: [...hooks, refuse],
+        handler: () => {},
+        ...(errorHandler !== undefined && { errorHandler }),
+      });
     }
   };
   return { fill };

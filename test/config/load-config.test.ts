@@ -174,6 +174,10 @@ test("listening for others with open ways in is refused by the variables to set,
   const allowed =
     "rpc: { allowUnauthenticated: true }\nadapters: { genesys: { enabled: false }, cognigy: { allowUnauthenticated: true } }\n";
   expect(load({ HOST: "0.0.0.0" }, allowed).warnings).toHaveLength(2);
+  const closed = allowed.replace("} }", "}, mcp: { allowUnauthenticated: false } }");
+  expect(faults({ HOST: "0.0.0.0" }, closed)).toEqual([
+    'JACKFIELD_API_KEYS must be set where HOST is other than loopback; found it not set and HOST "0.0.0.0" (the MCP door would be open; adapters.mcp.allowUnauthenticated: true in the file allows it).',
+  ]);
 });
 
 test("secrets come from files too, without the line break at the end", () => {

@@ -112,7 +112,7 @@ test("faults come in the order 401, 404, 405, 413, 415, 400", async () => {
     "/llm-gateway/tools/",
     "/LLM-GATEWAY/tools",
     "/api/v1/llm/tool-callback/a/b",
-    "/tools/x",
+    "/tools/x/y",
     "/jackfield",
   ]) {
     for (const method of ["GET", "POST", "DELETE"]) {

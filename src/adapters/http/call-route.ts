@@ -1,0 +1,78 @@
+import type { FastifyReply } from "fastify";
+import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../../errors.ts";
+import { durationOf } from "../answer-budget.ts";
+import {
+  conversationFromHeaders,
+  invalidConversation,
+  invalidKey,
+  isKey,
+  keyedContext,
+  keyFromHeaders,
+  randomCallId,
+} from "../call-identity.ts";
+import { sendJson } from "../replies.ts";
+import { PayloadError, type RawExchange, type RawRoute } from "../route.ts";
+import { toolCall } from "../tool-call.ts";
+import type { ToolCatalogs } from "../tool-catalog.ts";
+import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
+import { hasNull, withoutNulls } from "./null-arguments.ts";
+import { answerText, readPayload } from "./payloads.ts";
+import { waitFrom } from "./preference.ts";
+
+/** What calls are served with. */
+export interface CallRouteParts {
+  readonly catalogs: ToolCatalogs;
+  readonly refuseScope: RefuseScope;
+  readonly answerWithinMs: number;
+}
+
+/** `POST /tools/{name}`: the body is the arguments, and every outcome is a 200. */
+export function createCallRoute(
+  base: HttpRouteBase,
+  { catalogs, refuseScope, answerWithinMs }: CallRouteParts,
+): RawRoute {
+  const answerWithin = durationOf(answerWithinMs);
+
+  async function argumentsFor(name: string, args: unknown, { caller, clients }: RawExchange): Promise<unknown> {
+    if (!hasNull(args)) return args;
+    const tool = (await catalogs.get(caller, clients)).find(name);
+    return tool === undefined ? args : withoutNulls(args, tool.inputSchema);
+  }
+
+  async function serve(exchange: RawExchange): Promise<FastifyReply> {
+    // All requests of this turn are read before the first is executed: see server/batch-per-tick.ts.
+    await Promise.resolve();
+    const { request, reply, clients, trace, signal } = exchange;
+    if (refuseScope(exchange, "tools:execute")) return reply;
+    const { name = "" } = request.params as { name?: string };
+    const payload = readPayload(request.body);
+    const callId = keyFromHeaders(request.headers) ?? payload.callId ?? randomCallId();
+    if (!isKey(callId)) throw new PayloadError(invalidKey);
+    const conversationId = conversationFromHeaders(request.headers) ?? payload.conversationId ?? "";
+    if (conversationId !== "" && !isKey(conversationId)) throw new PayloadError(invalidConversation);
+    const wait = waitFrom(request.headers.prefer);
+    const args = hasNull(payload.arguments) ? await argumentsFor(name, payload.arguments, exchange) : payload.arguments;
+    const { result } = await clients.executor.executeTool(
+      {
+        $typeName: "jackfield.v1.ExecuteToolRequest",
+        call: toolCall(callId, name, args ?? []),
+        context: keyedContext(conversationId),
+        answerWithin: wait === undefined ? answerWithin : durationOf(wait * 1000),
+      },
+      trace === undefined ? { signal } : { signal, contextValues: trace.values },
+    );
+    if (result === undefined) throw new TypeError("the executor answered without a result");
+    if (wait !== undefined) reply.header("preference-applied", `wait=${wait}`);
+    return sendJson(reply, answerText(callId, visible(result, name)));
+  }
+
+  return { ...base, method: "POST", path: "/tools/:name", bodyIsArguments: true, serve };
+}
+
+/** A tool outside of the caller's list does not exist for it. */
+function visible(result: ToolResult, name: string): ToolResult {
+  if (result.outcome !== Outcome.DENIED || result.error?.message !== modelError("denied", name)) return result;
+  const message = modelError("unknown-tool", name);
+  return { ...result, outcome: Outcome.UNKNOWN_TOOL, output: message, error: { ...result.error, message } };
+}

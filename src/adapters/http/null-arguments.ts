@@ -1,0 +1,49 @@
+import { isObject } from "../tool-call.ts";
+
+/** Tells whether arguments hold a null at the top, which a platform may send for an input that was left empty. */
+export function hasNull(args: unknown): args is Record<string, unknown> {
+  if (!isObject(args)) return false;
+  for (const name in args) if (args[name] === null) return true;
+  return false;
+}
+
+/** Returns the arguments without the nulls that stand for optional ones which may not be null. */
+export function withoutNulls(args: Record<string, unknown>, schema: unknown): Record<string, unknown> {
+  if (!isObject(schema) || !isObject(schema["properties"])) return args;
+  const { properties } = schema;
+  const required: readonly unknown[] = Array.isArray(schema["required"]) ? schema["required"] : [];
+  const kept = Object.entries(args).filter(
+    ([name, value]) =>
+      value !== null ||
+      required.includes(name) ||
+      !Object.hasOwn(properties, name) ||
+      mayBeNull(properties[name], schema, 16),
+  );
+  return Object.fromEntries(kept);
+}
+
+/** Whether null may satisfy a schema. What cannot be told, and recursion beyond `depth` levels, counts as yes. */
+function mayBeNull(schema: unknown, root: unknown, depth: number): boolean {
+  if (schema === false) return false;
+  if (!isObject(schema) || depth === 0) return true;
+  const { type, enum: values, anyOf, oneOf, allOf, $ref } = schema;
+  if (type !== undefined && ![type].flat().includes("null")) return false;
+  if (Array.isArray(values) && !values.includes(null)) return false;
+  if ("const" in schema && schema["const"] !== null) return false;
+  const may = (part: unknown): boolean => mayBeNull(part, root, depth - 1);
+  if (Array.isArray(anyOf) && !anyOf.some(may)) return false;
+  if (Array.isArray(oneOf) && !oneOf.some(may)) return false;
+  if (Array.isArray(allOf) && !allOf.every(may)) return false;
+  return typeof $ref !== "string" || may(referred($ref, root));
+}
+
+/** What a reference inside of the same schema stands for; undefined for any other reference. */
+function referred(ref: string, root: unknown): unknown {
+  if (!ref.startsWith("#/")) return undefined;
+  let found: unknown = root;
+  for (const part of ref.slice(2).split("/")) {
+    const name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    found = isObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
+  }
+  return found;
+}

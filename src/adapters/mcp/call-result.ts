@@ -1,0 +1,77 @@
+import { Outcome, OutcomeSchema, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { isObject } from "../tool-call.ts";
+import { valueText } from "../value-text.ts";
+import type { Era } from "./era.ts";
+import { own } from "./protocol.ts";
+
+/** What the text of a result depends on beside the result. */
+export interface ResultForm {
+  readonly era: Era;
+  /** The tool declares an output schema: then clients refuse a good result without structured content. */
+  readonly hasOutputSchema: boolean;
+  /** JSON text that ends the `_meta` of a modern result, beginning with a comma. */
+  readonly metaTail: string;
+}
+
+const contentTypes: ReadonlySet<unknown> = new Set(["text", "image", "audio", "resource", "resource_link"]);
+
+/** Tells whether the form of a result depends on the tool's output schema. */
+export function dependsOnOutputSchema(result: ToolResult): boolean {
+  return result.outcome === Outcome.OK && (result.truncated || mayBeContent(result.output));
+}
+
+/** Returns the JSON text of a call's result as MCP's `CallToolResult`. */
+export function callResultText(result: ToolResult, { era, hasOutputSchema, metaTail }: ResultForm): string {
+  const modern = era === "modern";
+  const isOk = result.outcome === Outcome.OK;
+  const content = isOk && !result.truncated ? contentOf(result.output) : undefined;
+  let text = `{"content":${content ?? `[{"type":"text","text":${JSON.stringify(wordsOf(result))}}]`}`;
+  if (isOk && !result.truncated && (content === undefined || hasOutputSchema)) {
+    const value = valueText(result);
+    if (value !== undefined && (modern || value.startsWith("{"))) text += `,"structuredContent":${value}`;
+  }
+  if (!isOk || (result.truncated && hasOutputSchema)) text += ',"isError":true';
+  if (modern) text += ',"resultType":"complete"';
+  return `${text},"_meta":${metaText(result)}${modern ? metaTail : ""}}}`;
+}
+
+/** The beginning of a result's `_meta`, without the brace that ends it. */
+function metaText({ callId, outcome, replayed }: ToolResult): string {
+  return `{"${own.callId}":${JSON.stringify(callId)},"${own.outcome}":"${nameOf(outcome)}","${own.replayed}":${replayed}`;
+}
+
+/** Name of an outcome without its prefix: `OK`, `TIMED_OUT`. */
+export function nameOf(outcome: Outcome): string {
+  return OutcomeSchema.value[outcome]?.localName ?? "UNSPECIFIED";
+}
+
+function wordsOf(result: ToolResult): string {
+  return result.outcome === Outcome.OK ? result.output : (result.error?.message ?? result.output);
+}
+
+/** Cheap look at a text that may be a content value: tools' answers are written without spaces. */
+function mayBeContent(output: string): boolean {
+  return output.startsWith('{"content":[');
+}
+
+/** The JSON text of the blocks of a content value, undefined where an output is none. */
+function contentOf(output: string): string | undefined {
+  if (!mayBeContent(output)) return undefined;
+  const value = parsed(output);
+  if (!isObject(value) || Object.keys(value).length !== 1) return undefined;
+  const { content } = value;
+  if (!Array.isArray(content) || !content.every(isContentBlock)) return undefined;
+  return JSON.stringify(content);
+}
+
+function isContentBlock(block: unknown): boolean {
+  return isObject(block) && contentTypes.has(block["type"]);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

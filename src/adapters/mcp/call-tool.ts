@@ -1,0 +1,102 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { Outcome, type ToolCall, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { durationOf } from "../answer-budget.ts";
+import {
+  conversationFromHeaders,
+  invalidConversation,
+  invalidKey,
+  isKey,
+  keyedContext,
+  keyFromHeaders,
+  randomCallId,
+} from "../call-identity.ts";
+import { isObject, toolCall } from "../tool-call.ts";
+import type { ToolCatalogs } from "../tool-catalog.ts";
+import { callResultText, dependsOnOutputSchema } from "./call-result.ts";
+import type { Era } from "./era.ts";
+import type { RequestMessage } from "./message.ts";
+import type { ClientCapabilities } from "./modern-request.ts";
+import type { Peer } from "./peer.ts";
+import { execute, type KeyedCall } from "./execute.ts";
+import { codes, McpError, own } from "./protocol.ts";
+import type { RequestStates } from "./request-state.ts";
+import type { Tasks } from "./tasks.ts";
+
+/** What calls of tools are served with. */
+export interface CallToolParts {
+  readonly catalogs: ToolCatalogs;
+  readonly states: RequestStates;
+  readonly tasks: Tasks;
+  /** Longest wait of one request, in milliseconds. */
+  readonly answerWithinMs: number;
+  /** Wait after which a call becomes a task, in milliseconds. */
+  readonly taskAfterMs: number;
+  /** JSON text that ends the `_meta` of a modern result, beginning with a comma. */
+  readonly metaTail: string;
+}
+
+/** Requests that one call may wait on. */
+const maxRounds = 8;
+
+/** Serves `tools/call`. Returns the JSON text of the result. */
+export function createCallTool(parts: CallToolParts) {
+  const { catalogs, states, tasks, metaTail } = parts;
+  const answerWithin = durationOf(parts.answerWithinMs);
+  const taskAfter = durationOf(parts.taskAfterMs);
+
+  /** The id of the call, and how many requests have waited for it. */
+  function identityOf({ params, meta }: RequestMessage, name: string, peer: Peer): { callId: string; rounds: number } {
+    if (params["requestState"] !== undefined) {
+      const state = states.read(params["requestState"], peer.caller, name);
+      if (state === undefined) throw new McpError(codes.invalidParams, "Invalid requestState");
+      return state;
+    }
+    const key = meta[own.idempotencyKey] ?? (peer.headers && keyFromHeaders(peer.headers));
+    if (key === undefined) return { callId: randomCallId(), rounds: 0 };
+    if (!isKey(key)) throw new McpError(codes.invalidParams, invalidKey);
+    return { callId: key, rounds: 0 };
+  }
+
+  async function resultText(result: ToolResult, era: Era, peer: Peer): Promise<string> {
+    const hasOutputSchema =
+      dependsOnOutputSchema(result) &&
+      (await catalogs.get(peer.caller, peer.clients)).find(result.name)?.outputSchema !== undefined;
+    return callResultText(result, { era, hasOutputSchema, metaTail });
+  }
+
+  return async (message: RequestMessage, era: Era, capabilities: ClientCapabilities, peer: Peer): Promise<string> => {
+    const { params } = message;
+    const { name } = params;
+    if (typeof name !== "string") throw new McpError(codes.invalidParams, "params.name must be the name of a tool");
+    const { callId, rounds } = identityOf(message, name, peer);
+    const keyed: KeyedCall = {
+      call: toolCall(callId, name, argumentsOf(params["arguments"])) satisfies ToolCall,
+      context: keyedContext(conversationOf(message, peer)),
+    };
+    const result = await execute(keyed, capabilities.tasks ? taskAfter : answerWithin, message, peer);
+    if (result.outcome === Outcome.UNKNOWN_TOOL || result.outcome === Outcome.DENIED) {
+      throw new McpError(codes.invalidParams, `Unknown tool: ${name}`);
+    }
+    if (result.outcome === Outcome.PENDING && era === "modern") {
+      if (capabilities.tasks) return await tasks.start(keyed, peer);
+      if (rounds + 1 < maxRounds) {
+        const state = states.write({ callId, rounds: rounds + 1 }, peer.caller, name);
+        return `{"resultType":"input_required","requestState":${JSON.stringify(state)},"_meta":{${metaTail.slice(1)}}}`;
+      }
+    }
+    return await resultText(result, era, peer);
+  };
+}
+
+function argumentsOf(value: unknown): JsonObject {
+  if (value === undefined) return {};
+  if (!isObject(value)) throw new McpError(codes.invalidParams, "params.arguments must be an object");
+  return value as JsonObject;
+}
+
+function conversationOf({ meta }: RequestMessage, { headers }: Peer): string {
+  const id = meta[own.conversationId] ?? (headers && conversationFromHeaders(headers));
+  if (id === undefined) return "";
+  if (!isKey(id)) throw new McpError(codes.invalidParams, invalidConversation);
+  return id;
+}

@@ -1,0 +1,220 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { hasScope } from "../../auth/caller.ts";
+import type { Scope } from "../../config/scope.ts";
+import type { AdapterLog } from "../adapter.ts";
+import { createToolCatalogs } from "../tool-catalog.ts";
+import { createCallTool } from "./call-tool.ts";
+import { type Era, eraOf } from "./era.ts";
+import { createListTools } from "./list-tools.ts";
+import { idFromBody, readMessage, type RequestMessage } from "./message.ts";
+import { checkMirroredHeaders, type MirroredArgument, mirroredArguments } from "./mirrored-headers.ts";
+import { capabilitiesOf, type ClientCapabilities } from "./modern-request.ts";
+import type { McpAnswer, Peer } from "./peer.ts";
+import {
+  codes,
+  errorText,
+  McpError,
+  olderVersions,
+  type RequestId,
+  reserved,
+  resultText,
+  supportedVersions,
+} from "./protocol.ts";
+import { createRequestStates } from "./request-state.ts";
+import { createSubscriptions } from "./subscriptions.ts";
+import { createTasks } from "./tasks.ts";
+
+/** How the door behaves. */
+export interface McpDoorOptions {
+  readonly version: string;
+  /** What clients tell their models of the server; empty for nothing. */
+  readonly instructions: string;
+  readonly answerWithinMs: number;
+  readonly taskAfterMs: number;
+  readonly pageSize: number;
+  readonly listTtlMs: number;
+  /** How long a task is kept, in milliseconds. */
+  readonly taskTtlMs: number;
+  /** Signs what clients send back. The same for every replica. */
+  readonly stateSecret: string;
+  readonly log: Pick<AdapterLog, "error">;
+  /** Streams of `subscriptions/listen` that may be open at a time. */
+  readonly maxListeners?: number;
+  /** How often lists and tasks that somebody listens to are looked at, in milliseconds. */
+  readonly pollEveryMs?: number;
+  /** The refusal of a caller that lacks a scope. */
+  missingScope(scope: Scope): McpError;
+}
+
+/** MCP without a transport: a message in, its answer out. */
+export interface McpDoor {
+  /** Answers a parsed message. Undefined for notifications and responses, which get no answer. Never rejects. */
+  handle(body: unknown, peer: Peer): Promise<McpAnswer | undefined>;
+  /** Ends the streams of `subscriptions/listen`. */
+  close(): void;
+}
+
+type Serve = (message: RequestMessage, capabilities: ClientCapabilities, peer: Peer) => string | Promise<string>;
+
+interface Method {
+  readonly scope?: Scope;
+  /** The client must have declared that it follows tasks. */
+  readonly needsTasks?: boolean;
+  readonly serve: Serve;
+}
+
+const noCapabilities: ClientCapabilities = { tasks: false };
+
+/** Makes the door. */
+export function createMcpDoor(options: McpDoorOptions): McpDoor {
+  const { instructions, listTtlMs, log } = options;
+  const serverInfo = { name: "jackfield", title: "Jackfield", version: options.version };
+  const metaTail = `,${JSON.stringify({ [reserved.serverInfo]: serverInfo }).slice(1, -1)}`;
+  const catalogs = createToolCatalogs();
+  const states = createRequestStates(options.stateSecret);
+  const tasks = createTasks({ catalogs, ttlMs: options.taskTtlMs, pollIntervalMs: 1000, metaTail });
+  const subscriptions = createSubscriptions({
+    catalogs,
+    tasks,
+    pollEveryMs: options.pollEveryMs ?? 1000,
+    maxListeners: options.maxListeners ?? 5000,
+    metaTail,
+  });
+  const callTool = createCallTool({ ...options, catalogs, states, tasks, metaTail });
+  const listTools = createListTools({ ...options, catalogs, metaTail });
+  const done = `{"resultType":"complete","_meta":{${metaTail.slice(1)}}}`;
+  const discovery = JSON.stringify({
+    supportedVersions,
+    capabilities: { tools: { listChanged: true }, extensions: { [reserved.tasks]: {} } },
+    ...(instructions !== "" && { instructions }),
+    resultType: "complete",
+    ttlMs: listTtlMs,
+    cacheScope: "private",
+    _meta: { [reserved.serverInfo]: serverInfo },
+  });
+
+  const methods: Record<Era, ReadonlyMap<string, Method>> = {
+    modern: new Map<string, Method>([
+      ["server/discover", { serve: () => discovery }],
+      ["tools/list", { scope: "tools:read", serve: (message, _, peer) => listTools(message, "modern", peer) }],
+      ["tools/call", { scope: "tools:execute", serve: (message, can, peer) => callTool(message, "modern", can, peer) }],
+      [
+        "subscriptions/listen",
+        { scope: "tools:read", serve: (message, _, peer) => subscriptions.listen(message, peer) },
+      ],
+      [
+        "tasks/get",
+        { scope: "tools:execute", needsTasks: true, serve: ({ params }, _, peer) => tasks.get(params["taskId"], peer) },
+      ],
+      [
+        "tasks/update",
+        {
+          scope: "tools:execute",
+          needsTasks: true,
+          serve: ({ params }, _, peer) => tasks.check(params["taskId"], peer).then(() => done),
+        },
+      ],
+      [
+        "tasks/cancel",
+        {
+          scope: "tools:execute",
+          needsTasks: true,
+          serve: ({ params }, _, peer) => tasks.cancel(params["taskId"], peer).then(() => done),
+        },
+      ],
+    ]),
+    older: new Map<string, Method>([
+      ["initialize", { serve: initialize }],
+      ["ping", { serve: () => "{}" }],
+      ["tools/list", { scope: "tools:read", serve: (message, _, peer) => listTools(message, "older", peer) }],
+      ["tools/call", { scope: "tools:execute", serve: (message, can, peer) => callTool(message, "older", can, peer) }],
+    ]),
+  };
+
+  function initialize({ params }: RequestMessage): string {
+    const asked = params["protocolVersion"];
+    return JSON.stringify({
+      protocolVersion: typeof asked === "string" && olderVersions.includes(asked) ? asked : olderVersions[0],
+      capabilities: { tools: {} },
+      serverInfo,
+      ...(instructions !== "" && { instructions }),
+    });
+  }
+
+  async function mirroredOf({ method, params }: RequestMessage, peer: Peer): Promise<readonly MirroredArgument[]> {
+    if (method !== "tools/call" || typeof params["name"] !== "string") return [];
+    const cached = catalogs.get(peer.caller, peer.clients);
+    const tool = (cached instanceof Promise ? await cached : cached).find(params["name"]);
+    return tool === undefined ? [] : mirroredArguments(tool.inputSchema);
+  }
+
+  async function serve(message: RequestMessage, peer: Peer): Promise<string> {
+    const era = eraOf(message, peer.headers);
+    let capabilities = noCapabilities;
+    const method = methods[era].get(message.method);
+    if (era === "modern") {
+      capabilities = capabilitiesOf(message);
+      if (peer.headers !== undefined) checkMirroredHeaders(message, peer.headers, await mirroredOf(message, peer));
+    }
+    if (method === undefined) {
+      const status = era === "modern" ? 404 : 200;
+      throw new McpError(codes.methodNotFound, `Method not found: ${message.method}`, { status });
+    }
+    if (method.scope !== undefined && !hasScope(peer.caller, method.scope)) throw options.missingScope(method.scope);
+    if (method.needsTasks === true && !capabilities.tasks) {
+      throw new McpError(codes.missingCapability, `${message.method} needs the extension ${reserved.tasks}`, {
+        status: 400,
+        data: { requiredCapabilities: { extensions: { [reserved.tasks]: {} } } },
+      });
+    }
+    return await method.serve(message, capabilities, peer);
+  }
+
+  function failed(error: unknown, id: RequestId | undefined, peer: Peer): McpAnswer {
+    const { status, code, message, data, headers } = error instanceof McpError ? error : errorFrom(error, peer);
+    return { status, text: errorText(id, code, message, data), headers };
+  }
+
+  function errorFrom(error: unknown, peer: Peer): McpError {
+    if (peer.signal.aborted) return new McpError(codes.internal, "The request was cancelled");
+    if (error instanceof ConnectError) {
+      const known = errorFromConnect(error);
+      if (known !== undefined) return known;
+    }
+    log.error({ err: error }, "an MCP request failed");
+    return new McpError(codes.internal, "Internal error", { status: 500 });
+  }
+
+  return {
+    async handle(body, peer) {
+      let message;
+      try {
+        message = readMessage(body);
+      } catch (error) {
+        return failed(error, idFromBody(body), peer);
+      }
+      if (message === undefined || message.id === undefined) return undefined;
+      const { id } = message;
+      try {
+        return { status: 200, text: resultText(id, await serve(message, peer)) };
+      } catch (error) {
+        return failed(error, id, peer);
+      }
+    },
+    close: () => subscriptions.close(),
+  };
+}
+
+/** An error of the services that the client can do something about. */
+function errorFromConnect({ code, rawMessage }: ConnectError): McpError | undefined {
+  switch (code) {
+    case Code.InvalidArgument:
+      return new McpError(codes.invalidParams, rawMessage);
+    case Code.Unavailable:
+    case Code.ResourceExhausted:
+    case Code.DeadlineExceeded:
+      return new McpError(codes.internal, rawMessage, { status: 503, headers: { "retry-after": "1" } });
+    default:
+      return undefined;
+  }
+}

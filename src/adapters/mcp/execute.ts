@@ -1,0 +1,58 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { CallContext, Progress, ToolCall, ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { RequestMessage } from "./message.ts";
+import type { EventSink, Peer } from "./peer.ts";
+import { notificationText } from "./protocol.ts";
+
+/** A call whose id is an idempotency key, with its context. */
+export interface KeyedCall {
+  readonly call: ToolCall;
+  readonly context: CallContext;
+}
+
+/** Runs a call, with its progress where the client asks for it and reads events. Rejects with a ConnectError. */
+export async function execute(
+  { call, context }: KeyedCall,
+  answerWithin: Duration,
+  { meta }: RequestMessage,
+  peer: Peer,
+): Promise<ToolResult> {
+  const { executor } = peer.clients;
+  const options = { signal: peer.signal, ...(peer.values !== undefined && { contextValues: peer.values }) };
+  const token = meta["progressToken"];
+  if (peer.events === undefined || (typeof token !== "string" && typeof token !== "number")) {
+    const { result } = await executor.executeTool(
+      { $typeName: "jackfield.v1.ExecuteToolRequest", call, context, answerWithin },
+      options,
+    );
+    if (result === undefined) throw new TypeError("the executor answered without a result");
+    return result;
+  }
+  const report = progressReporter(token, peer.events);
+  let result: ToolResult | undefined;
+  // To its end: leaving a stream before would count as the client's going away.
+  for await (const { event } of executor.executeTools({ calls: [call], context, answerWithin }, options)) {
+    if (event.case === "progress") report(event.value);
+    if (event.case === "result") result = event.value;
+  }
+  if (result === undefined) throw new TypeError("the executor answered without a result");
+  return result;
+}
+
+/** The least step between two reports: MCP wants progress to rise with each. */
+const leastStep = 0.001;
+
+function progressReporter(progressToken: string | number, events: EventSink): (progress: Progress) => void {
+  let last = -leastStep;
+  return ({ fraction, message }) => {
+    last = fraction > last ? fraction : last + leastStep;
+    events.offer(
+      notificationText("notifications/progress", {
+        progressToken,
+        progress: Math.max(0, last),
+        total: 1,
+        ...(message !== "" && { message }),
+      }),
+    );
+  };
+}

@@ -1,0 +1,99 @@
+import type { FastifyReply } from "fastify";
+import type { Challenges } from "../challenge.ts";
+import type { RawExchange, RawRoute, Reply, RequestFailure } from "../route.ts";
+import { type EventStream, openEventStream } from "../sse.ts";
+import { isObject } from "../tool-call.ts";
+import type { McpDoor } from "./door.ts";
+import type { EventSink, Peer } from "./peer.ts";
+import { codes, errorText } from "./protocol.ts";
+
+/** How the door is served over HTTP. Times in milliseconds. */
+export interface HttpRouteOptions {
+  readonly door: McpDoor;
+  readonly challenges: Challenges;
+  /** Tells why the head of a request is refused. */
+  refuse(headers: RawExchange["request"]["headers"]): string | undefined;
+  /** Wait after which a client that reads events gets them: a proxy would close a connection without any. */
+  readonly streamAfterMs: number;
+  /** Interval of comment lines in an idle stream. */
+  readonly commentEveryMs: number;
+}
+
+/** `POST /mcp`: one JSON-RPC message a request, answered as JSON or as a stream of events. */
+export function createHttpRoute({
+  door,
+  challenges,
+  refuse,
+  streamAfterMs,
+  commentEveryMs,
+}: HttpRouteOptions): RawRoute {
+  async function serve({ request, reply, caller, clients, trace, signal }: RawExchange): Promise<FastifyReply> {
+    // All requests of this turn are read before the first is executed: see server/batch-per-tick.ts.
+    await Promise.resolve();
+    let stream: EventStream | undefined;
+    const open = (): EventStream => (stream ??= openEventStream(reply, { commentEveryMs }));
+    const events: EventSink = {
+      send: (data) => open().send({ event: "message", data }),
+      offer: (data) => open().offer({ event: "message", data }),
+    };
+    const readsEvents = request.headers.accept?.includes("text/event-stream") === true;
+    const peer: Peer = {
+      caller,
+      clients,
+      headers: request.headers,
+      values: trace?.values,
+      signal,
+      events: readsEvents ? events : undefined,
+    };
+    const timer = readsEvents ? setTimeout(open, streamAfterMs) : undefined;
+    const answer = await door.handle(request.body, peer);
+    clearTimeout(timer);
+    if (stream !== undefined) {
+      if (answer !== undefined) stream.send({ event: "message", data: answer.text });
+      stream.end();
+      return reply;
+    }
+    if (answer === undefined) return reply.code(202).send();
+    if (answer.headers !== undefined) reply.headers(answer.headers);
+    return reply.code(answer.status).header("content-type", "application/json").send(answer.text);
+  }
+
+  function failure({ status, message, credentials }: RequestFailure): Reply {
+    const body = errorText(undefined, codeOf(status, message), message || wordsOf(status));
+    if (status !== 401) return { status, body };
+    return {
+      status,
+      body,
+      headers: { "www-authenticate": credentials === true ? challenges.invalid : challenges.missing },
+    };
+  }
+
+  return {
+    kind: "raw",
+    method: "POST",
+    path: "/mcp",
+    admit(request) {
+      const message = refuse(request.headers);
+      return message === undefined ? undefined : { status: 403, message };
+    },
+    traceparent: traceparentOf,
+    serve,
+    failure,
+  };
+}
+
+/** The trace context of a message whose request has no such header. */
+function traceparentOf(body: unknown): string | undefined {
+  if (!isObject(body) || !isObject(body["params"]) || !isObject(body["params"]["_meta"])) return undefined;
+  const { traceparent } = body["params"]["_meta"];
+  return typeof traceparent === "string" ? traceparent : undefined;
+}
+
+function codeOf(status: number, message: string): number {
+  if (status === 400 && /not valid (?:JSON|UTF-8)|must not be empty/.test(message)) return codes.parseError;
+  return status >= 500 ? codes.internal : codes.invalidRequest;
+}
+
+function wordsOf(status: number): string {
+  return status === 401 ? "A valid key is needed: send Authorization: Bearer KEY" : "Internal error";
+}

@@ -1,0 +1,81 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { isObject } from "../tool-call.ts";
+import type { RequestMessage } from "./message.ts";
+import { codes, McpError, reserved } from "./protocol.ts";
+
+/** An argument that a modern client repeats in a header: its path in the arguments and the name after `Mcp-Param-`. */
+export interface MirroredArgument {
+  readonly path: readonly string[];
+  readonly suffix: string;
+}
+
+/** The parameter that `Mcp-Name` repeats, by method. */
+const namedBy: ReadonlyMap<string, string> = new Map([
+  ["tools/call", "name"],
+  ["tasks/get", "taskId"],
+  ["tasks/update", "taskId"],
+  ["tasks/cancel", "taskId"],
+]);
+
+/**
+ * Checks that the headers of a modern request say what its body says, so that a proxy may trust them. Throws an McpError.
+ * `mirrored` are the marked arguments of the tool that is called.
+ */
+export function checkMirroredHeaders(
+  message: RequestMessage,
+  headers: IncomingHttpHeaders,
+  mirrored: readonly MirroredArgument[],
+): void {
+  const { method, params, meta } = message;
+  expectEqual(headers, "MCP-Protocol-Version", meta[reserved.protocolVersion], false);
+  expectEqual(headers, "Mcp-Method", method, false);
+  const member = namedBy.get(method);
+  if (member !== undefined && params[member] !== undefined) expectEqual(headers, "Mcp-Name", params[member], true);
+  for (const { path, suffix } of mirrored) checkArgument(params["arguments"], path, `Mcp-Param-${suffix}`, headers);
+}
+
+/** Finds the arguments of a schema that are marked with `x-mcp-header`. */
+export function mirroredArguments(schema: unknown, path: readonly string[] = []): MirroredArgument[] {
+  if (!isObject(schema) || !isObject(schema["properties"]) || path.length > 8) return [];
+  return Object.entries(schema["properties"]).flatMap(([name, property]) => {
+    if (!isObject(property)) return [];
+    const suffix = property["x-mcp-header"];
+    const own = typeof suffix === "string" && suffix !== "" ? [{ path: [...path, name], suffix }] : [];
+    return [...own, ...mirroredArguments(property, [...path, name])];
+  });
+}
+
+function checkArgument(args: unknown, path: readonly string[], header: string, headers: IncomingHttpHeaders): void {
+  let value = args;
+  for (const name of path) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  const given = headers[header.toLowerCase()];
+  if (value === undefined || value === null) {
+    if (given !== undefined) throw mismatch(`${header} is sent, and the body has no such argument`);
+    return;
+  }
+  if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") {
+    throw mismatch(`${header} stands for an argument that is no text, number or boolean`);
+  }
+  expectEqual(headers, header, String(value), true);
+}
+
+function expectEqual(headers: IncomingHttpHeaders, name: string, expected: unknown, encoded: boolean): void {
+  const header = headers[name.toLowerCase()];
+  if (header === undefined) throw mismatch(`${name} is missing`);
+  const text = (Array.isArray(header) ? header.join(", ") : header).trim();
+  const value = encoded ? decoded(text) : text;
+  if (value === undefined || value !== expected) throw mismatch(`${name} does not match the body`);
+}
+
+/** The value of a header that may be written as `=?base64?…?=`. Undefined where it is written wrongly. */
+function decoded(text: string): string | undefined {
+  if (!/^[\t\x20-\x7e]*$/.test(text)) return undefined;
+  const inner = /^=\?base64\?(.*)\?=$/.exec(text)?.[1];
+  if (inner === undefined) return text;
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(inner)) return undefined;
+  return Buffer.from(inner, "base64").toString("utf8");
+}
+
+function mismatch(why: string): McpError {
+  return new McpError(codes.headerMismatch, `Header mismatch: ${why}`, { status: 400 });
+}

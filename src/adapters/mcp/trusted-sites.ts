@@ -1,0 +1,49 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { isLoopback } from "../../config/values.ts";
+
+/** Whom the door trusts beside this machine. */
+export interface TrustedSites {
+  /** Host names, with or without a port. */
+  readonly hosts: readonly string[];
+  /** Origins, such as `https://app.example.com`. */
+  readonly origins: readonly string[];
+}
+
+/**
+ * Makes the check of `Host` and `Origin` against DNS rebinding: the door is local to many users' machines, and a web page
+ * must not reach it. Returns why a request is refused, undefined where it is not.
+ */
+export function createSiteCheck(trusted: TrustedSites): (headers: IncomingHttpHeaders) => string | undefined {
+  const hosts = new Set(trusted.hosts.map((host) => host.toLowerCase()));
+  const origins = new Set(trusted.origins.map((origin) => origin.toLowerCase()));
+  let lastGood: string | undefined;
+
+  const isTrusted = (host: string): boolean => {
+    const lower = host.toLowerCase();
+    const name = withoutPort(lower);
+    return name !== undefined && (isLoopback(name) || hosts.has(lower) || hosts.has(name));
+  };
+
+  return (headers) => {
+    const host = headers.host ?? headers[":authority" as "host"];
+    // HTTP/1.0 has no Host, and no browser speaks it: nothing to rebind.
+    if (host !== undefined && host !== lastGood) {
+      if (!isTrusted(host))
+        return `The Host ${quoted(host)} is not allowed: JACKFIELD_ALLOWED_HOSTS names the allowed ones`;
+      lastGood = host;
+    }
+    const { origin } = headers;
+    if (origin === undefined || origins.has(origin.toLowerCase())) return undefined;
+    const from = URL.parse(origin);
+    if (from !== null && from.host !== "" && isTrusted(from.host)) return undefined;
+    return `The Origin ${quoted(origin)} is not allowed: adapters.mcp.allowedOrigins names the allowed ones`;
+  };
+}
+
+function withoutPort(host: string): string | undefined {
+  return /^(\[[0-9a-f:.]+\]|[^:/@\s,]+)(?::\d{1,5})?$/.exec(host)?.[1]?.replace(/\.$/, "");
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 200));
+}

@@ -1,0 +1,65 @@
+import { hash } from "node:crypto";
+import type { Logger } from "pino";
+import type { Adapter } from "../adapters/adapter.ts";
+import { createHttpAdapter } from "../adapters/http/index.ts";
+import { createMcpAdapter } from "../adapters/mcp/index.ts";
+import type { Config } from "../config/config.ts";
+
+/** What the doors for configured callers are made with. */
+export interface DoorParts {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Logger;
+  /** Fires when open streams have to end. */
+  readonly shutdown: AbortSignal;
+}
+
+/** Paths of doors that check the `Host` header themselves. */
+export const hostCheckedPaths: ReadonlySet<string> = new Set(["/mcp"]);
+
+/** Makes the doors for configured callers that are enabled. */
+export function createDoors({ config, version, log, shutdown }: DoorParts): Adapter[] {
+  const { mcp, http } = config.adapters;
+  const metadataUrl = metadataUrlOf(config);
+  const trusted = { hosts: publicHosts(config), origins: mcp.allowedOrigins };
+  return [
+    ...(mcp.enabled
+      ? [
+          createMcpAdapter(mcp, {
+            version,
+            log,
+            trusted,
+            metadataUrl,
+            taskTtlMs: config.ledger.windowHours * 3_600_000,
+            stateSecret: stateSecretOf(config),
+            shutdown,
+          }),
+        ]
+      : []),
+    ...(http.enabled ? [createHttpAdapter(http, { version, metadataUrl })] : []),
+  ];
+}
+
+/** Hosts under which the service is known: those that are allowed, and those of its public addresses. */
+export function publicHosts({
+  allowedHosts,
+  adapters,
+  oauth,
+}: Pick<Config, "allowedHosts" | "adapters" | "oauth">): string[] {
+  const urls = [adapters.http.publicUrl, ...oauth.map(({ resource }) => resource)].filter((url) => url !== "");
+  return [...allowedHosts, ...urls.map((url) => new URL(url).host)];
+}
+
+/** Where clients find out whom to ask for a token. Source: RFC 9728 section 3.1. */
+export function metadataUrlOf({ oauth }: Pick<Config, "oauth">): string | undefined {
+  const [first] = oauth;
+  if (first === undefined) return undefined;
+  const { origin, pathname } = new URL(first.resource);
+  return `${origin}/.well-known/oauth-protected-resource${pathname === "/" ? "" : pathname}`;
+}
+
+/** A secret that all replicas share without being told one more: they share the engine, or are one process with its folder. */
+function stateSecretOf({ engineUrl, dataDir, callers }: Config): string {
+  const keys = callers.flatMap((caller) => caller.keys.map((key) => key.reveal())).sort();
+  return hash("sha256", JSON.stringify(["request state", ...(engineUrl ? [engineUrl.reveal()] : [dataDir, ...keys])]));
+}

@@ -1,0 +1,48 @@
+import type { KeyedCaller } from "./caller-settings.ts";
+import type { OauthConfig } from "./config.ts";
+import type { Environment } from "./environment.ts";
+import { checkName } from "./keys.ts";
+import type { FileConfig } from "./schema.ts";
+import { httpUrl } from "./values.ts";
+
+/** Sources that adapters speak as: a caller of a token must not be taken for one of them. */
+const reservedNames: ReadonlySet<string> = new Set(["genesys", "cognigy", "local"]);
+
+/** The issuers of tokens that are taken. */
+export function oauthFrom(
+  environment: Environment,
+  file: FileConfig,
+  callers: readonly KeyedCaller[],
+): readonly OauthConfig[] {
+  const names = new Set(callers.map(({ caller }) => caller.name));
+  const issuers = new Set<string>();
+  return (file.oauth ?? []).flatMap((entry, index) => {
+    const where = `oauth[${index}]`;
+    checkName(entry.name, `${where}.name`, environment);
+    if (names.has(entry.name) || reservedNames.has(entry.name))
+      environment.fault(`${where}.name must be a name of its own; found ${JSON.stringify(entry.name)} in use.`);
+    if (issuers.has(entry.issuer))
+      environment.fault(`${where}.issuer must differ from the others; found ${JSON.stringify(entry.issuer)} twice.`);
+    names.add(entry.name);
+    issuers.add(entry.issuer);
+    // The issuer is compared as it is: a slash at its end counts.
+    const issuer = httpUrl(environment, { key: `${where}.issuer`, text: entry.issuer });
+    const resource = httpUrl(environment, { key: `${where}.resource`, text: entry.resource });
+    const jwksUrl =
+      entry.jwksUrl === undefined ? undefined : httpUrl(environment, { key: `${where}.jwksUrl`, text: entry.jwksUrl });
+    if (issuer === undefined || resource === undefined) return [];
+    return [
+      {
+        name: entry.name,
+        issuer: entry.issuer,
+        jwksUrl,
+        resource: entry.resource,
+        audiences: entry.audiences ?? [entry.resource],
+        scopeClaims: entry.scopeClaims ?? ["scope", "scp", "roles"],
+        scopes: entry.scopes,
+        tenant: entry.tenant ?? "default",
+        tools: entry.tools,
+      },
+    ];
+  });
+}
