@@ -11,7 +11,12 @@ import { startWorker, type ClaimingWorker } from "./worker.ts";
 export interface JobQueueOptions {
   /** Where lost, unreadable and dead jobs are told. Nowhere by default. */
   readonly log?: JobLog | undefined;
+  /** Time after which a shared server hands a job to another worker unless its lease is extended, in milliseconds. */
+  readonly leaseMs?: number;
 }
+
+/** The default of `leaseMs`. */
+export const defaultLeaseMs = 3_000;
 
 /** Maximum size of a page's records, in bytes. */
 const pageBytes = 1_048_576;

@@ -4,19 +4,27 @@ import { JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JobQueue, JobRecord, Work, WorkResult, JobWorker } from "../../src/jobs/job-queue.ts";
 import { moved } from "../../src/jobs/job-state.ts";
+import type { JobLog } from "../../src/jobs/lease.ts";
+import { faults } from "./conformance-faults.ts";
 import { aRecord } from "./samples.ts";
 
 /** Where a driver is tried: one store, and replicas on it. */
 export interface JobStage {
-  /** Opens a replica. */
-  open(): Promise<JobQueue>;
-  /** Ends a replica in the middle of its work. */
+  /** Opens a replica, whose leases last `leaseMs` and whose lines go to `log`. */
+  open(log?: JobLog): Promise<JobQueue>;
+  /** Ends a replica in the middle of its work: it extends nothing any more. */
   die(queue: JobQueue, working: JobWorker): Promise<void>;
+  /** Spoils the stored text of a job. */
+  corrupt(id: string): Promise<void>;
+  /** Loses a row, as a server does that fails over to one that lags. */
+  lose(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
 /** How long a dead worker's jobs may wait for a new one, in milliseconds. */
 const takeOverWithinMs = 8_000;
+/** The lease with which drivers are tried, in milliseconds. */
+export const leaseMs = 600;
 
 /** Proves that a driver is a job queue. `unavailable`: why it cannot be tried here. */
 export function jobConformance(
@@ -343,6 +351,8 @@ export function jobConformance(
       await inherited.stop();
       await heir.close();
     }, 20_000);
+
+    faults({ stage: () => stage, queue: () => queue, takeOverWithinMs });
 
     test("it answers that it can take a job", async () => {
       await expect(queue.ping()).resolves.toBeUndefined();

@@ -2,7 +2,7 @@ import { createPostgresJobQueue } from "../../src/jobs/drivers/postgres.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
-import { jobConformance } from "./conformance.ts";
+import { jobConformance, leaseMs } from "./conformance.ts";
 
 jobConformance(
   "the job queue in PostgreSQL",
@@ -10,12 +10,14 @@ jobConformance(
     const server = await startPostgres();
     const stores: PostgresStore[] = [];
     return {
-      open: async () => {
+      open: async (log) => {
         const store = await openPostgresStore({ url: server.url });
         stores.push(store);
-        return createPostgresJobQueue(store);
+        return createPostgresJobQueue(store, { log, leaseMs });
       },
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
+      corrupt: async (id) => void (await stores[0]?.query("UPDATE jackfield.jobs SET record = '{' WHERE id = $1", [id])),
+      lose: async (id) => void (await stores[0]?.query("DELETE FROM jackfield.jobs WHERE id = $1", [id])),
       close: async () => {
         for (const store of stores) await store.close();
         await server.close();

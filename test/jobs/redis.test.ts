@@ -7,7 +7,7 @@ import { openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import type { RedisServer } from "../support/redis-server.ts";
-import { jobConformance } from "./conformance.ts";
+import { jobConformance, leaseMs } from "./conformance.ts";
 import { aRecord } from "./samples.ts";
 
 jobConformance(
@@ -16,12 +16,17 @@ jobConformance(
     const server = await startRedis();
     const stores: RedisStore[] = [];
     return {
-      open: async () => {
+      open: async (log) => {
         const store = await openRedisStore({ url: server.url });
         stores.push(store);
-        return createRedisJobQueue(store);
+        return createRedisJobQueue(store, { log, leaseMs });
       },
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
+      corrupt: async (id) => void (await stores[0]?.client.hset(`jackfield:jobs:j:${id}`, "d", "{")),
+      lose: async (id) => {
+        await stores[0]?.client.del(`jackfield:jobs:j:${id}`);
+        await stores[0]?.client.zrem("jackfield:jobs:open", id);
+      },
       close: async () => {
         for (const store of stores) await store.close();
         await server.close();

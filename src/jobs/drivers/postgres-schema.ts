@@ -1,9 +1,6 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { countLimit } from "../job-table.ts";
 
-/** How long a lease lasts that is not extended, in milliseconds. */
-export const leaseMs = 3_000;
-
 /** The table of jobs on PostgreSQL; may be applied again. Times are Unix milliseconds of the server's clock. */
 export const schema = `
 CREATE SCHEMA IF NOT EXISTS jackfield;
@@ -31,13 +28,13 @@ const columns = "id, tenant, state, record, token, held, deaths, created_at, cha
 /** The server's time, asked once per statement: a volatile function in a condition would keep indexes from being used. */
 const now = "(SELECT jackfield.job_time())";
 
-/** The first rows of a page whose records hold at most $4 bytes together; $3 is one row more than the page. */
+/** The first rows of a page whose records hold at most $4 bytes together, or the first one; $3 is one row more than the page. */
 function listing(condition: string): string {
   return `WITH page AS (SELECT seq AS at, octet_length(record) AS bytes FROM jackfield.jobs
       WHERE tenant = $1 AND seq < $2 AND record <> '' AND ${condition} ORDER BY seq DESC LIMIT $3),
-    sized AS (SELECT at, sum(bytes) OVER (ORDER BY at DESC) - bytes AS before FROM page)
+    sized AS (SELECT at, bytes, sum(bytes) OVER (ORDER BY at DESC) AS total FROM page)
     SELECT ${columns}, (SELECT count(*)::int FROM page) AS found
-      FROM jackfield.jobs JOIN sized ON seq = at WHERE before < $4 ORDER BY seq DESC`;
+      FROM jackfield.jobs JOIN sized ON seq = at WHERE total = bytes OR total <= $4 ORDER BY seq DESC`;
 }
 
 const matching = `tenant = $1 AND ($2 = '' OR source = $2) AND ($3 = '' OR conversation = $3) AND ($4 = '' OR run = $4)
@@ -48,7 +45,7 @@ export const statements = {
   insert: `INSERT INTO jackfield.jobs (id, tenant, source, conversation, run, state, open, record, token, held, due_at,
       created_at, changed_at)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9::text, $9::text <> '',
-      CASE WHEN $9::text = '' THEN t ELSE t + ${leaseMs} END, t, t FROM (SELECT jackfield.job_time() AS t) AS clock
+      CASE WHEN $9::text = '' THEN t ELSE t + $10::bigint END, t, t FROM (SELECT jackfield.job_time() AS t) AS clock
     ON CONFLICT (id) DO NOTHING RETURNING seq`,
   get: `SELECT ${columns} FROM jackfield.jobs WHERE id = $1`,
   list: listing("true"),
@@ -56,10 +53,10 @@ export const statements = {
   listOther: listing(`state <> ${JobState.DONE} AND state = $5`),
   claim: `WITH due AS (SELECT seq AS at FROM jackfield.jobs WHERE open AND due_at <= ${now} AND ($3::boolean OR NOT held)
       ORDER BY due_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED)
-    UPDATE jackfield.jobs SET token = $1, held = true, deaths = deaths + held::int, due_at = ${now} + ${leaseMs},
+    UPDATE jackfield.jobs SET token = $1, held = true, deaths = deaths + held::int, due_at = ${now} + $4::bigint,
       changed_at = ${now}, state = CASE state WHEN ${JobState.ACCEPTED} THEN ${JobState.EXECUTING} ELSE state END
     FROM due WHERE seq = due.at RETURNING ${columns}`,
-  extend: `UPDATE jackfield.jobs j SET due_at = ${now} + ${leaseMs} FROM unnest($1::text[], $2::text[]) AS l (id, token)
+  extend: `UPDATE jackfield.jobs j SET due_at = ${now} + $3::bigint FROM unnest($1::text[], $2::text[]) AS l (id, token)
     WHERE j.id = l.id AND j.token = l.token AND j.held RETURNING j.id`,
   write: `UPDATE jackfield.jobs SET state = $1, open = $2, held = $3, due_at = ${now} + $4::bigint, changed_at = ${now},
       record = coalesce($5, record), deaths = CASE WHEN $6::boolean THEN deaths ELSE 0 END

@@ -3,8 +3,8 @@ import type { PostgresStore } from "../../store/postgres.ts";
 import type { JobQueue } from "../job-queue.ts";
 import { isOver } from "../job-state.ts";
 import type { JobRow, JobTable } from "../job-table.ts";
-import { createJobQueue, type JobQueueOptions } from "../queue.ts";
-import { leaseMs, schema, statements } from "./postgres-schema.ts";
+import { createJobQueue, defaultLeaseMs, type JobQueueOptions } from "../queue.ts";
+import { schema, statements } from "./postgres-schema.ts";
 
 /** A row as PostgreSQL gives it: its large numbers come as text. */
 interface Row {
@@ -22,10 +22,10 @@ interface Row {
 
 /** The job queue on a PostgreSQL server, shared by replicas. Closing the queue leaves the store open. */
 export function createPostgresJobQueue(store: PostgresStore, options: JobQueueOptions = {}): JobQueue {
-  return createJobQueue(() => createTable(store), options);
+  return createJobQueue(() => createTable(store, options.leaseMs ?? defaultLeaseMs), options);
 }
 
-function createTable(store: PostgresStore): JobTable {
+function createTable(store: PostgresStore, leaseMs: number): JobTable {
   let migrated: Promise<void> | undefined;
 
   /** Performs a statement on the table, which is made first. What failed once, as while the server starts, is tried again. */
@@ -50,7 +50,7 @@ function createTable(store: PostgresStore): JobTable {
     leaseMs,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
       const first = token !== "" && state === JobState.ACCEPTED ? JobState.EXECUTING : state;
-      const values = [id, tenant, source, conversationId, runId, first, !isOver(state), record, token];
+      const values = [id, tenant, source, conversationId, runId, first, !isOver(state), record, token, leaseMs];
       // A row that goes between the two statements is inserted by the next round.
       for (;;) {
         const inserted = await run(statements.insert, ...values);
@@ -69,12 +69,12 @@ function createTable(store: PostgresStore): JobTable {
       return { rows: page.map(rowFrom), next: more ? (page.at(-1)?.seq ?? "") : "" };
     },
     async claim({ token, count, expired }) {
-      const rows = await run<Row>(statements.claim, token, count, expired);
+      const rows = await run<Row>(statements.claim, token, count, expired, leaseMs);
       return rows.toSorted((a, b) => Number(a.seq) - Number(b.seq)).map(rowFrom);
     },
     async extend(leases) {
       const [ids, tokens] = [leases.map(({ id }) => id), leases.map(({ token }) => token)];
-      return (await run<{ id: string }>(statements.extend, ids, tokens)).map(({ id }) => id);
+      return (await run<{ id: string }>(statements.extend, ids, tokens, leaseMs)).map(({ id }) => id);
     },
     async write(id, { token, held, state }, { state: next, record, next: step, keepDeaths = false }) {
       const pauseMs = step === "hold" ? leaseMs : Math.round(step);

@@ -1,9 +1,6 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { createRedisScript } from "../../store/redis.ts";
 
-/** How long a lease lasts that is not extended, in milliseconds. */
-export const leaseMs = 3_000;
-
 const { ACCEPTED, EXECUTING, DONE, DEAD, CANCELLED } = JobState;
 
 // Every script gets the prefix of all keys and then its own arguments. Keys below the prefix: j:ID (hash, one job), seq
@@ -54,7 +51,7 @@ function script(body: string): ReturnType<typeof createRedisScript> {
   return createRedisScript(common + body);
 }
 
-/** Inserts: id, tenant, source, conversation, run, state, record, token. Answers the row that is there already, or nil. */
+/** Inserts: id, tenant, source, conversation, run, state, record, token, length of the lease. Answers the row that is there already, or nil. */
 export const insert = script(`
 local id, tenant, conversation, run, state, token = ARGV[2], ARGV[3], ARGV[5], ARGV[6], ARGV[7], ARGV[9]
 local there = row(id)
@@ -64,7 +61,7 @@ local held = token == '' and '0' or '1'
 if held == '1' and state == '${ACCEPTED}' then state = '${EXECUTING}' end
 redis.call('HSET', P..'j:'..id, 'n', tenant, 'u', ARGV[4], 'c', conversation, 'r', run, 's', state, 'd', ARGV[8], 't', token,
   'h', held, 'x', '0', 'q', seq, 'a', text(now), 'g', text(now))
-redis.call('ZADD', P..'open', at(held == '1' and now + ${leaseMs} or now, seq), id)
+redis.call('ZADD', P..'open', at(held == '1' and now + tonumber(ARGV[10]) or now, seq), id)
 redis.call('ZADD', P..'live', text(now), id)
 redis.call('ZADD', list(state, tenant), seq, id)
 if conversation ~= '' then redis.call('SADD', group('cv', tenant, conversation), id) end
@@ -101,7 +98,7 @@ end
 return page
 `);
 
-/** Claims: token, count, whether also those whose lease has expired (1 or 0). Answers the rows in the order of their turn. */
+/** Claims: token, count, whether also those whose lease has expired (1 or 0), length of the lease. Answers the rows in the order of their turn. */
 export const claim = script(`
 local token, count, expired = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local claimed = {}
@@ -115,7 +112,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P..'open', '-inf', text(now + 1)
     if e[1] == '1' then redis.call('HINCRBY', P..'j:'..id, 'x', 1) end
     if e[2] == '${ACCEPTED}' then move(id, e[3], e[4], e[2], '${EXECUTING}') end
     redis.call('HSET', P..'j:'..id, 't', token, 'h', '1', 'g', text(now))
-    redis.call('ZADD', P..'open', at(now + ${leaseMs}, e[4]), id)
+    redis.call('ZADD', P..'open', at(now + tonumber(ARGV[5]), e[4]), id)
     hold(id, token)
     claimed[#claimed + 1] = row(id)
   end
@@ -123,13 +120,13 @@ end
 return claimed
 `);
 
-/** Extends: pairs of id and token. Answers the ids that are held under their tokens. */
+/** Extends: length of the lease, pairs of id and token. Answers the ids that are held under their tokens. */
 export const extend = script(`
 local ours = {}
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   local e = redis.call('HMGET', P..'j:'..ARGV[i], 't', 'h', 'q')
   if e[1] == ARGV[i + 1] and e[2] == '1' then
-    redis.call('ZADD', P..'open', at(now + ${leaseMs}, e[3]), ARGV[i])
+    redis.call('ZADD', P..'open', at(now + tonumber(ARGV[2]), e[3]), ARGV[i])
     ours[#ours + 1] = ARGV[i]
   end
 end

@@ -2,23 +2,24 @@ import type { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.ts";
 import type { JobQueue } from "../job-queue.ts";
 import type { JobRow, JobTable } from "../job-table.ts";
-import { createJobQueue, type JobQueueOptions } from "../queue.ts";
+import { createJobQueue, defaultLeaseMs, type JobQueueOptions } from "../queue.ts";
 import * as scripts from "./redis-scripts.ts";
 
 /** The job queue on a Redis server, shared by replicas. Closing the queue leaves the store open. */
 export function createRedisJobQueue(store: RedisStore, options: JobQueueOptions & { prefix?: string } = {}): JobQueue {
-  return createJobQueue(() => createTable(store, `${options.prefix ?? "jackfield"}:jobs:`), options);
+  const { prefix = "jackfield", leaseMs = defaultLeaseMs } = options;
+  return createJobQueue(() => createTable(store, `${prefix}:jobs:`, leaseMs), options);
 }
 
-function createTable(store: RedisStore, prefix: string): JobTable {
+function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTable {
   const run = (script: RedisScript, ...args: RedisArgument[]): Promise<unknown> =>
     store.script(script, [], [prefix, ...args]);
 
   return {
     pollMs: 250,
-    leaseMs: scripts.leaseMs,
+    leaseMs,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
-      return rowFrom(await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token));
+      return rowFrom(await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token, leaseMs));
     },
     get: async (id) => rowFrom(await run(scripts.get, id)),
     async list({ tenant, state, size, after, bytes }) {
@@ -27,14 +28,14 @@ function createTable(store: RedisStore, prefix: string): JobTable {
       return { rows: rowsFrom(rows), next: String(next) };
     },
     claim: async ({ token, count, expired }) =>
-      rowsFrom((await run(scripts.claim, token, count, expired ? 1 : 0)) as unknown[]),
+      rowsFrom((await run(scripts.claim, token, count, expired ? 1 : 0, leaseMs)) as unknown[]),
     async extend(leases) {
       const pairs = leases.flatMap(({ id, token }) => [id, token]);
-      return ((await run(scripts.extend, ...pairs)) as unknown[]).map(String);
+      return ((await run(scripts.extend, leaseMs, ...pairs)) as unknown[]).map(String);
     },
     async write(id, { token, held, state }, { state: next, record, next: step, keepDeaths = false }) {
       const hold = step === "hold";
-      const pauseMs = hold ? scripts.leaseMs : Math.round(step);
+      const pauseMs = hold ? leaseMs : Math.round(step);
       const expected = [token, held ? 1 : 0, state ?? ""];
       const change = [next, hold ? 1 : 0, pauseMs, keepDeaths ? 1 : 0, ...(record === undefined ? [] : [record])];
       return (await run(scripts.write, id, ...expected, ...change)) === 1;

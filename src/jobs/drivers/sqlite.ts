@@ -8,12 +8,12 @@ import { createJobQueue, type JobQueueOptions } from "../queue.ts";
 
 const columns = "id, tenant, state, record, token, held, deaths, created_at, changed_at, seq";
 
-/** The first rows of a page whose records hold at most ?4 bytes together; ?3 is one row more than the page. */
+/** The first rows of a page whose records hold at most ?4 bytes together, or the first one; ?3 is one row more than the page. */
 function listing(from: string): string {
   return `WITH page AS (SELECT seq AS at, octet_length(record) AS bytes FROM jobs ${from}
       AND record <> '' AND seq < ?2 ORDER BY seq DESC LIMIT ?3),
-    sized AS (SELECT at, sum(bytes) OVER (ORDER BY at DESC) - bytes AS before FROM page)
-    SELECT ${columns}, (SELECT count(*) FROM page) FROM jobs JOIN sized ON seq = at WHERE before < ?4 ORDER BY seq DESC`;
+    sized AS (SELECT at, bytes, sum(bytes) OVER (ORDER BY at DESC) AS total FROM page)
+    SELECT ${columns}, (SELECT count(*) FROM page) FROM jobs JOIN sized ON seq = at WHERE total = bytes OR total <= ?4 ORDER BY seq DESC`;
 }
 
 const sql = {
