@@ -16,7 +16,8 @@ jobConformance(
         return createPostgresJobQueue(store, { log, leaseMs });
       },
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
-      corrupt: async (id) => void (await stores[0]?.query("UPDATE jackfield.jobs SET record = '{' WHERE id = $1", [id])),
+      corrupt: async (id) =>
+        void (await stores[0]?.query("UPDATE jackfield.jobs SET record = '{' WHERE id = $1", [id])),
       lose: async (id) => void (await stores[0]?.query("DELETE FROM jackfield.jobs WHERE id = $1", [id])),
       close: async () => {
         for (const store of stores) await store.close();

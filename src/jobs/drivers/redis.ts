@@ -19,7 +19,9 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
     pollMs: 250,
     leaseMs,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
-      return rowFrom(await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token, leaseMs));
+      return rowFrom(
+        await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token, leaseMs),
+      );
     },
     get: async (id) => rowFrom(await run(scripts.get, id)),
     async list({ tenant, state, size, after, bytes }) {
