@@ -4,5 +4,5 @@ import type { Registry } from "../registry/registry.ts";
 
 /** The tools that a caller may use and see, by name. */
 export function toolsVisibleTo(caller: Caller, registry: Registry): Tool[] {
-  return registry.list().flatMap((tool) => (allowsTool(caller, tool.name) ? [tool.message] : []));
+  return registry.list(caller.tenant).flatMap((tool) => (allowsTool(caller, tool.name) ? [tool.message] : []));
 }

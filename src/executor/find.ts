@@ -10,7 +10,7 @@ const longestName = 128;
  * that no tool can have is unknown like any other.
  */
 export function findTool(registry: Registry, name: string, caller: Caller): CompiledTool | "unknown" | "denied" {
-  const tool = name.length <= longestName ? registry.get(name) : undefined;
+  const tool = name.length <= longestName ? registry.get(name, caller.tenant) : undefined;
   if (tool === undefined) return "unknown";
   return allowsTool(caller, name) ? tool : "denied";
 }

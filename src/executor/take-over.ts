@@ -55,7 +55,7 @@ async function settle(call: AbandonedCall, ledger: Ledger, registry: Registry, l
     await ledger.finish(claim, refused(name, Outcome.CANCELLED, modelError("cancelled")), "drop");
     return;
   }
-  const tool = registry.get(entry.tool);
+  const tool = registry.get(entry.tool, entry.scope.tenant);
   // A call that was recorded only because it took long has no key that the downstream could know it by.
   const known = callKey(entry.scope, entry.callId) === entry.key;
   if (tool === undefined || (entry.effect === "idempotent" && !known)) {

@@ -8,24 +8,46 @@ const closeWithinMs = 2000;
 
 /** Creates the registry of loaded tools. */
 export function createRegistry(): Registry {
-  const tools = new Map<string, CompiledTool>();
-  let sorted: readonly CompiledTool[] | undefined;
+  const configured = new Map<string, CompiledTool>();
+  const registered = new Map<string, Map<string, CompiledTool>>();
+  /** Sorted lists by tenant, "" for the configured tools alone. Dropped at each change. */
+  const lists = new Map<string, readonly CompiledTool[]>();
+  const toolsOf = (tenant: string | undefined): Map<string, CompiledTool> => {
+    if (tenant === undefined) return configured;
+    let tools = registered.get(tenant);
+    if (tools === undefined) registered.set(tenant, (tools = new Map()));
+    return tools;
+  };
+  const all = (): CompiledTool[] => [configured, ...registered.values()].flatMap((tools) => [...tools.values()]);
   return {
-    get: (name) => tools.get(name),
-    list: () => (sorted ??= [...tools.values()].sort((a, b) => (a.name < b.name ? -1 : 1))),
-    put(tool) {
-      tools.set(tool.name, tool);
-      sorted = undefined;
+    get: (name, tenant) =>
+      configured.get(name) ?? (tenant === undefined ? undefined : registered.get(tenant)?.get(name)),
+    list(tenant = "") {
+      let list = lists.get(tenant);
+      if (list === undefined) {
+        const tools = new Map([...(registered.get(tenant) ?? []), ...configured]);
+        list = [...tools.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+        // Tenants without a tool of their own share no entry: their number is not ours to bound.
+        if (tenant === "" || registered.has(tenant)) lists.set(tenant, list);
+      }
+      return list;
     },
-    remove(name) {
-      sorted = undefined;
-      return tools.delete(name);
+    put(tool, tenant) {
+      toolsOf(tenant).set(tool.name, tool);
+      lists.clear();
+    },
+    remove(name, tenant) {
+      lists.clear();
+      const tools = toolsOf(tenant);
+      const found = tools.delete(name);
+      if (tenant !== undefined && tools.size === 0) registered.delete(tenant);
+      return found;
     },
     async check() {
       const faults: string[] = [];
       const notes: string[] = [];
       await Promise.all(
-        [...tools.values()].map(async (tool) => {
+        all().map(async (tool) => {
           // `ready` also tries again to open a tool that could not be opened.
           const fault = await readyFault(tool);
           if (fault !== undefined) (tool.required ? faults : notes).push(`tool ${tool.name}: ${tool.redact(fault)}`);
@@ -34,7 +56,7 @@ export function createRegistry(): Registry {
       return { faults: faults.sort(), notes: notes.sort() };
     },
     async close() {
-      const closed = Promise.allSettled([...tools.values()].map((tool) => tool.close()));
+      const closed = Promise.allSettled(all().map((tool) => tool.close()));
       // A tool that takes longer is left to the end of the process.
       const { promise: late, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, closeWithinMs);

@@ -49,14 +49,18 @@ export interface CompiledTool {
   close(): Promise<void>;
 }
 
-/** The loaded tools by name. */
+/**
+ * The loaded tools by name: configured ones, which every tenant has, and registered ones, each of which belongs to a tenant.
+ * A registered tool never hides a configured one.
+ */
 export interface Registry {
-  get(name: string): CompiledTool | undefined;
-  /** All tools by name. */
-  list(): readonly CompiledTool[];
-  /** Adds or replaces a tool. Calls that run keep the tool they started with. */
-  put(tool: CompiledTool): void;
-  remove(name: string): boolean;
+  /** The tool that a tenant knows by this name. Without a tenant: a configured tool. */
+  get(name: string, tenant?: string): CompiledTool | undefined;
+  /** The tools that a tenant has, by name. Without a tenant: the configured tools. */
+  list(tenant?: string): readonly CompiledTool[];
+  /** Adds or replaces a tool, for one tenant or for all. Calls that run keep the tool they started with. */
+  put(tool: CompiledTool, tenant?: string): void;
+  remove(name: string, tenant?: string): boolean;
   /** Faults of required tools and notes on the others, asked afresh. */
   check(): Promise<{ faults: string[]; notes: string[] }>;
   close(): Promise<void>;

@@ -76,7 +76,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
   }
 
   return {
-    words: `${tls ? "grpcs" : "grpc"}://${url.host}`,
+    label: `${tls ? "grpcs" : "grpc"}://${url.host}`,
     secrets: [],
     async run(args, context, served) {
       const { signal } = context;

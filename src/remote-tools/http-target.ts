@@ -35,14 +35,14 @@ export function createHttpTarget({ url: text, headers }: HttpTarget, guard: Addr
   } catch (cause) {
     throw new TargetError(`target.http.url cannot be used: ${(cause as Error).message}`, { cause });
   }
-  for (const [name, value] of Object.entries(headers)) checkHeader(name, value);
+  checkHeaders(headers);
   const secrets = Object.entries(headers).flatMap(([name, value]) =>
     // Also without the scheme: an answer may quote the token alone.
     plain.has(name.toLowerCase()) ? [] : [value, value.replace(/^\w+\s+/, "")],
   );
   return {
     // A query may hold a key.
-    words: url.origin + url.pathname,
+    label: url.origin + url.pathname,
     secrets: [...new Set(secrets)],
     async run(args: unknown, context: ExecutionContext) {
       const { idempotencyKey } = context;
@@ -52,6 +52,19 @@ export function createHttpTarget({ url: text, headers }: HttpTarget, guard: Addr
     describe: async () => undefined,
     release: () => {},
   };
+}
+
+/** The bounds keep a registration from filling memory, store and log filter. */
+const maxHeaders = 32;
+const maxHeaderBytes = 8192;
+
+function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  const entries = Object.entries(headers);
+  if (entries.length > maxHeaders) throw new TargetError(`target.http.headers may hold at most ${maxHeaders} headers`);
+  const bytes = entries.reduce((sum, pair) => sum + Buffer.byteLength(pair.join("")), 0);
+  if (bytes > maxHeaderBytes)
+    throw new TargetError(`target.http.headers may hold at most ${maxHeaderBytes} bytes, names and values together`);
+  for (const [name, value] of entries) checkHeader(name, value);
 }
 
 function checkHeader(name: string, value: string): void {

@@ -1,6 +1,4 @@
-import { fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { Effect, type Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
-import { type RegisterToolRequest, RegisterToolRequestSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Effect as EffectName, SanitizeMode, Tool } from "../plugin/tool.ts";
 import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";
@@ -12,8 +10,8 @@ import { createRedact } from "../registry/tool-secrets.ts";
 import { visibleText } from "../json/clean-text.ts";
 import { visibleSchema } from "../schema/visible-schema.ts";
 
-/** Longest description that is taken, in characters: every model that is offered the tool pays for it. */
-const longestDescription = 16_384;
+/** Longest description in characters: every model that is offered the tool pays for it. */
+const maxDescription = 16_384;
 
 const settings: ToolSettings = {
   config: {},
@@ -30,20 +28,6 @@ const effectNames: Readonly<Record<number, EffectName>> = {
   [Effect.IDEMPOTENT]: "idempotent",
   [Effect.WRITE]: "write",
 };
-
-/** The text under which a registration is stored. */
-export function textFromRequest(request: RegisterToolRequest): string {
-  return toJsonString(RegisterToolRequestSchema, request);
-}
-
-/** The registration that a stored text stands for. Throws a TargetError where it is none. */
-export function requestFromText(text: string): RegisterToolRequest {
-  try {
-    return fromJsonString(RegisterToolRequestSchema, text, { ignoreUnknownFields: true });
-  } catch (cause) {
-    throw new TargetError("what is stored of it cannot be read", { cause });
-  }
-}
 
 /** Fills in what the caller left out by what the target says of its tool. */
 export async function completeTool(tool: ToolMessage, target: Target): Promise<ToolMessage> {
@@ -97,8 +81,8 @@ export function compileRegistered(
   if (!sanitizeModes.has(sanitize)) {
     throw new PluginError(`sanitize must be strict, text or off, found ${JSON.stringify(sanitize.slice(0, 64))}`);
   }
-  if (tool.description.length > longestDescription) {
-    throw new PluginError(`its description is longer than ${longestDescription} characters`);
+  if (tool.description.length > maxDescription) {
+    throw new PluginError(`its description is longer than ${maxDescription} characters`);
   }
   const { timeout } = tool;
   const effect = effectNames[tool.effect] ?? "write";
@@ -115,15 +99,15 @@ export function compileRegistered(
   const compiled = compileTool(
     definition as Tool,
     { ...settings, sanitize: sanitizeModes.get(sanitize) },
-    { use: target.words, version: tool.version, bundled: false },
+    { use: target.label, version: tool.version, bundled: false },
     compileSchema,
   );
   const served: TargetBinding = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
   return { ...compiled, redact: createRedact(target.secrets), close: async () => target.release() };
 }
 
-/** What is wrong with a registration, in words; undefined where the reason is another one. */
-export function faultOf(reason: unknown, name: string): string | undefined {
+/** What is wrong with a registration; undefined where the reason is another one. */
+export function registrationProblem(reason: unknown, name: string): string | undefined {
   if (reason instanceof SchemaError) return `a schema cannot be used: ${reason.message}`;
   if (!(reason instanceof PluginError) && !(reason instanceof TargetError)) return undefined;
   const prefix = `Plugin ${name}: `;

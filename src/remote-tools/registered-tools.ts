@@ -1,6 +1,8 @@
-/** A registered tool as it is stored: its definition and its target as JSON text, headers included. */
+/** A registered tool as it is stored. */
 export interface RegisteredTool {
-  readonly name: string;
+  /** Tenant and name, as `registration.ts` writes them. */
+  readonly key: string;
+  /** Its registration as JSON text, the target's headers included. */
   readonly text: string;
 }
 
@@ -16,10 +18,10 @@ export interface RegisteredTools {
   readonly shared: boolean;
   /** All that is stored; undefined where nothing has changed since `known`. */
   load(known?: string): Promise<RegisteredState | undefined>;
-  /** Stores a tool in place of one with the same name. Durable when it resolves. */
+  /** Stores a tool in place of one with the same key. Durable when it resolves. */
   save(tool: RegisteredTool): Promise<void>;
-  /** Takes a tool out; none there is no fault. */
-  remove(name: string): Promise<void>;
+  /** Deletes a tool, if it is there. */
+  remove(key: string): Promise<void>;
   /** Ends its own work; the store stays open. */
   close(): Promise<void>;
 }

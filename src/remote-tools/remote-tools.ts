@@ -3,25 +3,19 @@ import type { RegisterToolRequest, ToolTarget } from "../../gen/jackfield/v1/too
 import type { Caller } from "../auth/caller.ts";
 import { rpcError } from "../errors.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { Registry } from "../registry/registry.ts";
 import { createLazyCompiler, createSchemaCompiler } from "../schema/compile-schema.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import { createGrpcSessions } from "./grpc-sessions.ts";
 import { createGrpcTarget } from "./grpc-target.ts";
 import { createHttpTarget } from "./http-target.ts";
-import {
-  compileRegistered,
-  completeTool,
-  faultOf,
-  requestFromText,
-  textFromRequest,
-  visibleTool,
-} from "./register-request.ts";
+import { createLoadedTools, type LoadedTool } from "./loaded-tools.ts";
+import { compileRegistered, completeTool, registrationProblem, visibleTool } from "./register-request.ts";
 import type { RegisteredTool, RegisteredTools } from "./registered-tools.ts";
-import type { CompiledTool, Registry } from "../registry/registry.ts";
-import type { Target } from "./target.ts";
-import { TargetError } from "./target.ts";
+import { parseRegistrationKey, registrationFromStored, registrationKey, storedRegistration } from "./registration.ts";
+import { type Target, TargetError } from "./target.ts";
 
-/** What remote tools are made with. */
+/** What the registration of remote tools needs. */
 export interface RemoteToolsParts {
   readonly registry: Registry;
   readonly store: RegisteredTools;
@@ -36,46 +30,39 @@ export interface RemoteToolsParts {
   readonly random?: () => number;
 }
 
-/** Tools that are registered while the service runs, kept over restarts and on all replicas. */
+/** Tools that are registered while the service runs: each belongs to a tenant, survives restarts, and is on all replicas. */
 export interface RunningRemoteTools {
-  /** Offers a tool, or replaces one registered before. Rejects with a ConnectError. */
+  /** Offers a tool to the caller's tenant, or replaces one of the tenant's. Rejects with a ConnectError. */
   register(request: RegisterToolRequest, caller: Caller): Promise<ToolMessage>;
-  /** Withdraws a registered tool; false where there is none. */
-  unregister(name: string): Promise<boolean>;
-  /** Loads what is stored, and from then on looks for changes. Resolves also where the store cannot be read yet. */
+  /** Withdraws a registered tool of the caller's tenant; false where there is none. */
+  unregister(name: string, caller: Caller): Promise<boolean>;
+  /** Loads the stored tools, and from then on looks for changes. Resolves also where the store cannot be read yet. */
   start(): Promise<void>;
   /** Stored tools that cannot be offered, for readiness. */
   check(): Promise<{ faults: string[]; notes: string[] }>;
   close(): Promise<void>;
 }
 
-/** What this process made of one stored tool: the tool, or why there is none. */
-interface LoadedRemoteTool {
-  readonly text: string;
-  readonly tool: CompiledTool | undefined;
-  readonly note: string | undefined;
-}
-
 /** Tools compiled in one go while loading, before calls get their turn. */
-const compiledAtOnce = 100;
+const compiledPerTurn = 100;
 
 /** Creates the registration of remote tools. */
 export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const { registry, store, guard, telemetry, pollMs = 1000, readMaxBytes = 2_097_152, random = Math.random } = parts;
-  const { log } = telemetry;
+  const { log, audit } = telemetry;
   const sessions = createGrpcSessions(guard);
   const compileSchema = createSchemaCompiler();
-  // What is stored has been compiled when it was registered: thousands of them must not hold up the start.
+  // Stored tools were compiled when they were registered: thousands of them must not hold up the start.
   const compileLater = createLazyCompiler(compileSchema);
-  const loaded = new Map<string, LoadedRemoteTool>();
+  const loaded = createLoadedTools(registry);
   const hidden = new Set<string>();
   let version: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
-  let away = false;
+  let storeAway = false;
   let last: Promise<unknown> = Promise.resolve();
 
-  /** One change after the other: a look that began before a registration must not undo it. */
+  /** Runs one change after the other: a refresh that began before a registration must not undo it. */
   function exclusive<T>(run: () => Promise<T>): Promise<T> {
     const next = last.then(run);
     last = next.catch(() => {});
@@ -97,75 +84,66 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     }
   }
 
-  /** True for a tool that was not registered: it stays as it is. */
-  const isConfigured = (name: string): boolean =>
-    registry.get(name) !== undefined && loaded.get(name)?.tool === undefined;
-
-  function swap(name: string, next: LoadedRemoteTool | undefined): void {
-    const before = loaded.get(name)?.tool;
-    if (next === undefined) loaded.delete(name);
-    else loaded.set(name, next);
-    if (next?.tool !== undefined) registry.put(next.tool);
-    else if (before !== undefined) registry.remove(name);
-    // Calls that run keep what they started with: it is closed when the last of them has ended.
-    void before?.close();
-  }
-
-  function load({ name, text }: RegisteredTool): LoadedRemoteTool {
-    if (isConfigured(name)) return { text, tool: undefined, note: "a configured plugin has its name" };
+  function load(stored: RegisteredTool): LoadedTool {
+    const { text } = stored;
+    const { name } = parseRegistrationKey(stored.key);
     let target: Target | undefined;
     try {
-      const request = requestFromText(text);
-      if (request.tool === undefined || request.target === undefined)
-        throw new TargetError("what is stored of it is not whole");
-      target = targetOf(request.target);
-      const { tool: message, sanitize } = request;
+      if (registry.get(name) !== undefined) throw new TargetError("a configured plugin has its name");
+      const { tool: message, target: to, sanitize } = registrationFromStored(stored).request;
+      if (message === undefined || to === undefined) throw new TargetError("its stored registration is incomplete");
+      target = targetOf(to);
       const tool = compileRegistered({ tool: message, sanitize }, target, compileLater);
       hide(target);
       return { text, tool, note: undefined };
     } catch (reason) {
       target?.release();
-      return { text, tool: undefined, note: faultOf(reason, name) ?? "it cannot be loaded" };
+      return { text, tool: undefined, note: registrationProblem(reason, name) ?? "it cannot be loaded" };
     }
   }
 
   async function refresh(): Promise<void> {
     const state = await store.load(version);
     if (state === undefined) return;
-    const stored = new Set<string>();
+    const keys = new Set<string>();
     let compiled = 0;
-    for (const one of state.tools) {
-      stored.add(one.name);
-      if (loaded.get(one.name)?.text === one.text) continue;
-      const next = load(one);
-      swap(one.name, next);
+    for (const stored of state.tools) {
+      keys.add(stored.key);
+      if (loaded.get(stored.key)?.text === stored.text) continue;
+      const next = load(stored);
+      loaded.swap(stored.key, next);
       if (next.note !== undefined)
-        log.warn({ tool: one.name, fault: next.note }, "a registered tool cannot be offered");
-      if (++compiled % compiledAtOnce === 0) await new Promise((resolve) => setImmediate(resolve));
+        log.warn({ ...parseRegistrationKey(stored.key), fault: next.note }, "a registered tool cannot be offered");
+      if (++compiled % compiledPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const name of loaded.keys()) if (!stored.has(name)) swap(name, undefined);
+    for (const key of loaded.keys()) if (!keys.has(key)) loaded.swap(key, undefined);
     version = state.version;
   }
 
-  async function look(): Promise<void> {
+  async function poll(): Promise<void> {
     try {
       await exclusive(refresh);
-      away = false;
+      storeAway = false;
     } catch (cause) {
-      if (!away && !closed) log.warn({ err: cause }, "registered tools cannot be read at present");
-      away = true;
+      if (!storeAway && !closed) log.warn({ err: cause }, "registered tools cannot be read at present");
+      storeAway = true;
     }
-    if (closed || (!store.shared && !away)) return;
-    timer = setTimeout(() => void look(), pollMs);
+    if (closed || (!store.shared && !storeAway)) return;
+    timer = setTimeout(() => void poll(), pollMs);
     timer.unref();
   }
 
-  async function stored<T>(ask: Promise<T>): Promise<T> {
+  async function orUnavailable<T>(request: Promise<T>): Promise<T> {
     try {
-      return await ask;
+      return await request;
     } catch (cause) {
       throw rpcError("store-unavailable", "", cause);
     }
+  }
+
+  function record(event: "tool_registered" | "tool_replaced" | "tool_withdrawn", name: string, caller: Caller): void {
+    const { name: callerName, tenant } = caller;
+    audit.write({ event, time: new Date().toISOString(), caller: callerName, tenant, tool_name: name });
   }
 
   return {
@@ -173,7 +151,8 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       if (given === undefined) throw rpcError("invalid-request", "tool must be set");
       if (to === undefined) throw rpcError("invalid-request", "target must be set");
       const { name } = given;
-      if (isConfigured(name)) throw rpcError("tool-name-taken", name);
+      const { tenant, name: owner } = caller;
+      if (registry.get(name) !== undefined) throw rpcError("tool-name-taken", name);
       let target: Target | undefined;
       try {
         target = targetOf(to);
@@ -181,45 +160,52 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
         const complete = await completeTool(given, target);
         const message = visibleTool(complete);
         const tool = compileRegistered({ tool: message, sanitize }, target, compileSchema);
-        const text = textFromRequest({ $typeName, tool: message, target: to, sanitize });
-        await exclusive(async () => {
-          if (isConfigured(name)) throw rpcError("tool-name-taken", name);
-          await stored(store.save({ name, text }));
-          swap(name, { text, tool, note: undefined });
+        const stored = storedRegistration({
+          tenant,
+          owner,
+          request: { $typeName, tool: message, target: to, sanitize },
         });
-        if (JSON.stringify(jsonOf(complete)) !== JSON.stringify(jsonOf(message))) {
+        const replaced = await exclusive(async () => {
+          await orUnavailable(store.save(stored));
+          const known = loaded.get(stored.key) !== undefined;
+          loaded.swap(stored.key, { text: stored.text, tool, note: undefined });
+          return known;
+        });
+        if (JSON.stringify(modelTexts(complete)) !== JSON.stringify(modelTexts(message))) {
           log.warn(
-            { tool: name, caller: caller.name },
+            { tool: name, tenant, caller: owner },
             "invisible characters were taken out of the texts of a registered tool",
           );
         }
-        log.info({ tool: name, caller: caller.name, target: target.words }, "a tool was registered");
-        record("tool_registered", name, caller);
+        log.info({ tool: name, tenant, caller: owner, target: target.label, replaced }, "a tool was registered");
+        record(replaced ? "tool_replaced" : "tool_registered", name, caller);
         return tool.message;
       } catch (reason) {
         target?.release();
-        const fault = faultOf(reason, name);
-        throw fault === undefined ? reason : rpcError("invalid-request", fault, reason);
+        const problem = registrationProblem(reason, name);
+        throw problem === undefined ? reason : rpcError("invalid-request", problem, reason);
       }
     },
 
-    async unregister(name) {
+    async unregister(name, caller) {
+      const key = registrationKey(caller.tenant, name);
       const found = await exclusive(async () => {
-        if (store.shared) await stored(refresh());
-        if (!loaded.has(name)) return false;
-        await stored(store.remove(name));
-        swap(name, undefined);
+        if (store.shared) await orUnavailable(refresh());
+        if (loaded.get(key) === undefined) return false;
+        await orUnavailable(store.remove(key));
+        loaded.swap(key, undefined);
         return true;
       });
-      if (found) log.info({ tool: name }, "a registered tool was withdrawn");
-      return found;
+      if (!found) return false;
+      log.info({ tool: name, tenant: caller.tenant, caller: caller.name }, "a registered tool was withdrawn");
+      record("tool_withdrawn", name, caller);
+      return true;
     },
 
-    start: look,
+    start: poll,
 
     async check() {
-      const notes = [...loaded].flatMap(([name, { note }]) => (note === undefined ? [] : [`tool ${name}: ${note}`]));
-      return { faults: [], notes: notes.sort() };
+      return { faults: [], notes: loaded.notes() };
     },
 
     async close() {
@@ -230,13 +216,9 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       await store.close();
     },
   };
-
-  function record(event: string, name: string, { name: caller, tenant }: Caller): void {
-    telemetry.audit.write({ event, time: new Date().toISOString(), caller, tenant, tool_name: name });
-  }
 }
 
 /** What a model reads of a tool. */
-function jsonOf({ description, inputSchema, outputSchema }: ToolMessage): unknown[] {
+function modelTexts({ description, inputSchema, outputSchema }: ToolMessage): unknown[] {
   return [description.trim(), inputSchema, outputSchema];
 }

@@ -17,8 +17,8 @@ export interface TargetContext extends ExecutionContext {
 
 /** Where the calls of a registered tool go. */
 export interface Target {
-  /** How it is shown: without whatever may be secret. */
-  readonly words: string;
+  /** How logs and notes name it: without anything that may be secret. */
+  readonly label: string;
   /** Texts that belong in no answer. */
   readonly secrets: readonly string[];
   /** Runs one call. Throws a ToolError. */

@@ -132,7 +132,7 @@ describe("a gRPC target", () => {
     const running = app.call();
     await started.opened;
     await app.register({ ...tool, description: "Again." }, grpcTo(address));
-    await app.remote.unregister("work");
+    await app.unregister("work");
     held.open();
     expect(await running).toMatchObject({ outcome: "OK", output: "done" });
   });

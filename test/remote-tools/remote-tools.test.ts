@@ -6,7 +6,7 @@ import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 import { compileTool } from "../../src/registry/compile-tool.ts";
 import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqlite.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { aTool, gate } from "../support/executor.ts";
+import { aTool, caller, gate } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { verifies } from "../support/verifies.ts";
 import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
@@ -60,7 +60,7 @@ describe("an HTTP target", () => {
     const app = await startReplica(await embedded());
     const offered = await app.register(tool, httpTo(target.url, { Authorization: `Bearer ${secret}` }));
     expect((await app.call()).output).toBe('{"echo":"[secret]","bare":"[secret]"}');
-    const listed = app.registry.list().map(({ message, use }) => ({ message, use }));
+    const listed = app.registry.list(caller.tenant).map(({ message, use }) => ({ message, use }));
     expect(
       app.log.join() +
         JSON.stringify([offered, listed], (_, value: unknown) => (typeof value === "bigint" ? "" : value)),
@@ -80,6 +80,17 @@ describe("an HTTP target", () => {
       expect(code).toBe(Code.InvalidArgument);
       expect(words).not.toContain("hush");
     }
+  });
+
+  test("cannot be given more than 32 headers or 8 KiB of them, and nothing of it is kept", async () => {
+    const app = await startReplica(await embedded());
+    const many = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`x-${index}`, "v"]));
+    for (const headers of [many, { "x-a": "v".repeat(8190) }, { "x-a": "v".repeat(48_000) }]) {
+      const { code, words } = await refusal(app.register(tool, httpTo("https://example.com/", headers)));
+      expect([code, words]).toEqual([Code.InvalidArgument, expect.stringContaining("target.http.headers may hold")]);
+    }
+    expect(app.secrets).toEqual([]);
+    await app.register(tool, httpTo("https://example.com/", { "x-a": "v".repeat(8189) }));
   });
 
   verifies(
@@ -106,7 +117,7 @@ describe("an HTTP target", () => {
         expect({ host, code }).toEqual({ host, code: Code.InvalidArgument });
         expect(words).toContain("JACKFIELD_PRIVATE_ADDRESSES");
       }
-      expect(app.registry.list()).toEqual([]);
+      expect(app.registry.list(caller.tenant)).toEqual([]);
     },
   );
 
@@ -134,7 +145,7 @@ describe("registering", () => {
     expect(await app.call()).toMatchObject({ outcome: "OK", output: "second" });
     held.open();
     expect(await running).toMatchObject({ outcome: "OK", output: "first" });
-    expect(app.registry.list().map(({ message }) => message.description)).toEqual(["Works better."]);
+    expect(app.registry.list(caller.tenant).map(({ message }) => message.description)).toEqual(["Works better."]);
   });
 
   test("a name that a configured plugin has is refused with already_exists", async () => {
@@ -155,15 +166,15 @@ describe("registering", () => {
       code: Code.AlreadyExists,
     });
     expect((await app.call()).output).toBe("own");
-    expect(await app.remote.unregister("work")).toBe(false);
+    expect(await app.unregister("work")).toBe(false);
   });
 
   test("and withdrawing: the tool is unknown afterwards", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
-    expect(await app.remote.unregister("work")).toBe(false);
+    expect(await app.unregister("work")).toBe(false);
     await app.register(tool, httpTo(target.url));
-    expect(await app.remote.unregister("work")).toBe(true);
+    expect(await app.unregister("work")).toBe(true);
     expect(await app.call()).toMatchObject({ outcome: "UNKNOWN_TOOL" });
   });
 
@@ -202,15 +213,50 @@ describe("a registered tool", () => {
     expect(target.requests.at(-1)?.request.headers["x-key"]).toBe("kept-over-restarts");
   });
 
+  test("belongs to the tenant of its caller: no other one sees, replaces or withdraws it (hazard 24)", async () => {
+    const ours = await startTarget((body) => ({ body: { ours: JSON.parse(body) as unknown } }));
+    const theirs = await startTarget((body) => ({ body: { theirs: JSON.parse(body) as unknown } }));
+    const store = await embedded();
+    const app = await startReplica(store);
+    const colleague = { ...caller, name: "colleague" };
+    const stranger = { ...caller, name: "stranger", tenant: "other" };
+    await app.register(tool, httpTo(ours.url));
+    expect(await app.call({}, "work", stranger)).toMatchObject({ outcome: "UNKNOWN_TOOL" });
+    expect(app.registry.list("other")).toEqual([]);
+    expect(await app.unregister("work", stranger)).toBe(false);
+    await app.register(tool, httpTo(theirs.url), "", stranger);
+    expect((await app.call({ a: 1 })).output).toBe('{"ours":{"a":1}}');
+    expect((await app.call({ a: 1 }, "work", stranger)).output).toBe('{"theirs":{"a":1}}');
+    expect((await app.call({ a: 1 }, "work", colleague)).output).toBe('{"ours":{"a":1}}');
+
+    const restarted = await startReplica(store);
+    expect((await restarted.call({ a: 2 })).output).toBe('{"ours":{"a":2}}');
+    expect((await restarted.call({ a: 2 }, "work", stranger)).output).toBe('{"theirs":{"a":2}}');
+
+    await app.register(tool, httpTo(ours.url), "", colleague);
+    expect(await app.unregister("work", stranger)).toBe(true);
+    expect(await app.call({}, "work", stranger)).toMatchObject({ outcome: "UNKNOWN_TOOL" });
+    expect(await app.call()).toMatchObject({ outcome: "OK" });
+    expect(app.audit.map(({ event, caller: by, tenant }) => [event, by, tenant])).toEqual([
+      ["tool_registered", "test", "default"],
+      ["tool_registered", "stranger", "other"],
+      ["tool_replaced", "colleague", "default"],
+      ["tool_withdrawn", "stranger", "other"],
+    ]);
+  });
+
   test("that cannot be loaded any more is a note, and the others are offered", async () => {
     const store = await embedded();
-    await store.save({ name: "broken", text: "{" });
-    await store.save({ name: "hollow", text: "{}" });
+    await store.save({ key: "default/broken", text: "{" });
+    await store.save({ key: "default/hollow", text: '{"owner":"test","request":{}}' });
     await store.save({
-      name: "odd",
+      key: "default/odd",
       text: JSON.stringify({
-        tool: { name: "odd", description: "Odd.", inputSchema: { type: "dict" } },
-        target: { http: { url: "https://example.com/" } },
+        owner: "test",
+        request: {
+          tool: { name: "odd", description: "Odd.", inputSchema: { type: "dict" } },
+          target: { http: { url: "https://example.com/" } },
+        },
       }),
     });
     const target = await startTarget(() => ({ body: 1 }));
@@ -222,7 +268,7 @@ describe("a registered tool", () => {
     expect(faults).toEqual([]);
     expect(notes).toHaveLength(3);
     expect(notes[2]).toMatch(/tool odd: .*"dict".*object/);
-    expect(await app.remote.unregister("odd")).toBe(true);
+    expect(await app.unregister("odd")).toBe(true);
   });
 
   test("is there at once with 2,000 others", async () => {
@@ -237,16 +283,16 @@ describe("a registered tool", () => {
       Array.from({ length: 2000 }, (_, index) => {
         const name = `tool_${index}`;
         return store.save({
-          name,
-          text: JSON.stringify({ tool: { name, description: "One of many.", inputSchema: schema }, target }),
+          key: `default/${name}`,
+          text: JSON.stringify({
+            owner: "test",
+            request: { tool: { name, description: "One of many.", inputSchema: schema }, target },
+          }),
         });
       }),
     );
-    const from = performance.now();
     const app = await startReplica(store);
-    const ms = performance.now() - from;
-    expect(app.registry.list()).toHaveLength(2000);
-    expect(ms).toBeLessThan(2000);
+    expect(app.registry.list(caller.tenant)).toHaveLength(2000);
     expect(await app.call({}, "tool_1999")).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
   }, 30_000);
 });

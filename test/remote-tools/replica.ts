@@ -17,6 +17,7 @@ import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqli
 import type { RegisteredTools } from "../../src/remote-tools/registered-tools.ts";
 import { createRemoteTools } from "../../src/remote-tools/remote-tools.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { AuditEvent } from "../../src/telemetry/telemetry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
 import { aCall, caller, outcomeOf, within } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
@@ -29,10 +30,12 @@ export async function startReplica(
   const { privateAddresses = ["127.0.0.1"], names } = options;
   const log: string[] = [];
   const secrets: string[] = [];
+  const audit: AuditEvent[] = [];
   const telemetry = {
     ...createSilentTelemetry(),
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     hide: (secret: string) => void secrets.push(secret),
+    audit: { write: (event: AuditEvent) => void audit.push(event), executed() {}, close: async () => {} },
   };
   const guard = createAddressGuard({
     privateAddresses,
@@ -73,18 +76,21 @@ export async function startReplica(
     remote,
     log,
     secrets,
+    audit,
     close,
     register: (
       tool: MessageInitShape<typeof ToolSchema>,
       target: MessageInitShape<typeof ToolTargetSchema>,
       sanitize = "",
-    ) => remote.register(create(RegisterToolRequestSchema, { tool, target, sanitize }), caller),
-    async call(args: object = {}, name = "work") {
+      as = caller,
+    ) => remote.register(create(RegisterToolRequestSchema, { tool, target, sanitize }), as),
+    unregister: (name: string, as = caller) => remote.unregister(name, as),
+    async call(args: object = {}, name = "work", as = caller) {
       const progress: { message: string; fraction: number }[] = [];
       const onProgress = ({ message, fraction }: { message: string; fraction: number }): void =>
         void progress.push({ message, fraction });
       const call = aCall(args, { id: `call-${++count}`, name });
-      const result = await executor.execute(call, within("conversation-1", { onProgress }));
+      const result = await executor.execute(call, within("conversation-1", { onProgress, caller: as }));
       return { outcome: outcomeOf(result), output: result.output, progress };
     },
   };

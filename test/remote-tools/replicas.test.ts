@@ -7,6 +7,7 @@ import { openRedisStore } from "../../src/store/redis.ts";
 import { Code } from "@connectrpc/connect";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
+import { caller } from "../support/executor.ts";
 import { verifies } from "../support/verifies.ts";
 import { httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
 
@@ -60,12 +61,12 @@ for (const [name, engine] of Object.entries(engines)) {
           async () => expect(await here.call()).toMatchObject({ outcome: "OK", output: "two" }),
           within2s,
         );
-        expect(await here.remote.unregister("work")).toBe(true);
-        await vi.waitFor(() => expect(there.registry.get("work")).toBeUndefined(), within2s);
-        expect(await there.remote.unregister("work")).toBe(false);
+        expect(await here.unregister("work")).toBe(true);
+        await vi.waitFor(() => expect(there.registry.get("work", caller.tenant)).toBeUndefined(), within2s);
+        expect(await there.unregister("work")).toBe(false);
         // At once, without a look in between.
         await here.register(tool, httpTo(target.url));
-        expect(await there.remote.unregister("work")).toBe(true);
+        expect(await there.unregister("work")).toBe(true);
       },
       30_000,
     );
@@ -81,9 +82,9 @@ for (const [name, engine] of Object.entries(engines)) {
       expect(refused.code).toBe(Code.Unavailable);
       expect(await app.call()).toMatchObject({ outcome: "OK" });
       const late = await startReplica(await engine.open(server.url));
-      expect(late.registry.list()).toEqual([]);
+      expect(late.registry.list(caller.tenant)).toEqual([]);
       await server.start();
-      await vi.waitFor(() => expect(late.registry.get("work")).toBeDefined(), { timeout: 10_000 });
+      await vi.waitFor(() => expect(late.registry.get("work", caller.tenant)).toBeDefined(), { timeout: 10_000 });
     }, 30_000);
   });
 }

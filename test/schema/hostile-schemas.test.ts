@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { caller } from "../support/executor.ts";
 import { verifies } from "../support/verifies.ts";
 import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "../remote-tools/replica.ts";
 
@@ -47,7 +48,7 @@ describe("a schema that is refused in words within a second, and nothing is offe
       expect(refusedWith.code).toBe(Code.InvalidArgument);
       expect(refusedWith.words).toMatch(words);
       expect(refusedWith.words.length).toBeLessThan(1000);
-      expect(app.registry.list()).toEqual([]);
+      expect(app.registry.list(caller.tenant)).toEqual([]);
       expect(app.log.join().length).toBeLessThan(2000);
     });
   }

@@ -13,7 +13,7 @@ const counted =
   "WITH counted AS (UPDATE jackfield.registered_version SET version = version + 1 WHERE id = 1 RETURNING version)";
 
 const statements = {
-  load: `SELECT v.version::text AS version, t.name, t.text FROM jackfield.registered_version v
+  load: `SELECT v.version::text AS version, t.name AS key, t.text FROM jackfield.registered_version v
     LEFT JOIN jackfield.registered_tools t ON true WHERE v.version::text <> $1 ORDER BY t.name`,
   save: `${counted} INSERT INTO jackfield.registered_tools SELECT $1, $2 FROM counted
     ON CONFLICT (name) DO UPDATE SET text = excluded.text`,
@@ -41,17 +41,17 @@ export function createPostgresRegisteredTools(store: PostgresStore): RegisteredT
   return {
     shared: true,
     async load(known = "") {
-      const rows = await run<{ version: string; name: string | null; text: string | null }>(statements.load, known);
+      const rows = await run<{ version: string; key: string | null; text: string | null }>(statements.load, known);
       const [first] = rows;
       if (first === undefined) return undefined;
-      const tools = rows.flatMap(({ name, text }) => (name === null || text === null ? [] : [{ name, text }]));
+      const tools = rows.flatMap(({ key, text }) => (key === null || text === null ? [] : [{ key, text }]));
       return { version: first.version, tools };
     },
-    async save({ name, text }) {
-      await run(statements.save, name, text);
+    async save({ key, text }) {
+      await run(statements.save, key, text);
     },
-    async remove(name) {
-      await run(statements.remove, name);
+    async remove(key) {
+      await run(statements.remove, key);
     },
     close: async () => {},
   };

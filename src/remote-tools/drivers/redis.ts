@@ -27,14 +27,14 @@ export function createRedisRegisteredTools(store: RedisStore, options: { prefix?
       const [version, fields] = Array.isArray(answer) ? (answer as unknown[]) : [];
       if (!Array.isArray(fields)) return undefined;
       const texts = fields.map(String);
-      const tools = texts.flatMap((name, index) => (index % 2 === 0 ? [{ name, text: texts[index + 1] ?? "" }] : []));
+      const tools = texts.flatMap((key, index) => (index % 2 === 0 ? [{ key, text: texts[index + 1] ?? "" }] : []));
       return { version: String(version), tools };
     },
-    async save({ name, text }) {
-      await store.script(save, keys, [name, text]);
+    async save({ key, text }) {
+      await store.script(save, keys, [key, text]);
     },
-    async remove(name) {
-      await store.script(remove, keys, [name]);
+    async remove(key) {
+      await store.script(remove, keys, [key]);
     },
     close: async () => {},
   };

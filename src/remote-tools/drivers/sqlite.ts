@@ -11,19 +11,19 @@ export function createSqliteRegisteredTools(store: SqliteStore): RegisteredTools
       if (known === at) return undefined;
       const [rows] = await store.run([{ sql: "SELECT name, text FROM registered_tools ORDER BY name" }]);
       const found = Array.isArray(rows) ? rows : [];
-      return { version: at, tools: found.map(([name, text]) => ({ name: String(name), text: String(text) })) };
+      return { version: at, tools: found.map(([key, text]) => ({ key: String(key), text: String(text) })) };
     },
-    async save({ name, text }) {
+    async save({ key, text }) {
       await store.run([
         {
           sql: "INSERT INTO registered_tools (name, text) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text",
-          params: [name, text],
+          params: [key, text],
         },
       ]);
       version++;
     },
-    async remove(name) {
-      await store.run([{ sql: "DELETE FROM registered_tools WHERE name = ?", params: [name] }]);
+    async remove(key) {
+      await store.run([{ sql: "DELETE FROM registered_tools WHERE name = ?", params: [key] }]);
       version++;
     },
     close: async () => {},

@@ -67,7 +67,7 @@ export function createToolExecutor(
       const caller = callerWith("tools:read", context);
       const size = pageSize(request.pageSize);
       const tools: Tool[] = [];
-      for (const tool of registry.list()) {
+      for (const tool of registry.list(caller.tenant)) {
         if (tool.name <= request.pageToken || !allowsTool(caller, tool.name)) continue;
         if (tools.length === size) {
           return create(ListToolsResponseSchema, { tools, nextPageToken: tools.at(-1)?.name ?? "" });

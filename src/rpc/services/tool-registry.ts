@@ -9,12 +9,12 @@ import { callerWith } from "./check-request.ts";
 /** Takes tools that live outside the process. */
 export interface RemoteTools {
   /**
-   * Offers a tool, or replaces one registered before; resolves with the tool as it is offered now. Rejects with a
+   * Offers a tool to the caller's tenant, or replaces one that the tenant has registered before; resolves with the tool as it is offered now. Rejects with a
    * ConnectError, invalid_argument for what is wrong with the tool or its target.
    */
   register(request: RegisterToolRequest, caller: Caller): Promise<Tool>;
-  /** Withdraws a registered tool; false where there is none. */
-  unregister(name: string): Promise<boolean>;
+  /** Withdraws a tool that the caller's tenant has registered; false where there is none. */
+  unregister(name: string, caller: Caller): Promise<boolean>;
 }
 
 /** The implementation of ToolRegistry; unimplemented where no remote tools are taken. */
@@ -29,14 +29,14 @@ export function createToolRegistry(
       if (remote === undefined) throw rpcError("unimplemented", "RegisterTool");
       if (tool === undefined || tool.name === "") throw rpcError("invalid-request", "tool.name must be set");
       if (target?.target.case === undefined) throw rpcError("invalid-request", "target must name http or grpc");
-      if (registry.get(tool.name)?.bundled === true) throw rpcError("tool-name-taken", tool.name);
+      if (registry.get(tool.name) !== undefined) throw rpcError("tool-name-taken", tool.name);
       return { tool: await remote.register(request, caller) };
     },
 
     async unregisterTool({ name }, context) {
-      callerWith("tools:register", context);
+      const caller = callerWith("tools:register", context);
       if (remote === undefined) throw rpcError("unimplemented", "UnregisterTool");
-      if (registry.get(name)?.bundled === true || !(await remote.unregister(name))) {
+      if (registry.get(name) !== undefined || !(await remote.unregister(name, caller))) {
         throw rpcError("tool-not-found", JSON.stringify(name));
       }
       return {};
