@@ -14,6 +14,11 @@ packages() {
   npx attw --pack . --profile esm-only --ignore-rules cjs-resolves-to-esm no-resolution || return 1
   for folder in . packages/client plugins/*/; do npx publint --strict "$folder" || return 1; done
 }
+# The exposure of the service unit, in tenths. Only where systemd is installed.
+systemd_unit() {
+  command -v systemd-analyze >/dev/null || return 0
+  systemd-analyze security --offline=true --no-pager --threshold=20 deploy/systemd/jackfield@.service
+}
 
 declare -A command=(
   [protobuf-lint]="npx buf lint"
@@ -26,8 +31,9 @@ declare -A command=(
   [dead-code]="npx knip"
   [packages]=packages
   [api-reference]=api_reference
+  [systemd-unit]=systemd_unit
 )
-order=(protobuf-lint protobuf-format generated-code configuration-schema types lint format dead-code packages api-reference)
+order=(protobuf-lint protobuf-format generated-code configuration-schema types lint format dead-code packages api-reference systemd-unit)
 
 failed=0
 logs=$(mktemp -d)
