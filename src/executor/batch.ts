@@ -1,10 +1,10 @@
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import type { ExecutionRequest } from "./execution.ts";
+import type { ExecutionRequest } from "./contract.ts";
 import { canonicalJson } from "../json/canonical.ts";
 import { parseJson } from "../json/exact-number.ts";
-import { refused, resultWith } from "./outcome.ts";
+import { errorResult } from "./tool-result.ts";
 
 type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult> | ToolResult;
 
@@ -21,9 +21,9 @@ export async function executeBatch(
 ): Promise<ToolResult[]> {
   const startedAt = performance.now();
   const results = Array.from<ToolResult>({ length: calls.length });
-  const twins = findTwins(calls);
+  const duplicates = findDuplicates(calls);
   let next = 0;
-  const faults: unknown[] = [];
+  const failures: unknown[] = [];
   const settle = (index: number, result: ToolResult): void => {
     results[index] = result;
     request.onResult?.(result);
@@ -31,40 +31,40 @@ export async function executeBatch(
 
   async function work(): Promise<void> {
     for (let index = next++; index < calls.length; index = next++) {
-      if (twins.has(index)) continue;
+      if (duplicates.has(index)) continue;
       const { answerWithinMs } = request;
       const left =
         answerWithinMs === undefined ? undefined : Math.max(0, answerWithinMs - (performance.now() - startedAt));
       try {
         settle(index, await execute(calls[index] as ToolCall, { ...request, answerWithinMs: left }));
       } catch (reason) {
-        faults.push(reason);
+        failures.push(reason);
       }
     }
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, calls.length) }, work));
-  if (faults.length > 0) throw faults[0];
-  for (const [index, first] of twins) settle(index, twinResult(calls, index, first, results[first] as ToolResult));
+  if (failures.length > 0) throw failures[0];
+  for (const [index, first] of duplicates) settle(index, duplicateResult(calls, index, first, results[first] as ToolResult));
   return results;
 }
 
 /** For each call whose id stood before in the batch: the index of the first one. */
-function findTwins(calls: readonly ToolCall[]): Map<number, number> {
+function findDuplicates(calls: readonly ToolCall[]): Map<number, number> {
   const firsts = new Map<string, number>();
-  const twins = new Map<number, number>();
+  const duplicates = new Map<number, number>();
   for (const [index, { id }] of calls.entries()) {
     if (id === "") continue;
     const first = firsts.get(id);
     if (first === undefined) firsts.set(id, index);
-    else twins.set(index, first);
+    else duplicates.set(index, first);
   }
-  return twins;
+  return duplicates;
 }
 
-function twinResult(calls: readonly ToolCall[], index: number, first: number, result: ToolResult): ToolResult {
+function duplicateResult(calls: readonly ToolCall[], index: number, first: number, result: ToolResult): ToolResult {
   const [call, original] = [calls[index] as ToolCall, calls[first] as ToolCall];
-  if (call.name === original.name && argumentsText(call) === argumentsText(original)) return resultWith(result, {});
-  return refused({ callId: call.id, name: call.name }, Outcome.CONFLICT, modelError("conflict"));
+  if (call.name === original.name && argumentsText(call) === argumentsText(original)) return { ...result };
+  return errorResult({ call }, Outcome.CONFLICT, modelError("conflict"));
 }
 
 function argumentsText({ input }: ToolCall): string {

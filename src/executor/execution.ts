@@ -1,50 +1,143 @@
-import type { Context } from "@opentelemetry/api";
-import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { Caller } from "../auth/caller.ts";
-import type { CancellationToken } from "./cancellation.ts";
+import { hash, randomUUID } from "node:crypto";
+import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { AbandonedCall, CallScope, Claim } from "../ledger/ledger.ts";
+import type { JsonObject } from "../plugin/tool.ts";
+import type { CompiledTool } from "../registry/registry.ts";
+import type { TraceContext } from "../telemetry/telemetry.ts";
+import type { ExecutionRequest } from "./contract.ts";
+import type { ToolSlots } from "./tool-slots.ts";
 
-/** What comes with a call: who asks, where it belongs, how long the answer may take, who listens. */
-export interface ExecutionRequest {
-  readonly caller: Caller;
-  readonly context: CallContext | undefined;
-  /** Answer deadline in milliseconds: then the result is PENDING and the work goes on. Undefined: none. */
-  readonly answerWithinMs?: number | undefined;
-  /** Reports that the caller no longer waits. Undefined: it always does. */
-  readonly cancellation?: CancellationToken | undefined;
-  /** Parent of the execution's span. */
-  readonly trace?: Context | undefined;
-  onProgress?(progress: Progress): void;
-  /** Called as each call of a batch ends, in the order in which they end. */
-  onResult?(result: ToolResult): void;
-}
-
-/** What is known of a call. */
-export interface CallStatus {
-  state: CallState;
-  result: ToolResult | undefined;
-}
+/** How a run of a tool's function ended. */
+export type RunEnd =
+  | { readonly kind: "returned"; readonly returned: unknown }
+  | { readonly kind: "threw"; readonly reason: unknown }
+  /** The execution deadline passed. `late`: how the function ends after all. */
+  | { readonly kind: "timed-out"; readonly late: Promise<RunEnd> }
+  /** The execution was cancelled. */
+  | { readonly kind: "cancelled"; readonly late: Promise<RunEnd> };
 
 /**
- * Runs calls through the pipeline. Fails only with a ConnectError for the engineer: store down, draining. Results hold only
- * values that JSON can express.
+ * One call while it is carried out, from the request to the result. Each stage of the pipeline reads what the stages before
+ * it have found out and adds its own part.
  */
-export interface Executor {
-  /** Answers synchronously where the tool does: a promise for each call would cost as much as the rest of the pipeline. */
-  execute(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult;
-  /** Runs the calls side by side, bounded. Results in request order. */
-  executeAll(calls: readonly ToolCall[], request: ExecutionRequest): Promise<ToolResult[]>;
-  /** What is known of a call; undefined where nothing is. */
-  find(callId: string, context: CallContext | undefined, caller: Caller): Promise<CallStatus | undefined>;
-  /** The same, when the call has ended or the signal has fired: then the state as it is. */
-  wait(
-    callId: string,
-    context: CallContext | undefined,
-    caller: Caller,
-    signal: AbortSignal,
-  ): Promise<CallStatus | undefined>;
-  /** Number of executions going on. */
-  readonly running: number;
-  /** Refuses new executions and waits for the running ones, at most until the signal fires; then it aborts them. */
-  drain(signal: AbortSignal): Promise<void>;
+export class Execution {
+  readonly call: ToolCall;
+  readonly request: ExecutionRequest;
+  readonly scope: CallScope;
+  readonly createdAt = performance.now();
+  /** Id of the call; one of our own where the caller gave none. */
+  callId: string;
+  /** The span that the execution's requests belong to; set from outside. */
+  trace: TraceContext | undefined;
+  /** The trace that log and audit lines name; set from outside. */
+  traceId: string | undefined;
+  /** What a dead process left of this call, where that is continued. */
+  abandoned: AbandonedCall | undefined;
+
+  // Set by the stages, in this order.
+  tool!: CompiledTool;
+  /** The tool's effect, or the one that an abandoned call was begun with. */
+  effect: CompiledTool["effect"] = Effect.WRITE;
+  args!: JsonObject;
+  /** Digest of the arguments before sanitising. */
+  digest = "";
+  /** Key in the ledger; undefined where the call is not deduplicated. */
+  key: string | undefined;
+  /** What `GetCall` finds the call by, also without a key. */
+  lookup = "";
+  /** The running execution of the same call that this one waits for. */
+  joined: Execution | undefined;
+  slots: ToolSlots | undefined;
+  /** Proof that the ledger's entry is ours. */
+  claim: Claim | undefined;
+  /** Proof that the repeat guard's entry is ours. */
+  guardClaim: Claim | undefined;
+  /** The answer to the same request under another call id. */
+  repeated: ToolResult | undefined;
+  /** When the tool's function was called, by `performance.now()`; undefined where it was not. */
+  startedAt: number | undefined;
+  /** How the tool's function ended. */
+  end: RunEnd | undefined;
+  result: ToolResult | undefined;
+  /** What the tool's `reconcile` threw. */
+  reconcileError: { readonly reason: unknown } | undefined;
+  /** Why our own part of the execution failed. */
+  error: unknown;
+
+  /** The answer of the pipeline, once it is known that it comes later. */
+  answer: Promise<ToolResult> | undefined;
+  /** Callers that wait. The last one to leave a `read` cancels it. */
+  waiters = 0;
+  /** A caller was told that the call goes on: it is never cancelled, and its end is recorded. */
+  outlived = false;
+  /** The intent of a call that is recorded only because it outlived its answer deadline. */
+  outlivedClaim: Promise<Claim | undefined> | undefined;
+  cancelled = false;
+  #idempotencyKey: string | undefined;
+  #cancelListeners: Set<() => void> | undefined;
+  #progressListeners: ((progress: Progress) => void)[] | undefined;
+
+  constructor(call: ToolCall, request: ExecutionRequest, scope: CallScope, abandoned?: AbandonedCall) {
+    this.call = call;
+    this.callId = call.id;
+    this.request = request;
+    this.scope = scope;
+    this.abandoned = abandoned;
+    if (request.onProgress !== undefined) this.listen(request.onProgress);
+  }
+
+  /** Whether the ledger holds the call from before it runs: it has a key and changes something. */
+  get isLedgered(): boolean {
+    return this.key !== undefined && this.effect !== Effect.READ;
+  }
+
+  /** What tells a repeat from another call under the same id: arguments and tool. */
+  get content(): string {
+    return `${this.digest}:${this.call.name}`;
+  }
+
+  /** The same for every run of the same call, and of no other call. */
+  get idempotencyKey(): string {
+    if (this.#idempotencyKey === undefined) {
+      // An id of our own making is unique, although nobody repeats it.
+      const unique = this.key ?? (this.call.id === "" ? this.lookup : undefined);
+      this.#idempotencyKey = unique === undefined ? randomUUID() : hash("sha256", unique, "base64url");
+    }
+    return this.#idempotencyKey;
+  }
+
+  /** Also reports progress to `listener`. */
+  listen(listener: (progress: Progress) => void): void {
+    (this.#progressListeners ??= []).push(listener);
+  }
+
+  report(message: string, fraction: number): void {
+    for (const listener of this.#progressListeners ?? []) {
+      try {
+        listener({ $typeName: "jackfield.v1.Progress", callId: this.callId, message, fraction });
+      } catch {
+        // A listener that throws must not fail the tool that reports.
+      }
+    }
+  }
+
+  /** Ends the execution: no caller waits for it any more. */
+  cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    for (const listener of this.#cancelListeners ?? []) listener();
+  }
+
+  /** Calls `listener` when the execution is cancelled from now on. Returns what unsubscribes it. */
+  onCancel(listener: () => void): () => void {
+    const listeners = (this.#cancelListeners ??= new Set());
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  releaseSlot(): void {
+    if (this.slots === undefined) return;
+    this.slots.release(this.startedAt === undefined ? undefined : performance.now() - this.startedAt);
+    this.slots = undefined;
+  }
 }

@@ -3,8 +3,7 @@ import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { callKey } from "../ledger/call-key.ts";
 import type { CallScope, LedgerEntry } from "../ledger/ledger.ts";
-import type { CallStatus } from "./execution.ts";
-import { resultWith } from "./outcome.ts";
+import type { CallStatus } from "./contract.ts";
 
 /** Where a call was made. Its source is the caller's name unless the context names another, which rpc has allowed. */
 export function callScopeFrom(context: CallContext | undefined, caller: Caller): CallScope {
@@ -17,16 +16,16 @@ export function callScopeFrom(context: CallContext | undefined, caller: Caller):
   };
 }
 
-/** What a call is found by when somebody asks for it: its key, and without one the latest call of this id. */
+/** What `GetCall` finds a call by: its key; without one, the latest call of this id. */
 export function lookupOf(scope: CallScope, callId: string): string {
   return callKey(scope, callId) ?? JSON.stringify([scope.tenant, scope.source, "*", "", callId]);
 }
 
-/** What a caller is told of a ledger entry. */
+/** The status of a call by its ledger entry. */
 export function statusOf(entry: LedgerEntry, callId: string): CallStatus {
   if (entry.state === "running") return { state: CallState.RUNNING, result: undefined };
   return {
     state: entry.state === "done" ? CallState.DONE : CallState.UNCERTAIN,
-    result: entry.result && resultWith(entry.result, { callId }),
+    result: entry.result && { ...entry.result, callId },
   };
 }

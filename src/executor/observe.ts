@@ -1,31 +1,12 @@
-import { type Context, type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@opentelemetry/api";
+import { type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@opentelemetry/api";
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallScope } from "../ledger/ledger.ts";
+import type { ToolLog } from "../plugin/tool.ts";
 import { attributes, spans } from "../telemetry/attributes.ts";
 import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-
-/** One execution as it is watched. */
-export interface Observation {
-  /** Context of the execution's span, for the requests it makes. */
-  readonly trace: Context | undefined;
-  readonly traceId: string;
-  /** Milliseconds since it began. */
-  readonly elapsedMs: number;
-  /** It has its result. One that is another execution's is counted nowhere. */
-  ended(result: ToolResult, ran: boolean, digest: string): void;
-  /** It could not be executed. */
-  failed(): void;
-}
-
-/** Starts watching an execution: span, metrics and audit line. The stages know nothing of it. */
-export type Observe = (
-  toolName: string,
-  callId: string,
-  scope: CallScope,
-  caller: string,
-  parent: Context | undefined,
-) => Observation;
+import type { Execution } from "./execution.ts";
+import type { Run } from "./stage.ts";
+import { thrownDetails, thrownFields } from "./thrown.ts";
 
 const outcomeNames: Readonly<Record<number, string>> = Object.fromEntries(
   Object.entries(Outcome).map(([name, number]) => [number, name]),
@@ -36,101 +17,134 @@ export function outcomeName(outcome: Outcome): string {
   return outcomeNames[outcome] ?? "UNSPECIFIED";
 }
 
-/** Creates the watcher of executions. */
-export function createObserve(telemetry: Telemetry): Observe {
-  return (toolName, callId, scope, caller, parent) => new Watched(telemetry, toolName, callId, scope, caller, parent);
+/**
+ * Observes a pipeline from outside: the same pipeline with a span, metrics, an audit line and log lines for each execution.
+ * The stages know nothing of it.
+ */
+export function observed(run: Run, telemetry: Telemetry): Run {
+  return (execution, parts) => {
+    const span = startSpan(execution, telemetry);
+    const onResult = (result: ToolResult): ToolResult => {
+      report(execution, result, span, telemetry);
+      return result;
+    };
+    const onError = (cause: unknown): never => {
+      span?.setStatus({ code: SpanStatusCode.ERROR });
+      span?.end();
+      // Of an execution that is joined there is a line already.
+      if (execution.joined === undefined) {
+        telemetry.log.error({ err: cause, ...aboutCall(execution) }, "a call could not be executed");
+      }
+      throw cause;
+    };
+    try {
+      const answer = run(execution, parts);
+      return answer instanceof Promise ? answer.then(onResult, onError) : onResult(answer);
+    } catch (cause) {
+      return onError(cause);
+    }
+  };
 }
 
-class Watched implements Observation {
-  readonly trace: Context | undefined;
-  readonly #telemetry: Telemetry;
-  readonly #toolName: string;
-  readonly #callId: string;
-  readonly #scope: CallScope;
-  readonly #caller: string;
-  readonly #span: Span | undefined;
-  readonly #startedAt = performance.now();
-  #traceId: string | undefined;
+/** The log of an execution as its tool is given it: the message first. */
+export function toolLog(execution: Execution, telemetry: Telemetry): ToolLog {
+  const log = telemetry.log.child(aboutCall(execution));
+  return {
+    debug: (message, fields) => log.debug(fields ?? {}, message),
+    info: (message, fields) => log.info(fields ?? {}, message),
+    warn: (message, fields) => log.warn(fields ?? {}, message),
+    error: (message, fields) => log.error(fields ?? {}, message),
+  };
+}
 
-  constructor(
-    telemetry: Telemetry,
-    toolName: string,
-    callId: string,
-    scope: CallScope,
-    caller: string,
-    parent: Context | undefined,
-  ) {
-    this.#telemetry = telemetry;
-    this.#toolName = toolName;
-    this.#callId = callId;
-    this.#scope = scope;
-    this.#caller = caller;
-    if (telemetry.tracing) {
-      const options = (): SpanOptions => spanOptions(toolName, callId, scope);
-      const { context, span } = telemetry.begin(spans.execution(toolName), parent, options);
-      this.trace = context;
-      this.#span = span;
-    } else {
-      this.trace = parent;
-    }
+function startSpan(execution: Execution, telemetry: Telemetry): Span | undefined {
+  const parent = execution.request.trace;
+  execution.trace = parent;
+  if (!telemetry.tracing) return undefined;
+  const { context, span } = telemetry.begin(spans.execution(execution.call.name), parent, () => spanOptions(execution));
+  execution.trace = context;
+  return span;
+}
+
+/** Reports an execution that has its result. One that is another execution's is counted nowhere. */
+function report(execution: Execution, result: ToolResult, span: Span | undefined, telemetry: Telemetry): void {
+  if (result.replayed || execution.joined !== undefined) return span?.end();
+  logFailures(execution, telemetry);
+  const seconds = (performance.now() - execution.createdAt) / 1000;
+  const outcome = outcomeName(result.outcome);
+  const { source, tenant, conversationId, sessionId } = execution.scope;
+  const { call, request } = execution;
+  const ran = execution.startedAt !== undefined;
+  telemetry.metrics.executed({ tool: call.name, outcome, seconds, ran, caller: request.caller.name, source });
+  telemetry.audit.executed({
+    caller: request.caller.name,
+    tenant,
+    source,
+    conversationId,
+    sessionId,
+    toolName: call.name,
+    toolCallId: execution.callId,
+    argumentsDigest: execution.digest,
+    outcome,
+    latencyMs: Math.round(seconds * 1e6) / 1000,
+    traceId: traceIdOf(execution),
+  });
+  if (span === undefined) return;
+  if (result.outcome !== Outcome.OK) {
+    span.setAttribute(attributes.errorType, outcome);
+    span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
   }
+  span.end();
+}
 
-  get traceId(): string {
-    return (this.#traceId ??= traceIdOf(this.trace) ?? newTraceId());
+/** Log lines about a tool that threw or took too long. Messages may repeat arguments or answers: they are `debug` only. */
+function logFailures(execution: Execution, { log }: Telemetry): void {
+  const { end, tool, reconcileError, error } = execution;
+  if (error !== undefined) log.error({ err: error, ...aboutCall(execution) }, "a call failed after its tool had run");
+  const thrown = end?.kind === "threw" ? end : undefined;
+  for (const [failure, message] of [
+    [thrown, "tool failed"],
+    [reconcileError, "reconcile failed"],
+  ] as const) {
+    if (failure === undefined) continue;
+    const { reason } = failure;
+    log.warn({ ...aboutCall(execution), error: thrownFields(reason) }, message);
+    log.debug({ ...aboutCall(execution), error: thrownDetails(reason, tool) }, `${message}: details`);
   }
-
-  get elapsedMs(): number {
-    return performance.now() - this.#startedAt;
-  }
-
-  failed(): void {
-    this.#span?.setStatus({ code: SpanStatusCode.ERROR });
-    this.#span?.end();
-  }
-
-  ended(result: ToolResult, ran: boolean, digest: string): void {
-    const span = this.#span;
-    if (result.replayed) return span?.end();
-    const ms = this.elapsedMs;
-    const outcome = outcomeName(result.outcome);
-    const { metrics, audit } = this.#telemetry;
-    const { source, tenant, conversationId, sessionId } = this.#scope;
-    metrics.executed({ tool: this.#toolName, outcome, seconds: ms / 1000, ran, caller: this.#caller, source });
-    audit.executed({
-      caller: this.#caller,
-      tenant,
-      source,
-      conversationId,
-      sessionId,
-      toolName: this.#toolName,
-      toolCallId: this.#callId,
-      argumentsDigest: digest,
-      outcome,
-      latencyMs: Math.round(ms * 1000) / 1000,
-      traceId: this.traceId,
-    });
-    if (span === undefined) return;
-    if (result.outcome !== Outcome.OK) {
-      span.setAttribute(attributes.errorType, outcome);
-      span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
-    }
-    span.end();
+  if (end?.kind === "timed-out") {
+    log.warn({ ...aboutCall(execution), timeout_ms: tool.timeoutMs }, "tool timed out");
   }
 }
 
-function spanOptions(toolName: string, callId: string, scope: CallScope): SpanOptions {
+/** What every log line of an execution carries. */
+function aboutCall(execution: Execution): Record<string, string | undefined> {
+  const { call, callId, scope } = execution;
+  return {
+    tool: call.name,
+    call: callId,
+    conversation: scope.conversationId || undefined,
+    session: scope.sessionId || undefined,
+    run_id: scope.runId || undefined,
+    trace_id: traceIdOf(execution),
+  };
+}
+
+/** The trace that log and audit lines name, also where no span is recorded. */
+function traceIdOf(execution: Execution): string {
+  const { trace: context } = execution;
+  return (execution.traceId ??=
+    (context === undefined ? undefined : trace.getSpanContext(context)?.traceId) ?? newTraceId());
+}
+
+function spanOptions({ call, callId, scope }: Execution): SpanOptions {
   return {
     kind: SpanKind.INTERNAL,
     attributes: {
       [attributes.operation]: "execute_tool",
-      [attributes.toolName]: toolName,
+      [attributes.toolName]: call.name,
       [attributes.toolCallId]: callId,
       ...(scope.conversationId && { [attributes.conversation]: scope.conversationId }),
       ...(scope.sessionId && { [attributes.session]: scope.sessionId }),
     },
   };
-}
-
-function traceIdOf(parent: Context | undefined): string | undefined {
-  return parent === undefined ? undefined : trace.getSpanContext(parent)?.traceId;
 }

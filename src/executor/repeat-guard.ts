@@ -1,26 +1,34 @@
-import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import { callKey } from "../ledger/call-key.ts";
-import type { AbandonedCall, Claim, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { AbandonedCall, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import { createClock } from "../store/clock.ts";
-import { refused, resultWith } from "./outcome.ts";
-import { intentOf, isKept, retentionOf, type Performance, type Performed } from "./perform.ts";
+import { polls } from "./backoff.ts";
+import type { Execution } from "./execution.ts";
+import { intentOf } from "./intent.ts";
+import { errorResult } from "./tool-result.ts";
 
 /**
- * The second guard, per tool and off by default: the same conversation, tool and arguments under a new id, within the
- * tool's window, get the first answer. Models ask again after a barge-in, and then the id is another one.
+ * The second guard, per tool and off by default: the same conversation, tool and arguments under a new id, within the tool's
+ * window, get the first answer. Models ask again after a barge-in, and then the id is another one.
  */
 export interface RepeatGuard {
-  watches(work: Performance): boolean;
-  /** Runs the call, or answers with what the first such call got. Undefined: it runs in another process, ask again. */
-  once(work: Performance, run: () => Performed | Promise<Performed>): Promise<Performed | undefined>;
+  /** Finds the answer to the same request, or registers this execution as the first one. Waits for one that runs. */
+  check(execution: Execution): undefined | Promise<undefined>;
+  /** Stores in the ledger how an execution that `check` registered there ended; undefined: it did not run. Never rejects. */
+  record(execution: Execution, result: ToolResult | undefined): Promise<void>;
+  /** Answers the requests that wait for this execution. */
+  settle(execution: Execution, result: ToolResult | undefined): void;
   forgetConversation(tenant: string, conversationId: string): void;
 }
 
+/** The first request of its kind in this process. */
 interface First {
-  readonly work: Performance;
+  readonly execution: Execution;
+  /** When its window began, by the clock. */
   readonly at: number;
-  readonly performed: Promise<Performed | undefined>;
+  readonly result: Promise<ToolResult | undefined>;
+  readonly resolve: (result: ToolResult | undefined) => void;
   ended: boolean;
 }
 
@@ -28,99 +36,124 @@ const prefix = "repeat ";
 
 /**
  * Creates the guard. It holds within the process for every call, over replicas and restarts for calls that the ledger
- * holds. `most` is how many first calls are kept in memory.
+ * holds. `maxFirsts` is how many first requests are kept in memory.
  */
-export function createRepeatGuard(ledger: Ledger, most: number, clock = createClock()): RepeatGuard {
+export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = createClock()): RepeatGuard {
   const firsts = new Map<string, First>();
 
-  async function inLedger(
-    work: Performance,
-    key: string,
-    run: () => Performed | Promise<Performed>,
-  ): Promise<Performed | undefined> {
-    for (;;) {
-      const earlier = await ledger.find(key);
-      if (earlier?.result !== undefined && clock() < earlier.createdAt + work.tool.repeatWindowMs)
-        return repeated(work, earlier.result);
-      // An ended entry is kept for show only, so that after the window the key is free again.
-      const begun = await ledger.begin(intentOf(work, key));
-      if (begun.state === "new") {
-        const performed = await run();
-        // Without an outcome, as after a stop half-way, the entry stays as it is, like the call's own.
-        if (performed.claim !== undefined) await end(begun.claim, performed.result, work.tool.effect, ledger);
-        return performed;
+  function register(key: string, execution: Execution): void {
+    const { promise: result, resolve } = Promise.withResolvers<ToolResult | undefined>();
+    firsts.delete(key);
+    firsts.set(key, { execution, at: clock(), result, resolve, ended: false });
+    if (firsts.size > maxFirsts) firsts.delete(firsts.keys().next().value as string);
+  }
+
+  async function checkMemory(execution: Execution, key: string): Promise<undefined> {
+    const { repeatWindowMs } = execution.tool;
+    for (let known = firsts.get(key); known !== undefined; known = firsts.get(key)) {
+      if (known.ended && clock() >= known.at + repeatWindowMs) break;
+      const result = await known.result;
+      if (result !== undefined && isRepeatable(result)) {
+        execution.repeated = repeated(execution, result);
+        return;
       }
-      if (begun.state !== "abandoned") return undefined;
-      const result = await endAbandonedRepeat(begun, ledger);
-      if (result !== undefined) return repeated(work, result);
+      if (firsts.get(key) === known) firsts.delete(key);
+    }
+    register(key, execution);
+    if (execution.isLedgered) await checkLedger(execution, key);
+  }
+
+  async function checkLedger(execution: Execution, key: string): Promise<void> {
+    for await (const _ of polls()) {
+      if (execution.cancelled) return;
+      const earlier = await ledger.find(key);
+      const isWithin = earlier !== undefined && clock() < earlier.createdAt + execution.tool.repeatWindowMs;
+      if (isWithin && earlier.result !== undefined && isRepeatable(earlier.result)) {
+        execution.repeated = repeated(execution, earlier.result);
+        return;
+      }
+      // An ended entry is kept for show only, so that after the window the key is free again.
+      const begun = await ledger.begin(intentOf(execution, key));
+      if (begun.state === "new") {
+        execution.guardClaim = begun.claim;
+        return;
+      }
+      if (begun.state === "abandoned") {
+        const result = await endAbandonedGuard(begun, ledger);
+        if (result !== undefined) {
+          execution.repeated = repeated(execution, result);
+          return;
+        }
+      }
     }
   }
 
   return {
-    watches: ({ tool, scope }) => tool.repeatWindowMs > 0 && scope.conversationId !== "",
+    check(execution) {
+      const key = guardKey(execution);
+      if (execution.isLedgered || firsts.has(key)) return checkMemory(execution, key);
+      return void register(key, execution);
+    },
 
-    async once(work, run) {
-      const key = repeatKey(work);
-      const { effect, repeatWindowMs } = work.tool;
-      for (let known = firsts.get(key); known !== undefined; known = firsts.get(key)) {
-        if (known.ended && clock() >= known.at + repeatWindowMs) break;
-        const performed = await known.performed.catch(() => undefined);
-        if (performed !== undefined && retentionOf(performed.result, effect, false) === "replay")
-          return repeated(work, performed.result);
-        if (firsts.get(key) === known) firsts.delete(key);
-      }
-      const performed = isKept(work) ? inLedger(work, key, run) : Promise.try(run);
-      const first: First = { work, at: clock(), performed, ended: false };
-      firsts.delete(key);
-      firsts.set(key, first);
-      if (firsts.size > most) firsts.delete(firsts.keys().next().value as string);
-      try {
-        return await performed;
-      } finally {
-        first.ended = true;
-      }
+    async record({ guardClaim }, result) {
+      if (guardClaim === undefined) return;
+      if (result === undefined) await ledger.release(guardClaim);
+      else await ledger.finish(guardClaim, result, isRepeatable(result) ? "show" : "drop");
+    },
+
+    settle(execution, result) {
+      if (execution.tool.repeatWindowMs === 0) return;
+      const key = guardKey(execution);
+      const first = firsts.get(key);
+      if (first?.execution !== execution) return;
+      first.ended = true;
+      first.resolve(result);
+      // The window of an answer that another replica gave is known to the ledger alone.
+      if (execution.startedAt === undefined) firsts.delete(key);
     },
 
     forgetConversation(tenant, conversationId) {
-      for (const [key, { work, ended }] of firsts) {
-        if (ended && work.scope.tenant === tenant && work.scope.conversationId === conversationId) firsts.delete(key);
+      for (const [key, { execution, ended }] of firsts) {
+        const { scope } = execution;
+        if (ended && scope.tenant === tenant && scope.conversationId === conversationId) firsts.delete(key);
       }
     },
   };
 }
 
 /** Tells the guard's entries in the ledger from those of calls. */
-export function isRepeatEntry({ key }: LedgerEntry): boolean {
+export function isGuardEntry({ key }: LedgerEntry): boolean {
   return key.startsWith(prefix);
 }
 
 /**
- * Ends a guard's entry whose owner died, with what became of the call that it stands for: its answer, UNCERTAIN where
- * that is not known yet, or undefined where it left none and may run again.
+ * Ends a guard's entry whose owner died, with what became of the call that it stands for: its answer, or undefined where it
+ * left none and may run again. While the call itself is not settled, neither is the entry.
  */
-export async function endAbandonedRepeat(
+export async function endAbandonedGuard(
   { entry, claim }: AbandonedCall,
   ledger: Ledger,
 ): Promise<ToolResult | undefined> {
-  const effect = entry.effect === "write" ? Effect.WRITE : Effect.IDEMPOTENT;
   const call = await ledger.find(callKey(entry.scope, entry.callId) ?? "");
-  const name = { callId: entry.callId, name: entry.tool };
-  const result =
-    call === undefined
-      ? refused(name, Outcome.CANCELLED, modelError("cancelled"))
-      : (call.result ?? refused(name, Outcome.UNCERTAIN, modelError("uncertain")));
-  await end(claim, result, effect, ledger);
-  return retentionOf(result, effect, false) === "replay" ? result : undefined;
+  if (call?.state === "running") {
+    await ledger.release(claim);
+    return undefined;
+  }
+  const name = { call: { id: entry.callId, name: entry.tool } };
+  const result = call?.result ?? errorResult(name, Outcome.CANCELLED, modelError("cancelled"));
+  await ledger.finish(claim, result, isRepeatable(result) ? "show" : "drop");
+  return isRepeatable(result) ? result : undefined;
 }
 
-async function end(claim: Claim, result: ToolResult, effect: Effect, ledger: Ledger): Promise<void> {
-  await ledger.finish(claim, result, retentionOf(result, effect, false) === "replay" ? "show" : "drop");
+/** Whether the same request under another id gets this answer: whatever may have had an effect. */
+function isRepeatable({ outcome }: ToolResult): boolean {
+  return outcome === Outcome.OK || outcome === Outcome.INVALID_OUTPUT || outcome === Outcome.UNCERTAIN;
 }
 
-function repeatKey({ tool, scope, digest }: Performance): string {
+function guardKey({ tool, scope, digest }: Execution): string {
   return prefix + JSON.stringify([scope.tenant, scope.source, scope.conversationId, tool.name, digest]);
 }
 
-function repeated(work: Performance, result: ToolResult): Performed {
-  return { result: resultWith(result, { callId: work.name.callId, replayed: true }), ran: false, claim: undefined };
+function repeated({ call }: Execution, result: ToolResult): ToolResult {
+  return { ...result, callId: call.id, replayed: true };
 }

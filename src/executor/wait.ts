@@ -1,63 +1,65 @@
 import type { ConnectError } from "@connectrpc/connect";
-import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import type { Execution } from "./claim.ts";
-import type { ExecutionRequest } from "./execution.ts";
-import { refused } from "./outcome.ts";
+import type { ExecutionRequest } from "./contract.ts";
+import type { Execution } from "./execution.ts";
+import { errorResult } from "./tool-result.ts";
 
-/** Longest delay that a timer of the platform takes, in milliseconds; a longer one would fire at once. */
-const longestTimer = 2 ** 31 - 1;
+/** The longest delay that a timer of the platform takes, in milliseconds; a longer one would fire at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then PENDING, and the
- * execution is recorded), or until the caller goes away (then it rejects; the last one to leave a `read` cancels it).
+ * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then PENDING, after
+ * `onOutlived`), or until the caller goes away (then it rejects; the last one to leave a `read` cancels it).
  */
 export function waitFor(
   execution: Execution,
-  name: string,
-  request: ExecutionRequest,
-): Promise<ToolResult> | ToolResult {
-  if (execution.result !== undefined) return execution.result;
-  const { answerWithinMs, cancellation } = request;
+  answer: Promise<ToolResult>,
+  { answerWithinMs, cancellation }: ExecutionRequest,
+  onOutlived: (execution: Execution) => void,
+): Promise<ToolResult> {
   execution.waiters++;
-  if (answerWithinMs === undefined && cancellation === undefined) return execution.ended;
+  if (answerWithinMs === undefined && cancellation === undefined) return answer;
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     let unsubscribe: (() => void) | undefined;
-    const leave = (): void => {
+    const stop = (): void => {
       clearTimeout(timer);
       unsubscribe?.();
     };
-    const gone = (reason: ConnectError): void => {
-      leave();
+    const onGone = (reason: ConnectError): void => {
+      stop();
       execution.waiters--;
-      if (execution.waiters === 0 && execution.read && !execution.outlived) execution.cancel();
+      const isWanted = execution.waiters > 0 || execution.outlived || execution.effect !== Effect.READ;
+      if (!isWanted) execution.cancel();
       reject(reason);
     };
     if (answerWithinMs !== undefined) {
-      timer = setTimeout(
-        () => {
-          leave();
-          execution.outlive();
-          resolve(pending(execution, name));
-        },
-        Math.min(answerWithinMs, longestTimer),
-      );
-    }
-    if (cancellation?.cancelled !== undefined) return gone(cancellation.cancelled);
-    unsubscribe = cancellation?.subscribe(gone);
-    const leaving =
-      <T>(settle: (outcome: T) => void) =>
-      (outcome: T): void => {
-        leave();
-        settle(outcome);
+      const onDeadline = (): void => {
+        stop();
+        execution.outlived = true;
+        onOutlived(execution);
+        resolve(pending(execution));
       };
-    execution.ended.then(leaving(resolve), leaving(reject));
+      timer = setTimeout(onDeadline, Math.min(answerWithinMs, maxTimerMs));
+    }
+    if (cancellation?.cancelled !== undefined) return onGone(cancellation.cancelled);
+    unsubscribe = cancellation?.subscribe(onGone);
+    answer.then(
+      (result) => {
+        stop();
+        resolve(result);
+      },
+      (reason: unknown) => {
+        stop();
+        reject(reason as Error);
+      },
+    );
   });
 }
 
-/** The answer for work that goes on. */
-function pending(execution: Execution, name: string): ToolResult {
-  const message = modelError(execution.read ? "pending-read" : "pending-write");
-  return refused({ callId: execution.callId, name }, Outcome.PENDING, message);
+/** The answer for work that goes on. Its id finds the call later. */
+function pending({ callId, call, effect }: Execution): ToolResult {
+  const message = modelError(effect === Effect.READ ? "pending-read" : "pending-write");
+  return errorResult({ call: { id: callId, name: call.name } }, Outcome.PENDING, message);
 }

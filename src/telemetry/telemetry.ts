@@ -2,6 +2,9 @@ import type { Context, Span, SpanOptions, Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import type { Instrument, Measure } from "./instruments.ts";
 
+/** The trace that work belongs to: rooms that know nothing of OpenTelemetry carry it on as it is. */
+export type TraceContext = Context;
+
 /** One line of the audit log. Never holds arguments or outputs. */
 export interface AuditEvent {
   /** `conversation_start`, `tool_success`, `tool_failure`, `denied`, … */

@@ -5,7 +5,7 @@ import type { Caller } from "../auth/caller.ts";
 import type { PluginConfig } from "../config/config.ts";
 import { cancellationFromSignal } from "../executor/cancellation.ts";
 import { createExecutor } from "../executor/executor.ts";
-import { jsonFromValue } from "../executor/outcome.ts";
+import { jsonFromValue } from "../executor/json-value.ts";
 import { createMemoryLedger } from "../ledger/drivers/memory.ts";
 import { createOutbound } from "../outbound/outbound.ts";
 import type { Json, JsonObject, Tool } from "../plugin/tool.ts";

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fitOutput, jsonFromReturned } from "../../src/json/output.ts";
 import { parseJson } from "../../src/json/exact-number.ts";
-import { jsonFromValue } from "../../src/executor/outcome.ts";
+import { jsonFromValue } from "../../src/executor/json-value.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { JsonSchema } from "../../src/plugin/tool.ts";
 import { startTool } from "../../src/testing/start-tool.ts";

@@ -20,7 +20,7 @@ import {
 } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Limits } from "../../src/config/config.ts";
-import type { CallStatus, ExecutionRequest, Executor } from "../../src/executor/execution.ts";
+import type { CallStatus, ExecutionRequest, Executor } from "../../src/executor/contract.ts";
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { CompiledTool, Registry } from "../../src/registry/registry.ts";
 import type { FastPath } from "../../src/rpc/fast-path/fast-path.ts";

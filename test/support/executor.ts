@@ -5,7 +5,7 @@ import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { createExecutor } from "../../src/executor/executor.ts";
 import type { RunningExecutor } from "../../src/executor/executor.ts";
-import type { ExecutionRequest } from "../../src/executor/execution.ts";
+import type { ExecutionRequest } from "../../src/executor/contract.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { createOutbound } from "../../src/outbound/outbound.ts";

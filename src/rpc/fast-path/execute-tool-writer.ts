@@ -2,10 +2,9 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { type ExecuteToolResponse, ExecuteToolResponseSchema } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { valueText } from "../../executor/outcome.ts";
+import { valueText } from "../../executor/ok-result.ts";
 import type { Json } from "../../plugin/tool.ts";
 import { stockWriter, type MessageWriter } from "./codec.ts";
-import { withOwnValue } from "../services/own-value.ts";
 
 const stock = stockWriter(ExecuteToolResponseSchema);
 
@@ -17,20 +16,14 @@ export const executeToolWriter: MessageWriter = {
   json(message) {
     const { result } = message as ExecuteToolResponse;
     const value = result?.outcome === Outcome.OK ? valueText(result) : undefined;
-    return result === undefined || value === undefined ? stock.json(finite(message)) : jsonOf(result, value);
+    return result === undefined || value === undefined ? stock.json(message) : jsonOf(result, value);
   },
   binary(message) {
     const { result } = message as ExecuteToolResponse;
     const value = result?.outcome === Outcome.OK ? valueText(result) : undefined;
-    return result === undefined || value === undefined ? stock.binary(finite(message)) : bytesOf(result, value);
+    return result === undefined || value === undefined ? stock.binary(message) : bytesOf(result, value);
   },
 };
-
-/** The message with a result that can be sent, its value made. */
-function finite(message: Parameters<MessageWriter["json"]>[0]): ExecuteToolResponse {
-  const response = message as ExecuteToolResponse;
-  return response.result === undefined ? response : { ...response, result: withOwnValue(response.result) };
-}
 
 /** Protobuf's JSON form: fields in their order, without those that have their default. Only of good results. */
 function jsonOf(result: ToolResult, value: string): string {

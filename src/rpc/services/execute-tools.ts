@@ -4,9 +4,8 @@ import {
   ExecutionDoneSchema,
   type ExecuteToolsResponse,
 } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { ToolCall, ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import type { ExecutionRequest, Executor } from "../../executor/execution.ts";
-import { withOwnValue } from "./own-value.ts";
+import type { ToolCall } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { ExecutionRequest, Executor } from "../../executor/contract.ts";
 
 /** Progress events that wait for a slow reader: further ones are dropped. Results never are. */
 const maxWaitingProgress = 256;
@@ -21,26 +20,21 @@ export async function* executeTools(
   let waitingProgress = 0;
   let wake = Promise.withResolvers<void>();
   // Each result is prepared for sending once: `done` repeats the same messages.
-  const sent = new Map<ToolResult, ToolResult>();
   const push = (event: ExecuteToolsResponse["event"]): void => {
     waiting.push(create(ExecuteToolsResponseSchema, { event }));
     wake.resolve();
   };
-  const executed = executor
-    .executeAll(calls, {
-      ...request,
-      onProgress(progress) {
-        if (waitingProgress >= maxWaitingProgress) return;
-        waitingProgress += 1;
-        push({ case: "progress", value: progress });
-      },
-      onResult(result) {
-        const value = withOwnValue(result);
-        sent.set(result, value);
-        push({ case: "result", value });
-      },
-    })
-    .then((results) => results.map((result) => sent.get(result) ?? withOwnValue(result)));
+  const executed = executor.executeAll(calls, {
+    ...request,
+    onProgress(progress) {
+      if (waitingProgress >= maxWaitingProgress) return;
+      waitingProgress += 1;
+      push({ case: "progress", value: progress });
+    },
+    onResult(result) {
+      push({ case: "result", value: result });
+    },
+  });
   let settled = false;
   const settle = (): void => {
     settled = true;

@@ -6,7 +6,7 @@ import { Jobs } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ToolRegistry } from "../../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Limits } from "../../config/config.ts";
-import type { Executor } from "../../executor/execution.ts";
+import type { Executor } from "../../executor/contract.ts";
 import type { JobQueue } from "../../jobs/job-queue.ts";
 import type { Registry } from "../../registry/registry.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";

@@ -14,12 +14,11 @@ import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
 import type { CancellationToken } from "../../executor/cancellation.ts";
-import type { CallStatus, Executor } from "../../executor/execution.ts";
+import type { CallStatus, Executor } from "../../executor/contract.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { rpcCall, type RpcCall } from "../rpc-call.ts";
 import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
 import { executeTools } from "./execute-tools.ts";
-import { withOwnValue } from "./own-value.ts";
 
 /** Longest wait of WaitCall in milliseconds where the caller has no deadline. */
 const maxWaitMs = 60_000;
@@ -126,5 +125,5 @@ function lookup(
 
 function callStatus(status: CallStatus | undefined, callId: string): CallStatus {
   if (status === undefined) throw rpcError("call-not-found", JSON.stringify(callId));
-  return { state: status.state, result: status.result && withOwnValue(status.result) };
+  return { state: status.state, result: status.result };
 }

@@ -1,0 +1,84 @@
+import type { CallScope } from "../ledger/ledger.ts";
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Execution } from "./execution.ts";
+
+/** The answer of a call that has ended, kept in memory. */
+export interface RecentAnswer {
+  readonly content: string;
+  readonly result: ToolResult;
+  /** The same call again gets it; otherwise only callers that ask by id do. */
+  readonly replay: boolean;
+  readonly scope: CallScope;
+}
+
+/** What this process knows of calls: those that run, and the latest answers of those that left no trace on disk. */
+export interface CallMemory {
+  running(lookup: string): Execution | undefined;
+  recent(lookup: string): RecentAnswer | undefined;
+  start(execution: Execution): void;
+  /** Removes an execution from the running ones and keeps its answer, where there is one to keep. */
+  end(execution: Execution, answer: RecentAnswer | undefined): void;
+  forgetConversation(tenant: string, conversationId: string): void;
+  all(): Iterable<Execution>;
+  readonly count: number;
+}
+
+/** Creates the memory of running and recent calls, with at most `maxAnswers` answers. */
+export function createCallMemory(maxAnswers: number): CallMemory {
+  const running = new Map<string, Execution>();
+  // Cancelled ones in whose place the same call has started again.
+  const replaced = new Set<Execution>();
+  const recent = createRecentAnswers(maxAnswers);
+  return {
+    running: (lookup) => running.get(lookup),
+    recent: recent.get,
+    start(execution) {
+      const before = running.get(execution.lookup);
+      if (before !== undefined) replaced.add(before);
+      running.set(execution.lookup, execution);
+    },
+    end(execution, answer) {
+      const { lookup } = execution;
+      if (running.get(lookup) === execution) running.delete(lookup);
+      else replaced.delete(execution);
+      if (answer === undefined) recent.delete(lookup);
+      else recent.set(lookup, answer);
+    },
+    forgetConversation: recent.forgetConversation,
+    all: () => [...running.values(), ...replaced],
+    get count() {
+      return running.size + replaced.size;
+    },
+  };
+}
+
+/**
+ * Keeps the latest answers, between half of `max` and all of it. Of its two maps the older one is dropped whole: removing
+ * entries one by one costs more than everything else that is done with them.
+ */
+function createRecentAnswers(max: number) {
+  let older = new Map<string, RecentAnswer>();
+  let newer = new Map<string, RecentAnswer>();
+  return {
+    get: (lookup: string): RecentAnswer | undefined => newer.get(lookup) ?? older.get(lookup),
+    set(lookup: string, answer: RecentAnswer): void {
+      if (newer.size * 2 >= max) {
+        if (max === 0) return;
+        older = newer;
+        newer = new Map();
+      }
+      newer.set(lookup, answer);
+    },
+    delete(lookup: string): void {
+      newer.delete(lookup);
+      older.delete(lookup);
+    },
+    forgetConversation(tenant: string, conversationId: string): void {
+      for (const answers of [newer, older]) {
+        for (const [lookup, { scope }] of answers) {
+          if (scope.tenant === tenant && scope.conversationId === conversationId) answers.delete(lookup);
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../errors.ts";
+import type { Logger } from "pino";
+import type { Intent, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { Execution } from "./execution.ts";
+import { effectName } from "./retention.ts";
+import { errorResult } from "./tool-result.ts";
+
+/** What is stored of a call under a key before it runs. */
+export function intentOf(execution: Execution, key: string): Intent {
+  return {
+    key,
+    digest: execution.content,
+    callId: execution.callId,
+    tool: execution.call.name,
+    effect: effectName(execution.effect),
+    argumentsJson: JSON.stringify(execution.args),
+    scope: execution.scope,
+    timeoutMs: execution.tool.timeoutMs,
+  };
+}
+
+/** The digest of the arguments of a ledger entry. */
+export function digestOf(entry: LedgerEntry): string {
+  return entry.digest.slice(0, entry.digest.indexOf(":"));
+}
+
+/** The answer that is stored for a call: its own result, or PENDING while it runs. */
+export function storedAnswer(execution: Execution, entry: LedgerEntry): ToolResult {
+  if (entry.result !== undefined) return { ...entry.result, replayed: true };
+  return errorResult(execution, Outcome.PENDING, modelError(entry.effect === "read" ? "pending-read" : "pending-write"));
+}
+
+/**
+ * Records a call that outlived its answer deadline, so that any replica can answer for it. A keyed call that changes
+ * something is in the ledger from before it runs.
+ */
+export function recordOutlived(execution: Execution, ledger: Ledger, log: Logger): void {
+  if (execution.isLedgered) return;
+  execution.outlivedClaim ??= ledger.begin(intentOf(execution, execution.lookup)).then(
+    (begun) => (begun.state === "new" || begun.state === "abandoned" ? begun.claim : undefined),
+    (cause: unknown) => {
+      log.warn({ err: cause, call: execution.callId }, "a call that outlived its answer deadline could not be recorded");
+      return undefined;
+    },
+  );
+}

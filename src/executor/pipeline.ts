@@ -1,0 +1,86 @@
+import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../errors.ts";
+import type { Execution } from "./execution.ts";
+import { acquireSlot } from "./stages/acquire-slot.ts";
+import { continueAbandoned } from "./stages/continue-abandoned.ts";
+import { deduplicate } from "./stages/deduplicate.ts";
+import { guardRepeats } from "./stages/guard-repeats.ts";
+import { invoke } from "./stages/invoke.ts";
+import { parseArguments } from "./stages/parse-arguments.ts";
+import { persistIntent } from "./stages/persist-intent.ts";
+import { discardExecution, recordOutcome } from "./stages/record-outcome.ts";
+import { resolveTool } from "./stages/resolve-tool.ts";
+import { sanitize } from "./stages/sanitize.ts";
+import { shapeOutput } from "./stages/shape-output.ts";
+import { validate } from "./stages/validate.ts";
+import type { ExecutorParts, Stage, StageAnswer } from "./stage.ts";
+import { errorResult } from "./tool-result.ts";
+
+/** What every call passes first, in this order. A call that ends here has not been registered anywhere. */
+const intake: readonly Stage[] = [
+  resolveTool, // UNKNOWN_TOOL, DENIED
+  parseArguments, // INVALID_ARGUMENTS
+  sanitize,
+  validate, // INVALID_ARGUMENTS
+  deduplicate, // joins the running call, or ends with the kept answer or CONFLICT
+];
+
+/** What a registered execution passes, in this order, whatever its tool's effect. Whatever ends it, recordOutcome follows. */
+const work: readonly Stage[] = [
+  acquireSlot, // OVERLOADED
+  guardRepeats, // the same request under another call id
+  persistIntent, // the stored answer, CONFLICT
+  continueAbandoned, // what a dead process left: the reconciled outcome, UNCERTAIN
+  invoke, // CANCELLED before the start
+  shapeOutput, // OK, INVALID_OUTPUT, FAILED, TIMED_OUT, UNCERTAIN
+];
+
+/**
+ * Carries out a call. Answers synchronously where its tool does and nothing has to be stored. Rejects where the call could
+ * not be executed, such as with a LedgerUnavailableError: then the tool's function was not called.
+ */
+export function runPipeline(execution: Execution, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
+  return (runStages(intake, execution, parts) ?? runRegistered(execution, parts)) as ToolResult | Promise<ToolResult>;
+}
+
+/** The pipeline from the registration on. Recovery enters here. */
+export function runRegistered(execution: Execution, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
+  const onResult = (result: ToolResult | undefined): ToolResult | Promise<ToolResult> =>
+    recordOutcome(execution, result as ToolResult, parts);
+  const onError = (cause: unknown): Promise<ToolResult> => endOnError(execution, cause, parts);
+  try {
+    const result = runStages(work, execution, parts);
+    return result instanceof Promise ? result.then(onResult).catch(onError) : onResult(result);
+  } catch (cause) {
+    return onError(cause);
+  }
+}
+
+/** Runs stages one after the other until one of them answers. */
+function runStages(stages: readonly Stage[], execution: Execution, parts: ExecutorParts, from = 0): StageAnswer {
+  for (let index = from; index < stages.length; index++) {
+    const answer = (stages[index] as Stage)(execution, parts);
+    if (answer instanceof Promise) {
+      return answer.then((result) => result ?? runStages(stages, execution, parts, index + 1));
+    }
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
+}
+
+/**
+ * Ends an execution in which our own code or the store failed. Before the tool's function was called nothing has happened:
+ * the intent is given back and the call rejects. Afterwards the call has an outcome like any other.
+ */
+async function endOnError(execution: Execution, cause: unknown, parts: ExecutorParts): Promise<ToolResult> {
+  execution.error = cause;
+  if (execution.startedAt === undefined) {
+    await discardExecution(execution, parts);
+    throw cause;
+  }
+  const doubtful = execution.effect === Effect.WRITE;
+  const result = doubtful
+    ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
+    : errorResult(execution, Outcome.FAILED, modelError("failed"));
+  return recordOutcome(execution, { ...result, attempts: 1 }, parts);
+}

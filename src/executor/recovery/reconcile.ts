@@ -1,0 +1,33 @@
+import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { Reconciled } from "../../plugin/tool.ts";
+import type { Execution } from "../execution.ts";
+import { runTool } from "../run.ts";
+import type { ExecutorParts } from "../stage.ts";
+import { ToolContext } from "../tool-context.ts";
+import { resultOfEnd } from "../tool-result.ts";
+
+/**
+ * Asks the tool's author what became of a write, no longer than the tool may run: its result, `not-done`, or undefined where
+ * that is not known. Anything but a clear answer is not known.
+ */
+export async function reconcile(
+  execution: Execution,
+  parts: ExecutorParts,
+): Promise<ToolResult | "not-done" | undefined> {
+  const { tool, args, callId, idempotencyKey } = execution;
+  const { reconcile: ask } = tool;
+  if (ask === undefined) return undefined;
+  const context = new ToolContext(execution, tool.timeoutMs, parts);
+  const end = await runTool(
+    () => ask({ args, callId, idempotencyKey }, context),
+    tool.timeoutMs,
+    execution,
+    context,
+  );
+  if (end.kind === "threw") execution.reconcileError = { reason: end.reason };
+  if (end.kind !== "returned") return undefined;
+  const found = end.returned as Reconciled | null | undefined;
+  if (found === "not-done") return found;
+  if (typeof found !== "object" || found === null || !("result" in found)) return undefined;
+  return resultOfEnd(execution, { kind: "returned", returned: found.result }, parts.limits.outputBytes);
+}

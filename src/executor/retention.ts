@@ -1,0 +1,40 @@
+import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { LedgerEntry, Retention } from "../ledger/ledger.ts";
+import type { Effect as EffectName } from "../plugin/tool.ts";
+
+/** What a result means for a repeat of its call: whether it is kept, and who gets it. */
+export function retentionOf(
+  { outcome, attempts }: Pick<ToolResult, "outcome" | "attempts">,
+  effect: Effect,
+  outlived: boolean,
+): Retention {
+  switch (outcome) {
+    case Outcome.OK:
+    case Outcome.INVALID_OUTPUT:
+    case Outcome.UNCERTAIN:
+      return "replay";
+    case Outcome.FAILED:
+    case Outcome.TIMED_OUT:
+      if (effect === Effect.WRITE && attempts > 0) return "replay";
+      break;
+    default:
+  }
+  return outlived ? "show" : "drop";
+}
+
+/** Whether a repeat of the call gets this entry: its answer, or the one that its run is going to have. */
+export function isReplayable({ result, effect }: LedgerEntry): boolean {
+  return result === undefined || retentionOf(result, effectFromName(effect), false) === "replay";
+}
+
+/** The author's word for an effect. Anything unknown is a write. */
+export function effectName(effect: Effect): EffectName {
+  if (effect === Effect.READ) return "read";
+  return effect === Effect.IDEMPOTENT ? "idempotent" : "write";
+}
+
+/** The effect that an author's word stands for. */
+export function effectFromName(name: EffectName): Exclude<Effect, typeof Effect.UNSPECIFIED> {
+  if (name === "read") return Effect.READ;
+  return name === "idempotent" ? Effect.IDEMPOTENT : Effect.WRITE;
+}

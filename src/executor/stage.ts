@@ -1,0 +1,34 @@
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { Outbound } from "../outbound/http.ts";
+import type { ToolLog } from "../plugin/tool.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { CallMemory } from "./call-memory.ts";
+import type { Execution } from "./execution.ts";
+import type { ArgumentLimits } from "./parse-arguments.ts";
+import type { RepeatGuard } from "./repeat-guard.ts";
+import type { SlotsOf } from "./tool-slots.ts";
+
+/** What the stages work with. */
+export interface ExecutorParts {
+  readonly registry: Registry;
+  readonly ledger: Ledger;
+  readonly outbound: Outbound;
+  readonly limits: ArgumentLimits & { readonly outputBytes: number };
+  readonly memory: CallMemory;
+  readonly slotsOf: SlotsOf;
+  readonly guard: RepeatGuard;
+  /** The log of one execution, as its tool sees it. */
+  logOf(execution: Execution): ToolLog;
+  /** Called when an execution has ended and is registered no longer. */
+  onEnd(): void;
+}
+
+/** A stage goes on with undefined, or ends the call with a result. It answers synchronously where it need not wait. */
+export type StageAnswer = ToolResult | undefined | Promise<ToolResult | undefined>;
+
+/** One step of the pipeline. */
+export type Stage = (execution: Execution, parts: ExecutorParts) => StageAnswer;
+
+/** Answers with a result, or later with one. */
+export type Run = (execution: Execution, parts: ExecutorParts) => ToolResult | Promise<ToolResult>;

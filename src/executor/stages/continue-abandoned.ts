@@ -1,0 +1,39 @@
+import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../../errors.ts";
+import type { AbandonedCall } from "../../ledger/ledger.ts";
+import type { Execution } from "../execution.ts";
+import { storedAnswer } from "../intent.ts";
+import { reconcile } from "../recovery/reconcile.ts";
+import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import { errorResult } from "../tool-result.ts";
+import { persistIntent } from "./persist-intent.ts";
+
+/**
+ * Continues a call whose process died between intent and outcome. What changes nothing, or is deduplicated by the downstream,
+ * runs again. A `write` may have taken effect: it runs again only where its author knows that it did not.
+ */
+export function continueAbandoned(execution: Execution, parts: ExecutorParts): StageAnswer {
+  const { abandoned } = execution;
+  if (abandoned === undefined || execution.effect !== Effect.WRITE) return undefined;
+  return reconcileAbandoned(execution, abandoned, parts);
+}
+
+async function reconcileAbandoned(
+  execution: Execution,
+  { claim }: AbandonedCall,
+  parts: ExecutorParts,
+): Promise<ToolResult | undefined> {
+  const found = await reconcile(execution, parts);
+  if (found === undefined) return errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"));
+  if (found !== "not-done") return found;
+  const restarted = await parts.ledger.restart(claim, execution.tool.timeoutMs);
+  if (restarted.state === "restarted") {
+    execution.claim = restarted.claim;
+    return undefined;
+  }
+  // Meanwhile another process has it.
+  execution.claim = undefined;
+  if (restarted.entry !== undefined) return storedAnswer(execution, restarted.entry);
+  execution.abandoned = undefined;
+  return persistIntent(execution, parts);
+}

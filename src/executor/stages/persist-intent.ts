@@ -1,0 +1,45 @@
+import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { polls } from "../backoff.ts";
+import type { Execution } from "../execution.ts";
+import { intentOf, storedAnswer } from "../intent.ts";
+import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import { effectFromName } from "../retention.ts";
+import { acquireSlot } from "./acquire-slot.ts";
+import { conflict } from "./deduplicate.ts";
+
+/**
+ * Makes the intent of a keyed call that changes something durable, before its tool's function is called. Ends the call with
+ * the stored answer, or with CONFLICT. Rejects with a LedgerUnavailableError: then nothing has been executed.
+ */
+export function persistIntent(execution: Execution, parts: ExecutorParts): StageAnswer {
+  // The claim of a call that recovery continues came with it.
+  if (execution.abandoned !== undefined) return undefined;
+  return execution.isLedgered ? begin(execution, parts) : execution.repeated;
+}
+
+async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolResult | undefined> {
+  for await (const _ of polls()) {
+    if (execution.slots === undefined) {
+      const refused = await acquireSlot(execution, parts);
+      if (refused !== undefined) return refused;
+    }
+    const begun = await parts.ledger.begin(intentOf(execution, execution.lookup));
+    switch (begun.state) {
+      case "new":
+        execution.claim = begun.claim;
+        return execution.repeated;
+      case "abandoned":
+        execution.claim = begun.claim;
+        execution.abandoned = begun;
+        execution.effect = effectFromName(begun.entry.effect);
+        return undefined;
+      case "conflict":
+        return conflict(execution);
+      case "ended":
+        return storedAnswer(execution, begun.entry);
+      case "running":
+        // In another process. It is waited for without holding a slot here.
+        execution.releaseSlot();
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { Execution } from "../execution.ts";
+import { storedAnswer } from "../intent.ts";
+import type { ExecutorParts } from "../stage.ts";
+import { retentionOf } from "../retention.ts";
+
+/**
+ * Ends an execution: makes its outcome durable before any caller has the answer, and removes it from the running ones. Where
+ * another process has recorded another outcome, that one is the answer.
+ */
+export function recordOutcome(
+  execution: Execution,
+  result: ToolResult,
+  parts: ExecutorParts,
+): ToolResult | Promise<ToolResult> {
+  execution.releaseSlot();
+  result.duration ??= durationFromMs(performance.now() - execution.createdAt);
+  const { claim, outlivedClaim, guardClaim } = execution;
+  const isStored = claim !== undefined || outlivedClaim !== undefined || guardClaim !== undefined;
+  return isStored ? store(execution, result, parts) : end(execution, result, parts);
+}
+
+async function store(execution: Execution, result: ToolResult, parts: ExecutorParts): Promise<ToolResult> {
+  const { ledger } = parts;
+  let answer = result;
+  const claim = execution.claim ?? (await execution.outlivedClaim);
+  if (claim !== undefined && isUntouched(execution, result)) {
+    await ledger.release(claim);
+  } else if (claim !== undefined && !isStopped(execution)) {
+    const retention = retentionOf(result, execution.effect, execution.outlived);
+    const finished = await ledger.finish(claim, result, retention);
+    if (finished.state === "superseded") answer = storedAnswer(execution, finished.entry);
+  }
+  await parts.guard.record(execution, answer);
+  return end(execution, answer, parts);
+}
+
+/** Whether nothing has become of the intent: the same call may begin again. */
+function isUntouched(execution: Execution, result: ToolResult): boolean {
+  if (execution.startedAt !== undefined || execution.outlivedClaim !== undefined) return false;
+  if (execution.abandoned !== undefined) return result.outcome === Outcome.CANCELLED;
+  return execution.repeated === undefined;
+}
+
+/**
+ * DANGER: a write that was stopped half-way may have taken effect, and must not run again as if it had not. Its intent stays
+ * without an outcome: the process that takes it over finds out.
+ */
+function isStopped(execution: Execution): boolean {
+  return execution.end?.kind === "cancelled" && execution.isLedgered;
+}
+
+function end(execution: Execution, result: ToolResult, { memory, guard, onEnd }: ExecutorParts): ToolResult {
+  const { call, key, scope, content } = execution;
+  const retention = retentionOf(result, execution.effect, execution.outlived);
+  const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
+  const replay = retention === "replay" && key !== undefined;
+  memory.end(execution, isKept ? { content, result, replay, scope } : undefined);
+  guard.settle(execution, result);
+  execution.result = result;
+  onEnd();
+  return result;
+}
+
+/** Ends an execution whose tool's function was not called and that has no result: its intents are given back. */
+export async function discardExecution(execution: Execution, parts: ExecutorParts): Promise<void> {
+  const { memory, guard, ledger, onEnd } = parts;
+  execution.releaseSlot();
+  const claim = execution.claim ?? (await execution.outlivedClaim);
+  if (claim !== undefined) await ledger.release(claim);
+  await guard.record(execution, undefined);
+  guard.settle(execution, undefined);
+  memory.end(execution, undefined);
+  onEnd();
+}
+
+function durationFromMs(ms: number): NonNullable<ToolResult["duration"]> {
+  const seconds = Math.floor(ms / 1000);
+  return {
+    $typeName: "google.protobuf.Duration",
+    seconds: seconds === 0 ? 0n : BigInt(seconds),
+    nanos: Math.floor((ms - seconds * 1000) * 1e6),
+  };
+}

@@ -1,0 +1,22 @@
+import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { allowsTool } from "../../auth/caller.ts";
+import { modelError } from "../../errors.ts";
+import type { Execution } from "../execution.ts";
+import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import { errorResult } from "../tool-result.ts";
+
+/** The longest name that is looked up, in characters. No tool has a longer one. */
+const maxNameLength = 128;
+
+/** Finds the tool of a call. Ends it with UNKNOWN_TOOL, or with DENIED where its caller may not use the tool. */
+export function resolveTool(execution: Execution, { registry }: ExecutorParts): StageAnswer {
+  const { name } = execution.call;
+  const tool = name.length <= maxNameLength ? registry.get(name, execution.request.caller.tenant) : undefined;
+  if (tool === undefined) return errorResult(execution, Outcome.UNKNOWN_TOOL, modelError("unknown-tool", name));
+  if (!allowsTool(execution.request.caller, name)) {
+    return errorResult(execution, Outcome.DENIED, modelError("denied", name));
+  }
+  execution.tool = tool;
+  execution.effect = tool.effect;
+  return undefined;
+}
