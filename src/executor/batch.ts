@@ -44,7 +44,8 @@ export async function executeBatch(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, calls.length) }, work));
   if (failures.length > 0) throw failures[0];
-  for (const [index, first] of duplicates) settle(index, duplicateResult(calls, index, first, results[first] as ToolResult));
+  for (const [index, first] of duplicates)
+    settle(index, duplicateResult(calls, index, first, results[first] as ToolResult));
   return results;
 }
 

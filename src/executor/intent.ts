@@ -28,7 +28,11 @@ export function digestOf(entry: LedgerEntry): string {
 /** The answer that is stored for a call: its own result, or PENDING while it runs. */
 export function storedAnswer(execution: Execution, entry: LedgerEntry): ToolResult {
   if (entry.result !== undefined) return { ...entry.result, replayed: true };
-  return errorResult(execution, Outcome.PENDING, modelError(entry.effect === "read" ? "pending-read" : "pending-write"));
+  return errorResult(
+    execution,
+    Outcome.PENDING,
+    modelError(entry.effect === "read" ? "pending-read" : "pending-write"),
+  );
 }
 
 /**
@@ -40,7 +44,10 @@ export function recordOutlived(execution: Execution, ledger: Ledger, log: Logger
   execution.outlivedClaim ??= ledger.begin(intentOf(execution, execution.lookup)).then(
     (begun) => (begun.state === "new" || begun.state === "abandoned" ? begun.claim : undefined),
     (cause: unknown) => {
-      log.warn({ err: cause, call: execution.callId }, "a call that outlived its answer deadline could not be recorded");
+      log.warn(
+        { err: cause, call: execution.callId },
+        "a call that outlived its answer deadline could not be recorded",
+      );
       return undefined;
     },
   );

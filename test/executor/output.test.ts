@@ -201,7 +201,35 @@ describe("a failure", () => {
     expect(await late.call({})).toMatchObject(plain);
     const result = await sync.executor.execute(aCall(), within());
     expect([outcomeOf(result), result.output]).toEqual([plain.outcome, plain.output]);
-    expect(sync.log.join()).not.toContain("secret words");
+    // Its message may repeat arguments or answers: it is for whoever debugs the tool.
+    const lines = sync.log.map((line) => JSON.parse(line) as { level: number });
+    expect(JSON.stringify(lines.filter(({ level }) => level > 20))).not.toContain("secret words");
+    expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
+  });
+
+  test("leaves its name and place at `warn`, and message and stack without secrets at `debug`", async () => {
+    const tool = aTool({
+      configSchema: { type: "object", properties: { key: { type: "string", secret: true } } } as const,
+      execute: () => {
+        throw new TypeError("no field ref for hunter22");
+      },
+    });
+    await using app = await startExecutor([tool], { settings: { config: { key: "hunter22" } } });
+    await app.executor.execute(aCall(), within());
+    const lines = app.log.map((line) => JSON.parse(line) as { level: number; error: Record<string, string> });
+    const [warning, details] = [40, 20].map((level) => lines.find((line) => line.level === level));
+    expect(warning).toMatchObject({ tool: "work", call: "call-1", error: { name: "TypeError" } });
+    expect(warning?.error["at"]).toMatch(/output\.test\.ts/);
+    expect(details?.error["message"]).toBe("no field ref for [secret]");
+    expect(details?.error["stack"]).toMatch(/^TypeError: no field ref for \[secret\]\n +at /);
+  });
+
+  test("by taking too long leaves a line", async () => {
+    await using app = await startExecutor([aTool({ timeoutMs: 5, execute: () => new Promise(() => {}) })]);
+    await app.executor.execute(aCall(), within());
+    expect(app.log.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { level: 40, tool: "work", call: "call-1", timeout_ms: 5, msg: "tool timed out" },
+    ]);
   });
 
   test("by a ToolError says what its author wrote, within the limit", async () => {
@@ -264,21 +292,46 @@ describe("a secret of the configuration", () => {
   });
 });
 
-test("a tool whose error cannot even be read costs one call, and no place", async () => {
-  const unreadable = (): never => {
-    const error = new ToolError("words");
-    Object.defineProperty(error, "message", {
-      get: () => {
-        throw new Error("nobody reads this");
+describe("an error that cannot be read", () => {
+  const unreadable = (name: string): unknown => {
+    const refuse = (): never => {
+      throw new Error("nobody reads this");
+    };
+    switch (name) {
+      case "a message that throws":
+        return Object.defineProperty(new ToolError("words"), "message", { get: refuse });
+      case "a stack that throws":
+        return Object.defineProperty(new Error("words"), "stack", { get: refuse });
+      case "a stack that is a number":
+        return Object.assign(new Error("words"), { stack: 5 });
+      case "a name that throws":
+        return Object.defineProperty(new Error("words"), "name", { get: refuse });
+      default:
+        return new Proxy(new Error("words"), { get: refuse, has: refuse, getPrototypeOf: refuse });
+    }
+  };
+
+  test.each([
+    "a message that throws",
+    "a stack that throws",
+    "a stack that is a number",
+    "a name that throws",
+    "a proxy whose traps throw",
+  ])("such as %s is a failure like any other: answered, and its call ended", async (name) => {
+    let broken = true;
+    const tool = aTool({
+      effect: "idempotent",
+      execute: () => {
+        if (broken) throw unreadable(name);
+        return "good";
       },
     });
-    throw error;
-  };
-  let broken = true;
-  const execute = () => (broken ? unreadable() : "good");
-  await using app = await startExecutor([aTool({ execute })], { settings: { limits: { concurrency: 1, queue: 0 } } });
-  const first = Promise.try(() => app.executor.execute(aCall({}, { id: "1" }), within()));
-  await expect(first).rejects.toThrow("internal");
-  broken = false;
-  expect((await app.executor.execute(aCall({}, { id: "2" }), within())).output).toBe("good");
+    await using app = await startExecutor([tool], { settings: { limits: { concurrency: 1, queue: 0 } } });
+    const failed = await app.executor.execute(aCall(), within());
+    expect([outcomeOf(failed), failed.output]).toEqual(["FAILED", "Tool execution failed or timed out."]);
+    expect(app.executor.running).toBe(0);
+    // Neither its slot nor its ledger entry is left behind.
+    broken = false;
+    expect((await app.executor.execute(aCall(), within())).output).toBe("good");
+  });
 });
