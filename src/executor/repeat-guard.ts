@@ -92,7 +92,8 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
     check(execution) {
       const key = guardKey(execution);
       if (execution.isLedgered || firsts.has(key)) return checkMemory(execution, key);
-      return void register(key, execution);
+      register(key, execution);
+      return undefined;
     },
 
     async record({ guardClaim }, result) {

@@ -1,6 +1,5 @@
 import { Outcome, type ToolCall, type ToolResult, type Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import type { Json } from "../plugin/tool.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { Execution, RunEnd } from "./execution.ts";
 import { fitOutput, jsonFromReturned, redactOutput, schemaView } from "../json/output.ts";

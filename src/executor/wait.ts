@@ -45,16 +45,13 @@ export function waitFor(
     }
     if (cancellation?.cancelled !== undefined) return onGone(cancellation.cancelled);
     unsubscribe = cancellation?.subscribe(onGone);
-    answer.then(
-      (result) => {
+    const thenStop =
+      <T>(settle: (value: T) => void) =>
+      (value: T): void => {
         stop();
-        resolve(result);
-      },
-      (reason: unknown) => {
-        stop();
-        reject(reason as Error);
-      },
-    );
+        settle(value);
+      };
+    answer.then(thenStop(resolve), thenStop(reject));
   });
 }
 
