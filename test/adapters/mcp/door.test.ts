@@ -1,0 +1,316 @@
+import { request as httpRequest } from "node:http";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
+import { answered, messagesOf, modern, modernMessage, modernOptions, older, post } from "./mcp-client.ts";
+
+// What stands before every method, and what the methods of both eras answer.
+
+const keys = "crm:crm-key,reader:read-key:tools:read,runner:run-key:tools:execute";
+let service: ServiceUnderTest;
+let url: string;
+
+beforeAll(async () => {
+  service = await startService({
+    env: { JACKFIELD_API_KEYS: keys, JACKFIELD_ALLOWED_HOSTS: "tools.example.com" },
+    yaml: {
+      adapters: { mcp: { pageSize: 2, instructions: "Ask first.", allowedOrigins: ["https://app.example.com"] } },
+      callers: [{ name: "narrow", keys: ["narrow-key"], tools: ["echo"], scopes: ["tools:execute", "tools:read"] }],
+    },
+    plugins: [{ use: testTool("echo") }, { use: testTool("nap") }, { use: testTool("odd") }],
+  });
+  ({ url } = service);
+});
+afterAll(async () => {
+  await service[Symbol.asyncDispose]();
+});
+
+const key = "crm-key";
+const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
+
+/** Sends a request with any Host, which fetch does not allow. */
+function withHost(host: string, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(`${url}/mcp`, { method: "POST", headers: { host, ...headers } }, (response) => {
+      let text = "";
+      response.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    sent.on("error", reject);
+    sent.end(JSON.stringify(ping));
+  });
+}
+
+describe("before the method", () => {
+  test("a foreign Host or Origin is refused before the key is looked at, by value and setting (hazard 25)", async () => {
+    const foreign = await withHost("evil.example.com");
+    expect(foreign.status).toBe(403);
+    expect(JSON.parse(foreign.text)).toEqual({
+      jsonrpc: "2.0",
+      error: { code: -32600, message: expect.stringMatching(/"evil\.example\.com".*JACKFIELD_ALLOWED_HOSTS/) },
+    });
+    for (const origin of ["https://evil.example.com", "null", "http://127.0.0.1.evil.com", "file://"]) {
+      const { status, body } = await answered(await post(url, ping, { key, headers: { origin } }));
+      expect([origin, status, body.error?.code]).toEqual([origin, 403, -32600]);
+      expect(body.error?.message).toContain("adapters.mcp.allowedOrigins");
+    }
+    for (const origin of ["http://localhost:3000", "https://app.example.com", "https://tools.example.com"]) {
+      expect([origin, (await post(url, ping, { key, headers: { origin } })).status]).toEqual([origin, 200]);
+    }
+    const json = { "content-type": "application/json", authorization: `Bearer ${key}` };
+    for (const host of ["tools.example.com", "localhost:1", "[::1]:80"])
+      expect([host, (await withHost(host, json)).status]).toEqual([host, 200]);
+  });
+
+  test("no key and a wrong one are 401 with a plain challenge, a missing scope 403 that names it", async () => {
+    for (const sent of [{}, { key: "wrong" }, { headers: { "x-api-key": "wrong" } }]) {
+      const { status, headers, body } = await answered(await post(url, ping, sent));
+      expect([status, headers.get("www-authenticate"), body.id]).toEqual([401, "Bearer", undefined]);
+      expect(body.error?.code).toBe(-32600);
+    }
+    expect((await post(url, ping, { headers: { "x-api-key": key } })).status).toBe(200);
+    const listing = await older(url, "tools/list", {}, { key: "run-key" });
+    expect([listing.status, listing.body.error?.message]).toEqual([403, "This caller lacks the scope tools:read"]);
+    const call = await modern(url, "tools/call", { name: "echo" }, { key: "read-key" });
+    expect([call.status, call.body.error?.message]).toEqual([403, "This caller lacks the scope tools:execute"]);
+    expect((await older(url, "tools/call", { name: "echo" }, { key: "run-key" })).body.result).toBeDefined();
+  });
+
+  test("what is no message is refused in JSON-RPC, in the order key, method, length, type, JSON, shape, version", async () => {
+    const headers = { authorization: `Bearer ${key}` };
+    for (const method of ["GET", "DELETE", "PUT"]) {
+      const refused = await fetch(`${url}/mcp`, { method, headers });
+      expect([refused.status, refused.headers.get("allow")]).toEqual([405, "POST"]);
+      expect(((await refused.json()) as { error: { code: number } }).error.code).toBe(-32600);
+      expect((await fetch(`${url}/mcp`, { method })).status).toBe(401);
+    }
+    const long = JSON.stringify({ ...ping, params: { text: "x".repeat(1_100_000) } });
+    const text = { "content-type": "text/plain" };
+    const refusals: [unknown, object, number, number][] = [
+      [long, {}, 413, -32600],
+      [long, { headers: text }, 413, -32600],
+      ["{", { headers: text }, 415, -32600],
+      ["{", {}, 400, -32700],
+      ["", {}, 400, -32700],
+      ['"\xff', {}, 400, -32700],
+      [[ping], {}, 400, -32600],
+      ["7", {}, 400, -32600],
+      [{ ...ping, jsonrpc: "1.0" }, {}, 400, -32600],
+      [{ jsonrpc: "2.0", id: 1 }, {}, 400, -32600],
+      [{ ...ping, id: null }, {}, 400, -32600],
+      [{ ...ping, id: {} }, {}, 400, -32600],
+      [ping, { headers: { "mcp-protocol-version": "1999-01-01" } }, 400, -32022],
+    ];
+    for (const [body, options, status, code] of refusals) {
+      const refused = await answered(await post(url, body, { key, ...options }));
+      expect([body, refused.status, refused.body.error?.code]).toEqual([body, status, code]);
+    }
+    const unknown = await answered(await post(url, ping, { key, headers: { "mcp-protocol-version": "1999-01-01" } }));
+    expect(unknown.body).toMatchObject({
+      id: 1,
+      error: { data: { supported: expect.arrayContaining(["2026-07-28", "2024-11-05"]), requested: "1999-01-01" } },
+    });
+  });
+
+  test("notifications and responses are accepted without an answer", async () => {
+    for (const body of [
+      { jsonrpc: "2.0", method: "notifications/initialized" },
+      { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 4 } },
+      { jsonrpc: "2.0", id: 4, result: {} },
+      { jsonrpc: "2.0", id: 4, error: { code: 1, message: "no" } },
+    ]) {
+      const response = await post(url, body, { key });
+      expect([response.status, await response.text()]).toEqual([202, ""]);
+    }
+  });
+
+  test("a modern request says its version and capabilities, and its headers say what its body says", async () => {
+    const message = modernMessage("tools/call", { name: "echo" });
+    const good = modernOptions("tools/call", { name: "echo" }, { key });
+    const send = async (body: object, headers: Record<string, string>) => {
+      const sent = await answered(await post(url, body, { key, headers: { ...good.headers, ...headers } }));
+      return [sent.status, sent.body.error?.code];
+    };
+    expect(await send(message, {})).toEqual([200, undefined]);
+    expect(await send(message, { "mcp-name": `=?base64?${btoa("echo")}?=` })).toEqual([200, undefined]);
+    const wrongHeaders: Record<string, string>[] = [
+      { "mcp-name": "nap" },
+      { "mcp-name": "" },
+      { "mcp-method": "tools/list" },
+      { "mcp-protocol-version": "2025-11-25" },
+      { "mcp-protocol-version": "v9" },
+      { "mcp-name": "=?base64?!!?=" },
+    ];
+    for (const wrong of wrongHeaders) {
+      expect([wrong, ...(await send(message, wrong))]).toEqual([wrong, 400, -32020]);
+    }
+    const { _meta: meta } = message.params;
+    const bare = {
+      ...message,
+      params: { name: "echo", _meta: { ...meta, "io.modelcontextprotocol/clientCapabilities": 1 } },
+    };
+    expect(await send(bare, {})).toEqual([400, -32602]);
+    const unclaimed = { ...message, params: { name: "echo" } };
+    expect(await send(unclaimed, {})).toEqual([400, -32602]);
+    expect(
+      (await older(url, "tools/list", {}, { key, headers: { "mcp-protocol-version": "2025-06-18" } })).status,
+    ).toBe(200);
+  });
+});
+
+describe("the methods", () => {
+  test("discovery and the handshake tell versions, capabilities and instructions", async () => {
+    const { body } = await modern(url, "server/discover", {}, { key });
+    expect(body.result).toMatchObject({
+      resultType: "complete",
+      supportedVersions: ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"],
+      capabilities: { tools: { listChanged: true }, extensions: { "io.modelcontextprotocol/tasks": {} } },
+      instructions: "Ask first.",
+      ttlMs: 60_000,
+      cacheScope: "private",
+      _meta: { "io.modelcontextprotocol/serverInfo": { name: "jackfield" } },
+    });
+    for (const [asked, agreed] of [
+      ["2024-11-05", "2024-11-05"],
+      ["2025-03-26", "2025-03-26"],
+      ["2026-07-28", "2025-11-25"],
+      ["1.0", "2025-11-25"],
+    ]) {
+      const handshake = await older(url, "initialize", { protocolVersion: asked }, { key });
+      expect(handshake.body.result).toMatchObject({ protocolVersion: agreed, capabilities: { tools: {} } });
+      expect(handshake.body.result).not.toHaveProperty("resultType");
+      expect(handshake.headers.get("mcp-session-id")).toBeNull();
+    }
+  });
+
+  test("unknown methods are 404 for modern clients and 200 for older ones", async () => {
+    const sent = await modern(url, "prompts/list", {}, { key });
+    expect([sent.status, sent.body.error?.code]).toEqual([404, -32601]);
+    const old = await older(url, "server/discover", {}, { key });
+    expect([old.status, old.body.error?.code]).toEqual([200, -32601]);
+    expect((await modern(url, "ping", {}, { key })).status).toBe(404);
+  });
+
+  test("lists come in pages by name, and show each caller its own tools", async () => {
+    const first = await modern(url, "tools/list", {}, { key });
+    expect(first.body.result).toMatchObject({
+      tools: [{ name: "echo" }, { name: "nap" }],
+      nextCursor: "nap",
+      ttlMs: 60_000,
+    });
+    const second = await modern(url, "tools/list", { cursor: "nap" }, { key });
+    expect(second.body.result).toMatchObject({ tools: [{ name: "odd" }] });
+    expect(second.body.result).not.toHaveProperty("nextCursor");
+    for (const cursor of ["nothing", "", 7]) {
+      const wrong = await older(url, "tools/list", { cursor }, { key });
+      expect(wrong.body.error).toEqual({ code: -32602, message: "Invalid cursor" });
+    }
+    const narrow = await older(url, "tools/list", {}, { key: "narrow-key" });
+    expect(narrow.body.result?.["tools"]).toEqual([
+      {
+        name: "echo",
+        description: "Says what it was given.",
+        inputSchema: { type: "object", properties: {} },
+        annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true },
+      },
+    ]);
+    for (const name of ["nap", "nothing"]) {
+      const hidden = await older(url, "tools/call", { name, arguments: { ms: 1 } }, { key: "narrow-key" });
+      expect(hidden.body.error).toEqual({ code: -32602, message: `Unknown tool: ${name}` });
+    }
+  });
+
+  test("a call is answered with text, structured content and what is known of it", async () => {
+    const params = { name: "echo", arguments: { a: [1] } };
+    const sent = await modern(url, "tools/call", params, {
+      key,
+      headers: { "jackfield-conversation-id": "c-1" },
+      meta: { "jackfield/idempotencyKey": "k-1" },
+    });
+    const value = { args: { a: [1] }, conversation: "c-1", session: null, source: "crm" };
+    expect(sent.body.result).toEqual({
+      content: [{ type: "text", text: JSON.stringify(value) }],
+      structuredContent: value,
+      resultType: "complete",
+      _meta: {
+        "jackfield/callId": "k-1",
+        "jackfield/outcome": "OK",
+        "jackfield/replayed": false,
+        "io.modelcontextprotocol/serverInfo": { name: "jackfield", title: "Jackfield", version: expect.any(String) },
+      },
+    });
+    const again = await older(url, "tools/call", params, { key, headers: { "idempotency-key": "k-1" } });
+    expect(again.body.result).toMatchObject({ structuredContent: value, _meta: { "jackfield/replayed": true } });
+    const other = await older(
+      url,
+      "tools/call",
+      { name: "echo", arguments: {} },
+      { key, headers: { "idempotency-key": "k-1" } },
+    );
+    expect(other.body.result).toMatchObject({
+      content: [{ text: "This call id was already used with other arguments." }],
+      isError: true,
+      _meta: { "jackfield/outcome": "CONFLICT" },
+    });
+    const stranger = await older(url, "tools/call", params, { key: "run-key", headers: { "idempotency-key": "k-1" } });
+    expect(stranger.body.result).toMatchObject({ _meta: { "jackfield/replayed": false } });
+  });
+
+  test("templates that were not filled in are no key and no conversation; a bad key is told", async () => {
+    for (const template of ["${input.id}", "$!{id}", "{{input.id}}", ""]) {
+      const headers = { "idempotency-key": template, "jackfield-conversation-id": template };
+      const { body } = await older(url, "tools/call", { name: "echo" }, { key, headers });
+      expect(body.result).toMatchObject({ structuredContent: { conversation: null } });
+      expect(body.result?._meta?.["jackfield/callId"]).toMatch(/^[\w-]{22}$/);
+    }
+    for (const bad of ["x".repeat(257), 5, ""]) {
+      const { body } = await older(
+        url,
+        "tools/call",
+        { name: "echo" },
+        { key, meta: { "jackfield/idempotencyKey": bad } },
+      );
+      expect(body.error?.message).toBe("Invalid idempotency key: expected 1 to 256 characters");
+    }
+    const id = "\u{1f600}".repeat(256);
+    const { body } = await older(
+      url,
+      "tools/call",
+      { name: "echo" },
+      { key, meta: { "jackfield/idempotencyKey": id } },
+    );
+    expect(body.result?._meta?.["jackfield/callId"]).toBe(id);
+  });
+
+  test("wrong arguments are for the model to read; arguments that are no object are not", async () => {
+    const wrong = await modern(url, "tools/call", { name: "nap", arguments: { ms: "soon" } }, { key });
+    expect(wrong.body.result).toMatchObject({ isError: true, _meta: { "jackfield/outcome": "INVALID_ARGUMENTS" } });
+    for (const args of [[], "{}", null, 7]) {
+      const { body } = await modern(url, "tools/call", { name: "nap", arguments: args }, { key });
+      expect(body.error?.code).toBe(-32602);
+    }
+    const proto =
+      '{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"echo","arguments":{"__proto__":{}}}}';
+    const { body } = await answered(await post(url, proto, { key }));
+    expect(body.result).toMatchObject({ isError: true, _meta: { "jackfield/outcome": "INVALID_ARGUMENTS" } });
+  });
+
+  test("progress comes as events that rise, before the answer", async () => {
+    const params = { name: "nap", arguments: { ms: 20, report: true }, _meta: { progressToken: "t" } };
+    const response = await post(url, { jsonrpc: "2.0", id: 9, method: "tools/call", params }, { key });
+    expect(response.headers.get("content-type")).toBe("text/event-stream");
+    expect(messagesOf(await response.text())).toMatchObject([
+      {
+        method: "notifications/progress",
+        params: { progressToken: "t", progress: 0.5, total: 1, message: "half way" },
+      },
+      { id: 9, result: { structuredContent: { slept: 20 } } },
+    ]);
+    const plain = await post(
+      url,
+      { jsonrpc: "2.0", id: 9, method: "tools/call", params },
+      { key, headers: { accept: "application/json" } },
+    );
+    expect(plain.headers.get("content-type")).toMatch(/^application\/json/);
+    expect(await plain.json()).toMatchObject({ id: 9, result: { structuredContent: { slept: 20 } } });
+  });
+});

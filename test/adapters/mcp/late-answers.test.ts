@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createJackfieldClient } from "../../../src/client.ts";
+import { startReceiver, type Receiver } from "../../support/receiver.ts";
+import { scratchFolder } from "../../support/scratch-folder.ts";
+import { startProcess, startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
+import { modern, older, type SendOptions } from "./mcp-client.ts";
+
+// Calls that take longer than a client waits: tasks, rounds of requestState, the pending sentence.
+
+const key = "crm-key";
+const env = { JACKFIELD_API_KEYS: "crm:crm-key,erp:erp-key" };
+const pending = "The request is still being processed. Do not repeat it.";
+let office: Receiver;
+let service: ServiceUnderTest;
+let url: string;
+
+beforeAll(async () => {
+  office = await startReceiver(({ path }) => ({ body: { path } }));
+  service = await startService({
+    env,
+    yaml: { adapters: { mcp: { taskAfterMs: 30, answerWithinMs: 40 } } },
+    plugins: [{ use: testTool("nap") }, { use: testTool("book"), config: { baseUrl: office.url } }],
+  });
+  ({ url } = service);
+});
+afterAll(async () => {
+  await service[Symbol.asyncDispose]();
+  await office[Symbol.asyncDispose]();
+});
+
+/** Asks for a task until it has ended. */
+async function ended(at: string, taskId: string, options: SendOptions = { key }): Promise<Record<string, unknown>> {
+  for (;;) {
+    const { body } = await modern(at, "tasks/get", { taskId }, { ...options, tasks: true });
+    if (body.error !== undefined) throw new Error(body.error.message);
+    const task = body.result as unknown as Record<string, unknown>;
+    if (task["status"] !== "working") return task;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const bookings = (seat: string) => office.received.filter(({ path }) => path === `/seats/${seat}`).length;
+
+describe("a client that follows tasks", () => {
+  test("gets a task, and by it the answer; the same key gets the same task, and one effect", async () => {
+    const call = { name: "book", arguments: { seat: "t1", ms: 300 } };
+    const options = { key, tasks: true, meta: { "jackfield/idempotencyKey": "order-1" } };
+    const [first, second] = await Promise.all([
+      modern(url, "tools/call", call, options),
+      modern(url, "tools/call", call, options),
+    ]);
+    expect(first.body.result).toMatchObject({
+      resultType: "task",
+      taskId: expect.stringMatching(/^[\w-]{43}$/),
+      status: "working",
+      createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+      lastUpdatedAt: expect.any(String),
+      ttlMs: 86_400_000,
+      pollIntervalMs: 1000,
+    });
+    const taskId = first.body.result?.["taskId"] as unknown as string;
+    expect(second.body.result?.["taskId"]).toBe(taskId);
+    const task = await ended(url, taskId);
+    expect(task).toMatchObject({
+      resultType: "complete",
+      status: "completed",
+      result: {
+        structuredContent: { path: "/seats/t1" },
+        _meta: { "jackfield/callId": "order-1", "jackfield/outcome": "OK" },
+      },
+    });
+    expect(bookings("t1")).toBe(1);
+    const later = await modern(url, "tools/call", call, options);
+    expect(later.body.result).toMatchObject({ resultType: "complete", _meta: { "jackfield/replayed": true } });
+    expect(bookings("t1")).toBe(1);
+  });
+
+  test("gets an answer at once where there is one; its tasks are jobs of the caller", async () => {
+    const quick = await modern(url, "tools/call", { name: "nap", arguments: { ms: 1 } }, { key, tasks: true });
+    expect(quick.body.result).toMatchObject({ resultType: "complete" });
+    const started = await modern(url, "tools/call", { name: "nap", arguments: { ms: 200 } }, { key, tasks: true });
+    const taskId = started.body.result?.["taskId"] as unknown as string;
+    const listed = await createJackfieldClient({ baseUrl: url, apiKey: key }).jobs.getJob({ id: taskId });
+    expect(listed.job?.source).toBe("crm");
+  });
+
+  test("tasks are nobody else's, unknown ones are not found, and without the extension there are none", async () => {
+    const started = await modern(url, "tools/call", { name: "nap", arguments: { ms: 400 } }, { key, tasks: true });
+    const taskId = started.body.result?.["taskId"] as unknown as string;
+    for (const method of ["tasks/get", "tasks/update", "tasks/cancel"]) {
+      const stranger = await modern(url, method, { taskId }, { key: "erp-key", tasks: true });
+      expect(stranger.body.error).toEqual({ code: -32602, message: "Task not found" });
+      const unknown = await modern(url, method, { taskId: "nothing" }, { key, tasks: true });
+      expect(unknown.body.error).toEqual({ code: -32602, message: "Task not found" });
+      const undeclared = await modern(url, method, { taskId }, { key });
+      expect([undeclared.status, undeclared.body.error]).toMatchObject([
+        400,
+        { code: -32021, data: { requiredCapabilities: { extensions: { "io.modelcontextprotocol/tasks": {} } } } },
+      ]);
+      expect((await older(url, method, { taskId }, { key })).body.error?.code).toBe(-32601);
+    }
+    const cancelled = await modern(url, "tasks/cancel", { taskId }, { key, tasks: true });
+    expect(cancelled.body.result).toEqual({ resultType: "complete", _meta: expect.anything() });
+    expect((await ended(url, taskId))["status"]).toBe("completed");
+    const again = await modern(url, "tasks/cancel", { taskId }, { key, tasks: true });
+    expect(again.body.result).toEqual({ resultType: "complete", _meta: expect.anything() });
+  });
+
+  test("two callers with the same key have two calls and two tasks", async () => {
+    const call = { name: "book", arguments: { seat: "t2", ms: 200 } };
+    const meta = { "jackfield/idempotencyKey": "same" };
+    const tasks = await Promise.all(
+      ["crm-key", "erp-key"].map(async (own) => {
+        const { body } = await modern(url, "tools/call", call, { key: own, tasks: true, meta });
+        return body.result?.["taskId"] as unknown as string;
+      }),
+    );
+    expect(new Set(tasks).size).toBe(2);
+    await ended(url, tasks[0] ?? "", { key: "crm-key" });
+    await ended(url, tasks[1] ?? "", { key: "erp-key" });
+    expect(bookings("t2")).toBe(2);
+  });
+});
+
+describe("a modern client without tasks", () => {
+  test("waits on by requestState, for one effect", async () => {
+    const call = { name: "book", arguments: { seat: "r1", ms: 150 } };
+    let { body } = await modern(url, "tools/call", call, { key });
+    let rounds = 1;
+    while (String(body.result?.["resultType"]) === "input_required") {
+      expect(Object.keys(body.result ?? {}).sort()).toEqual(["_meta", "requestState", "resultType"]);
+      ({ body } = await modern(url, "tools/call", { ...call, requestState: body.result?.["requestState"] }, { key }));
+      rounds += 1;
+    }
+    expect(rounds).toBeGreaterThan(2);
+    expect(body.result).toMatchObject({ resultType: "complete", structuredContent: { path: "/seats/r1" } });
+    expect(bookings("r1")).toBe(1);
+  });
+
+  test("reads the pending sentence after eight rounds", async () => {
+    const call = { name: "book", arguments: { seat: "r2", ms: 2000 } };
+    let { body } = await modern(url, "tools/call", call, { key });
+    for (let round = 1; round < 8; round += 1) {
+      expect(body.result?.["resultType"]).toBe("input_required");
+      ({ body } = await modern(url, "tools/call", { ...call, requestState: body.result?.["requestState"] }, { key }));
+    }
+    expect(body.result).toMatchObject({
+      isError: true,
+      content: [{ type: "text", text: pending }],
+      _meta: { "jackfield/outcome": "PENDING" },
+    });
+  });
+
+  test("cannot make a state up, change it, lend it or use it for another tool", async () => {
+    const call = { name: "nap", arguments: { ms: 600 } };
+    const { body } = await modern(url, "tools/call", call, { key });
+    const state = body.result?.["requestState"] as unknown as string;
+    const flipped = `${state.slice(0, -1)}${state.endsWith("A") ? "B" : "A"}`;
+    const [mark, payload, signature] = state.split(".");
+    const forged = [mark, Buffer.from('[1,"another"]').toString("base64url"), signature].join(".");
+    for (const requestState of [
+      "",
+      "x",
+      7,
+      {},
+      flipped,
+      forged,
+      `${mark}.${payload}`,
+      `${state}.x`,
+      `${mark}.${payload}.${"é".repeat(43)}`,
+    ]) {
+      const refused = await modern(url, "tools/call", { ...call, requestState }, { key });
+      expect([requestState, refused.body.error]).toEqual([
+        requestState,
+        { code: -32602, message: "Invalid requestState" },
+      ]);
+    }
+    const stranger = await modern(url, "tools/call", { ...call, requestState: state }, { key: "erp-key" });
+    expect(stranger.body.error?.message).toBe("Invalid requestState");
+    const other = { name: "book", arguments: { seat: "r3" }, requestState: state };
+    expect((await modern(url, "tools/call", other, { key })).body.error?.message).toBe("Invalid requestState");
+    const changed = await modern(
+      url,
+      "tools/call",
+      { name: "nap", arguments: { ms: 601 }, requestState: state },
+      { key },
+    );
+    expect(changed.body.result).toMatchObject({ _meta: { "jackfield/outcome": "CONFLICT" } });
+  });
+});
+
+test("an older client reads the pending sentence in time, and the key finds the answer later", async () => {
+  const call = { name: "book", arguments: { seat: "o1", ms: 200 } };
+  const headers = { "idempotency-key": "o-1" };
+  const { body } = await older(url, "tools/call", call, { key, headers });
+  expect(body.result).toMatchObject({ isError: true, content: [{ text: pending }] });
+  await expect
+    .poll(async () => (await older(url, "tools/call", call, { key, headers })).body.result)
+    .toMatchObject({ structuredContent: { path: "/seats/o1" } });
+  expect(bookings("o1")).toBe(1);
+});
+
+test("a client that goes away cancels a read, and a write is finished", async () => {
+  await using seats = await startReceiver(() => new Promise((resolve) => setTimeout(() => resolve({}), 150)));
+  await using patient = await startService({
+    plugins: [{ use: testTool("nap") }, { use: testTool("book"), config: { baseUrl: seats.url } }],
+  });
+  const gone = new AbortController();
+  const headers = { "idempotency-key": "gone" };
+  const write = older(
+    patient.url,
+    "tools/call",
+    { name: "book", arguments: { seat: "g" } },
+    { headers, signal: gone.signal },
+  );
+  const read = older(patient.url, "tools/call", { name: "nap", arguments: { ms: 60_000 } }, { signal: gone.signal });
+  await expect.poll(() => seats.received.length).toBe(1);
+  gone.abort();
+  await Promise.allSettled([write, read]);
+  const found = await older(patient.url, "tools/call", { name: "book", arguments: { seat: "g" } }, { headers });
+  expect(found.body.result).not.toHaveProperty("isError");
+  expect(seats.received).toHaveLength(1);
+  // Its slot is free again: the read has been stopped long before its minute.
+  await expect
+    .poll(async () => await (await fetch(`${patient.url}/metrics`)).text())
+    .toMatch(/nap.*cancelled|cancelled.*nap/i);
+});
+
+test("a task and its effect survive kill -9, whoever is asked afterwards", { timeout: 60_000 }, async () => {
+  let release = (): void => {};
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  await using seats = await startReceiver(async ({ path }) => {
+    await gate;
+    return { body: { path } };
+  });
+  const options = {
+    env,
+    yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
+    plugins: [
+      { use: testTool("nap") },
+      { use: testTool("book"), config: { baseUrl: seats.url }, limits: { timeoutMs: 2000 } },
+    ],
+  };
+  using data = scratchFolder("jackfield-task-data");
+  const dataDir = data.path;
+  await using before = await startProcess({ ...options, dataDir });
+  await before.ready();
+  const meta = { "jackfield/idempotencyKey": "survivor" };
+  const call = { name: "book", arguments: { seat: "k" } };
+  const started = await modern(before.url, "tools/call", call, { key, tasks: true, meta });
+  const taskId = started.body.result?.["taskId"] as unknown as string;
+  expect(taskId).toMatch(/^[\w-]{43}$/);
+  await expect.poll(() => seats.received.length).toBe(1);
+  before.child.kill("SIGKILL");
+  await before.ended();
+  release();
+  await using after = await startProcess({ ...options, dataDir });
+  await after.ready();
+  // What a write did whose process died is not known: the model reads so, and nothing is sent again.
+  const task = await ended(after.url, taskId);
+  expect(task).toMatchObject({
+    status: "completed",
+    result: { isError: true, _meta: { "jackfield/outcome": "UNCERTAIN", "jackfield/callId": "survivor" } },
+  });
+  const again = await modern(after.url, "tools/call", call, { key, tasks: true, meta });
+  expect(again.body.result).toMatchObject({ _meta: { "jackfield/outcome": "UNCERTAIN" } });
+  expect(seats.received).toHaveLength(1);
+});
