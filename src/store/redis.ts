@@ -16,8 +16,6 @@ export interface RedisStore {
   readonly url: string;
   /** The connection that all requests share. */
   readonly client: Redis;
-  /** A further connection, for workers: its commands wait until the server is there, without limit. The caller closes it. */
-  connect(): Redis;
   /** One round trip. Rejects with a StoreUnavailableError. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   /** One command through the given client call. Rejects with a StoreUnavailableError. */
@@ -109,16 +107,6 @@ export async function openRedisStore(options: {
   return {
     url,
     client,
-    connect: () => {
-      // BullMQ's worker asks again at once where a command is refused for want of a connection, and so would spin and
-      // block the process: on this connection commands wait.
-      const patient = { enableOfflineQueue: true, autoResendUnfulfilledCommands: true, maxRetriesPerRequest: null };
-      const further = new Redis(url, { ...redisOptions(), ...patient });
-      further.on("error", () => {
-        // Told by the shared connection, which asks the server twice a second.
-      });
-      return further;
-    },
     script,
     ask,
     fault: () => gate.fault(),

@@ -281,6 +281,71 @@ describe("a job", () => {
   });
 });
 
+describe("what fails for good", () => {
+  test("an execution that ends with an internal error is tried five times, then it is a dead letter", async () => {
+    const { client, requests } = anExecutor(() => {
+      throw new ConnectError("no detail", Code.Internal);
+    });
+    run({ executorFor: () => client, backoff: () => 1 });
+    const record = aRecord({ delivery: "" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record), { timeout: 5_000 }).toBe(JobState.DEAD);
+    expect(requests).toHaveLength(5);
+    expect((await queue.get(record.job.id))?.job.error).toContain("the execution failed 5 times");
+  });
+
+  test("the count survives the process, and ends with a success or a person's retry", async () => {
+    const failing = anExecutor(() => {
+      throw new ConnectError("no detail", Code.Internal);
+    });
+    const record = aRecord({ delivery: "", failures: 4 });
+    const first = run({ executorFor: () => failing.client, backoff: () => 1 });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record), { timeout: 5_000 }).toBe(JobState.DEAD);
+    expect(failing.requests).toHaveLength(1);
+    await first.stop();
+    expect(await queue.retry(record.job.id)).toMatchObject({ failures: 0 });
+    run({ executorFor: () => anExecutor().client });
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+  });
+
+  test("a delivery belongs to one tenant: another tenant's job never uses its credentials", async () => {
+    const { tries, delivery } = aDelivery();
+    run({ executorFor: () => anExecutor().client, deliveries: to(delivery) });
+    const record = aRecord({ tenant: "other" });
+    await queue.enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DEAD);
+    expect(tries).toEqual([]);
+  });
+
+  test("a stored error shows no secret that the platform echoes", async () => {
+    const { delivery } = aDelivery({ kind: "retry", error: "503 s3cret" }, { kind: "dead", error: "403 s3cret" });
+    const seen = new Set<string | undefined>();
+    run({ executorFor: () => anExecutor().client, deliveries: to(delivery), backoff: () => 300 });
+    const record = aRecord();
+    await queue.enqueue(record);
+    await expect
+      .poll(async () => {
+        const job = (await queue.get(record.job.id))?.job;
+        seen.add(job?.error);
+        return job?.state;
+      })
+      .toBe(JobState.DEAD);
+    expect([...seen].filter((error) => error !== "")).toEqual(["503 [secret]", "403 [secret]"]);
+  });
+});
+
+test("the time for retries is what tries and pauses took, added up over processes", async () => {
+  const { tries, delivery } = aDelivery({ kind: "retry", error: "status 503" });
+  const record = aRecord({ deliveryMs: 59_900, state: JobState.ACCEPTED });
+  run({ executorFor: () => anExecutor().client, deliveries: to(delivery), backoff: () => 60 });
+  await queue.enqueue(record);
+  await expect.poll(() => stateOf(record), { timeout: 5_000 }).toBe(JobState.DEAD);
+  // The first try leaves at least 40 ms of 60 s, and the second cannot be followed by a pause of 60 ms.
+  expect(tries.length).toBeGreaterThanOrEqual(1);
+  expect(tries.length).toBeLessThanOrEqual(2);
+});
+
 describe("after a restart", () => {
   /** Runs a job until `at` is called, and leaves it there as a crash would. */
   async function crash(

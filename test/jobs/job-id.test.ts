@@ -1,0 +1,79 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { JobSchema, type Job } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { ToolCallSchema, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
+import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../src/jobs/job-id.ts";
+import { verifies } from "../support/verifies.ts";
+
+type Input = ToolCall["input"];
+
+const text = (value: string) => ({ case: "argumentsJson" as const, value });
+const base = { source: "genesys", context: { runId: "r" } };
+const job = (input: Input, change: MessageInitShape<typeof JobSchema> = {}): Job => {
+  const calls = [create(ToolCallSchema, { id: "1", name: "n", input })];
+  return create(JobSchema, { ...base, calls, ...change } as MessageInitShape<typeof JobSchema>);
+};
+
+describe("the id of a job without one", () => {
+  verifies("001.11", "is the same for the same batch in other wording", () => {
+    const id = jobIdFrom("t", job(text('{"k":"a","z":1,"a":{"x":1,"y":2},"s":"é"}')));
+    const others = [
+      text('{ "z": 1.0, "s": "\\u00e9", "a": {"y":2,"x":1}, "k": "a" }'),
+      { case: "arguments", value: { a: { y: 2, x: 1 }, s: "é", k: "a", z: 1 } } as const,
+    ];
+    expect(others.map((input) => jobIdFrom("t", job(input)))).toEqual([id, id]);
+    expect(isDerivedId(id)).toBe(true);
+  });
+
+  test("differs with tenant, source, context, call id, tool and every argument", () => {
+    const first = job(text('{"a":1}'));
+    const [call] = first.calls;
+    const different = [
+      first,
+      job(text('{"a":2}')),
+      job(text('{"a":"1"}')),
+      job(text('{"a":1')),
+      job(text('{"a":1}'), { source: "crm" }),
+      job(text('{"a":1}'), { context: { runId: "s" } }),
+      job(text('{"a":1}'), { context: { runId: "r", conversationId: "c" } }),
+      job(text('{"a":1}'), { calls: [{ ...call!, id: "2" }] }),
+      job(text('{"a":1}'), { calls: [{ ...call!, name: "m" }] }),
+      job(text('{"a":1}'), { calls: [call!, call!] }),
+    ].map((one) => jobIdFrom("t", one));
+    expect(new Set([...different, jobIdFrom("u", first)]).size).toBe(different.length + 1);
+  });
+
+  test("does not depend on the order of keys, whatever the arguments are", () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+        const turned = Object.fromEntries(Object.entries(value).toReversed());
+        const id = contentDigest("t", job(text(JSON.stringify(value))));
+        expect(contentDigest("t", job(text(JSON.stringify(turned, null, 2))))).toBe(id);
+      }),
+    );
+  });
+
+  test("is found for text of any nesting", () => {
+    const deep = "[".repeat(400_000) + "]".repeat(400_000);
+    expect(jobIdFrom("t", job(text(`{"a":${deep}}`)))).not.toBe(jobIdFrom("t", job(text(`{"b":${deep}}`))));
+  });
+});
+
+describe("arguments are stored as text", () => {
+  test("that says the same, and is refused where the object would be (hazard 19)", () => {
+    const stored = (value: unknown): unknown => {
+      const [call] = job({ case: "arguments", value: value as Record<string, never> }).calls;
+      return withArgumentsText(call!).input;
+    };
+    expect(stored({ b: [1, null, "x"], a: { d: true } })).toEqual(text('{"a":{"d":true},"b":[1,null,"x"]}'));
+    const { value } = stored({ a: Number.POSITIVE_INFINITY, b: Number.NaN }) as { value: string };
+    expect(JSON.parse(value)).toEqual({ a: Number.POSITIVE_INFINITY, b: Number.POSITIVE_INFINITY });
+    expect(stored({ a: "\ud800" })).toEqual(text('{"a":"\\ud800"}'));
+  });
+
+  test("text stays as it is", () => {
+    const [call] = job(text('{ "a" : 1e999 }')).calls;
+    expect(withArgumentsText(call!)).toBe(call);
+  });
+});
