@@ -126,7 +126,10 @@ describe("arguments and results of a job", () => {
     const worker = queue.work(
       async (record) => {
         const result = create(ToolResultSchema, { callId: "1", name: "echo", outcome: Outcome.OK, output: "secret" });
-        return { kind: "ended", record: { ...record, job: { ...record.job, state: JobState.DONE, results: [result] } } };
+        return {
+          kind: "ended",
+          record: { ...record, job: { ...record.job, state: JobState.DONE, results: [result] } },
+        };
       },
       { concurrency: 1 },
     );
