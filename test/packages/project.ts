@@ -1,6 +1,9 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { expect } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 /** An npm project of its own, outside the repository, with the Node that runs the tests. */
@@ -11,6 +14,16 @@ export interface Project extends Disposable {
   install(...words: string[]): void;
   /** Runs a program to its end; what it wrote. Throws with what it wrote where it fails. */
   run(program: string, ...words: string[]): string;
+  /** Starts a program and waits until it has written a text; it is sent SIGTERM when it is disposed of. */
+  start(words: readonly string[], until: string, env?: Readonly<Record<string, string>>): Promise<Running>;
+  /** Serves by `npx jackfield serve` on a free port. */
+  serve(): Promise<Running & { readonly url: string }>;
+}
+
+/** A program that runs. */
+export interface Running extends AsyncDisposable {
+  /** What it has written. */
+  output(): string;
 }
 
 /** Variables that npm and the test runner set for the programs that they start. */
@@ -28,11 +41,38 @@ export function createProject(): Project {
   });
   const run = (program: string, ...words: string[]): string =>
     execFileSync(program, words, { cwd: folder.path, env: env(), encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  const start: Project["start"] = async ([program = "", ...words], until, extra) => {
+    const child = spawn(program, words, { cwd: folder.path, env: env(extra) });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += String(chunk)));
+    await expect.poll(() => output, { timeout: 30_000 }).toContain(until);
+    return {
+      output: () => output,
+      async [Symbol.asyncDispose]() {
+        child.kill("SIGTERM");
+        await once(child, "exit");
+      },
+    };
+  };
   run("npm", "init", "-y");
   return {
     path: folder.path,
     env,
     run,
+    start,
+    async serve() {
+      const port = await freePort();
+      const service = await start(["npx", "jackfield", "serve"], '"listening"', { PORT: String(port) });
+      return {
+        url: `http://127.0.0.1:${port}`,
+        output: service.output,
+        async [Symbol.asyncDispose]() {
+          await service[Symbol.asyncDispose]();
+          // npx ends by the signal at once; the service behind its shell finishes and ends too.
+          await expect.poll(service.output, { timeout: 10_000 }).toContain('"stopped"');
+        },
+      };
+    },
     install: (...words) => void run("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", ...words),
     [Symbol.dispose]: () => folder[Symbol.dispose](),
   };
