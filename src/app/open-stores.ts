@@ -140,7 +140,10 @@ function stores(
       const faults = asked.flatMap((one) =>
         one.status === "rejected" ? [`${noun}: ${(one.reason as Error).message}`] : [],
       );
-      return { faults: [...new Set([...faults, ...(faults.length === 0 ? await furtherFaults() : [])])], notes: [] };
+      return {
+        faults: [...new Set([...faults, ...(faults.length === 0 ? await furtherFaults() : [])])],
+        notes: ledger.notes(),
+      };
     },
     async close() {
       await Promise.allSettled([queue.close(), ledger.close()]);

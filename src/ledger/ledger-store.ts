@@ -73,5 +73,7 @@ export interface LedgerStore {
   find(key: string): Promise<LedgerEntry | undefined>;
   erase(selector: EraseSelector): Promise<number>;
   ping(): Promise<void>;
+  /** See Ledger. */
+  notes?(): string[];
   close(): Promise<void>;
 }

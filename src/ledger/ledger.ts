@@ -143,6 +143,8 @@ export interface Ledger {
   settled(): Promise<void>;
   /** Rejects where the store cannot take an intent now. */
   ping(): Promise<void>;
+  /** What an operator should know although the ledger works: clocks that differ. */
+  notes(): string[];
   close(): Promise<void>;
 }
 

@@ -189,6 +189,7 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       return repairs.outcomes;
     },
     settled: () => repairs.settled(),
+    notes: () => store.notes?.() ?? [],
     ping: () => reached(() => store.ping()),
     async close() {
       await repairs.close();

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
-import { createStoreCircuit, lookMs } from "./store-circuit.ts";
+import type { RedisOptions } from "ioredis";
+import { errorMessage } from "../errors.ts";
+import { createStoreCircuit, probeIntervalMs } from "./store-circuit.ts";
 
 /** A Lua script, sent by its digest. */
 export interface RedisScript {
@@ -8,83 +10,87 @@ export interface RedisScript {
   readonly sha: string;
 }
 
-/** What a script takes. */
+/** An argument of a script. */
 export type RedisArgument = string | number | Buffer;
 
-/** A Redis server. A request that gets no answer in time fails, and so does all that follows until the server answers. */
+/** A Redis server. A request that gets no answer in time fails, and so do all that follow until the server answers. */
 export interface RedisStore {
   readonly url: string;
   /** The connection that all requests share. */
   readonly client: Redis;
-  /** One round trip. Rejects with a StoreUnavailableError. */
+  /** Runs a script in one round trip. Rejects with a StoreUnavailableError. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
-  /** One command through the given client call. Rejects with a StoreUnavailableError. */
-  ask<T>(run: (client: Redis) => Promise<T>): Promise<T>;
-  /** Why the server cannot be used, in words for the operator; undefined while it can. */
+  /** Makes a request through the client. Rejects with a StoreUnavailableError. */
+  ask<T>(request: (client: Redis) => Promise<T>): Promise<T>;
+  /** Why the server cannot be used, for the operator; undefined while it can. */
   fault(): string | undefined;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** How long a command may wait for its answer, in milliseconds: an outage must be told within 2 s. */
+/** How long a command may wait for its answer, in milliseconds: an outage must be reported within 2 s. */
 export const commandTimeoutMs = 1_500;
 
-/** Makes a script of its text. */
+/** Idle time after which the operating system asks whether a connection is still there, in milliseconds. */
+const keepAliveMs = 5_000;
+
+/** Creates a script from its text. */
 export function createRedisScript(text: string): RedisScript {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
 /** Settings with which a connection fails fast instead of queueing, and comes back by itself. */
-function redisOptions(): { [name: string]: unknown } & { enableOfflineQueue: false } {
+function redisOptions(): RedisOptions {
   return {
     enableOfflineQueue: false,
-    // A command sent again by itself would find its own first try and take it for somebody else's.
+    // A command that is sent again by itself would find its own first try and take it for another's.
     autoResendUnfulfilledCommands: false,
-    // What is under way when the connection breaks fails then; without this it would never be heard of again.
+    // Commands under way when the connection breaks fail then; without this they would never be answered.
     maxRetriesPerRequest: 0,
     connectTimeout: commandTimeoutMs,
-    retryStrategy: () => lookMs,
-    keepAlive: 5_000,
+    commandTimeout: commandTimeoutMs,
+    retryStrategy: () => probeIntervalMs,
+    keepAlive: keepAliveMs,
   };
 }
 
 /** Connects to a Redis server; resolves whether it is there or not. The URL's password is in no message. */
 export async function openRedisStore(options: {
   url: string;
-  /** Told of each fault, once, and `undefined` when it has gone. */
+  /** Called with each fault, once, and with `undefined` when it has gone. */
   onFault?: (fault: string | undefined) => void;
 }): Promise<RedisStore> {
   const { url, onFault } = options;
   const name = nameOf(url);
-  const client = new Redis(url, { ...redisOptions(), commandTimeout: commandTimeoutMs });
-  const gate = createStoreCircuit({
-    fault: `Redis at ${name} is not connected`,
+  const client = new Redis(url, redisOptions());
+  let trouble = "not connected";
+  const circuit = createStoreCircuit({
+    initialProblem: `Redis at ${name} is not connected`,
     probe: async () => {
       if (client.status !== "ready") throw new Error(trouble);
       await client.ping();
     },
-    words: (cause) => (isTimeout(cause) ? `Redis at ${name} does not answer` : `Redis at ${name}: ${messageOf(cause)}`),
+    describe: (cause) => `Redis at ${name}${isTimeout(cause) ? " does not answer" : `: ${errorMessage(cause)}`}`,
     isAbsence: (cause) => isTimeout(cause) || client.status !== "ready",
-    onFailedLook: (times) => {
+    onFailedProbe: () => {
       // Behind a silent network the old connection may never come back: try a new one.
-      if (times % 3 === 0 && client.status === "ready") client.disconnect(true);
+      if (client.status === "ready") client.disconnect(true);
     },
     onFault,
   });
-  let trouble = "not connected";
   const first = Promise.withResolvers<void>();
   client.on("error", (cause: Error) => {
     trouble = cause.message;
     first.resolve();
   });
-  client.on("close", () => gate.say(`Redis at ${name}: ${trouble}`));
+  client.on("close", () => circuit.report(`Redis at ${name}: ${trouble}`));
   client.on("ready", () => {
     trouble = "the connection was lost";
     first.resolve();
-    void gate.look();
+    void circuit.probe();
   });
 
-  const ask: RedisStore["ask"] = (run) => gate.ask(() => run(client));
+  const ask: RedisStore["ask"] = (request) => circuit.request(() => request(client));
 
   async function script(
     { text, sha }: RedisScript,
@@ -102,26 +108,26 @@ export async function openRedisStore(options: {
   }
 
   await Promise.race([first.promise, new Promise((resolve) => setTimeout(resolve, commandTimeoutMs).unref())]);
-  await gate.look();
+  await circuit.probe();
 
   return {
     url,
     client,
     script,
     ask,
-    fault: () => gate.fault(),
+    fault: () => circuit.problem(),
     async ping() {
-      await ask((client) => client.ping());
+      await ask((connected) => connected.ping());
     },
     async close() {
-      gate.close();
+      circuit.close();
       client.disconnect();
     },
   };
 }
 
 /**
- * Says why a Redis server would lose acknowledged work, in a sentence for the operator; undefined where it keeps it.
+ * Explains why a Redis server would lose acknowledged work; undefined where it keeps it.
  * Rejects with a StoreUnavailableError.
  */
 export async function checkRedisDurability(store: RedisStore): Promise<string | undefined> {
@@ -142,8 +148,4 @@ function nameOf(url: string): string {
 
 function isTimeout(cause: unknown): boolean {
   return cause instanceof Error && cause.message.includes("timed out");
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -2,83 +2,87 @@ import { StoreUnavailableError } from "./store-errors.ts";
 
 /** Stands before a server: while the server does not answer, requests are refused at once instead of waiting. */
 export interface StoreCircuit {
-  /** Performs a request. Rejects with a StoreUnavailableError. */
-  ask<T>(run: () => Promise<T>): Promise<T>;
-  /** Notes a fault, or that there is none. */
-  say(fault: string | undefined): void;
-  fault(): string | undefined;
-  /** Looks at once whether the server is there, and from then on by itself. */
-  look(): Promise<void>;
+  /** Makes a request. Rejects with a StoreUnavailableError. */
+  request<T>(send: () => Promise<T>): Promise<T>;
+  /** Notes a problem, or that there is none. */
+  report(problem: string | undefined): void;
+  /** Why the server cannot be used, for the operator; undefined while it can. */
+  problem(): string | undefined;
+  /** Probes the server at once, and from then on by itself. */
+  probe(): Promise<void>;
   close(): void;
 }
 
-/** Pause between two looks whether the server is there, in milliseconds. */
-export const lookMs = 500;
+/** Pause between two probes, in milliseconds. */
+export const probeIntervalMs = 500;
 
-/** Creates the gate, shut at first. */
+/** Creates the circuit, open (refusing) until the first probe. */
 export function createStoreCircuit(options: {
-  /** What is there before the first answer. */
-  fault: string;
-  /** Asks the server whether it is there. */
+  /** The problem before the first answer. */
+  initialProblem: string;
+  /** Asks the server for a sign of life. */
   probe(): Promise<void>;
-  /** Says an error in words for the operator. */
-  words(cause: unknown): string;
-  /** Tells whether an error means that the server cannot be reached or is silent: then the gate shuts. */
+  /** Describes an error for the operator. */
+  describe(cause: unknown): string;
+  /** True for an error that means that the server cannot be reached or is silent: then the circuit opens. */
   isAbsence(cause: unknown): boolean;
-  /** Told how many looks in a row have failed. */
-  onFailedLook?(times: number): void;
-  /** Told of each fault, once, and `undefined` when it has gone. */
-  onFault?: ((fault: string | undefined) => void) | undefined;
+  /** True for an error by which the server itself says that it has not carried the request out. */
+  isRefusal?(cause: unknown): boolean;
+  /** Called after each failed probe with the number of those in a row. */
+  onFailedProbe?(failures: number): void;
+  /** Called with each problem, once, and with `undefined` when it has gone. */
+  onFault?: ((problem: string | undefined) => void) | undefined;
 }): StoreCircuit {
-  let fault: string | undefined = options.fault;
-  let failed = 0;
+  let problem: string | undefined = options.initialProblem;
+  let failures = 0;
   let closed = false;
-  let looking: Promise<void> | undefined;
+  let probing: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  function say(next: string | undefined): void {
-    if (next === fault || closed) return;
-    fault = next;
+  function report(next: string | undefined): void {
+    if (next === problem || closed) return;
+    problem = next;
     options.onFault?.(next);
   }
 
-  /** Looks that are asked for at the same time are one. */
-  async function look(): Promise<void> {
+  /** Probes that are asked for at the same time are one. */
+  async function probe(): Promise<void> {
     if (closed) return;
-    looking ??= lookOnce();
-    await looking;
+    probing ??= probeOnce();
+    await probing;
   }
 
-  async function lookOnce(): Promise<void> {
+  async function probeOnce(): Promise<void> {
     clearTimeout(timer);
     try {
       await options.probe();
-      failed = 0;
-      say(undefined);
+      failures = 0;
+      report(undefined);
     } catch (cause) {
-      failed += 1;
-      say(options.words(cause));
-      options.onFailedLook?.(failed);
+      failures += 1;
+      report(options.describe(cause));
+      if (!closed) options.onFailedProbe?.(failures);
     }
-    looking = undefined;
-    if (!closed) timer = setTimeout(() => void look(), lookMs);
+    probing = undefined;
+    if (!closed) timer = setTimeout(() => void probe(), probeIntervalMs);
   }
 
   return {
-    async ask(run) {
-      if (fault !== undefined || closed)
-        throw new StoreUnavailableError(fault ?? "the store is closed", { untouched: true });
+    async request(send) {
+      if (problem !== undefined || closed)
+        throw new StoreUnavailableError(problem ?? "the store is closed", { untouched: true });
       try {
-        return await run();
+        return await send();
       } catch (cause) {
         if (cause instanceof StoreUnavailableError) throw cause;
-        if (options.isAbsence(cause)) say(options.words(cause));
-        throw new StoreUnavailableError(options.words(cause), { cause });
+        if (options.isAbsence(cause)) report(options.describe(cause));
+        const untouched = options.isRefusal?.(cause) ?? false;
+        throw new StoreUnavailableError(options.describe(cause), { untouched, cause });
       }
     },
-    say,
-    fault: () => fault,
-    look,
+    report,
+    problem: () => problem,
+    probe,
     close: () => {
       closed = true;
       clearTimeout(timer);

@@ -1,3 +1,4 @@
+import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPostgresLedger } from "../../src/ledger/drivers/postgres.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
@@ -32,6 +33,15 @@ ledgerConformance(
   { unavailable: missing },
 );
 
+/** Changes a setting of the server, over a connection of its own. */
+async function setting(server: PostgresServer, name: string, value: string): Promise<void> {
+  const client = new Client({ connectionString: server.url });
+  await client.connect();
+  await client.query(`ALTER SYSTEM SET ${name} = ${value}`);
+  await client.query("SELECT pg_reload_conf()");
+  await client.end();
+}
+
 describe.skipIf(missing)("a PostgreSQL server", () => {
   let server: PostgresServer;
   beforeAll(async () => {
@@ -59,6 +69,56 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await ledger.close();
     await store.close();
   });
+
+  test("that is slow to commit leaves no call behind that waits for nobody", async () => {
+    const store = await openPostgresStore({ url: server.url });
+    const ledger = createPostgresLedger(store);
+    await ledger.ping();
+    const intent = anIntent();
+    // Commits wait for a standby that does not exist; reads go on.
+    await setting(server, "synchronous_standby_names", "'nobody'");
+    await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
+    await setting(server, "synchronous_standby_names", "''");
+    await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
+    expect((await ledger.begin(intent)).state).toBe("new");
+    await ledger.close();
+    await store.close();
+  }, 20_000);
+
+  test("whose table is locked refuses, and takes the same call once the lock is gone", async () => {
+    const store = await openPostgresStore({ url: server.url });
+    const ledger = createPostgresLedger(store);
+    await ledger.ping();
+    const intent = anIntent();
+    const locker = new Client({ connectionString: server.url });
+    await locker.connect();
+    await locker.query("BEGIN; LOCK TABLE jackfield.entries IN ACCESS EXCLUSIVE MODE");
+    await expect(ledger.begin(intent)).rejects.toThrow(/lock timeout/);
+    await locker.query("COMMIT");
+    await locker.end();
+    expect((await ledger.begin(intent)).state).toBe("new");
+    await ledger.close();
+    await store.close();
+  });
+
+  test("that gives a replica's connections up does not make its next calls abandoned", async () => {
+    const [first, second] = [
+      await openPostgresStore({ url: server.url }),
+      await openPostgresStore({ url: server.url }),
+    ];
+    const [owner, other] = [createPostgresLedger(first), createPostgresLedger(second)];
+    await owner.ping();
+    // The owner sends nothing for longer than its lease; the other judges it dead.
+    await owner.close();
+    await expect
+      .poll(async () => (await second.query("SELECT FROM jackfield.owners")).length, { timeout: 8_000 })
+      .toBe(1);
+    const intent = anIntent({ effect: "idempotent" });
+    await beginNew(owner, intent);
+    expect((await other.begin(intent)).state).toBe("running");
+    await other.close();
+    for (const store of [first, second]) await store.close();
+  }, 20_000);
 
   test("that is not there is told, and nothing crashes", async () => {
     const faults: (string | undefined)[] = [];

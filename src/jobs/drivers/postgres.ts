@@ -30,7 +30,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
 
   /** Performs a statement on the table, which is made first. What failed once, as while the server starts, is tried again. */
   async function run<R extends object>(statement: string, ...values: unknown[]): Promise<R[]> {
-    migrated ??= store.migrate(schema);
+    migrated ??= store.migrate("jobs", schema);
     try {
       await migrated;
     } catch (cause) {

@@ -1,11 +1,6 @@
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 import { uncertainWindows } from "../ledger.ts";
-
-/** How long an owner counts as alive after its last heartbeat, in milliseconds. */
-export const leaseMs = 2_500;
-
-/** Pause between two heartbeats, in milliseconds. */
-export const beatMs = 800;
+import { beatMs } from "./heartbeat.ts";
 
 /** Ended entries that one statement forgets. */
 export const eraseBatch = 2_000;
@@ -17,6 +12,7 @@ export const eraseBatch = 2_000;
 export const schema = `
 CREATE SCHEMA IF NOT EXISTS jackfield;
 CREATE TABLE IF NOT EXISTS jackfield.owners (owner text PRIMARY KEY, since bigint NOT NULL, seen bigint NOT NULL);
+ALTER TABLE jackfield.owners ADD COLUMN IF NOT EXISTS beats bigint NOT NULL DEFAULT 0;
 CREATE TABLE IF NOT EXISTS jackfield.entries (
   id bytea PRIMARY KEY, key text NOT NULL, digest text NOT NULL, intent text NOT NULL, conversation text NOT NULL,
   owner text NOT NULL, attempt bigint NOT NULL, state smallint NOT NULL, keep text NOT NULL DEFAULT '',
@@ -37,21 +33,16 @@ CREATE INDEX IF NOT EXISTS entries_run ON jackfield.entries (md5(run)) WHERE run
 CREATE OR REPLACE FUNCTION jackfield.now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 
--- A heartbeat. After an outage everybody's is late at once: who comes back begins anew, see dead.
-CREATE OR REPLACE FUNCTION jackfield.beat(me text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE t bigint := jackfield.now_ms();
-BEGIN
-  INSERT INTO jackfield.owners AS o VALUES (me, t, t) ON CONFLICT (owner)
-    DO UPDATE SET since = CASE WHEN t - o.seen > ${leaseMs} OR o.seen > t THEN t ELSE o.since END, seen = t;
-  RETURN t;
-END $$;
+-- A heartbeat is a number that grows. Whether an owner lives is judged by others, who watch it; \`seen\` only tells when.
+CREATE OR REPLACE FUNCTION jackfield.count_beat(me text) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO jackfield.owners AS o (owner, since, seen, beats) VALUES (me, jackfield.now_ms(), jackfield.now_ms(), 1)
+    ON CONFLICT (owner) DO UPDATE SET beats = o.beats + 1, seen = excluded.seen
+$$;
 
--- The owners who have missed their heartbeats, as seen by one who has not for long enough to judge.
-CREATE OR REPLACE FUNCTION jackfield.dead(whom text, me text) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-  SELECT whom = '' OR (whom <> me
-    AND EXISTS (SELECT FROM jackfield.owners WHERE owner = me AND jackfield.now_ms() - since >= ${leaseMs}
-      AND jackfield.now_ms() - seen <= ${leaseMs})
-    AND NOT EXISTS (SELECT FROM jackfield.owners WHERE owner = whom AND jackfield.now_ms() - seen <= ${leaseMs}))
+-- True for an owner that has left, and for one whose number is still the one that the asker calls dead.
+CREATE OR REPLACE FUNCTION jackfield.is_dead(whom text, dead text[]) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT whom = '' OR NOT EXISTS (SELECT FROM jackfield.owners o
+    WHERE o.owner = whom AND NOT (o.owner || ':' || o.beats = ANY (dead)))
 $$;
 
 -- Two requests for one key wait for each other, also where the first is still committing and its row cannot be seen yet.
@@ -63,7 +54,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION jackfield.begin_call(me text, latest bigint, no bigint, a_key text, a_digest text, an_intent text,
-  a_conversation text, a_run text, a_source text, writes boolean, timeout bigint, OUT told text, OUT e jackfield.entries)
+  a_conversation text, a_run text, a_source text, writes boolean, timeout bigint, dead text[], OUT told text, OUT e jackfield.entries)
 LANGUAGE plpgsql AS $$
 DECLARE t bigint; an_id bytea;
 BEGIN
@@ -71,14 +62,14 @@ BEGIN
   SELECT * INTO e FROM jackfield.entries WHERE id = sha256(convert_to(a_key, 'UTF8'));
   IF FOUND AND (e.state = 0 OR e.keep <> 'show') THEN
     told := CASE WHEN e.digest <> a_digest THEN 'conflict' WHEN e.state <> 0 THEN 'ended'
-      WHEN NOT jackfield.dead(e.owner, me) THEN 'running' END;
+      WHEN e.owner = me OR NOT jackfield.is_dead(e.owner, dead) THEN 'running' END;
     IF told IS NOT NULL THEN RETURN; END IF;
   END IF;
   an_id := jackfield.lock_key(a_key);
   t := jackfield.now_ms();
   -- A new intent is a sign of life. Only where the last one is old: the row's lock would make intents wait for each other.
   IF NOT EXISTS (SELECT FROM jackfield.owners WHERE owner = me AND t - seen BETWEEN 0 AND ${beatMs}) THEN
-    PERFORM jackfield.beat(me);
+    PERFORM jackfield.count_beat(me);
   END IF;
   IF t > latest THEN told := 'late'; RETURN; END IF;
   SELECT * INTO e FROM jackfield.entries WHERE id = an_id FOR UPDATE;
@@ -91,7 +82,7 @@ BEGIN
     told := 'new';
   ELSIF e.digest <> a_digest THEN told := 'conflict';
   ELSIF e.state <> 0 THEN told := 'ended';
-  ELSIF jackfield.dead(e.owner, me) AND (NOT e.is_write OR e.ends_at <= t) THEN
+  ELSIF e.owner <> me AND jackfield.is_dead(e.owner, dead) AND (NOT e.is_write OR e.ends_at <= t) THEN
     UPDATE jackfield.entries SET owner = me, attempt = -no, acquired_at = t,
       ends_at = t + ${takeoverRuns} * timeout_ms + ${endMarginMs} WHERE id = an_id RETURNING * INTO e;
     told := 'abandoned';
@@ -127,8 +118,9 @@ const id = (parameter: string): string => `sha256(convert_to(${parameter}, 'UTF8
 
 /** The statements, by what they do. */
 export const statements = {
-  beat: "SELECT jackfield.beat($1) AS time",
-  begin: `SELECT told, ${columns("(e).")} FROM jackfield.begin_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+  beat: `WITH beaten AS (SELECT jackfield.count_beat($1))
+    SELECT time, owner, beats FROM (SELECT jackfield.now_ms() AS time FROM beaten) t LEFT JOIN jackfield.owners ON true`,
+  begin: `SELECT told, ${columns("(e).")} FROM jackfield.begin_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
   finish: `SELECT told, ${columns("(e).")} FROM jackfield.finish_call($1, $2, $3, $4, $5::smallint, $6, $7)`,
   write: `WITH written AS (INSERT INTO jackfield.entries (id, key, digest, intent, conversation, run, source, owner, attempt,
       lineage, is_write, timeout_ms, created_at, ends_at, acquired_at, state, keep, result, ended_at)
@@ -147,7 +139,7 @@ export const statements = {
   recover: `WITH late AS (SELECT jackfield.now_ms() > $3::bigint AS late), abandoned AS (
       SELECT id FROM jackfield.entries WHERE state = 0 AND owner IN (
         SELECT DISTINCT owner FROM jackfield.entries WHERE state = 0 AND owner <> $1)
-      AND jackfield.dead(owner, $1) AND (NOT is_write OR ends_at <= jackfield.now_ms()) AND NOT (SELECT late FROM late)
+      AND jackfield.is_dead(owner, $5) AND (NOT is_write OR ends_at <= jackfield.now_ms()) AND NOT (SELECT late FROM late)
       ORDER BY created_at LIMIT $4 FOR UPDATE SKIP LOCKED)
     UPDATE jackfield.entries SET owner = $1, attempt = -$2::bigint, acquired_at = jackfield.now_ms(),
       ends_at = jackfield.now_ms() + ${takeoverRuns} * timeout_ms + ${endMarginMs}
@@ -168,7 +160,7 @@ export const statements = {
 
 function eraseOld(state: number, windows: number): string {
   return `WITH gone AS (DELETE FROM jackfield.entries WHERE id IN (SELECT id FROM jackfield.entries
-      WHERE state = ${state} AND ended_at <= jackfield.now_ms() - ${windows} * $1::bigint
+      WHERE state = ${state} AND ended_at <= jackfield.now_ms() - ${windows} * $1::bigint - $2::bigint
       LIMIT ${eraseBatch} FOR UPDATE SKIP LOCKED) RETURNING 1)
     SELECT count(*) AS count FROM gone`;
 }

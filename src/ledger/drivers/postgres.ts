@@ -15,8 +15,9 @@ import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
 import type { Ledger } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
-import { beatMs, eraseBatch, schema, statements } from "./postgres-schema.ts";
-import { createServerTime } from "./server-time.ts";
+import { createHeartbeat } from "./heartbeat.ts";
+import type { HeartbeatAnswer } from "./heartbeat.ts";
+import { eraseBatch, schema, statements } from "./postgres-schema.ts";
 
 /** An entry as PostgreSQL gives it: its large numbers come as text. */
 interface Row {
@@ -33,18 +34,15 @@ interface Row {
 }
 
 /**
- * The ledger on a PostgreSQL server, shared by replicas: each request is one statement. An owner whose heartbeat stops
- * is dead after `leaseMs`. Times are the server's. Ended entries go by `erase`. Closing it leaves the store open.
+ * The ledger on a PostgreSQL server, shared by replicas: each request is one statement. Times are the server's. Ended entries go by `erase`. Closing it leaves the store open.
  */
 export function createPostgresLedger(store: PostgresStore, options: ResilientLedgerOptions = {}): Ledger {
   const owner = randomUUID();
-  const serverTime = createServerTime();
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
+  const heartbeat = createHeartbeat(beat, { server: "PostgreSQL", answerWithinMs: statementTimeoutMs });
   let migrated: Promise<void> | undefined;
 
   async function run<R extends object>(statement: string, ...values: unknown[]): Promise<R[]> {
-    migrated ??= store.migrate(schema);
+    migrated ??= store.migrate("ledger", schema);
     try {
       await migrated;
     } catch (cause) {
@@ -57,33 +55,25 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
     return await store.query<R>(statement, values);
   }
 
-  async function beat(): Promise<void> {
-    const [row] = await run<{ time: string }>(statements.beat, owner);
-    serverTime.set(Number(row?.time));
+  async function beat(): Promise<HeartbeatAnswer> {
+    const rows = await run<{ time: string; owner: string | null; beats: string | null }>(statements.beat, owner);
+    return { time: Number(rows[0]?.time), owners: rows.map((row) => [row.owner ?? owner, row.beats ?? "0"]) };
   }
 
-  async function beatOn(): Promise<void> {
-    try {
-      await beat();
-    } catch {
-      // The server is away: whoever asks for something is told so.
-    }
-    if (!closed) timer = setTimeout(() => void beatOn(), beatMs);
-  }
-
-  /** The latest time at which the server may still carry out a request that is sent now: later its caller has given up. */
-  async function latest(): Promise<number> {
-    if (!serverTime.known()) await beat();
-    return serverTime.now() + statementTimeoutMs;
-  }
-
-  void beatOn();
   return createResilientLedger(
     {
       async begin(intent, attempt): Promise<StoreBeginResult> {
         const { key, digest, scope, effect, timeoutMs } = intent;
-        const values = [owner, await latest(), attempt, key, digest, intentText(intent), conversationText(scope)];
-        const further = [runText(scope), scope.source, effect === "write", timeoutMs];
+        const values = [
+          owner,
+          await heartbeat.latest(),
+          attempt,
+          key,
+          digest,
+          intentText(intent),
+          conversationText(scope),
+        ];
+        const further = [runText(scope), scope.source, effect === "write", timeoutMs, heartbeat.dead()];
         const [row] = await run<Row & { told: string }>(statements.begin, ...values, ...further);
         const state = row?.told;
         if (row === undefined || state === "late")
@@ -125,7 +115,9 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         return found.map(({ key, attempt }) => ({ key, attempt: Number(attempt) }));
       },
       async recover(limit, attempt) {
-        return (await run<Row>(statements.recover, owner, attempt, await latest(), limit)).map(callFrom);
+        return (
+          await run<Row>(statements.recover, owner, attempt, await heartbeat.latest(), limit, heartbeat.dead())
+        ).map(callFrom);
       },
       async find(key) {
         const [row] = await run<Row>(statements.find, key);
@@ -143,18 +135,18 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         let erased = 0;
         for (const statement of [statements.eraseDone, statements.eraseUncertain]) {
           for (let portion = eraseBatch; portion === eraseBatch; erased += portion)
-            portion = await count(statement, selector.olderThanMs);
+            portion = await count(statement, selector.olderThanMs, heartbeat.steppedMs);
         }
         await run(statements.forgetOwners);
         return erased;
       },
       async ping() {
         // A heartbeat writes: a server that is full or read-only is found out.
-        await beat();
+        await heartbeat.beat();
       },
+      notes: () => heartbeat.notes(),
       async close() {
-        closed = true;
-        clearTimeout(timer);
+        heartbeat.stop();
         try {
           await run(statements.leave, owner);
         } catch {

@@ -2,11 +2,11 @@ import { createRedisScript } from "../../store/redis.ts";
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 import { uncertainWindows } from "../ledger.ts";
 
-/** How long an owner counts as alive after its last heartbeat, in milliseconds. */
-export const leaseMs = 2_500;
+/** What is added to a window before Redis itself forgets an entry, in milliseconds: by then `erase` has forgotten it. */
+const expiryMarginMs = 7 * 86_400_000;
 
 // Every script gets the prefix of all keys, the name of the asking owner, and then its own arguments. Keys below the prefix:
-// e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), lease:OWNER (since when it beats), owners (set),
+// e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), owners (set), beats (hash of owners: number of heartbeats),
 // ended and uncertain (sorted sets of keys by the time they ended), conv:CONVERSATION and turn:RUN (sets of keys that ended
 // there).
 const common = `
@@ -14,20 +14,15 @@ local P, me = ARGV[1], ARGV[2]
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 local function text(n) return string.format('%.0f', n) end
+-- A heartbeat is a number that grows. Whether an owner lives is judged by others, who watch it.
 local function beat()
-  local since = redis.call('GET', P..'lease:'..me)
-  if not since then since = text(now) end
-  redis.call('SET', P..'lease:'..me, since, 'PX', ${leaseMs})
   redis.call('SADD', P..'owners', me)
-  return tonumber(since)
+  return redis.call('HINCRBY', P..'beats', me, 1)
 end
--- After an outage of the server all leases are gone at once: nobody is dead until those who live have had time to beat.
-local function settled()
-  local since = redis.call('GET', P..'lease:'..me)
-  return since and now - tonumber(since) >= ${leaseMs}
-end
-local function dead(owner)
-  return owner == '' or (owner ~= me and settled() and redis.call('EXISTS', P..'lease:'..owner) == 0)
+-- True for an owner that has left, and for one whose number is still the one that the asker calls dead.
+local function dead(owner, judged)
+  local beats = owner ~= '' and redis.call('HGET', P..'beats', owner)
+  return not beats or string.find(judged, ' '..owner..':'..beats..' ', 1, true) ~= nil
 end
 -- A write (b) is not taken over before its run must have ended (z).
 local function over(e) return e[1] ~= '1' or tonumber(e[2] or '0') <= now end
@@ -58,7 +53,7 @@ local function finish(key, attempt, state, keep, result, window)
   redis.call('SREM', P..'run:'..e[3], key)
   if keep == 'drop' then return remove(key) end
   redis.call('HSET', P..'e:'..key, 'o', me, 'a', attempt, 's', state, 'k', keep, 'r', result)
-  local expiry = state == '2' and ${uncertainWindows} * tonumber(window) or tonumber(window)
+  local expiry = (state == '2' and ${uncertainWindows} or 1) * tonumber(window) + ${expiryMarginMs}
   redis.call('PEXPIRE', P..'e:'..key, text(expiry))
   redis.call('ZREM', P..(state == '2' and 'ended' or 'uncertain'), key)
   redis.call('ZADD', P..(state == '2' and 'uncertain' or 'ended'), text(now), key)
@@ -75,15 +70,13 @@ function script(body: string): ReturnType<typeof createRedisScript> {
   return createRedisScript(common + body);
 }
 
-/** States that the owner lives; forgets the order of what has expired. Window in milliseconds. Answers the server's time. */
-export const beat = script(`
+/** States that the owner lives. Answers the server's time, and owners and their numbers by turns. */
+export const heartbeat = script(`
 beat()
-redis.call('ZREMRANGEBYSCORE', P..'ended', '-inf', text(now - tonumber(ARGV[3])))
-redis.call('ZREMRANGEBYSCORE', P..'uncertain', '-inf', text(now - ${uncertainWindows} * tonumber(ARGV[3])))
-return text(now)
+return { text(now), redis.call('HGETALL', P..'beats') }
 `);
 
-/** Begins: latest time at which it is still wanted, attempt, key, digest, intent, conversation, run, source, is a write, timeout. */
+/** Begins: latest time at which it is still wanted, attempt, key, digest, intent, conversation, run, source, is a write, timeout, dead owners. */
 export const begin = script(`
 local latest, attempt, key, digest = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 if now > latest then return { 'late' } end
@@ -97,7 +90,7 @@ if not e[1] or (e[2] ~= '0' and e[4] == 'show') then
 end
 if e[1] ~= digest then return show('conflict', key) end
 if e[2] ~= '0' then return show('ended', key) end
-if dead(e[3]) and over({ e[5] or '1', e[6] }) then
+if e[3] ~= me and dead(e[3], ARGV[13]) and over({ e[5] or '1', e[6] }) then
   adopt(key, e[3], '-'..attempt)
   return show('abandoned', key)
 end
@@ -175,14 +168,13 @@ end
 return found
 `);
 
-/** Takes over: latest time at which it is still wanted, attempt, limit. */
+/** Takes over: latest time at which it is still wanted, attempt, limit, dead owners. */
 export const recover = script(`
 local latest, attempt, limit = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 if now > latest then return { 'late' } end
-if redis.call('EXISTS', P..'lease:'..me) == 0 then beat() end
 local taken = {}
 for _, owner in ipairs(redis.call('SMEMBERS', P..'owners')) do
-  if dead(owner) then
+  if owner ~= me and dead(owner, ARGV[6]) then
     local cursor = '0'
     repeat
       local page = redis.call('SSCAN', P..'run:'..owner, cursor, 'COUNT', 100)
@@ -198,7 +190,10 @@ for _, owner in ipairs(redis.call('SMEMBERS', P..'owners')) do
         end
       end
     until cursor == '0' or #taken >= limit
-    if redis.call('SCARD', P..'run:'..owner) == 0 then redis.call('SREM', P..'owners', owner) end
+    if redis.call('SCARD', P..'run:'..owner) == 0 then
+      redis.call('SREM', P..'owners', owner)
+      redis.call('HDEL', P..'beats', owner)
+    end
   end
 end
 return taken
@@ -210,11 +205,11 @@ if redis.call('EXISTS', P..'e:'..ARGV[3]) == 0 then return false end
 return show('', ARGV[3])
 `);
 
-/** Forgets what ended at least a window (in milliseconds) ago, at most a thousand at once. Answers how many it looked at and forgot. */
+/** Forgets what ended at least a window and a step of the clock (milliseconds) ago, at most a thousand at once. Answers how many it looked at and forgot. */
 export const eraseOld = script(`
-local window, looked, erased = tonumber(ARGV[3]), 0, 0
+local window, stepped, looked, erased = tonumber(ARGV[3]), tonumber(ARGV[4]), 0, 0
 for name, windows in pairs({ ended = 1, uncertain = ${uncertainWindows} }) do
-  local keys = redis.call('ZRANGEBYSCORE', P..name, '-inf', text(now - windows * window), 'LIMIT', 0, 1000)
+  local keys = redis.call('ZRANGEBYSCORE', P..name, '-inf', text(now - windows * window - stepped), 'LIMIT', 0, 1000)
   for _, key in ipairs(keys) do
     if redis.call('HGET', P..'e:'..key, 's') ~= '0' then erased = erased + redis.call('DEL', P..'e:'..key) end
     redis.call('ZREM', P..name, key)
@@ -242,7 +237,7 @@ return erased
 
 /** States that the owner is gone for good: what it still runs may be taken over. */
 export const leave = script(`
-redis.call('DEL', P..'lease:'..me)
+redis.call('HDEL', P..'beats', me)
 if redis.call('SCARD', P..'run:'..me) == 0 then redis.call('SREM', P..'owners', me) end
 return 1
 `);

@@ -15,15 +15,13 @@ import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
 import type { Intent, Ledger } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
-import { createServerTime } from "./server-time.ts";
+import { createHeartbeat } from "./heartbeat.ts";
+import type { HeartbeatAnswer } from "./heartbeat.ts";
 import * as scripts from "./redis-scripts.ts";
-
-/** Pause between two heartbeats, in milliseconds. */
-const beatMs = 800;
 
 /**
  * The ledger on a Redis server, shared by replicas: each request is one script, so that it is atomic over all of them.
- * An owner whose heartbeat stops is dead after `leaseMs`. Times are the server's. Ended entries expire with the window.
+ * Times are the server's. Ended entries go by `erase`; where nobody sweeps any more, Redis itself forgets them later.
  * Not for a Redis Cluster: the scripts reach keys of several slots. Closing it leaves the store open.
  */
 export function createRedisLedger(
@@ -32,31 +30,20 @@ export function createRedisLedger(
 ): Ledger {
   const { windowMs, prefix = "jackfield:ledger:" } = options;
   const owner = randomUUID();
-  const serverTime = createServerTime();
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
+  const heartbeat = createHeartbeat(beat, { server: "Redis", answerWithinMs: commandTimeoutMs });
 
   async function run(script: RedisScript, ...args: RedisArgument[]): Promise<unknown> {
     return await store.script(script, [], [prefix, owner, ...args]);
   }
 
-  async function beat(): Promise<void> {
-    serverTime.set(Number(await run(scripts.beat, windowMs)));
+  async function beat(): Promise<HeartbeatAnswer> {
+    const [time, found] = answered(await run(scripts.heartbeat));
+    return { time: Number(String(time)), owners: pairs(found) };
   }
 
-  async function beatOn(): Promise<void> {
-    try {
-      await beat();
-    } catch {
-      // The server is away: whoever asks for something is told so.
-    }
-    if (!closed) timer = setTimeout(() => void beatOn(), beatMs);
-  }
-
-  /** The latest time at which the server may still carry out a request that is sent now: later its caller has given up. */
-  async function latest(): Promise<number> {
-    if (!serverTime.known()) await beat();
-    return serverTime.now() + commandTimeoutMs;
+  /** The dead owners as the scripts look for them: with a space around each. */
+  function dead(): string {
+    return ` ${heartbeat.dead().join("  ")} `;
   }
 
   function answered(answer: unknown): unknown[] {
@@ -66,12 +53,13 @@ export function createRedisLedger(
     return parts;
   }
 
-  void beatOn();
   return createResilientLedger(
     {
       async begin(intent, attempt): Promise<StoreBeginResult> {
         const { key, digest } = intent;
-        const parts = answered(await run(scripts.begin, await latest(), attempt, key, digest, ...columnsOf(intent)));
+        const parts = answered(
+          await run(scripts.begin, await heartbeat.latest(), attempt, key, digest, ...columnsOf(intent), dead()),
+        );
         const state = String(parts[0]);
         if (state === "new") return { state, lineage: `${owner}:${attempt}` };
         const call = callFrom(parts);
@@ -103,13 +91,11 @@ export function createRedisLedger(
         return { entry: state === "gone" ? undefined : callFrom(parts).entry };
       },
       async running(olderThanMs) {
-        const found = answered(await run(scripts.running, olderThanMs));
-        return found.flatMap((key, index) =>
-          index % 2 === 0 ? [{ key: String(key), attempt: Number(String(found[index + 1])) }] : [],
-        );
+        const found = pairs(await run(scripts.running, olderThanMs));
+        return found.map(([key, attempt]) => ({ key, attempt: Number(attempt) }));
       },
       async recover(limit, attempt) {
-        const taken = answered(await run(scripts.recover, await latest(), attempt, limit));
+        const taken = answered(await run(scripts.recover, await heartbeat.latest(), attempt, limit, dead()));
         return taken.map((parts) => callFrom(Array.isArray(parts) ? parts : []));
       },
       async find(key) {
@@ -124,18 +110,18 @@ export function createRedisLedger(
         }
         let erased = 0;
         for (;;) {
-          const [looked, gone] = answered(await run(scripts.eraseOld, selector.olderThanMs));
+          const [looked, gone] = answered(await run(scripts.eraseOld, selector.olderThanMs, heartbeat.steppedMs));
           erased += Number(gone);
           if (Number(looked) === 0) return erased;
         }
       },
       async ping() {
         // A heartbeat writes: a server that is full or read-only is found out.
-        await beat();
+        await heartbeat.beat();
       },
+      notes: () => heartbeat.notes(),
       async close() {
-        closed = true;
-        clearTimeout(timer);
+        heartbeat.stop();
         try {
           await run(scripts.leave);
         } catch {
@@ -145,6 +131,12 @@ export function createRedisLedger(
     },
     options,
   );
+}
+
+/** Pairs of what a script answers by turns. */
+function pairs(found: unknown): [string, string][] {
+  const texts = Array.isArray(found) ? found.map(String) : [];
+  return texts.flatMap((text, index) => (index % 2 === 0 ? [[text, texts[index + 1] ?? ""] as [string, string]] : []));
 }
 
 /** What the scripts store of an intent beside key and digest, in their order. */

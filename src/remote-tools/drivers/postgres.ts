@@ -25,7 +25,7 @@ export function createPostgresRegisteredTools(store: PostgresStore): RegisteredT
   let migrated: Promise<void> | undefined;
 
   async function run<Row extends object>(statement: string, ...values: string[]): Promise<Row[]> {
-    migrated ??= store.migrate(schema);
+    migrated ??= store.migrate("registered_tools", schema);
     try {
       await migrated;
     } catch (cause) {
