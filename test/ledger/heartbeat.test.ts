@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { array, assert, nat, property } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createOwnerWatch } from "../../src/ledger/drivers/owner-watch.ts";
 import { createServerTime } from "../../src/ledger/drivers/server-time.ts";
@@ -32,8 +32,8 @@ describe("which owners live", () => {
   });
 
   test("nobody is called dead before the lease is over, whatever the intervals", () => {
-    fc.assert(
-      fc.property(fc.array(fc.nat(5_000), { maxLength: 30 }), (intervals) => {
+    assert(
+      property(array(nat(5_000), { maxLength: 30 }), (intervals) => {
         let now = 0;
         const watch = createOwnerWatch({ ...options, monotonic: () => now });
         watch.saw([["other", "1"]]);
