@@ -1,10 +1,17 @@
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { Calls } from "../gen/jackfield/v1/calls_pb.ts";
 import { Conversations } from "../gen/jackfield/v1/conversations_pb.ts";
 import { Jobs } from "../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../gen/jackfield/v1/tool_executor_pb.ts";
 import { ToolRegistry } from "../gen/jackfield/v1/tool_registry_pb.ts";
 
+export {
+  type EraseConversationRequest,
+  EraseConversationRequestSchema,
+  type EraseConversationResponse,
+  EraseConversationResponseSchema,
+} from "../gen/jackfield/v1/calls_pb.ts";
 export {
   type ConversationDone,
   ConversationDoneSchema,
@@ -54,15 +61,15 @@ export {
   type ToolTarget,
   ToolTargetSchema,
 } from "../gen/jackfield/v1/tool_registry_pb.ts";
-export { Conversations, Jobs, ToolExecutor, ToolRegistry };
+export { Calls, Conversations, Jobs, ToolExecutor, ToolRegistry };
 
-/** Where the service is, and who asks. */
+/** The address of the service and the key of the caller. */
 export interface JackfieldClientOptions {
   /** For example `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
   /** Sent as `Authorization: Bearer`; none where it is empty or missing. */
   readonly apiKey?: string | undefined;
-  /** Another way to the service than Connect over HTTP/1.1: gRPC, gRPC-Web, HTTP/2. Then the key is the transport's matter. */
+  /** Replaces Connect over HTTP/1.1, for example by gRPC. The transport then sends the key itself. */
   readonly transport?: Transport;
 }
 
@@ -72,17 +79,19 @@ export interface JackfieldClient {
   readonly registry: Client<typeof ToolRegistry>;
   readonly jobs: Client<typeof Jobs>;
   readonly conversations: Client<typeof Conversations>;
+  readonly calls: Client<typeof Calls>;
 }
 
 /** Makes the clients of one service. Their calls reject with a ConnectError; idle connections keep no process alive. */
 export function createJackfieldClient({ baseUrl, apiKey, transport }: JackfieldClientOptions): JackfieldClient {
   const interceptors = apiKey ? [bearer(apiKey)] : [];
-  const way = transport ?? createConnectTransport({ baseUrl, httpVersion: "1.1", interceptors });
+  const over = transport ?? createConnectTransport({ baseUrl, httpVersion: "1.1", interceptors });
   return {
-    executor: createClient(ToolExecutor, way),
-    registry: createClient(ToolRegistry, way),
-    jobs: createClient(Jobs, way),
-    conversations: createClient(Conversations, way),
+    executor: createClient(ToolExecutor, over),
+    registry: createClient(ToolRegistry, over),
+    jobs: createClient(Jobs, over),
+    conversations: createClient(Conversations, over),
+    calls: createClient(Calls, over),
   };
 }
 

@@ -150,6 +150,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     executor,
     registry,
     queue,
+    eraseCalls: (selector) => executor.erase(selector),
     limits,
     telemetry,
     deliveries,
@@ -183,6 +184,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   const cognigy = createCognigyAdapter(adapters.cognigy);
   const app = await createHttp({
     host: config.host,
+    tls: config.tls,
     allowedHosts: publicHosts(config),
     hostCheckedPaths,
     limits,
@@ -236,7 +238,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
 
   await app.listen({ host: config.host, port: config.port });
   const { port } = app.server.address() as AddressInfo;
-  const url = `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
+  const url = `http${config.tls === undefined ? "" : "s"}://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
   log.info({ url, tools: registry.list().length, store: stores.kind }, "listening");
 
   const running = teardown.move();

@@ -2,6 +2,7 @@ import { addAudit } from "./audit.ts";
 import { addCall } from "./call.ts";
 import { addCheck } from "./check.ts";
 import { addConverse } from "./converse.ts";
+import { addErase } from "./erase.ts";
 import { addExport } from "./export.ts";
 import { addJobs } from "./jobs.ts";
 import { addNewTool } from "./new-tool.ts";
@@ -18,6 +19,7 @@ export const everyCommand: readonly AddCommand[] = [
   addCall,
   addConverse,
   addJobs,
+  addErase,
   addExport,
   addSim,
   addAudit,

@@ -1,3 +1,4 @@
+import type { TlsConfig } from "./tls.ts";
 import type { Isolation, SanitizeMode, ToolLimits } from "../plugin/tool.ts";
 import type { KeyedCaller } from "./caller-settings.ts";
 import type { Secret } from "../secret.ts";
@@ -143,6 +144,8 @@ export interface Config {
   readonly file: string | undefined;
   readonly host: string;
   readonly port: number;
+  /** Certificates of the port; undefined: cleartext. */
+  readonly tls: TlsConfig | undefined;
   readonly dataDir: string;
   /** `redis:` or `postgres:` URL of the scale-out engine; undefined: embedded. */
   readonly engineUrl: Secret | undefined;

@@ -26,6 +26,7 @@ import {
   wholeNumber,
   word,
 } from "./values.ts";
+import { tlsFrom } from "./tls.ts";
 import { unknownVariables } from "./variables.ts";
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -56,6 +57,7 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     file: file.path,
     host: hostFrom(environment, content),
     port: wholeNumber(environment, "PORT", 0, 65_535, content.port ?? 8080),
+    tls: tlsFrom(environment, file),
     dataDir,
     engineUrl: engineUrl === undefined ? undefined : new Secret(engineUrl),
     engineMayLoseWork: content.engine?.mayLoseWork ?? false,

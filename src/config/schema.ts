@@ -161,6 +161,16 @@ export const fileSchema = Type.Object(
   {
     host: text("Where to listen (HOST)."),
     port: integer(0, 65_535, "Where to listen (PORT); 0 takes a free one."),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          cert: Type.String({ minLength: 1, description: "PEM file: the certificate and the intermediate ones." }),
+          key: Type.String({ minLength: 1, description: "PEM file: the private key." }),
+          clientCa: text("PEM file: authorities of client certificates. With it, every client needs one (mTLS)."),
+        },
+        { ...closed, description: "Speak TLS on the port. Changed files are used for new connections." },
+      ),
+    ),
     dataDir: text("Embedded stores (JACKFIELD_DATA_DIR)."),
     engine: Type.Optional(
       Type.Object(

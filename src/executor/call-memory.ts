@@ -1,4 +1,5 @@
-import type { CallScope } from "../ledger/ledger.ts";
+import type { CallScope, CallSelector } from "../ledger/ledger.ts";
+import { selects } from "../ledger/selects.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Execution } from "./execution.ts";
 
@@ -18,7 +19,8 @@ export interface CallMemory {
   start(execution: Execution): void;
   /** Removes an execution from the running ones and keeps its answer, where there is one to keep. */
   end(execution: Execution, answer: RecentAnswer | undefined): void;
-  forgetConversation(tenant: string, conversationId: string): void;
+  /** Forgets the answers of the selected calls. Returns how many. */
+  forget(selector: CallSelector): number;
   all(): Iterable<Execution>;
   readonly count: number;
 }
@@ -44,7 +46,7 @@ export function createCallMemory(maxAnswers: number): CallMemory {
       if (answer === undefined) recent.delete(lookup);
       else recent.set(lookup, answer);
     },
-    forgetConversation: recent.forgetConversation,
+    forget: recent.forget,
     all: () => [...running.values(), ...replaced],
     get count() {
       return running.size + replaced.size;
@@ -73,12 +75,12 @@ function createRecentAnswers(max: number) {
       newer.delete(lookup);
       older.delete(lookup);
     },
-    forgetConversation(tenant: string, conversationId: string): void {
+    forget(selector: CallSelector): number {
+      let count = 0;
       for (const answers of [newer, older]) {
-        for (const [lookup, { scope }] of answers) {
-          if (scope.tenant === tenant && scope.conversationId === conversationId) answers.delete(lookup);
-        }
+        for (const [lookup, { scope }] of answers) if (selects(selector, scope) && answers.delete(lookup)) count += 1;
       }
+      return count;
     },
   };
 }

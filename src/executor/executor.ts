@@ -3,7 +3,7 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { rpcError } from "../errors.ts";
-import { type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
+import { type CallSelector, type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -38,8 +38,8 @@ export interface ExecutorOptions {
 export interface RunningExecutor extends Executor {
   /** Recovers the calls of processes that died. Returns how many. */
   recover(): Promise<number>;
-  /** Forgets the answers of one conversation. Returns how many. */
-  erase(tenant: string, conversationId: string): Promise<number>;
+  /** Deletes what is kept of the selected calls, in the ledger and in this process. Returns of how many. */
+  erase(selector: CallSelector): Promise<number>;
 }
 
 /** Calls of one batch that run side by side. */
@@ -129,10 +129,11 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
       return memory.count;
     },
     recover: () => recoverCalls(observed(runRegistered, telemetry), parts, telemetry.log),
-    async erase(tenant, conversationId) {
-      memory.forgetConversation(tenant, conversationId);
-      guard.forgetConversation(tenant, conversationId);
-      return ledger.erase({ tenant, conversationId });
+    async erase(selector) {
+      // The answers in memory are those of calls that the ledger does not hold.
+      const inMemory = memory.forget(selector);
+      guard.forget(selector);
+      return inMemory + (await ledger.erase(selector));
     },
     async drain(signal) {
       draining = true;

@@ -1,7 +1,8 @@
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import { callKey } from "../ledger/call-key.ts";
-import type { AbandonedCall, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import { selects } from "../ledger/selects.ts";
+import type { AbandonedCall, CallSelector, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import { createClock } from "../store/clock.ts";
 import { polls } from "./backoff.ts";
 import type { Execution } from "./execution.ts";
@@ -19,7 +20,8 @@ export interface RepeatGuard {
   record(execution: Execution, result: ToolResult | undefined): Promise<void>;
   /** Answers the requests that wait for this execution. */
   settle(execution: Execution, result: ToolResult | undefined): void;
-  forgetConversation(tenant: string, conversationId: string): void;
+  /** Forgets the answers of the selected calls. */
+  forget(selector: CallSelector): void;
 }
 
 /** The first request of its kind in this process. */
@@ -113,10 +115,9 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
       if (execution.startedAt === undefined) firsts.delete(key);
     },
 
-    forgetConversation(tenant, conversationId) {
+    forget(selector) {
       for (const [key, { execution, ended }] of firsts) {
-        const { scope } = execution;
-        if (ended && scope.tenant === tenant && scope.conversationId === conversationId) firsts.delete(key);
+        if (ended && selects(selector, execution.scope)) firsts.delete(key);
       }
     },
   };

@@ -104,6 +104,9 @@ export type EraseSelector =
   /** Ended at least so many milliseconds ago; UNCERTAIN entries are kept for seven times as long. */
   | { readonly olderThanMs: number };
 
+/** Selects the calls of a conversation or a run. */
+export type CallSelector = Extract<EraseSelector, { readonly tenant: string }>;
+
 /** How many windows an UNCERTAIN entry is kept. */
 export const uncertainWindows = 7;
 

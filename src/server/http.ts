@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
 import type { Callers } from "./bearer.ts";
+import type { TlsConfig } from "../config/tls.ts";
 import { demandJson } from "./content-type.ts";
 import { createRequestFilter, createStreamFilter } from "./request-filter.ts";
 import type { Rpc } from "../rpc/rpc.ts";
@@ -33,6 +34,8 @@ export interface HttpParts extends OperatorParts {
   readonly refusals: AccessRefusals;
   /** Adds an adapter's routes, each in a scope of its own. */
   readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
+  /** Certificates of the port; undefined: cleartext. */
+  readonly tls?: TlsConfig | undefined;
   /** Times of the port, for tests. */
   readonly port?: PortOptions;
 }
@@ -65,6 +68,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
       return new PortServer(gate, {
         streams,
         streamsPerConnection: limits.streamsPerConnection,
+        tls: parts.tls && { config: parts.tls, log },
         ...parts.port,
       }) as never;
     },

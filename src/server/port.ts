@@ -4,6 +4,7 @@ import * as net from "node:net";
 import { createStreamWatch, guardSession } from "./http2-guard.ts";
 import { sniff } from "./sniff.ts";
 import type { Sniffing } from "./sniff.ts";
+import { createTlsAcceptor, type TlsAcceptor, type TlsAcceptorParts } from "./tls.ts";
 import { createStallWatch } from "./write-stalls.ts";
 import { together } from "./batch-per-tick.ts";
 
@@ -31,18 +32,21 @@ export interface PortOptions {
   readonly stallMs?: number;
   /** How often times are looked at, 500 by default. */
   readonly sweepMs?: number;
+  /** Speak TLS. */
+  readonly tls?: Pick<TlsAcceptorParts, "config" | "log" | "reloadMs"> | undefined;
 }
 
 /** Headers of one request; more are answered with 431. */
 const mostHeaders = 1000;
 
-/** One cleartext port for HTTP/1.1 and HTTP/2 with prior knowledge: the first bytes of a connection decide. */
+/** One port for HTTP/1.1 and HTTP/2, cleartext or TLS: the first bytes of a connection decide. */
 export class PortServer extends net.Server {
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #sniffing = new Map<net.Socket, Sniffing>();
   readonly #requestMs: number;
+  readonly #tls: TlsAcceptor | undefined;
   #closing = false;
 
   constructor(listener: PortListener, options: PortOptions = {}) {
@@ -102,9 +106,15 @@ export class PortServer extends net.Server {
     // A broken peer ends its own session only: node has sent the GOAWAY.
     this.#http2.on("sessionError", () => {});
 
-    this.on("connection", (socket: net.Socket) => {
+    const serve = (socket: net.Socket): void => {
       stalls.add(socket);
       this.#sniff(socket);
+    };
+    const tls = options.tls && createTlsAcceptor({ ...options.tls, handshakeMs: requestMs, onSecure: serve });
+    this.#tls = tls;
+    this.on("connection", (socket: net.Socket) => {
+      if (tls === undefined) serve(socket);
+      else tls.accept(socket);
     });
     const sweep = setInterval(() => {
       const now = performance.now();
@@ -117,6 +127,7 @@ export class PortServer extends net.Server {
     // DANGER: node starts its sweep of slow requests only when its own server listens, and this one never does.
     this.on("listening", () => this.#http1.emit("listening"));
     this.on("close", () => {
+      tls?.close();
       clearInterval(sweep);
       // Ends node's own sweep; it never listened, so the error that it reports says nothing.
       this.#http1.close(() => {});
@@ -145,6 +156,7 @@ export class PortServer extends net.Server {
   /** Closes connections on which nothing is being asked. */
   closeIdleConnections(): void {
     this.#http1.closeIdleConnections();
+    this.#tls?.abortHandshakes();
     for (const socket of this.#sniffing.keys()) socket.destroy();
     if (this.#closing) return;
     for (const session of this.#sessions) session.close();
@@ -153,6 +165,7 @@ export class PortServer extends net.Server {
   /** Closes all connections, whatever they are doing. */
   closeAllConnections(): void {
     this.#http1.closeAllConnections();
+    this.#tls?.abortHandshakes();
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#sniffing.keys()) socket.destroy();
   }

@@ -200,7 +200,7 @@ describe("answers of reads in memory", () => {
     state.go.open();
     await using app = await startExecutor([tool]);
     await app.executor.execute(aCall(), within());
-    await app.executor.erase("default", "conversation-1");
+    await app.executor.erase({ tenant: "default", conversationId: "conversation-1" });
     expect(await app.executor.find("call-1", contextOf("conversation-1"), caller)).toBeUndefined();
     await app.executor.execute(aCall(), within());
     expect(state.runs).toBe(2);

@@ -164,6 +164,7 @@ export function createParts(change: Partial<ServiceParts> = {}): ServiceParts & 
         return { record, existed: false };
       },
     } as unknown as JobQueue,
+    eraseCalls: async () => 0,
     deliveries: { genesys: { tenant: "default" } },
     limits,
     telemetry: createWatchedTelemetry().telemetry,

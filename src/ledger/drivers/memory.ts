@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { selects } from "../selects.ts";
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { createClock } from "../../store/clock.ts";
 import type { Clock } from "../../store/clock.ts";
@@ -170,13 +171,5 @@ function matches({ entry, endedAt }: MemoryEntry, selector: EraseSelector, now: 
     const windows = entry.state === "uncertain" ? uncertainWindows : 1;
     return endedAt <= now - windows * selector.olderThanMs;
   }
-  const { tenant, source = "", conversationId = "", runId = "" } = selector;
-  if (conversationId === "" && runId === "") return false;
-  const { scope } = entry;
-  return (
-    scope.tenant === tenant &&
-    (source === "" || scope.source === source) &&
-    (conversationId === "" || scope.conversationId === conversationId) &&
-    (runId === "" || scope.runId === runId)
-  );
+  return selects(selector, entry.scope);
 }

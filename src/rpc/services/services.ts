@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { createServiceImplSpec, type ServiceImplSpec } from "@connectrpc/connect";
 import { Health } from "../../../gen/health/v1/health_pb.ts";
+import { Calls } from "../../../gen/jackfield/v1/calls_pb.ts";
 import { Conversations } from "../../../gen/jackfield/v1/conversations_pb.ts";
 import { Jobs } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
@@ -10,6 +11,7 @@ import type { Executor } from "../../executor/contract.ts";
 import type { JobQueue } from "../../jobs/job-queue.ts";
 import type { Registry } from "../../registry/registry.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
+import { createCalls, type CallsParts } from "./calls.ts";
 import { createConversations, type RunConversation } from "./conversations.ts";
 import { createHealth, type Serving } from "./health.ts";
 import { createJobs } from "./jobs.ts";
@@ -22,6 +24,8 @@ export interface ServiceParts {
   readonly executor: Executor;
   readonly registry: Registry;
   readonly queue: JobQueue;
+  /** Deletes what is kept of calls, in the ledger and in memory. Returns of how many. */
+  readonly eraseCalls: CallsParts["eraseCalls"];
   /** Sources whose jobs are delivered, each for one tenant. */
   readonly deliveries: Readonly<Record<string, { readonly tenant: string }>>;
   readonly limits: Limits;
@@ -43,6 +47,7 @@ export function createServices(parts: ServiceParts): readonly ServiceImplSpec[] 
     createServiceImplSpec<typeof ToolRegistry>(ToolRegistry, createToolRegistry(parts.registry, parts.remoteTools)),
     createServiceImplSpec<typeof Jobs>(Jobs, createJobs(parts)),
     createServiceImplSpec<typeof Conversations>(Conversations, createConversations(parts.runConversation)),
+    createServiceImplSpec<typeof Calls>(Calls, createCalls(parts)),
   ];
   const described: DescService[] = [
     ...own.map(({ service }) => service),
