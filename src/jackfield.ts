@@ -20,7 +20,7 @@ import { createFront } from "./rpc/front.ts";
 import { createRpc } from "./rpc/rpc.ts";
 import { createServices } from "./rpc/services/services.ts";
 import { startSandbox } from "./sandbox/sandbox.ts";
-import { createDoors, hostCheckedPaths, publicHosts } from "./app/doors.ts";
+import { createDoors, hostCheckedPaths, protectedResourceOf, publicHosts } from "./app/doors.ts";
 import { createConversationRunner } from "./app/conversation-runner.ts";
 import { genesysTokens } from "./app/genesys-tokens.ts";
 import { createHttp } from "./server/http.ts";
@@ -30,6 +30,7 @@ import { loadTools } from "./app/load-tools.ts";
 import { openStores } from "./app/open-stores.ts";
 import type { PortServer } from "./server/port.ts";
 import { createReadiness } from "./app/readiness.ts";
+import { tokenVerifier } from "./app/token-verifier.ts";
 import { createTeardown } from "./app/teardown.ts";
 import { startMaintenance } from "./app/maintenance.ts";
 import { toolsVisibleTo } from "./app/visible-tools.ts";
@@ -166,14 +167,19 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
         telemetry,
       }),
   });
-  const authenticate = createAuthenticator(config.callers);
+  const verifyToken = tokenVerifier(config.oauth, { send: outbound.send, log });
+  const authenticate = createAuthenticator(config.callers, verifyToken);
   const refusals = createAccessRefusals(telemetry);
   teardown.add(() => refusals.close());
   const front = createFront({ telemetry, authenticate, refusals });
   const clientsFor = createClientsFor(services, front);
 
-  const authenticateRequest = createRequestAuthenticator(config.callers);
-  const hostParts = { telemetry, version, clientsFor, authenticate: authenticateRequest };
+  const hostParts = {
+    telemetry,
+    version,
+    clientsFor,
+    authenticate: createRequestAuthenticator(config.callers, verifyToken),
+  };
   const doors = createDoors({ config, version, log, shutdown: streamsEnd.signal });
   const genesys = createGenesysAdapter({
     config: adapters.genesys,
@@ -191,6 +197,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     log,
     readiness,
     authenticate,
+    protectedResource: protectedResourceOf(config),
     prometheus: () => telemetry.prometheus(),
     tools: (caller) => toolsVisibleTo(caller, registry),
     refusals,

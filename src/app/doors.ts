@@ -58,6 +58,20 @@ export function metadataUrlOf({ oauth }: Pick<Config, "oauth">): string | undefi
   return `${origin}/.well-known/oauth-protected-resource${pathname === "/" ? "" : pathname}`;
 }
 
+/** What clients read of the resource that they need a token for. Source: RFC 9728 section 2. Undefined without tokens. */
+export function protectedResourceOf({ oauth }: Pick<Config, "oauth">): object | undefined {
+  const [first] = oauth;
+  if (first === undefined) return undefined;
+  const issuers = oauth.filter(({ resource }) => resource === first.resource);
+  const scopes = issuers.flatMap((issuer) => Object.keys(issuer.scopes ?? { "tools:read": [], "tools:execute": [] }));
+  return {
+    resource: first.resource,
+    authorization_servers: issuers.map(({ issuer }) => issuer),
+    scopes_supported: [...new Set(scopes)],
+    bearer_methods_supported: ["header"],
+  };
+}
+
 /** A secret that all replicas share without being told one more: they share the engine, or are one process with its folder. */
 function stateSecretOf({ engineUrl, dataDir, callers }: Config): string {
   const keys = callers.flatMap((caller) => caller.keys.map((key) => key.reveal())).sort();

@@ -4,6 +4,7 @@ import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { localCaller } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
+import { tokenCaller } from "../auth/oauth-tokens.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Config } from "../config/config.ts";
 import type { JobRecord } from "../jobs/job-queue.ts";
@@ -37,12 +38,21 @@ export function createClientsFor(
 export function createJobCallers(config: Config, genesys: Caller): (record: JobRecord) => Caller {
   const known = new Map<string, Caller>();
   for (const { caller } of config.callers) known.set(`${caller.tenant} ${caller.name}`, caller);
+  const isOpen = config.callers.length === 0 && config.oauth.length === 0;
   const delegating = new WeakMap<Caller, Caller>();
+
+  /** The caller of a token, which is not at hand any more: it may execute while its issuer is configured. */
+  function tokenCallerOf(tenant: string, name: string): Caller | undefined {
+    const [entry = "", ...subject] = name.split(":");
+    const issuer = config.oauth.find((candidate) => candidate.name === entry && candidate.tenant === tenant);
+    return issuer && subject.length > 0 ? tokenCaller(issuer, subject.join(":"), ["tools:execute"]) : undefined;
+  }
+
   return ({ tenant, caller: name }) => {
     const found =
       name === genesys.name && tenant === genesys.tenant
         ? genesys
-        : (known.get(`${tenant} ${name}`) ?? (config.callers.length === 0 ? localCaller : undefined));
+        : (known.get(`${tenant} ${name}`) ?? tokenCallerOf(tenant, name) ?? (isOpen ? localCaller : undefined));
     if (found === undefined)
       throw new ConnectError(`the caller ${name} is not configured any more`, Code.PermissionDenied);
     // The job names its source itself: whether it might has been checked when it was submitted.

@@ -1,7 +1,9 @@
 import type { KeyedCaller } from "../config/caller-settings.ts";
 import type { Caller } from "./caller.ts";
-import { createHeaderAuthenticator, type HeaderAuthenticator } from "./header-keys.ts";
+import type { Secret } from "../secret.ts";
+import { createHeaderAuthenticator, type HeaderAuthenticator, singleHeader } from "./header-keys.ts";
 import { createKeyMatcher } from "./key-matcher.ts";
+import type { TokenVerifier } from "./oauth-tokens.ts";
 import { allScopes } from "../config/scope.ts";
 
 /** Who everybody is while no keys are configured: all scopes, all tools. */
@@ -12,32 +14,60 @@ export const localCaller: Caller = {
   tools: undefined,
 };
 
-/** Finds who sent an `Authorization` header; undefined where no key proves anybody. */
-export type Authenticator = (authorization: string | undefined) => Caller | undefined;
+/** Finds who sent an `Authorization` header; undefined where it proves nobody. A promise for a token. */
+export type Authenticator = (authorization: string | undefined) => Authenticated;
 
-/** Makes the check of `Authorization: Bearer KEY`. Without any key configured everybody is `local`. */
-export function createAuthenticator(callers: readonly KeyedCaller[]): Authenticator {
-  const known = callers.flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
-  if (known.length === 0) return () => localCaller;
-  const find = createKeyMatcher(known);
-  return (authorization) => {
-    const key = bearerKey(authorization);
-    return key === undefined ? undefined : find(key);
-  };
-}
+/** Finds who sent a request; undefined where no credential proves anybody. A promise for a token. */
+export type RequestAuthenticator = (request: RequestHead) => Authenticated;
 
-/** Finds who sent a request; undefined where no credential proves anybody. */
-export type RequestAuthenticator = (request: RequestHead) => Caller | undefined | Promise<Caller | undefined>;
+type Authenticated = Caller | undefined | Promise<Caller | undefined>;
 
 type RequestHead = Parameters<HeaderAuthenticator>[0];
 
-/** Makes the check of `Authorization: Bearer KEY` and `X-Api-Key: KEY`. Without any key configured everybody is `local`. */
-export function createRequestAuthenticator(callers: readonly KeyedCaller[]): RequestAuthenticator {
-  const known = callers.flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
-  return createHeaderAuthenticator(known, keyHeaders, localCaller);
+const keyHeaders = [{ name: "authorization", scheme: "Bearer" }, { name: "x-api-key" }] as const;
+
+/**
+ * Makes the check of `Authorization: Bearer KEY`, where `verifyToken` is given of tokens too. With neither keys nor tokens
+ * configured everybody is `local`.
+ */
+export function createAuthenticator(callers: readonly KeyedCaller[], verifyToken?: TokenVerifier): Authenticator {
+  const known = knownKeys(callers);
+  if (known.length === 0 && verifyToken === undefined) return () => localCaller;
+  const find = createKeyMatcher(known);
+  return (authorization) => {
+    const key = bearerKey(authorization);
+    if (key === undefined) return undefined;
+    return find(key) ?? (isToken(key) ? verifyToken?.(key) : undefined);
+  };
 }
 
-const keyHeaders = [{ name: "authorization", scheme: "Bearer" }, { name: "x-api-key" }] as const;
+/** Makes the same check of a request, where the key may come as `X-Api-Key: KEY` too. */
+export function createRequestAuthenticator(
+  callers: readonly KeyedCaller[],
+  verifyToken?: TokenVerifier,
+): RequestAuthenticator {
+  const known = knownKeys(callers);
+  const byKey =
+    known.length === 0 && verifyToken !== undefined
+      ? () => undefined
+      : createHeaderAuthenticator(known, keyHeaders, localCaller);
+  if (verifyToken === undefined) return byKey;
+  return (request) => {
+    const caller = byKey(request);
+    if (caller !== undefined) return caller;
+    const token = bearerKey(singleHeader(request.rawHeaders, "authorization") ?? undefined);
+    return token !== undefined && isToken(token) ? verifyToken(token) : undefined;
+  };
+}
+
+function knownKeys(callers: readonly KeyedCaller[]): { key: Secret; value: Caller }[] {
+  return callers.flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
+}
+
+/** Whether a text has the form of a signed token. */
+function isToken(text: string): boolean {
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
+}
 
 /** The key of a `Bearer` header, exactly as sent: nothing is trimmed. */
 function bearerKey(authorization: string | undefined): string | undefined {

@@ -42,7 +42,7 @@ export function createHeaderAuthenticator(
 }
 
 /** Returns a header's value: undefined where it is absent, null where it is sent twice. Node would join or drop it. */
-function singleHeader(raw: readonly string[], name: string): string | undefined | null {
+export function singleHeader(raw: readonly string[], name: string): string | undefined | null {
   let value: string | undefined;
   for (let index = 0; index < raw.length; index += 2) {
     const candidate = raw[index] ?? "";

@@ -1,6 +1,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
+import type { Caller } from "../auth/caller.ts";
 import { createRateLimiter } from "../auth/rate-limiter.ts";
 import { rpcError } from "../errors.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
@@ -25,6 +26,10 @@ export interface FrontParts {
 export interface Front {
   /** Starts the observation of a call. */
   begin(init: RpcCallInit): RpcCall;
+  /** Finds the caller of an Authorization header. */
+  readonly authenticate: Authenticator;
+  /** Finds the caller by its key or token. A promise where that takes time: await it before `admit`. */
+  identify(call: RpcCall): Promise<void> | undefined;
   /** Runs the steps that come before the message is read. Throws a ConnectError. */
   admit(call: RpcCall): void;
   /** Ends the call, once. Returns the error to answer, mapped from whatever was thrown; undefined without a failure. */
@@ -35,14 +40,24 @@ type Step = (call: RpcCall) => void;
 
 /** Creates the front: one for all ways in, so that a caller's requests count over all of them. */
 export function createFront({ telemetry, authenticate, refusals }: FrontParts): Front {
-  const steps: readonly Step[] = [authenticateCaller(authenticate), limitRate(), checkEncoding, startDeadline];
+  const steps: readonly Step[] = [requireCaller, limitRate(), checkEncoding, startDeadline];
   return {
+    authenticate,
     begin(init) {
       const call = new RpcCall(init);
       const system = call.protocolName === inProcess ? undefined : call.protocolName;
       call.observation = startObservation(telemetry, { method: call.method, system, parent: call.trace });
       call.trace = call.observation.trace;
       return call;
+    },
+    identify(call) {
+      if (call.caller !== undefined) return undefined;
+      const caller = authenticate(call.authorization);
+      if (!(caller instanceof Promise)) {
+        call.caller = caller;
+        return undefined;
+      }
+      return identifyLater(call, caller);
     },
     admit(call) {
       for (const step of steps) step(call);
@@ -66,12 +81,13 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
   };
 }
 
-/** Finds the caller by its key, where the transport does not know it. Health answers everybody. */
-function authenticateCaller(authenticate: Authenticator): Step {
-  return (call) => {
-    call.caller ??= authenticate(call.authorization);
-    if (call.caller === undefined && call.service.typeName !== Health.typeName) throw rpcError("unauthenticated");
-  };
+async function identifyLater(call: RpcCall, caller: Promise<Caller | undefined>): Promise<void> {
+  call.caller = await caller;
+}
+
+/** Refuses a call whose caller is not known. Health answers everybody. */
+function requireCaller({ caller, service }: RpcCall): void {
+  if (caller === undefined && service.typeName !== Health.typeName) throw rpcError("unauthenticated");
 }
 
 /** Refuses a caller that sends more than its `rateLimit`. */

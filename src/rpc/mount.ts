@@ -11,6 +11,7 @@ import {
 import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { rpcError } from "../errors.ts";
+import type { Caller } from "../auth/caller.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { allowOrigins } from "./cors.ts";
 import { maxTimeoutMs } from "./deadline.ts";
@@ -44,6 +45,8 @@ const kRequest: ContextKey<HttpCall | undefined> = createContextKey<HttpCall | u
 interface HttpCall {
   readonly authorization: string | undefined;
   readonly timeout: string | undefined;
+  /** The caller, where finding it took time. */
+  caller?: Caller | undefined;
 }
 
 /**
@@ -64,8 +67,14 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
       reply.code(400).send({ error: "The request names no host" });
       return;
     }
-    requests.set(request.raw, takeHttpCall(request.raw));
-    done();
+    const call = takeHttpCall(request.raw);
+    requests.set(request.raw, call);
+    const caller = parts.front.authenticate(call.authorization);
+    if (caller instanceof Promise) void identifyLater(call, caller, done);
+    else {
+      call.caller = caller;
+      done();
+    }
   });
   await scope.register(fastifyConnectPlugin, {
     routes: createRoutes(parts.services),
@@ -88,6 +97,19 @@ export function createFrontHooks(parts: Pick<MountParts, "front" | "telemetry">)
     requestGate: (context: HandlerContext) => admit(parts, context),
     interceptors: [createInterceptor(parts.front)],
   };
+}
+
+async function identifyLater(
+  call: HttpCall,
+  caller: Promise<Caller | undefined>,
+  done: (error?: Error) => void,
+): Promise<void> {
+  try {
+    call.caller = await caller;
+    done();
+  } catch (error) {
+    done(error as Error);
+  }
 }
 
 /** Takes the deadline out of the headers, so that the front alone reads and starts it. */
@@ -113,6 +135,7 @@ function admit({ front, telemetry }: Pick<MountParts, "front" | "telemetry">, co
     protocolName: context.protocolName,
     url: context.url,
     authorization: request?.authorization,
+    caller: request?.caller,
     timeout: request?.timeout,
     trace: telemetry.extract(
       requestHeader.get("traceparent") ?? undefined,
@@ -122,6 +145,8 @@ function admit({ front, telemetry }: Pick<MountParts, "front" | "telemetry">, co
     values,
   });
   try {
+    // Without the hook before it, which waits for tokens, keys alone are known.
+    if (request === undefined) void front.identify(call);
     front.admit(call);
   } catch (reason) {
     throw front.end(call, { reason });

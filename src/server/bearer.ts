@@ -3,16 +3,15 @@ import { hasScope } from "../auth/caller.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { Scope } from "../config/scope.ts";
 
-/** Who sent an Authorization header; undefined where it proves nobody. */
-export type Authenticate = (authorization: string | undefined) => Caller | undefined;
+/** Who sent an Authorization header; undefined where it proves nobody. A promise for a token. */
+export type Authenticate = (authorization: string | undefined) => Caller | undefined | Promise<Caller | undefined>;
 
 /** The authenticated caller of a request: set by `demandScope` before the route runs. */
 export type Callers = WeakMap<FastifyRequest, Caller>;
 
 /** Makes the hook that lets only callers with a scope pass: 401 without a valid key, 403 without the scope. */
 export function demandScope(authenticate: Authenticate, callers: Callers, scope: Scope): onRequestHookHandler {
-  return (request: FastifyRequest, reply: FastifyReply, done) => {
-    const caller = authenticate(request.headers.authorization);
+  const decide = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     if (caller === undefined) {
       reply.code(401).header("www-authenticate", "Bearer");
       reply.send({ error: "A valid key is needed: send Authorization: Bearer KEY" });
@@ -23,5 +22,22 @@ export function demandScope(authenticate: Authenticate, callers: Callers, scope:
     else {
       reply.code(403).send({ error: `This caller lacks the scope ${scope}` });
     }
+  };
+  const decideLater = async (
+    caller: Promise<Caller | undefined>,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ): Promise<void> => {
+    try {
+      decide(await caller, request, reply, done);
+    } catch (error) {
+      done(error as Error);
+    }
+  };
+  return (request: FastifyRequest, reply: FastifyReply, done) => {
+    const caller = authenticate(request.headers.authorization);
+    if (caller instanceof Promise) void decideLater(caller, request, reply, done);
+    else decide(caller, request, reply, done);
   };
 }

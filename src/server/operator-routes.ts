@@ -15,6 +15,8 @@ import type { Readiness } from "../app/readiness.ts";
 export interface OperatorParts {
   readonly authenticate: Authenticate;
   readonly readiness: Readiness;
+  /** What clients read to find out whom to ask for a token. Undefined where no tokens are taken. */
+  readonly protectedResource?: object | undefined;
   /** The text that Prometheus reads. */
   prometheus(): Promise<string>;
   /** The tools that the caller may see. */
@@ -27,7 +29,7 @@ const definitions: Record<DefinitionFormat, (tools: readonly Tool[]) => readonly
   mcp: mcpTools,
 };
 
-/** Adds `/healthz`, `/readyz`, `/metrics` and `/tools`. */
+/** Adds `/healthz`, `/readyz`, `/metrics`, `/tools` and, where tokens are taken, the metadata of the protected resource. */
 export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, callers: Callers): void {
   app.get("/healthz", () => ({ alive: true }));
 
@@ -45,6 +47,12 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
       return parts.prometheus();
     },
   );
+
+  if (parts.protectedResource !== undefined) {
+    const metadata = parts.protectedResource;
+    // Both forms of RFC 9728 section 3.1: with the path of the resource, and without.
+    for (const path of ["", "/mcp"]) app.get(`/.well-known/oauth-protected-resource${path}`, () => metadata);
+  }
 
   app.get("/tools", { onRequest: demandScope(parts.authenticate, callers, "tools:read") }, (request, reply) => {
     const { format = "openai" } = request.query as Record<string, unknown>;

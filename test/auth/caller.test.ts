@@ -1,9 +1,19 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { createAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
+import { createAuthenticator as createAnyAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
 import { allowsTool, hasScope, matchesPattern } from "../../src/auth/caller.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { Secret } from "../../src/secret.ts";
+
+/** Without tokens, whose check takes time, the caller is known at once. */
+const createAuthenticator = (callers: Parameters<typeof createAnyAuthenticator>[0]) => {
+  const authenticate = createAnyAuthenticator(callers);
+  return (header: string | undefined): Caller | undefined => {
+    const found = authenticate(header);
+    if (found instanceof Promise) throw new TypeError("a key was taken for a token");
+    return found;
+  };
+};
 
 const caller = (name: string, tools?: string[]): Caller => ({
   name,

@@ -95,6 +95,8 @@ async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol
   });
   let outcome: { message: Uint8Array | string } | { error: ConnectError };
   try {
+    const identifying = front.identify(call);
+    if (identifying !== undefined) await identifying;
     front.admit(call);
     const reading = read(protocol, spec, exchange, compression.request, readMaxBytes);
     const input = timeout === undefined ? await reading : await orCancelled(reading, call);

@@ -1,0 +1,31 @@
+import type { Logger } from "pino";
+import { createTokenVerifier, type TokenVerifier } from "../auth/oauth-tokens.ts";
+import type { OauthConfig } from "../config/config.ts";
+import type { Outbound } from "../outbound/http.ts";
+
+/** Milliseconds that an issuer may take to answer. */
+const fetchTimeoutMs = 5000;
+
+/** Makes the check of tokens; undefined where none are taken. Keys come through the outbound guard, from configured origins. */
+export function tokenVerifier(
+  configs: readonly OauthConfig[],
+  { send, log }: { readonly send: Outbound["send"]; readonly log: Logger },
+): TokenVerifier | undefined {
+  if (configs.length === 0) return undefined;
+  const configuredOrigins = new Set(
+    configs.flatMap(({ issuer, jwksUrl }) => [issuer, ...(jwksUrl === undefined ? [] : [jwksUrl])]).map(originOf),
+  );
+  return createTokenVerifier(configs, {
+    async fetchJson(url) {
+      const signal = AbortSignal.timeout(fetchTimeoutMs);
+      const answer = await send(url, { method: "GET" }, { signal, configuredOrigins });
+      if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}`);
+      return answer.json();
+    },
+    onError: (error) => log.warn({ err: error }, "the keys of a token issuer could not be fetched"),
+  });
+}
+
+function originOf(url: string): string {
+  return new URL(url).origin;
+}

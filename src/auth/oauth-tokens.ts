@@ -1,0 +1,122 @@
+import { decodeJwt, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from "jose";
+import type { OauthConfig } from "../config/config.ts";
+import { allScopes, type Scope } from "../config/scope.ts";
+import type { Caller } from "./caller.ts";
+import { createIssuerKeys, type KeyOptions } from "./oauth-keys.ts";
+
+/** Finds the caller of a token; undefined for a token that proves nobody. */
+export type TokenVerifier = (token: string) => Promise<Caller | undefined>;
+
+/** Signatures that only the issuer can make: with a shared secret every holder could. */
+const algorithms = [
+  "RS256",
+  "RS384",
+  "RS512",
+  "PS256",
+  "PS384",
+  "PS512",
+  "ES256",
+  "ES384",
+  "ES512",
+  "EdDSA",
+  "Ed25519",
+];
+
+/** Difference between two clocks that is taken, in seconds. */
+const leewaySeconds = 60;
+
+/** How long a verified token is not verified again, in milliseconds: until then a key may have been withdrawn. */
+const trustMs = 60_000;
+
+/** Verified tokens that are remembered. */
+const maxRemembered = 1000;
+
+/** Longest subject: with the name before it, it is the source of calls. */
+const maxSubjectLength = 180;
+
+interface Issuer {
+  readonly config: OauthConfig;
+  readonly keys: JWTVerifyGetKey;
+}
+
+interface Verified {
+  readonly caller: Caller;
+  /** When it has to be verified again, Unix milliseconds. */
+  until: number;
+}
+
+/** Makes the check of access tokens (RFC 9068, without its demands on `typ`, `jti` and `client_id`, which many issuers ignore). */
+export function createTokenVerifier(
+  configs: readonly OauthConfig[],
+  options: KeyOptions & { readonly wallClock?: () => number },
+): TokenVerifier {
+  const { wallClock = Date.now } = options;
+  const issuers = new Map<string, Issuer>(
+    configs.map((config) => [config.issuer, { config, keys: createIssuerKeys(config, options) }]),
+  );
+  const remembered = new Map<string, Verified>();
+
+  function remember(token: string, caller: Caller, expiresAtMs: number): Caller {
+    const known = remembered.get(token);
+    remembered.delete(token);
+    if (remembered.size >= maxRemembered) {
+      const [oldest] = remembered.keys();
+      if (oldest !== undefined) remembered.delete(oldest);
+    }
+    // The same object as before: what was made for the caller is kept by it.
+    const verified = known ?? { caller, until: 0 };
+    verified.until = Math.min(wallClock() + trustMs, expiresAtMs);
+    remembered.set(token, verified);
+    return verified.caller;
+  }
+
+  return async (token) => {
+    const known = remembered.get(token);
+    if (known !== undefined && wallClock() < known.until) return known.caller;
+    try {
+      const issuer = issuers.get(decodeJwt(token).iss ?? "");
+      if (issuer === undefined) return undefined;
+      const { payload } = await jwtVerify(token, issuer.keys, {
+        issuer: issuer.config.issuer,
+        audience: [...issuer.config.audiences],
+        algorithms,
+        clockTolerance: leewaySeconds,
+        currentDate: new Date(wallClock()),
+        requiredClaims: ["exp", "sub"],
+      });
+      const caller = callerFrom(payload, issuer.config);
+      return caller && remember(token, caller, ((payload.exp ?? 0) + leewaySeconds) * 1000);
+    } catch {
+      // Whatever is wrong with it, it proves nobody. Why is none of the sender's business.
+      remembered.delete(token);
+      return undefined;
+    }
+  };
+}
+
+/** The caller that the tokens of an issuer's subject stand for, with what is configured for all of them. */
+export function tokenCaller({ name, tenant, tools }: OauthConfig, subject: string, scopes: readonly Scope[]): Caller {
+  return { name: `${name}:${subject}`, tenant, scopes: new Set(scopes), tools };
+}
+
+function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefined {
+  const { sub } = payload;
+  if (sub === undefined || sub === "" || sub.length > maxSubjectLength) return undefined;
+  const granted = config.scopeClaims.flatMap((claim) => wordsOf(Object.hasOwn(payload, claim) ? payload[claim] : ""));
+  return tokenCaller(
+    config,
+    sub,
+    granted.flatMap((word) => scopesOf(word, config.scopes)),
+  );
+}
+
+/** A claim is a text with spaces, or a list. */
+function wordsOf(claim: unknown): string[] {
+  if (typeof claim === "string") return claim.split(" ");
+  return Array.isArray(claim) ? claim.filter((word) => typeof word === "string") : [];
+}
+
+function scopesOf(word: string, mapping: OauthConfig["scopes"]): readonly Scope[] {
+  if (mapping !== undefined) return Object.hasOwn(mapping, word) ? (mapping[word] ?? []) : [];
+  return allScopes.filter((scope) => scope === word);
+}
