@@ -7,7 +7,7 @@ import type { HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
 import { prepare } from "./prepare.ts";
 import { followRedirects } from "./redirect.ts";
-import { isRepeatable, withRetries } from "./retry.ts";
+import { isRepeatable, type RetryRule, withRetries } from "./retry.ts";
 import { createSender } from "./sender.ts";
 
 /** What outgoing HTTP is made with. */
@@ -31,13 +31,15 @@ export interface OutboundOptions {
   readonly guard?: AddressGuard;
   /** From 0 to 1; chance by default. */
   readonly random?: () => number;
+  /** Waits for a time in milliseconds before a retry, by a timer by default. */
+  readonly pause?: RetryRule["pause"];
   /** Monotonic clock of the breakers in milliseconds. */
   readonly now?: () => number;
 }
 
 /** Outgoing HTTP over one pool. Close it at the end: connections stay open between requests. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  const { connectTimeoutMs = 5000, random = Math.random } = options;
+  const { connectTimeoutMs = 5000, random = Math.random, pause } = options;
   const guard = options.guard ?? createAddressGuard({ privateAddresses: options.privateAddresses });
   const userAgent = `Jackfield/${options.version}`;
   // Two pools: a connection that one tool may have because its origin is configured is not lent to another tool.
@@ -66,7 +68,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
       return async (url: string | URL, request: HttpRequest = {}) => {
         const prepared = prepare(url, request, userAgent);
         const { retry: policy, deadline, signal } = scope;
-        const rule = { policy, deadline, signal, random, repeatable: isRepeatable(request, scope.effect) };
+        const rule = { policy, deadline, signal, random, pause, repeatable: isRepeatable(request, scope.effect) };
         return withRetries(rule, async () => {
           const answer = await followRedirects(prepared, (step) => transmit(step, scope));
           if (answer.status < 200 || answer.status > 299) throw statusError(answer);

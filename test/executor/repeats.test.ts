@@ -123,10 +123,11 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
 
 describe("a batch", () => {
   verifies(["000.7", "001.7"], "goes on when calls fail, and answers in request order", async () => {
+    const othersEnded = Promise.withResolvers<void>();
     const tool = aTool({
       async execute({ ms }: { ms: number }) {
-        await new Promise((resolve) => setTimeout(resolve, ms));
         if (ms === 20) throw new ToolError("no such order");
+        await othersEnded.promise;
         return ms;
       },
     });
@@ -139,7 +140,10 @@ describe("a batch", () => {
       aCall({}, { id: "d", name: "other" }),
       aCall("{", { id: "e" }),
     ];
-    const results = await app.executor.executeAll(calls, within("c", { onResult: ({ callId }) => ended.push(callId) }));
+    const onResult = ({ callId }: { callId: string }) => {
+      if (ended.push(callId) === calls.length - 1) othersEnded.resolve();
+    };
+    const results = await app.executor.executeAll(calls, within("c", { onResult }));
     expect(results.map(({ output }) => output)).toEqual([
       "40",
       "no such order",
@@ -152,10 +156,14 @@ describe("a batch", () => {
 
   verifies("000.11", "runs its calls side by side, 16 at most", async () => {
     let [now, most] = [0, 0];
+    const full = Promise.withResolvers<void>();
     const tool = aTool({
       async execute() {
         most = Math.max(most, ++now);
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        if (now === 16) full.resolve();
+        await full.promise;
+        // A turn in which more could start.
+        await new Promise((resolve) => setImmediate(resolve));
         now--;
       },
     });
@@ -267,10 +275,13 @@ describe("a tool with a repeat window", () => {
     await using app = await startExecutor([tool], { settings: { repeatWindowMs: 1 } });
     await app.executor.execute(aCall({}, { id: "a" }), within());
     expect((await app.executor.execute(aCall({}, { id: "b" }), within())).output).toBe("2");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    expect((await app.executor.execute(aCall({}, { id: "c" }), within())).output).toBe("3");
+    let id = 0;
+    const again = async () => (await app.executor.execute(aCall({}, { id: `c-${(id += 1)}` }), within())).output;
+    await expect.poll(again).toBe("3");
     await using off = await startExecutor([tool]);
     await off.executor.execute(aCall({}, { id: "a" }), within());
-    expect((await off.executor.execute(aCall({}, { id: "b" }), within())).output).toBe("5");
+    const before = state.runs;
+    await off.executor.execute(aCall({}, { id: "b" }), within());
+    expect(state.runs).toBe(before + 1);
   });
 });

@@ -88,9 +88,7 @@ describe("an isolated plugin", () => {
     const looping = app.call({ how: "loop" });
     expect(await app.call({}, "work")).toMatchObject({ outcome: "OK", output: "at once" });
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
-    const { outcome, ms } = await looping;
-    expect(outcome).toBe("TIMED_OUT");
-    expect(ms).toBeLessThan(3000);
+    expect(await looping).toMatchObject({ outcome: "TIMED_OUT" });
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   });
 

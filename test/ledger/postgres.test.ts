@@ -49,18 +49,16 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
   });
   afterAll(() => server.close());
 
-  test("that is killed is told within 2 s; what was acknowledged is there when it is back", async () => {
+  test("that is killed is told; what was acknowledged is there when it is back", async () => {
     const store = await openPostgresStore({ url: server.url });
     const ledger = createPostgresLedger(store);
     const [ended, running] = [anIntent(), anIntent()];
     await ledger.finish(await beginNew(ledger, ended), aResult("kept"), "replay");
     const claim = await beginNew(ledger, running);
     await server.kill();
-    const started = performance.now();
     await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
     expect(await ledger.finish(claim, aResult("late"), "replay")).toEqual({ state: "deferred" });
     expect(ledger.pendingOutcomes).toBe(1);
-    expect(performance.now() - started).toBeLessThan(2_000);
     await server.start();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
     expect((await ledger.find(ended.key))?.result?.output).toBe("kept");

@@ -79,9 +79,9 @@ describe("a dead downstream", () => {
     expect(api.requests.length).toBeLessThanOrEqual(64 + 20);
     expect(outbound.changes).toEqual([[api.origin, "open"]]);
 
-    const began = performance.now();
+    const sent = api.requests.length;
     expect((await rejection(http(api.origin))).message).toBe("External API is not answering at present.");
-    expect(performance.now() - began).toBeLessThan(50);
+    expect(api.requests).toHaveLength(sent);
     expect((await http(healthy.origin)).status).toBe(200);
 
     dead = false;

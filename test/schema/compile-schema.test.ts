@@ -62,14 +62,12 @@ describe("validation", () => {
   test("takes linear time for patterns and for unique items", () => {
     const pattern = compileSchema(object({ a: { type: "string", pattern: "^(a+)+$" } }));
     const unique = compileSchema(object({ a: { type: "array", uniqueItems: true } }));
-    const many = Array.from({ length: 20_000 }, (_, id) => ({ id, name: "x" }));
-    const start = performance.now();
-    expect(pattern({ a: `${"a".repeat(28)}!` })).toHaveLength(1);
-    expect(pattern({ a: "a".repeat(28) })).toHaveLength(0);
+    // With a pattern that backtracks, and by comparing each item with each, this would take longer than the test may.
+    const many = Array.from({ length: 100_000 }, (_, id) => ({ id, name: "x" }));
+    expect(pattern({ a: `${"a".repeat(60)}!` })).toHaveLength(1);
+    expect(pattern({ a: "a".repeat(60) })).toHaveLength(0);
     expect(unique({ a: many })).toHaveLength(0);
     expect(unique({ a: [...many, { name: "x", id: 7 }] })).toHaveLength(1);
-    // Ajv's own take seconds each.
-    expect(performance.now() - start).toBeLessThan(1500);
     expect(faults(object({ a: { uniqueItems: true } }), { a: [1, "1", [1], { a: 1 }, null] })).toEqual([]);
   });
 

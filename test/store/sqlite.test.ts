@@ -138,16 +138,14 @@ describe("a file that cannot be used", () => {
     await expect(openSqliteStore({ folder: folder.path })).rejects.toThrow(/newer version of Jackfield/);
   });
 
-  test("when another program has locked it answers within 2 s, and works again afterwards", async () => {
+  test("when another program has locked it says so, and works again afterwards", async () => {
     using folder = scratchFolder();
     const store = await openSqliteStore({ folder: folder.path });
     const ledger = createSqliteLedger(store);
     const other = new DatabaseSync(join(folder.path, "jackfield.db"));
     other.exec("BEGIN IMMEDIATE");
-    const started = performance.now();
     const intent = anIntent();
     await expect(ledger.begin(intent)).rejects.toThrow(/locked by another program/);
-    expect(performance.now() - started).toBeLessThan(2_000);
     other.exec("ROLLBACK");
     other.close();
     expect((await ledger.begin(intent)).state).toBe("new");
