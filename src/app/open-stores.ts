@@ -57,7 +57,7 @@ async function openEmbedded(folder: string, onFault: OnFault, log: Logger): Prom
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
   const { createSqliteRegisteredTools } = await import("../remote-tools/drivers/sqlite.ts");
-  const store = await openSqliteStore({ folder, onFault });
+  const store = await openSqliteStore({ folder, onFault, onNotice: (notice) => log.warn(notice) });
   return stores(store, {
     kind: "sqlite",
     ledger: createSqliteLedger(store, { log }),

@@ -1,10 +1,16 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { migrations, newestTime } from "./sqlite-schema.ts";
+import { errorMessage } from "../errors.ts";
+import type { ClockRecord } from "./boot-clock.ts";
+import { takeIdentity } from "./sqlite-identity.ts";
+import { buryOpenJobs, clockRecord, migrations, newestTime } from "./sqlite-schema.ts";
+import { checkWal } from "./wal-check.ts";
 
 /** Name of the database within the data folder. */
 export const databaseName = "jackfield.db";
+
+const lockName = "jackfield.lock";
 
 /** How long a statement waits for a lock that somebody else (a backup, say) holds on the file, in milliseconds. */
 const lockPatienceMs = 500;
@@ -22,33 +28,59 @@ export class StoreFileError extends Error {
 /** An open file: the database, and the lock that keeps other processes out until `close` or the end of the process. */
 export interface SqliteFile {
   readonly database: DatabaseSync;
+  /** The newest time that the tables know. */
   readonly newest: number;
+  readonly clock: ClockRecord | undefined;
+  /** What an operator should know although the file can be used. */
+  readonly notices: readonly string[];
+  /** Why the files in the folder are no longer those that are open; undefined while they are. */
+  missing(): string | undefined;
   close(): void;
 }
 
 /**
- * Opens the file in the folder, makes it where it is missing, and brings it to the present schema. Throws a StoreFileError
- * in words for the operator. A damaged file is left as it is.
+ * Opens the file in the folder, creates it where it is missing, and brings it to the present schema. Throws a
+ * StoreFileError with a message for the operator. A damaged file is left as it is.
  */
 export function openSqliteFile(folder: string): SqliteFile {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new StoreFileError(`the data folder ${folder} cannot be made: ${message(cause)}`);
+    throw new StoreFileError(`the data folder ${folder} cannot be made: ${errorMessage(cause)}`);
   }
   const lock = takeLock(folder);
+  const path = join(folder, databaseName);
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(join(folder, databaseName), { timeout: lockPatienceMs });
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000");
+    const notices = folderNotices(folder);
+    notices.push(...checkLog(path));
+    makePrivate(path);
+    database = new DatabaseSync(path, { timeout: lockPatienceMs });
+    database.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA secure_delete = ON",
+    );
     check(database, folder);
     migrate(database, folder);
     const newest = Number(database.prepare(newestTime).get()?.["newest"] ?? 0);
+    const identity = takeIdentity(database, folder, path);
+    if (identity.restored) notices.push(buryRestored(database, path));
+    const files = [path, join(folder, lockName)].map((file) => ({ file, inode: inodeOf(file) }));
     const opened = database;
     return {
       database: opened,
       newest,
+      clock: clockFrom(database),
+      notices,
+      missing: () => {
+        const gone = files.find(({ file, inode }) => inodeOf(file) !== inode);
+        return gone && `${gone.file} was removed or replaced while it was in use: put it back, or restart the service`;
+      },
       close: () => {
+        try {
+          identity.close();
+        } catch {
+          // The fault that closes the file may forbid it: the next start finds it as after a crash.
+        }
         closeQuietly(opened);
         closeQuietly(lock);
       },
@@ -61,7 +93,55 @@ export function openSqliteFile(folder: string): SqliteFile {
   }
 }
 
-/** Says in words what an error of SQLite means for the operator. */
+/** Creates the file for its owner alone where it is missing, and takes it from others where it is not. */
+function makePrivate(path: string): void {
+  closeSync(openSync(path, "a", 0o600));
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    const stats = statSync(file, { throwIfNoEntry: false });
+    if (stats !== undefined && (stats.mode & 0o077) !== 0) chmodSync(file, 0o600);
+  }
+}
+
+function folderNotices(folder: string): string[] {
+  const { mode } = statSync(folder);
+  if ((mode & 0o022) === 0) return [];
+  return [`the data folder ${folder} can be written by other users: run \`chmod 700 ${folder}\``];
+}
+
+/** Refuses a write-ahead log that has lost acknowledged work, and tells of one that may have. */
+function checkLog(path: string): string[] {
+  const damage = checkWal(path);
+  if (damage === undefined) return [];
+  const { lostCommits, certain } = damage;
+  if (!certain) return [`the end of ${path}-wal cannot be read: the last write before the crash was not completed`];
+  throw new StoreFileError(
+    `${path}-wal is damaged: acknowledged work is lost (${lostCommits} commits or more). Put a backup in its place, or move ${path}-wal away to go on without what it holds`,
+  );
+}
+
+function buryRestored(database: DatabaseSync, path: string): string {
+  const buried = Number(database.prepare(buryOpenJobs).run().changes);
+  return `${path} comes from a backup: what it calls open may have been executed since. ${buried} open jobs are dead letters now: look at each before you retry it`;
+}
+
+function clockFrom(database: DatabaseSync): ClockRecord | undefined {
+  const row = database.prepare(clockRecord).get();
+  if (row === undefined) return undefined;
+  const { boot, uptime_ms: uptimeMs, time, gap_ms: gapMs, gap_at: gapAt } = row;
+  return {
+    boot: String(boot),
+    uptimeMs: Number(uptimeMs),
+    time: Number(time),
+    gapMs: Number(gapMs),
+    gapAt: Number(gapAt),
+  };
+}
+
+function inodeOf(file: string): bigint | undefined {
+  return statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
+/** Describes an error of SQLite for the operator. */
 export function describe(cause: unknown, folder: string): string {
   const file = join(folder, databaseName);
   switch (resultCode(cause) & 0xff) {
@@ -71,16 +151,16 @@ export function describe(cause: unknown, folder: string): string {
     case 8:
       return `${file} cannot be written: read-only`;
     case 10:
-      return `${file} cannot be read or written: the disk reports an error (${message(cause)})`;
+      return `${file} cannot be read or written: the disk reports an error (${errorMessage(cause)})`;
     case 11:
     case 26:
-      return `${file} is damaged (${message(cause)}): put a backup in its place, or move it away to start empty`;
+      return `${file} is damaged (${errorMessage(cause)}): put a backup in its place, or move it away to start empty`;
     case 13:
       return `${file} cannot grow: the disk is full`;
     case 14:
       return `${file} cannot be opened: is the folder ${folder} there, and writable?`;
     default:
-      return `${file}: ${message(cause)}`;
+      return `${file}: ${errorMessage(cause)}`;
   }
 }
 
@@ -94,9 +174,10 @@ export function resultCode(cause: unknown): number {
  * ends in whatever way, and the database itself stays readable for backups.
  */
 function takeLock(folder: string): DatabaseSync {
-  const path = join(folder, "jackfield.lock");
+  const path = join(folder, lockName);
   let lock: DatabaseSync | undefined;
   try {
+    makePrivate(path);
     lock = new DatabaseSync(path, { timeout: 0 });
     lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
     return lock;
@@ -108,7 +189,7 @@ function takeLock(folder: string): DatabaseSync {
         true,
       );
     }
-    throw new StoreFileError(`the data folder ${folder} cannot be written: ${message(cause)}`);
+    throw new StoreFileError(`the data folder ${folder} cannot be written: ${errorMessage(cause)}`);
   }
 }
 
@@ -142,8 +223,4 @@ function closeQuietly(database: DatabaseSync): void {
   } catch {
     // Closing writes a checkpoint, which the fault that brought us here may forbid: the WAL keeps what was committed.
   }
-}
-
-function message(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

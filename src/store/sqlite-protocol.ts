@@ -1,3 +1,5 @@
+import type { ClockRecord } from "./boot-clock.ts";
+
 /** A value that SQLite stores. */
 export type SqlValue = null | number | bigint | string | Uint8Array;
 
@@ -25,8 +27,8 @@ export type Reply = StepResult[] | string;
 
 /** What comes back from the worker. */
 export type FromWorker =
-  /** The file is open. `newest` is the newest time it knows. */
-  | { kind: "open"; newest: number }
+  /** The file is open. `newest` is the newest time it knows, `notices` what an operator should know. */
+  | { kind: "open"; newest: number; clock: ClockRecord | undefined; notices: readonly string[] }
   /** The file cannot be used now. `refused`: and never by this process. */
   | { kind: "fault"; message: string; refused: boolean }
   /** A batch was committed: one reply for each request. */

@@ -86,6 +86,15 @@ export const migrations: readonly string[] = [
   CREATE INDEX entries_done ON entries (ended_at) WHERE state = 1;
   CREATE INDEX entries_uncertain ON entries (ended_at) WHERE state = 2;
   `,
+  `
+  -- One row: which state of the database this is, and whether it was closed in it (see sqlite-identity.ts).
+  CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), generation TEXT NOT NULL, closed INTEGER NOT NULL) STRICT;
+  -- One row: the store's clock (see boot-clock.ts).
+  CREATE TABLE clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1), boot TEXT NOT NULL, uptime_ms INTEGER NOT NULL, time INTEGER NOT NULL,
+    gap_ms INTEGER NOT NULL, gap_at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** The newest time that the tables know: the clock of a new process may not start before it. */
@@ -99,3 +108,13 @@ export const newestTime = `
     coalesce((SELECT max(created_at) FROM jobs WHERE seq = (SELECT max(seq) FROM jobs)), 0),
     coalesce((SELECT at FROM probe), 0)
   ) AS newest`;
+
+/** What the store remembers of its clock. */
+export const clockRecord = "SELECT boot, uptime_ms, time, gap_ms, gap_at FROM clock";
+
+/** Remembers the clock. */
+export const saveClock = `INSERT INTO clock VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
+  boot = excluded.boot, uptime_ms = excluded.uptime_ms, time = excluded.time, gap_ms = excluded.gap_ms, gap_at = excluded.gap_at`;
+
+/** Gives up the jobs that are open: 5 is DEAD. For a database that comes from a backup. */
+export const buryOpenJobs = "UPDATE jobs SET state = 5, open = 0, held = 0 WHERE open = 1";

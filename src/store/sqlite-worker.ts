@@ -14,6 +14,8 @@ const reopenMs = 500;
 
 let file: SqliteFile | undefined;
 let fault = "the store is opening";
+/** The files in the folder are not those that are open. */
+let detached = false;
 const texts = new Map<number, string>();
 const prepared = new Map<number, { statement: StatementSync; finds: boolean }>();
 
@@ -24,7 +26,8 @@ function send(answer: FromWorker): void {
 function open(): void {
   try {
     file = openSqliteFile(folder);
-    send({ kind: "open", newest: file.newest });
+    const { newest, clock, notices } = file;
+    send({ kind: "open", newest, clock, notices });
   } catch (cause) {
     const refused = cause instanceof StoreFileError && cause.refused;
     fault = cause instanceof Error ? cause.message : String(cause);
@@ -88,6 +91,15 @@ function performAlone(request: ToWorker["requests"][number], database: SqliteFil
 function commit(requests: ToWorker["requests"]): FromWorker {
   if (file === undefined) return { kind: "failed", message: fault, untouched: true };
   const { database } = file;
+  const missing = file.missing();
+  if (missing !== undefined) {
+    // What is written now would be lost with this process, and another one may work on the folder.
+    if (!detached) send({ kind: "fault", message: missing, refused: false });
+    detached = true;
+    return { kind: "failed", message: missing, untouched: true };
+  }
+  if (detached) send({ kind: "open", newest: file.newest, clock: undefined, notices: [] });
+  detached = false;
   try {
     database.exec("BEGIN");
     const replies = requests.map((request) => performAlone(request, database));

@@ -1,8 +1,11 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import { agedSpans, currentBoot, startClock } from "./boot-clock.ts";
+import type { Boot, TimeSpan } from "./boot-clock.ts";
 import { createClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { FromWorker, Step, StepResult, ToWorker } from "./sqlite-protocol.ts";
+import { saveClock } from "./sqlite-schema.ts";
 import { StoreRefusedError, StoreUnavailableError } from "./store-errors.ts";
 
 /** The embedded store: one SQLite file, owned by one process, written by a thread of its own. */
@@ -14,6 +17,8 @@ export interface SqliteStore {
   run(steps: readonly Step[]): Promise<StepResult[]>;
   /** Time by the store's clock: no jump of the machine's clock moves it, and it never goes back over restarts. */
   readonly now: Clock;
+  /** In which spans of that time something must have ended to be at least so many milliseconds old. */
+  aged(ms: number): TimeSpan[];
   /** Why the store cannot be used, in words for the operator; undefined while it can. */
   fault(): string | undefined;
   /** Rejects with a StoreUnavailableError where nothing can be written now. */
@@ -29,6 +34,8 @@ interface Waiting {
 
 /** Batches that may be with the worker at once: while it commits one, the next is on its way. */
 const batchesAhead = 2;
+/** Pause between two times that the clock is remembered, in milliseconds. */
+const keepClockMs = 60_000;
 /** Pause before the thread is started again after its death, in milliseconds. */
 const restartMs = 500;
 /** Most requests of one transaction. */
@@ -42,10 +49,13 @@ const batchSize = 512;
 export async function openSqliteStore(options: {
   folder: string;
   wall?: Clock;
+  boot?: Boot;
   /** Told of each fault, once, and `undefined` when it has gone. */
   onFault?: (fault: string | undefined) => void;
+  /** Called with what an operator should know when the file is opened. */
+  onNotice?: (notice: string) => void;
 }): Promise<SqliteStore> {
-  const { folder, wall, onFault } = options;
+  const { folder, wall = Date.now, boot = currentBoot(), onFault, onNotice } = options;
   const here = import.meta.url;
   const numbers = new Map<string, number>();
   let fresh: ToWorker["statements"] = [];
@@ -54,7 +64,9 @@ export async function openSqliteStore(options: {
   let flushing = false;
   let fault: string | undefined = "the store is opening";
   let clock: Clock | undefined;
-  const unopened = createClock(wall ? { wall } : {});
+  let gap = { gapMs: 0, gapAt: 0 };
+  let clockTimer: NodeJS.Timeout | undefined;
+  const unopened = createClock({ wall });
   let closing: Promise<void> | undefined;
   let restart: NodeJS.Timeout | undefined;
   const first = Promise.withResolvers<void>();
@@ -71,7 +83,8 @@ export async function openSqliteStore(options: {
 
   function receive(answer: FromWorker): void {
     if (answer.kind === "open") {
-      clock ??= createClock({ notBefore: answer.newest, ...(wall ? { wall } : {}) });
+      if (clock === undefined) startAt(answer);
+      for (const notice of answer.notices) onNotice?.(notice);
       say(undefined);
       first.resolve();
     } else if (answer.kind === "fault") {
@@ -90,6 +103,24 @@ export async function openSqliteStore(options: {
         else request.reject(new Error(`the store refused a statement: ${reply ?? "no reply"}`));
       }
       if (waiting.length > 0) flush();
+    }
+  }
+
+  function startAt({ newest, clock: record }: Extract<FromWorker, { kind: "open" }>): void {
+    const { start, gapMs, gapAt } = startClock({ record, newest, wall: wall(), boot });
+    clock = createClock({ wall: () => start });
+    gap = { gapMs, gapAt };
+    void keepClock();
+  }
+
+  async function keepClock(): Promise<void> {
+    clearTimeout(clockTimer);
+    clockTimer = setTimeout(() => void keepClock(), keepClockMs).unref();
+    const params = [boot.id, boot.uptimeMs(), store.now(), gap.gapMs, gap.gapAt];
+    try {
+      await run([{ sql: saveClock, params }]);
+    } catch {
+      // The store is away: the next time is soon enough.
     }
   }
 
@@ -157,6 +188,8 @@ export async function openSqliteStore(options: {
   }
 
   async function close(): Promise<void> {
+    void keepClock();
+    clearTimeout(clockTimer);
     while (waiting.length > 0 || ahead.length > 0) {
       flush();
       await new Promise((resolve) => setImmediate(resolve));
@@ -173,6 +206,7 @@ export async function openSqliteStore(options: {
   const store: SqliteStore = {
     run,
     now: () => (clock ?? unopened)(),
+    aged: (ms) => agedSpans(store.now(), ms, gap),
     fault: () => fault,
     ping: async () => {
       await run([

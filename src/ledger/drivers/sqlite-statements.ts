@@ -41,7 +41,7 @@ export const sql = {
   eraseRun: "DELETE FROM entries WHERE state <> 0 AND run = ?1 AND (?2 = '' OR source = ?2)",
   // The states are literals, so that the partial indexes serve.
   eraseDone: `DELETE FROM entries WHERE rowid IN
-    (SELECT rowid FROM entries WHERE state = 1 AND ended_at <= ?1 LIMIT ?2)`,
+    (SELECT rowid FROM entries WHERE state = 1 AND ended_at > ?1 AND ended_at <= ?2 LIMIT ?3)`,
   eraseUncertain: `DELETE FROM entries WHERE rowid IN
-    (SELECT rowid FROM entries WHERE state = 2 AND ended_at <= ?1 LIMIT ?2)`,
+    (SELECT rowid FROM entries WHERE state = 2 AND ended_at > ?1 AND ended_at <= ?2 LIMIT ?3)`,
 };

@@ -145,11 +145,11 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
         [sql.eraseDone, 1],
         [sql.eraseUncertain, uncertainWindows],
       ] as const) {
-        const before = store.now() - windows * selector.olderThanMs;
-        for (;;) {
-          const [count] = await store.run([{ sql: statement, params: [before, eraseBatch] }]);
-          erased += Number(count);
-          if (Number(count) < eraseBatch) break;
+        for (const { from, to } of store.aged(windows * selector.olderThanMs)) {
+          for (let portion = eraseBatch; portion === eraseBatch; erased += portion) {
+            const [count] = await store.run([{ sql: statement, params: [from, to, eraseBatch] }]);
+            portion = Number(count);
+          }
         }
       }
       return erased;
