@@ -42,9 +42,9 @@ const sql = {
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_dead WHERE state = ${JobState.DEAD} LIMIT ${countLimit})),
     (SELECT created_at FROM jobs INDEXED BY jobs_waiting WHERE open = 1 ORDER BY seq LIMIT 1)`,
   eraseEnded: `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs INDEXED BY jobs_ended
-    WHERE open = 0 AND state <> ${JobState.DEAD} AND changed_at <= ?1 LIMIT ?2)`,
+    WHERE open = 0 AND state <> ${JobState.DEAD} AND changed_at > ?1 AND changed_at <= ?2 LIMIT ?3)`,
   eraseDead: `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs INDEXED BY jobs_dead
-    WHERE state = ${JobState.DEAD} AND changed_at <= ?1 LIMIT ?2)`,
+    WHERE state = ${JobState.DEAD} AND changed_at > ?1 AND changed_at <= ?2 LIMIT ?3)`,
   eraseHeld: matching("UPDATE jobs SET record = '' WHERE held = 1 AND record <> ''"),
   eraseMatching: matching("DELETE FROM jobs WHERE held = 0"),
 };
@@ -131,9 +131,12 @@ function createTable(store: SqliteStore, owner: string): JobTable {
       return { open: Number(open ?? 0), dead: Number(dead ?? 0), oldestMs };
     },
     async eraseEnded({ olderThanMs, deadOlderThanMs, limit }) {
-      const now = store.now();
-      const ended = Number(await one(sql.eraseEnded, [now - olderThanMs, limit]));
-      return ended + Number(await one(sql.eraseDead, [now - deadOlderThanMs, limit]));
+      let erased = 0;
+      for (const { from, to } of store.aged(olderThanMs))
+        erased += Number(await one(sql.eraseEnded, [from, to, limit]));
+      for (const { from, to } of store.aged(deadOlderThanMs))
+        erased += Number(await one(sql.eraseDead, [from, to, limit]));
+      return erased;
     },
     async eraseMatching({ tenant, source = "", conversationId = "", runId = "" }) {
       const index = conversationId === "" ? "run" : "conversation";
