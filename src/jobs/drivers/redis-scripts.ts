@@ -4,11 +4,11 @@ import { createRedisScript } from "../../store/redis.ts";
 const { ACCEPTED, EXECUTING, DONE, DEAD, CANCELLED } = JobState;
 
 // Every script gets the prefix of all keys and then its own arguments. Keys below the prefix: j:ID (hash, one job), seq
-// (counter), open and live (sorted sets of open jobs, by the time they are due and since they are open), ended and dead
-// (sorted sets of ended jobs, by the time they ended), st:STATE:TENANT (sorted set of a tenant's jobs in a state, by number),
+// (counter), open (sorted set of open jobs, by the time they are due), ended and dead (sorted sets of ended jobs, by the
+// time they ended), st:STATE:TENANT (sorted set of a tenant's jobs in a state, by number),
 // cv:… and rn:… (sets of the jobs of a conversation and of a run), tk:TOKEN (set of the jobs claimed under a token).
 // Fields of a job: n tenant, u source, c conversation, r run, s state, d record, t token, h held, x deaths, q number,
-// a created, g changed.
+// a created, g changed. Of a new job only those are written that say something.
 const common = `
 local P = ARGV[1]
 local t = redis.call('TIME')
@@ -20,8 +20,9 @@ local function list(state, tenant) return P..'st:'..state..':'..tenant end
 local function group(kind, tenant, name) return P..kind..':'..#tenant..':'..tenant..':'..name end
 local function over(state) return state == '${DONE}' or state == '${DEAD}' or state == '${CANCELLED}' end
 local function row(id)
-  local e = redis.call('HMGET', P..'j:'..id, 'n', 's', 'd', 't', 'h', 'x', 'a', 'g', 'q')
+  local e = redis.call('HMGET', P..'j:'..id, 'n', 's', 'd', 't', 'h', 'x', 'a', 'g')
   if not e[1] then return false end
+  e[4], e[5], e[6], e[8] = e[4] or '', e[5] or '0', e[6] or '0', e[8] or e[7]
   table.insert(e, 1, id)
   return e
 end
@@ -39,10 +40,10 @@ local function drop(id)
   local e = redis.call('HMGET', P..'j:'..id, 'n', 's', 'c', 'r')
   if e[1] then
     redis.call('ZREM', list(e[2], e[1]), id)
-    if e[3] ~= '' then redis.call('SREM', group('cv', e[1], e[3]), id) end
-    if e[4] ~= '' then redis.call('SREM', group('rn', e[1], e[4]), id) end
+    if e[3] then redis.call('SREM', group('cv', e[1], e[3]), id) end
+    if e[4] then redis.call('SREM', group('rn', e[1], e[4]), id) end
   end
-  for _, set in ipairs({ 'open', 'live', 'ended', 'dead' }) do redis.call('ZREM', P..set, id) end
+  for _, set in ipairs({ 'open', 'ended', 'dead' }) do redis.call('ZREM', P..set, id) end
   redis.call('DEL', P..'j:'..id)
 end
 `;
@@ -59,10 +60,19 @@ if there then return there end
 local seq = redis.call('INCR', P..'seq')
 local held = token == '' and '0' or '1'
 if held == '1' and state == '${ACCEPTED}' then state = '${EXECUTING}' end
-redis.call('HSET', P..'j:'..id, 'n', tenant, 'u', ARGV[4], 'c', conversation, 'r', run, 's', state, 'd', ARGV[8], 't', token,
-  'h', held, 'x', '0', 'q', seq, 'a', text(now), 'g', text(now))
+local fields = { 'n', tenant, 'u', ARGV[4], 's', state, 'd', ARGV[8], 'q', seq, 'a', text(now) }
+local function add(field, value)
+  fields[#fields + 1] = field
+  fields[#fields + 1] = value
+end
+if conversation ~= '' then add('c', conversation) end
+if run ~= '' then add('r', run) end
+if held == '1' then
+  add('t', token)
+  add('h', '1')
+end
+redis.call('HSET', P..'j:'..id, unpack(fields))
 redis.call('ZADD', P..'open', at(held == '1' and now + tonumber(ARGV[10]) or now, seq), id)
-redis.call('ZADD', P..'live', text(now), id)
 redis.call('ZADD', list(state, tenant), seq, id)
 if conversation ~= '' then redis.call('SADD', group('cv', tenant, conversation), id) end
 if run ~= '' then redis.call('SADD', group('rn', tenant, run), id) end
@@ -106,9 +116,9 @@ local claimed = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P..'open', '-inf', text(now + 1), 'LIMIT', 0, count + 1000)) do
   if #claimed == count then break end
   local e = redis.call('HMGET', P..'j:'..id, 'h', 's', 'n', 'q')
-  if not e[1] then
+  if not e[2] then
     redis.call('ZREM', P..'open', id)
-  elseif e[1] == '0' or expired then
+  elseif e[1] ~= '1' or expired then
     if e[1] == '1' then redis.call('HINCRBY', P..'j:'..id, 'x', 1) end
     if e[2] == '${ACCEPTED}' then move(id, e[3], e[4], e[2], '${EXECUTING}') end
     redis.call('HSET', P..'j:'..id, 't', token, 'h', '1', 'g', text(now))
@@ -140,20 +150,18 @@ return ours
 export const write = script(`
 local id, state, held, pause = ARGV[2], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local e = redis.call('HMGET', P..'j:'..id, 't', 'h', 's', 'n', 'q', 'd')
-if e[1] ~= ARGV[3] or e[2] ~= ARGV[4] or (ARGV[5] ~= '' and e[3] ~= ARGV[5]) or e[6] == '' then return 0 end
+if not e[3] or (e[1] or '') ~= ARGV[3] or (e[2] or '0') ~= ARGV[4] or (ARGV[5] ~= '' and e[3] ~= ARGV[5]) or e[6] == '' then return 0 end
 move(id, e[4], e[5], e[3], state)
 redis.call('HSET', P..'j:'..id, 'h', held, 'g', text(now))
-if ARGV[9] == '0' then redis.call('HSET', P..'j:'..id, 'x', '0') end
+if ARGV[9] == '0' then redis.call('HDEL', P..'j:'..id, 'x') end
 if ARGV[10] then redis.call('HSET', P..'j:'..id, 'd', ARGV[10]) end
 if over(state) then
   redis.call('ZREM', P..'open', id)
-  redis.call('ZREM', P..'live', id)
   redis.call('ZADD', P..(state == '${DEAD}' and 'dead' or 'ended'), text(now), id)
 else
   if over(e[3]) then
     redis.call('ZREM', P..'dead', id)
     redis.call('ZREM', P..'ended', id)
-    redis.call('ZADD', P..'live', text(now), id)
   end
   redis.call('ZADD', P..'open', at(now + pause, e[5]), id)
 end
@@ -178,11 +186,13 @@ if redis.call('HGET', P..'j:'..ARGV[2], 't') == ARGV[3] then drop(ARGV[2]) end
 return 1
 `);
 
-/** How many jobs are open and dead, and for how long the first has been open. */
+/** How many jobs are open and dead, and how old the oldest is of the first thousand that are due. */
 export const counts = script(`
-local first = redis.call('ZRANGE', P..'live', 0, 0, 'WITHSCORES')
-local age = first[2] and now - tonumber(first[2]) or 0
-return { redis.call('ZCARD', P..'open'), redis.call('ZCARD', P..'dead'), age }
+local oldest = now
+for _, id in ipairs(redis.call('ZRANGE', P..'open', 0, 999)) do
+  oldest = math.min(oldest, tonumber(redis.call('HGET', P..'j:'..id, 'a') or now))
+end
+return { redis.call('ZCARD', P..'open'), redis.call('ZCARD', P..'dead'), now - oldest }
 `);
 
 /** Deletes ended jobs: age of ended ones, of dead ones, at most so many of each. Answers how many. */
@@ -208,7 +218,7 @@ for _, id in ipairs(redis.call('SMEMBERS', set)) do
     and (run == '' or e[3] == run)
   if not e[1] then
     redis.call('SREM', set, id)
-  elseif matches and e[4] == '0' then
+  elseif matches and e[4] ~= '1' then
     drop(id)
     count = count + 1
   elseif matches and e[5] ~= '' then
