@@ -189,7 +189,9 @@ test.skipIf(postgresMissing())(
       const deaths = new Set<number>();
       const worker = queue.work(
         async (record) => {
-          const [row] = await store.query<{ deaths: number }>("SELECT deaths FROM jackfield.jobs WHERE id = $1", [record.job.id]);
+          const [row] = await store.query<{ deaths: number }>("SELECT deaths FROM jackfield.jobs WHERE id = $1", [
+            record.job.id,
+          ]);
           deaths.add(row?.deaths ?? -1);
           return { kind: "ended", record: { ...record, job: { ...record.job, state: JobState.DONE } } };
         },
@@ -203,7 +205,16 @@ test.skipIf(postgresMissing())(
         const answers = await Promise.allSettled(records.map((record) => queue.enqueue(record)));
         expect(answers.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
         await locker.query("COMMIT");
-        await expect.poll(() => queue.ping().then(() => true, () => false), { timeout: 10_000 }).toBe(true);
+        await expect
+          .poll(
+            () =>
+              queue.ping().then(
+                () => true,
+                () => false,
+              ),
+            { timeout: 10_000 },
+          )
+          .toBe(true);
         for (const record of records) {
           await queue.enqueue(record);
           accepted.push(record.job.id);
