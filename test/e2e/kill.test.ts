@@ -8,7 +8,7 @@ import { killRun } from "./support/kill-run.ts";
 /** The long form: `JACKFIELD_KILLS=100 vitest run test/e2e/kill.test.ts`. JACKFIELD_SEED repeats the kills of a run. */
 const long = Number(process.env["JACKFIELD_KILLS"] ?? 0);
 const seed = process.env["JACKFIELD_SEED"] ?? String(Date.now());
-const timeoutMs = 120_000 + long * 40_000;
+const timeoutMs = 160_000 + long * 40_000;
 /** How long Redis says nothing, in milliseconds. */
 const silenceMs = long > 0 ? 40_000 : 3000;
 

@@ -4,6 +4,7 @@ import { findingsFrom, outputsFrom } from "../../../src/cli/sim/history.ts";
 import { type ReceivedDelivery, startReceiver } from "../../../src/cli/sim/receiver.ts";
 import { createRandom } from "../../../src/sandbox/random.ts";
 import { type Downstream, startDownstream } from "./downstream.ts";
+import { rpc } from "../../support/asking.ts";
 import { type Load, startLoad, uncertain } from "./load.ts";
 import { type Service, startService, testPlugins } from "./service.ts";
 import { until } from "./until.ts";
@@ -35,7 +36,8 @@ export async function killRun({ seed, kills, replicas, engineUrl, trouble }: Kil
   });
   await using stack = new AsyncDisposableStack();
   const options = {
-    config: { plugins: testPlugins(downstream.url), sandbox: false },
+    // Writes that were under way are settled once they must have ended: a short deadline keeps the run short.
+    config: { plugins: testPlugins(downstream.url, 1500), sandbox: false },
     env: {
       GENESYS_API_BASE_URL: platform.url,
       GENESYS_CLIENT_ID: "sim",
@@ -62,15 +64,24 @@ export async function killRun({ seed, kills, replicas, engineUrl, trouble }: Kil
     if (kills >= 50 && kill % 10 === 9) console.log(`${kill + 1} kills, ${load.acknowledged.length} acknowledged`);
   }
   await load.finish();
-  await settled(load, deliveries);
+  await settled(load, deliveries, services[0] as Service);
   judge({ load, deliveries, downstream, kills, midWork, storeFails: trouble !== undefined });
 }
 
-async function settled(load: Load, deliveries: readonly ReceivedDelivery[]): Promise<void> {
+/** Waits until everything acknowledged is delivered. Jobs that were set aside as suspects are retried, as a person would. */
+async function settled(load: Load, deliveries: readonly ReceivedDelivery[], service: Service): Promise<void> {
   const wanted = new Set(load.acknowledged.map(({ jobId }) => jobId));
-  const taken = (): Set<string> => new Set(deliveries.filter(({ status }) => status === 200).map(({ key }) => key));
+  const delivered = (): Set<string> => new Set(deliveries.filter(({ status }) => status === 200).map(({ key }) => key));
+  const done = async (): Promise<boolean> => {
+    const missing = wanted.difference(delivered());
+    for (const id of missing) {
+      const { body } = await rpc(service.url, "Jobs/GetJob", { id });
+      if (JSON.stringify(body).includes("JOB_STATE_DEAD")) await rpc(service.url, "Jobs/RetryJob", { id });
+    }
+    return missing.size === 0;
+  };
   // The checker names what is missing better than this wait could.
-  await until("everything acknowledged is delivered", () => wanted.isSubsetOf(taken()), 60_000).catch(() => {});
+  await until("everything acknowledged is delivered", done, 100_000).catch(() => {});
 }
 
 interface Evidence {

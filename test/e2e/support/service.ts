@@ -40,11 +40,12 @@ export interface ServiceOptions {
   readonly readyAtStart?: boolean;
 }
 
-/** The tools of these tests, against a downstream. */
-export function testPlugins(baseUrl: string): object[] {
+/** The tools of these tests, against a downstream; `timeoutMs` is their execution deadline where it is not their own. */
+export function testPlugins(baseUrl: string, timeoutMs?: number): object[] {
   return ["look", "set", "put", "put-known"].map((name) => ({
     use: join(import.meta.dirname, `../plugins/${name}.ts`),
     config: { baseUrl },
+    ...(timeoutMs !== undefined && { limits: { timeoutMs } }),
   }));
 }
 
