@@ -3,8 +3,9 @@ import type { FastifyInstance } from "fastify";
 import type { DestinationStream } from "pino";
 import { cognigyInstruments, createCognigyAdapter } from "./adapters/cognigy/index.ts";
 import { createGenesysAdapter, createGenesysDelivery, genesysInstruments } from "./adapters/genesys/index.ts";
+import { createLineServer, type LineServer } from "./adapters/mcp/stdio.ts";
 import { mountAdapter } from "./adapters/mount.ts";
-import { createAuthenticator, createRequestAuthenticator } from "./auth/authenticator.ts";
+import { createAuthenticator, createRequestAuthenticator, localCaller } from "./auth/authenticator.ts";
 import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
 import { withSandbox } from "./config/with-sandbox.ts";
@@ -46,6 +47,8 @@ export interface Jackfield extends AsyncDisposable {
   /** Where it listens, for example `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly telemetry: Telemetry;
+  /** Serves MCP over lines, for the person who started the process. `write` gets each line without its end. */
+  mcpOverLines(write: (line: string) => void): LineServer;
   /** Turns readiness off and refuses new work; what runs goes on. */
   beginShutdown(): void;
   /** Waits for what runs, at most until the signal fires, and closes everything. */
@@ -56,6 +59,8 @@ export interface Jackfield extends AsyncDisposable {
 export interface JackfieldOptions {
   /** Log for people at a terminal instead of JSON lines. */
   readonly pretty?: boolean;
+  /** False: nothing listens, and `url` is empty. */
+  readonly listen?: boolean;
   /** Where log lines go; stdout when left out. */
   readonly destination?: DestinationStream;
 }
@@ -218,7 +223,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
         if (adapters.cognigy.enabled)
           mountAdapter(scope, cognigy, createAdapterHost(cognigy, cognigyInstruments, hostParts));
       },
-      ...doors.map((door) => (scope: FastifyInstance) => {
+      ...doors.enabled.map((door) => (scope: FastifyInstance) => {
         mountAdapter(scope, door, createAdapterHost(door, [], hostParts));
       }),
     ],
@@ -243,10 +248,8 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   });
   teardown.add(() => maintenance.stop());
 
-  await app.listen({ host: config.host, port: config.port });
-  const { port } = app.server.address() as AddressInfo;
-  const url = `http${config.tls === undefined ? "" : "s"}://${config.host.includes(":") ? `[${config.host}]` : config.host}:${port}`;
-  log.info({ url, tools: registry.list().length, store: stores.kind }, "listening");
+  const url = options.listen === false ? "" : await listen(app, config);
+  log.info({ url, tools: registry.list().length, store: stores.kind }, url === "" ? "started" : "listening");
 
   const running = teardown.move();
   async function finishShutdown(expired: AbortSignal): Promise<void> {
@@ -260,6 +263,14 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   return {
     url,
     telemetry,
+    mcpOverLines: (write) =>
+      createLineServer({
+        door: doors.mcp.door,
+        caller: localCaller,
+        host: createAdapterHost(doors.mcp, [], hostParts),
+        maxLineLength: limits.bodyBytes,
+        write,
+      }),
     beginShutdown: () => readiness.drain(),
     finishShutdown,
     async [Symbol.asyncDispose]() {
@@ -267,4 +278,11 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
       await finishShutdown(AbortSignal.timeout(5000));
     },
   };
+}
+
+/** Listens, and returns the address. */
+async function listen(app: FastifyInstance, { host, port, tls }: Config): Promise<string> {
+  await app.listen({ host, port });
+  const bound = (app.server.address() as AddressInfo).port;
+  return `http${tls === undefined ? "" : "s"}://${host.includes(":") ? `[${host}]` : host}:${bound}`;
 }

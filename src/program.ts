@@ -1,5 +1,5 @@
 import { flushCompileCache } from "node:module";
-import type { CheckReport } from "./cli/cli-host.ts";
+import type { CheckReport, McpLines } from "./cli/cli-host.ts";
 import { runCli } from "./cli/cli.ts";
 import { ConfigError } from "./config/config-error.ts";
 import { loadConfig } from "./config/load-config.ts";
@@ -71,6 +71,20 @@ async function check(): Promise<CheckReport> {
   };
 }
 
+/** Serves MCP over lines, without a port. All that is logged goes to stderr: stdout is for the messages. */
+async function mcp(write: (line: string) => void): Promise<McpLines> {
+  const config = loadConfig({ env: process.env, cwd: process.cwd() });
+  const service = await createJackfield(config, { listen: false, destination: process.stderr }).catch(refuse);
+  const lines = service.mcpOverLines(write);
+  return {
+    receive: (line) => lines.receive(line),
+    async end() {
+      await lines.end();
+      await service[Symbol.asyncDispose]();
+    },
+  };
+}
+
 /** Turns whatever keeps the service from starting into sentences for whoever starts it. */
 function refuse(reason: unknown): never {
   if (reason instanceof PluginLoadError) throw new ConfigError(reason.faults);
@@ -88,11 +102,13 @@ function refuse(reason: unknown): never {
 export async function run(): Promise<void> {
   process.exitCode = await runCli(process.argv.slice(2), {
     env: process.env,
+    stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
     cwd: process.cwd(),
     version,
     serve,
+    mcp,
     check,
     tools,
   });

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { Logger } from "pino";
 import type { Adapter } from "../adapters/adapter.ts";
 import { createHttpAdapter } from "../adapters/http/index.ts";
-import { createMcpAdapter } from "../adapters/mcp/index.ts";
+import { createMcpAdapter, type McpAdapter } from "../adapters/mcp/index.ts";
 import type { Config } from "../config/config.ts";
 
 /** What the doors for configured callers are made with. */
@@ -17,27 +17,32 @@ export interface DoorParts {
 /** Paths of doors that check the `Host` header themselves. */
 export const hostCheckedPaths: ReadonlySet<string> = new Set(["/mcp"]);
 
-/** Makes the doors for configured callers that are enabled. */
-export function createDoors({ config, version, log, shutdown }: DoorParts): Adapter[] {
+/** The doors for configured callers. */
+export interface Doors {
+  /** Those that are mounted. */
+  readonly enabled: readonly Adapter[];
+  /** The MCP door, which is there for other transports where it is not mounted. */
+  readonly mcp: McpAdapter;
+}
+
+/** Makes the doors for configured callers. */
+export function createDoors({ config, version, log, shutdown }: DoorParts): Doors {
   const { mcp, http } = config.adapters;
   const metadataUrl = metadataUrlOf(config);
-  const trusted = { hosts: publicHosts(config), origins: mcp.allowedOrigins };
-  return [
-    ...(mcp.enabled
-      ? [
-          createMcpAdapter(mcp, {
-            version,
-            log,
-            trusted,
-            metadataUrl,
-            taskTtlMs: config.ledger.windowHours * 3_600_000,
-            stateSecret: stateSecretOf(config),
-            shutdown,
-          }),
-        ]
-      : []),
+  const mcpAdapter = createMcpAdapter(mcp, {
+    version,
+    log,
+    trusted: { hosts: publicHosts(config), origins: mcp.allowedOrigins },
+    metadataUrl,
+    taskTtlMs: config.ledger.windowHours * 3_600_000,
+    stateSecret: stateSecretOf(config),
+    shutdown,
+  });
+  const enabled = [
+    ...(mcp.enabled ? [mcpAdapter] : []),
     ...(http.enabled ? [createHttpAdapter(http, { version, metadataUrl })] : []),
   ];
+  return { enabled, mcp: mcpAdapter };
 }
 
 /** Hosts under which the service is known: those that are allowed, and those of its public addresses. */

@@ -23,15 +23,25 @@ export interface CheckReport {
   readonly notes: readonly string[];
 }
 
+/** MCP over lines. */
+export interface McpLines {
+  receive(line: string): void;
+  /** The input has ended: waits for the calls that run, and closes everything. */
+  end(): Promise<void>;
+}
+
 /** What the command line is given by the process. */
 export interface CliHost {
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: NodeJS.ReadableStream;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly cwd: string;
   readonly version: string;
   /** Serves until it is told to stop; resolves with the exit code. Rejects with a ConfigError where it cannot start. */
   serve(): Promise<number>;
+  /** Serves MCP over lines with the configured tools, without listening. Rejects with a ConfigError where it cannot start. */
+  mcp(write: (line: string) => void): Promise<McpLines>;
   /** Loads configuration and plugins without listening. Rejects with a ConfigError where the service would not start. */
   check(): Promise<CheckReport>;
   /** The tools of the configuration, without listening. Rejects as `check` does. */

@@ -4,6 +4,7 @@ import { addCheck } from "./check.ts";
 import { addConverse } from "./converse.ts";
 import { addErase } from "./erase.ts";
 import { addExport } from "./export.ts";
+import { addMcp } from "./mcp.ts";
 import { addJobs } from "./jobs.ts";
 import { addNewTool } from "./new-tool.ts";
 import { addServe } from "./serve.ts";
@@ -18,6 +19,7 @@ export const everyCommand: readonly AddCommand[] = [
   addTools,
   addCall,
   addConverse,
+  addMcp,
   addJobs,
   addErase,
   addExport,

@@ -11,6 +11,9 @@ export interface Session {
   readonly host: CliHost;
   /** Print JSON for machines. */
   readonly json: boolean;
+  /** The address that was given with `--url`. */
+  readonly givenUrl: string | undefined;
+  readonly key: string | undefined;
   readonly client: JackfieldClient;
   /** The service was named with --url. */
   readonly hasUrl: boolean;
@@ -45,6 +48,8 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
   return {
     host,
     json,
+    givenUrl: given,
+    key: key || host.env["JACKFIELD_API_KEY"],
     hasUrl: given !== undefined,
     get client() {
       return connect();

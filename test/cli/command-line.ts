@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { runCli } from "../../src/cli/cli.ts";
@@ -35,11 +36,13 @@ export async function jackfield(argv: string[], over: Partial<CliHost> & { termi
   const { terminal = false, ...host } = over;
   const code = await runCli(argv, {
     env: {},
+    stdin: Readable.from([]),
     stdout: { write: (text) => (stdout += text), isTTY: terminal },
     stderr: { write: (text) => (stderr += text), isTTY: terminal },
     cwd: process.cwd(),
     version: "1.2.3",
     serve: async () => 0,
+    mcp: async () => ({ receive: () => {}, end: async () => {} }),
     check: async () => ({ file: undefined, url: "http://127.0.0.1:8080", tools: [], notes: [] }),
     tools: async () => [],
     ...host,

@@ -33,8 +33,13 @@ export interface McpParts {
   readonly shutdown: AbortSignal;
 }
 
+/** The adapter, and the door behind it for other transports. */
+export interface McpAdapter extends Adapter {
+  readonly door: McpDoor;
+}
+
 /** MCP over HTTP at `POST /mcp`: tools only, without sessions, for clients of every revision. */
-export function createMcpAdapter(settings: McpSettings, parts: McpParts): Adapter {
+export function createMcpAdapter(settings: McpSettings, parts: McpParts): McpAdapter {
   const challenges = createChallenges(parts.metadataUrl);
   const door = createMcpDoor({
     ...settings,
@@ -54,7 +59,7 @@ export function createMcpAdapter(settings: McpSettings, parts: McpParts): Adapte
     commentEveryMs: 15_000,
   });
   const { sanitize, maxOutput } = settings;
-  return { name: "mcp", identity: { kind: "callers", sanitize, maxOutput }, routes: [route] };
+  return { name: "mcp", identity: { kind: "callers", sanitize, maxOutput }, routes: [route], door };
 }
 
 function endWith(door: McpDoor, shutdown: AbortSignal): void {

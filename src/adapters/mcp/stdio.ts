@@ -1,0 +1,102 @@
+import type { Caller } from "../../auth/caller.ts";
+import type { AdapterHost } from "../adapter.ts";
+import type { McpDoor } from "./door.ts";
+import { readMessage } from "./message.ts";
+import { codes, errorText, type RequestId } from "./protocol.ts";
+
+/** MCP over lines: a JSON message each, in both directions. */
+export interface LineServer {
+  /** Takes a line. Its answer is written when it is there; lines that come meanwhile are not held up. */
+  receive(line: string): void;
+  /** The input has ended: waits for the calls that run. */
+  end(): Promise<void>;
+}
+
+/** What lines are served with. */
+export interface LineServerParts {
+  readonly door: McpDoor;
+  /** Who all lines come from. */
+  readonly caller: Caller;
+  readonly host: Pick<AdapterHost, "clientsFor" | "startTrace">;
+  /** Longest line in characters. */
+  readonly maxLineLength: number;
+  /** Writes a line, without its end. */
+  write(line: string): void;
+}
+
+/** Serves the door over lines, as MCP's stdio transport has it. */
+export function createLineServer({ door, caller, host, maxLineLength, write }: LineServerParts): LineServer {
+  const clients = host.clientsFor(caller);
+  const running = new Map<RequestId, AbortController>();
+  const answers = new Set<Promise<void>>();
+
+  async function answer(body: unknown, id: RequestId): Promise<void> {
+    const controller = new AbortController();
+    running.set(id, controller);
+    try {
+      const answered = await door.handle(body, {
+        caller,
+        clients,
+        headers: undefined,
+        values: undefined,
+        signal: controller.signal,
+        events: {
+          send: write,
+          offer(text) {
+            write(text);
+            return true;
+          },
+        },
+      });
+      // Whoever has cancelled a request expects no answer to it.
+      if (answered !== undefined && !controller.signal.aborted) write(answered.text);
+    } finally {
+      if (running.get(id) === controller) running.delete(id);
+    }
+  }
+
+  function refuse(code: number, message: string): void {
+    write(errorText(undefined, code, message));
+  }
+
+  return {
+    receive(line) {
+      if (line.trim() === "") return;
+      if (line.length > maxLineLength) return refuse(codes.invalidRequest, "The message is too long");
+      let body: unknown;
+      try {
+        body = JSON.parse(line) as unknown;
+      } catch {
+        return refuse(codes.parseError, "The message is not valid JSON");
+      }
+      const id = requestIdOf(body);
+      const cancelled = cancelledRequestOf(body);
+      if (cancelled !== undefined) running.get(cancelled)?.abort();
+      const answering = answer(body, id ?? "").finally(() => answers.delete(answering));
+      answers.add(answering);
+    },
+    async end() {
+      // Streams of notifications go on until somebody ends them.
+      door.close();
+      while (answers.size > 0) await Promise.allSettled(answers);
+    },
+  };
+}
+
+function requestIdOf(body: unknown): RequestId | undefined {
+  try {
+    return readMessage(body)?.id;
+  } catch {
+    return undefined;
+  }
+}
+
+function cancelledRequestOf(body: unknown): RequestId | undefined {
+  try {
+    const message = readMessage(body);
+    if (message?.id !== undefined || message?.method !== "notifications/cancelled") return undefined;
+    return message.params["requestId"] as RequestId | undefined;
+  } catch {
+    return undefined;
+  }
+}
