@@ -4,7 +4,8 @@ import { modelError } from "../errors.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import { canonicalJson } from "../json/canonical.ts";
 import { type ExactJson, ExactNumber, parseJson } from "../json/exact-number.ts";
-import { inspectJson, violation } from "../schema/json-guard.ts";
+import { inspectJson } from "../schema/json-guard.ts";
+import { violation } from "../schema/violations.ts";
 
 /** Limits of the arguments of one call. */
 export interface ArgumentLimits {

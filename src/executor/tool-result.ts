@@ -58,7 +58,7 @@ export function resultOfEnd(execution: Execution, end: RunEnd, maxBytes: number)
 function resultOfReturned(call: AnsweredCall, tool: CompiledTool, returned: unknown, maxBytes: number): ToolResult {
   const whole = jsonFromReturned(returned);
   if (whole === undefined) return errorResult(call, Outcome.INVALID_OUTPUT, modelError("not-serializable"));
-  const violations = tool.validateOutput?.(schemaView(whole)) ?? [];
+  const violations = tool.validateOutput?.(schemaView(whole), whole.text.length) ?? [];
   if (violations.length > 0) {
     return errorResult(call, Outcome.INVALID_OUTPUT, modelError("invalid-output"), [...violations]);
   }

@@ -1,5 +1,6 @@
-import type { Tool as ToolMessage, Violation } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ExecutionContext, Isolation, Reconciled, RetryPolicy, SanitizeMode } from "../plugin/tool.ts";
+import type { Validate } from "../schema/compile-schema.ts";
 import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 
 /** A loaded tool, compiled: everything the executor needs, checked and with its defaults filled in. */
@@ -18,10 +19,10 @@ export interface CompiledTool {
   readonly configuredOrigins: ReadonlySet<string>;
   /** Texts that the schema's `enum` and `const` ask for: sanitising leaves them alone. */
   readonly literals: ReadonlySet<string>;
-  /** All faults of the arguments, empty where they are good. */
-  validateInput(args: unknown): readonly Violation[];
-  /** All faults of the output; undefined where no output schema is declared. */
-  readonly validateOutput: ((output: unknown) => readonly Violation[]) | undefined;
+  /** Returns the violations of arguments. */
+  readonly validateInput: Validate;
+  /** Returns the violations of an output; undefined where no output schema is declared. */
+  readonly validateOutput: Validate | undefined;
   run(args: unknown, context: ExecutionContext): unknown;
   readonly reconcile:
     | ((

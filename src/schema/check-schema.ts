@@ -1,19 +1,32 @@
 import type { JsonSchema } from "../plugin/tool.ts";
+import { nativeCost } from "./linear-pattern.ts";
+import { estimatePatternSize } from "./pattern-size.ts";
 
-/** A schema that cannot be used, with the reason in words. */
+/** Thrown for a schema that cannot be used. The message says why, as the end of a sentence about the schema. */
 export class SchemaError extends Error {
   override readonly name: string = "SchemaError";
 }
 
 /**
- * What a schema may have at most: properties, schemas and values of other keywords at all levels together, values of one
- * `enum`, levels of nesting. The compiler takes quadratic time for some of them.
+ * Limits of a schema. `properties`, `nodes` (schemas and values of other keywords), `patterns`, their characters and
+ * their size as programs count over all levels together; `enumValues` and `branches` for one keyword. The compiler takes
+ * quadratic time for some of them. `levels` is what clients can read: protobuf's limit of 100 nested messages leaves 32
+ * levels of JSON in a Struct.
  */
-const most = { properties: 2000, nodes: 10_000, enumValues: 2000, levels: 64 };
+const limits = {
+  properties: 2000,
+  nodes: 10_000,
+  enumValues: 2000,
+  branches: 256,
+  levels: 32,
+  patterns: 256,
+  patternCharacters: 16_384,
+  patternSize: 5000,
+};
 
 const types: ReadonlySet<unknown> = new Set(["string", "number", "integer", "boolean", "object", "array", "null"]);
 
-/** Words for types that are common in the wild, and what JSON Schema calls them. */
+/** Names of types that are common in the wild, and what JSON Schema calls them. */
 const oddTypes: Readonly<Record<string, string>> = {
   dict: "object",
   map: "object",
@@ -34,61 +47,107 @@ const oddTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * Checks what a compiler of schemas would not say in words, or only slowly: size, nesting, unknown type words, foreign
- * references, an unknown draft, and names in `required` that are not in `properties`. Throws a SchemaError.
+ * Checks what a compiler of schemas would not say in words, or only slowly: size, nesting, patterns, unknown type words,
+ * foreign references, an unknown draft, and names in `required` that are not in `properties`. Throws a SchemaError.
  */
 export function checkSchema(schema: JsonSchema): void {
   if (typeof schema !== "object" || schema === null || Array.isArray(schema))
     throw new SchemaError("it is not an object");
   const draft = schema["$schema"];
   if (draft !== undefined && !/draft-07|2020-12/.test(JSON.stringify(draft))) {
-    throw new SchemaError(`its $schema is ${JSON.stringify(draft)}: only draft-07 and 2020-12 are known`);
+    throw new SchemaError(`its $schema is ${quoted(draft)}: only draft-07 and 2020-12 are known`);
   }
-  check(schema, "", 0, { properties: 0, nodes: 0 });
+  check(schema, "", 1, { properties: 0, nodes: 0, patterns: 0, patternCharacters: 0, patternSize: 0 });
 }
 
-interface Count {
+/** What a schema has so far. */
+interface Tally {
   properties: number;
   nodes: number;
+  patterns: number;
+  patternCharacters: number;
+  patternSize: number;
 }
 
-function check(node: unknown, path: string, level: number, count: Count): void {
-  if (++count.nodes > most.nodes) throw new SchemaError(`it has more than ${most.nodes} parts`);
+function check(node: unknown, path: string, level: number, tally: Tally): void {
+  if (++tally.nodes > limits.nodes) throw new SchemaError(`it has more than ${limits.nodes} parts`);
   if (typeof node !== "object" || node === null) return;
-  if (level > most.levels) throw new SchemaError(`it is nested deeper than ${most.levels} levels`);
-  if (Array.isArray(node)) return node.forEach((item, index) => check(item, `${path}/${index}`, level + 1, count));
+  if (level > limits.levels) throw new SchemaError(`it is nested deeper than ${limits.levels} levels`);
+  if (Array.isArray(node)) return node.forEach((item, index) => check(item, `${path}/${index}`, level + 1, tally));
   const schema = node as Record<string, unknown>;
   checkType(schema["type"], path);
   // DANGER: an asynchronous validator answers with a promise, which would pass for a yes.
   if (schema["$async"] !== undefined) throw new SchemaError(`${path}/$async is not known to JSON Schema`);
-  const values = schema["enum"];
-  if (Array.isArray(values)) {
-    count.nodes += values.length;
-    if (values.length > most.enumValues) throw new SchemaError(`${path}/enum has more than ${most.enumValues} values`);
-  }
-  const reference = schema["$ref"];
-  if (typeof reference === "string" && !reference.startsWith("#")) {
-    throw new SchemaError(
-      `${path}/$ref is ${JSON.stringify(reference)}: only references inside the schema are followed`,
-    );
-  }
+  checkLists(schema, path);
+  checkReference(schema["$ref"], path);
   const properties = schema["properties"];
   if (typeof properties === "object" && properties !== null) {
-    count.properties += Object.keys(properties).length;
-    if (count.properties > most.properties) throw new SchemaError(`it has more than ${most.properties} properties`);
+    tally.properties += Object.keys(properties).length;
+    if (tally.properties > limits.properties) throw new SchemaError(`it has more than ${limits.properties} properties`);
+  }
+  checkPattern(schema["pattern"], tally);
+  const byPattern = schema["patternProperties"];
+  if (typeof byPattern === "object" && byPattern !== null) {
+    for (const pattern of Object.keys(byPattern)) checkPattern(pattern, tally);
   }
   checkRequired(schema, path);
   for (const [key, value] of Object.entries(schema)) {
     // Values of these keywords are data or names, not schemas.
-    if (key === "enum" || key === "const" || key === "default" || key === "examples" || key === "required") continue;
-    if (isSchemaMap(key)) checkMembers(value, `${path}/${key}`, level + 1, count);
-    else check(value, `${path}/${key}`, level + 1, count);
+    if (key === "enum" || key === "const" || key === "default" || key === "examples" || key === "required") {
+      checkData(value, level + 1, tally);
+    } else if (isSchemaMap(key)) checkMembers(value, `${path}/${key}`, level + 1, tally);
+    else check(value, `${path}/${key}`, level + 1, tally);
   }
 }
 
-function checkMembers(members: unknown, path: string, level: number, count: Count): void {
+function checkMembers(members: unknown, path: string, level: number, tally: Tally): void {
   if (typeof members !== "object" || members === null) return;
-  for (const [name, member] of Object.entries(members)) check(member, `${path}/${name}`, level + 1, count);
+  if (level > limits.levels) throw new SchemaError(`it is nested deeper than ${limits.levels} levels`);
+  for (const [name, member] of Object.entries(members)) check(member, `${path}/${name}`, level + 1, tally);
+}
+
+/** Checks values that are no schemas: they count, and must be readable too. */
+function checkData(value: unknown, level: number, tally: Tally): void {
+  if (++tally.nodes > limits.nodes) throw new SchemaError(`it has more than ${limits.nodes} parts`);
+  if (typeof value !== "object" || value === null) return;
+  if (level > limits.levels) throw new SchemaError(`it is nested deeper than ${limits.levels} levels`);
+  for (const member of Object.values(value)) checkData(member, level + 1, tally);
+}
+
+function checkLists(schema: Record<string, unknown>, path: string): void {
+  const values = schema["enum"];
+  if (Array.isArray(values) && values.length > limits.enumValues) {
+    throw new SchemaError(`${path}/enum has more than ${limits.enumValues} values`);
+  }
+  for (const keyword of ["anyOf", "oneOf", "allOf"]) {
+    const branches = schema[keyword];
+    if (!Array.isArray(branches) || branches.length <= limits.branches) continue;
+    throw new SchemaError(`${path}/${keyword} has more than ${limits.branches} branches`);
+  }
+}
+
+function checkReference(reference: unknown, path: string): void {
+  if (typeof reference !== "string" || reference.startsWith("#")) return;
+  throw new SchemaError(`${path}/$ref is ${quoted(reference)}: only references inside the schema are followed`);
+}
+
+function checkPattern(pattern: unknown, tally: Tally): void {
+  if (typeof pattern !== "string") return;
+  if (++tally.patterns > limits.patterns) throw new SchemaError(`it has more than ${limits.patterns} patterns`);
+  tally.patternCharacters += pattern.length;
+  if (tally.patternCharacters > limits.patternCharacters) {
+    throw new SchemaError(`its patterns have more than ${limits.patternCharacters} characters together`);
+  }
+  tally.patternSize += nativeCost(pattern) === undefined ? estimatePatternSize(pattern) : 1;
+  if (tally.patternSize > limits.patternSize) {
+    throw new SchemaError(`the pattern ${quoted(pattern)} is too large: its counts repeat too much`);
+  }
+}
+
+/** A value of the schema as a message shows it. */
+function quoted(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 200 ? `${text.slice(0, 200).toWellFormed()}…` : text;
 }
 
 function isSchemaMap(key: string): boolean {
@@ -107,7 +166,7 @@ function checkType(type: unknown, path: string): void {
     if (word === undefined || types.has(word)) continue;
     const better = typeof word === "string" ? oddTypes[word] : undefined;
     const hint = better === undefined ? "" : `: say ${better}`;
-    throw new SchemaError(`${path}/type is ${JSON.stringify(word)}, which is no type of JSON Schema${hint}`);
+    throw new SchemaError(`${path}/type is ${quoted(word)}, which is no type of JSON Schema${hint}`);
   }
 }
 
@@ -122,7 +181,7 @@ function checkRequired(
   const known = typeof properties === "object" && properties !== null ? properties : {};
   for (const name of required) {
     if (typeof name !== "string" || !Object.hasOwn(known, name)) {
-      throw new SchemaError(`${path}/required names ${JSON.stringify(name)}, which is not in properties`);
+      throw new SchemaError(`${path}/required names ${quoted(name)}, which is not in properties`);
     }
   }
 }

@@ -1,18 +1,24 @@
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import * as formats from "ajv-formats";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JsonSchema } from "../plugin/tool.ts";
-import { linearPattern } from "./linear-pattern.ts";
+import { addBoundedKeywords } from "./bounded-keywords.ts";
 import { checkSchema, SchemaError } from "./check-schema.ts";
-import { createShared } from "./weak-cache.ts";
-import { addUniqueItems } from "./unique-items.ts";
+import { addFormats } from "./formats.ts";
+import { createPatternEngine } from "./linear-pattern.ts";
+import { meterCode } from "./metered-code.ts";
+import { ErrorLimitError, StepBudgetError, StepMeter } from "./step-meter.ts";
+import { violation, ViolationList } from "./violations.ts";
+import { createWeakCache } from "./weak-cache.ts";
 
-/** Most violations that are reported of one value. */
-const mostViolations = 20;
+/**
+ * Returns the violations of a value, the first 20, or none. `bytes` is the size of its JSON text: it decides how many
+ * steps the check may take; what takes more is a violation.
+ */
+export type Validate = (value: unknown, bytes?: number) => readonly Violation[];
 
-/** All faults of a value, empty where it is good. */
-export type Validate = (value: unknown) => readonly Violation[];
+/** Steps that any value may take, and more for each byte of it. 262,144 bytes are checked within about 30 ms. */
+const budget = { steps: 2_000_000, stepsPerByte: 40, bytes: 262_144 };
 
 const options: Options = {
   allErrors: true,
@@ -20,28 +26,45 @@ const options: Options = {
   ownProperties: true,
   strict: false,
   validateFormats: true,
+  // Referenced schemas become functions: copies of them would multiply the code.
+  inlineRefs: false,
   // Ajv prints the generated code of a schema that does not compile: megabytes of it.
   logger: false,
-  code: { regExp: linearPattern },
 };
 
-/** The validators in use: tools made from one mould share theirs, which is then compiled once and stays warm. */
-const validators = createShared<Validate>();
+/** An instance of Ajv whose validators take a bounded number of steps. */
+interface MeteredAjv {
+  readonly ajv: Ajv;
+  readonly meter: StepMeter;
+}
+
+function createMeteredAjv(Kind: typeof Ajv | typeof Ajv2020): MeteredAjv {
+  const meter = new StepMeter();
+  const ajv = new Kind({ ...options, code: { regExp: createPatternEngine(meter), process: meterCode } });
+  // The generated code finds it as `self.meter`.
+  Object.assign(ajv, { meter });
+  addFormats(ajv, meter);
+  addBoundedKeywords(ajv, meter);
+  return { ajv, meter };
+}
+
+/** The validators in use: equal schemas share one, which is compiled once and stays warm. */
+const validators = createWeakCache<Validate>();
 
 /** Compiles a JSON Schema: draft-07, or 2020-12 by `$schema`. Throws a SchemaError. */
 export type CompileSchema = (schema: JsonSchema) => Validate;
 
-/** Compiles one JSON Schema by itself. Throws a SchemaError. */
+/** Compiles one JSON Schema. Throws a SchemaError. */
 export function compileSchema(schema: JsonSchema): Validate {
   return createSchemaCompiler()(schema);
 }
 
-/** Schemas that share one instance: it keeps a little of each, and goes when the last of them does. */
+/** Schemas that share an instance of Ajv: it keeps a little of each, and is collected with the last of them. */
 const schemasPerInstance = 250;
 
-/** Makes a compiler for many schemas: it costs each of them a tenth of what compiling it by itself does. */
+/** Creates a compiler for many schemas: each costs a tenth of what compiling it alone does. */
 export function createSchemaCompiler(): CompileSchema {
-  const shared = new Map<typeof Ajv | typeof Ajv2020, { ajv: Ajv; left: number }>();
+  const shared = new Map<typeof Ajv | typeof Ajv2020, MeteredAjv & { left: number }>();
   return (schema) => {
     checkSchema(schema);
     const text = JSON.stringify(schema);
@@ -52,21 +75,19 @@ export function createSchemaCompiler(): CompileSchema {
     const alone = /"(?:\$id|\$dynamic\w+|\$recursive\w+)"/.test(text);
     let one = alone ? undefined : shared.get(kind);
     if (one === undefined || one.left === 0) {
-      one = { ajv: new kind(options), left: schemasPerInstance };
-      formats.default.default(one.ajv);
-      addUniqueItems(one.ajv);
+      one = { ...createMeteredAjv(kind), left: schemasPerInstance };
       if (!alone) shared.set(kind, one);
     }
     one.left--;
-    const validate = compileWith(one.ajv, schema);
+    const validate = compileWith(one, schema, text);
     validators.set(text, validate);
     return validate;
   };
 }
 
 /**
- * A compiler for schemas that have been compiled before: it looks at them at once, and compiles each when its first value
- * comes. Where that fails after all, no value passes.
+ * Creates a compiler for schemas that have been compiled before: it checks them at once and compiles each with its first
+ * value. If that fails, no value is valid.
  */
 export function createLazyCompiler(compile: CompileSchema): CompileSchema {
   return (schema) => {
@@ -81,64 +102,50 @@ function compileOrRefuse(compile: CompileSchema, schema: JsonSchema): Validate {
     return compile(schema);
   } catch (cause) {
     const message = `cannot be checked, as the tool's schema cannot be used: ${(cause as Error).message}`;
-    return () => [{ $typeName: "jackfield.v1.Violation", path: "", message }];
+    return () => [violation("", message)];
   }
 }
 
-function compileWith(ajv: Ajv, schema: JsonSchema): Validate {
+function compileWith({ ajv, meter }: MeteredAjv, schema: JsonSchema, text: string): Validate {
   let validate: ValidateFunction;
+  // Ajv checks the schema against its meta-schema by validators of the same kind.
+  meter.start(Number.POSITIVE_INFINITY, false);
   try {
     validate = ajv.compile(schema);
+    // The engine compiles a function when it is first called: a large one then, not with the first call of a tool.
+    validate({});
   } catch (cause) {
     throw new SchemaError(reasonOf(cause), { cause });
   } finally {
     ajv.removeSchema(schema);
   }
-  return (value) => {
-    let good: boolean;
+  const hasCertainty =
+    !/"\$(?:dynamic|recursive)?[rR]ef"/.test(text) || !/"(?:anyOf|oneOf|not|if|contains)"/.test(text);
+  return (value, bytes = budget.bytes) => {
+    meter.start(budget.steps + bytes * budget.stepsPerByte, hasCertainty);
     try {
-      good = validate(value);
-    } catch {
-      return [{ $typeName: "jackfield.v1.Violation", path: "", message: "is nested too deeply for the schema" }];
+      return validate(value) ? none : violationsFrom(validate.errors ?? []);
+    } catch (error) {
+      const { violations } = meter.certain;
+      if (error instanceof ErrorLimitError) return violations;
+      if (error instanceof StepBudgetError) return [...violations, violation("", tooMuchWork)];
+      if (!(error instanceof RangeError)) throw error;
+      return [violation("", "is nested too deeply for the schema")];
     }
-    return good ? none : violationsFrom(validate.errors ?? []);
   };
 }
 
 const none: readonly Violation[] = [];
 
-/** Ajv's errors in words that name the property and the allowed values, so that a model can mend its call. */
-function violationsFrom(errors: readonly ErrorObject[]): Violation[] {
-  const seen = new Set<string>();
-  const violations: Violation[] = [];
+const tooMuchWork = "takes too long to check against the schema: send less at once";
+
+function violationsFrom(errors: readonly ErrorObject[]): readonly Violation[] {
+  const list = new ViolationList();
   for (const error of errors) {
-    const message = messageOf(error);
-    const key = `${error.instancePath} ${message}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
-    violations.push({ $typeName: "jackfield.v1.Violation", path: error.instancePath, message });
-    if (violations.length === mostViolations) break;
+    if (list.isFull) break;
+    list.add(error);
   }
-  return violations;
-}
-
-function messageOf({ keyword, message, params }: ErrorObject): string {
-  const words = message ?? `does not pass ${keyword}`;
-  const details = params as {
-    additionalProperty?: string;
-    unevaluatedProperty?: string;
-    allowedValues?: unknown[];
-    allowedValue?: unknown;
-  };
-  const surplus = details.additionalProperty ?? details.unevaluatedProperty;
-  if (surplus !== undefined) return `${words}: ${surplus}`;
-  if (details.allowedValues !== undefined) return `${words}: ${details.allowedValues.map(literal).join(", ")}`;
-  if (keyword === "const") return `${words}: ${literal(details.allowedValue)}`;
-  return words;
-}
-
-function literal(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return list.violations;
 }
 
 function reasonOf(cause: unknown): string {

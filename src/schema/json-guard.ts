@@ -2,24 +2,17 @@ import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ExactJson } from "../json/exact-number.ts";
 import { ExactNumber } from "../json/exact-number.ts";
 import { escapePointer } from "../json/pointer.ts";
+import { maxViolations, violation } from "./violations.ts";
 
-/** What a walk over parsed arguments found: their faults, and whether all keys already stand in canonical order. */
+/** The violations of parsed arguments, and whether all their keys are in canonical order. */
 export interface Inspection {
   violations: Violation[];
   canonical: boolean;
 }
 
-/** Most violations that are reported of one call's arguments. */
-const mostViolations = 20;
-
-/** Makes a Violation message. */
-export function violation(path: string, message: string): Violation {
-  return { $typeName: "jackfield.v1.Violation", path, message };
-}
-
 /**
- * Looks at every value of parsed JSON: nesting, property names that reach into prototypes, and numbers that JSON.parse
- * has already altered. Never deeper than `depth` levels, so that hostile nesting costs nothing.
+ * Inspects every value of parsed JSON, at most `depth` levels deep: nesting, property names that reach into prototypes,
+ * and numbers that a double cannot hold.
  */
 export function inspectJson(value: { [key: string]: ExactJson }, depth: number): Inspection {
   const inspection: Inspection = { violations: [], canonical: true };
@@ -28,13 +21,13 @@ export function inspectJson(value: { [key: string]: ExactJson }, depth: number):
 }
 
 function inspect(value: ExactJson, path: string, levels: number, found: Inspection): void {
-  if (found.violations.length >= mostViolations) return;
+  if (found.violations.length >= maxViolations) return;
   if (typeof value === "number") return inspectNumber(value, path, found);
   if (typeof value !== "object" || value === null) return;
   if (value instanceof ExactNumber) return inspectExactNumber(value, path, found);
   if (levels === 0) {
-    // One fault says it all: deeper ones would only repeat it.
-    if (!found.violations.some((fault) => fault.message.startsWith("must not be nested"))) {
+    // Once is enough.
+    if (!found.violations.some(({ message }) => message.startsWith("must not be nested"))) {
       found.violations.push(violation("", "must not be nested as deeply: flatten the arguments"));
     }
     return;

@@ -1,23 +1,23 @@
 import { hash } from "node:crypto";
 
-/** Things by the text that they were made from, each for as long as somebody else holds it. */
-export interface Shared<T> {
+/** A cache of objects by the text they were made from. It keeps an object only as long as it is used elsewhere. */
+export interface WeakCache<T> {
   get(text: string): T | undefined;
-  set(text: string, thing: T): void;
+  set(text: string, value: T): void;
 }
 
-/** Makes an empty collection. It holds nothing itself, and forgets what nobody holds any more. */
-export function createShared<T extends WeakKey>(): Shared<T> {
-  const things = new Map<string, WeakRef<T>>();
-  const gone = new FinalizationRegistry<string>((key) => {
-    if (things.get(key)?.deref() === undefined) things.delete(key);
+/** Creates an empty cache. */
+export function createWeakCache<T extends WeakKey>(): WeakCache<T> {
+  const values = new Map<string, WeakRef<T>>();
+  const collected = new FinalizationRegistry<string>((key) => {
+    if (values.get(key)?.deref() === undefined) values.delete(key);
   });
   return {
-    get: (text) => things.get(digest(text))?.deref(),
-    set(text, thing) {
+    get: (text) => values.get(digest(text))?.deref(),
+    set(text, value) {
       const key = digest(text);
-      things.set(key, new WeakRef(thing));
-      gone.register(thing, key);
+      values.set(key, new WeakRef(value));
+      collected.register(value, key);
     },
   };
 }

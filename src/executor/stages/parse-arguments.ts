@@ -11,6 +11,7 @@ export function parseArguments(execution: Execution, { limits }: ExecutorParts):
     return errorResult(execution, Outcome.INVALID_ARGUMENTS, parsed.message, parsed.violations);
   }
   execution.args = parsed.value;
+  execution.argumentsBytes = parsed.json.length;
   execution.digest = parsed.digest;
   return undefined;
 }

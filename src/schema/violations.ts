@@ -1,0 +1,67 @@
+import type { ErrorObject } from "ajv";
+import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
+
+/** Violations that are reported of one value at most. */
+export const maxViolations = 20;
+
+/** Makes a Violation message. */
+export function violation(path: string, message: string): Violation {
+  return { $typeName: "jackfield.v1.Violation", path, message };
+}
+
+/** Collects violations, each once, up to `maxViolations`. */
+export class ViolationList {
+  readonly violations: Violation[] = [];
+  readonly #seen = new Set<string>();
+
+  get isFull(): boolean {
+    return this.violations.length >= maxViolations;
+  }
+
+  /** Adds an error in Ajv's words, with the name of the property or the allowed values, so that a model can correct it. */
+  add(error: ErrorObject): void {
+    const path = excerpt(error.instancePath);
+    const { missingProperty, additionalProperty, unevaluatedProperty } = error.params as Record<
+      string,
+      string | undefined
+    >;
+    const name = missingProperty ?? additionalProperty ?? unevaluatedProperty ?? "";
+    // Before the message, which may list thousands of values, is made.
+    if (!this.#isNew(JSON.stringify([path, error.schemaPath, excerpt(name)]))) return;
+    const message = excerpt(messageOf(error));
+    if (!this.#isNew(JSON.stringify([path, message]))) return;
+    this.violations.push(violation(path, message));
+  }
+
+  #isNew(key: string): boolean {
+    if (this.isFull || this.#seen.has(key)) return false;
+    this.#seen.add(key);
+    return true;
+  }
+}
+
+/** Longest path and longest message of a violation, in code units. */
+const maxLength = 2000;
+
+function excerpt(text: string): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength).toWellFormed()}…`;
+}
+
+function messageOf({ keyword, message, params }: ErrorObject): string {
+  const words = message ?? `does not pass ${keyword}`;
+  const details = params as {
+    additionalProperty?: string;
+    unevaluatedProperty?: string;
+    allowedValues?: unknown[];
+    allowedValue?: unknown;
+  };
+  const surplus = details.additionalProperty ?? details.unevaluatedProperty;
+  if (surplus !== undefined) return `${words}: ${surplus}`;
+  if (details.allowedValues !== undefined) return `${words}: ${details.allowedValues.map(literal).join(", ")}`;
+  if (keyword === "const") return `${words}: ${literal(details.allowedValue)}`;
+  return words;
+}
+
+function literal(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
