@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { Outcome } from "../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../src/auth/caller.ts";
-import { loadConfig } from "../src/config/load-config.ts";
+import { loadConfig } from "../src/app/load-config.ts";
 import { createExecutor } from "../src/executor/executor.ts";
 import { createMemoryLedger } from "../src/ledger/drivers/memory.ts";
 import { createOutbound } from "../src/outbound/outbound.ts";

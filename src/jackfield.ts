@@ -1,17 +1,29 @@
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { DestinationStream } from "pino";
-import { cognigyInstruments, createCognigyAdapter } from "./adapters/cognigy/index.ts";
-import { createGenesysAdapter, createGenesysDelivery, genesysInstruments } from "./adapters/genesys/index.ts";
-import { createLineServer, type LineServer } from "./adapters/mcp/stdio.ts";
 import { mountAdapter } from "./adapters/mount.ts";
+import type { LineServer } from "./adapters/platform.ts";
+import { platforms } from "./adapters/platforms.ts";
+import { createAdapterHost } from "./app/adapter-host.ts";
+import { asConfigError } from "./app/config-errors.ts";
+import { configFromObject, type JackfieldSettings, type SettingsOrigin } from "./app/configuration-by-object.ts";
+import { connectPlatforms } from "./app/connect-platforms.ts";
+import { createConversationRunner } from "./app/conversation-runner.ts";
+import { createClientsFor, createJobCallers } from "./app/in-process-clients.ts";
+import { loadTools } from "./app/load-tools.ts";
+import { startMaintenance } from "./app/maintenance.ts";
+import { openStores } from "./app/open-stores.ts";
+import { prepare } from "./app/prepare.ts";
+import { protectedResourceOf, publicHosts, serviceAddress } from "./app/service-address.ts";
+import { createReadiness } from "./app/readiness.ts";
+import { sandboxNotes, withSandbox } from "./app/sandbox-parts.ts";
+import { createTeardown } from "./app/teardown.ts";
+import { toolsVisibleTo } from "./app/visible-tools.ts";
 import { createAuthenticator, createRequestAuthenticator, localCaller } from "./auth/authenticator.ts";
 import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
-import { withSandbox } from "./config/with-sandbox.ts";
 import { rpcError } from "./errors.ts";
 import { createExecutor } from "./executor/executor.ts";
-import type { Deliveries } from "./jobs/delivery.ts";
 import { createJobRunner } from "./jobs/runner.ts";
 import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createTokenSources } from "./outbound/oauth.ts";
@@ -21,20 +33,9 @@ import { createFront } from "./rpc/front.ts";
 import { createRpc } from "./rpc/rpc.ts";
 import { createServices } from "./rpc/services/services.ts";
 import { startSandbox } from "./sandbox/sandbox.ts";
-import { createDoors, hostCheckedPaths, protectedResourceOf, publicHosts } from "./app/doors.ts";
-import { createConversationRunner } from "./app/conversation-runner.ts";
-import { genesysTokens } from "./app/genesys-tokens.ts";
 import { createHttp } from "./server/http.ts";
-import { adapterCaller, createAdapterHost } from "./app/adapter-host.ts";
-import { createClientsFor, createJobCallers } from "./app/in-process-clients.ts";
-import { loadTools } from "./app/load-tools.ts";
-import { openStores } from "./app/open-stores.ts";
 import type { PortServer } from "./server/port.ts";
-import { createReadiness } from "./app/readiness.ts";
 import { tokenVerifier } from "./app/token-verifier.ts";
-import { createTeardown } from "./app/teardown.ts";
-import { startMaintenance } from "./app/maintenance.ts";
-import { toolsVisibleTo } from "./app/visible-tools.ts";
 import { createAccessRefusals } from "./telemetry/access-refusals.ts";
 import { createTelemetry } from "./telemetry/create-telemetry.ts";
 import type { Telemetry } from "./telemetry/telemetry.ts";
@@ -46,35 +47,64 @@ const hourMs = 3_600_000;
 export interface Jackfield extends AsyncDisposable {
   /** Where it listens, for example `http://127.0.0.1:8080`. */
   readonly url: string;
-  readonly telemetry: Telemetry;
-  /** Serves MCP over lines, for the person who started the process. `write` gets each line without its end. */
-  mcpOverLines(write: (line: string) => void): LineServer;
-  /** Turns readiness off and refuses new work; what runs goes on. */
-  beginShutdown(): void;
-  /** Waits for what runs, at most until the signal fires, and closes everything. */
-  finishShutdown(expired: AbortSignal): Promise<void>;
+  /** Turns readiness off. New work is still taken on until `drain`. */
+  unready(): void;
+  /** Turns readiness off and refuses new work. Running calls go on. */
+  drain(): void;
+  /** Waits for running calls, at most until the signal fires, and closes everything. */
+  close(expired?: AbortSignal): Promise<void>;
 }
 
-/** How a process differs from another one with the same configuration. */
-export interface JackfieldOptions {
-  /** Log for people at a terminal instead of JSON lines. */
+/** A running service, for the process and for tests. */
+export interface RunningService extends Jackfield {
+  readonly telemetry: Telemetry;
+  readonly config: Config;
+  /** Serves messages by lines, as `local`, for the person who started the process. `write` gets each line without its end. */
+  serveLines(write: (line: string) => void): LineServer;
+}
+
+/** Where the log of a service goes. */
+export interface LogOptions {
+  /** A log for people at a terminal instead of JSON lines. */
   readonly pretty?: boolean;
   /** False: nothing listens, and `url` is empty. */
   readonly listen?: boolean;
-  /** Where log lines go; stdout when left out. */
+  /** Where log lines go. stdout when left out. */
   readonly destination?: DestinationStream;
 }
 
+/** How a service is started, beside its settings. */
+export interface JackfieldOptions extends SettingsOrigin, LogOptions {}
+
 /**
- * Starts the service: the only place where its parts are joined. Rejects with a ConfigError, PluginLoadError, StoreRefusedError or
+ * Starts the service from settings by object, with the keys, checks and defaults of the configuration file. Rejects with a
+ * ConfigError where they cannot be used; then nothing listens and nothing is left open.
+ *
+ * ```ts
+ * await using jackfield = await createJackfield({ port: 0, plugins: [myTool] });
+ * ```
+ */
+export async function createJackfield(
+  settings: JackfieldSettings = {},
+  options: JackfieldOptions = {},
+): Promise<Jackfield> {
+  const service = await startService(configFromObject(settings, options), options).catch(asConfigError);
+  const { url, unready, drain, close } = service;
+  return { url, unready, drain, close, [Symbol.asyncDispose]: () => service[Symbol.asyncDispose]() };
+}
+
+/**
+ * Starts the service: the only place where its parts are joined. Rejects with a ConfigError, StoreRefusedError or
  * StoreOpenError where it must not start; then nothing listens and nothing is left open.
  */
-export async function createJackfield(given: Config, options: JackfieldOptions = {}): Promise<Jackfield> {
+export async function startService(given: Config, options: LogOptions = {}): Promise<RunningService> {
   await using teardown = createTeardown();
 
-  const sandbox = await startSandbox({ parts: given.sandbox });
+  const prepared = await prepare(given);
+  const sandbox = await startSandbox({ parts: prepared.sandboxParts });
   teardown.add(() => sandbox.close());
-  const config = withSandbox(given, sandbox);
+  const { config, plugins } = withSandbox(prepared, sandbox.urls);
+  const sandboxed = sandboxNotes(prepared.sandboxParts);
 
   const telemetry = createTelemetry({
     config,
@@ -86,10 +116,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   teardown.add(() => telemetry.close());
   const { log } = telemetry;
   for (const warning of config.warnings) log.warn(warning);
-  for (const [part, url] of Object.entries(sandbox)) {
-    if (typeof url === "string")
-      log.info({ part, url }, "the sandbox plays a part for which nothing real is configured");
-  }
+  for (const note of sandboxed) log.info({ urls: sandbox.urls }, note);
 
   const { limits } = config;
   const { privateAddresses } = config;
@@ -103,7 +130,7 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   });
   teardown.add(() => outbound.close());
 
-  const registry = await loadTools(config, true);
+  const registry = await loadTools(plugins, true);
   for (const tool of registry.list()) for (const secret of tool.secrets) telemetry.hide(secret);
   teardown.add(() => registry.close());
 
@@ -130,28 +157,24 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     recentEntries: config.ledger.readEntries,
   });
 
+  const streamsEnd = new AbortController();
+  const connected = connectPlatforms(platforms, config, {
+    send: outbound.send,
+    tokenSource: createTokenSources({ send: outbound.send }),
+    telemetry,
+    version,
+    shutdown: streamsEnd.signal,
+    service: serviceAddress(config),
+  });
+  const { deliveries, modelGateway } = connected;
+
   const readiness = createReadiness([
     { name: "tools", run: () => registry.check() },
     { name: "registered tools", run: () => remoteTools.check() },
     { name: "store", run: () => stores.check() },
+    { name: "configuration", run: () => ({ faults: [], notes: [...sandboxed, ...connected.notes] }) },
   ]);
-  const { adapters } = config;
-  const tokens = genesysTokens(adapters.genesys, createTokenSources({ send: outbound.send }));
-  const genesysDelivery =
-    tokens &&
-    createGenesysDelivery({
-      apiBaseUrl: adapters.genesys.apiBaseUrl,
-      token: tokens.runs,
-      send: outbound.send,
-      version,
-      measure: telemetry.metrics.measureFor(genesysInstruments),
-    });
 
-  const genesysCaller = adapterCaller("genesys", adapters.genesys);
-  const deliveries: Deliveries =
-    genesysDelivery === undefined ? {} : { genesys: { tenant: genesysCaller.tenant, send: genesysDelivery } };
-
-  const streamsEnd = new AbortController();
   const services = createServices({
     executor,
     registry,
@@ -163,12 +186,10 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     serving: readiness,
     remoteTools,
     runConversation:
-      tokens &&
+      modelGateway &&
       createConversationRunner({
         clientsFor: (caller) => clientsFor(caller),
-        baseUrl: adapters.genesys.apiBaseUrl,
-        token: tokens.conversations,
-        send: outbound.send,
+        gateway: { ...modelGateway, send: outbound.send },
         telemetry,
       }),
   });
@@ -185,19 +206,12 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
     clientsFor,
     authenticate: createRequestAuthenticator(config.callers, verifyToken),
   };
-  const doors = createDoors({ config, version, log, shutdown: streamsEnd.signal });
-  const genesys = createGenesysAdapter({
-    config: adapters.genesys,
-    callsPerRequest: limits.callsPerRequest,
-    canDeliver: genesysDelivery !== undefined,
-  });
 
-  const cognigy = createCognigyAdapter(adapters.cognigy);
   const app = await createHttp({
     host: config.host,
     tls: config.tls,
     allowedHosts: publicHosts(config),
-    hostCheckedPaths,
+    hostCheckedPaths: connected.hostCheckedPaths,
     limits,
     log,
     readiness,
@@ -214,23 +228,13 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
       corsOrigins: config.rpc.corsOrigins,
       shutdownSignal: streamsEnd.signal,
     }),
-    mounts: [
-      (scope) => {
-        if (adapters.genesys.enabled)
-          mountAdapter(scope, genesys, createAdapterHost(genesys, genesysInstruments, hostParts));
-      },
-      (scope) => {
-        if (adapters.cognigy.enabled)
-          mountAdapter(scope, cognigy, createAdapterHost(cognigy, cognigyInstruments, hostParts));
-      },
-      ...doors.enabled.map((door) => (scope: FastifyInstance) => {
-        mountAdapter(scope, door, createAdapterHost(door, [], hostParts));
-      }),
-    ],
+    mounts: connected.adapters.map(({ adapter, platform }) => (scope) => {
+      mountAdapter(scope, adapter, createAdapterHost(adapter, platform.instruments, hostParts));
+    }),
   });
   teardown.add(() => app.close());
 
-  const jobCaller = createJobCallers(config, genesysCaller);
+  const jobCaller = createJobCallers(config, connected.callers);
   const runner = createJobRunner({
     queue,
     telemetry,
@@ -252,7 +256,8 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   log.info({ url, tools: registry.list().length, store: stores.kind }, url === "" ? "started" : "listening");
 
   const running = teardown.move();
-  async function finishShutdown(expired: AbortSignal): Promise<void> {
+  async function close(expired = AbortSignal.timeout(5000)): Promise<void> {
+    readiness.drain();
     expired.addEventListener("abort", () => (app.server as unknown as PortServer).closeAllConnections(), {
       once: true,
     });
@@ -263,20 +268,18 @@ export async function createJackfield(given: Config, options: JackfieldOptions =
   return {
     url,
     telemetry,
-    mcpOverLines: (write) =>
-      createLineServer({
-        door: doors.mcp.door,
+    config,
+    serveLines: (write) =>
+      connected.lines.serve({
         caller: localCaller,
-        host: createAdapterHost(doors.mcp, [], hostParts),
+        host: createAdapterHost(connected.lines.adapter, [], hostParts),
         maxLineLength: limits.bodyBytes,
         write,
       }),
-    beginShutdown: () => readiness.drain(),
-    finishShutdown,
-    async [Symbol.asyncDispose]() {
-      readiness.drain();
-      await finishShutdown(AbortSignal.timeout(5000));
-    },
+    unready: () => readiness.unready(),
+    drain: () => readiness.drain(),
+    close,
+    [Symbol.asyncDispose]: () => close(),
   };
 }
 

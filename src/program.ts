@@ -1,51 +1,46 @@
 import { flushCompileCache } from "node:module";
 import type { CheckReport, McpLines } from "./cli/cli-host.ts";
 import { runCli } from "./cli/cli.ts";
-import { ConfigError } from "./config/config-error.ts";
-import { loadConfig } from "./config/load-config.ts";
-import { withSandbox } from "./config/with-sandbox.ts";
+import { asConfigError } from "./app/config-errors.ts";
+import { readConfig } from "./app/load-config.ts";
+import { prepare } from "./app/prepare.ts";
+import { sandboxNotes, withSandbox } from "./app/sandbox-parts.ts";
 import { Effect, type Tool } from "../gen/jackfield/v1/tool_pb.ts";
-import { createJackfield } from "./jackfield.ts";
-import { loadTools, PluginLoadError } from "./app/load-tools.ts";
-import { StoreOpenError } from "./app/open-stores.ts";
+import { startService } from "./jackfield.ts";
+import { loadTools } from "./app/load-tools.ts";
 import { createShutdown } from "./app/shutdown.ts";
-import { StoreRefusedError } from "./store/store-errors.ts";
+import { handleStrayErrors } from "./app/stray-errors.ts";
 import { version } from "./version.ts";
 
 /** Serves until a signal ends it. */
 async function serve(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
-  const config = loadConfig({ env: process.env, cwd: process.cwd() });
-  const service = await createJackfield(config, { pretty: process.stdout.isTTY }).catch(refuse);
+  const config = readConfig({ env: process.env, cwd: process.cwd() });
+  const service = await startService(config, { pretty: process.stdout.isTTY }).catch(asConfigError);
   const { log } = service.telemetry;
-  // What a plugin throws in a timer or a listener reaches nobody: it must not end the calls of everybody else.
-  process.on("unhandledRejection", (reason) => log.error({ err: reason }, "a rejection that nobody handles"));
-  process.on("uncaughtException", (reason) => log.error({ err: reason }, "an exception that nobody catches"));
-  const shutdown = createShutdown(
-    { begin: () => service.beginShutdown(), finish: (expired) => service.finishShutdown(expired) },
-    { log, exit: (code) => (code === 0 ? resolve(0) : process.exit(code)) },
-  );
+  const shutdown = createShutdown(service, {
+    log,
+    delayMs: config.shutdown.delayMs,
+    exit: (code) => (code === 0 ? resolve(0) : process.exit(code)),
+  });
   shutdown.listen(process);
-  // Whoever is killed later would leave nothing compiled for the next start.
+  handleStrayErrors(process, service.telemetry);
+  // A process that is killed later would leave nothing compiled for the next start.
   setTimeout(flushCompileCache, 1000).unref();
   const code = await promise;
-  // What a plugin has left open must not keep the process: it ends by itself, or is ended a moment later.
+  // Handles that a plugin has left open must not keep the process: it ends by itself, or is ended a moment later.
   setTimeout(() => process.exit(code), 500).unref();
   return code;
 }
 
-/** Stands where the sandbox's addresses will stand once it runs. */
-const unstartedSandbox = {
-  backOfficeUrl: "http://127.0.0.1",
-  weatherUrl: "http://127.0.0.1",
-  geocodingUrl: "http://127.0.0.1",
-  genesysUrl: "http://127.0.0.1",
-};
-
 /** Loads everything that a start would load, and listens to nothing. */
 async function load() {
-  const config = loadConfig({ env: process.env, cwd: process.cwd() });
-  return { config, registry: await loadTools(withSandbox(config, unstartedSandbox), false).catch(refuse) };
+  const config = readConfig({ env: process.env, cwd: process.cwd() });
+  const prepared = await prepare(config).catch(asConfigError);
+  // Stands for the addresses that the sandbox has once it runs.
+  const urls = Object.fromEntries([...prepared.sandboxParts].map((part) => [part, "http://127.0.0.1"]));
+  const registry = await loadTools(withSandbox(prepared, urls).plugins, false).catch(asConfigError);
+  return { config, registry, notes: [...config.warnings, ...sandboxNotes(prepared.sandboxParts)] };
 }
 
 /** The tools of the configuration. */
@@ -56,7 +51,7 @@ async function tools(): Promise<readonly Tool[]> {
 
 /** Reports what would be served. */
 async function check(): Promise<CheckReport> {
-  const { config, registry } = await load();
+  const { config, registry, notes } = await load();
   const effects = new Map<number, string>(Object.entries(Effect).map(([name, number]) => [number, name.toLowerCase()]));
   return {
     file: config.file,
@@ -67,15 +62,21 @@ async function check(): Promise<CheckReport> {
       version: tool.message.version,
       use: tool.use,
     })),
-    notes: config.warnings,
+    notes: [
+      ...notes,
+      ...registry.list().flatMap((tool) => {
+        const fault = tool.fault();
+        return fault === undefined ? [] : [`tool ${tool.name}: ${fault}`];
+      }),
+    ],
   };
 }
 
 /** Serves MCP over lines, without a port. All that is logged goes to stderr: stdout is for the messages. */
 async function mcp(write: (line: string) => void): Promise<McpLines> {
-  const config = loadConfig({ env: process.env, cwd: process.cwd() });
-  const service = await createJackfield(config, { listen: false, destination: process.stderr }).catch(refuse);
-  const lines = service.mcpOverLines(write);
+  const config = readConfig({ env: process.env, cwd: process.cwd() });
+  const service = await startService(config, { listen: false, destination: process.stderr }).catch(asConfigError);
+  const lines = service.serveLines(write);
   return {
     receive: (line) => lines.receive(line),
     async end() {
@@ -83,19 +84,6 @@ async function mcp(write: (line: string) => void): Promise<McpLines> {
       await service[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Turns whatever keeps the service from starting into sentences for whoever starts it. */
-function refuse(reason: unknown): never {
-  if (reason instanceof PluginLoadError) throw new ConfigError(reason.faults);
-  if (reason instanceof StoreRefusedError || reason instanceof StoreOpenError) throw new ConfigError([reason.message]);
-  const { code, address, port } = reason as { code?: unknown; address?: unknown; port?: unknown };
-  if (code === "EADDRINUSE")
-    throw new ConfigError([`PORT: ${String(address)}:${String(port)} is in use by another program.`]);
-  if (code === "EACCES" || code === "EADDRNOTAVAIL") {
-    throw new ConfigError([`HOST and PORT: ${String(address)}:${String(port)} cannot be listened on (${code}).`]);
-  }
-  throw reason;
 }
 
 /** Runs the command line, and sets the exit code of the process. */

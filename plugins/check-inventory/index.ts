@@ -37,10 +37,17 @@ export default defineTool({
   configSchema: {
     type: "object",
     properties: {
-      baseUrl: { type: "string", format: "uri", description: "Where the inventory API is, without /inventory." },
+      baseUrl: {
+        type: "string",
+        format: "uri",
+        env: "EXTERNAL_API_BASE_URL",
+        sandbox: "backOffice",
+        description: "Where the inventory API is, without /inventory.",
+      },
       apiKey: {
         type: "string",
         secret: true,
+        env: "EXTERNAL_API_KEY",
         description: "Sent as bearer token; without it no Authorization is sent.",
       },
     },

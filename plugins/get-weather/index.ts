@@ -36,11 +36,15 @@ export default defineTool({
       baseUrl: {
         type: "string",
         format: "uri",
+        env: "WEATHER_API_BASE_URL",
+        sandbox: "weather",
         description: "Host of the forecast API, such as https://api.open-meteo.com.",
       },
       geocodingBaseUrl: {
         type: "string",
         format: "uri",
+        env: "GEOCODING_API_BASE_URL",
+        sandbox: "weather",
         description: "Host of the geocoding API, such as https://geocoding-api.open-meteo.com.",
       },
     },

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import searchInventoryTool from "./index.ts";
 import { createInventory, type Inventory } from "./inventory.ts";
 import { openDatabase } from "./open-database.ts";
+import { sampleStock } from "./sample-stock.ts";
 import { searchInventory } from "./search.ts";
 
 const hostile = [
@@ -132,6 +133,15 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     await inventory.check();
   });
 
+  test("a database that was configured gets no sample rows, whatever is asked for", async () => {
+    const client = await inventory.client();
+    expect(await client.inventory.count()).toBe(0);
+    await client.$executeRawUnsafe('DROP TABLE "Inventory"');
+    await (await openDatabase({ databaseUrl, sampleData: true })).close();
+    expect(await client.inventory.count()).toBe(0);
+    await client.inventory.createMany({ data: sampleStock() });
+  });
+
   afterAll(async () => {
     await inventory.close();
     await onServer(`DROP DATABASE ${name} WITH (FORCE)`);
@@ -160,13 +170,12 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     expect(await client.inventory.findMany({ orderBy: { id: "asc" } })).toEqual(before);
   });
 
-  test("several processes that open an empty database at once fill it once", async () => {
+  test("several processes that open an empty database at once create the table once", async () => {
     const client = await inventory.client();
-    const rows = await client.inventory.count();
     await client.$executeRawUnsafe('DROP TABLE "Inventory"');
     await client.$executeRawUnsafe('DROP TABLE "_prisma_migrations"');
     const opened = await Promise.all([1, 2, 3].map(() => openDatabase({ databaseUrl })));
-    expect(await client.inventory.count()).toBe(rows);
+    expect(await client.inventory.count()).toBe(0);
     expect(await client.$queryRaw`SELECT migration_name FROM "_prisma_migrations"`).toHaveLength(1);
     await Promise.all(opened.map((database) => database.close()));
   });

@@ -46,6 +46,8 @@ export default defineTool({
       databaseUrl: {
         type: "string",
         secret: true,
+        env: "DATABASE_URL",
+        schemes: ["postgres:", "postgresql:"],
         pattern: "^postgres(ql)?://",
         description:
           "PostgreSQL, such as postgres://user:password@host:5432/name. Without it the embedded database is used.",
@@ -53,11 +55,14 @@ export default defineTool({
       dataDir: {
         type: "string",
         minLength: 1,
+        folder: "inventory",
         description: "Folder of the embedded database. Without it it lives in memory.",
       },
       sampleData: {
         type: "boolean",
-        description: "Fill the table with sample stock where this tool creates it; true where nothing is said.",
+        sandbox: "inventory",
+        description:
+          "Fill a table that this tool creates in the embedded database with sample stock; true where nothing is said. A database given by databaseUrl never gets any.",
       },
     },
     additionalProperties: false,

@@ -8,7 +8,7 @@ export interface DatabaseConfig {
   readonly databaseUrl?: string;
   /** Folder of the embedded database; undefined: in memory. */
   readonly dataDir?: string;
-  /** True by default. */
+  /** Fill a table that is created in the embedded database with sample stock. True by default. */
   readonly sampleData?: boolean;
   /** Create the table where it is missing; true by default. */
   readonly create?: boolean;
@@ -34,7 +34,7 @@ export async function openDatabase(config: DatabaseConfig): Promise<OpenDatabase
     if (config.create === false) {
       await database.client.$connect();
     } else {
-      await createTable(database.client, config.sampleData ?? true);
+      await createTable(database.client, config.databaseUrl === undefined && (config.sampleData ?? true));
     }
     return database;
   } catch (reason) {

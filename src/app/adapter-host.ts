@@ -26,6 +26,9 @@ const doorScopes: readonly Scope[] = ["tools:read", "jobs:read", "jobs:write"];
 
 const adapterScopes: ReadonlySet<Scope> = new Set(["tools:execute", "tools:read", "jobs:read", "jobs:write"]);
 
+/** Tenant of the calls and jobs of adapters with keys of their own. */
+export const adapterTenant = "default";
+
 /** Makes what an adapter can reach of the service. `instruments` are its metrics. */
 export function createAdapterHost(
   adapter: Pick<Adapter, "name" | "identity">,
@@ -64,20 +67,29 @@ function clientsOfDoor(
 }
 
 function authenticateByKeys(name: string, identity: KeyIdentity): (request: RequestOf) => Caller | undefined {
-  const callers = identity.keys.map(({ key, name: keyName }, index) => ({
-    key,
-    value: adapterCaller(index === 0 ? name : `${name}:${keyName}`, identity),
-  }));
-  return createHeaderAuthenticator(callers, identity.headers, adapterCaller(name, identity));
+  const [first, ...others] = keyCallers(name, identity);
+  const known = identity.keys.map(({ key }, index) => ({ key, value: [first, ...others][index] ?? first }));
+  return createHeaderAuthenticator(known, identity.headers, first);
+}
+
+/** The callers that the requests of an adapter with keys of its own act as. */
+export function adapterCallers({ name, identity }: Pick<Adapter, "name" | "identity">): readonly Caller[] {
+  return identity.kind === "keys" ? keyCallers(name, identity) : [];
+}
+
+/** One caller per key, and one for requests without a key. The first one has the adapter's name. */
+function keyCallers(name: string, identity: KeyIdentity): [Caller, ...Caller[]] {
+  const others = identity.keys.slice(1).map((key) => adapterCaller(`${name}:${key.name}`, identity));
+  return [adapterCaller(name, identity), ...others];
 }
 
 type RequestOf = Parameters<AdapterHost["authenticate"]>[0];
 
 /** Makes the caller that requests with one key of an adapter act as. Its name is the source of their calls. */
-export function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys">): Caller {
+function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys">): Caller {
   return {
     name,
-    tenant: "default",
+    tenant: adapterTenant,
     scopes: adapterScopes,
     tools: undefined,
     sanitize: identity.sanitize,

@@ -1,8 +1,10 @@
+import { createContextValues } from "@connectrpc/connect";
+import type { Context } from "@opentelemetry/api";
 import type { Caller } from "../auth/caller.ts";
 import { createConversations } from "../conversations/conversations.ts";
-import type { Outbound } from "../outbound/http.ts";
-import type { TokenSource } from "../outbound/oauth.ts";
+import type { GatewayOptions } from "../conversations/gateway.ts";
 import type { RunConversation } from "../rpc/services/conversations.ts";
+import { kTrace } from "../telemetry/trace-key.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { InProcessClients } from "./in-process-clients.ts";
 
@@ -12,20 +14,15 @@ const contentBytes = 4096 * 4;
 /** What the runner of conversations is made of. */
 export interface ConversationRunnerParts {
   clientsFor(caller: Caller): InProcessClients;
-  readonly baseUrl: string;
-  readonly token: TokenSource;
-  readonly send: Outbound["send"];
+  readonly gateway: GatewayOptions;
   readonly telemetry: Telemetry;
 }
 
 /** Makes the loop that runs each conversation with the rights of whoever asked, its tools' answers cut to size. */
-export function createConversationRunner({
-  clientsFor,
-  baseUrl,
-  token,
-  send,
-  telemetry,
-}: ConversationRunnerParts): RunConversation {
+export function createConversationRunner({ clientsFor, gateway, telemetry }: ConversationRunnerParts): RunConversation {
+  const { tracer, tracing, audit } = telemetry;
+  const contextValues = (context: Context) => createContextValues().set(kTrace, context);
+  const observation = { tracer, tracing, audit, contextValues };
   const narrowed = new WeakMap<Caller, Caller>();
   const callerOf = (caller: Caller): Caller => {
     let narrow = narrowed.get(caller);
@@ -38,7 +35,7 @@ export function createConversationRunner({
   };
   return (request, { caller, signal, trace }) => {
     const { executor } = clientsFor(callerOf(caller));
-    return createConversations({ executor, gateway: { baseUrl, token, send }, telemetry }).run(request, {
+    return createConversations({ executor, gateway, observation }).run(request, {
       signal,
       trace,
       executor,

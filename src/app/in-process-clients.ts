@@ -35,8 +35,12 @@ export function createClientsFor(
 }
 
 /** Finds the caller that a job's calls run as. Throws PermissionDenied where the one who submitted it is gone. */
-export function createJobCallers(config: Config, genesys: Caller): (record: JobRecord) => Caller {
+export function createJobCallers(
+  config: Pick<Config, "callers" | "oauth">,
+  adapters: readonly Caller[],
+): (record: JobRecord) => Caller {
   const known = new Map<string, Caller>();
+  for (const caller of adapters) known.set(`${caller.tenant} ${caller.name}`, caller);
   for (const { caller } of config.callers) known.set(`${caller.tenant} ${caller.name}`, caller);
   const isOpen = config.callers.length === 0 && config.oauth.length === 0;
   const delegating = new WeakMap<Caller, Caller>();
@@ -49,10 +53,7 @@ export function createJobCallers(config: Config, genesys: Caller): (record: JobR
   }
 
   return ({ tenant, caller: name }) => {
-    const found =
-      name === genesys.name && tenant === genesys.tenant
-        ? genesys
-        : (known.get(`${tenant} ${name}`) ?? tokenCallerOf(tenant, name) ?? (isOpen ? localCaller : undefined));
+    const found = known.get(`${tenant} ${name}`) ?? tokenCallerOf(tenant, name) ?? (isOpen ? localCaller : undefined);
     if (found === undefined)
       throw new ConnectError(`the caller ${name} is not configured any more`, Code.PermissionDenied);
     // The job names its source itself: whether it might has been checked when it was submitted.

@@ -1,59 +1,65 @@
 import { bundledPlugins } from "../config/plugins.ts";
-import type { Config } from "../config/config.ts";
-import { PluginError } from "../registry/compile-tool.ts";
+import type { PluginConfig } from "../config/config.ts";
+import { type CompiledTool, type Registry } from "../registry/registry.ts";
+import { compileTool, PluginError } from "../registry/compile-tool.ts";
 import { createRegistry } from "../registry/create-registry.ts";
-import { loadPlugin } from "../registry/load-plugin.ts";
 import { openTool } from "../registry/open-tool.ts";
-import type { Registry } from "../registry/registry.ts";
+import { errorMessage } from "../errors.ts";
+import { ConfigError } from "../config/config-error.ts";
+import type { PreparedPlugin } from "./prepare.ts";
 
-/** Plugins that cannot be used: one sentence each. */
-export class PluginLoadError extends Error {
-  override readonly name: string = "PluginLoadError";
-  readonly faults: readonly string[];
-
-  constructor(faults: readonly string[]) {
-    super(faults.join("\n"));
-    this.faults = faults;
-  }
-}
-
-/** Loads, checks and, where `open` is set, opens all configured plugins. Throws PluginLoadError: never half of them. */
-export async function loadTools(config: Config, open: boolean): Promise<Registry> {
-  const bundled = new Set(bundledPlugins);
-  const loaded = await Promise.allSettled(config.plugins.map((plugin) => loadPlugin(plugin, bundled.has(plugin.use))));
+/** Compiles all plugins and, where `open` is set, opens them. Throws a ConfigError: never loads half of them. */
+export async function loadTools(plugins: readonly PreparedPlugin[], open: boolean): Promise<Registry> {
+  const bundled = new Set(bundledPlugins());
   const faults: string[] = [];
   const names = new Map<string, string>();
-  for (const [index, one] of loaded.entries()) {
-    const { use } = config.plugins[index] ?? { use: "" };
-    if (one.status === "rejected") {
-      const reason = one.reason as Error;
-      faults.push(reason instanceof PluginError ? placed(reason.message, use) : `Plugin ${use}: ${reason.message}`);
-      continue;
+  const compiled: { tool: CompiledTool; plugin: PreparedPlugin }[] = [];
+  for (const plugin of plugins) {
+    const { use } = plugin.settings;
+    try {
+      const tool = compile(plugin, bundled.has(use));
+      const first = names.get(tool.name);
+      if (first !== undefined) faults.push(`Plugin ${use}: its tool ${tool.name} is already carried by ${first}.`);
+      names.set(tool.name, first ?? use);
+      compiled.push({ tool, plugin });
+    } catch (error) {
+      const message = errorMessage(error);
+      faults.push(error instanceof PluginError ? withUse(message, use) : `Plugin ${use}: ${message}`);
     }
-    const { name } = one.value.tool;
-    const first = names.get(name);
-    if (first !== undefined) faults.push(`Plugin ${use}: its tool ${name} is already carried by ${first}.`);
-    else names.set(name, use);
   }
-  if (faults.length > 0) throw new PluginLoadError(faults);
+  if (faults.length > 0) throw new ConfigError(faults);
   const registry = createRegistry();
-  const good = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const tools = await Promise.all(
-    good.map(async ({ tool, definition, url }) => {
-      if (!open) return tool;
-      if (tool.isolation !== "worker") return openTool(tool, definition);
+    compiled.map(async ({ tool, plugin: { module } }) => {
+      if (!open || tool.fault() !== undefined) return tool;
+      if (tool.isolation === "none") return openTool(tool, module.tool);
       // With its thread pool, which most configurations need not load.
       const { isolateTool } = await import("../isolation/isolate.ts");
-      return isolateTool(tool, { url });
+      return isolateTool(tool, { url: module.url });
     }),
   );
   for (const tool of tools) registry.put(tool);
   return registry;
 }
 
-/** The sentence with the plugin as the configuration lists it: what is wrong with a tool is told by the tool's name. */
-function placed(sentence: string, use: string): string {
-  return sentence.startsWith(`Plugin ${use}: `)
-    ? sentence
-    : sentence.replace(/^Plugin ([^:]*): /, (_, tool: string) => `Plugin ${use}, tool ${tool}: `);
+function compile({ settings, missing, module }: PreparedPlugin, bundled: boolean): CompiledTool {
+  const origin = { use: settings.use, version: module.version, bundled };
+  return compileTool(module.tool, settings, { ...origin, unconfigured: unconfigured(missing) });
+}
+
+/**
+ * Says which variables a tool needs before it can work. A required setting that no variable gives is a fault of the file
+ * instead, which ends the start.
+ */
+function unconfigured(missing: PreparedPlugin["missing"]): string | undefined {
+  const required = missing.filter(({ required: needed }) => needed);
+  if (required.length === 0 || required.some(({ env }) => env === undefined)) return undefined;
+  return `it is not configured: set ${required.map(({ env }) => env).join(" and ")}`;
+}
+
+/** The message with the plugin as the configuration lists it. Faults of a tool name the tool. */
+function withUse(message: string, use: PluginConfig["use"]): string {
+  return message.startsWith(`Plugin ${use}: `)
+    ? message
+    : message.replace(/^Plugin ([^:]*): /, (_, tool: string) => `Plugin ${use}, tool ${tool}: `);
 }

@@ -23,13 +23,15 @@ export interface ReadyCheck {
 
 /** Whether the service takes work. */
 export interface Readiness {
-  /** True from the moment the service shuts down. */
+  /** True from the moment that new work is refused. */
   readonly draining: boolean;
-  /** The opposite of `draining`, for those who ask again and again. */
+  /** False from the moment that readiness is off. */
   serving(): boolean;
-  /** Calls back when readiness is turned off; returns what ends the subscription. */
+  /** Calls back when readiness is turned off. Returns the function that ends the subscription. */
   onChange(listener: () => void): () => void;
-  /** Turns readiness off for good. */
+  /** Turns readiness off for good. New work is still taken on. */
+  unready(): void;
+  /** Turns readiness off and refuses new work. */
   drain(): void;
   report(): Promise<ReadyReport>;
 }
@@ -48,6 +50,7 @@ export interface ReadinessOptions {
 export function createReadiness(checks: readonly ReadyCheck[], options: ReadinessOptions = {}): Readiness {
   const { timeoutMs = 1000, cacheMs = 1000, now = () => performance.now() } = options;
   const listeners = new Set<() => void>();
+  let ready = true;
   let draining = false;
   let cached: { report: Promise<ReadyReport>; until: number } | undefined;
 
@@ -57,22 +60,28 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
     return { ready: faults.length === 0, faults, notes: results.flatMap((result) => result.notes) };
   };
 
+  const unready = (): void => {
+    if (!ready) return;
+    ready = false;
+    for (const listen of listeners) listen();
+  };
+
   return {
     get draining() {
       return draining;
     },
-    serving: () => !draining,
+    serving: () => ready,
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    unready,
     drain() {
-      if (draining) return;
       draining = true;
-      for (const listen of listeners) listen();
+      unready();
     },
     async report() {
-      if (draining) return { ready: false, faults: ["the service is shutting down"], notes: [] };
+      if (!ready) return { ready: false, faults: ["the service is shutting down"], notes: [] };
       if (cached === undefined || now() >= cached.until) cached = { report: ask(), until: now() + cacheMs };
       const report = await cached.report;
       return { ready: report.ready, faults: [...report.faults], notes: [...report.notes] };

@@ -1,11 +1,13 @@
 import type { Logger } from "pino";
 
-/** What a shutdown does, in this order. */
+/** The steps of a shutdown, in this order. */
 export interface ShutdownSteps {
-  /** Turns readiness off and refuses new work. Must not wait. */
-  begin(): void;
-  /** Waits for the running calls and closes everything. The signal fires when the time is up: then stop them. */
-  finish(expired: AbortSignal): Promise<void>;
+  /** Turns readiness off. New work is still taken on. */
+  unready(): void;
+  /** Refuses new work. */
+  drain(): void;
+  /** Waits for running calls and closes everything. The signal fires when the time is up: stop them then. */
+  close(expired: AbortSignal): Promise<void>;
 }
 
 /** What a shutdown is given beside its steps. */
@@ -13,6 +15,8 @@ export interface ShutdownOptions {
   readonly log: Logger;
   /** Ends the process: `process.exit` outside of tests. */
   exit(code: number): void;
+  /** Time in milliseconds for which new work is taken on after readiness is off. 0 by default. */
+  readonly delayMs?: number;
   /** Time for running calls in milliseconds, 30,000 by default. */
   readonly graceMs?: number;
   /** Time for closing after the grace is over, in milliseconds, 5000 by default. */
@@ -35,10 +39,14 @@ export interface SignalTarget {
 
 /** Makes the shutdown. It exits 0 when its steps are done, 1 when they fail or do not end. */
 export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): Shutdown {
-  const { log, exit, graceMs = 30_000, closeMs = 5000 } = options;
-  let begun = false;
+  const { log, exit, delayMs = 0, graceMs = 30_000, closeMs = 5000 } = options;
+  let started = false;
 
   const run = async (signal: string): Promise<void> => {
+    log.info({ signal, delayMs }, "shutting down: running calls finish first; a second signal stops at once");
+    steps.unready();
+    // The balancer has to see that the service is not ready before it refuses anything.
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     const expired = new AbortController();
     let stuck: NodeJS.Timeout | undefined;
     const grace = setTimeout(() => {
@@ -49,10 +57,9 @@ export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): 
         exit(1);
       }, closeMs);
     }, graceMs);
-    log.info({ signal }, "shutting down: running calls finish first; a second signal stops at once");
     try {
-      steps.begin();
-      await steps.finish(expired.signal);
+      steps.drain();
+      await steps.close(expired.signal);
       log.info("stopped");
       exit(0);
     } catch (error) {
@@ -65,8 +72,8 @@ export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): 
   };
 
   const take = (signal: string): void => {
-    if (begun) return exit(130);
-    begun = true;
+    if (started) return exit(130);
+    started = true;
     void run(signal);
   };
 

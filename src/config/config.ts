@@ -1,13 +1,17 @@
 import type { TlsConfig } from "./tls.ts";
-import type { Isolation, SanitizeMode, ToolLimits } from "../plugin/tool.ts";
+import type { Isolation, SanitizeMode, Tool, ToolLimits } from "../plugin/tool.ts";
+import type { ConfiguredAdapter } from "./adapters.ts";
 import type { KeyedCaller } from "./caller-settings.ts";
 import type { Secret } from "../secret.ts";
 import type { Scope } from "./scope.ts";
+import type { Environment } from "./environment.ts";
 
 /** One entry of `plugins:`. */
 export interface PluginConfig {
-  /** Package name, or absolute path of a module file or a package folder. */
+  /** Package name, or absolute path of a module file or a package folder. The tool's name where it is given by object. */
   readonly use: string;
+  /** The tool, where it is given by object. */
+  readonly tool?: Tool | undefined;
   /** As the author's `configSchema` wants it; secrets are still plain here and never logged. */
   readonly config: Readonly<Record<string, unknown>>;
   /** JSON pointers into `config` of the values that came from `${env:…}`, `${file:…}` or a variable: never printed. */
@@ -32,56 +36,6 @@ export interface Limits {
   readonly outputBytes: number;
   readonly downstreamBytes: number;
   readonly streamsPerConnection: number;
-}
-
-/** What every adapter can be told. */
-export interface AdapterConfig {
-  readonly answerWithinMs: number;
-  readonly sanitize: SanitizeMode;
-  /** Longest output in bytes. */
-  readonly maxOutput: number;
-  /** Serve it on other than loopback without a key. */
-  readonly allowUnauthenticated: boolean;
-  readonly enabled: boolean;
-}
-
-/** The Genesys adapter. */
-export interface GenesysConfig extends AdapterConfig {
-  readonly webhookKey: Secret | undefined;
-  readonly apiBaseUrl: string;
-  readonly tokenUrl: string;
-  /** Undefined: no credentials; the sandbox stands in, or deliveries are refused. */
-  readonly credentials: { readonly clientId: string; readonly clientSecret: Secret } | undefined;
-  /** Scopes asked for instead of each seed's own. */
-  readonly scopes: string | undefined;
-}
-
-/** The Cognigy adapter. */
-export interface CognigyConfig extends AdapterConfig {
-  readonly keys: readonly { readonly name: string; readonly key: Secret }[];
-  readonly maxPending: number;
-  readonly corsOrigins: readonly string[];
-}
-
-/** The MCP door. */
-export interface McpConfig extends AdapterConfig {
-  /** Milliseconds after which a call of a client that follows tasks becomes one. */
-  readonly taskAfterMs: number;
-  /** Tools on one page of a list. */
-  readonly pageSize: number;
-  /** How long a client may keep a list, in milliseconds. */
-  readonly listTtlMs: number;
-  /** Origins that may call beside this machine's. */
-  readonly allowedOrigins: readonly string[];
-  /** What clients tell their models of the server; empty for nothing. */
-  readonly instructions: string;
-}
-
-/** The plain HTTP door. */
-export interface HttpConfig extends AdapterConfig {
-  /** Where clients reach the service; empty where it is not known. */
-  readonly publicUrl: string;
-  readonly corsOrigins: readonly string[];
 }
 
 /** One issuer of tokens that are taken. */
@@ -152,12 +106,8 @@ export interface Config {
   /** Accept a Redis that may lose acknowledged work. */
   readonly engineMayLoseWork: boolean;
   readonly plugins: readonly PluginConfig[];
-  readonly adapters: {
-    readonly genesys: GenesysConfig;
-    readonly cognigy: CognigyConfig;
-    readonly mcp: McpConfig;
-    readonly http: HttpConfig;
-  };
+  /** By name. */
+  readonly adapters: Readonly<Record<string, ConfiguredAdapter>>;
   readonly callers: readonly KeyedCaller[];
   readonly oauth: readonly OauthConfig[];
   readonly rpc: { readonly allowUnauthenticated: boolean; readonly corsOrigins: readonly string[] };
@@ -165,6 +115,8 @@ export interface Config {
   /** How long dead jobs are kept. */
   readonly jobs: { readonly deadHours: number };
   readonly delivery: { readonly retryForMs: number };
+  /** Milliseconds for which new work is taken on after readiness is off. */
+  readonly shutdown: { readonly delayMs: number };
   readonly limits: Limits;
   readonly prices: Prices;
   /** Hosts or CIDRs that tools may reach although private. */
@@ -174,8 +126,10 @@ export interface Config {
   readonly auditFile: string;
   readonly logLevel: string;
   readonly otel: OtelConfig;
-  /** Which parts of the sandbox to start: those for which nothing real is configured. */
-  readonly sandbox: { readonly backOffice: boolean; readonly weather: boolean; readonly genesys: boolean };
+  /** Whether the sandbox may play what is not configured. `auto`: only while no key of any kind is. */
+  readonly sandbox: "auto" | boolean;
+  /** Reads the variables that plugins declare. */
+  readonly environment: Environment;
   /** What works but deserves a look, one sentence each: log them once at the start. */
   readonly warnings: readonly string[];
 }

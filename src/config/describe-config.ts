@@ -1,52 +1,24 @@
 import type { Config, PluginConfig } from "./config.ts";
 import { escapePointer } from "../json/pointer.ts";
-import type { Secret } from "../secret.ts";
+import { Secret } from "../secret.ts";
 import { looksSecret } from "./sentences.ts";
 
 const mask = "[secret]";
 
 /** The configuration as plain JSON for people to read. No secret is in it. */
 export function describeConfig(config: Config): Record<string, unknown> {
-  return {
-    ...config,
-    engineUrl: config.engineUrl === undefined ? undefined : mask,
-    callers: config.callers.map(({ caller, keys }) => ({
-      name: caller.name,
-      tenant: caller.tenant,
-      scopes: [...caller.scopes],
-      tools: caller.tools ?? ["*"],
-      keys: keys.map(() => mask),
-    })),
-    adapters: {
-      genesys: {
-        ...config.adapters.genesys,
-        webhookKey: shownSecret(config.adapters.genesys.webhookKey),
-        credentials: credentialsOf(config),
-      },
-      mcp: config.adapters.mcp,
-      http: config.adapters.http,
-      cognigy: {
-        ...config.adapters.cognigy,
-        keys: config.adapters.cognigy.keys.map(({ name }) => ({ name, key: mask })),
-      },
-    },
-    plugins: config.plugins.map(describePlugin),
-    otel: { ...config.otel, traces: target(config.otel.traces), metrics: target(config.otel.metrics) },
-  };
+  const { environment: _, ...rest } = config;
+  const adapters = Object.entries(config.adapters).map(([name, { settings }]) => [name, settings]);
+  const shown = { ...rest, plugins: config.plugins.map(describePlugin), adapters: Object.fromEntries(adapters) };
+  return mapSecrets(shown, () => mask) as Record<string, unknown>;
 }
 
-/** Every secret text of the configuration, for those who keep secrets out of what they write. */
+/** Every secret text of the configuration, for what keeps secrets out of logs, spans and audit lines. */
 export function secretTexts(config: Config): string[] {
   const texts = new Set<string>();
-  const add = (secret: Secret | undefined): void => void (secret !== undefined && texts.add(secret.reveal()));
-  const { genesys, cognigy } = config.adapters;
-  add(config.engineUrl);
-  add(genesys.webhookKey);
-  add(genesys.credentials?.clientSecret);
-  for (const { key } of cognigy.keys) add(key);
-  for (const { keys } of config.callers) for (const key of keys) add(key);
-  for (const otlp of [config.otel.traces, config.otel.metrics])
-    for (const header of Object.values(otlp?.headers ?? {})) add(header);
+  const { environment: _, ...rest } = config;
+  const adapters = Object.values(config.adapters).map(({ settings }) => settings);
+  mapSecrets({ ...rest, adapters }, (secret) => void texts.add(secret.reveal()));
   for (const plugin of config.plugins) {
     visit(plugin.config, plugin, (text, secret, named) => {
       // Not everything that came from a variable is a secret (a URL, a region): hiding such texts would blind the log.
@@ -57,12 +29,28 @@ export function secretTexts(config: Config): string[] {
   return [...texts];
 }
 
+/** Tells whether a Secret is somewhere in plain data. */
+export function hasSecret(value: unknown): boolean {
+  let found = false;
+  mapSecrets(value, () => (found = true));
+  return found;
+}
+
+/** Copies plain data with every Secret in it replaced. */
+function mapSecrets(value: unknown, replace: (secret: Secret) => unknown): unknown {
+  if (value instanceof Secret) return replace(value);
+  if (value instanceof Set) return [...value].map((item) => mapSecrets(item, replace));
+  if (Array.isArray(value)) return value.map((item) => mapSecrets(item, replace));
+  if (typeof value !== "object" || value === null) return typeof value === "function" ? undefined : value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapSecrets(item, replace)]));
+}
+
 function describePlugin(plugin: PluginConfig): Record<string, unknown> {
-  const { secretPaths: _, ...rest } = plugin;
+  const { secretPaths: _, tool: _tool, ...rest } = plugin;
   return { ...rest, config: visit(plugin.config, plugin, (text, secret) => (secret ? mask : text)) };
 }
 
-/** Copies a plugin's configuration; `change` sees each text, whether not to print it, and whether it surely is a secret. */
+/** Copies a plugin's settings. `change(text, isHidden, isSecret)` is called for every text. */
 function visit(
   root: unknown,
   plugin: PluginConfig,
@@ -93,19 +81,4 @@ function holdsCredentials(text: string): boolean {
 
 function isPlainUrl(text: string): boolean {
   return URL.canParse(text) && text.includes("://") && !holdsCredentials(text);
-}
-
-function shownSecret(secret: Secret | undefined): string | undefined {
-  return secret === undefined ? undefined : mask;
-}
-
-function credentialsOf(config: Config): unknown {
-  const { credentials } = config.adapters.genesys;
-  return credentials === undefined ? undefined : { clientId: credentials.clientId, clientSecret: mask };
-}
-
-function target(otlp: Config["otel"]["traces"]): unknown {
-  return otlp === undefined
-    ? undefined
-    : { ...otlp, headers: Object.fromEntries(Object.keys(otlp.headers).map((name) => [name, mask])) };
 }

@@ -12,6 +12,8 @@ export interface Environment {
   secret(name: string): string | undefined;
   /** Adds a fault, a whole sentence. */
   fault(sentence: string): void;
+  /** The faults found so far. */
+  readonly faults: readonly string[];
 }
 
 /** Makes the reader of variables. Relative `NAME_FILE` paths count from `cwd`; faults go into the given list. */
@@ -26,6 +28,7 @@ export function createEnvironment(env: Env, cwd: string, faults: string[]): Envi
   return {
     get,
     fault,
+    faults,
     secret(name) {
       const plain = get(name);
       const path = get(`${name}_FILE`);

@@ -41,46 +41,34 @@ export function checkExposure(config: Pick<Config, "host" | "adapters" | "caller
 }
 
 function entryPoints(config: Pick<Config, "adapters" | "callers" | "oauth" | "rpc">): EntryPoint[] {
-  const { genesys, cognigy, mcp, http } = config.adapters;
+  const callersVariable = "JACKFIELD_API_KEYS";
   const withoutCallers = config.callers.length === 0 && config.oauth.length === 0;
-  const forCallers = { variable: "JACKFIELD_API_KEYS" };
-  return [
-    {
-      name: "Genesys adapter",
-      open: genesys.enabled && genesys.webhookKey === undefined,
-      allowed: genesys.allowUnauthenticated,
-      variable: "GENESYS_WEBHOOK_KEY",
-      fileKey: "adapters.genesys.allowUnauthenticated",
-    },
-    {
-      name: "Cognigy adapter",
-      open: cognigy.enabled && cognigy.keys.length === 0,
-      allowed: cognigy.allowUnauthenticated,
-      variable: "COGNIGY_API_KEY",
-      fileKey: "adapters.cognigy.allowUnauthenticated",
-    },
-    {
-      ...forCallers,
-      name: "RPC",
-      open: withoutCallers,
-      allowed: config.rpc.allowUnauthenticated,
-      fileKey: "rpc.allowUnauthenticated",
-    },
-    {
-      ...forCallers,
-      name: "MCP door",
-      open: mcp.enabled && withoutCallers,
-      allowed: mcp.allowUnauthenticated,
-      fileKey: "adapters.mcp.allowUnauthenticated",
-    },
-    {
-      ...forCallers,
-      name: "HTTP door",
-      open: http.enabled && withoutCallers,
-      allowed: http.allowUnauthenticated,
-      fileKey: "adapters.http.allowUnauthenticated",
-    },
+  const adapters = Object.values(config.adapters).map(({ configuration, settings }): EntryPoint => {
+    const { name, title } = configuration;
+    // Without variables of its own an adapter serves the callers of the RPC.
+    const own = configuration.openUnless?.(settings);
+    const variable = configuration.openUnless === undefined && withoutCallers ? callersVariable : own;
+    return {
+      name: title,
+      open: settings.enabled && variable !== undefined,
+      allowed: settings.allowUnauthenticated,
+      variable: variable ?? callersVariable,
+      fileKey: `adapters.${name}.allowUnauthenticated`,
+    };
+  });
+  const rpc: EntryPoint = {
+    name: "RPC",
+    open: withoutCallers,
+    allowed: config.rpc.allowUnauthenticated,
+    variable: callersVariable,
+    fileKey: "rpc.allowUnauthenticated",
+  };
+  // Those with keys of their own first, as in the documentation.
+  const [own, shared] = [
+    adapters.filter(({ variable }) => variable !== callersVariable),
+    adapters.filter(({ variable }) => variable === callersVariable),
   ];
+  return [...own, rpc, ...shared];
 }
 
 /** One entry for all that the same variable would close. */

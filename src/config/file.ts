@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { basename, dirname, resolve } from "node:path";
 import { Ajv } from "ajv";
 import { parseDocument } from "yaml";
@@ -22,7 +21,7 @@ export interface ConfigFile {
 }
 
 /** Reads the file that `JACKFIELD_CONFIG` names, else `jackfield.yaml`, which may be missing. Faults go to `environment`. */
-export function readConfigFile(environment: Environment, cwd: string): ConfigFile {
+export function readConfigFile(environment: Environment, cwd: string, schema: () => object): ConfigFile {
   const named = environment.get("JACKFIELD_CONFIG");
   const path = resolve(cwd, named ?? "jackfield.yaml");
   const none: ConfigFile = { path: undefined, folder: cwd, content: {}, secretPaths: new Set() };
@@ -39,21 +38,39 @@ export function readConfigFile(environment: Environment, cwd: string): ConfigFil
     );
     return none;
   }
-  return contentFrom(source, path, environment);
+  return contentFrom(source, path, environment, schema);
 }
 
-/** The schema as it ships: making it anew from `schema.ts` takes a tenth of the start. */
-function fileSchema(): object {
-  return createRequire(import.meta.url)("jackfield/config.schema.json") as object;
+/** Checks settings that are given by object as if they stood in a file in `folder`. */
+export function configFromObject(
+  settings: unknown,
+  environment: Environment,
+  folder: string,
+  schema: () => object,
+): ConfigFile {
+  return checked(settings, { path: undefined, folder, file: "settings", environment, schema });
 }
 
-function contentFrom(source: string, path: string, environment: Environment): ConfigFile {
+function contentFrom(source: string, path: string, environment: Environment, schema: () => object): ConfigFile {
   const file = basename(path);
   const folder = dirname(path);
-  const empty: ConfigFile = { path, folder, content: {}, secretPaths: new Set() };
   const parsed = parse(source, file, environment);
-  if (parsed === undefined) return empty;
+  if (parsed === undefined) return { path, folder, content: {}, secretPaths: new Set() };
+  return checked(parsed, { path, folder, file, environment, schema });
+}
 
+/** What the content of a configuration file is checked with. */
+interface ContentCheck {
+  readonly path: string | undefined;
+  readonly folder: string;
+  /** What a fault calls it. */
+  readonly file: string;
+  readonly environment: Environment;
+  readonly schema: () => object;
+}
+
+function checked(parsed: unknown, { path, folder, file, environment, schema }: ContentCheck): ConfigFile {
+  const empty: ConfigFile = { path, folder, content: {}, secretPaths: new Set() };
   const { value, secretPaths, unfilled } = interpolate(parsed, { folder, file, environment });
   const hidden = new Set(secretPaths);
   const check = new Ajv({
@@ -61,7 +78,7 @@ function contentFrom(source: string, path: string, environment: Environment): Co
     verbose: true,
     ownProperties: true,
     allowUnionTypes: true,
-  }).compile<FileConfig>(fileSchema());
+  }).compile<FileConfig>(schema());
   if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
   // What could not be filled has had its sentence.
   const errors = (check.errors ?? []).filter(({ instancePath }) => !unfilled.includes(instancePath));

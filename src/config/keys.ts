@@ -7,7 +7,7 @@ import { Secret } from "../secret.ts";
 
 const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
 
-/** A named key of the Cognigy adapter. */
+/** A key and its name. */
 export interface NamedKey {
   readonly name: string;
   readonly key: Secret;
@@ -55,11 +55,14 @@ export function callersFrom(environment: Environment, file: FileConfig): KeyedCa
   return callers;
 }
 
-/** The keys of `COGNIGY_API_KEY`: one, called `cognigy`, or several as `name:key`. Undefined where it is not set. */
-export function cognigyKeysFrom(environment: Environment, file: FileConfig): NamedKey[] {
-  const text = environment.secret("COGNIGY_API_KEY");
-  const named = text === undefined ? (file.adapters?.cognigy?.keys ?? []) : cognigyEntries(text, environment);
-  const where = text === undefined ? "adapters.cognigy.keys" : "COGNIGY_API_KEY";
+/** Reads a list of keys: from a variable one key, called `unnamed`, or several as `name:key`. Faults show no key. */
+export function namedKeysFrom(
+  environment: Environment,
+  where: string,
+  given: string | readonly { readonly name: string; readonly key: string }[],
+  unnamed: string,
+): NamedKey[] {
+  const named = typeof given === "string" ? keyEntries(given, where, unnamed, environment) : given;
   const names = new Set<string>();
   const keys = new Set<string>();
   for (const { name, key } of named) {
@@ -74,16 +77,21 @@ export function cognigyKeysFrom(environment: Environment, file: FileConfig): Nam
   return named.map(({ name, key }) => ({ name, key: new Secret(key) }));
 }
 
-function cognigyEntries(text: string, environment: Environment): { name: string; key: string }[] {
+function keyEntries(
+  text: string,
+  where: string,
+  unnamed: string,
+  environment: Environment,
+): { name: string; key: string }[] {
   if (text.trim() === "") {
-    environment.fault("COGNIGY_API_KEY must hold a key; found only spaces.");
+    environment.fault(`${where} must hold a key; found only spaces.`);
     return [];
   }
-  if (!text.includes(":") && !text.includes(",")) return [{ name: "cognigy", key: text.trim() }];
+  if (!text.includes(":") && !text.includes(",")) return [{ name: unnamed, key: text.trim() }];
   return entries(text).flatMap((entry, index) => {
     const [name = "", key = "", ...rest] = entry.split(":");
     if (rest.length === 0 && name !== "" && key !== "") return [{ name, key }];
-    environment.fault(`Entry ${index + 1} of COGNIGY_API_KEY must be name:key; found ${shapeOf(entry)}.`);
+    environment.fault(`Entry ${index + 1} of ${where} must be name:key; found ${shapeOf(entry)}.`);
     return [];
   });
 }

@@ -5,21 +5,20 @@ import { checkName } from "./keys.ts";
 import type { FileConfig } from "./schema.ts";
 import { httpUrl } from "./values.ts";
 
-/** Sources that adapters speak as: a caller of a token must not be taken for one of them. */
-const reservedNames: ReadonlySet<string> = new Set(["genesys", "cognigy", "local"]);
-
 /** The issuers of tokens that are taken. */
 export function oauthFrom(
   environment: Environment,
   file: FileConfig,
   callers: readonly KeyedCaller[],
+  /** Sources that adapters act as: a caller of a token must not be taken for one of them. */
+  reserved: readonly string[],
 ): readonly OauthConfig[] {
   const names = new Set(callers.map(({ caller }) => caller.name));
   const issuers = new Set<string>();
   return (file.oauth ?? []).flatMap((entry, index) => {
     const where = `oauth[${index}]`;
     checkName(entry.name, `${where}.name`, environment);
-    if (names.has(entry.name) || reservedNames.has(entry.name))
+    if (names.has(entry.name) || reserved.includes(entry.name))
       environment.fault(`${where}.name must be a name of its own; found ${JSON.stringify(entry.name)} in use.`);
     if (issuers.has(entry.issuer))
       environment.fault(`${where}.issuer must differ from the others; found ${JSON.stringify(entry.issuer)} twice.`);

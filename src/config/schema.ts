@@ -1,5 +1,6 @@
 import * as Type from "typebox";
 import type { Static } from "typebox";
+import type { AdapterConfiguration, SettingSchema } from "../settings.ts";
 import { allScopes } from "./scope.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -56,56 +57,6 @@ const adapter = {
   allowUnauthenticated: flag("Serve it on other than loopback without a key."),
 };
 
-const genesys = Type.Object(
-  {
-    ...adapter,
-    webhookKey: text("Shared secret of the webhooks (GENESYS_WEBHOOK_KEY)."),
-    apiBaseUrl: text("Deliveries and conversations (GENESYS_API_BASE_URL)."),
-    tokenUrl: text("Where tokens come from (GENESYS_TOKEN_URL)."),
-    clientId: text("Client of the client credentials (GENESYS_CLIENT_ID)."),
-    clientSecret: text("Secret of the client credentials (GENESYS_CLIENT_SECRET)."),
-    scopes: text("Scopes asked for instead of the usual ones (GENESYS_SCOPES)."),
-  },
-  closed,
-);
-
-const cognigy = Type.Object(
-  {
-    ...adapter,
-    keys: Type.Optional(
-      Type.Array(Type.Object({ name: Type.String({ minLength: 1 }), key: Type.String({ minLength: 1 }) }, closed), {
-        description: "Keys of the X-Cognigy-AI-API-Key header (COGNIGY_API_KEY).",
-      }),
-    ),
-    maxPending: integer(1, 1_000_000, "Calls that may be pending at a time."),
-    corsOrigins: texts("Origins that browsers may call from."),
-  },
-  closed,
-);
-
-const mcp = Type.Object(
-  {
-    ...adapter,
-    taskAfterMs: integer(0, 600_000, "Milliseconds after which a call of a client that follows tasks becomes one."),
-    pageSize: integer(1, 1000, "Tools on one page of a list."),
-    listTtlMs: integer(0, day, "How long a client may keep a list, in milliseconds."),
-    allowedOrigins: texts("Origins that may call beside this machine's, such as https://app.example.com."),
-    instructions: Type.Optional(
-      Type.String({ maxLength: 16_384, description: "What clients tell their models of the server." }),
-    ),
-  },
-  closed,
-);
-
-const http = Type.Object(
-  {
-    ...adapter,
-    publicUrl: Type.Optional(Type.String({ description: "Where clients reach the service, for /openapi.json." })),
-    corsOrigins: texts("Origins that browsers may call from."),
-  },
-  closed,
-);
-
 const scopeNames = Type.Array(Type.Unsafe<(typeof allScopes)[number]>({ type: "string", enum: [...allScopes] }), {
   description: "What it may do.",
 });
@@ -156,8 +107,8 @@ const caller = Type.Object(
   closed,
 );
 
-/** The configuration file as people write it. */
-export const fileSchema = Type.Object(
+/** The configuration file as people write it, without the settings of adapters: see `configFileSchema`. */
+const fileSchema = Type.Object(
   {
     host: text("Where to listen (HOST)."),
     port: integer(0, 65_535, "Where to listen (PORT); 0 takes a free one."),
@@ -184,17 +135,7 @@ export const fileSchema = Type.Object(
     plugins: Type.Optional(
       Type.Array(plugin, { description: "Exactly these plugins; the bundled ones when left out." }),
     ),
-    adapters: Type.Optional(
-      Type.Object(
-        {
-          genesys: Type.Optional(genesys),
-          cognigy: Type.Optional(cognigy),
-          mcp: Type.Optional(mcp),
-          http: Type.Optional(http),
-        },
-        closed,
-      ),
-    ),
+    adapters: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown()))),
     callers: Type.Optional(Type.Array(caller, { description: "Callers, beside those of JACKFIELD_API_KEYS." })),
     oauth: Type.Optional(Type.Array(oauth, { description: "Issuers of tokens that are taken from callers." })),
     rpc: Type.Optional(
@@ -238,6 +179,18 @@ export const fileSchema = Type.Object(
     delivery: Type.Optional(
       Type.Object({ retryForMs: integer(0, 7 * day, "How long a delivery is tried, in milliseconds.") }, closed),
     ),
+    shutdown: Type.Optional(
+      Type.Object(
+        {
+          delayMs: integer(
+            0,
+            600_000,
+            "How long new work is taken on after readiness is off, in milliseconds: what the balancer needs to notice.",
+          ),
+        },
+        closed,
+      ),
+    ),
     limits: Type.Optional(
       Type.Object(
         {
@@ -269,7 +222,11 @@ export const fileSchema = Type.Object(
     allowedHosts: texts("Host values accepted beside localhost (JACKFIELD_ALLOWED_HOSTS)."),
     auditFile: text("Audit log, - for stderr (JACKFIELD_AUDIT_FILE)."),
     logLevel: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], "LOG_LEVEL."),
-    sandbox: flag("false never starts the bundled sandbox."),
+    sandbox: Type.Optional(
+      Type.Union([Type.Boolean(), Type.Literal("auto")], {
+        description: "Whether the sandbox plays what is not configured (JACKFIELD_SANDBOX).",
+      }),
+    ),
   },
   {
     ...closed,
@@ -280,3 +237,25 @@ export const fileSchema = Type.Object(
 
 /** What a configuration file holds. */
 export type FileConfig = Static<typeof fileSchema>;
+
+/** Makes the JSON Schema of the configuration file, with the settings that adapters declare. */
+export function configFileSchema(adapters: readonly AdapterConfiguration[]): object {
+  const groups = adapters.map(({ name, settings }) => {
+    const own = Object.entries(settings).map(([key, setting]) => [key, Type.Optional(Type.Unsafe(plain(setting)))]);
+    return [name, Type.Optional(Type.Object({ ...adapter, ...(Object.fromEntries(own) as object) }, closed))] as const;
+  });
+  const properties = { ...fileSchema.properties, adapters: Type.Object(Object.fromEntries(groups), closed) };
+  return { ...fileSchema, properties };
+}
+
+/** The setting as plain JSON Schema: its annotations are for the service, and named in the description. */
+function plain({ env, secret: _secret, format, ...schema }: SettingSchema): object {
+  const description = env === undefined ? schema.description : `${schema.description.replace(/\.$/, "")} (${env}).`;
+  if (format === "named-keys") {
+    const text = { type: "string", minLength: 1 };
+    const key = { type: "object", properties: { name: text, key: text }, required: ["name", "key"], ...closed };
+    return { ...schema, description, items: key };
+  }
+  if (schema.type === "array") return { ...schema, description, items: { type: "string", minLength: 1 } };
+  return { ...(schema.type === "string" && { minLength: 1 }), ...schema, description };
+}

@@ -109,6 +109,15 @@ export function list(
   };
 }
 
+/** Checks that every item is an origin, and returns the items. */
+export function checkOrigins(environment: Environment, key: string, items: readonly string[]): readonly string[] {
+  for (const item of items) {
+    if (URL.parse(item)?.origin === item) continue;
+    environment.fault(`${key} must hold origins such as https://app.example.com; found ${JSON.stringify(item)}.`);
+  }
+  return items;
+}
+
 /** Checks that every item is an address, a CIDR or a host name. */
 export function checkAddresses(environment: Environment, key: string, items: readonly string[]): void {
   for (const item of items) {

@@ -10,6 +10,7 @@ export const ownVariables = [
   "JACKFIELD_PRIVATE_ADDRESSES",
   "JACKFIELD_ALLOWED_HOSTS",
   "JACKFIELD_AUDIT_FILE",
+  "JACKFIELD_SANDBOX",
 ] as const;
 
 /** Variables of the command line and the tests, which the service does not read. */

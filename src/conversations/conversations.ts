@@ -10,11 +10,17 @@ import {
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
 import { createGateway, type GatewayOptions } from "./gateway.ts";
 import { merge } from "./merge.ts";
 import type { ModelAnswer } from "./model-answer.ts";
-import { observeConversation, type Observer, reasonInWords, roundMs, type Watched } from "./observe.ts";
+import {
+  observeConversation,
+  type Observation,
+  type Observer,
+  reasonInWords,
+  roundMs,
+  type Watched,
+} from "./observe.ts";
 import { type OfferedTools, offeredTools } from "./offered-tools.ts";
 import { runCall } from "./run-call.ts";
 import { contentOf } from "./tool-content.ts";
@@ -24,7 +30,7 @@ export interface ConversationsOptions {
   /** Speaks as the service, where a conversation brings no client of its own. */
   readonly executor: Client<typeof ToolExecutor>;
   readonly gateway: GatewayOptions;
-  readonly telemetry: Pick<Telemetry, "tracer" | "tracing" | "audit">;
+  readonly observation: Observation;
   /** Longest content of a tool message in code points, 4096 by default. */
   readonly maxOutputChars?: number;
   /** Wall clock in milliseconds. */
@@ -54,7 +60,7 @@ const longestId = 256;
 
 /** Makes the loop of seed 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
 export function createConversations(options: ConversationsOptions): Conversations {
-  const { gateway, telemetry, maxOutputChars = 4096, now = Date.now } = options;
+  const { gateway, observation, maxOutputChars = 4096, now = Date.now } = options;
   const ask = createGateway(gateway);
 
   return {
@@ -63,11 +69,18 @@ export function createConversations(options: ConversationsOptions): Conversation
       if (message === "") throw rpcError("invalid-request", "message must not be empty");
       if (conversationId.length > longestId) throw rpcError("id-too-long", "conversation_id");
       const about = { id: conversationId || randomUUID(), model: model || "gpt-4o" };
-      const observer = observeConversation(telemetry, { ...about, nowMs: now() }, scope.trace);
+      const observer = observeConversation(observation, { ...about, nowMs: now() }, scope.trace);
       let fault: string | undefined = "The caller has gone away.";
       try {
         const executor = scope.executor ?? options.executor;
-        const end = yield* loop({ ...about, message, executor, signal: scope.signal, observer });
+        const end = yield* loop({
+          ...about,
+          message,
+          executor,
+          signal: scope.signal,
+          observer,
+          contextValues: observation.contextValues,
+        });
         fault = end.text === tooManyRequests && end.rounds === mostRequests ? tooManyRequests : undefined;
         yield event({ case: "done", value: { $typeName: "jackfield.v1.ConversationDone", ...end } });
       } catch (reason) {
@@ -142,10 +155,11 @@ interface Talk {
   readonly executor: Client<typeof ToolExecutor>;
   readonly signal: AbortSignal;
   readonly observer: Observer;
+  readonly contextValues: Observation["contextValues"];
 }
 
 async function* watched(
-  { executor, id, observer }: Talk,
+  { executor, id, observer, contextValues }: Talk,
   call: ToolCall,
   parent: Watched,
   signal: AbortSignal,
@@ -154,7 +168,12 @@ async function* watched(
   const span = observer.tool(call, parent);
   const begun = performance.now();
   try {
-    for await (const happened of runCall(call, { executor, conversationId: id, signal, trace: span.context })) {
+    for await (const happened of runCall(call, {
+      executor,
+      conversationId: id,
+      signal,
+      contextValues: contextValues(span.context),
+    })) {
       if (happened.case === "result") {
         keep(happened.value);
         observer.toolEnded(happened.value, span, roundMs(performance.now() - begun));

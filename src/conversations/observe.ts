@@ -5,14 +5,23 @@ import {
   ROOT_CONTEXT,
   type Span,
   SpanStatusCode,
+  type Tracer,
   trace,
   TraceFlags,
 } from "@opentelemetry/api";
-import { ConnectError } from "@connectrpc/connect";
+import { ConnectError, type ContextValues } from "@connectrpc/connect";
 import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { redact } from "../outbound/redact.ts";
-import type { Telemetry } from "../telemetry/telemetry.ts";
 import { faultOf } from "./tool-content.ts";
+
+/** How conversations are observed: spans, audit lines, and the context values that carry a trace into an RPC. */
+export interface Observation {
+  readonly tracer: Tracer;
+  /** False where no span can be recorded. */
+  readonly tracing: boolean;
+  readonly audit: { write(event: { event: string; [field: string]: string | number | boolean | undefined }): void };
+  contextValues(context: Context): ContextValues;
+}
 
 /** What watches one conversation: its spans, nested, and its audit lines. */
 export interface Observer {
@@ -33,7 +42,7 @@ export interface Watched {
 
 /** Begins to watch a conversation. Names and attributes are those of seed 002. */
 export function observeConversation(
-  { tracer, tracing, audit }: Pick<Telemetry, "tracer" | "tracing" | "audit">,
+  { tracer, tracing, audit }: Pick<Observation, "tracer" | "tracing" | "audit">,
   conversation: { readonly id: string; readonly model: string; readonly nowMs: number },
   parent: Context = tracing ? ROOT_CONTEXT : unrecorded(),
 ): Observer {

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, createContextValues } from "@connectrpc/connect";
-import type { Context } from "@opentelemetry/api";
+import { type Client, Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import {
   Outcome,
@@ -11,14 +10,14 @@ import {
   ToolResultSchema,
 } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
-import { kTrace } from "../telemetry/trace-key.ts";
 
 /** Where one call goes and what it belongs to. */
 export interface CallParts {
   readonly executor: Client<typeof ToolExecutor>;
   readonly conversationId: string;
   readonly signal: AbortSignal;
-  readonly trace: Context;
+  /** Carries the trace into the RPC. */
+  readonly contextValues: ContextValues;
 }
 
 /** What comes of one call: reports, then its result. */
@@ -29,12 +28,9 @@ export type CallEvent = { case: "progress"; value: Progress } | { case: "result"
  * large, gets a result that says so; any other RPC error is thrown.
  */
 export async function* runCall(call: ToolCall, parts: CallParts): AsyncGenerator<CallEvent> {
-  const { executor, conversationId, signal, trace } = parts;
+  const { executor, conversationId, signal, contextValues } = parts;
   try {
-    const events = executor.executeTools(
-      { calls: [call], context: { conversationId } },
-      { signal, contextValues: createContextValues().set(kTrace, trace) },
-    );
+    const events = executor.executeTools({ calls: [call], context: { conversationId } }, { signal, contextValues });
     let answered = false;
     for await (const { event } of events) {
       if (event.case === "progress") yield event;

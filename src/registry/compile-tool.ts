@@ -23,6 +23,8 @@ export interface Origin {
   readonly use: string;
   readonly version: string;
   readonly bundled: boolean;
+  /** Why the tool cannot work: settings that its `configSchema` requires are missing. Its configuration is not checked. */
+  readonly unconfigured?: string | undefined;
 }
 
 const effects: Readonly<Record<EffectName, CompiledTool["effect"]>> = {
@@ -66,7 +68,8 @@ export function compileTool(
   const output = tool.outputSchema === undefined ? undefined : compile("outputSchema", tool.outputSchema, "output");
   const configSchema =
     tool.configSchema === undefined ? undefined : compile("configSchema", tool.configSchema, "input");
-  checkConfig(name, settings.config, configSchema?.[1]);
+  const { unconfigured } = origin;
+  if (unconfigured === undefined) checkConfig(name, settings.config, configSchema?.[1]);
   const secrets = secretsOf(settings.config, configSchema?.[0]);
   const effect = effects[tool.effect ?? "write"];
   const timeoutMs = settings.limits.timeoutMs ?? tool.timeoutMs ?? toolDefaults.timeoutMs;
@@ -103,14 +106,16 @@ export function compileTool(
     reconcile: reconcile && (async (call, context) => reconcile.call(tool, call, context)),
     config: settings.config,
     state: undefined,
-    fault: () => undefined,
+    fault: () => unconfigured,
     secrets,
     redact: createRedact(secrets),
     use: origin.use,
     bundled: origin.bundled,
     required: settings.required,
     repeatWindowMs: settings.repeatWindowMs ?? 0,
-    ready: async () => {},
+    async ready() {
+      if (unconfigured !== undefined) throw new PluginError(unconfigured);
+    },
     close: async () => {},
   };
 }
@@ -154,6 +159,16 @@ function checkConfig(name: string, config: unknown, validate: Validate | undefin
   if (faults.length === 0) return;
   const list = faults.map(({ path, message }) => `${path === "" ? "config" : `config${path}`} ${message}`).join("; ");
   throw new PluginError(`Plugin ${name}: its configuration does not fit: ${list}.`);
+}
+
+/** The JSON Schema of a tool's configuration, where it has one that can be read. */
+export function schemaOfConfig({ configSchema }: Tool): JsonSchema | undefined {
+  try {
+    return configSchema === undefined ? undefined : jsonSchemaOf(configSchema, "input");
+  } catch {
+    // Compiling the tool says what is wrong with it.
+    return undefined;
+  }
 }
 
 /** The JSON Schema of anything that describes a shape. */

@@ -2,10 +2,8 @@ import { readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { PluginConfig } from "../config/config.ts";
 import type { Tool } from "../plugin/tool.ts";
-import { compileTool, PluginError } from "./compile-tool.ts";
-import type { CompiledTool } from "./registry.ts";
+import { PluginError } from "./compile-tool.ts";
 
 /** Version of the plugin contract that this core speaks. */
 const apiVersion = 1;
@@ -16,15 +14,6 @@ export interface LoadedPlugin {
   readonly version: string;
   /** URL of the module, for those who load it again elsewhere. */
   readonly url: string;
-}
-
-/** Loads one plugin of the configuration and compiles its tool. Throws a PluginError that names the plugin. */
-export async function loadPlugin(
-  plugin: PluginConfig,
-  bundled: boolean,
-): Promise<{ tool: CompiledTool; definition: Tool; url: string }> {
-  const { tool, version, url } = await importPlugin(plugin.use);
-  return { tool: compileTool(tool, plugin, { use: plugin.use, version, bundled }), definition: tool, url };
 }
 
 /** Finds and imports a plugin: a package name, or the path of a module file or a package folder. */

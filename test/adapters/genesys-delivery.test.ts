@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { createGenesysDelivery, type GenesysDeliveryOptions } from "../../src/adapters/genesys/index.ts";
+import { createGenesysDelivery, type GenesysDeliveryOptions } from "../../src/adapters/genesys/deliver.ts";
 import { TokenError } from "../../src/outbound/token-failure.ts";
 import { deadPort, startDownstream, startOutbound } from "../outbound/downstream.ts";
 import { verifies } from "../support/verifies.ts";

@@ -5,7 +5,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { describe, expect, test } from "vitest";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
+import { createGenesysAdapter } from "../../src/adapters/genesys/adapter.ts";
 import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { Ended, stand, type StandOptions, type StandTool } from "./stand.ts";
@@ -28,8 +28,8 @@ const usual: Record<string, StandTool> = {
 function gateway(options: Partial<StandOptions> & { key?: string; answerWithinMs?: number } = {}) {
   const { key, answerWithinMs = 55_000 } = options;
   const webhookKey = key === undefined ? undefined : new Secret(key);
-  const config = { answerWithinMs, webhookKey, sanitize: "text", maxOutput: 65_536 } as const;
-  const adapter = createGenesysAdapter({ config, callsPerRequest: 64, canDeliver: true });
+  const settings = { answerWithinMs, webhookKey, sanitize: "text", maxOutput: 65_536 } as const;
+  const adapter = createGenesysAdapter({ settings, callsPerRequest: 64, canDeliver: true });
   return stand({ tools: usual, ...options, adapter });
 }
 

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { type Job, JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
+import { createGenesysAdapter } from "../../src/adapters/genesys/adapter.ts";
 import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { stand, type StandOptions } from "./stand.ts";
@@ -11,7 +11,7 @@ const path = "/webhook/tool-calls";
 
 function worker(options: Partial<StandOptions> & { canDeliver?: boolean } = {}) {
   const adapter = createGenesysAdapter({
-    config: { answerWithinMs: 55_000, sanitize: "text", maxOutput: 65_536, webhookKey: new Secret("right") },
+    settings: { answerWithinMs: 55_000, sanitize: "text", maxOutput: 65_536, webhookKey: new Secret("right") },
     callsPerRequest: 64,
     canDeliver: options.canDeliver ?? true,
   });

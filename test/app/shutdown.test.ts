@@ -5,27 +5,51 @@ import { createReadiness } from "../../src/app/readiness.ts";
 import { createShutdown } from "../../src/app/shutdown.ts";
 
 const log = pino({ level: "silent" });
+const steps = { unready: () => {}, drain: () => {}, close: async () => {} };
 
 test("a signal begins at once, waits for running work and exits 0", async () => {
   const target = new EventEmitter();
   const release = Promise.withResolvers<void>();
   const seen: (string | number)[] = [];
   const stop = createShutdown(
-    { begin: () => void seen.push("begin"), finish: () => release.promise },
+    {
+      unready: () => void seen.push("unready"),
+      drain: () => void seen.push("drain"),
+      close: () => release.promise,
+    },
     { log, exit: (code) => void seen.push(code) },
   ).listen(target);
   target.emit("SIGTERM", "SIGTERM");
-  expect(seen).toEqual(["begin"]);
+  expect(seen).toEqual(["unready", "drain"]);
   release.resolve();
-  await vi.waitFor(() => expect(seen).toEqual(["begin", 0]));
+  await vi.waitFor(() => expect(seen).toEqual(["unready", "drain", 0]));
   stop();
   expect(target.listenerCount("SIGTERM") + target.listenerCount("SIGINT")).toBe(0);
+});
+
+test("readiness goes first, and new work is taken on for the delay", async () => {
+  vi.useFakeTimers();
+  try {
+    const seen: string[] = [];
+    const timed = {
+      unready: () => void seen.push("unready"),
+      drain: () => void seen.push("drain"),
+      close: async () => {},
+    };
+    createShutdown(timed, { log, exit: () => {}, delayMs: 5000 }).take("SIGTERM");
+    await vi.advanceTimersByTimeAsync(4999);
+    expect(seen).toEqual(["unready"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(seen).toEqual(["unready", "drain"]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("a second signal exits 130 at once", () => {
   const codes: number[] = [];
   const shutdown = createShutdown(
-    { begin: () => {}, finish: () => new Promise(() => {}) },
+    { ...steps, close: () => new Promise(() => {}) },
     { log, exit: (code) => void codes.push(code), graceMs: 10 },
   );
   shutdown.take("SIGINT");
@@ -36,20 +60,18 @@ test("a second signal exits 130 at once", () => {
 
 test("at the end of the grace time running work is stopped", async () => {
   const codes: number[] = [];
-  const finish = (expired: AbortSignal) =>
+  const close = (expired: AbortSignal) =>
     new Promise<void>((resolve) => expired.addEventListener("abort", () => resolve()));
-  createShutdown({ begin: () => {}, finish }, { log, exit: (code) => void codes.push(code), graceMs: 10 }).take(
-    "SIGTERM",
-  );
+  createShutdown({ ...steps, close }, { log, exit: (code) => void codes.push(code), graceMs: 10 }).take("SIGTERM");
   await vi.waitFor(() => expect(codes).toEqual([0]));
 });
 
 test("a shutdown that fails or hangs exits 1", async () => {
   const codes: number[] = [];
   const exit = (code: number) => void codes.push(code);
-  createShutdown({ begin: () => {}, finish: () => Promise.reject(new Error("store")) }, { log, exit }).take("SIGTERM");
+  createShutdown({ ...steps, close: () => Promise.reject(new Error("store")) }, { log, exit }).take("SIGTERM");
   await vi.waitFor(() => expect(codes).toEqual([1]));
-  createShutdown({ begin: () => {}, finish: () => new Promise(() => {}) }, { log, exit, graceMs: 5, closeMs: 5 }).take(
+  createShutdown({ ...steps, close: () => new Promise(() => {}) }, { log, exit, graceMs: 5, closeMs: 5 }).take(
     "SIGTERM",
   );
   await vi.waitFor(() => expect(codes).toEqual([1, 1]));
@@ -78,6 +100,11 @@ test("readiness: a check that rejects or hangs is a fault, a round is shared, dr
   now = 1000;
   await readiness.report();
   expect(rounds).toBe(2);
+  let told = 0;
+  readiness.onChange(() => (told += 1));
+  readiness.unready();
+  expect([readiness.draining, readiness.serving(), told]).toEqual([false, false, 1]);
   readiness.drain();
+  expect([readiness.draining, told]).toEqual([true, 1]);
   expect(await readiness.report()).toEqual({ ready: false, faults: ["the service is shutting down"], notes: [] });
 });

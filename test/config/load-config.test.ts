@@ -6,9 +6,14 @@ import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig, secretTexts } from "../../src/config/describe-config.ts";
-import { loadConfig } from "../../src/config/load-config.ts";
-import { fileSchema } from "../../src/config/schema.ts";
-import { withSandbox } from "../../src/config/with-sandbox.ts";
+import { configFileSchema } from "../../src/config/schema.ts";
+import { platforms } from "../../src/adapters/platforms.ts";
+import type { CognigySettings } from "../../src/adapters/cognigy/settings.ts";
+import type { GenesysSettings } from "../../src/adapters/genesys/settings.ts";
+import { loadConfig } from "../../src/app/load-config.ts";
+import { prepare } from "../../src/app/prepare.ts";
+import { withSandbox } from "../../src/app/sandbox-parts.ts";
+import type { Config } from "../../src/config/config.ts";
 
 const folders: string[] = [];
 afterEach(() => folders.splice(0).forEach((path) => rmSync(path, { recursive: true })));
@@ -33,41 +38,72 @@ function faults(env: Record<string, string>, yaml?: string): readonly string[] {
   return [];
 }
 
-test("nothing at all is a good configuration: loopback, bundled plugins, the whole sandbox", () => {
+const cognigyOf = ({ adapters }: Config) => adapters["cognigy"]?.settings as unknown as CognigySettings;
+const genesysOf = ({ adapters }: Config) => adapters["genesys"]?.settings as unknown as GenesysSettings;
+
+test("nothing at all is a good configuration: loopback, bundled plugins, the whole sandbox", async () => {
   const config = load();
-  expect(config).toMatchObject({
-    host: "127.0.0.1",
-    port: 8080,
-    logLevel: "info",
-    sandbox: { backOffice: true, weather: true, genesys: true },
-  });
+  expect(config).toMatchObject({ host: "127.0.0.1", port: 8080, logLevel: "info", sandbox: "auto" });
   expect(config.plugins.map(({ use }) => use)).toHaveLength(6);
   expect(config.warnings).toHaveLength(2);
-  const played = withSandbox(config, {
-    backOfficeUrl: "http://b",
-    weatherUrl: "http://w",
-    geocodingUrl: "http://g",
-    genesysUrl: "http://p",
-  });
-  expect(played.plugins[0]?.config).toEqual({ baseUrl: "http://b" });
-  expect(played.plugins[3]?.config).toEqual({ baseUrl: "http://w", geocodingBaseUrl: "http://g" });
-  expect(played.adapters.genesys).toMatchObject({
+  const prepared = await prepare(config);
+  expect([...prepared.sandboxParts].sort()).toEqual(["backOffice", "genesys", "inventory", "weather"]);
+  const played = withSandbox(prepared, { backOffice: "http://b", weather: "http://w", genesys: "http://p" });
+  expect(played.config.plugins[0]?.config).toEqual({ baseUrl: "http://b" });
+  expect(played.config.plugins[3]?.config).toEqual({ baseUrl: "http://w", geocodingBaseUrl: "http://w" });
+  expect(played.config.plugins[5]?.config).toEqual({ dataDir: join(config.dataDir, "inventory"), sampleData: true });
+  expect(genesysOf(played.config)).toMatchObject({
     apiBaseUrl: "http://p",
     tokenUrl: "http://p/oauth/token",
-    credentials: { clientId: "sandbox" },
+    clientId: "sandbox",
   });
 });
 
-test("each part of the sandbox stays away where something real is configured", () => {
-  expect(load({ EXTERNAL_API_BASE_URL: "https://erp.example.com/" }).sandbox.backOffice).toBe(false);
+async function parts(env: Record<string, string>, yaml?: string): Promise<string[]> {
+  return [...(await prepare(load(env, yaml))).sandboxParts].sort();
+}
+
+test("each part of the sandbox stays away where something real is configured", async () => {
+  expect(await parts({ EXTERNAL_API_BASE_URL: "https://erp.example.com/" })).not.toContain("backOffice");
   expect(
-    load({ WEATHER_API_BASE_URL: "https://w.example.com", GEOCODING_API_BASE_URL: "https://g.example.com" }).sandbox
-      .weather,
-  ).toBe(false);
-  expect(load({ GENESYS_API_BASE_URL: "https://api.mypurecloud.de" }).sandbox.genesys).toBe(false);
-  expect(load({ GENESYS_CLIENT_ID: "id", GENESYS_CLIENT_SECRET: "secret" }).sandbox.genesys).toBe(false);
-  expect(load({}, "plugins: []\n").sandbox).toEqual({ backOffice: false, weather: false, genesys: true });
-  expect(load({}, "sandbox: false\n").sandbox).toEqual({ backOffice: false, weather: false, genesys: false });
+    await parts({ WEATHER_API_BASE_URL: "https://w.example.com", GEOCODING_API_BASE_URL: "https://g.example.com" }),
+  ).not.toContain("weather");
+  expect(await parts({ GENESYS_API_BASE_URL: "https://api.mypurecloud.de" })).not.toContain("genesys");
+  const credentials = { GENESYS_CLIENT_ID: "id", GENESYS_CLIENT_SECRET: "secret", JACKFIELD_SANDBOX: "true" };
+  expect(await parts(credentials)).toEqual(["backOffice", "inventory", "weather"]);
+  expect(await parts({}, "plugins: []\n")).toEqual(["genesys"]);
+  expect(await parts({}, "sandbox: false\n")).toEqual([]);
+});
+
+test.each<Record<string, string>>([
+  { JACKFIELD_API_KEYS: "crm:key-1" },
+  { COGNIGY_API_KEY: "key-1" },
+  { GENESYS_WEBHOOK_KEY: "key-1" },
+  { GENESYS_CLIENT_ID: "id", GENESYS_CLIENT_SECRET: "secret" },
+  { EXTERNAL_API_KEY: "key-1" },
+  { NODE_ENV: "production" },
+  { JACKFIELD_SANDBOX: "false" },
+])("with %o the sandbox stays away unless it is asked for", async (given) => {
+  expect(await parts(given)).toEqual([]);
+  expect(await parts({ ...given, JACKFIELD_SANDBOX: "true" })).toContain("backOffice");
+});
+
+test("without the sandbox the embedded database gets no sample rows", async () => {
+  const prepared = await prepare(load({ JACKFIELD_SANDBOX: "false" }));
+  expect(withSandbox(prepared, {}).config.plugins[5]?.config).toMatchObject({ sampleData: false });
+  expect(await parts({}, 'plugins: [{ use: "@jackfield/search-inventory", config: { sampleData: false } }]\n')).toEqual(
+    ["genesys"],
+  );
+});
+
+test("the token endpoint is at login.REGION where the API is at api.REGION", () => {
+  const tokenUrl = (env: Record<string, string>) => genesysOf(load(env)).tokenUrl;
+  expect(tokenUrl({})).toBe("https://login.mypurecloud.com/oauth/token");
+  expect(tokenUrl({ GENESYS_API_BASE_URL: "https://api.euw2.pure.cloud" })).toBe(
+    "https://login.euw2.pure.cloud/oauth/token",
+  );
+  expect(tokenUrl({ GENESYS_API_BASE_URL: "http://127.0.0.1:9090" })).toBe("http://127.0.0.1:9090/oauth/token");
+  expect(tokenUrl({ GENESYS_TOKEN_URL: "https://idp.example/t" })).toBe("https://idp.example/t");
 });
 
 test("the file of the contract's example is read, and variables go over it", () => {
@@ -100,7 +136,7 @@ callers:
     scopes: new Set(["tools:execute"]),
     tools: ["get_*"],
   });
-  expect(config.adapters.cognigy.answerWithinMs).toBe(4000);
+  expect(config.adapters["cognigy"]?.settings.answerWithinMs).toBe(4000);
 });
 
 test.each([
@@ -111,8 +147,6 @@ test.each([
   [{ GENESYS_CLIENT_ID: "x" }, "GENESYS_CLIENT_SECRET must be set together with GENESYS_CLIENT_ID"],
   [{ JACKFIELD_ENGINE_URL: "mysql://x" }, "JACKFIELD_ENGINE_URL must be a URL of scheme redis:"],
   [{ REDIS_URL: "postgres://x" }, "REDIS_URL"],
-  [{ DATABASE_URL: "mysql://u:hunter2@x" }, "DATABASE_URL"],
-  [{ EXTERNAL_API_BASE_URL: "ftp://x" }, "EXTERNAL_API_BASE_URL must be an http: or https: URL"],
   [
     { JACKFIELD_CONFIG: "none.yaml" },
     'JACKFIELD_CONFIG must name a file that can be read; found "none.yaml" (there is no such file).',
@@ -133,6 +167,17 @@ test.each([
   expect(found[0]).toContain(sentence);
   expect(found[0]).not.toContain("hunter2");
   expect(found[0]).toMatch(/[.?]$/);
+});
+
+test.each([
+  [{ DATABASE_URL: "mysql://u:hunter2@x" }, "DATABASE_URL must be a URL of scheme postgres:"],
+  [{ EXTERNAL_API_BASE_URL: "ftp://x" }, "EXTERNAL_API_BASE_URL must be an http: or https: URL"],
+])("a wrong variable of a plugin %o is one sentence that names it", async (env, sentence) => {
+  const reason: unknown = await prepare(load(env as Record<string, string>)).catch((error: unknown) => error);
+  expect(reason).toBeInstanceOf(ConfigError);
+  expect((reason as ConfigError).faults).toHaveLength(1);
+  expect((reason as ConfigError).faults[0]).toContain(sentence);
+  expect((reason as ConfigError).message).not.toContain("hunter2");
 });
 
 test.each([
@@ -183,18 +228,18 @@ test("listening for others with open ways in is refused by the variables to set,
 test("secrets come from files too, without the line break at the end", () => {
   const cwd = folder({ key: "from-a-file\n", "jackfield.yaml": 'callers: [{ name: a, keys: ["${file:key}"] }]\n' });
   const config = loadConfig({ env: { COGNIGY_API_KEY_FILE: "key" }, cwd });
-  expect(config.adapters.cognigy.keys[0]?.key.reveal()).toBe("from-a-file");
+  expect(cognigyOf(config).keys[0]?.key.reveal()).toBe("from-a-file");
   expect(config.callers[0]?.keys[0]?.reveal()).toBe("from-a-file");
 });
 
 test("several Cognigy keys keep their names, a single one is called cognigy", () => {
-  expect(load({ COGNIGY_API_KEY: "a:k1,b:k2" }).adapters.cognigy.keys.map(({ name }) => name)).toEqual(["a", "b"]);
-  expect(load({ COGNIGY_API_KEY: "k" }).adapters.cognigy.keys.map(({ name }) => name)).toEqual(["cognigy"]);
+  expect(cognigyOf(load({ COGNIGY_API_KEY: "a:k1,b:k2" })).keys.map(({ name }) => name)).toEqual(["a", "b"]);
+  expect(cognigyOf(load({ COGNIGY_API_KEY: "k" })).keys.map(({ name }) => name)).toEqual(["cognigy"]);
 });
 
-test("no printout of the configuration shows a planted secret", () => {
+test("no printout of the configuration shows a planted secret", async () => {
   const secret = "planted-secret-7";
-  const config = load(
+  const loaded = load(
     {
       EXTERNAL_API_KEY: secret,
       GENESYS_CLIENT_ID: "id",
@@ -208,8 +253,9 @@ test("no printout of the configuration shows a planted secret", () => {
       OTEL_EXPORTER_OTLP_ENDPOINT: "http://o",
       OTEL_EXPORTER_OTLP_HEADERS: `authorization=${secret}`,
     },
-    'plugins: [{ use: "@jackfield/get-order-status" }, { use: "@jackfield/search-inventory" }, { use: x, config: { a: { b: ["${env:ANY}"] }, dbPassword: planted-secret-7 } }]\n',
+    'plugins: [{ use: "@jackfield/get-order-status" }, { use: "@jackfield/search-inventory" }, { use: "@jackfield/get-weather", config: { a: { b: ["${env:ANY}"] }, dbPassword: planted-secret-7 } }]\n',
   );
+  const { config } = await prepare(loaded);
   const printed = JSON.stringify(describeConfig(config)) + inspect(describeConfig(config), { depth: 20 });
   expect(printed).not.toContain(secret);
   expect(secretTexts(config)).toContain(secret);
@@ -246,5 +292,7 @@ test("no text in a variable or file makes anything but a configuration or a Conf
 
 test("the JSON Schema that ships is the one the file is checked against", () => {
   const shipped: unknown = JSON.parse(readFileSync(new URL("../../config.schema.json", import.meta.url), "utf8"));
-  expect(shipped, "run `node scripts/config-schema.ts`").toEqual(JSON.parse(JSON.stringify(fileSchema)));
+  expect(shipped, "run `node scripts/config-schema.ts`").toEqual(
+    JSON.parse(JSON.stringify(configFileSchema(platforms))),
+  );
 });

@@ -1,5 +1,11 @@
 import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
+import {
+  type Client,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  createContextValues,
+} from "@connectrpc/connect";
 import { type Context, ProxyTracerProvider } from "@opentelemetry/api";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { RunConversationRequestSchema, type RunConversationResponse } from "../../gen/jackfield/v1/conversations_pb.ts";
@@ -145,10 +151,11 @@ export async function startConversation(
       sleep: async (ms) => void pauses.push(ms),
       ...gatewayOver,
     },
-    telemetry: {
+    observation: {
       tracing,
       tracer: tracing ? provider.getTracer("test") : new ProxyTracerProvider().getTracer("none"),
-      audit: { write: (event) => void audited.push(event), executed: () => {}, close: async () => {} },
+      audit: { write: (event) => void audited.push(event) },
+      contextValues: (context) => createContextValues().set(kTrace, context),
     },
     now: () => 1_700_000_000_500,
   });

@@ -420,12 +420,12 @@ test("gRPC health serves each service, and turns while the service drains", asyn
   await until(async () =>
     (await (await fetch(`${own.url}/metrics`)).text()).includes("jackfield_executions_running 1"),
   );
-  own.jackfield.beginShutdown();
+  own.jackfield.drain();
   expect(await check("")).toBe("NOT_SERVING");
   const ready = await fetch(`${own.url}/readyz`);
   expect([ready.status, ((await ready.json()) as { ready: boolean }).ready]).toEqual([503, false]);
   expect((await fetch(`${own.url}/healthz`)).status).toBe(200);
-  const finished = own.jackfield.finishShutdown(AbortSignal.timeout(10_000));
+  const finished = own.jackfield.close(AbortSignal.timeout(10_000));
   const refused = await rpc(own.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 0 } } }).catch(
     () => undefined,
   );

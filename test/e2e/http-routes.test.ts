@@ -30,7 +30,10 @@ test("health and readiness are open, with keys and without", async () => {
   for (const { url } of [open, closed]) {
     expect((await ask(`${url}/healthz`)).status).toBe(200);
     const ready = await ask(`${url}/readyz`);
-    expect([ready.status, ready.text]).toEqual([200, '{"ready":true,"notes":[]}']);
+    expect([ready.status, ready.text]).toEqual([
+      200,
+      '{"ready":true,"notes":["sandbox: plays weather, because nothing real is configured for it","sandbox: plays genesys, because nothing real is configured for it"]}',
+    ]);
   }
 });
 

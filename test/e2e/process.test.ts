@@ -259,11 +259,16 @@ test("logs are JSON lines on stdout, and what stands in for the real is told", a
     .stdout()
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line) as { msg: string; level: string; time: string; part?: string });
+    .map((line) => JSON.parse(line) as { msg: string; level: string; time: string; urls?: Record<string, string> });
   expect(lines.some(({ msg }) => msg === "listening")).toBe(true);
-  expect(lines.filter(({ msg }) => msg.includes("sandbox")).map(({ part }) => part)).toEqual(
-    expect.arrayContaining(["weatherUrl", "genesysUrl"]),
-  );
+  const told = lines.filter(({ msg }) => msg.includes("sandbox"));
+  expect(told.map(({ msg }) => msg)).toEqual([
+    "sandbox: plays weather, because nothing real is configured for it",
+    "sandbox: plays genesys, because nothing real is configured for it",
+  ]);
+  expect(Object.keys(told[0]?.urls ?? {})).toEqual(["weather", "genesys"]);
+  const { notes } = (await (await fetch(`${service.url}/readyz`)).json()) as { notes: string[] };
+  expect(notes).toEqual(told.map(({ msg }) => msg));
   expect(lines.filter(({ level }) => level === "warn").map(({ msg }) => msg)).toEqual([
     expect.stringMatching(/GENESYS_WEBHOOK_KEY/),
     expect.stringMatching(/COGNIGY_API_KEY/),

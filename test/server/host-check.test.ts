@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkExposure } from "../../src/config/exposure.ts";
-import { loadConfig } from "../../src/config/load-config.ts";
+import { loadConfig } from "../../src/app/load-config.ts";
 import { createHostCheck } from "../../src/server/host-check.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 

@@ -3,8 +3,8 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadConfig } from "../../src/config/load-config.ts";
-import { createJackfield } from "../../src/jackfield.ts";
+import { loadConfig } from "../../src/app/load-config.ts";
+import { startService as start } from "../../src/jackfield.ts";
 import type { Jackfield } from "../../src/jackfield.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 import { freePort } from "./free-port.ts";
@@ -43,10 +43,16 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const folder = scratchFolder("jackfield-service");
   const dataDir = options.dataDir ?? join(folder.path, "data");
   const lines: string[] = [];
-  const env = { PORT: "0", JACKFIELD_DATA_DIR: dataDir, ...fileOf(folder.path, options), ...options.env };
+  const env = {
+    PORT: "0",
+    JACKFIELD_DATA_DIR: dataDir,
+    ...sandboxOf(options),
+    ...fileOf(folder.path, options),
+    ...options.env,
+  };
   try {
     const config = loadConfig({ env, cwd: folder.path });
-    const jackfield = await createJackfield(config, {
+    const jackfield = await start(config, {
       destination: { write: (line: string) => void lines.push(line) },
     });
     return {
@@ -65,6 +71,11 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     folder[Symbol.dispose]();
     throw reason;
   }
+}
+
+/** Tests use the sandbox although they configure keys, unless they say otherwise. */
+function sandboxOf({ yaml }: ServiceOptions): Record<string, string> {
+  return yaml?.["sandbox"] === undefined ? { JACKFIELD_SANDBOX: "true" } : {};
 }
 
 function fileOf(folder: string, { yaml, plugins }: ServiceOptions): Record<string, string> {
@@ -107,6 +118,7 @@ export async function startProcess(options: ProcessOptions = {}): Promise<Servic
       PATH: process.env["PATH"] ?? "",
       PORT: String(port),
       JACKFIELD_DATA_DIR: options.dataDir ?? join(folder.path, "data"),
+      ...sandboxOf(options),
       ...fileOf(folder.path, options),
       ...options.env,
     },

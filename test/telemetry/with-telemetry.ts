@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createTelemetry } from "../../src/telemetry/create-telemetry.ts";
 import type { TelemetryOptions } from "../../src/telemetry/create-telemetry.ts";
-import { loadConfig } from "../../src/config/load-config.ts";
+import { loadConfig } from "../../src/app/load-config.ts";
 
 /** A telemetry of its own folder, the log lines it wrote, and the end of both. */
 export async function withTelemetry(options: Partial<TelemetryOptions> = {}, env: Record<string, string> = {}) {

@@ -7,14 +7,9 @@ import { retryAfterMs } from "../../outbound/retry-after.ts";
 import { TokenError } from "../../outbound/token-failure.ts";
 import type { Instrument, Measure } from "../adapter.ts";
 import { isPathStep } from "./payloads.ts";
+import type { Delivery, DeliveryResult } from "../delivery.ts";
 import { createRatePace } from "./rate-pace.ts";
 import { deliveryBody } from "./translate.ts";
-
-/** How one try of a delivery ended. `afterMs`: when the platform wants to be asked again, in milliseconds. */
-export type DeliveryResult =
-  | { kind: "delivered" }
-  | { kind: "retry"; error: string; afterMs?: number }
-  | { kind: "dead"; error: string };
 
 const remaining = "jackfield.genesys.rate_limit.remaining";
 
@@ -36,7 +31,7 @@ export interface GenesysDeliveryOptions {
 }
 
 /** Sends the results of a job back to its run in one request: one try. Source: seed 001, step 4, as SEEDS.md decides it. */
-export function createGenesysDelivery(options: GenesysDeliveryOptions) {
+export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery {
   const { apiBaseUrl, token, send, version, measure, timeoutMs = 10_000, now = Date.now } = options;
   const pace = createRatePace(now);
   const base = apiBaseUrl.replace(/\/+$/, "");
@@ -70,7 +65,7 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions) {
     return verdict(await post(job, await token.refresh(access), signal, trace), now());
   }
 
-  return async ({ job }: { readonly job: Job }, signal: AbortSignal, trace?: Context): Promise<DeliveryResult> => {
+  return async ({ job }, signal, trace): Promise<DeliveryResult> => {
     if (isPathStep(job.context?.runId ?? "")) {
       return { kind: "dead", error: "The run id is not one that a path can hold." };
     }

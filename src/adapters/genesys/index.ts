@@ -1,68 +1,28 @@
-import type { SanitizeMode } from "../../auth/caller.ts";
-import type { Adapter } from "../adapter.ts";
-import type { NamedKey } from "../../auth/header-keys.ts";
-import type { AcceptRoute, Reply, RequestFailure, StreamRoute } from "../route.ts";
-import { errorText, readGateway, readRun } from "./payloads.ts";
-import { batchFromGateway, batchFromRun, progressEvent, resultEvent } from "./translate.ts";
+import type { Platform } from "../platform.ts";
+import { createGenesysAdapter } from "./adapter.ts";
+import { createGenesysDelivery, genesysInstruments } from "./deliver.ts";
+import { genesysConfiguration, type GenesysSettings } from "./settings.ts";
+import { createGenesysTokens } from "./tokens.ts";
 
-export { createGenesysDelivery, genesysInstruments, type GenesysDeliveryOptions } from "./deliver.ts";
-
-/** Settings of the Genesys adapter that its routes need. */
-export interface GenesysRouteSettings {
-  readonly answerWithinMs: number;
-  readonly sanitize: SanitizeMode;
-  /** Longest output in bytes. */
-  readonly maxOutput: number;
-  readonly webhookKey: NamedKey["key"] | undefined;
-}
-
-/** What the Genesys adapter is made of. */
-export interface GenesysAdapterOptions {
-  readonly config: GenesysRouteSettings;
-  readonly callsPerRequest: number;
-  /** Whether results can be delivered: there are credentials, or the sandbox plays the platform. */
-  readonly canDeliver: boolean;
-}
-
-/** Genesys Cloud: the LLM Gateway's webhook, which streams, and the AI Gateway's, which is answered by a delivery. */
-export function createGenesysAdapter({ config, callsPerRequest, canDeliver }: GenesysAdapterOptions): Adapter {
-  const { webhookKey, answerWithinMs, sanitize, maxOutput } = config;
-  const gateway: StreamRoute = {
-    kind: "stream",
-    method: "POST",
-    path: "/llm-gateway/tools",
-    answerWithinMs,
-    batch: (payload) => batchFromGateway(readGateway(payload, callsPerRequest)),
-    progress: progressEvent,
-    results: (_batch, results) => resultEvent(results),
-    failure: (failure) => genesysFailure(failure, "Internal server error during tool ingestion"),
-  };
-  const worker: AcceptRoute = {
-    kind: "accept",
-    method: "POST",
-    path: "/webhook/tool-calls",
-    source: "genesys",
-    unavailable: canDeliver
-      ? undefined
-      : "Results cannot be delivered: set GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET. The batch was not accepted.",
-    batch: (payload) => batchFromRun(readRun(payload, callsPerRequest)),
-    accepted: (job) => ({ status: 202, body: '{"status":"accepted"}', headers: { "jackfield-job-id": job.id } }),
-    failure: (failure) => genesysFailure(failure, "Internal processing error"),
-  };
-  return {
-    name: "genesys",
-    identity: {
-      kind: "keys",
-      headers: [{ name: "x-api-key" }, { name: "authorization", scheme: "Bearer" }],
-      keys: webhookKey === undefined ? [] : [{ name: "genesys", key: webhookKey }],
-      sanitize,
-      maxOutput,
-    },
-    routes: [gateway, worker],
-  };
-}
-
-function genesysFailure({ status, message }: RequestFailure, internal: string): Reply {
-  if (status === 401) return { status, body: errorText("Invalid or missing webhook key.") };
-  return { status, body: errorText(status === 500 ? internal : message) };
-}
+/** Genesys Cloud. */
+export const genesys: Platform<GenesysSettings> = {
+  ...genesysConfiguration,
+  instruments: genesysInstruments,
+  connect(settings, { send, tokenSource, measure, version, callsPerRequest }) {
+    const tokens = createGenesysTokens(settings, tokenSource);
+    const adapter = createGenesysAdapter({ settings, callsPerRequest, canDeliver: tokens !== undefined });
+    if (tokens === undefined) {
+      return {
+        adapter,
+        notes: ["genesys: results cannot be delivered: set GENESYS_CLIENT_ID and GENESYS_CLIENT_SECRET"],
+      };
+    }
+    const { apiBaseUrl } = settings;
+    return {
+      adapter,
+      delivery: createGenesysDelivery({ apiBaseUrl, token: tokens.runs, send, version, measure }),
+      modelGateway: { baseUrl: apiBaseUrl, token: tokens.conversations },
+      credentials: { genesys: tokens.tools },
+    };
+  },
+};

@@ -1,19 +1,19 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
-import { cognigyFrom, genesysFrom } from "./adapters.ts";
-import { httpFrom, mcpFrom } from "./doors.ts";
+import type { AdapterConfiguration } from "../settings.ts";
+import { adaptersFrom } from "./adapters.ts";
 import { oauthFrom } from "./oauth.ts";
-import { ConfigError } from "./config-error.ts";
 import type { Config, Limits } from "./config.ts";
 import { createEnvironment } from "./environment.ts";
 import type { Env, Environment } from "./environment.ts";
 import { checkExposure } from "./exposure.ts";
-import { readConfigFile } from "./file.ts";
+import { configFromObject, readConfigFile } from "./file.ts";
 import type { ConfigFile } from "./file.ts";
 import { callersFrom } from "./keys.ts";
 import { otelFrom } from "./otel.ts";
-import { pluginsFrom, sandboxSlots } from "./plugins.ts";
+import { pluginsFrom } from "./plugins.ts";
 import type { FileConfig } from "./schema.ts";
+import type { Tool } from "../plugin/tool.ts";
 import { Secret } from "../secret.ts";
 import {
   checkAddresses,
@@ -31,24 +31,44 @@ import { unknownVariables } from "./variables.ts";
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
+/** Where the configuration comes from. */
+export interface ConfigSources {
+  /** Variables. They go before the file. */
+  readonly env: Env;
+  /** Folder that relative paths in variables, and the default file, count from. */
+  readonly cwd: string;
+  /** The adapters of the service. */
+  readonly adapters: readonly AdapterConfiguration[];
+  /** Reads the JSON Schema of the file, which ships with the package: making it anew takes a tenth of the start. */
+  readonly schema: () => object;
+  /** Settings by object, instead of a file. Checked against the same schema. */
+  readonly settings?: unknown;
+  /** Tools by object, by the name that stands for them in `plugins[].use`. */
+  readonly tools?: ReadonlyMap<string, Tool>;
+}
+
 /**
- * The configuration from variables and file, complete and checked. Throws a ConfigError with one sentence per fault.
- * Relative paths count from the file's folder in the file, and from `cwd` in variables.
+ * Resolves the configuration from variables and file, complete and checked. What is wrong with it is in
+ * `environment.faults`, one sentence each: more may be found when plugins are loaded. Relative paths in the file count from
+ * its folder.
  */
-export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
+export function resolveConfig({ env, cwd, adapters, schema, settings, tools = new Map() }: ConfigSources): Config {
   const faults: string[] = [];
   const environment = createEnvironment(env, cwd, faults);
-  const file = readConfigFile(environment, cwd);
+  const file =
+    settings === undefined
+      ? readConfigFile(environment, cwd, schema)
+      : configFromObject(settings, environment, cwd, schema);
   const { content } = file;
   const fileIsGood = faults.length === 0;
 
+  const plugins = pluginsFrom(file, tools);
   const dataDir = pathOf(environment, "JACKFIELD_DATA_DIR", content.dataDir, file, cwd) ?? resolve(cwd, ".data");
   const privateAddresses = list(environment, "JACKFIELD_PRIVATE_ADDRESSES", content.privateAddresses);
   checkAddresses(environment, privateAddresses.key, privateAddresses.items);
   const allowedHosts = list(environment, "JACKFIELD_ALLOWED_HOSTS", content.allowedHosts);
   checkHosts(environment, allowedHosts.key, allowedHosts.items);
-  const genesys = genesysFrom(environment, content);
-  const plugins = pluginsFrom(environment, file, dataDir);
+  const reserved = ["local", ...adapters.map(({ name }) => name)];
   const engineUrl = engineFrom(environment, content);
 
   const callers = callersFrom(environment, content);
@@ -62,20 +82,16 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     engineUrl: engineUrl === undefined ? undefined : new Secret(engineUrl),
     engineMayLoseWork: content.engine?.mayLoseWork ?? false,
     plugins,
-    adapters: {
-      genesys: genesys.config,
-      cognigy: cognigyFrom(environment, content),
-      mcp: mcpFrom(environment, content),
-      http: httpFrom(environment, content),
-    },
+    adapters: adaptersFrom(environment, content, adapters),
     callers,
-    oauth: oauthFrom(environment, content, callers),
+    oauth: oauthFrom(environment, content, callers, reserved),
     rpc: {
       allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false,
       corsOrigins: content.rpc?.corsOrigins ?? [],
     },
     ledger: { windowHours: content.ledger?.windowHours ?? 24, readEntries: content.ledger?.readEntries ?? 10_000 },
     jobs: { deadHours: content.jobs?.deadHours ?? 7 * (content.ledger?.windowHours ?? 24) },
+    shutdown: { delayMs: content.shutdown?.delayMs ?? 0 },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },
     limits: limitsFrom(content),
     prices: { tools: content.prices?.tools ?? {}, callers: content.prices?.callers ?? {} },
@@ -84,12 +100,12 @@ export function loadConfig({ env, cwd }: { env: Env; cwd: string }): Config {
     auditFile: auditFrom(environment, file, cwd, dataDir),
     logLevel: word(environment, "LOG_LEVEL", logLevels, content.logLevel ?? "info"),
     otel: otelFrom(environment),
-    sandbox: sandboxFor(plugins, genesys.config.enabled && !genesys.real, content.sandbox ?? true),
+    sandbox: sandboxFrom(environment, content),
+    environment,
   };
   const exposure = checkExposure(parts);
   // What a broken file said of keys is not known: its lack would be told as a fault that there may not be.
   if (fileIsGood) faults.push(...exposure.faults);
-  if (faults.length > 0) throw new ConfigError(faults);
   const noTools = plugins.length === 0 && content.plugins === undefined ? [noToolsWarning] : [];
   return { ...parts, warnings: [...noTools, ...unknownVariables(env), ...exposure.warnings] };
 }
@@ -146,10 +162,9 @@ function limitsFrom(file: FileConfig): Limits {
   };
 }
 
-function sandboxFor(plugins: Config["plugins"], genesys: boolean, allowed: boolean): Config["sandbox"] {
-  const missing = plugins.flatMap((plugin) =>
-    sandboxSlots(plugin.use).filter(({ key }) => plugin.config[key] === undefined),
-  );
-  const part = (...names: string[]): boolean => allowed && missing.some((slot) => names.includes(slot.part));
-  return { backOffice: part("backOffice"), weather: part("weather", "geocoding"), genesys: allowed && genesys };
+function sandboxFrom(environment: Environment, file: FileConfig): Config["sandbox"] {
+  const words = ["auto", "true", "false"] as const;
+  const found = word(environment, "JACKFIELD_SANDBOX", words, `${file.sandbox ?? "auto"}`);
+  if (found !== "auto") return found === "true";
+  return environment.get("NODE_ENV") === "production" ? false : "auto";
 }

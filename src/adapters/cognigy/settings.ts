@@ -1,0 +1,38 @@
+import type { NamedKey } from "../../auth/header-keys.ts";
+import type { AdapterConfiguration } from "../../settings.ts";
+
+/** Settings of the Cognigy adapter. */
+export interface CognigySettings {
+  readonly keys: readonly NamedKey[];
+  readonly maxPending: number;
+  readonly corsOrigins: readonly string[];
+}
+
+/** How the Cognigy adapter is configured. */
+export const cognigyConfiguration: AdapterConfiguration<CognigySettings> = {
+  name: "cognigy",
+  title: "Cognigy adapter",
+  defaults: { answerWithinMs: 5000, maxOutput: 49_152 },
+  settings: {
+    keys: {
+      type: "array",
+      format: "named-keys",
+      secret: true,
+      env: "COGNIGY_API_KEY",
+      description: "Keys of the X-Cognigy-AI-API-Key header.",
+    },
+    maxPending: {
+      type: "integer",
+      minimum: 1,
+      maximum: 1_000_000,
+      description: "Calls that may be pending at a time.",
+    },
+    corsOrigins: { type: "array", format: "origins", description: "Origins that browsers may call from." },
+  },
+  complete: ({ keys = [], maxPending = 10_000, corsOrigins = ["https://app.cognigy.ai"] }) => ({
+    keys,
+    maxPending,
+    corsOrigins,
+  }),
+  openUnless: ({ keys }) => (keys.length === 0 ? "COGNIGY_API_KEY" : undefined),
+};

@@ -1,0 +1,79 @@
+import { Secret } from "../../secret.ts";
+import type { AdapterConfiguration } from "../../settings.ts";
+
+/** Settings of the Genesys adapter. */
+export interface GenesysSettings {
+  /** Shared secret of the webhooks. Undefined: they are open. */
+  readonly webhookKey: Secret | undefined;
+  readonly apiBaseUrl: string;
+  readonly tokenUrl: string;
+  /** Client credentials. Undefined: results cannot be delivered. */
+  readonly clientId: string | undefined;
+  readonly clientSecret: Secret | undefined;
+  /** Scopes asked for instead of those of each requirement, separated by spaces. */
+  readonly scopes: string | undefined;
+}
+
+const defaultApiBaseUrl = "https://api.mypurecloud.com";
+
+/** How the Genesys adapter is configured. */
+export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
+  name: "genesys",
+  title: "Genesys adapter",
+  defaults: { answerWithinMs: 55_000, maxOutput: 65_536 },
+  settings: {
+    webhookKey: {
+      type: "string",
+      secret: true,
+      env: "GENESYS_WEBHOOK_KEY",
+      description: "Shared secret of the webhooks.",
+    },
+    apiBaseUrl: {
+      type: "string",
+      format: "uri",
+      env: "GENESYS_API_BASE_URL",
+      description: "Where deliveries and conversations go.",
+    },
+    tokenUrl: { type: "string", format: "uri", env: "GENESYS_TOKEN_URL", description: "Where tokens come from." },
+    clientId: { type: "string", env: "GENESYS_CLIENT_ID", description: "Client of the client credentials." },
+    clientSecret: {
+      type: "string",
+      secret: true,
+      env: "GENESYS_CLIENT_SECRET",
+      description: "Secret of the client credentials.",
+    },
+    scopes: { type: "string", env: "GENESYS_SCOPES", description: "Scopes asked for instead of the usual ones." },
+  },
+  complete({ webhookKey, apiBaseUrl = defaultApiBaseUrl, tokenUrl, clientId, clientSecret, scopes }, report) {
+    if ((clientId === undefined) !== (clientSecret === undefined)) {
+      const [missing, given] = clientId === undefined ? ["ID", "SECRET"] : ["SECRET", "ID"];
+      report(`GENESYS_CLIENT_${missing} must be set together with GENESYS_CLIENT_${given}; found it not set.`);
+    }
+    return {
+      webhookKey,
+      apiBaseUrl,
+      tokenUrl: tokenUrl ?? tokenUrlOf(apiBaseUrl),
+      clientId,
+      clientSecret,
+      scopes: scopes?.trim().replaceAll(/\s+/g, " "),
+    };
+  },
+  openUnless: ({ webhookKey }) => (webhookKey === undefined ? "GENESYS_WEBHOOK_KEY" : undefined),
+  sandbox: {
+    part: "genesys",
+    unless: ["apiBaseUrl", "tokenUrl", "clientId"],
+    play: (settings, url) => ({
+      ...settings,
+      apiBaseUrl: url,
+      tokenUrl: `${url}/oauth/token`,
+      clientId: "sandbox",
+      clientSecret: new Secret("sandbox-secret"),
+    }),
+  },
+};
+
+/** The platform's token endpoint is at `login.REGION` where its API is at `api.REGION`. */
+export function tokenUrlOf(apiBaseUrl: string): string {
+  const { protocol, host } = new URL(apiBaseUrl);
+  return host.startsWith("api.") ? `${protocol}//login.${host.slice(4)}/oauth/token` : `${apiBaseUrl}/oauth/token`;
+}

@@ -1,0 +1,55 @@
+import type { AdapterConfiguration } from "../../settings.ts";
+
+/** Settings of the MCP door's own. */
+export interface McpOwnSettings {
+  /** Milliseconds after which a call of a client that follows tasks becomes one. */
+  readonly taskAfterMs: number;
+  /** Tools on one page of a list. */
+  readonly pageSize: number;
+  /** How long a client may keep a list, in milliseconds. */
+  readonly listTtlMs: number;
+  /** Origins that may call beside this machine's. */
+  readonly allowedOrigins: readonly string[];
+  /** What clients tell their models of the server. Empty for nothing. */
+  readonly instructions: string;
+}
+
+/** How the MCP door is configured. */
+export const mcpConfiguration: AdapterConfiguration<McpOwnSettings> = {
+  name: "mcp",
+  title: "MCP door",
+  defaults: { answerWithinMs: 50_000, maxOutput: 65_536 },
+  settings: {
+    taskAfterMs: {
+      type: "integer",
+      minimum: 0,
+      maximum: 600_000,
+      description: "Milliseconds after which a call of a client that follows tasks becomes one.",
+    },
+    pageSize: { type: "integer", minimum: 1, maximum: 1000, description: "Tools on one page of a list." },
+    listTtlMs: {
+      type: "integer",
+      minimum: 0,
+      maximum: 86_400_000,
+      description: "How long a client may keep a list, in milliseconds.",
+    },
+    allowedOrigins: {
+      type: "array",
+      format: "origins",
+      description: "Origins that may call beside this machine's, such as https://app.example.com.",
+    },
+    instructions: {
+      type: "string",
+      minLength: 0,
+      maxLength: 16_384,
+      description: "What clients tell their models of the server.",
+    },
+  },
+  complete: ({ taskAfterMs = 5000, pageSize = 100, listTtlMs = 60_000, allowedOrigins = [], instructions = "" }) => ({
+    taskAfterMs,
+    pageSize,
+    listTtlMs,
+    allowedOrigins,
+    instructions,
+  }),
+};

@@ -1,0 +1,61 @@
+import type { Adapter } from "../adapters/adapter.ts";
+import type { ModelGateway, Platform, PlatformParts, ServeLines } from "../adapters/platform.ts";
+import type { Caller } from "../auth/caller.ts";
+import type { Config } from "../config/config.ts";
+import type { Deliveries } from "../jobs/delivery.ts";
+import type { TokenSource } from "../outbound/oauth.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { adapterCallers, adapterTenant } from "./adapter-host.ts";
+
+/** The adapters that are served, and what their platforms bring along. */
+export interface ConnectedPlatforms {
+  readonly adapters: readonly { readonly adapter: Adapter; readonly platform: Platform }[];
+  /** By the source of the jobs whose results they send. */
+  readonly deliveries: Deliveries;
+  readonly modelGateway: ModelGateway | undefined;
+  readonly credentials: Readonly<Record<string, TokenSource>>;
+  /** Callers that the adapters act as, to find those of their jobs again. */
+  readonly callers: readonly Caller[];
+  /** The adapter that also serves lines. */
+  readonly lines: { readonly adapter: Adapter; readonly serve: ServeLines };
+  /** Paths whose `Host` header an adapter checks itself. */
+  readonly hostCheckedPaths: ReadonlySet<string>;
+  /** What is not configured, one sentence each. */
+  readonly notes: readonly string[];
+}
+
+/** Connects every platform whose adapter is enabled. */
+export function connectPlatforms(
+  platforms: readonly Platform[],
+  config: Pick<Config, "adapters" | "limits">,
+  parts: Omit<PlatformParts, "measure" | "log" | "callsPerRequest"> & { readonly telemetry: Telemetry },
+): ConnectedPlatforms {
+  const { telemetry } = parts;
+  const connected = platforms.flatMap((platform) => {
+    const configured = config.adapters[platform.name];
+    if (configured === undefined) return [];
+    const connection = platform.connect(configured.settings, {
+      ...parts,
+      measure: telemetry.metrics.measureFor(platform.instruments),
+      log: telemetry.log.child({ adapter: platform.name }),
+      callsPerRequest: config.limits.callsPerRequest,
+    });
+    return [{ ...connection, platform, enabled: configured.settings.enabled }];
+  });
+  const lines = connected.find(({ serveLines }) => serveLines !== undefined);
+  if (lines?.serveLines === undefined) throw new TypeError("no adapter serves lines");
+  return {
+    lines: { adapter: lines.adapter, serve: lines.serveLines },
+    adapters: connected.filter(({ enabled }) => enabled),
+    deliveries: Object.fromEntries(
+      connected.flatMap(({ platform, delivery }) =>
+        delivery === undefined ? [] : [[platform.name, { tenant: adapterTenant, send: delivery }]],
+      ),
+    ),
+    modelGateway: connected.find(({ modelGateway }) => modelGateway !== undefined)?.modelGateway,
+    credentials: Object.assign({}, ...connected.map(({ credentials }) => credentials)) as Record<string, TokenSource>,
+    callers: connected.flatMap(({ adapter }) => adapterCallers(adapter)),
+    hostCheckedPaths: new Set(connected.flatMap(({ hostCheckedPaths = [] }) => hostCheckedPaths)),
+    notes: connected.flatMap(({ enabled, notes = [] }) => (enabled ? notes : [])),
+  };
+}

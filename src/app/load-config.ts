@@ -1,0 +1,37 @@
+import { createRequire } from "node:module";
+import { platforms } from "../adapters/platforms.ts";
+import { ConfigError } from "../config/config-error.ts";
+import type { Config } from "../config/config.ts";
+import type { Env } from "../config/environment.ts";
+import { resolveConfig } from "../config/resolve-config.ts";
+import type { Tool } from "../plugin/tool.ts";
+
+/**
+ * Reads the configuration from variables and `jackfield.yaml`. Faults are kept in it: `prepare` throws them together with
+ * those of plugins.
+ */
+export function readConfig({ env, cwd }: { env: Env; cwd: string }): Config {
+  return resolveConfig({ env, cwd, adapters: platforms, schema: shippedSchema });
+}
+
+/** Reads the configuration. Throws a ConfigError with one sentence per fault. */
+export function loadConfig(sources: { env: Env; cwd: string }): Config {
+  const config = readConfig(sources);
+  const { faults } = config.environment;
+  if (faults.length > 0) throw new ConfigError(faults);
+  return config;
+}
+
+/** Resolves settings that are given by object, with the same checks and defaults as those of a file. */
+export function configFromSettings(
+  settings: unknown,
+  tools: ReadonlyMap<string, Tool>,
+  { env, cwd }: { env: Env; cwd: string },
+): Config {
+  return resolveConfig({ env, cwd, adapters: platforms, schema: shippedSchema, settings, tools });
+}
+
+/** The JSON Schema as it ships: making it anew takes a tenth of the start. */
+function shippedSchema(): object {
+  return createRequire(import.meta.url)("jackfield/config.schema.json") as object;
+}

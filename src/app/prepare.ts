@@ -1,0 +1,49 @@
+import { ConfigError } from "../config/config-error.ts";
+import type { Config, PluginConfig } from "../config/config.ts";
+import { completePlugin, type MissingSetting } from "../config/plugin-settings.ts";
+import { PluginError, schemaOfConfig } from "../registry/compile-tool.ts";
+import { importPlugin, type LoadedPlugin } from "../registry/load-plugin.ts";
+import { sandboxParts } from "./sandbox-parts.ts";
+
+/** A plugin's module, its settings, and the settings that nothing gives yet. */
+export interface PreparedPlugin {
+  readonly settings: PluginConfig;
+  readonly missing: readonly MissingSetting[];
+  readonly module: LoadedPlugin;
+}
+
+/** The configuration with every plugin imported and every declared variable read. */
+export interface Prepared {
+  readonly config: Config;
+  readonly plugins: readonly PreparedPlugin[];
+  /** Parts of the sandbox to start. */
+  readonly sandboxParts: ReadonlySet<string>;
+}
+
+/**
+ * Imports all plugins, reads the variables that they declare, and decides what the sandbox plays. Throws a ConfigError with
+ * one sentence for each fault of the configuration and of a plugin.
+ */
+export async function prepare(config: Config): Promise<Prepared> {
+  const imported = await Promise.allSettled(config.plugins.map(importOne));
+  const plugins = imported.flatMap((one, index): PreparedPlugin[] => {
+    if (one.status === "rejected") return [];
+    const schema = schemaOfConfig(one.value.tool);
+    const { plugin, missing } = completePlugin(config.plugins[index] as PluginConfig, schema, config);
+    return [{ settings: plugin, missing, module: one.value }];
+  });
+  const unusable = imported.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
+  const faults = [...config.environment.faults, ...unusable];
+  if (faults.length > 0) throw new ConfigError(faults);
+  const complete = { ...config, plugins: plugins.map(({ settings }) => settings) };
+  return { config: complete, plugins, sandboxParts: sandboxParts(complete, plugins) };
+}
+
+async function importOne({ use, tool, isolation }: PluginConfig): Promise<LoadedPlugin> {
+  if (tool === undefined) return importPlugin(use);
+  if (isolation !== undefined && isolation !== "none")
+    throw new PluginError(
+      `Plugin ${use}: a tool that is given by object cannot be isolated: give a package or a path.`,
+    );
+  return { tool, version: "", url: "" };
+}

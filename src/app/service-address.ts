@@ -1,0 +1,54 @@
+import { hash } from "node:crypto";
+import type { ServiceAddress } from "../adapters/platform.ts";
+import type { Config } from "../config/config.ts";
+
+/** Returns what adapters have to know of where and how the service is reached. */
+export function serviceAddress(config: Config): ServiceAddress {
+  return {
+    hosts: publicHosts(config),
+    metadataUrl: metadataUrlOf(config),
+    windowMs: config.ledger.windowHours * 3_600_000,
+    sharedSecret: sharedSecretOf(config),
+  };
+}
+
+/** Hosts under which the service is known: those that are allowed, and those of its public URLs. */
+export function publicHosts({
+  allowedHosts,
+  adapters,
+  oauth,
+}: Pick<Config, "allowedHosts" | "adapters" | "oauth">): string[] {
+  const ofAdapters = Object.values(adapters).flatMap(
+    ({ configuration, settings }) => configuration.publicUrls?.(settings) ?? [],
+  );
+  const urls = [...ofAdapters, ...oauth.map(({ resource }) => resource)];
+  return [...allowedHosts, ...urls.map((url) => new URL(url).host)];
+}
+
+/** Where clients find out whom to ask for a token. Source: RFC 9728 section 3.1. */
+export function metadataUrlOf({ oauth }: Pick<Config, "oauth">): string | undefined {
+  const [first] = oauth;
+  if (first === undefined) return undefined;
+  const { origin, pathname } = new URL(first.resource);
+  return `${origin}/.well-known/oauth-protected-resource${pathname === "/" ? "" : pathname}`;
+}
+
+/** What clients read of the resource that they need a token for. Source: RFC 9728 section 2. Undefined without tokens. */
+export function protectedResourceOf({ oauth }: Pick<Config, "oauth">): object | undefined {
+  const [first] = oauth;
+  if (first === undefined) return undefined;
+  const issuers = oauth.filter(({ resource }) => resource === first.resource);
+  const scopes = issuers.flatMap((issuer) => Object.keys(issuer.scopes ?? { "tools:read": [], "tools:execute": [] }));
+  return {
+    resource: first.resource,
+    authorization_servers: issuers.map(({ issuer }) => issuer),
+    scopes_supported: [...new Set(scopes)],
+    bearer_methods_supported: ["header"],
+  };
+}
+
+/** A secret that replicas share without another setting: they share the engine, or are one process with its folder. */
+function sharedSecretOf({ engineUrl, dataDir, callers }: Config): string {
+  const keys = callers.flatMap((caller) => caller.keys.map((key) => key.reveal())).sort();
+  return hash("sha256", JSON.stringify(["request state", ...(engineUrl ? [engineUrl.reveal()] : [dataDir, ...keys])]));
+}

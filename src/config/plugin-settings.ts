@@ -1,0 +1,66 @@
+import { join } from "node:path";
+import type { JsonSchema } from "../plugin/tool.ts";
+import type { Config, PluginConfig } from "./config.ts";
+import { httpUrl, storeUrl } from "./values.ts";
+
+/** A setting that a plugin needs and that neither the file nor a variable gives. */
+export interface MissingSetting {
+  readonly key: string;
+  /** The variable that would give it. */
+  readonly env: string | undefined;
+  /** The part of the sandbox that can stand in. */
+  readonly sandbox: string | undefined;
+  readonly required: boolean;
+  readonly type: unknown;
+}
+
+/** A plugin's settings with what its variables say, and what is still missing. */
+export interface PluginSettings {
+  readonly plugin: PluginConfig;
+  readonly missing: readonly MissingSetting[];
+}
+
+/**
+ * Fills settings that the file does not give from the annotations of the plugin's `configSchema`: `env` names a variable,
+ * `schemes` the schemes of a URL that may hold credentials, `folder` a folder in the data folder. `sandbox` names the part
+ * of the sandbox that can stand in.
+ */
+export function completePlugin(
+  plugin: PluginConfig,
+  configSchema: JsonSchema | undefined,
+  { environment, dataDir }: Pick<Config, "environment" | "dataDir">,
+): PluginSettings {
+  const config: Record<string, unknown> = { ...plugin.config };
+  const secretPaths = [...plugin.secretPaths];
+  const missing: MissingSetting[] = [];
+  const required = new Set(Array.isArray(configSchema?.["required"]) ? (configSchema["required"] as string[]) : []);
+  for (const [key, schema] of Object.entries((configSchema?.["properties"] ?? {}) as Record<string, JsonSchema>)) {
+    if (Object.hasOwn(config, key)) continue;
+    const { env, folder, sandbox, secret } = schema as { [name: string]: unknown };
+    const value = typeof env === "string" ? variableOf(env, schema, environment) : undefined;
+    if (value !== undefined) {
+      config[key] = value;
+      if (secret === true) secretPaths.push(`/${key}`);
+    } else if (typeof folder === "string") config[key] = join(dataDir, folder);
+    else {
+      missing.push({
+        key,
+        env: typeof env === "string" ? env : undefined,
+        sandbox: typeof sandbox === "string" ? sandbox : undefined,
+        required: required.has(key),
+        type: schema["type"],
+      });
+    }
+  }
+  return { plugin: { ...plugin, config, secretPaths }, missing };
+}
+
+function variableOf(name: string, schema: JsonSchema, environment: Config["environment"]): string | undefined {
+  const text = schema["secret"] === true ? environment.secret(name) : environment.get(name);
+  if (text === undefined) return undefined;
+  const source = { key: name, text };
+  // A URL that may hold credentials is never shown in a fault.
+  if (schema["format"] === "uri") return httpUrl(environment, source);
+  const schemes = schema["schemes"];
+  return Array.isArray(schemes) ? storeUrl(environment, source, schemes as string[]) : text;
+}
