@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 const root = join(import.meta.dirname, "..");
 
 /** What each room may import of our own code, besides itself. */
-const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "plugin"];
+const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "loopback", "plugin"];
 const json = [...floor0, "json"];
 const config = [...json, "schema"];
 const auth = [...config, "config"];
@@ -14,12 +14,13 @@ const floor1 = [...telemetry, "telemetry"];
 const floor2 = [...floor1, "outbound", "store"];
 const executor = [...floor2, "registry", "ledger"];
 const rpc = [...executor, "definitions", "executor", "jobs"];
-const door = ["json", "gen", "errors", "secret", "settings", "timing", "auth", "outbound"];
+const door = ["json", "gen", "errors", "secret", "settings", "timing", "loopback", "auth", "outbound"];
 const rooms: Readonly<Record<string, readonly string[]>> = {
   gen: [],
   errors: [],
   version: [],
   secret: [],
+  loopback: [],
   settings: ["plugin"],
   timing: [],
   plugin: [],

@@ -1,4 +1,4 @@
-import type { Scope } from "../config/scope.ts";
+import type { Scope } from "../auth/caller.ts";
 
 /** The `WWW-Authenticate` headers of a door that takes keys and tokens. Source: RFC 6750 section 3, RFC 9728 section 5.1. */
 export interface Challenges {

@@ -2,7 +2,7 @@ import type { CallerSettings } from "../config/caller-settings.ts";
 import type { Scope } from "../config/scope.ts";
 import type { SanitizeMode } from "../plugin/tool.ts";
 
-export type { SanitizeMode };
+export type { SanitizeMode, Scope };
 
 /** The authenticated sender of a request: who it is and what it may do. */
 export interface Caller extends CallerSettings {

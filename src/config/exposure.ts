@@ -1,5 +1,5 @@
 import type { Config } from "./config.ts";
-import { isLoopback } from "./values.ts";
+import { isLoopback } from "../loopback.ts";
 
 /** A way into the service. */
 interface EntryPoint {

@@ -135,13 +135,6 @@ export function checkHosts(environment: Environment, key: string, items: readonl
   }
 }
 
-/** Tells whether a name or address reaches this machine only. */
-export function isLoopback(host: string): boolean {
-  const name = bare(host).toLowerCase();
-  if (name === "localhost" || name.endsWith(".localhost")) return true;
-  return isIP(name) !== 0 && ipaddr.process(name).range() === "loopback";
-}
-
 /** Tells whether a text is a host name: labels of letters, digits and hyphens. */
 export function isHostName(text: string): boolean {
   return text.length <= 253 && /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/i.test(text);

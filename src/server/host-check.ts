@@ -1,4 +1,4 @@
-import { isLoopback } from "../config/values.ts";
+import { isLoopback } from "../loopback.ts";
 
 /**
  * Makes the check of the `Host` header against DNS rebinding: on a loopback bind only localhost, loopback addresses and

@@ -1,4 +1,4 @@
-import type { Scope } from "../../config/scope.ts";
+import type { Scope } from "../../auth/caller.ts";
 import type { RawExchange, RawRoute } from "../route.ts";
 
 /** What all routes of the door have in common. */

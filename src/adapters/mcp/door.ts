@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { hasScope } from "../../auth/caller.ts";
-import type { Scope } from "../../config/scope.ts";
+import type { Scope } from "../../auth/caller.ts";
 import type { AdapterLog } from "../adapter.ts";
 import { createToolCatalogs } from "../tool-catalog.ts";
 import { createCallTool } from "./call-tool.ts";

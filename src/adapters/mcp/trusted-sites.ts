@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { isLoopback } from "../../config/values.ts";
+import { isLoopback } from "../../loopback.ts";
 
 /** Whom the door trusts beside this machine. */
 export interface TrustedSites {
