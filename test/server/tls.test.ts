@@ -9,7 +9,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ConfigError } from "../../src/config/config-error.ts";
-import { loadConfig } from "../../src/config/load-config.ts";
+import { loadConfig } from "../../src/app/load-config.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startService, testTool } from "../support/service.ts";
 import { over2, raw, start } from "./start.ts";
