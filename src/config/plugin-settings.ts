@@ -36,7 +36,7 @@ export function completePlugin(
   const required = new Set(Array.isArray(configSchema?.["required"]) ? (configSchema["required"] as string[]) : []);
   for (const [key, schema] of Object.entries((configSchema?.["properties"] ?? {}) as Record<string, JsonSchema>)) {
     if (Object.hasOwn(config, key)) continue;
-    const { env, folder, sandbox, secret } = schema as { [name: string]: unknown };
+    const { env, folder, sandbox, secret } = schema;
     const value = typeof env === "string" ? variableOf(env, schema, environment) : undefined;
     if (value !== undefined) {
       config[key] = value;

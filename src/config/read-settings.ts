@@ -36,13 +36,13 @@ function readSetting(name: string, schema: SettingSchema, { environment, file, a
   if (given === undefined || (given === "" && schema.minLength === 0)) return undefined;
   switch (format) {
     case "uri":
-      return httpUrl(environment, { key, text: String(given) });
+      return httpUrl(environment, { key, text: given as string });
     case "origins":
       return checkOrigins(environment, key, typeof given === "string" ? partsOf(given) : (given as string[]));
     case "named-keys":
       return namedKeysFrom(environment, key, given as string | { name: string; key: string }[], keyName);
     case undefined:
-      return schema.secret === true ? new Secret(String(given)) : valueOf(given, schema, key, environment);
+      return schema.secret === true ? new Secret(given as string) : valueOf(given, schema, key, environment);
   }
 }
 
