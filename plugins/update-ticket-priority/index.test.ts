@@ -67,8 +67,15 @@ const http: ToolHttp = async (url, { method = "GET" } = {}) => {
   return { status: response.status, headers: {}, text: () => text, json: () => JSON.parse(text) };
 };
 
-/** Asks what became of a change, the way it is asked after a crash. */
-async function reconcile(baseUrl: string, priority: "low" | "urgent", idempotencyKey: string): Promise<unknown> {
+const minuteMs = 60_000;
+
+/** Asks what became of a change that was begun so long ago, the way it is asked when its outcome is not known. */
+async function reconcile(
+  baseUrl: string,
+  priority: "low" | "urgent",
+  idempotencyKey: string,
+  elapsedMs: number,
+): Promise<unknown> {
   const never = (): never => {
     throw new Error("not needed to reconcile");
   };
@@ -85,25 +92,40 @@ async function reconcile(baseUrl: string, priority: "low" | "urgent", idempotenc
     config: { baseUrl },
     state: undefined,
   };
+  const startedAt = new Date(Date.now() - elapsedMs);
   return updateTicketPriority.reconcile?.(
-    { args: { ticket_id: "TCK-2001", priority }, callId: "call-1", idempotencyKey },
+    { args: { ticket_id: "TCK-2001", priority }, callId: "call-1", idempotencyKey, startedAt },
     context,
   );
 }
 
-test("after a crash a change is done where the ticket lists its key, and not done where it does not", async () => {
-  await using tool = await start();
-  await fetch(`${tool.baseUrl}/tickets/TCK-2001`, {
+const patch = (baseUrl: string, idempotencyKey: string): Promise<Response> =>
+  fetch(`${baseUrl}/tickets/TCK-2001`, {
     method: "PATCH",
-    headers: { "idempotency-key": "k-1" },
+    headers: { "idempotency-key": idempotencyKey },
     body: JSON.stringify({ priority: "urgent" }),
   });
+
+test("a change is done where the ticket lists its key, and not done where it cannot come any more", async () => {
+  await using tool = await start();
+  await patch(tool.baseUrl, "k-1");
   const { status } = (await tool.get("/tickets/TCK-2001")) as { status: string };
-  expect(await reconcile(tool.baseUrl, "urgent", "k-1")).toEqual({
-    result: { ticket_id: "TCK-2001", priority: "urgent", status },
-  });
-  expect(await reconcile(tool.baseUrl, "urgent", "k-2")).toBe("not-done");
+  const done = { result: { ticket_id: "TCK-2001", priority: "urgent", status } };
+  expect(await reconcile(tool.baseUrl, "urgent", "k-1", 0)).toEqual(done);
+  expect(await reconcile(tool.baseUrl, "urgent", "k-2", 2 * minuteMs)).toBe("not-done");
   expect(await tool.get("/_effects")).toMatchObject({ total: 1 });
+});
+
+test("a change that may still be under way is waited for", async () => {
+  await using tool = await start();
+  const asked = reconcile(tool.baseUrl, "urgent", "k-1", 10);
+  setTimeout(() => void patch(tool.baseUrl, "k-1"), 500);
+  expect(await asked).toMatchObject({ result: { priority: "urgent" } });
+});
+
+test("a change that does not come, but still could, is unknown", async () => {
+  await using tool = await start();
+  expect(await reconcile(tool.baseUrl, "urgent", "k-1", 10)).toBe("unknown");
 });
 
 test("a ticket without its list of updates leaves it unknown, even with the wanted priority", async () => {
@@ -112,7 +134,7 @@ test("a ticket without its list of updates leaves it unknown, even with the want
   );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  expect(await reconcile(`http://127.0.0.1:${port}`, "urgent", "k-1")).toBe("unknown");
+  expect(await reconcile(`http://127.0.0.1:${port}`, "urgent", "k-1", 2 * minuteMs)).toBe("unknown");
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });

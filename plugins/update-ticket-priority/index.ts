@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { defineTool, path, ToolError } from "jackfield/plugin";
 
 /** Sets a ticket's priority: `PATCH {baseUrl}/tickets/{ticket_id}` with `{priority}` and an `Idempotency-Key`. */
@@ -35,6 +36,11 @@ export default defineTool({
         env: "EXTERNAL_API_KEY",
         description: "Sent as bearer token; without it no Authorization is sent.",
       },
+      settledAfterMs: {
+        type: "integer",
+        minimum: 1,
+        description: "Milliseconds after which an update that was sent has happened or never will; 60000 by default.",
+      },
     },
     required: ["baseUrl"],
     additionalProperties: false,
@@ -59,17 +65,31 @@ export default defineTool({
   },
 
   // A priority that happens to be right proves nothing: somebody else may have set it. Only a ticket that lists its
-  // updates with their Idempotency-Keys tells whether this one took effect.
-  async reconcile({ args, idempotencyKey }, { http, config }) {
-    const response = await http(ticketUrl(config, args.ticket_id), { headers: authorization(config) });
-    const { status, updates } = recordFrom(response.json());
-    if (!Array.isArray(updates) || typeof status !== "string") {
-      return "unknown";
+  // updates with their Idempotency-Keys tells whether this one took effect. An update that is missing may still be under
+  // way: it is looked for again, and called not done only when it can no longer come.
+  async reconcile({ args, idempotencyKey, startedAt }, { http, config, signal }) {
+    const url = ticketUrl(config, args.ticket_id);
+    for (let look = 0; ; look++) {
+      const response = await http(url, { headers: authorization(config) });
+      const { status, updates } = recordFrom(response.json());
+      if (!Array.isArray(updates) || typeof status !== "string") return "unknown";
+      if (updates.some((update) => recordFrom(update)["idempotency_key"] === idempotencyKey)) {
+        return { result: { ticket_id: args.ticket_id, priority: args.priority, status } };
+      }
+      const elapsedMs = Date.now() - startedAt.getTime();
+      if (elapsedMs > (config.settledAfterMs ?? defaultSettledAfterMs)) return "not-done";
+      if (look === looks) return "unknown";
+      await delay(pauseMs, undefined, { signal });
     }
-    const done = updates.some((update) => recordFrom(update)["idempotency_key"] === idempotencyKey);
-    return done ? { result: { ticket_id: args.ticket_id, priority: args.priority, status } } : "not-done";
   },
 });
+
+/** How often a missing update is looked for again, and the pause before each look in milliseconds. */
+const looks = 4;
+const pauseMs = 1000;
+
+/** See `settledAfterMs` of the configuration. */
+const defaultSettledAfterMs = 60_000;
 
 function ticketUrl(config: { readonly baseUrl: string }, ticketId: string): string {
   return config.baseUrl.replace(/\/+$/, "") + path`/tickets/${ticketId}`;

@@ -21,6 +21,8 @@ export interface CallMemory {
   end(execution: Execution, answer: RecentAnswer | undefined): void;
   /** Forgets the answers of the selected calls. Returns how many. */
   forget(selector: CallSelector): number;
+  /** Replaces the result of an answer that is kept; keeps none otherwise. */
+  settle(lookup: string, result: ToolResult): void;
   all(): Iterable<Execution>;
   readonly count: number;
 }
@@ -47,6 +49,10 @@ export function createCallMemory(maxAnswers: number): CallMemory {
       else recent.set(lookup, answer);
     },
     forget: recent.forget,
+    settle(lookup, result) {
+      const kept = recent.get(lookup);
+      if (kept !== undefined) recent.set(lookup, { ...kept, result });
+    },
     all: () => [...running.values(), ...replaced],
     get count() {
       return running.size + replaced.size;

@@ -2,6 +2,7 @@ import { hash, randomUUID } from "node:crypto";
 import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AbandonedCall, CallScope, Claim } from "../ledger/ledger.ts";
 import type { JsonObject } from "../plugin/tool.ts";
+import { SentRequests } from "../outbound/sent-requests.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { ExecutionRequest } from "./contract.ts";
@@ -58,8 +59,12 @@ export class Execution {
   repeated: ToolResult | undefined;
   /** When the tool's function was called, by `performance.now()`; undefined where it was not. */
   startedAt: number | undefined;
+  /** What the run has sent. */
+  sent = new SentRequests();
   /** How the tool's function ended. */
   end: RunEnd | undefined;
+  /** What is found out about a `write` that did not end in a known way. */
+  verdict: "unknown" | "not-done" | undefined;
   result: ToolResult | undefined;
   /** What the tool's `reconcile` threw. */
   reconcileError: { readonly reason: unknown } | undefined;

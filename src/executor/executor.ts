@@ -12,8 +12,8 @@ import { createCallMemory } from "./call-memory.ts";
 import type { ExecutionRequest, Executor } from "./contract.ts";
 import { Execution } from "./execution.ts";
 import { recordOutlived } from "./intent.ts";
-import { callScopeFrom, lookupOf, statusOf } from "./look-up.ts";
-import { observed, toolLog } from "./observe.ts";
+import { callScopeFrom, lookupOf, lookupsOf, stateOf, statusOf } from "./look-up.ts";
+import { observed, type OnToolError, toolLog } from "./observe.ts";
 import type { ArgumentLimits } from "./parse-arguments.ts";
 import { runPipeline, runRegistered } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
@@ -32,6 +32,8 @@ export interface ExecutorOptions {
   readonly limits: ArgumentLimits & { readonly outputBytes: number };
   /** Answers that are kept in memory for repeats: those of calls that the ledger does not hold. */
   readonly recentEntries: number;
+  /** Receives what tools throw, by call id: for test kits. */
+  readonly onToolError?: OnToolError;
 }
 
 /** The executor, and what the process does with it besides calling it. */
@@ -50,7 +52,7 @@ const waitPollMs = 100;
 
 /** Creates the one path that every call takes. See pipeline.ts for its stages. */
 export function createExecutor(options: ExecutorOptions): RunningExecutor {
-  const { registry, ledger, outbound, telemetry, limits, recentEntries } = options;
+  const { registry, ledger, outbound, telemetry, limits, recentEntries, onToolError } = options;
   const memory = createCallMemory(recentEntries);
   const guard = createRepeatGuard(ledger, recentEntries);
   let batches = 0;
@@ -71,7 +73,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     logOf: (execution) => toolLog(execution, telemetry),
     onEnd: checkIdle,
   };
-  const run = observed(runPipeline, telemetry);
+  const run = observed(runPipeline, telemetry, onToolError);
   const onOutlived = (execution: Execution): void => recordOutlived(execution, ledger, telemetry.log);
 
   /** Runs the pipeline and waits for it as long as the caller does. */
@@ -88,12 +90,17 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   }
 
   async function find(callId: string, context: CallContext | undefined, caller: Caller) {
-    const lookup = lookupOf(callScopeFrom(context, caller), callId);
-    if (memory.running(lookup) !== undefined) return { state: CallState.RUNNING, result: undefined };
-    const recent = memory.recent(lookup);
-    if (recent !== undefined) return { state: CallState.DONE, result: { ...recent.result, callId } };
-    const entry = await ledger.find(lookup).catch(throwRpcError);
-    return entry === undefined ? undefined : statusOf(entry, callId);
+    const lookups = lookupsOf(callScopeFrom(context, caller), callId);
+    for (const lookup of lookups) {
+      if (memory.running(lookup) !== undefined) return { state: CallState.RUNNING, result: undefined };
+      const recent = memory.recent(lookup);
+      if (recent !== undefined) return { state: stateOf(recent.result), result: { ...recent.result, callId } };
+    }
+    for (const lookup of lookups) {
+      const entry = await ledger.find(lookup).catch(throwRpcError);
+      if (entry !== undefined) return statusOf(entry, callId);
+    }
+    return undefined;
   }
 
   return {

@@ -6,6 +6,7 @@ import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
 import type { Run } from "./stage.ts";
+import { isAuthorsOwn } from "./known-end.ts";
 import { thrownDetails, thrownFields } from "./thrown.ts";
 
 const outcomeNames: Readonly<Record<number, string>> = Object.fromEntries(
@@ -17,14 +18,18 @@ export function outcomeName(outcome: Outcome): string {
   return outcomeNames[outcome] ?? "UNSPECIFIED";
 }
 
+/** Receives what the function of a tool threw. */
+export type OnToolError = (callId: string, reason: unknown) => void;
+
 /**
  * Observes a pipeline from outside: the same pipeline with a span, metrics, an audit line and log lines for each execution.
  * The stages know nothing of it.
  */
-export function observed(run: Run, telemetry: Telemetry): Run {
+export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolError): Run {
   return (execution, parts) => {
     const span = startSpan(execution, telemetry);
     const onResult = (result: ToolResult): ToolResult => {
+      if (execution.end?.kind === "threw") onToolError?.(execution.callId, execution.end.reason);
       report(execution, result, span, telemetry);
       return result;
     };
@@ -108,7 +113,8 @@ function logFailures(execution: Execution, { log }: Telemetry): void {
   ] as const) {
     if (failure === undefined) continue;
     const { reason } = failure;
-    log.warn({ ...aboutCall(execution), error: thrownFields(reason) }, message);
+    const level = isAuthorsOwn(reason) ? "info" : "warn";
+    log[level]({ ...aboutCall(execution), error: thrownFields(reason) }, message);
     log.debug({ ...aboutCall(execution), error: thrownDetails(reason, tool) }, `${message}: details`);
   }
   if (end?.kind === "timed-out") {

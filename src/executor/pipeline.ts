@@ -9,6 +9,7 @@ import { invoke } from "./stages/invoke.ts";
 import { parseArguments } from "./stages/parse-arguments.ts";
 import { persistIntent } from "./stages/persist-intent.ts";
 import { discardExecution, recordOutcome } from "./stages/record-outcome.ts";
+import { reconcileEnd } from "./stages/reconcile-end.ts";
 import { resolveTool } from "./stages/resolve-tool.ts";
 import { sanitize } from "./stages/sanitize.ts";
 import { shapeOutput } from "./stages/shape-output.ts";
@@ -32,6 +33,7 @@ const work: readonly Stage[] = [
   persistIntent, // the stored answer, CONFLICT
   continueAbandoned, // what a dead process left: the reconciled outcome, UNCERTAIN
   invoke, // CANCELLED before the start
+  reconcileEnd, // a write that did not end in a known way: the reconciled outcome
   shapeOutput, // OK, INVALID_OUTPUT, FAILED, TIMED_OUT, UNCERTAIN
 ];
 
@@ -78,9 +80,9 @@ async function endOnError(execution: Execution, cause: unknown, parts: ExecutorP
     await discardExecution(execution, parts);
     throw cause;
   }
-  const doubtful = execution.effect === Effect.WRITE;
-  const result = doubtful
-    ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
-    : errorResult(execution, Outcome.FAILED, modelError("failed"));
+  const result =
+    execution.effect === Effect.WRITE
+      ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
+      : errorResult(execution, Outcome.FAILED, modelError("failed"));
   return recordOutcome(execution, { ...result, attempts: 1 }, parts);
 }

@@ -2,11 +2,15 @@ import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb
 import type { LedgerEntry, Retention } from "../ledger/ledger.ts";
 import type { Effect as EffectName } from "../plugin/tool.ts";
 
-/** What a result means for a repeat of its call: whether it is kept, and who gets it. */
+/**
+ * What a result means for a repeat of its call: whether it is kept, and who gets it. `isNotDone`: the tool's `reconcile` says
+ * that a write has not happened.
+ */
 export function retentionOf(
   { outcome, attempts }: Pick<ToolResult, "outcome" | "attempts">,
   effect: Effect,
   outlived: boolean,
+  isNotDone = false,
 ): Retention {
   switch (outcome) {
     case Outcome.OK:
@@ -14,8 +18,7 @@ export function retentionOf(
     case Outcome.UNCERTAIN:
       return "replay";
     case Outcome.FAILED:
-    case Outcome.TIMED_OUT:
-      if (effect === Effect.WRITE && attempts > 0) return "replay";
+      if (effect === Effect.WRITE && attempts > 0 && !isNotDone) return "replay";
       break;
     default:
   }

@@ -40,7 +40,8 @@ export function thrownDetails(reason: unknown, tool: CompiledTool): { message: s
   return { message: tool.redact(message), stack: stack && tool.redact(stack) };
 }
 
-function attempt<T>(read: () => T): T | undefined {
+/** What reading gives; undefined where it throws. */
+export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch {

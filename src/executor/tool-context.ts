@@ -1,3 +1,4 @@
+import type { SentRequests } from "../outbound/sent-requests.ts";
 import type { ExecutionContext, ToolHttp, ToolLog } from "../plugin/tool.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
@@ -6,23 +7,31 @@ import type { ExecutorParts } from "./stage.ts";
 
 /**
  * One run as its tool sees it. Signal, HTTP, log and progress are made when the tool first asks for them: most tools need
- * only some. Its time counts from here: what the call waited for a slot is not taken from its requests.
+ * only some.
  */
 export class ToolContext implements ExecutionContext {
   readonly #execution: Execution;
   readonly #parts: Pick<ExecutorParts, "outbound" | "logOf">;
-  /** By `performance.now()`. */
+  /** Execution deadline by `performance.now()`. */
   readonly #deadline: number;
+  /** What the run has sent; also for the core's own targets. */
+  readonly sent: SentRequests;
   #controller: AbortController | undefined;
   #aborted: Error | undefined;
   #http: ToolHttp | undefined;
   #log: ToolLog | undefined;
   #progress: ExecutionContext["progress"] | undefined;
 
-  constructor(execution: Execution, timeoutMs: number, parts: Pick<ExecutorParts, "outbound" | "logOf">) {
+  constructor(
+    execution: Execution,
+    deadline: number,
+    sent: SentRequests,
+    parts: Pick<ExecutorParts, "outbound" | "logOf">,
+  ) {
     this.#execution = execution;
+    this.#deadline = deadline;
+    this.sent = sent;
     this.#parts = parts;
-    this.#deadline = performance.now() + timeoutMs;
   }
 
   get callId(): string {
@@ -68,9 +77,19 @@ export class ToolContext implements ExecutionContext {
       retry: tool.retry,
       signal: this.signal,
       deadline: this.#deadline,
+      sendUntil: this.sendUntil,
+      sent: this.sent,
       configuredOrigins: tool.configuredOrigins,
       trace,
     }));
+  }
+
+  /**
+   * The `performance.now()` value after which nothing that changes anything may leave: another process may have taken the
+   * call over.
+   */
+  get sendUntil(): number {
+    return Math.min(this.#deadline, this.#execution.claim?.sendUntil ?? Infinity);
   }
 
   /** For the core's own targets, which carry the trace on themselves. */

@@ -3,10 +3,10 @@ import { workerData } from "node:worker_threads";
 import { workerData as poolData } from "piscina";
 import { parseJson } from "../json/exact-number.ts";
 import { serializeJson } from "../json/serialize.ts";
-import { isToolError, ToolError } from "../plugin/tool-error.ts";
+import { ToolError } from "../plugin/tool-error.ts";
 import type { ExecutionContext, HttpRequest, HttpResponse, Tool, ToolLog } from "../plugin/tool.ts";
-import type { Ended, FromIsolated, IsolatedCall, IsolationSetup, Thrown, ToIsolated } from "./isolation-protocol.ts";
-import { thrownFrom } from "./isolation-protocol.ts";
+import type { Ended, FromIsolated, IsolatedCall, IsolationSetup, ToIsolated } from "./isolation-protocol.ts";
+import { errorFromThrown, thrownFrom } from "./isolation-protocol.ts";
 
 const { url, config } = (poolData ?? workerData) as IsolationSetup;
 
@@ -34,7 +34,7 @@ async function opened(run: (plugin: Opened) => Promise<Ended>): Promise<Ended> {
   try {
     return await run(plugin);
   } catch (reason) {
-    return { kind: "threw", thrown: thrownFrom(reason, isToolError(reason)) };
+    return { kind: "threw", thrown: thrownFrom(reason) };
   }
 }
 
@@ -50,8 +50,8 @@ export function execute(call: IsolatedCall): Promise<Ended> {
 export function reconcile(call: IsolatedCall): Promise<Ended> {
   return opened(async ({ tool, state }) => {
     using context = contextOf(call, state);
-    const { args, callId, idempotencyKey } = call;
-    return ended(await tool.reconcile?.({ args: args, callId, idempotencyKey }, context));
+    const { args, callId, idempotencyKey, startedAt = 0 } = call;
+    return ended(await tool.reconcile?.({ args, callId, idempotencyKey, startedAt: new Date(startedAt) }, context));
   });
 }
 
@@ -82,7 +82,7 @@ function contextOf({ port, ...call }: IsolatedCall, state: unknown): ExecutionCo
     const waiting = asked.get(message.id);
     asked.delete(message.id);
     if (message.kind === "answer") waiting?.resolve(responseFrom(message));
-    else waiting?.reject(errorFrom(message.thrown));
+    else waiting?.reject(errorFromThrown(message.thrown));
   });
   const log = (level: keyof ToolLog) => (message: string, fields?: Record<string, unknown>) =>
     tell({
@@ -129,11 +129,6 @@ function responseFrom({ status, headers, text }: Extract<ToIsolated, { kind: "an
       }
     },
   };
-}
-
-function errorFrom({ name, message, forModel, status }: Thrown): Error {
-  const error = forModel ? new ToolError(message) : Object.assign(new Error(message), { name });
-  return status === undefined ? error : Object.assign(error, { status });
 }
 
 function ended(returned: unknown): Ended {

@@ -8,6 +8,7 @@ import { serveIsolated, valueOf } from "./isolated-call.ts";
 import type { Ended, IsolatedCall, IsolationSetup, ToIsolated } from "./isolation-protocol.ts";
 import { createQuarantine } from "./crash-backoff.ts";
 import type { CompiledTool } from "../registry/registry.ts";
+import { WorkerCrashError } from "../registry/worker-crash-error.ts";
 
 /** Where an isolated plugin comes from, and what it may take. */
 export interface IsolationOptions {
@@ -73,8 +74,9 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
       const transferList: object = port === undefined ? [] : [port];
       return await where.run(task, { name, signal: kill, transferList });
     } catch (reason) {
-      if (!kill.aborted) crashed(where);
-      throw reason;
+      if (kill.aborted) throw reason;
+      crashed(where);
+      throw new WorkerCrashError("the worker of the tool died", { cause: reason });
     }
   }
 
@@ -87,7 +89,12 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
     throw new PluginError(fault);
   }
 
-  async function call(name: "execute" | "reconcile", args: unknown, context: ExecutionContext): Promise<unknown> {
+  async function call(
+    name: "execute" | "reconcile",
+    args: unknown,
+    context: ExecutionContext,
+    startedAt?: Date,
+  ): Promise<unknown> {
     const { signal, callId, idempotencyKey, conversationId, sessionId, source } = context;
     signal.throwIfAborted();
     const { port1, port2 } = new MessageChannel();
@@ -101,7 +108,9 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
     };
     signal.addEventListener("abort", abort, { once: true });
     try {
-      const task: IsolatedCall = { args, callId, idempotencyKey, conversationId, sessionId, source, port: port2 };
+      const scope = { callId, idempotencyKey, conversationId, sessionId, source };
+      const began = startedAt && { startedAt: startedAt.getTime() };
+      const task: IsolatedCall = { args, ...scope, ...began, port: port2 };
       const ended = await ask(name, task, kill.signal, port2);
       finish();
       return valueOf(openedOr(ended));
@@ -126,7 +135,9 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
     ...tool,
     concurrency,
     run: (args, context) => call("execute", args, context),
-    reconcile: reconcile && (async ({ args }, context) => (await call("reconcile", args, context)) as Reconciled),
+    reconcile:
+      reconcile &&
+      (async ({ args, startedAt }, context) => (await call("reconcile", args, context, startedAt)) as Reconciled),
     fault: () => quarantine.fault() ?? fault,
     ready,
     async close() {

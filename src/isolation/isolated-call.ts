@@ -1,9 +1,8 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { parseJson } from "../json/exact-number.ts";
-import { ToolError, isToolError } from "../plugin/tool-error.ts";
 import type { ExecutionContext } from "../plugin/tool.ts";
 import type { Ended, FromIsolated, ToIsolated } from "./isolation-protocol.ts";
-import { thrownFrom } from "./isolation-protocol.ts";
+import { errorFromThrown, thrownFrom } from "./isolation-protocol.ts";
 
 /**
  * Gives a call that runs in another thread what its context offers: progress, log, and the process's own HTTP. Call what
@@ -17,7 +16,7 @@ export function serveIsolated(port: MessagePort, context: ExecutionContext): () 
     const { id, url, request } = message;
     context.http(url, request).then(
       (answer) => tell({ kind: "answer", id, status: answer.status, headers: answer.headers, text: answer.text() }),
-      (reason: unknown) => tell({ kind: "fault", id, thrown: thrownFrom(reason, isToolError(reason)) }),
+      (reason: unknown) => tell({ kind: "fault", id, thrown: thrownFrom(reason) }),
     );
   };
   port.on("message", hear);
@@ -35,9 +34,7 @@ export function valueOf(ended: Exclude<Ended, { kind: "unopened" }>): unknown {
   if (ended.kind === "returned") return parseJson(ended.json);
   // Whoever serialises it says that it cannot be.
   if (ended.kind === "unserializable") return unserializable();
-  const { forModel, name, message, stack } = ended.thrown;
-  if (forModel) throw new ToolError(message);
-  throw Object.assign(new Error(message), { name, ...(stack !== undefined && { stack }) });
+  throw errorFromThrown(ended.thrown);
 }
 
 function unserializable(): unknown {

@@ -1,4 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
+import { HttpError, isHttpError } from "../plugin/http-error.ts";
+import { isToolError, ToolError } from "../plugin/tool-error.ts";
 import type { HttpRequest } from "../plugin/tool.ts";
 
 /** What a worker needs to know before its first task. */
@@ -16,6 +18,8 @@ export interface IsolatedCall {
   readonly conversationId: string | undefined;
   readonly sessionId: string | undefined;
   readonly source: string;
+  /** Unix time in milliseconds at which the run began that `reconcile` is asked about. */
+  readonly startedAt?: number;
   /** For what goes to and fro while it runs. */
   readonly port: MessagePort;
 }
@@ -27,6 +31,8 @@ export interface Thrown {
   readonly stack: string | undefined;
   /** Its message is written for the model. */
   readonly forModel: boolean;
+  /** It is an HttpError. */
+  readonly http: boolean;
   /** HTTP status, where a downstream gave one. */
   readonly status?: number | undefined;
 }
@@ -62,9 +68,25 @@ export type ToIsolated =
     }
   | { readonly kind: "fault"; readonly id: number; readonly thrown: Thrown };
 
-/** A thrown value in a form that crosses threads. */
-export function thrownFrom(reason: unknown, forModel: boolean): Thrown {
-  if (!(reason instanceof Error)) return { name: typeof reason, message: String(reason), stack: undefined, forModel };
-  const status = "status" in reason && typeof reason.status === "number" ? reason.status : undefined;
-  return { name: reason.name, message: reason.message, stack: reason.stack, forModel, status };
+/** A thrown value in a form that crosses threads. DANGER: reading what a tool throws may throw again. */
+export function thrownFrom(reason: unknown): Thrown {
+  try {
+    const forModel = isToolError(reason);
+    const http = isHttpError(reason);
+    if (!(reason instanceof Error)) {
+      return { name: typeof reason, message: String(reason), stack: undefined, forModel, http };
+    }
+    const status = "status" in reason && typeof reason.status === "number" ? reason.status : undefined;
+    const stack = typeof reason.stack === "string" ? reason.stack : undefined;
+    return { name: String(reason.name), message: String(reason.message), stack, forModel, http, status };
+  } catch {
+    return { name: "unreadable", message: "unreadable", stack: undefined, forModel: false, http: false };
+  }
+}
+
+/** The error that a thrown value was. */
+export function errorFromThrown({ name, message, stack, forModel, http, status }: Thrown): Error {
+  if (http) return new HttpError(message, { status });
+  if (forModel) return new ToolError(message);
+  return Object.assign(new Error(message), { name, ...(stack !== undefined && { stack }) });
 }

@@ -8,6 +8,8 @@ export interface CallScope {
   conversationId: string;
   sessionId: string;
   runId: string;
+  /** Set where the source promises ids that are unique by themselves: then a call needs no scope. */
+  uniqueCallIds?: true;
 }
 
 /** A call that is about to run: what is stored before the tool's function starts. */

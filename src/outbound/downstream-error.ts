@@ -1,16 +1,14 @@
-import { ToolError } from "../plugin/tool-error.ts";
+import { HttpError } from "../plugin/http-error.ts";
 
 /**
  * Why a downstream gave no usable answer: it answered with a `status` other than 2xx, the `network` failed, its breaker is
- * `open`, the address is `refused`, or the `content` cannot be used.
+ * `open`, the address is `refused`, the `content` cannot be used, or the request would have left too `late`.
  */
-export type DownstreamFault = "status" | "network" | "open" | "refused" | "content";
+export type DownstreamFault = "status" | "network" | "open" | "refused" | "content" | "late";
 
 /** A failed request to a downstream, in words that the model may read. */
-export class DownstreamError extends ToolError {
+export class DownstreamError extends HttpError {
   readonly fault: DownstreamFault;
-  /** HTTP status, where there was an answer. */
-  readonly status: number | undefined;
   /** Value of `Retry-After`, where there was one. */
   readonly retryAfter: string | undefined;
   /** False where it is certain that no byte of the request went out. */
@@ -21,9 +19,8 @@ export class DownstreamError extends ToolError {
     message: string,
     detail: { status?: number; retryAfter?: string | undefined; sent?: boolean; cause?: unknown } = {},
   ) {
-    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    super(message, detail);
     this.fault = fault;
-    this.status = detail.status;
     this.retryAfter = detail.retryAfter;
     this.sent = detail.sent ?? true;
   }
@@ -32,6 +29,11 @@ export class DownstreamError extends ToolError {
 /** The network failed before or after the request went out. */
 export function networkError(cause: unknown, sent: boolean): DownstreamError {
   return new DownstreamError("network", "External API could not be reached.", { cause, sent });
+}
+
+/** The run that the request belongs to may send nothing any more. */
+export function lateError(): DownstreamError {
+  return new DownstreamError("late", "The request was not sent: its time is over.", { sent: false });
 }
 
 /** The answer, or what it decodes to, is longer than the limit in bytes. */

@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import { networkError, tooLargeError } from "./downstream-error.ts";
+import { lateError, networkError, tooLargeError } from "./downstream-error.ts";
 
 /** What goes on the wire. */
 export interface WireRequest {
@@ -20,9 +20,13 @@ export interface WireAnswer {
   readonly cut: boolean;
 }
 
+/** Asked when a request is about to be written: true lets it leave. */
+export type LeaveCheck = () => boolean;
+
 /**
  * Sends one request and reads the answer whole. Rejects with the reason of the signal as soon as it fires; otherwise with a
  * DownstreamError that knows whether anything was sent, or what a misuse of undici throws. At most `limit` bytes are kept.
+ * A request that `mayLeave` stops is not written.
  *
  * Written on `dispatch` because only its `onRequestStart` tells when a request begins to leave.
  */
@@ -31,6 +35,7 @@ export function exchange(
   request: WireRequest,
   limit: number,
   signal: AbortSignal,
+  mayLeave: LeaveCheck,
 ): Promise<WireAnswer> {
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
@@ -67,9 +72,13 @@ export function exchange(
     };
     dispatcher.dispatch(options, {
       onRequestStart(started) {
-        controller = started;
         // Given up while it waited for a connection.
-        if (ended) started.abort(new Error("aborted"));
+        if (ended) return started.abort(new Error("aborted"));
+        if (!mayLeave()) {
+          if (end()) reject(lateError());
+          return started.abort(new Error("late"));
+        }
+        controller = started;
       },
       onResponseStart(_controller, statusCode, received) {
         // 1xx come before the answer.

@@ -1,4 +1,5 @@
 import type { Context } from "@opentelemetry/api";
+import type { SentRequests } from "./sent-requests.ts";
 import type { Effect, HttpRequest, HttpResponse, RetryPolicy, ToolHttp } from "../plugin/tool.ts";
 
 /** What outgoing HTTP needs to know of the execution it serves. */
@@ -6,8 +7,12 @@ export interface HttpScope {
   readonly effect: Effect;
   readonly retry: RetryPolicy | undefined;
   readonly signal: AbortSignal;
-  /** Execution deadline by `performance.now()`. */
+  /** Execution deadline by `performance.now()`: no request leaves after it. */
   readonly deadline: number;
+  /** The `performance.now()` value after which no request that changes something leaves. */
+  readonly sendUntil?: number;
+  /** Notes what leaves. */
+  readonly sent?: SentRequests;
   /** Origins of the tool's own configuration: reachable although private. */
   readonly configuredOrigins: ReadonlySet<string>;
   readonly trace: Context | undefined;

@@ -3,7 +3,8 @@ import type { HttpRequest } from "../plugin/tool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type AddressGuard, createAddressGuard } from "./address-guard.ts";
 import { statusError } from "./answer.ts";
-import type { HttpScope, Outbound, SendScope } from "./http.ts";
+import { DownstreamError } from "./downstream-error.ts";
+import type { Answer, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
 import { prepare } from "./prepare.ts";
 import { followRedirects } from "./redirect.ts";
@@ -66,14 +67,22 @@ export function createOutbound(options: OutboundOptions): Outbound {
   return {
     httpFor(scope: HttpScope) {
       return async (url: string | URL, request: HttpRequest = {}) => {
+        if (scope.sent !== undefined) scope.sent.used = true;
         const prepared = prepare(url, request, userAgent);
         const { retry: policy, deadline, signal } = scope;
         const rule = { policy, deadline, signal, random, pause, repeatable: isRepeatable(request, scope.effect) };
-        return withRetries(rule, async () => {
-          const answer = await followRedirects(prepared, (step) => transmit(step, scope));
-          if (answer.status < 200 || answer.status > 299) throw statusError(answer);
-          return answer;
-        });
+        let last: Answer | undefined;
+        try {
+          return await withRetries(rule, async () => {
+            last = await followRedirects(prepared, (step) => transmit(step, scope));
+            if (last.status < 200 || last.status > 299) throw statusError(last);
+            return last;
+          });
+        } catch (reason) {
+          const isAnswer = reason instanceof DownstreamError && reason.fault === "status";
+          if (request.throwOnError === false && isAnswer && last !== undefined) return last;
+          throw reason;
+        }
       };
     },
     send: async (url: string | URL, request: HttpRequest, scope: SendScope) =>

@@ -7,9 +7,10 @@ import { startClientSpan } from "./client-span.ts";
 import { decode } from "./decode.ts";
 import { DownstreamError } from "./downstream-error.ts";
 import { exchange, type WireAnswer } from "./exchange.ts";
-import type { Answer, SendScope } from "./http.ts";
+import type { Answer, HttpScope, SendScope } from "./http.ts";
 import type { OriginState } from "./origins.ts";
 import type { PreparedRequest } from "./prepare.ts";
+import { isChanging } from "./sent-requests.ts";
 
 /** What sending one request takes. */
 export interface SenderParts {
@@ -23,12 +24,15 @@ export interface SenderParts {
   readonly stateOf: (origin: string) => OriginState;
 }
 
+/** The run that a request belongs to, where it belongs to one. */
+type Run = Partial<Pick<HttpScope, "deadline" | "sendUntil" | "sent">>;
+
 /** What the statuses of a proxy without a live server behind it are: the origin does not answer. */
 const gone: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** Sends prepared requests, each once: past the guard, in line for a place, past the breaker, in a span of its own. */
 export function createSender(parts: SenderParts) {
-  return async (prepared: PreparedRequest, scope: SendScope & { readonly deadline?: number }): Promise<Answer> => {
+  return async (prepared: PreparedRequest, scope: SendScope & Run): Promise<Answer> => {
     const { url, method } = prepared;
     const { origin } = url;
     parts.guard.check(url, scope.configuredOrigins);
@@ -50,7 +54,10 @@ export function createSender(parts: SenderParts) {
           body: prepared.body,
         };
         const dispatcher = scope.configuredOrigins.has(origin) ? parts.configured : parts.guarded;
-        const received = await exchange(dispatcher, wire, parts.downstreamBytes, scope.signal);
+        const received = await exchange(dispatcher, wire, parts.downstreamBytes, scope.signal, () =>
+          leaves(method, scope),
+        );
+        scope.sent?.answered(method, received.status);
         ending = gone.has(received.status) ? "failed" : "answered";
         span.answered(received.status);
         return await readAnswer(received, parts.downstreamBytes, prepared.secrets);
@@ -68,6 +75,14 @@ export function createSender(parts: SenderParts) {
   };
 }
 
+/** Whether a request may leave now; notes it where it does. */
+function leaves(method: string, { deadline = Infinity, sendUntil = Infinity, sent }: Run): boolean {
+  const until = isChanging(method) ? Math.min(deadline, sendUntil) : deadline;
+  if (performance.now() >= until) return false;
+  sent?.leaves(method);
+  return true;
+}
+
 async function readAnswer(received: WireAnswer, limit: number, secrets: readonly string[]): Promise<Answer> {
   const { status, headers, cut } = received;
   const ok = status >= 200 && status < 300;
@@ -81,7 +96,7 @@ async function readAnswer(received: WireAnswer, limit: number, secrets: readonly
   }
 }
 
-function endingOf(reason: unknown, { signal, deadline }: SendScope & { readonly deadline?: number }): Ending {
+function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Ending {
   if (reason instanceof DownstreamError) {
     if (reason.fault === "network") return "failed";
     return reason.fault === "content" ? "answered" : "none";

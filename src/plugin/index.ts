@@ -1,4 +1,5 @@
 export { defineTool } from "./define-tool.ts";
+export { HttpError, isHttpError } from "./http-error.ts";
 export { path } from "./path.ts";
 export { isToolError, ToolError } from "./tool-error.ts";
 export type {
@@ -23,4 +24,5 @@ export type {
   ToolLimits,
   ToolLog,
   TypeBoxSchema,
+  UnknownCall,
 } from "./tool.ts";

@@ -73,9 +73,11 @@ export interface HttpRequest {
    * Sent as `Idempotency-Key`. A POST or PATCH is repeated on faults only when it is given and the tool is `idempotent`.
    */
   idempotencyKey?: string;
+  /** `false`: an answer of any status is returned, so that the tool can tell a 404 from a 409. Else only 2xx is. */
+  throwOnError?: boolean;
 }
 
-/** The answer of a downstream, read whole and always 2xx: any other status is thrown. */
+/** The answer of a downstream, read whole. Always 2xx unless the request says `throwOnError: false`. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -89,7 +91,8 @@ export interface HttpResponse {
 
 /**
  * Outgoing HTTP for one execution. It retries, times out, traces, limits and guards, so that the author need not.
- * Throws an error whose message the model may read: `External API returned STATUS: BODY`.
+ * Throws an HttpError, whose message the model may read: `External API returned STATUS: BODY`. A request that would leave
+ * after the execution deadline is refused.
  */
 export interface ToolHttp {
   (url: string | URL, request?: HttpRequest): Promise<HttpResponse>;
@@ -128,8 +131,18 @@ export interface ExecutionContext<Config = unknown, State = unknown> {
   readonly state: State;
 }
 
-/** What `reconcile` found out about a write whose outcome was lost. */
+/** What `reconcile` found out about a write whose outcome is not known. */
 export type Reconciled = { result: unknown } | "not-done" | "unknown";
+
+/** A call whose outcome is not known. */
+export interface UnknownCall<Args = unknown> {
+  readonly args: Args;
+  readonly callId: string;
+  /** The key that the run had. */
+  readonly idempotencyKey: string;
+  /** When the run began. What it sent may still be under way in the downstream. */
+  readonly startedAt: Date;
+}
 
 /** Hints for MCP hosts. Each replaces what follows from the tool's effect. */
 export interface ToolAnnotations {
@@ -173,9 +186,12 @@ export interface ToolDefinition<Input extends Schema = Schema, Config extends Sc
   close?(state: State): void | Promise<void>;
   /** Does the work. The answer is any JSON value; a string is what the model reads as it is. */
   execute(args: Infer<Input>, context: ExecutionContext<Infer<Config>, State>): unknown;
-  /** Finds out whether a write whose outcome was lost took effect. */
+  /**
+   * Finds out whether a write took effect whose outcome is not known: its process died, its deadline passed, or its request
+   * was not answered. Has `timeoutMs` again. `"not-done"` means that it has not happened and cannot happen any more.
+   */
   reconcile?(
-    call: { args: Infer<Input>; callId: string; idempotencyKey: string },
+    call: UnknownCall<Infer<Input>>,
     context: ExecutionContext<Infer<Config>, State>,
   ): Reconciled | Promise<Reconciled>;
 }

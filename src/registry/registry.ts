@@ -1,5 +1,12 @@
 import type { Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { ExecutionContext, Isolation, Reconciled, RetryPolicy, SanitizeMode } from "../plugin/tool.ts";
+import type {
+  ExecutionContext,
+  Isolation,
+  Reconciled,
+  RetryPolicy,
+  SanitizeMode,
+  UnknownCall,
+} from "../plugin/tool.ts";
 import type { Validate } from "../schema/compile-schema.ts";
 import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 
@@ -24,12 +31,7 @@ export interface CompiledTool {
   /** Returns the violations of an output; undefined where no output schema is declared. */
   readonly validateOutput: Validate | undefined;
   run(args: unknown, context: ExecutionContext): unknown;
-  readonly reconcile:
-    | ((
-        call: { args: unknown; callId: string; idempotencyKey: string },
-        context: ExecutionContext,
-      ) => Promise<Reconciled>)
-    | undefined;
+  readonly reconcile: ((call: UnknownCall, context: ExecutionContext) => Promise<Reconciled>) | undefined;
   readonly config: unknown;
   /** What `open` returned. */
   readonly state: unknown;

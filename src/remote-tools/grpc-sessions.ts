@@ -2,6 +2,11 @@ import { connect as connectPlain, isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import type { AddressGuard } from "../outbound/address-guard.ts";
+import { lateError } from "../outbound/downstream-error.ts";
+import type { SentRequests } from "../outbound/sent-requests.ts";
+
+/** What a gRPC transport needs of a session manager. */
+export type CallSession = Pick<Http2SessionManager, "authority" | "request" | "notifyResponseByteRead">;
 
 /** A connection to one server, shared by the tools that live there. */
 export interface GrpcSession {
@@ -78,5 +83,29 @@ export function createGrpcSessions(guard: AddressGuard): GrpcSessions {
       for (const { manager } of entries.values()) manager.abort();
       entries.clear();
     },
+  };
+}
+
+/**
+ * A session manager of one call, whose request is withdrawn where it would leave after `until` by `performance.now()`: its
+ * stream is open by then, and nothing has been written to it.
+ */
+export function fencedManager(
+  manager: Http2SessionManager,
+  until: number,
+  sent: SentRequests | undefined,
+): CallSession {
+  return {
+    authority: manager.authority,
+    async request(...args) {
+      const stream = await manager.request(...args);
+      if (performance.now() >= until) {
+        stream.destroy();
+        throw lateError();
+      }
+      sent?.leaves("POST");
+      return stream;
+    },
+    notifyResponseByteRead: (stream) => manager.notifyResponseByteRead(stream),
   };
 }

@@ -7,11 +7,12 @@ import type { GrpcTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
 import { DownstreamError } from "../outbound/downstream-error.ts";
 import { excerpt } from "../outbound/redact.ts";
+import type { SentRequests } from "../outbound/sent-requests.ts";
 import { withRetries } from "../outbound/retry.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import { ToolError } from "../plugin/tool-error.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import type { GrpcSession, GrpcSessions } from "./grpc-sessions.ts";
+import { type CallSession, fencedManager, type GrpcSession, type GrpcSessions } from "./grpc-sessions.ts";
 import type { TargetBinding, Target, TargetContext } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { visibleText } from "../json/clean-text.ts";
@@ -45,12 +46,12 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     throw new TargetError(`target.grpc.address cannot be used: ${(cause as Error).message}`, { cause });
   }
   const session = parts.sessions.take(url);
-  const transport = createGrpcTransport({
-    baseUrl: url.origin,
-    sessionManager: session.manager,
-    readMaxBytes: parts.readMaxBytes,
-  });
-  const client = createClient(ToolPlugin, transport);
+  const clientOver = (sessionManager: CallSession) =>
+    createClient(
+      ToolPlugin,
+      createGrpcTransport({ baseUrl: url.origin, sessionManager, readMaxBytes: parts.readMaxBytes }),
+    );
+  const client = clientOver(session.manager);
 
   async function runOnce(
     args: JsonObject,
@@ -58,8 +59,10 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     { name }: TargetBinding,
     deadline: number,
   ): Promise<unknown> {
-    const { signal, callId, idempotencyKey, conversationId = "", sessionId = "", trace } = context;
-    const events = client.execute(
+    const { signal, callId, idempotencyKey, conversationId = "", sessionId = "", trace, sent } = context;
+    if (sent !== undefined) sent.used = true;
+    const until = Math.min(deadline, context.sendUntil ?? Infinity);
+    const events = clientOver(fencedManager(session.manager, until, sent)).execute(
       { name, arguments: args, callId, idempotencyKey, conversationId, sessionId },
       {
         signal,
@@ -88,7 +91,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
           runOnce(args as JsonObject, context, served, deadline).catch(async (reason: unknown) => {
             // The same deadline twice: the executor's own says that the call is TIMED_OUT.
             if (isDeadline(reason) && performance.now() >= deadline - deadlineSlackMs) await aborted(signal);
-            throw signal.aborted ? signal.reason : callError(reason);
+            throw signal.aborted ? signal.reason : noted(callError(reason), context.sent);
           }),
         );
       } finally {
@@ -98,6 +101,13 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     describe: () => describe(client, session),
     release: () => session.release(),
   };
+}
+
+/** Notes that a call was refused: then it has changed nothing. */
+function noted(error: ToolError, sent: SentRequests | undefined): ToolError {
+  const refused = error instanceof DownstreamError && error.fault === "status";
+  if (refused && error.status !== undefined) sent?.answered("POST", error.status);
+  return error;
 }
 
 async function describe(client: ReturnType<typeof createClient<typeof ToolPlugin>>, session: GrpcSession) {
@@ -119,6 +129,19 @@ function urlOf(address: string, tls: boolean): URL {
   return url;
 }
 
+/** The codes that say that nothing was done, with the HTTP statuses that say so. A 429 is tried again. */
+const refusals: ReadonlyMap<Code, number> = new Map([
+  [Code.InvalidArgument, 400],
+  [Code.OutOfRange, 400],
+  [Code.FailedPrecondition, 400],
+  [Code.Unauthenticated, 401],
+  [Code.PermissionDenied, 403],
+  [Code.NotFound, 404],
+  [Code.Unimplemented, 404],
+  [Code.AlreadyExists, 409],
+  [Code.ResourceExhausted, 429],
+]);
+
 /** A failed call in words that the model may read. */
 function callError(reason: unknown): ToolError {
   if (reason instanceof ToolError) return reason;
@@ -131,10 +154,8 @@ function callError(reason: unknown): ToolError {
       cause: reason,
     });
   }
-  const words = `External API returned ${Code[code]}: ${excerpt(rawMessage)}`;
-  // As with HTTP: only what says that nothing was done is asked again.
-  const status = code === Code.ResourceExhausted ? 429 : 500;
-  return new DownstreamError("status", words, { status, cause: reason });
+  const message = `External API returned ${Code[code]}: ${excerpt(rawMessage)}`;
+  return new DownstreamError("status", message, { status: refusals.get(code) ?? 500, cause: reason });
 }
 
 function isDeadline(reason: unknown): boolean {
@@ -167,10 +188,10 @@ function isUnconnected(reason: unknown): boolean {
   return false;
 }
 
-/** The guard's refusal, wherever in the chain of causes it is. */
+/** A refusal of our own, wherever in the chain of causes it is. */
 function refusalIn(reason: unknown): DownstreamError | undefined {
   for (let cause = reason; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DownstreamError && cause.fault === "refused") return cause;
+    if (cause instanceof DownstreamError && (cause.fault === "refused" || cause.fault === "late")) return cause;
   }
   return undefined;
 }

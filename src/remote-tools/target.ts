@@ -1,6 +1,7 @@
-import type { Context } from "@opentelemetry/api";
 import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { SentRequests } from "../outbound/sent-requests.ts";
 import type { Effect, ExecutionContext } from "../plugin/tool.ts";
+import type { TraceContext } from "../telemetry/telemetry.ts";
 
 /** What a target needs of the tool it serves. */
 export interface TargetBinding {
@@ -10,9 +11,13 @@ export interface TargetBinding {
   readonly timeoutMs: number;
 }
 
-/** What a target gets of one execution: its context, and where there is one, the span it belongs to. */
+/** What a target gets of one execution: its context, and what the executor wants to know of what it sends. */
 export interface TargetContext extends ExecutionContext {
-  readonly trace?: Context | undefined;
+  readonly trace?: TraceContext | undefined;
+  /** Notes what the run sends. */
+  readonly sent?: SentRequests;
+  /** The `performance.now()` value after which the run may send nothing. */
+  readonly sendUntil?: number;
 }
 
 /** Where the calls of a registered tool go. */

@@ -25,6 +25,8 @@ export interface CallOutcome {
   readonly truncated: boolean;
   readonly replayed: boolean;
   readonly attempts: number;
+  /** What the tool's function threw, with its message and stack: the model never reads it. */
+  readonly cause: unknown;
   /** What the tool reported on the way. */
   readonly progress: readonly { readonly message: string; readonly fraction: number }[];
 }
@@ -71,6 +73,7 @@ export async function startTool(plugin: Tool, options: StartOptions = {}): Promi
   const telemetry = createSilentTelemetry();
   const outbound = createOutbound({ downstreamBytes: 2_097_152, privateAddresses: [], telemetry, version: "test" });
   const ledger = createMemoryLedger();
+  const causes = new Map<string, unknown>();
   const executor = createExecutor({
     registry,
     ledger,
@@ -78,6 +81,7 @@ export async function startTool(plugin: Tool, options: StartOptions = {}): Promi
     telemetry,
     limits: { argumentsBytes: 262_144, depth: 32, outputBytes: 65_536 },
     recentEntries: 1000,
+    onToolError: (callId, reason) => causes.set(callId, reason),
   });
   return {
     async call(args, { callId = randomUUID(), conversationId = "", sessionId = "", answerWithinMs, signal } = {}) {
@@ -109,6 +113,7 @@ export async function startTool(plugin: Tool, options: StartOptions = {}): Promi
         truncated: result.truncated,
         replayed: result.replayed,
         attempts: result.attempts,
+        cause: causes.get(callId),
         progress,
       };
     },

@@ -92,12 +92,12 @@ describe("the execution deadline", () => {
     },
   );
 
-  test("of a write that started is kept: the same call does not run again", async () => {
+  test("of a write that started leaves it uncertain: the same call does not run again", async () => {
     const execute = vi.fn(never);
     await using app = await startExecutor([aTool({ effect: "write", timeoutMs: 10, execute })]);
     await app.executor.execute(aCall(), within());
     const again = await app.executor.execute(aCall(), within());
-    expect([outcomeOf(again), again.replayed, execute.mock.calls.length]).toEqual(["TIMED_OUT", true, 1]);
+    expect([outcomeOf(again), again.replayed, execute.mock.calls.length]).toEqual(["UNCERTAIN", true, 1]);
   });
 });
 

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createExecutor } from "../../src/executor/executor.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import { createOutbound } from "../../src/outbound/outbound.ts";
-import type { Tool } from "../../src/plugin/tool.ts";
+import type { Effect, Tool } from "../../src/plugin/tool.ts";
 import { compileTool } from "../../src/registry/compile-tool.ts";
 import { createRegistry } from "../../src/registry/create-registry.ts";
 import { isolateTool, type IsolationOptions } from "../../src/isolation/isolate.ts";
@@ -18,11 +18,17 @@ import { verifies } from "../support/verifies.ts";
 
 /** A pipeline with one isolated plugin, and one tool that runs here. */
 async function start(
-  options: Partial<IsolationOptions> & { plugin?: string; timeoutMs?: number; config?: Record<string, unknown> } = {},
+  options: Partial<IsolationOptions> & {
+    plugin?: string;
+    timeoutMs?: number;
+    effect?: Effect;
+    config?: Record<string, unknown>;
+  } = {},
 ) {
-  const { plugin = "unruly", timeoutMs, config = { flavour: "plain" }, ...rest } = options;
+  const { plugin = "unruly", timeoutMs, effect = "read", config = { flavour: "plain" }, ...rest } = options;
   const url = pathToFileURL(join(import.meta.dirname, "plugins", `${plugin}.ts`)).href;
-  const { default: definition } = (await import(url)) as { default: Tool };
+  const { default: declared } = (await import(url)) as { default: Tool };
+  const definition: Tool = { ...declared, effect };
   const settings = {
     config,
     secretPaths: [],
@@ -192,4 +198,56 @@ describe("an isolated plugin", () => {
     expect(app.isolated.fault()).toBe("it cannot be opened: the database is away");
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
   });
+});
+
+describe("an isolated write", () => {
+  const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+
+  /** A downstream that answers with this status; 0 hangs up. */
+  async function startApi(status: number): Promise<string> {
+    const server = createServer((_, response) => {
+      if (status === 0) response.destroy();
+      else response.writeHead(status).end("{}");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  }
+
+  test("whose worker dies is uncertain, also where it had only read before", async () => {
+    const app = await start({ effect: "write", timeoutMs: 10_000 });
+    const url = await startApi(200);
+    for (const args of [{ how: "exit" }, { how: "exit", url }]) {
+      expect(await app.call(args)).toMatchObject({ outcome: "UNCERTAIN", output: uncertain });
+    }
+  });
+
+  test.each([
+    [404, "FAILED", "External API returned 404: {}"],
+    [500, "UNCERTAIN", uncertain],
+    [0, "UNCERTAIN", uncertain],
+  ])("whose request ends with %d is %s", async (status, outcome, output) => {
+    const app = await start({ effect: "write", timeoutMs: 10_000 });
+    expect(await app.call({ how: "post", url: await startApi(status) })).toMatchObject({ outcome, output });
+  });
+
+  test("that was never started has failed", async () => {
+    const app = await start({ plugin: "closed", effect: "write" });
+    expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
+  });
+});
+
+test("an isolated plugin that throws what cannot be read fails like any other, and its worker lives", async () => {
+  const app = await start({ threads: 1, timeoutMs: 10_000 });
+  await app.call({ how: "look" });
+  for (const how of ["throw a stack of 5", "throw an unreadable proxy"]) {
+    expect(await app.call({ how })).toMatchObject({
+      outcome: "FAILED",
+      output: "Tool execution failed or timed out.",
+    });
+  }
+  expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":4}' });
 });

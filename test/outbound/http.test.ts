@@ -3,6 +3,8 @@ import { type Context, SpanKind, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { SentRequests } from "../../src/outbound/sent-requests.ts";
+import { type HttpError, isHttpError } from "../../src/plugin/http-error.ts";
 import { isToolError } from "../../src/plugin/tool-error.ts";
 import type { HttpRequest } from "../../src/plugin/tool.ts";
 import { verifies } from "../support/verifies.ts";
@@ -452,4 +454,101 @@ test("whatever is asked for in a query arrives as it was", async () => {
     ),
     { numRuns: 50 },
   );
+});
+
+describe("throwOnError: false", () => {
+  test("returns an answer of any status, once retries are used up", async () => {
+    await using api = await startDownstream((response, { url }) =>
+      response.writeHead(Number(url?.slice(1))).end("why"),
+    );
+    await using outbound = startOutbound();
+    const http = outbound.httpFor(scope({ origins: [api.origin], retry: { retries: 1, baseMs: 1 } }));
+    for (const status of [404, 409, 500, 429]) {
+      const got = await http(`${api.origin}/${status}`, { throwOnError: false });
+      expect([got.status, got.text()]).toEqual([status, "why"]);
+    }
+    expect(api.requests.map(({ url }) => url)).toEqual(["/404", "/409", "/500", "/429", "/429"]);
+  });
+
+  test("still throws where there is no answer", async () => {
+    await using outbound = startOutbound();
+    const url = `http://127.0.0.1:${await deadPort()}`;
+    const http = outbound.httpFor(scope({ origins: [url], retry: { retries: 0 } }));
+    const reason = await rejection(http(url, { throwOnError: false }));
+    expect([isHttpError(reason), (reason as HttpError).status]).toEqual([true, undefined]);
+  });
+});
+
+test("what is thrown for a status is an HttpError with that status, and for the model", async () => {
+  await using api = await startDownstream((response) => response.writeHead(409).end("taken"));
+  await using outbound = startOutbound();
+  const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(api.origin));
+  expect([isHttpError(reason), isToolError(reason), (reason as HttpError).status]).toEqual([true, true, 409]);
+});
+
+describe("a request that would leave too late", () => {
+  test.each([
+    ["after the execution deadline", { deadline: 0 }, "GET"],
+    ["after the execution deadline", { deadline: 0 }, "POST"],
+    ["when another process may have the call", { sendUntil: 0 }, "POST"],
+  ] as const)("%s is not written (%j, %s)", async (_what, times, method) => {
+    await using api = await startDownstream((response) => response.end("{}"));
+    await using outbound = startOutbound();
+    const sent = new SentRequests();
+    const http = outbound.httpFor(scope({ origins: [api.origin], sent, ...times }));
+    const reason = await rejection(http(api.origin, { method, idempotencyKey: "k" }));
+    expect(reason).toMatchObject({ fault: "late", sent: false });
+    // The connection is good for the next one, which proves that nothing of the first one is on its way.
+    await outbound.httpFor(scope({ origins: [api.origin] }))(`${api.origin}/next`);
+    expect(api.requests.map(({ url }) => url)).toEqual(["/next"]);
+    expect([sent.used, sent.mayHaveChanged]).toEqual([true, false]);
+  });
+
+  test("is stopped when it is a retry, too", async () => {
+    let until = Infinity;
+    await using api = await startDownstream((response) => {
+      until = 0;
+      response.writeHead(429).end("{}");
+    });
+    await using outbound = startOutbound();
+    const late = Object.defineProperty({ ...scope({ origins: [api.origin] }) }, "sendUntil", { get: () => until });
+    expect(await rejection(outbound.httpFor(late)(api.origin, { method: "POST" }))).toMatchObject({ fault: "late" });
+    expect(api.requests).toHaveLength(1);
+  });
+
+  test("does not keep a GET from leaving while only writes are fenced", async () => {
+    await using api = await startDownstream((response) => response.end("{}"));
+    await using outbound = startOutbound();
+    await outbound.httpFor(scope({ origins: [api.origin], sendUntil: 0 }))(api.origin);
+    expect(api.requests).toHaveLength(1);
+  });
+});
+
+describe("what a run has sent", () => {
+  test.each<[string, string, number, boolean]>([
+    ["GET", "answered", 500, false],
+    ["HEAD", "answered", 500, false],
+    ["POST", "answered", 200, true],
+    ["POST", "answered", 500, true],
+    ["PUT", "answered", 404, false],
+    ["DELETE", "answered", 429, false],
+    ["PATCH", "hung up on", 0, true],
+  ])("%s, %s with %d: it may have changed something: %s", async (method, _how, status, changed) => {
+    await using api = await startDownstream((response) =>
+      status === 0 ? void response.destroy() : void response.writeHead(status).end(),
+    );
+    await using outbound = startOutbound();
+    const sent = new SentRequests();
+    const http = outbound.httpFor(scope({ origins: [api.origin], sent, effect: "write", retry: { retries: 0 } }));
+    await http(api.origin, { method: method as "GET" }).catch(() => {});
+    expect([sent.used, sent.mayHaveChanged]).toEqual([true, changed]);
+  });
+
+  test("is nothing where no connection came about", async () => {
+    await using outbound = startOutbound();
+    const url = `http://127.0.0.1:${await deadPort()}`;
+    const sent = new SentRequests();
+    await rejection(outbound.httpFor(scope({ origins: [url], sent, retry: { retries: 0 } }))(url, { method: "POST" }));
+    expect(sent.mayHaveChanged).toBe(false);
+  });
 });

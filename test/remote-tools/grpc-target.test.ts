@@ -1,12 +1,15 @@
 import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createServer as createListener } from "node:net";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { connectNodeAdapter, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
+import { SentRequests } from "../../src/outbound/sent-requests.ts";
+import { fencedManager } from "../../src/remote-tools/grpc-sessions.ts";
+import { deadPort } from "../outbound/downstream.ts";
 import { gate } from "../support/executor.ts";
 import { verifies } from "../support/verifies.ts";
 import { embedded, refusal, startReplica, tool } from "./replica.ts";
@@ -97,6 +100,64 @@ describe("a gRPC target", () => {
       outcome: "FAILED",
       output: "External API ended the call without an answer.",
     });
+  });
+
+  const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+
+  test.each<[string, string, string]>([
+    ["error", "FAILED", "There is no such order."],
+    ["NotFound", "FAILED", "External API returned NotFound: why"],
+    ["AlreadyExists", "FAILED", "External API returned AlreadyExists: why"],
+    ["FailedPrecondition", "FAILED", "External API returned FailedPrecondition: why"],
+    ["Internal", "UNCERTAIN", uncertain],
+    ["Unavailable", "UNCERTAIN", uncertain],
+    ["Aborted", "UNCERTAIN", uncertain],
+    ["nothing", "UNCERTAIN", uncertain],
+    ["silence", "UNCERTAIN", uncertain],
+  ])("of a write that ends with %s is %s", async (how, outcome, output) => {
+    let runs = 0;
+    const address = await startPlugin({
+      async *execute() {
+        runs++;
+        if (how === "error") yield { event: { case: "error", value: "There is no such order." } };
+        if (how === "silence") await new Promise(() => {});
+        if (how in Code) throw new ConnectError("why", Code[how as keyof typeof Code]);
+      },
+    });
+    const app = await startReplica(await embedded());
+    const timeout = { seconds: 0n, nanos: 500e6 };
+    await app.register({ ...tool, effect: Effect.WRITE, timeout }, grpcTo(address));
+    expect(await app.call()).toMatchObject({ outcome, output });
+    expect(runs).toBe(1);
+  });
+
+  test("of a write where nothing listens has failed", async () => {
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, effect: Effect.WRITE }, grpcTo(`127.0.0.1:${await deadPort()}`));
+    expect(await app.call()).toMatchObject({ outcome: "FAILED", output: "External API could not be reached." });
+  });
+
+  test("gets no call whose time is over", async () => {
+    let runs = 0;
+    const address = await startPlugin({
+      async *execute() {
+        runs++;
+        yield { event: { case: "output", value: { kind: { case: "stringValue", value: "done" } } } };
+      },
+    });
+    const manager = new Http2SessionManager(`http://${address}`);
+    onTestFinished(() => manager.abort());
+    const sent = new SentRequests();
+    const call = async (until: number): Promise<unknown[]> => {
+      const sessionManager = fencedManager(manager, until, sent);
+      const transport = createGrpcTransport({ baseUrl: `http://${address}`, sessionManager });
+      return Array.fromAsync(createClient(ToolPlugin, transport).execute({ name: "work" }));
+    };
+    const reason = ConnectError.from(await call(0).catch((cause: unknown) => cause));
+    expect(reason.rawMessage).toBe("The request was not sent: its time is over.");
+    expect([runs, sent.mayHaveChanged]).toEqual([0, false]);
+    await call(Infinity);
+    expect([runs, sent.mayHaveChanged]).toEqual([1, true]);
   });
 
   test("is told the deadline, and that it has passed", async () => {

@@ -54,6 +54,17 @@ describe("an HTTP target", () => {
     expect(await app.call()).toMatchObject({ outcome: "FAILED", output: "External API returned 418: short and stout" });
   });
 
+  test.each([
+    [404, "FAILED", "External API returned 404: why"],
+    [500, "UNCERTAIN", "It is not known whether this request took effect. Do not repeat it; check first."],
+  ])("of a write that answers %d is %s", async (status, outcome, output) => {
+    const target = await startTarget(() => ({ status, body: "why" }));
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, effect: Effect.WRITE }, httpTo(target.url));
+    expect(await app.call()).toMatchObject({ outcome, output });
+    expect(target.requests).toHaveLength(1);
+  });
+
   test("never shows its headers again: neither in answers, nor in the log, nor in what is listed", async () => {
     const secret = "s3cr3t-t0ken-value";
     const target = await startTarget((_, request) => ({ body: { echo: request.headers.authorization, bare: secret } }));

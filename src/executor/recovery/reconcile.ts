@@ -1,4 +1,5 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { SentRequests } from "../../outbound/sent-requests.ts";
 import type { Reconciled } from "../../plugin/tool.ts";
 import type { Execution } from "../execution.ts";
 import { runTool } from "../run.ts";
@@ -7,18 +8,24 @@ import { ToolContext } from "../tool-context.ts";
 import { resultOfEnd } from "../tool-result.ts";
 
 /**
- * Asks the tool's author what became of a write, no longer than the tool may run: its result, `not-done`, or undefined where
+ * Asks the tool's author what became of a write that began at `startedAt`, no longer than the tool may run: its result, `not-done`, or undefined where
  * that is not known. Anything but a clear answer is not known.
  */
 export async function reconcile(
   execution: Execution,
+  startedAt: Date,
   parts: ExecutorParts,
 ): Promise<ToolResult | "not-done" | undefined> {
   const { tool, args, callId, idempotencyKey } = execution;
   const { reconcile: ask } = tool;
   if (ask === undefined) return undefined;
-  const context = new ToolContext(execution, tool.timeoutMs, parts);
-  const end = await runTool(() => ask({ args, callId, idempotencyKey }, context), tool.timeoutMs, execution, context);
+  const context = new ToolContext(execution, performance.now() + tool.timeoutMs, new SentRequests(), parts);
+  const end = await runTool(
+    () => ask({ args, callId, idempotencyKey, startedAt }, context),
+    tool.timeoutMs,
+    execution,
+    context,
+  );
   if (end.kind === "threw") execution.reconcileError = { reason: end.reason };
   if (end.kind !== "returned") return undefined;
   const found = end.returned as Reconciled | null | undefined;

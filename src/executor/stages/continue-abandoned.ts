@@ -1,6 +1,7 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import type { AbandonedCall } from "../../ledger/ledger.ts";
+import type { AbandonedCall, LedgerEntry } from "../../ledger/ledger.ts";
+import { endMarginMs } from "../../ledger/ledger-store.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
 import { reconcile } from "../recovery/reconcile.ts";
@@ -20,10 +21,10 @@ export function continueAbandoned(execution: Execution, parts: ExecutorParts): S
 
 async function reconcileAbandoned(
   execution: Execution,
-  { claim }: AbandonedCall,
+  { entry, claim }: AbandonedCall,
   parts: ExecutorParts,
 ): Promise<ToolResult | undefined> {
-  const found = await reconcile(execution, parts);
+  const found = await reconcile(execution, startOf(entry), parts);
   if (found === undefined) return errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"));
   if (found !== "not-done") return found;
   const restarted = await parts.ledger.restart(claim, execution.tool.timeoutMs);
@@ -36,4 +37,9 @@ async function reconcileAbandoned(
   if (restarted.entry !== undefined) return storedAnswer(execution, restarted.entry);
   execution.abandoned = undefined;
   return persistIntent(execution, parts);
+}
+
+/** The time at which the run that was abandoned began: the call itself may have begun earlier. */
+function startOf({ createdAt, endsAt, timeoutMs }: LedgerEntry): Date {
+  return new Date(Math.max(createdAt, endsAt - endMarginMs - timeoutMs));
 }

@@ -1,8 +1,10 @@
-import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { Retention } from "../../ledger/ledger.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
 import type { ExecutorParts } from "../stage.ts";
 import { retentionOf } from "../retention.ts";
+import { resultOfEnd } from "../tool-result.ts";
 
 /**
  * Ends an execution: makes its outcome durable before any caller has the answer, and removes it from the running ones. Where
@@ -27,8 +29,7 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
   if (claim !== undefined && isUntouched(execution, result)) {
     await ledger.release(claim);
   } else if (claim !== undefined && !isStopped(execution)) {
-    const retention = retentionOf(result, execution.effect, execution.outlived);
-    const finished = await ledger.finish(claim, result, retention);
+    const finished = await ledger.finish(claim, result, retentionFor(execution, result));
     if (finished.state === "superseded") answer = storedAnswer(execution, finished.entry);
   }
   await parts.guard.record(execution, answer);
@@ -43,21 +44,44 @@ function isUntouched(execution: Execution, result: ToolResult): boolean {
 }
 
 /**
- * DANGER: a write that was stopped half-way may have taken effect, and must not run again as if it had not. Its intent stays
- * without an outcome: the process that takes it over finds out.
+ * DANGER: a call that was stopped half-way may have taken effect, and must not be forgotten. Its intent stays without an
+ * outcome: the process that takes it over finds out, or runs it again where the downstream deduplicates.
  */
-function isStopped(execution: Execution): boolean {
-  return execution.end?.kind === "cancelled" && execution.isLedgered;
+function isStopped({ end, isLedgered, effect, verdict }: Execution): boolean {
+  if (end?.kind !== "cancelled" || !isLedgered) return false;
+  return effect !== Effect.WRITE || verdict === "unknown";
 }
 
-function end(execution: Execution, result: ToolResult, { memory, guard, onEnd }: ExecutorParts): ToolResult {
+/** Once the function of a call whose outcome is not known returns after all, what it returns is the outcome. */
+async function settleLate(execution: Execution, parts: ExecutorParts): Promise<void> {
+  const { end: runEnd } = execution;
+  if (runEnd === undefined || !("late" in runEnd)) return;
+  const late = await runEnd.late;
+  if (late.kind !== "returned") return;
+  const result = resultOfEnd(execution, late, parts.limits.outputBytes);
+  result.attempts = 1;
+  result.duration = durationFromMs(performance.now() - execution.createdAt);
+  const claim = execution.claim ?? (await execution.outlivedClaim);
+  if (claim !== undefined) await parts.ledger.finish(claim, result, retentionFor(execution, result));
+  await parts.guard.record(execution, result);
+  parts.memory.settle(execution.lookup, result);
+  parts.logOf(execution).info("a call whose outcome was not known has returned after all");
+}
+
+function retentionFor(execution: Execution, result: ToolResult): Retention {
+  return retentionOf(result, execution.effect, execution.outlived, execution.verdict === "not-done");
+}
+
+function end(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult {
+  const { memory, guard, onEnd } = parts;
   const { call, key, scope, content } = execution;
-  const retention = retentionOf(result, execution.effect, execution.outlived);
+  const retention = retentionFor(execution, result);
   const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
   const replay = retention === "replay" && key !== undefined;
   memory.end(execution, isKept ? { content, result, replay, scope } : undefined);
   guard.settle(execution, result);
   execution.result = result;
+  if (result.outcome === Outcome.UNCERTAIN) void settleLate(execution, parts);
   onEnd();
   return result;
 }

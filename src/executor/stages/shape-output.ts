@@ -1,4 +1,4 @@
-import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
 import type { Execution, RunEnd } from "../execution.ts";
 import type { ExecutorParts } from "../stage.ts";
@@ -6,11 +6,10 @@ import { errorResult, resultOfEnd } from "../tool-result.ts";
 
 /** Turns the end of the tool's function into the result that the model reads: checked, redacted and fitted. */
 export function shapeOutput(execution: Execution, { limits }: ExecutorParts): ToolResult {
-  const end = execution.end as RunEnd;
-  const doubtful = end.kind === "cancelled" && execution.effect === Effect.WRITE;
-  const result = doubtful
-    ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
-    : resultOfEnd(execution, end, limits.outputBytes);
+  const result =
+    execution.verdict === "unknown"
+      ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
+      : resultOfEnd(execution, execution.end as RunEnd, limits.outputBytes);
   result.attempts = 1;
   return result;
 }

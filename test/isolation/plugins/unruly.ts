@@ -23,6 +23,7 @@ export default defineTool({
       case "loop":
         for (;;) void 0;
       case "exit":
+        if (url !== undefined) await http(url);
         return process.exit(3);
       case "timer":
         setTimeout(() => {
@@ -41,6 +42,16 @@ export default defineTool({
         return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
       case "http":
         return (await http(url ?? "")).json();
+      case "post":
+        return (await http(url ?? "", { method: "POST" })).json();
+      case "throw a stack of 5":
+        throw Object.assign(new Error("secret words"), { stack: 5 });
+      case "throw an unreadable proxy": {
+        const refuse = (): never => {
+          throw new Error("nobody reads this");
+        };
+        throw new Proxy(new Error("secret words"), { get: refuse, has: refuse, getPrototypeOf: refuse });
+      }
       case "refuse":
         throw new ToolError("There is no such order.");
       case "throw":

@@ -1,0 +1,260 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { describe, expect, test, vi } from "vitest";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { ToolError } from "../../src/plugin/tool-error.ts";
+import type { ExecutionContext, Reconciled, ToolDefinition, UnknownCall } from "../../src/plugin/tool.ts";
+import { deadPort, startDownstream } from "../outbound/downstream.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+
+const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+const failed = "Tool execution failed or timed out.";
+const never = (): Promise<never> => new Promise(() => {});
+
+type Respond = (response: ServerResponse, request: IncomingMessage) => void;
+type Act = (context: ExecutionContext, url: string) => unknown;
+
+/** A `write` that acts on a real downstream, and the same call made twice. */
+async function calledTwice(respond: Respond, act: Act, change: Partial<ToolDefinition> = {}, url?: string) {
+  await using api = await startDownstream(respond);
+  const target = url ?? api.origin;
+  const execute = vi.fn((_args: unknown, context: ExecutionContext) => act(context, target));
+  const tool = aTool({ effect: "write", timeoutMs: 2000, execute, ...change });
+  await using app = await startExecutor([tool], { settings: { config: { url: target } } });
+  const first = await app.executor.execute(aCall(), within());
+  const second = await app.executor.execute(aCall(), within());
+  return {
+    outcome: outcomeOf(first),
+    output: first.output,
+    attempts: first.attempts,
+    again: outcomeOf(second),
+    replayed: second.replayed,
+    runs: execute.mock.calls.length,
+    requests: api.requests.map(({ method }) => method),
+  };
+}
+
+const answer =
+  (status: number): Respond =>
+  (response) =>
+    response.writeHead(status).end("{}");
+const hangUp: Respond = (response) => response.destroy();
+const silence: Respond = () => {};
+const post: Act = ({ http }, url) => http(url, { method: "POST", json: {} });
+const throwBug = (): never => {
+  throw new TypeError("no field ref");
+};
+
+describe("a write that may have happened is uncertain, and does not run again", () => {
+  test.each<[string, Respond, Act, number]>([
+    ["its downstream answers 5xx", answer(500), post, 2000],
+    ["its downstream answers with a redirect", answer(302), post, 2000],
+    ["the connection is lost after the request was sent", hangUp, post, 2000],
+    [
+      "the answer cannot be read",
+      (response) => response.end("no JSON"),
+      async (context, url) => {
+        const { json } = await context.http(url, { method: "POST", json: {} });
+        return json();
+      },
+      2000,
+    ],
+    ["its deadline passes after the request was sent", silence, post, 200],
+    [
+      "its function fails after a request was answered",
+      answer(200),
+      async (context, url) => {
+        await post(context, url);
+        throwBug();
+      },
+      2000,
+    ],
+    [
+      "it fails in a GET after a request that changes something",
+      (response, { method }) => {
+        if (method === "POST") response.end("{}");
+        else response.destroy();
+      },
+      async (context, url) => {
+        await post(context, url);
+        return context.http(url);
+      },
+      2000,
+    ],
+    ["its function fails without ever using http", silence, throwBug, 2000],
+    ["its deadline passes without http", silence, never, 20],
+  ])("where %s", async (_what, respond, act, timeoutMs) => {
+    const seen = await calledTwice(respond, act, { timeoutMs, retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "UNCERTAIN", output: uncertain, attempts: 1 });
+    expect(seen).toMatchObject({ again: "UNCERTAIN", replayed: true, runs: 1 });
+  });
+});
+
+describe("a write that cannot have happened has failed", () => {
+  const get: Act = ({ http }, url) => http(url);
+  test.each<[string, Respond, Act, string]>([
+    ["its downstream refuses it with 4xx", answer(409), post, "External API returned 409: {}"],
+    [
+      "its author says so",
+      answer(500),
+      async (context, url) => {
+        await Promise.resolve(post(context, url)).catch(() => {});
+        throw new ToolError("The ticket system is closed.");
+      },
+      "The ticket system is closed.",
+    ],
+    ["a GET got no answer", hangUp, get, "External API could not be reached."],
+    ["a GET was answered with 5xx", answer(503), get, "External API returned 503: {}"],
+    [
+      "its function fails after a GET",
+      answer(200),
+      async (context, url) => {
+        await get(context, url);
+        throwBug();
+      },
+      failed,
+    ],
+    [
+      "its function fails after a refused request",
+      answer(404),
+      async ({ http }, url) => {
+        await http(url, { method: "DELETE", throwOnError: false });
+        throwBug();
+      },
+      failed,
+    ],
+    [
+      "its request was refused here",
+      answer(200),
+      ({ http }) => http("http://10.0.0.1/", { method: "POST" }),
+      "The host 10.0.0.1 leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.",
+    ],
+  ])("where %s; the answer is kept", async (_what, respond, act, output) => {
+    const seen = await calledTwice(respond, act, { retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "FAILED", output, again: "FAILED", replayed: true, runs: 1 });
+  });
+
+  test("where nothing listens", async () => {
+    const url = `http://127.0.0.1:${await deadPort()}`;
+    const seen = await calledTwice(silence, post, { retry: { retries: 0 } }, url);
+    expect(seen).toMatchObject({ outcome: "FAILED", output: "External API could not be reached.", replayed: true });
+  });
+
+  test("where its deadline passes during a GET; the same call runs again", async () => {
+    const seen = await calledTwice(silence, get, { timeoutMs: 100 });
+    expect(seen).toMatchObject({ outcome: "TIMED_OUT", output: failed, again: "TIMED_OUT", replayed: false, runs: 2 });
+  });
+});
+
+describe("the author of a write whose end is not known", () => {
+  const reconciled = (found: Reconciled) => vi.fn((_call: UnknownCall) => found);
+
+  test("is asked, and says how it ended", async () => {
+    const reconcile = reconciled({ result: { done: true } });
+    const before = Date.now();
+    const seen = await calledTwice(hangUp, post, { reconcile, retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "OK", output: '{"done":true}', attempts: 1, again: "OK", replayed: true });
+    expect(reconcile).toHaveBeenCalledOnce();
+    const [{ args, callId, idempotencyKey, startedAt }] = reconcile.mock.calls[0] as [UnknownCall];
+    expect({ args, callId }).toEqual({ args: {}, callId: "call-1" });
+    expect(idempotencyKey).toMatch(/^[\w-]{43}$/);
+    expect(startedAt.getTime()).toBeGreaterThanOrEqual(before - 1);
+    expect(startedAt.getTime()).toBeLessThanOrEqual(Date.now());
+  });
+
+  test.each<[string, Respond, number, string]>([
+    ["a deadline", silence, 150, "TIMED_OUT"],
+    ["a lost connection", hangUp, 2000, "FAILED"],
+    ["a 5xx", answer(500), 2000, "FAILED"],
+  ])(
+    "may say after %s that it has not happened: then the same call runs again",
+    async (_what, respond, timeoutMs, outcome) => {
+      const seen = await calledTwice(respond, post, { timeoutMs, reconcile: () => "not-done", retry: { retries: 0 } });
+      expect(seen).toMatchObject({ outcome, again: outcome, replayed: false, runs: 2 });
+    },
+  );
+
+  test.each<[string, ToolDefinition["reconcile"]]>([
+    ["does not know", () => "unknown"],
+    ["throws", throwBug],
+    ["answers with nothing", () => undefined as never],
+    ["never answers", never],
+  ])("who %s leaves it uncertain", async (_what, reconcile) => {
+    const seen = await calledTwice(hangUp, post, { timeoutMs: 200, reconcile: reconcile!, retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "UNCERTAIN", output: uncertain, replayed: true, runs: 1 });
+  });
+
+  test("is not asked where the end is known, nor about a read", async () => {
+    const reconcile = reconciled("unknown");
+    await calledTwice(answer(404), post, { reconcile });
+    await calledTwice(hangUp, post, { reconcile, effect: "read", retry: { retries: 0 } });
+    await calledTwice(answer(500), post, { reconcile, effect: "idempotent" });
+    expect(reconcile).not.toHaveBeenCalled();
+  });
+
+  test("has HTTP with a deadline of its own", async () => {
+    const reconcile = async (_call: UnknownCall, { http, config }: ExecutionContext): Promise<Reconciled> => ({
+      result: (await http((config as { url: string }).url)).json(),
+    });
+    const respond: Respond = (response, { method }) => {
+      if (method === "GET") response.end('{"found":1}');
+    };
+    const seen = await calledTwice(respond, post, { timeoutMs: 300, reconcile });
+    expect(seen).toMatchObject({ outcome: "OK", output: '{"found":1}', requests: ["POST", "GET"] });
+  });
+});
+
+describe("a function that returns after all", () => {
+  test("settles the entry: repeats get what it returned", async () => {
+    const go = gate();
+    const tool = aTool({ effect: "write", timeoutMs: 20, execute: async () => (await go.opened, "it worked") });
+    await using app = await startExecutor([tool]);
+    const where = ["call-1", contextOf("conversation-1"), caller] as const;
+    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    expect((await app.executor.find(...where))?.state).toBe(CallState.UNCERTAIN);
+    go.open();
+    await vi.waitFor(async () => expect((await app.executor.find(...where))?.state).toBe(CallState.DONE));
+    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "it worked", replayed: true });
+  });
+
+  test("settles a call without a key too, for those who ask by id", async () => {
+    const go = gate();
+    const tool = aTool({ effect: "write", timeoutMs: 20, execute: async () => (await go.opened, "it worked") });
+    await using app = await startExecutor([tool]);
+    expect(outcomeOf(await app.executor.execute(aCall(), within("")))).toBe("UNCERTAIN");
+    go.open();
+    const find = () => app.executor.find("call-1", contextOf(""), caller);
+    await vi.waitFor(async () => expect((await find())?.result?.output).toBe("it worked"));
+  });
+
+  test("while its author is asked is the answer", async () => {
+    const go = gate();
+    const reconcile = async (): Promise<Reconciled> => (go.open(), never());
+    const tool = aTool({
+      effect: "write",
+      timeoutMs: 1000,
+      execute: async () => (await go.opened, "it worked"),
+      reconcile,
+    });
+    await using app = await startExecutor([tool]);
+    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "it worked", attempts: 1 });
+  });
+
+  test("after its deadline by a ToolError settles nothing: its requests were aborted", async () => {
+    await using api = await startDownstream(silence);
+    const ended = gate();
+    const execute = async (_args: unknown, { http }: ExecutionContext) => {
+      try {
+        await http(api.origin, { method: "POST" });
+      } catch {
+        ended.open();
+        throw new ToolError("The ticket system did not answer.");
+      }
+    };
+    await using app = await startExecutor([aTool({ effect: "write", timeoutMs: 100, execute })], {
+      settings: { config: { url: api.origin } },
+    });
+    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    await ended.opened;
+    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+  });
+});
