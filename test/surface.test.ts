@@ -34,7 +34,14 @@ test("the package's ways in", () => {
 
 test("what each of them exports", () => {
   expect(Object.keys(root).sort()).toEqual(["ConfigError", "createJackfield"]);
-  expect(Object.keys(plugin).sort()).toEqual(["ToolError", "defineTool", "isToolError", "path"]);
+  expect(Object.keys(plugin).sort()).toEqual([
+    "HttpError",
+    "ToolError",
+    "defineTool",
+    "isHttpError",
+    "isToolError",
+    "path",
+  ]);
   expect(Object.keys(toolbox).sort()).toEqual(["createToolbox"]);
   expect(Object.keys(testing).sort()).toEqual(["startSandbox", "startTool"]);
 });
