@@ -35,7 +35,7 @@ const environment = {
   PORT: String(port),
   JACKFIELD_DATA_DIR: data,
 };
-const service = spawn(process.execPath, ["--conditions=source", "src/main.ts"], {
+const service = spawn(process.execPath, ["--conditions=@jackfield/source", "src/main.ts"], {
   cwd: root,
   env: environment,
   stdio: "ignore",

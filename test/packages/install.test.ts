@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
@@ -23,6 +23,19 @@ test("jackfield alone takes at most 90 MB, and explains how to add a tool", () =
   const report = project.run("sh", "-c", "npx jackfield check 2>&1");
   expect(report).toContain("with 0 tools");
   expect(report).toMatch(/No tool is installed: .*jackfield new-tool NAME/);
+});
+
+test("links of the package's pages lead to files of the package", () => {
+  const root = join(project.path, "node_modules/jackfield");
+  const pages = globSync(["*.md", "docs/**/*.md", "examples/**/*.md"], { cwd: root });
+  expect(pages.length).toBeGreaterThan(10);
+  const broken = pages.flatMap((page) =>
+    [...readFileSync(join(root, page), "utf8").matchAll(/\]\((?!\w+:)([^)#\s]+)/g)]
+      .map(([, link = ""]) => link)
+      .filter((link) => !existsSync(join(root, dirname(page), link)))
+      .map((link) => `${page}: ${link}`),
+  );
+  expect(broken).toEqual([]);
 });
 
 test("jackfield names the packages that an engine needs", { timeout: 60_000 }, () => {

@@ -25,7 +25,7 @@ async function startLines(args: readonly string[], plugins: readonly object[] = 
   const folder = scratchFolder("jackfield-stdio");
   const config = join(folder.path, "jackfield.yaml");
   writeFileSync(config, JSON.stringify({ plugins }));
-  const child = spawn(process.execPath, ["--conditions=source", program, ...args], {
+  const child = spawn(process.execPath, ["--conditions=@jackfield/source", program, ...args], {
     cwd: folder.path,
     env: { PATH: process.env["PATH"] ?? "", JACKFIELD_CONFIG: config, JACKFIELD_DATA_DIR: join(folder.path, "data") },
     stdio: ["pipe", "pipe", "pipe"],
