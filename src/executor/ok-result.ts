@@ -62,13 +62,3 @@ export function valueFromOutput(text: string, kind: FittedOutput["kind"]): Value
   if (kind === "deep") return undefined;
   return valueFromJson(kind === "text" ? text : parseJson(text));
 }
-
-/** Whether a result's value is made from JSON text, and so holds nothing that JSON cannot say. */
-export function isFromJson(result: ToolResult): boolean {
-  return result instanceof OkResult;
-}
-
-/** The JSON text of a result's value, "" where it has none; undefined where only the value itself knows it. */
-export function valueText(result: ToolResult): string | undefined {
-  return result instanceof OkResult ? result.valueText : undefined;
-}

@@ -1,8 +1,6 @@
 import type { ServiceImplSpec } from "@connectrpc/connect";
 import type { FastifyInstance } from "fastify";
-import { ExecuteToolResponseSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { executeToolWriter } from "./fast-path/execute-tool-writer.ts";
 import { createFastPath, type FastPath } from "./fast-path/fast-path.ts";
 import type { Front } from "./front.ts";
 import { mountServices } from "./mount.ts";
@@ -35,9 +33,8 @@ export function createRpc(parts: RpcParts): Rpc {
   const paths = new Set(
     parts.services.flatMap(({ service }) => service.methods.map(({ name }) => `/${service.typeName}/${name}`)),
   );
-  const writers = new Map([[ExecuteToolResponseSchema, executeToolWriter]]);
   return {
-    fastPath: createFastPath({ ...parts, writers }),
+    fastPath: createFastPath(parts),
     hasMethod: (path) => paths.has(path),
     mount: (scope) => mountServices(scope, parts),
   };

@@ -1,8 +1,6 @@
 import {
   fromBinary,
   fromJson,
-  toBinary,
-  toJson,
   type DescMessage,
   type JsonValue,
   type MessageShape,
@@ -38,27 +36,6 @@ export function messageFromBinary(desc: DescMessage, bytes: Uint8Array): Message
     throw malformed(reason, "parse binary: ");
   }
 }
-
-/** Writes messages of one type. */
-export interface MessageWriter {
-  json(message: MessageShape<DescMessage>): string;
-  binary(message: MessageShape<DescMessage>): Uint8Array;
-}
-
-/** The writer that takes any message. */
-export function stockWriter(desc: DescMessage): MessageWriter {
-  let writer = stockWriters.get(desc);
-  if (writer === undefined) {
-    writer = {
-      json: (message) => JSON.stringify(toJson(desc, message)),
-      binary: (message) => toBinary(desc, message),
-    };
-    stockWriters.set(desc, writer);
-  }
-  return writer;
-}
-
-const stockWriters = new WeakMap<DescMessage, MessageWriter>();
 
 /**
  * Decodes UTF-8 for Connect's own JSON parser. It throws where the text is not UTF-8, and leaves only the last of

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import type { DescMessage } from "@bufbuild/protobuf";
+import { toBinary, toJson } from "@bufbuild/protobuf";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { ConnectError, ServiceImplSpec } from "@connectrpc/connect";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
@@ -9,7 +9,7 @@ import type { Telemetry } from "../../telemetry/telemetry.ts";
 import type { Front } from "../front.ts";
 import { invokeUnary, orCancelled, type UnaryMethod } from "../invoke.ts";
 import type { RpcCall } from "../rpc-call.ts";
-import { messageFromBinary, messageFromJson, stockWriter, type MessageWriter } from "./codec.ts";
+import { messageFromBinary, messageFromJson } from "./codec.ts";
 import { type Exchange, RequestExchange, StreamExchange } from "./http-exchange.ts";
 import { authorizationOf, headerOf, headersOf, pathOf, type HttpRequest, type HttpResponse } from "./http-request.ts";
 import { protocolFrom, type Protocol } from "./protocol.ts";
@@ -23,8 +23,6 @@ export interface FastPathParts {
   readonly telemetry: Telemetry;
   /** Longest message in bytes, also after decompression. */
   readonly readMaxBytes: number;
-  /** Writers for messages that can be written faster than in general. Their bytes are the same. */
-  readonly writers?: ReadonlyMap<DescMessage, MessageWriter> | undefined;
 }
 
 /** Encodings that clients may compress with and get compressed answers in. */
@@ -104,8 +102,9 @@ async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol
     if (output instanceof Promise) cancelOnClose(call, exchange);
     // Awaited also where it is no promise: all calls of a tick are executed before the first is answered.
     const message = await output;
-    const writer = parts.writers?.get(method.output) ?? stockWriter(method.output);
-    outcome = { message: protocol.binary ? writer.binary(message) : writer.json(message) };
+    outcome = {
+      message: protocol.binary ? toBinary(method.output, message) : JSON.stringify(toJson(method.output, message)),
+    };
     front.end(call);
   } catch (reason) {
     // A body that nobody reads would hold the stream open.
