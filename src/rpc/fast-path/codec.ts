@@ -1,10 +1,4 @@
-import {
-  fromBinary,
-  fromJson,
-  type DescMessage,
-  type JsonValue,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { fromBinary, fromJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { rawJson } from "../../json/exact-number.ts";
 
