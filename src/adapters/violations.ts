@@ -9,3 +9,13 @@ export function violationsOf(result: ToolResult): readonly Violation[] {
 export function violationList(violations: readonly Violation[], separator: string): string {
   return violations.map(({ path, message }) => `${path}: ${message}`).join(separator);
 }
+
+/** Cuts a text to at most `maxBytes` bytes of UTF-8, between two code points. */
+export function cutText(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes) return text;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  let end = Math.max(0, maxBytes - 3);
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return `${bytes.toString("utf8", 0, end)}…`;
+}

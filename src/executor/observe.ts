@@ -2,6 +2,7 @@ import { type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@o
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolLog } from "../plugin/tool.ts";
 import { attributes, spans } from "../telemetry/attributes.ts";
+import { shortName } from "../telemetry/audit-line.ts";
 import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
@@ -66,7 +67,9 @@ function startSpan(execution: Execution, telemetry: Telemetry): Span | undefined
   const parent = execution.request.trace;
   execution.trace = parent;
   if (!telemetry.tracing) return undefined;
-  const { context, span } = telemetry.begin(spans.execution(execution.call.name), parent, () => spanOptions(execution));
+  const { context, span } = telemetry.begin(spans.execution(shortName(execution.call.name)), parent, () =>
+    spanOptions(execution),
+  );
   execution.trace = context;
   return span;
 }
@@ -126,7 +129,7 @@ function logFailures(execution: Execution, { log }: Telemetry): void {
 function aboutCall(execution: Execution): Record<string, string | undefined> {
   const { call, callId, scope } = execution;
   return {
-    tool: call.name,
+    tool: shortName(call.name),
     call: callId,
     conversation: scope.conversationId || undefined,
     session: scope.sessionId || undefined,
@@ -147,7 +150,7 @@ function spanOptions({ call, callId, scope }: Execution): SpanOptions {
     kind: SpanKind.INTERNAL,
     attributes: {
       [attributes.operation]: "execute_tool",
-      [attributes.toolName]: call.name,
+      [attributes.toolName]: shortName(call.name),
       [attributes.toolCallId]: callId,
       ...(scope.conversationId && { [attributes.conversation]: scope.conversationId }),
       ...(scope.sessionId && { [attributes.session]: scope.sessionId }),

@@ -52,6 +52,7 @@ export const metricNames = {
   accessRefused: "jackfield.access.refused",
   breakerState: "jackfield.breaker.state",
   auditLost: "jackfield.audit.lost",
+  logDropped: "jackfield.log.dropped",
   // For `gauge`, by whoever knows the number.
   queueDepth: "jackfield.jobs.depth",
   oldestJobAge: "jackfield.jobs.oldest_age_seconds",

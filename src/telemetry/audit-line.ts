@@ -25,11 +25,23 @@ export function createExecutionLines(): (event: ExecutionEvent, time: string) =>
     // Outcomes, digests and trace ids have no character that JSON would escape.
     return (
       `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session},` +
-      `"tool_name":${quoted(event.toolName)},"tool_call_id":${quoted(event.toolCallId)},` +
+      `"tool_name":${quoted(shortName(event.toolName))},"tool_call_id":${quoted(event.toolCallId)},` +
       `"arguments_digest":"${event.argumentsDigest}","outcome":"${event.outcome}",` +
       `"latency_ms":${event.latencyMs},"trace_id":"${event.traceId}"}`
     );
   };
+}
+
+/** Longest tool name in the log, in code points. No tool has a longer one, but a caller may send anything. */
+const maxNameLength = 128;
+
+/** Cuts a tool name that no tool can have. */
+export function shortName(name: string): string {
+  return name.length <= maxNameLength
+    ? name
+    : `${Array.from(name.slice(0, 2 * maxNameLength))
+        .slice(0, maxNameLength)
+        .join("")}…`;
 }
 
 const plain = /^[ !#-[\]-~]*$/;

@@ -43,7 +43,12 @@ const longestCloseMs = 5000;
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { config, version } = options;
   const redactor = createRedactor(options.secrets);
-  const log = createLog({ level: config.logLevel, pretty: options.pretty, redactor, destination: options.destination });
+  const { log, dropped } = createLog({
+    level: config.logLevel,
+    pretty: options.pretty,
+    redactor,
+    destination: options.destination,
+  });
   if (config.otel.traces !== undefined || config.otel.metrics !== undefined) reportExportFaults(log);
 
   const audit = createAudit({
@@ -82,6 +87,9 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   meter
     .createObservableCounter(metricNames.auditLost, { description: "Audit lines that were lost to a failing disk." })
     .addCallback((result) => result.observe(audit.lost));
+  meter
+    .createObservableCounter(metricNames.logDropped, { description: "Log lines that could not be written." })
+    .addCallback((result) => result.observe(dropped()));
 
   let closing: Promise<void> | undefined;
   return {

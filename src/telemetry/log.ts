@@ -2,6 +2,8 @@ import { createRequire } from "node:module";
 import { pino } from "pino";
 import type { DestinationStream, Logger } from "pino";
 import type * as PinoPretty from "pino-pretty";
+import { errorMessage } from "../errors.ts";
+import { createLogDestination } from "./log-destination.ts";
 import type { Redactor } from "./redact.ts";
 
 /** Keys whose values no log line shows, at the top and two levels down. */
@@ -23,26 +25,34 @@ const secretKeys = [
   "accessToken",
   "webhookKey",
   '["x-api-key"]',
-  '["x-cognigy-ai-api-key"]',
   '["set-cookie"]',
   '["proxy-authorization"]',
 ];
 
-/** What a log is made with. */
+/** Options of a log. */
 export interface LogOptions {
   readonly level: string;
   /** For people at a terminal, instead of JSON lines. */
   readonly pretty: boolean;
   readonly redactor: Redactor;
-  /** Where lines go; stdout when left out. */
+  /** Where lines go. stdout when left out. */
   readonly destination?: DestinationStream | undefined;
 }
 
-/** Makes the log: one JSON object a line. What callers sent cannot begin a line of its own, in either form. */
-export function createLog({ level, pretty, redactor, destination }: LogOptions): Logger {
-  const out = destination ?? pino.destination({ dest: 1, sync: true });
-  const stream = pretty ? forPeople(out, destination === undefined) : out;
-  return pino(
+/** A log, and the number of lines that it could not write. */
+export interface Log {
+  readonly log: Logger;
+  readonly dropped: () => number;
+}
+
+/**
+ * Creates the log: one JSON object a line. Text that callers sent cannot begin a line of its own, in either form. Logging
+ * never throws: a line that cannot be made or written is dropped and counted.
+ */
+export function createLog({ level, pretty, redactor, destination }: LogOptions): Log {
+  const out = createLogDestination(destination);
+  const stream: DestinationStream = pretty ? prettyStream(out, destination === undefined) : out;
+  const log = pino(
     {
       level,
       base: null,
@@ -53,14 +63,25 @@ export function createLog({ level, pretty, redactor, destination }: LogOptions):
         error: (reason: unknown) => (reason instanceof Error ? errorFields(reason, level) : reason),
       },
       redact: { paths: secretKeys.flatMap((key) => [key, join("*", key), join("*.*", key)]), censor: "[secret]" },
-      hooks: { streamWrite: (line) => (pretty ? inert(redactor.redact(line)) : redactor.redact(line)) },
+      hooks: {
+        streamWrite: (line) => (pretty ? escapeControlChars(redactor.redact(line)) : redactor.redact(line)),
+        logMethod(args, method) {
+          try {
+            method.apply(this, args);
+          } catch {
+            // Fields with a getter that throws, for example.
+            out.drop();
+          }
+        },
+      },
     },
     stream,
   );
+  return { log, dropped: () => out.dropped };
 }
 
-/** Lines as people read them. The library for it is loaded only where somebody does. */
-function forPeople(out: DestinationStream, colorize: boolean): DestinationStream {
+/** Lines for people. The library for it is loaded only where they are written. */
+function prettyStream(out: DestinationStream, colorize: boolean): DestinationStream {
   const { prettyFactory } = createRequire(import.meta.url)("pino-pretty") as typeof PinoPretty;
   const format = prettyFactory({ colorize, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
   return { write: (line) => out.write(format(line)) };
@@ -70,23 +91,27 @@ function join(path: string, key: string): string {
   return key.startsWith("[") ? `${path}${key}` : `${path}.${key}`;
 }
 
-/** What is told of a fault: no stack, unless somebody is debugging. */
+/** The fields of an error: no stack, unless the level is `debug` or `trace`. An error may have hostile getters. */
 function errorFields(reason: unknown, level: string): unknown {
-  if (!(reason instanceof Error)) return String(reason);
-  const debugging = level === "debug" || level === "trace";
-  return {
-    type: reason.name,
-    message: reason.message,
-    ...("code" in reason && { code: reason.code }),
-    ...(reason.cause !== undefined && {
-      cause: reason.cause instanceof Error ? reason.cause.message : typeof reason.cause,
-    }),
-    ...(debugging && { stack: reason.stack }),
-  };
+  try {
+    if (!(reason instanceof Error)) return String(reason);
+    const debugging = level === "debug" || level === "trace";
+    return {
+      type: reason.name,
+      message: reason.message,
+      ...("code" in reason && { code: reason.code }),
+      ...(reason.cause !== undefined && {
+        cause: reason.cause instanceof Error ? errorMessage(reason.cause) : typeof reason.cause,
+      }),
+      ...(debugging && { stack: reason.stack }),
+    };
+  } catch {
+    return { message: errorMessage(reason) };
+  }
 }
 
 /** Escapes control characters once more: the pretty form prints texts as they are, terminals obey them. */
-function inert(line: string): string {
+function escapeControlChars(line: string): string {
   return line
     .replace(/\\\\|\\(?:[nrbf]|u00[0-9a-f]{2})/gi, (escape) => (escape === "\\\\" ? escape : `\\${escape}`))
     .replace(

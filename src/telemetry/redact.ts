@@ -1,25 +1,69 @@
-const gone = "[secret]";
+const mask = "[secret]";
 
-/** Keeps known secret texts out of whatever is written. */
+/** Secrets shorter than this are not looked for: every line would hold them. */
+const minLength = 4;
+
+/** Longest form, in characters, that goes into a shared pattern. An engine refuses patterns that are too large. */
+const maxPatternForm = 1024;
+
+/** Longest shared pattern, in characters. */
+const maxPattern = 16_384;
+
+/** Keeps known secrets out of everything that is written. */
 export interface Redactor {
-  /** Adds a text to keep secret; shorter than 4 characters it is left alone, every line would hold it. */
+  /** Adds a text to keep secret. One of fewer than 4 characters is ignored. Never throws. */
   hide(secret: string): void;
-  /** The text with each known secret replaced, also where JSON has escaped it. */
+  /** Returns the text with each known secret replaced, also where JSON or a URL has escaped it. Never throws. */
   redact(text: string): string;
 }
 
-/** Makes a redactor that knows the given secrets. */
+/** Creates a redactor that knows the given secrets. */
 export function createRedactor(secrets: readonly string[]): Redactor {
   const hidden = new Set<string>();
-  let pattern: RegExp | undefined;
-  const hide = (secret: string): void => {
-    if (secret.length < 4) return;
+  let replacements: readonly (string | RegExp)[] | undefined = [];
+
+  function hide(secret: string): void {
+    if (secret.length < minLength) return;
     for (const form of [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())])
       hidden.add(form);
-    // The longest first: a secret that begins with another must not leave its end behind.
-    const forms = [...hidden].sort((a, b) => b.length - a.length);
-    pattern = new RegExp(forms.map((form) => RegExp.escape(form)).join("|"), "g");
-  };
+    replacements = undefined;
+  }
+
+  function redact(text: string): string {
+    replacements ??= replacementsFor(hidden);
+    let clean = text;
+    for (const secret of replacements) {
+      if (typeof secret !== "string") clean = clean.replace(secret, mask);
+      else if (clean.includes(secret)) clean = clean.replaceAll(secret, mask);
+    }
+    return clean;
+  }
+
   for (const secret of secrets) hide(secret);
-  return { hide, redact: (text) => (pattern === undefined ? text : text.replace(pattern, gone)) };
+  return { hide, redact };
+}
+
+/**
+ * Returns what is looked for, the longest first: a secret that begins with another must not leave its end behind. Short
+ * forms share patterns of a bounded size; a form that is too long for a pattern is looked for by itself.
+ */
+function replacementsFor(hidden: ReadonlySet<string>): (string | RegExp)[] {
+  const forms = [...hidden].sort((a, b) => b.length - a.length);
+  const found: (string | RegExp)[] = forms.filter((form) => form.length > maxPatternForm);
+  let group: string[] = [];
+  let size = 0;
+  const close = (): void => {
+    if (group.length > 0) found.push(new RegExp(group.join("|"), "g"));
+    group = [];
+    size = 0;
+  };
+  for (const form of forms) {
+    if (form.length > maxPatternForm) continue;
+    const escaped = RegExp.escape(form);
+    if (size + escaped.length > maxPattern) close();
+    group.push(escaped);
+    size += escaped.length + 1;
+  }
+  close();
+  return found;
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { context, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace";
 import * as fc from "fast-check";
@@ -102,4 +103,80 @@ test("spans and metrics go to the OTLP endpoint with its headers", async () => {
   await run[Symbol.asyncDispose]();
   await new Promise((done) => server.close(done));
   expect(seen).toEqual({ "/v1/traces": "tools", "/v1/metrics": "tools" });
+});
+
+test("a destination that fails costs lines, is counted, and fails nobody (hazard 43)", async () => {
+  let full = false;
+  const written: string[] = [];
+  const destination = {
+    write(line: string) {
+      if (full) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+      written.push(line);
+    },
+  };
+  await using run = await withTelemetry({ destination });
+  const { log } = run.telemetry;
+  full = true;
+  for (let n = 0; n < 3; n += 1) log.error({ n }, "lost");
+  expect(written).toEqual([]);
+  expect(await run.telemetry.prometheus()).toMatch(/jackfield_log_dropped_total\{?[^}]*\}? 3/);
+  full = false;
+  log.info("back");
+  expect(written.map((line) => JSON.parse(line) as object)).toMatchObject([
+    { msg: "back" },
+    { lines: 3, msg: expect.stringContaining("dropped") as string },
+  ]);
+});
+
+test("an error with hostile getters, and fields that throw, can be logged", async () => {
+  await using run = await withTelemetry({}, { LOG_LEVEL: "debug" });
+  const hostile = new Error("x");
+  for (const key of ["message", "stack", "cause", "code"]) {
+    Object.defineProperty(hostile, key, {
+      get() {
+        throw new Error("no");
+      },
+    });
+  }
+  run.telemetry.log.error({ err: hostile }, "first");
+  const fields = {
+    get n(): number {
+      throw new Error("no");
+    },
+  };
+  run.telemetry.log.error(fields, "second");
+  run.telemetry.log.error("third");
+  expect(run.lines.join("")).toContain("first");
+  expect(run.lines.join("")).toContain("third");
+});
+
+test("secrets of any number and size are hidden, and hiding never fails (hazard 44)", () => {
+  const secrets = Array.from({ length: 3000 }, (_, n) => `secret-${n}-${"x".repeat(n % 40)}`);
+  const long = `${"[(a+)+]".repeat(6000)}\ud800`;
+  const { redact, hide } = createRedactor(secrets);
+  hide(long);
+  const text = `a ${long} b ${JSON.stringify(long)} c ${secrets.join(" ")} d`;
+  const clean = redact(text);
+  expect(clean).not.toContain("(a+)+");
+  expect(clean).not.toContain("secret-");
+  expect(clean.replaceAll("[secret]", "").replace(/\s+/g, " ")).toBe('a b "" c d');
+});
+
+test("a tool name that no tool can have is cut in the audit log", async () => {
+  await using run = await withTelemetry();
+  run.telemetry.audit.executed({
+    caller: "c",
+    tenant: "default",
+    source: "c",
+    conversationId: "",
+    sessionId: "",
+    toolName: "x".repeat(100_000),
+    toolCallId: "1",
+    argumentsDigest: "",
+    outcome: "UNKNOWN_TOOL",
+    latencyMs: 1,
+    traceId: "",
+  });
+  await run.telemetry.audit.close();
+  expect(readFileSync(run.auditFile, "utf8").length).toBeLessThan(1000);
 });

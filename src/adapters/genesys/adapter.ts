@@ -26,7 +26,7 @@ export function createGenesysAdapter({ settings, callsPerRequest, canDeliver }: 
     answerWithinMs,
     batch: (payload) => batchFromGateway(readGateway(payload, callsPerRequest)),
     progress: progressEvent,
-    results: (_batch, results) => resultEvent(results),
+    results: (_batch, results) => resultEvent(results, maxOutput),
     failure: (failure) => genesysFailure(failure, "Internal server error during tool ingestion"),
   };
   const worker: AcceptRoute = {

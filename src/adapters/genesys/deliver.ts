@@ -24,6 +24,8 @@ export interface GenesysDeliveryOptions {
   readonly token: TokenSource;
   readonly send: Outbound["send"];
   readonly version: string;
+  /** Longest message of a call that was refused, in bytes. 65536 by default. */
+  readonly maxOutput?: number;
   readonly measure?: Measure | undefined;
   /** Milliseconds for one request, 10000 by default. */
   readonly timeoutMs?: number;
@@ -32,7 +34,7 @@ export interface GenesysDeliveryOptions {
 
 /** Sends the results of a job back to its run in one request: one try. Source: seed 001, step 4, as SEEDS.md decides it. */
 export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery {
-  const { apiBaseUrl, token, send, version, measure, timeoutMs = 10_000, now = Date.now } = options;
+  const { apiBaseUrl, token, send, version, measure, maxOutput = 65_536, timeoutMs = 10_000, now = Date.now } = options;
   const pace = createRatePace(now);
   const base = apiBaseUrl.replace(/\/+$/, "");
   const configuredOrigins = new Set([new URL(base).origin]);
@@ -49,7 +51,7 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
           "user-agent": `Jackfield/${version}`,
           "idempotency-key": job.id,
         },
-        body: deliveryBody(job),
+        body: deliveryBody(job, maxOutput),
       },
       { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]), configuredOrigins, trace },
     );

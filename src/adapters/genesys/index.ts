@@ -20,7 +20,14 @@ export const genesys: Platform<GenesysSettings> = {
     const { apiBaseUrl } = settings;
     return {
       adapter,
-      delivery: createGenesysDelivery({ apiBaseUrl, token: tokens.runs, send, version, measure }),
+      delivery: createGenesysDelivery({
+        apiBaseUrl,
+        token: tokens.runs,
+        send,
+        version,
+        measure,
+        maxOutput: settings.maxOutput,
+      }),
       modelGateway: { baseUrl: apiBaseUrl, token: tokens.conversations },
       credentials: { genesys: tokens.tools },
     };

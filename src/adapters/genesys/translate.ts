@@ -2,7 +2,7 @@ import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Batch, Step } from "../route.ts";
 import { callContext, toolCall } from "../tool-call.ts";
-import { violationList, violationsOf } from "../violations.ts";
+import { cutText, violationList, violationsOf } from "../violations.ts";
 import type { StreamEvent } from "../sse.ts";
 import { argumentsText } from "./arguments-text.ts";
 import { errorText, type GatewayPayload, gatewayResult, type RunPayload } from "./payloads.ts";
@@ -40,34 +40,34 @@ export function progressEvent({ ended, total, event }: Step): StreamEvent {
 }
 
 /** The last event of the LLM Gateway's stream. */
-export function resultEvent(results: readonly ToolResult[]): StreamEvent {
-  const data = { tool_results: results.map((result) => gatewayResult(result, outputText(result))) };
+export function resultEvent(results: readonly ToolResult[], maxOutput: number): StreamEvent {
+  const data = { tool_results: results.map((result) => gatewayResult(result, outputText(result, maxOutput))) };
   return { event: "tool_result", data: JSON.stringify(data) };
 }
 
 /** The body of a delivery. The same job gives the same bytes each time. */
-export function deliveryBody(job: Job): string {
+export function deliveryBody(job: Job, maxOutput: number): string {
   return JSON.stringify({
-    tool_calls: job.results.map((result) => ({ tool_call_id: result.callId, output: objectText(result) })),
+    tool_calls: job.results.map((result) => ({ tool_call_id: result.callId, output: objectText(result, maxOutput) })),
   });
 }
 
 /** JSON text of what the model reads: the value, or `{"error":…}`. */
-export function outputText(result: ToolResult): string {
-  if (result.outcome !== Outcome.OK) return errorText(errorMessage(result));
+export function outputText(result: ToolResult, maxOutput: number): string {
+  if (result.outcome !== Outcome.OK) return errorText(errorMessage(result, maxOutput));
   return isText(result) ? JSON.stringify(result.output) : result.output;
 }
 
 /** The same as the text of an object: other values become `{"result":…}`. */
-export function objectText(result: ToolResult): string {
-  const text = outputText(result);
+export function objectText(result: ToolResult, maxOutput: number): string {
+  const text = outputText(result, maxOutput);
   return text.trimStart().startsWith("{") ? text : `{"result":${text}}`;
 }
 
-function errorMessage(result: ToolResult): string {
+function errorMessage(result: ToolResult, maxOutput: number): string {
   const violations = violationsOf(result);
   if (violations.length === 0) return result.error?.message ?? result.output;
-  return `Schema validation failed for ${result.name}: ${violationList(violations, ", ")}`;
+  return cutText(`Schema validation failed for ${result.name}: ${violationList(violations, ", ")}`, maxOutput);
 }
 
 /** Whether the tool returned a text, which `output` then is, instead of a value whose JSON text it is. */
