@@ -1,3 +1,4 @@
+import { ToolError } from "../../src/plugin/tool-error.ts";
 import { describe, expect, test, vi } from "vitest";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import {
@@ -35,6 +36,29 @@ describe("a ledger that cannot be reached", () => {
     expect(app.executor.running).toBe(0);
     expect((await app.executor.execute(aCall({}, { name: "look", id: "2" }), within())).output).toBe("2");
     await expect(app.executor.find("other", contextOf("c"), caller)).rejects.toThrow("the store cannot be reached");
+  });
+
+  test("after a write that failed leaves it uncertain until the failure is stored: another process may run it again", async () => {
+    const memory = createMemoryLedgerStore(createMemoryLedgerServer());
+    let down = true;
+    const ledger = createResilientLedger({
+      ...memory,
+      finish: async (claim, result, retention) => {
+        if (down) throw new StoreUnavailableError("down");
+        return memory.finish(claim, result, retention);
+      },
+    });
+    const execute = (): never => {
+      throw new ToolError("The ticket is closed.");
+    };
+    await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger });
+    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    down = false;
+    await ledger.settled();
+    expect(await app.executor.execute(aCall(), within())).toMatchObject({
+      output: "The ticket is closed.",
+      replayed: true,
+    });
   });
 
   test("after the run does not change the answer, which is true, and is stored once the store is back", async () => {
