@@ -19,15 +19,16 @@ export interface ToolSlots {
   release(ms: number | undefined): void;
 }
 
-/** Finds the slots of a tool. They go by name, so that a tool that is replaced keeps its count. */
+/** Finds the slots of a tool. They go by tenant and name, so that a tool that is replaced keeps its count. */
 export type SlotsOf = (tool: CompiledTool) => ToolSlots;
 
 /** Creates the slots of all tools. */
 export function createSlots(): SlotsOf {
   const byName = new Map<string, ToolSlots>();
-  return ({ name }) => {
-    let slots = byName.get(name);
-    if (slots === undefined) byName.set(name, (slots = createToolSlots()));
+  return ({ name, tenant }) => {
+    const key = tenant === undefined ? name : `${tenant}/${name}`;
+    let slots = byName.get(key);
+    if (slots === undefined) byName.set(key, (slots = createToolSlots()));
     return slots;
   };
 }

@@ -13,6 +13,8 @@ import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 /** A loaded tool, compiled: everything the executor needs, checked and with its defaults filled in. */
 export interface CompiledTool {
   readonly name: string;
+  /** The tenant that has registered it; undefined for a configured tool, which every tenant has. */
+  readonly tenant?: string | undefined;
   /** As callers see it. */
   readonly message: ToolMessage;
   readonly effect: Exclude<Effect, typeof Effect.UNSPECIFIED>;

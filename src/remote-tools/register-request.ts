@@ -74,7 +74,7 @@ const sanitizeModes: ReadonlyMap<string, SanitizeMode | undefined> = new Map([
 
 /** Compiles a registered tool. Throws a PluginError. */
 export function compileRegistered(
-  { tool, sanitize }: { readonly tool: ToolMessage; readonly sanitize: string },
+  { tool, sanitize, tenant }: { readonly tool: ToolMessage; readonly sanitize: string; readonly tenant: string },
   target: Target,
   compileSchema: CompileSchema,
 ): CompiledTool {
@@ -103,7 +103,7 @@ export function compileRegistered(
     compileSchema,
   );
   const served: TargetBinding = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
-  return { ...compiled, redact: createRedact(target.secrets), close: async () => target.release() };
+  return { ...compiled, tenant, redact: createRedact(target.secrets), close: async () => target.release() };
 }
 
 /** What is wrong with a registration; undefined where the reason is another one. */

@@ -86,14 +86,14 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
 
   function load(stored: RegisteredTool): LoadedTool {
     const { text } = stored;
-    const { name } = parseRegistrationKey(stored.key);
+    const { tenant, name } = parseRegistrationKey(stored.key);
     let target: Target | undefined;
     try {
       if (registry.get(name) !== undefined) throw new TargetError("a configured plugin has its name");
       const { tool: message, target: to, sanitize } = registrationFromStored(stored).request;
       if (message === undefined || to === undefined) throw new TargetError("its stored registration is incomplete");
       target = targetOf(to);
-      const tool = compileRegistered({ tool: message, sanitize }, target, compileLater);
+      const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileLater);
       hide(target);
       return { text, tool, note: undefined };
     } catch (reason) {
@@ -156,10 +156,10 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       let target: Target | undefined;
       try {
         target = targetOf(to);
-        hide(target);
         const complete = await completeTool(given, target);
         const message = visibleTool(complete);
-        const tool = compileRegistered({ tool: message, sanitize }, target, compileSchema);
+        const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileSchema);
+        hide(target);
         const stored = storedRegistration({
           tenant,
           owner,

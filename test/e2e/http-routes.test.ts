@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { post, told } from "../support/asking.ts";
 import { startService, testTool } from "../support/service.ts";
@@ -12,7 +14,7 @@ beforeAll(async () => {
   closed = await startService({
     plugins,
     env: {
-      GENESYS_WEBHOOK_KEY: "hook",
+      GENESYS_WEBHOOK_KEY: "genesys-key",
       COGNIGY_API_KEY: "one:cog-1,two:cog-2",
       JACKFIELD_API_KEYS: "plain:plain-key,metrics:metrics-key:metrics:read,exec:exec-key:tools:execute",
     },
@@ -82,8 +84,8 @@ test("with keys, definitions and metrics want theirs", async () => {
 test("faults come in the order 401, 404, 405, 413, 415, 400", async () => {
   const huge = "x".repeat(1_100_000);
   const paths = {
-    "/llm-gateway/tools": { "x-api-key": "hook" },
-    "/webhook/tool-calls": { "x-api-key": "hook" },
+    "/llm-gateway/tools": { "x-api-key": "genesys-key" },
+    "/webhook/tool-calls": { "x-api-key": "genesys-key" },
     "/api/v1/llm/tool-callback": { "x-cognigy-ai-api-key": "cog-1" },
   };
   for (const [path, key] of Object.entries(paths) as [string, Record<string, string>][]) {
@@ -177,4 +179,33 @@ verifies("003.8", "calls beyond the limit of pending ones are refused until ther
   ]);
   expect(third.headers.get("retry-after")).toMatch(/^\d+$/);
   await expect.poll(async () => (await callback("4", 0)).status, { timeout: 10_000 }).toBe(200);
+});
+
+test("every refusal of a key or scope on a route is in the audit log and counted (hazard 24)", async () => {
+  const lines = () =>
+    readFileSync(join(closed.dataDir, "audit.jsonl"), "utf8")
+      .split("\n")
+      .filter((line) => line.includes('"access_refused"'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const before = existsSync(join(closed.dataDir, "audit.jsonl")) ? lines().length : 0;
+  const refused = [
+    post(`${closed.url}/webhook/tool-calls`, {}, { authorization: "Bearer wrong" }),
+    post(`${closed.url}/api/v1/llm/tool-callback`, {}, { "x-cognigy-ai-api-key": "wrong" }),
+    fetch(`${closed.url}/tools`, bearer("wrong")),
+    fetch(`${closed.url}/metrics`, bearer("plain-key")),
+  ];
+  expect((await Promise.all(refused)).map(({ status }) => status)).toEqual([401, 401, 401, 403]);
+  await expect.poll(() => lines().length).toBe(before + 4);
+  const found = lines()
+    .slice(before)
+    .map(({ code, target, caller }) => [code, target, caller]);
+  expect(found.toSorted()).toEqual([
+    ["permission_denied", "GET /metrics", "plain"],
+    ["unauthenticated", "GET /tools", undefined],
+    ["unauthenticated", "POST /api/v1/llm/tool-callback", undefined],
+    ["unauthenticated", "POST /webhook/tool-calls", undefined],
+  ]);
+  const metrics = await (await fetch(`${closed.url}/metrics`, bearer("metrics-key"))).text();
+  expect(metrics).toMatch(/jackfield_access_refused_total\{[^}]*GET \/metrics[^}]*\} [1-9]/);
+  expect(closed.logs()).toContain("a request was refused");
 });

@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { createSlots } from "../../src/executor/tool-slots.ts";
+import type { CompiledTool } from "../../src/registry/registry.ts";
+
+const tool = (name: string, tenant?: string) =>
+  ({ name, tenant, concurrency: 1, queue: 0, timeoutMs: 1000 }) as CompiledTool;
+const execution = { onCancel: () => () => {} };
+
+test("a tool that one tenant keeps busy leaves another tenant's tool of the same name alone", () => {
+  const slotsOf = createSlots();
+  const acquire = (of: CompiledTool) => slotsOf(of).acquire(of, execution);
+  expect(acquire(tool("work", "a"))).toBeUndefined();
+  expect(acquire(tool("work", "a"))).toMatchObject({ retryAfterSeconds: expect.any(Number) });
+  expect(acquire(tool("work", "b"))).toBeUndefined();
+  expect(acquire(tool("work"))).toBeUndefined();
+});
+
+test("a tool that is replaced keeps its count", () => {
+  const slotsOf = createSlots();
+  const before = tool("work", "a");
+  slotsOf(before).acquire(before, execution);
+  const after = tool("work", "a");
+  expect(slotsOf(after).acquire(after, execution)).toMatchObject({ retryAfterSeconds: expect.any(Number) });
+});
