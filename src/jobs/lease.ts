@@ -21,6 +21,8 @@ export interface HeldLease extends JobLease {
   settle(record: JobRecord | undefined, change: Omit<Change, "record">, giveUp: AbortSignal): Promise<void>;
   /** Notes that the store has extended the lease, with a request sent at this time by `performance.now()`. */
   extended(sentAt: number): void;
+  /** Ends the work on the job; the lease can still be settled. */
+  stop(reason: unknown): void;
   /** Looks whether the row is there and ours; writes it anew where the store has lost it. */
   verify(): Promise<void>;
 }
@@ -34,16 +36,17 @@ export function createLease(
   row: JobRow,
   read: ReadRow,
   log: JobLog,
-  stop: AbortSignal,
   onEnd: (lease: HeldLease) => void,
 ): HeldLease {
-  const lost = new AbortController();
+  const work = new AbortController();
+  let lost = false;
   const expected = { token: row.token, held: true };
   let until = performance.now() + table.leaseMs;
   let last = read.record;
 
   function lose(): void {
-    lost.abort(new Error("the job belongs to another worker now"));
+    lost = true;
+    work.abort(new Error("the job belongs to another worker now"));
     onEnd(lease);
   }
 
@@ -79,11 +82,11 @@ export function createLease(
   const lease: HeldLease = {
     row,
     read,
-    signal: AbortSignal.any([lost.signal, stop]),
-    valid: () => !lost.signal.aborted && performance.now() < until,
+    signal: work.signal,
+    valid: () => !lost && performance.now() < until,
     save: (next) => write(next, { state: next.job.state, next: "hold" }),
     async settle(next, change, giveUp) {
-      while (!lost.signal.aborted) {
+      while (!lost) {
         try {
           await write(next, change);
           break;
@@ -95,6 +98,7 @@ export function createLease(
       onEnd(lease);
     },
     extended: (sentAt) => void (until = sentAt + table.leaseMs),
+    stop: (reason) => work.abort(reason),
     async verify() {
       if (!(await isOurs())) lose();
     },

@@ -56,11 +56,16 @@ export function createLeases(table: JobTable, owner: string, stop: AbortSignal, 
   }
 
   const timer = exclusive ? undefined : setInterval(() => void extend(), leaseMs / 3).unref();
-  stop.addEventListener("abort", () => clearInterval(timer), { once: true });
+  const onStop = (): void => {
+    clearInterval(timer);
+    for (const lease of held) lease.stop(stop.reason);
+  };
+  stop.addEventListener("abort", onStop, { once: true });
 
   function hold(row: JobRow, read: ReadRow): HeldLease {
-    const lease = createLease(table, row, read, log, stop, (ended) => held.delete(ended));
+    const lease = createLease(table, row, read, log, (ended) => held.delete(ended));
     held.add(lease);
+    if (stop.aborted) lease.stop(stop.reason);
     return lease;
   }
 

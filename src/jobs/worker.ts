@@ -60,7 +60,7 @@ export function startWorker({ table, owner, work, concurrency, log, onStop }: Wo
 
   function wake(): void {
     backlog = true;
-    asked.resolve();
+    if (slots.free() > 0 || slots.stopped) asked.resolve();
   }
 
   async function settle(lease: HeldLease, record: JobRecord, afterMs: number, signal: AbortSignal): Promise<void> {
@@ -178,6 +178,8 @@ export function startWorker({ table, owner, work, concurrency, log, onStop }: Wo
       if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimAgainMs).unref());
       else await asked.promise;
       clearTimeout(timer);
+      // Jobs that end in one turn of the event loop leave their slots to one claim.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

@@ -66,7 +66,6 @@ export const migrations: readonly string[] = [
   DROP INDEX jobs_over;
   CREATE INDEX jobs_ended ON jobs (changed_at) WHERE open = 0 AND state <> 5;
   CREATE INDEX jobs_dead ON jobs (changed_at) WHERE state = 5;
-  CREATE INDEX jobs_waiting ON jobs (seq) WHERE open = 1;
   `,
   `
   -- Whose run an entry is, how long the run may last, and what it is erased by.

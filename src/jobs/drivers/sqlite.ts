@@ -40,7 +40,7 @@ const sql = {
   remove: "DELETE FROM jobs WHERE id = ? AND token = ?",
   counts: `SELECT (SELECT count(*) FROM (SELECT 1 FROM jobs WHERE open = 1 LIMIT ${countLimit})),
     (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_dead WHERE state = ${JobState.DEAD} LIMIT ${countLimit})),
-    (SELECT created_at FROM jobs INDEXED BY jobs_waiting WHERE open = 1 ORDER BY seq LIMIT 1)`,
+    (SELECT min(created_at) FROM (SELECT created_at FROM jobs WHERE open = 1 ORDER BY not_before, seq LIMIT 1000))`,
   eraseEnded: `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs INDEXED BY jobs_ended
     WHERE open = 0 AND state <> ${JobState.DEAD} AND changed_at > ?1 AND changed_at <= ?2 LIMIT ?3)`,
   eraseDead: `DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs INDEXED BY jobs_dead
