@@ -25,87 +25,90 @@ const engines = [
   ["PostgreSQL", postgresMissing(), startPostgres],
 ] as const;
 
-describe.each(engines.filter(([, missing]) => missing === undefined))("two replicas on %s", (_name, _missing, start) => {
-  test("a replica that is frozen with a job loses it to the other, and does not overwrite it when it goes on", async () => {
-    const engine = await start();
-    try {
-      await using world = await startWorld();
-      const env = { JACKFIELD_ENGINE_URL: engine.url };
-      const frozen = await world.start({ env });
-      const release = world.downstream.hold();
-      const id = idOf(await sendRun(frozen.url, "run", genesysCall("a", "set")));
-      await until("the tool runs", () => world.downstream.busy > 0);
-      frozen.signal("SIGSTOP");
-      release();
-      const other = await world.start({ env });
-      await until("the other delivers", () => deliveredTo(world, "run"), 30_000);
-      frozen.signal("SIGCONT");
-      await until("it is back", async () => (await get(`${frozen.url}/readyz`)).status === 200, 30_000);
-      // Whatever it still had to write has been written or refused once a job that came later is done.
-      const later = idOf(await sendRun(frozen.url, "later", genesysCall("b", "look")));
-      await until("the later one is done", async () => (await jobAt(frozen, later)).state === "JOB_STATE_DONE");
-      const job = await jobAt(other, id);
-      expect([job.state, job.results?.length]).toEqual(["JOB_STATE_DONE", 1]);
-      const runs = world.deliveries.filter(({ runId }) => runId === "run");
-      expect(new Set(runs.map(({ key, body }) => `${key} ${body}`)).size).toBe(1);
-      expect(world.downstream.idempotent.size).toBe(1);
-    } finally {
-      await engine.close();
-    }
-  }, 120_000);
-
-  test("clocks that differ by days neither bury, nor delete, nor postpone a job", async () => {
-    const engine = await start();
-    try {
-      await using world = await startWorld({ "503": 1 });
-      using folder = scratchFolder();
-      const file = join(folder.path, "offset");
-      writeFileSync(file, String(8 * 86_400_000));
-      const env = { JACKFIELD_ENGINE_URL: engine.url };
-      const preload = `--import=${join(import.meta.dirname, "support/clock-jump.ts")}`;
-      const ahead = { env: { ...env, TEST_CLOCK_FILE: file, NODE_OPTIONS: preload } };
-      const punctual = await world.start({ env });
-      const id = idOf(await sendRun(punctual.url, "run", genesysCall("a", "put")));
-      await until("a delivery was tried and refused", () => world.deliveries.length > 0);
-      const other = await world.start(ahead);
-      await punctual.kill();
-      const before = world.deliveries.length;
-      await until("the other tries", () => world.deliveries.length > before, 30_000);
-      expect((await jobAt(other, id)).state).toBe("JOB_STATE_DELIVERING");
-      await other.kill();
-      world.platform.plan({});
-      await punctual.start();
-      await until("it is delivered", () => deliveredTo(world, "run"), 30_000);
-      expect(world.downstream.requests).toHaveLength(1);
-    } finally {
-      await engine.close();
-    }
-  }, 120_000);
-
-  verifies(
-    "001.11",
-    "killed between the effect and the delivery: another replica delivers, and the effect stays one",
-    async () => {
+describe.each(engines.filter(([, missing]) => missing === undefined))(
+  "two replicas on %s",
+  (_name, _missing, start) => {
+    test("a replica that is frozen with a job loses it to the other, and does not overwrite it when it goes on", async () => {
       const engine = await start();
       try {
-        await using world = await startWorld({ "503": 1 });
+        await using world = await startWorld();
         const env = { JACKFIELD_ENGINE_URL: engine.url };
-        const dying = await world.start({ env });
+        const frozen = await world.start({ env });
+        const release = world.downstream.hold();
+        const id = idOf(await sendRun(frozen.url, "run", genesysCall("a", "set")));
+        await until("the tool runs", () => world.downstream.busy > 0);
+        frozen.signal("SIGSTOP");
+        release();
         const other = await world.start({ env });
-        await sendRun(dying.url, "run", genesysCall("a", "put"), genesysCall("b", "set"));
-        await until("a delivery was tried and refused", () => world.deliveries.length > 0);
-        await dying.kill();
-        world.platform.plan({});
-        await until("it is delivered", () => deliveredTo(world, "run"), 30_000);
-        expect(world.downstream.requests).toHaveLength(2);
-        expect(other.alive).toBe(true);
+        await until("the other delivers", () => deliveredTo(world, "run"), 30_000);
+        frozen.signal("SIGCONT");
+        await until("it is back", async () => (await get(`${frozen.url}/readyz`)).status === 200, 30_000);
+        // Whatever it still had to write has been written or refused once a job that came later is done.
+        const later = idOf(await sendRun(frozen.url, "later", genesysCall("b", "look")));
+        await until("the later one is done", async () => (await jobAt(frozen, later)).state === "JOB_STATE_DONE");
+        const job = await jobAt(other, id);
+        expect([job.state, job.results?.length]).toEqual(["JOB_STATE_DONE", 1]);
+        const runs = world.deliveries.filter(({ runId }) => runId === "run");
+        expect(new Set(runs.map(({ key, body }) => `${key} ${body}`)).size).toBe(1);
+        expect(world.downstream.idempotent.size).toBe(1);
       } finally {
         await engine.close();
       }
-    },
-    120_000,
-  );
-});
+    }, 120_000);
+
+    test("clocks that differ by days neither bury, nor delete, nor postpone a job", async () => {
+      const engine = await start();
+      try {
+        await using world = await startWorld({ "503": 1 });
+        using folder = scratchFolder();
+        const file = join(folder.path, "offset");
+        writeFileSync(file, String(8 * 86_400_000));
+        const env = { JACKFIELD_ENGINE_URL: engine.url };
+        const preload = `--import=${join(import.meta.dirname, "support/clock-jump.ts")}`;
+        const ahead = { env: { ...env, TEST_CLOCK_FILE: file, NODE_OPTIONS: preload } };
+        const punctual = await world.start({ env });
+        const id = idOf(await sendRun(punctual.url, "run", genesysCall("a", "put")));
+        await until("a delivery was tried and refused", () => world.deliveries.length > 0);
+        const other = await world.start(ahead);
+        await punctual.kill();
+        const before = world.deliveries.length;
+        await until("the other tries", () => world.deliveries.length > before, 30_000);
+        expect((await jobAt(other, id)).state).toBe("JOB_STATE_DELIVERING");
+        await other.kill();
+        world.platform.plan({});
+        await punctual.start();
+        await until("it is delivered", () => deliveredTo(world, "run"), 30_000);
+        expect(world.downstream.requests).toHaveLength(1);
+      } finally {
+        await engine.close();
+      }
+    }, 120_000);
+
+    verifies(
+      "001.11",
+      "killed between the effect and the delivery: another replica delivers, and the effect stays one",
+      async () => {
+        const engine = await start();
+        try {
+          await using world = await startWorld({ "503": 1 });
+          const env = { JACKFIELD_ENGINE_URL: engine.url };
+          const dying = await world.start({ env });
+          const other = await world.start({ env });
+          await sendRun(dying.url, "run", genesysCall("a", "put"), genesysCall("b", "set"));
+          await until("a delivery was tried and refused", () => world.deliveries.length > 0);
+          await dying.kill();
+          world.platform.plan({});
+          await until("it is delivered", () => deliveredTo(world, "run"), 30_000);
+          expect(world.downstream.requests).toHaveLength(2);
+          expect(other.alive).toBe(true);
+        } finally {
+          await engine.close();
+        }
+      },
+      120_000,
+    );
+  },
+);
 
 test("a job that kills its process three times is set aside; the service comes up and delivers the others (hazard 57)", async () => {
   await using world = await startWorld();
