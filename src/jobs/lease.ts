@@ -86,7 +86,8 @@ export function createLease(
     valid: () => !lost && performance.now() < until,
     save: (next) => write(next, { state: next.job.state, next: "hold" }),
     async settle(next, change, giveUp) {
-      while (!lost) {
+      for (;;) {
+        if (lost) break;
         try {
           await write(next, change);
           break;

@@ -62,7 +62,7 @@ export const migrations: readonly string[] = [
   ALTER TABLE jobs ADD COLUMN run TEXT NOT NULL DEFAULT '';
   CREATE INDEX jobs_conversation ON jobs (tenant, conversation) WHERE conversation <> '';
   CREATE INDEX jobs_run ON jobs (tenant, run) WHERE run <> '';
-  -- Ended jobs go by their age, dead ones (5) later than others; the oldest open one is counted from.
+  -- Ended jobs go by their age, dead ones (5) later than others.
   DROP INDEX jobs_over;
   CREATE INDEX jobs_ended ON jobs (changed_at) WHERE open = 0 AND state <> 5;
   CREATE INDEX jobs_dead ON jobs (changed_at) WHERE state = 5;
