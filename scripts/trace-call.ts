@@ -22,14 +22,13 @@ const { values } = parseArgs({
 const entries = recordFunctionEntries(values.root, ["src", "plugins"]);
 const folder = mkdtempSync(join(tmpdir(), "jackfield-trace-"));
 const backOffice = await startBackOffice();
-const { loadConfig } = (await import(join(values.root, "src/config/load-config.ts"))) as {
-  loadConfig(options: object): unknown;
-};
-const { createJackfield } = (await import(join(values.root, "src/jackfield.ts"))) as {
-  createJackfield(config: unknown, options: object): Promise<{ url: string } & AsyncDisposable>;
-};
-const config = loadConfig({ cwd: folder, env: environment(backOffice.url, folder) });
-const service = await createJackfield(config, { destination: { write: () => {} } });
+const { createJackfield } = (await import(
+  join(values.root, "src/jackfield.ts")
+)) as typeof import("../src/jackfield.ts");
+const service = await createJackfield(
+  { port: 0, dataDir: folder },
+  { cwd: folder, env: environment(backOffice.url), destination: { write: () => {} } },
+);
 
 const json = { "content-type": "application/json" };
 const post =
@@ -110,10 +109,8 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-function environment(url: string, dataDir: string): Record<string, string> {
+function environment(url: string): Record<string, string> {
   return {
-    PORT: "0",
-    JACKFIELD_DATA_DIR: dataDir,
     EXTERNAL_API_BASE_URL: url,
     WEATHER_API_BASE_URL: url,
     GEOCODING_API_BASE_URL: url,

@@ -10,13 +10,13 @@ const examples = join(import.meta.dirname, "../../examples");
 let project: Project;
 beforeAll(() => {
   project = createProject();
-  for (const name of ["client-typescript", "adapter", "plugin"]) {
+  for (const name of ["client-typescript", "adapter", "plugin", "embedding"]) {
     cpSync(join(examples, name), join(project.path, name), { recursive: true });
   }
   const packages = ["jackfield", "jackfield-client", "jackfield-get-order-status"].map(tarball);
   project.install(...packages, "typescript@7.0.2", "@types/node@26.6.6");
 }, 120_000);
-afterAll(() => project[Symbol.dispose]());
+afterAll(() => project[Symbol.dispose](), 120_000);
 
 test("the client in TypeScript calls a tool, and gets the stored answer the second time", async () => {
   await using service = await project.serve();
@@ -46,6 +46,16 @@ test("the adapter answers its platform, and finds an action again", async () => 
   expect(await refused.json()).toEqual({ ref: "a-2", ok: false, text: "Unknown tool: nothing" });
   const found = await fetch(`${url}/desk/actions/T-1/a-1`);
   expect(await found.json()).toEqual(expected);
+}, 60_000);
+
+test("the service runs inside a program of one's own", () => {
+  const output = project.run("node", "embedding/main.ts");
+  expect(output.split("\n").filter((line) => !line.startsWith('{"level"'))).toEqual([
+    expect.stringMatching(/^listening on http:/),
+    '{"branch":"Camden","slot":"2026-12-01T10:00"}',
+    "There is no free appointment at Hackney. Offer another branch.",
+    "",
+  ]);
 }, 60_000);
 
 test("the plugin is tested and typed, and is served from its own package", () => {

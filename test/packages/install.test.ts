@@ -14,7 +14,7 @@ beforeAll(() => {
   project = createProject();
   project.install(tarball("jackfield"));
 }, 120_000);
-afterAll(() => project[Symbol.dispose]());
+afterAll(() => project[Symbol.dispose](), 120_000);
 
 test("jackfield alone takes at most 90 MB, and explains how to add a tool", () => {
   expect(diskUsage(join(project.path, "node_modules"))).toBeLessThan(90e6);
