@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import type * as Package from "../src/index.ts";
 import { ToolExecutor } from "../gen/jackfield/v1/tool_executor_pb.ts";
 import { recordFunctionEntries } from "./function-entries.ts";
 
@@ -22,9 +23,10 @@ const { values } = parseArgs({
 const entries = recordFunctionEntries(values.root, ["src", "plugins"]);
 const folder = mkdtempSync(join(tmpdir(), "jackfield-trace-"));
 const backOffice = await startBackOffice();
-const { createJackfield } = (await import(
-  join(values.root, "src/jackfield.ts")
-)) as typeof import("../src/jackfield.ts");
+const { createJackfield } = (await import(join(values.root, "src/jackfield.ts"))) as Pick<
+  typeof Package,
+  "createJackfield"
+>;
 const service = await createJackfield(
   { port: 0, dataDir: folder },
   { cwd: folder, env: environment(backOffice.url), destination: { write: () => {} } },
