@@ -3,10 +3,12 @@ import { setTimeout as delay } from "node:timers/promises";
 /** First and longest pause between two looks at a call that runs in another process, in milliseconds. */
 const pollMs = { first: 50, max: 500 };
 
-/** Yields at once, and then after growing pauses, for ever. */
-export async function* polls(): AsyncGenerator<void, never, undefined> {
-  for (let pause = pollMs.first; ; pause = Math.min(pause * 2, pollMs.max)) {
-    yield;
-    await delay(pause);
-  }
+/** Makes a function that waits before the next look: each time twice as long as before, up to a limit. */
+export function createBackoff(): () => Promise<void> {
+  let pause = pollMs.first;
+  return () => {
+    const waited = delay(pause);
+    pause = Math.min(pause * 2, pollMs.max);
+    return waited;
+  };
 }

@@ -6,6 +6,7 @@ import { rpcError } from "../errors.ts";
 import { type CallSelector, type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Clock } from "../store/clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { executeBatch } from "./batch.ts";
 import { createCallMemory } from "./call-memory.ts";
@@ -32,6 +33,8 @@ export interface ExecutorOptions {
   readonly limits: ArgumentLimits & { readonly outputBytes: number };
   /** Answers that are kept in memory for repeats: those of calls that the ledger does not hold. */
   readonly recentEntries: number;
+  /** The clock of repeat windows. */
+  readonly clock?: Clock;
   /** Receives what tools throw, by call id: for test kits. */
   readonly onToolError?: OnToolError;
 }
@@ -54,7 +57,7 @@ const waitPollMs = 100;
 export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const { registry, ledger, outbound, telemetry, limits, recentEntries, onToolError } = options;
   const memory = createCallMemory(recentEntries);
-  const guard = createRepeatGuard(ledger, recentEntries);
+  const guard = createRepeatGuard(ledger, recentEntries, options.clock);
   let batches = 0;
   let draining = false;
   let onIdle: (() => void) | undefined;

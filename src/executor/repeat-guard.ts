@@ -4,7 +4,7 @@ import { callKey } from "../ledger/call-key.ts";
 import { selects } from "../ledger/selects.ts";
 import type { AbandonedCall, CallSelector, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import { createClock } from "../store/clock.ts";
-import { polls } from "./backoff.ts";
+import { createBackoff } from "./backoff.ts";
 import type { Execution } from "./execution.ts";
 import { intentOf } from "./intent.ts";
 import { errorResult } from "./tool-result.ts";
@@ -66,8 +66,8 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
   }
 
   async function checkLedger(execution: Execution, key: string): Promise<void> {
-    for await (const _ of polls()) {
-      if (execution.cancelled) return;
+    const backoff = createBackoff();
+    while (!execution.cancelled) {
       const earlier = await ledger.find(key);
       const isWithin = earlier !== undefined && clock() < earlier.createdAt + execution.tool.repeatWindowMs;
       if (isWithin && earlier.result !== undefined && isRepeatable(earlier.result)) {
@@ -87,6 +87,7 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
           return;
         }
       }
+      await backoff();
     }
   }
 

@@ -2,7 +2,8 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ToolError } from "../../src/plugin/tool-error.ts";
-import { aCall, aTool, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { startTool } from "../../src/testing/start-tool.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
 
 const room = join(import.meta.dirname, "../../src/executor");
 
@@ -49,4 +50,27 @@ test.each([
   expect(outcomeOf(await running)).toBe(outcome);
   expect(app.executor.running).toBe(0);
   expect(app.log.join()).toContain("a call failed after its tool had run");
+});
+
+test("a source whose ids are unique by themselves needs no scope, whatever its name", async () => {
+  let runs = 0;
+  await using app = await startExecutor([aTool({ effect: "write", execute: () => ++runs })]);
+  const unique = within("", { caller: { ...caller, name: "some-platform", uniqueCallIds: true } });
+  const named = within("", { caller: { ...caller, name: "cognigy" } });
+  for (const request of [unique, unique]) expect((await app.executor.execute(aCall(), request)).output).toBe("1");
+  for (const output of ["2", "3"]) expect((await app.executor.execute(aCall(), named)).output).toBe(output);
+  // Who asks on behalf of the source finds the call, too.
+  const asked = { ...contextOf(""), source: "some-platform" };
+  expect((await app.executor.find("call-1", asked, caller))?.result?.output).toBe("1");
+});
+
+test("the test kit shows what a tool threw", async () => {
+  const execute = ({ how }: { how?: string }) => {
+    if (how === "bug") throw new TypeError("no field ref");
+    return "done";
+  };
+  await using tool = await startTool(aTool({ execute }));
+  const { output, cause } = await tool.call({ how: "bug" });
+  expect([output, (cause as Error).message]).toEqual(["Tool execution failed or timed out.", "no field ref"]);
+  expect((await tool.call({})).cause).toBeUndefined();
 });

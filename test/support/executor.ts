@@ -26,6 +26,7 @@ export interface ExecutorOptions {
   readonly argumentsBytes?: number;
   readonly outputBytes?: number;
   readonly recentEntries?: number;
+  readonly clock?: () => number;
 }
 
 /** A pipeline of its own, and what it wrote. */
@@ -82,6 +83,7 @@ export async function startExecutor(tools: readonly Tool[], options: ExecutorOpt
       outputBytes: options.outputBytes ?? 65_536,
     },
     recentEntries: options.recentEntries ?? 1000,
+    ...(options.clock !== undefined && { clock: options.clock }),
   });
   return {
     executor,

@@ -1,6 +1,6 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import { polls } from "../backoff.ts";
+import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
@@ -37,7 +37,8 @@ async function untilSlot(
   parts: ExecutorParts,
 ): Promise<ToolResult | undefined> {
   let refusing: Refusal | Promise<SlotRefusal> = first;
-  for await (const _ of polls()) {
+  const backoff = createBackoff();
+  for (;;) {
     const refusal = await refusing;
     if (refusal === undefined) return undefined;
     if (execution.cancelled) return errorResult(execution, Outcome.CANCELLED, modelError("cancelled"));
@@ -50,6 +51,7 @@ async function untilSlot(
     } else if (refusal === "not-ready") {
       return refused(execution, refusal);
     }
+    await backoff();
     refusing = tryAcquire(execution, parts);
   }
 }

@@ -1,7 +1,6 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import type { AbandonedCall, LedgerEntry } from "../../ledger/ledger.ts";
-import { endMarginMs } from "../../ledger/ledger-store.ts";
+import type { AbandonedCall } from "../../ledger/ledger.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
 import { reconcile } from "../recovery/reconcile.ts";
@@ -24,7 +23,7 @@ async function reconcileAbandoned(
   { entry, claim }: AbandonedCall,
   parts: ExecutorParts,
 ): Promise<ToolResult | undefined> {
-  const found = await reconcile(execution, startOf(entry), parts);
+  const found = await reconcile(execution, new Date(entry.createdAt), parts);
   if (found === undefined) return errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"));
   if (found !== "not-done") return found;
   const restarted = await parts.ledger.restart(claim, execution.tool.timeoutMs);
@@ -37,9 +36,4 @@ async function reconcileAbandoned(
   if (restarted.entry !== undefined) return storedAnswer(execution, restarted.entry);
   execution.abandoned = undefined;
   return persistIntent(execution, parts);
-}
-
-/** The time at which the run that was abandoned began: the call itself may have begun earlier. */
-function startOf({ createdAt, endsAt, timeoutMs }: LedgerEntry): Date {
-  return new Date(Math.max(createdAt, endsAt - endMarginMs - timeoutMs));
 }

@@ -1,5 +1,5 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { polls } from "../backoff.ts";
+import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
 import { intentOf, storedAnswer } from "../intent.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
@@ -18,7 +18,8 @@ export function persistIntent(execution: Execution, parts: ExecutorParts): Stage
 }
 
 async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolResult | undefined> {
-  for await (const _ of polls()) {
+  const backoff = createBackoff();
+  for (;;) {
     if (execution.slots === undefined) {
       const refused = await acquireSlot(execution, parts);
       if (refused !== undefined) return refused;
@@ -40,6 +41,7 @@ async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolRe
       case "running":
         // In another process. It is waited for without holding a slot here.
         execution.releaseSlot();
+        await backoff();
     }
   }
 }
