@@ -6,7 +6,7 @@ import { createKeyMatcher } from "./key-matcher.ts";
 import type { TokenVerifier } from "./oauth-tokens.ts";
 import { allScopes } from "../config/scope.ts";
 
-/** Who everybody is while no keys are configured: all scopes, all tools. */
+/** The caller of every request while no keys are configured: all scopes, all tools. */
 export const localCaller: Caller = {
   name: "local",
   tenant: "default",
@@ -14,10 +14,10 @@ export const localCaller: Caller = {
   tools: undefined,
 };
 
-/** Finds who sent an `Authorization` header; undefined where it proves nobody. A promise for a token. */
+/** Finds the caller of an `Authorization` header; undefined without a valid credential. A promise for a token. */
 export type Authenticator = (authorization: string | undefined) => Authenticated;
 
-/** Finds who sent a request; undefined where no credential proves anybody. A promise for a token. */
+/** Finds the caller of a request; undefined without a valid credential. A promise for a token. */
 export type RequestAuthenticator = (request: RequestHead) => Authenticated;
 
 type Authenticated = Caller | undefined | Promise<Caller | undefined>;
@@ -27,8 +27,8 @@ type RequestHead = Parameters<HeaderAuthenticator>[0];
 const keyHeaders = [{ name: "authorization", scheme: "Bearer" }, { name: "x-api-key" }] as const;
 
 /**
- * Makes the check of `Authorization: Bearer KEY`, where `verifyToken` is given of tokens too. With neither keys nor tokens
- * configured everybody is `local`.
+ * Creates the check of `Authorization: Bearer KEY`; with `verifyToken` the key may be a token. With neither keys nor tokens
+ * configured every caller is `local`.
  */
 export function createAuthenticator(callers: readonly KeyedCaller[], verifyToken?: TokenVerifier): Authenticator {
   const known = knownKeys(callers);
@@ -41,7 +41,7 @@ export function createAuthenticator(callers: readonly KeyedCaller[], verifyToken
   };
 }
 
-/** Makes the same check of a request, where the key may come as `X-Api-Key: KEY` too. */
+/** Creates the same check for a request, whose key may come as `X-Api-Key: KEY` too. */
 export function createRequestAuthenticator(
   callers: readonly KeyedCaller[],
   verifyToken?: TokenVerifier,

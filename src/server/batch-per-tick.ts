@@ -1,20 +1,20 @@
 /**
- * Makes a listener that handles together what arrives together: everything that the sockets brought in one turn of the
- * event loop, in its order. Requests then pass each stage one after the other while its code and data are in the
- * processor's caches, so that the busier the service is, the less each of them costs. One that comes alone waits for
- * nothing but the end of its own turn. What is gone by then is left out.
+ * Creates a listener that handles as one batch all requests that arrive in one tick of the event loop, in their order.
+ * Requests then pass each stage one after the other while its code and data are in the processor's caches, so that the
+ * busier the service is, the less each of them costs. A single request waits only for the end of its own tick. Requests
+ * whose client has disconnected by then are skipped.
  */
-export function together<Args extends readonly unknown[]>(
+export function batchPerTick<Args extends readonly unknown[]>(
   handle: (...args: Args) => void,
-  isGone: (...args: Args) => boolean,
+  isAborted: (...args: Args) => boolean,
 ): (...args: Args) => void {
   let arrived: Args[] = [];
-  const handleAll = (): void => {
-    const turn = arrived;
+  const handleBatch = (): void => {
+    const batch = arrived;
     arrived = [];
-    for (const args of turn) if (!isGone(...args)) handle(...args);
+    for (const args of batch) if (!isAborted(...args)) handle(...args);
   };
   return (...args) => {
-    if (arrived.push(args) === 1) setImmediate(handleAll);
+    if (arrived.push(args) === 1) setImmediate(handleBatch);
   };
 }

@@ -3,14 +3,14 @@ import { hasScope } from "../auth/caller.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { Scope } from "../config/scope.ts";
 
-/** Who sent an Authorization header; undefined where it proves nobody. A promise for a token. */
+/** Finds the caller of an Authorization header; undefined without a valid credential. A promise for a token. */
 export type Authenticate = (authorization: string | undefined) => Caller | undefined | Promise<Caller | undefined>;
 
-/** The authenticated caller of a request: set by `demandScope` before the route runs. */
+/** The authenticated caller of a request: set by `requireScope` before the route runs. */
 export type Callers = WeakMap<FastifyRequest, Caller>;
 
-/** Makes the hook that lets only callers with a scope pass: 401 without a valid key, 403 without the scope. */
-export function demandScope(authenticate: Authenticate, callers: Callers, scope: Scope): onRequestHookHandler {
+/** Creates the hook that admits only callers with a scope: 401 without a valid key, 403 without the scope. */
+export function requireScope(authenticate: Authenticate, callers: Callers, scope: Scope): onRequestHookHandler {
   const decide = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     if (caller === undefined) {
       reply.code(401).header("www-authenticate", "Bearer");

@@ -14,8 +14,8 @@ export function isJsonContentType(value: string | undefined): boolean {
   return named === undefined || /^utf-?8$/i.test(named);
 }
 
-/** Throws an HttpError 415 unless the headers announce plain JSON. */
-export function demandJson(headers: IncomingHttpHeaders): void {
+/** Throws an HttpError 415 unless the headers declare plain JSON. */
+export function requireJson(headers: IncomingHttpHeaders): void {
   if (!isJsonContentType(headers["content-type"])) throw new HttpError(415, notJson);
   const encoding = headers["content-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {

@@ -9,5 +9,5 @@ export class HttpError extends Error {
   }
 }
 
-/** What a route answers to a content type that it does not take. */
+/** The message for a content type that a route does not accept. */
 export const notJson = "Content-Type must be application/json";

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
 import type { Callers } from "./bearer.ts";
 import type { TlsConfig } from "../config/tls.ts";
-import { demandJson } from "./content-type.ts";
+import { requireJson } from "./content-type.ts";
 import { createRequestFilter, createStreamFilter } from "./request-filter.ts";
 import type { Rpc } from "../rpc/rpc.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
@@ -19,7 +19,7 @@ import { PortServer } from "./port.ts";
 import type { PortOptions } from "./port.ts";
 import { refuseWrongMethods } from "./wrong-method.ts";
 
-/** What the HTTP side is made of. */
+/** What the HTTP server needs. */
 export interface HttpParts extends OperatorParts {
   /** Address that the port will be bound to: on loopback the `Host` header is checked. */
   readonly host: string;
@@ -41,7 +41,7 @@ export interface HttpParts extends OperatorParts {
 }
 
 /**
- * Builds the HTTP side on one port for HTTP/1.1 and HTTP/2; call `listen` on what it returns. Bodies of all routes are
+ * Creates the HTTP server on one port for HTTP/1.1 and HTTP/2; call `listen` on what it returns. Bodies of all routes are
  * strict JSON; faults are `{"error":"…"}` in the order 401, 404, 405, 413, 415, 400 unless a mounted scope says otherwise.
  */
 export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
@@ -53,11 +53,11 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     bodyLimit: limits.bodyBytes,
     // Ids in paths may have 256 characters of 4 bytes, each written as %XX.
     routerOptions: { maxParamLength: 3072 },
-    // The gate refuses new work while draining; what got past it is finished.
+    // The request filter refuses new work while draining; what has passed it is finished.
     return503OnClosing: false,
     serverFactory: (handler) => {
       const http = handler;
-      const gate = createRequestFilter({
+      const filter = createRequestFilter({
         rpc: parts.rpc,
         http,
         acceptsHost,
@@ -65,14 +65,14 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
         readiness,
       });
       const streams = createStreamFilter({ rpc: parts.rpc, acceptsHost });
-      return new PortServer(gate, {
+      return new PortServer(filter, {
         streams,
         streamsPerConnection: limits.streamsPerConnection,
         tls: parts.tls && { config: parts.tls, log },
         ...parts.port,
       }) as never;
     },
-    clientErrorHandler: answerBrokenHttp,
+    clientErrorHandler: answerMalformedHttp,
     frameworkErrors: (_error, _request, reply) => {
       (reply as unknown as FastifyReply).code(400).send({ error: "The request path is malformed" });
     },
@@ -82,7 +82,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   // By name for what nearly all send, which spares Fastify taking the header apart.
   app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, (request, body, done) => {
     try {
-      demandJson(request.headers);
+      requireJson(request.headers);
       const { bodyIsArguments } = request.routeOptions.config as { bodyIsArguments?: boolean };
       const parse = bodyIsArguments === true ? parseArgumentsBody : parseJsonBody;
       done(null, parse(body as Buffer, limits));
@@ -138,14 +138,14 @@ function answerFault(error: FastifyError, request: FastifyRequest, reply: Fastif
   // Fastify closes the connection after any bad body; only of one that was not read to its end must we be rid.
   if (status !== 413 || request.raw.httpVersionMajor === 2) reply.removeHeader("connection");
   if (status >= 400 && status < 500) {
-    reply.code(status).send({ error: wordsFor(error, status) });
+    reply.code(status).send({ error: messageFor(error, status) });
     return;
   }
   log.error({ err: error, method: request.method, route: request.routeOptions.url }, "a route failed");
   reply.code(500).send({ error: "Internal server error" });
 }
 
-function wordsFor(error: FastifyError, status: number): string {
+function messageFor(error: FastifyError, status: number): string {
   if (error instanceof HttpError) return error.message;
   if (status === 413) return "The request body is too large";
   if (status === 415) return notJson;
@@ -154,18 +154,18 @@ function wordsFor(error: FastifyError, status: number): string {
     : "Bad request";
 }
 
-const brokenHttp: Record<string, string> = {
+const malformedHttpStatus: Record<string, string> = {
   ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
   HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
   HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Payload Too Large",
 };
 
 /** Answers what is no HTTP, too slow or too long in the head, and closes the connection. */
-function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+function answerMalformedHttp(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed) return;
   const response = (socket as Socket & { _httpMessage?: ServerResponse<IncomingMessage> })._httpMessage;
   if (socket.writable && response?.headersSent !== true) {
-    const status = brokenHttp[error.code ?? ""] ?? "400 Bad Request";
+    const status = malformedHttpStatus[error.code ?? ""] ?? "400 Bad Request";
     const body = JSON.stringify({ error: status.slice(4) });
     socket.write(
       `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\n` +

@@ -1,10 +1,13 @@
 import { constants } from "node:http2";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
-/** Control frames that a peer may send within a second without asking for anything. */
+/** Control frames that a peer may send per second between two requests. */
 const controlFrames = 50;
 
-/** Ends sessions that flood us with PING or SETTINGS frames. A request forgives: clients measure their bandwidth by PING. */
+/**
+ * Ends sessions that send floods of PING or SETTINGS frames. Each request resets the count: clients measure their bandwidth
+ * by PING.
+ */
 export function guardSession(session: ServerHttp2Session): void {
   let since = 0;
   let count = 0;
@@ -26,22 +29,22 @@ export function guardSession(session: ServerHttp2Session): void {
   });
 }
 
-interface Watched {
+interface StreamProgress {
   readonly bodyUntil: number;
   buffered: number;
   stalledSince: number;
 }
 
-/** Watches open streams for bodies that do not come and answers that nobody reads. */
+/** Detects streams whose body does not arrive or whose answer is not read. */
 export interface StreamWatch {
   add(stream: ServerHttp2Stream): void;
-  /** Ends the streams whose time is up. */
+  /** Ends the streams whose time has expired. */
   sweep(now: number): void;
 }
 
-/** Makes the watch. Times in milliseconds. */
+/** Creates the watch. Times in milliseconds. */
 export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch {
-  const open = new Map<ServerHttp2Stream, Watched>();
+  const open = new Map<ServerHttp2Stream, StreamProgress>();
   const forget = function (this: ServerHttp2Stream): void {
     open.delete(this);
   };
@@ -49,7 +52,7 @@ export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch 
     add(stream) {
       open.set(stream, { bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
       stream.once("close", forget);
-      // A client that resets its stream is no fault of ours, and without a listener it would end the process.
+      // A client may reset its stream: without a listener the error would end the process.
       stream.on("error", ignore);
     },
     sweep(now) {
@@ -69,8 +72,8 @@ function refuse(stream: ServerHttp2Stream): void {
   stream.close(constants.NGHTTP2_CANCEL);
 }
 
-/** The same bytes have been waiting to be read for the whole time. */
-function isStalled(stream: ServerHttp2Stream, watched: Watched, now: number, stallMs: number): boolean {
+/** Tells whether no waiting byte has been sent for `stallMs`. */
+function isStalled(stream: ServerHttp2Stream, watched: StreamProgress, now: number, stallMs: number): boolean {
   const buffered = stream.writableLength;
   if (buffered === 0 || buffered !== watched.buffered) {
     watched.buffered = buffered;

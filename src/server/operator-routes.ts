@@ -6,18 +6,18 @@ import { mcpTools } from "../definitions/mcp.ts";
 import { definitionFormats, isDefinitionFormat } from "../definitions/names.ts";
 import type { DefinitionFormat } from "../definitions/names.ts";
 import { openaiTools } from "../definitions/openai.ts";
-import { demandScope } from "./bearer.ts";
+import { requireScope } from "./bearer.ts";
 import type { Authenticate, Callers } from "./bearer.ts";
 import { HttpError } from "./http-error.ts";
 import type { Readiness } from "../app/readiness.ts";
 
-/** What the operator's routes are made of. */
+/** What the operator's routes need. */
 export interface OperatorParts {
   readonly authenticate: Authenticate;
   readonly readiness: Readiness;
   /** What clients read to find out whom to ask for a token. Undefined where no tokens are taken. */
   readonly protectedResource?: object | undefined;
-  /** The text that Prometheus reads. */
+  /** The metrics in the text format of Prometheus. */
   prometheus(): Promise<string>;
   /** The tools that the caller may see. */
   tools(caller: Caller): readonly Tool[];
@@ -41,7 +41,7 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
 
   app.get(
     "/metrics",
-    { onRequest: demandScope(parts.authenticate, callers, "metrics:read") },
+    { onRequest: requireScope(parts.authenticate, callers, "metrics:read") },
     async (_request, reply) => {
       reply.type("text/plain; version=0.0.4; charset=utf-8");
       return parts.prometheus();
@@ -54,7 +54,7 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
     for (const path of ["", "/mcp"]) app.get(`/.well-known/oauth-protected-resource${path}`, () => metadata);
   }
 
-  app.get("/tools", { onRequest: demandScope(parts.authenticate, callers, "tools:read") }, (request, reply) => {
+  app.get("/tools", { onRequest: requireScope(parts.authenticate, callers, "tools:read") }, (request, reply) => {
     const { format = "openai" } = request.query as Record<string, unknown>;
     if (!isDefinitionFormat(format)) throw new HttpError(400, `format must be one of ${definitionFormats.join(", ")}`);
     const caller = callers.get(request);

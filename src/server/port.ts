@@ -3,15 +3,15 @@ import * as http2 from "node:http2";
 import * as net from "node:net";
 import { createStreamWatch, guardSession } from "./http2-guard.ts";
 import { sniff } from "./sniff.ts";
-import type { Sniffing } from "./sniff.ts";
+import type { SniffState } from "./sniff.ts";
 import { createTlsAcceptor, type TlsAcceptor, type TlsAcceptorParts } from "./tls.ts";
 import { createStallWatch } from "./write-stalls.ts";
-import { together } from "./batch-per-tick.ts";
+import { batchPerTick } from "./batch-per-tick.ts";
 
-/** Answers requests of both protocols. */
+/** Answers requests of HTTP/1.1 and HTTP/2. */
 export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-/** Takes an HTTP/2 stream and gives what serves it, or leaves it: then it comes to the `PortListener`. */
+/** Returns the function that serves an HTTP/2 stream. Undefined: the stream comes to the `PortListener` as a request. */
 export type StreamListener = (
   stream: http2.ServerHttp2Stream,
   headers: http2.IncomingHttpHeaders,
@@ -20,31 +20,31 @@ export type StreamListener = (
 
 /** Limits of the port. Times in milliseconds. */
 export interface PortOptions {
-  /** Is asked first for each HTTP/2 stream. */
+  /** Is called first for each HTTP/2 stream. */
   readonly streams?: StreamListener;
   /** Streams open at the same time on one HTTP/2 connection, 100 by default. */
   readonly streamsPerConnection?: number;
-  /** Until the first byte, the whole head, and the whole body of a request have come; 9000 by default. */
+  /** Longest time until the first byte, the whole head, and the whole body of a request have arrived; 9000 by default. */
   readonly requestMs?: number;
-  /** Until an idle connection is closed, 72,000 by default: longer than proxies keep theirs. */
+  /** Time until an idle connection is closed; 72,000 by default, longer than proxies keep theirs. */
   readonly idleMs?: number;
-  /** Until a peer that reads nothing of its answer is cut off, 30,000 by default. */
+  /** Time until the connection of a peer that does not read its answer is closed; 30,000 by default. */
   readonly stallMs?: number;
-  /** How often times are looked at, 500 by default. */
+  /** How often these times are checked; 500 by default. */
   readonly sweepMs?: number;
   /** Speak TLS. */
   readonly tls?: Pick<TlsAcceptorParts, "config" | "log" | "reloadMs"> | undefined;
 }
 
 /** Headers of one request; more are answered with 431. */
-const mostHeaders = 1000;
+const maxHeaders = 1000;
 
 /** One port for HTTP/1.1 and HTTP/2, cleartext or TLS: the first bytes of a connection decide. */
 export class PortServer extends net.Server {
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
-  readonly #sniffing = new Map<net.Socket, Sniffing>();
+  readonly #sniffing = new Map<net.Socket, SniffState>();
   readonly #requestMs: number;
   readonly #tls: TlsAcceptor | undefined;
   #closing = false;
@@ -64,11 +64,11 @@ export class PortServer extends net.Server {
       // Two Authorization headers become one that no key matches, instead of the first one winning.
       joinDuplicateHeaders: true,
     });
-    this.#http1.maxHeadersCount = mostHeaders;
-    const requests = together(listener, (_request, response) => response.destroyed);
+    this.#http1.maxHeadersCount = maxHeaders;
+    const requests = batchPerTick(listener, (_request, response) => response.destroyed);
     this.#http1.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
       // DANGER: node drops the headers beyond its count without a word.
-      if (request.rawHeaders.length >= 2 * mostHeaders) return tooManyHeaders(response);
+      if (request.rawHeaders.length >= 2 * maxHeaders) return tooManyHeaders(response);
       if (this.#closing) response.setHeader("connection", "close");
       requests(request, response);
     });
@@ -81,9 +81,9 @@ export class PortServer extends net.Server {
       maxSettings: 32,
       maxSessionInvalidFrames: 100,
     });
-    // It never has a connection: it makes requests and responses of the streams that nobody took as they are.
+    // It never has a connection: it creates request and response objects for the streams that the fast path leaves.
     const compat = http2.createServer();
-    const opened = together(
+    const opened = batchPerTick(
       (_stream: http2.ServerHttp2Stream, serve: () => void) => serve(),
       (stream) => stream.destroyed || stream.closed,
     );
@@ -142,7 +142,7 @@ export class PortServer extends net.Server {
     this.#sniffing.set(socket, sniffing);
   }
 
-  /** Stops accepting connections. Those at work are closed after their last answer, the others at once. */
+  /** Stops accepting connections. Busy ones are closed after their last answer, idle ones at once. */
   override close(done?: (error?: Error) => void): this {
     super.close(done);
     this.#closing = true;
@@ -153,7 +153,7 @@ export class PortServer extends net.Server {
     return this;
   }
 
-  /** Closes connections on which nothing is being asked. */
+  /** Closes connections without a request. */
   closeIdleConnections(): void {
     this.#http1.closeIdleConnections();
     this.#tls?.abortHandshakes();
@@ -162,7 +162,7 @@ export class PortServer extends net.Server {
     for (const session of this.#sessions) session.close();
   }
 
-  /** Closes all connections, whatever they are doing. */
+  /** Closes all connections at once. */
   closeAllConnections(): void {
     this.#http1.closeAllConnections();
     this.#tls?.abortHandshakes();

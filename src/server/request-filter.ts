@@ -5,7 +5,7 @@ import { answerUnknownMethod } from "../rpc/unknown-method.ts";
 import type { PortListener, StreamListener } from "./port.ts";
 import type { Readiness } from "../app/readiness.ts";
 
-/** The two sides of the port, and what stands before both. */
+/** What the request filter passes requests to, and what it checks. */
 export interface RequestFilterParts {
   /** Answers RPCs. */
   readonly rpc: Pick<Rpc, "fastPath" | "hasMethod">;
@@ -18,8 +18,8 @@ export interface RequestFilterParts {
 }
 
 /**
- * Makes the listener of the port: checks the host, sends RPCs to their lane and the rest to the HTTP routes, and refuses
- * new work while draining. An RPC then gets its `unavailable` from the executor, in its own protocol.
+ * Creates the listener of the port: checks the host, passes RPCs to the fast path and everything else to Fastify, and
+ * refuses new work while draining. An RPC then gets `unavailable` from the executor, in its own protocol.
  */
 export function createRequestFilter(parts: RequestFilterParts): PortListener {
   const { rpc, http, acceptsHost, hostCheckedPaths, readiness } = parts;
@@ -35,7 +35,7 @@ export function createRequestFilter(parts: RequestFilterParts): PortListener {
     }
     const type = request.headers["content-type"];
     if (type === undefined) {
-      // What RFC 9110 8.3 lets us assume. Fastify would skip parsing a request without type and body: no 415.
+      // As RFC 9110 8.3 allows. Fastify would not parse a request without type and body, so that no 415 came.
       if (request.method !== "GET") request.headers["content-type"] = "application/octet-stream";
     } else if (type !== "application/json" && type.startsWith("application/grpc")) {
       return answerUnknownMethod(request, response);
@@ -45,7 +45,7 @@ export function createRequestFilter(parts: RequestFilterParts): PortListener {
   };
 }
 
-/** The same for an HTTP/2 stream that may be an RPC: those that it does not take come to the gate as requests. */
+/** The same for an HTTP/2 stream: one that the fast path does not take comes to the request filter as a request. */
 export function createStreamFilter({
   rpc,
   acceptsHost,

@@ -2,23 +2,24 @@ import type { Socket } from "node:net";
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-/** A connection that has not yet said which protocol it speaks. */
-export interface Sniffing {
-  /** When to give the connection up, on the clock of `performance.now`. */
+/** A connection whose protocol is not known yet. */
+export interface SniffState {
+  /** When to close the connection, on the clock of `performance.now`. */
   until: number;
 }
 
 /**
- * Reads the first bytes of a connection, puts them back and says whether they are HTTP/2's. Calls `found` once, or
- * never where the connection ends before. A beginning that could be either gets one second for the rest.
+ * Reads the first bytes of a connection, puts them back and reports whether they are the preface of HTTP/2. Calls `found`
+ * once, or never if the connection ends first. Once bytes have come that could be either, the rest must follow within a
+ * second.
  */
 export function sniff(
   socket: Socket,
   silentMs: number,
   found: (isHttp2: boolean) => void,
   ended: () => void,
-): Sniffing {
-  const state: Sniffing = { until: performance.now() + silentMs };
+): SniffState {
+  const state: SniffState = { until: performance.now() + silentMs };
   let head: Buffer | undefined;
 
   const stop = (): void => {

@@ -1,13 +1,13 @@
 import type { Socket } from "node:net";
 
-/** Watches connections for peers that do not read. */
+/** Detects peers that do not read. */
 export interface StallWatch {
   add(socket: Socket): void;
-  /** Destroys the sockets on which bytes have waited too long without one of them leaving. */
+  /** Destroys the sockets on which no waiting byte has been sent for too long. */
   sweep(now: number): void;
 }
 
-/** Makes the watch; `stallMs` is in milliseconds. */
+/** Creates the watch. `stallMs`: milliseconds without progress. */
 export function createStallWatch(stallMs: number): StallWatch {
   const sockets = new Map<Socket, { sent: number; since: number }>();
   return {

@@ -10,7 +10,7 @@ interface Path {
 }
 
 /**
- * Answers known paths asked with a wrong method: 405 with `Allow`, after the path's own `onRequest` hooks, so that a
+ * Answers requests of known paths with a wrong method: 405 with `Allow`, after the path's own `onRequest` hooks, so that a
  * caller without a key learns nothing. Call it before any route is declared; `fill` after the last one.
  */
 export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {

@@ -10,29 +10,29 @@ import { createParts, createServices, openListener, serve, stockListener } from 
 const readMaxBytes = 65_536;
 const parts = createParts();
 const services = createServices(parts);
-let lane: Awaited<ReturnType<typeof serve>>;
+let ours: Awaited<ReturnType<typeof serve>>;
 let stock: Awaited<ReturnType<typeof serve>>;
-let lane2: http2.ClientHttp2Session;
+let ours2: http2.ClientHttp2Session;
 let stock2: http2.ClientHttp2Session;
 
 beforeAll(async () => {
-  lane = await serve(await openListener(services, parts.telemetry, readMaxBytes));
+  ours = await serve(await openListener(services, parts.telemetry, readMaxBytes));
   stock = await serve(stockListener(services, parts.telemetry, readMaxBytes));
-  lane2 = http2.connect(lane.url2);
+  ours2 = http2.connect(ours.url2);
   stock2 = http2.connect(stock.url2);
 });
 
 afterAll(async () => {
-  lane2.close();
+  ours2.close();
   stock2.close();
-  await lane[Symbol.asyncDispose]();
+  await ours[Symbol.asyncDispose]();
   await stock[Symbol.asyncDispose]();
 });
 
 async function both(request: RawRequest, version: 1 | 2): Promise<[RawAnswer, RawAnswer]> {
   return version === 1
-    ? Promise.all([exchange1(lane.url1, request), exchange1(stock.url1, request)])
-    : Promise.all([exchange2(lane2, request), exchange2(stock2, request)]);
+    ? Promise.all([exchange1(ours.url1, request), exchange1(stock.url1, request)])
+    : Promise.all([exchange2(ours2, request), exchange2(stock2, request)]);
 }
 
 const path = "/jackfield.v1.ToolExecutor/ExecuteTool";
@@ -145,7 +145,7 @@ function isCorrected(ours: RawAnswer, theirs: RawAnswer): boolean {
   return stockInternal && oursInvalid;
 }
 
-test("the lane answers generated requests byte for byte as Connect does", async () => {
+test("the fast path answers generated requests byte for byte as Connect does", async () => {
   let compared = 0;
   await fc.assert(
     fc.asyncProperty(generated, async (from) => {

@@ -32,7 +32,7 @@ import { createRpc, type RpcParts } from "../../src/rpc/rpc.ts";
 import { answerUnknownMethod } from "../../src/rpc/unknown-method.ts";
 import { createServices, type ServiceParts } from "../../src/rpc/services/services.ts";
 import { createOpenFront, local } from "../support/front.ts";
-import { together } from "../../src/server/batch-per-tick.ts";
+import { batchPerTick } from "../../src/server/batch-per-tick.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
 export const limits: Limits = {
@@ -235,7 +235,7 @@ export async function serve(listener: RpcListener | HttpListener) {
   const h2 = http2.createServer();
   const compat = http2.createServer(request);
   // As the port does it.
-  const opened = together(
+  const opened = batchPerTick(
     (_stream: http2.ServerHttp2Stream, served: () => void) => served(),
     (stream) => stream.destroyed || stream.closed,
   );

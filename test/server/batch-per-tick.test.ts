@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { together } from "../../src/server/batch-per-tick.ts";
+import { batchPerTick } from "../../src/server/batch-per-tick.ts";
 
 test("what arrives in one turn of the event loop is handled together, in its order; what is gone by then is not", async () => {
   const handled: string[] = [];
   const gone = new Set<string>();
-  const arrive = together(
+  const arrive = batchPerTick(
     (name: string) => {
       handled.push(name);
       // Arrives while the turn is handled: the next one's.
