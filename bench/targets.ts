@@ -7,6 +7,12 @@ const sample = { sku: "SKU-8842", warehouse: "US-WEST" };
 const rpcPath = "/jackfield.v1.ToolExecutor/ExecuteTool";
 const marker = "ACTIVE";
 
+const mcpHeaders = {
+  "content-type": "application/json",
+  accept: "application/json, text/event-stream",
+  authorization: `Bearer ${keys.rpc}`,
+};
+
 /** The Cognigy callback for a tool. */
 export function cognigyTarget(port: number, tool = "read_inventory"): Target {
   const headers = { "content-type": "application/json", "x-cognigy-ai-api-key": keys.cognigy };
@@ -33,6 +39,40 @@ export function acceptTarget(port: number): Target {
     marker: "HTTP/1.1 202",
     body: numbered('{"run_id":"run-', rest),
   };
+}
+
+/** MCP's `tools/call` as older clients send it, in the one session of a server that has some. */
+export function mcpTarget(port: number): Target {
+  const rest = `,"method":"tools/call","params":{"name":"read_inventory","arguments":${JSON.stringify(sample)}}}`;
+  const headers = { ...mcpHeaders, "mcp-protocol-version": "2025-06-18", "mcp-session-id": "bench" };
+  return { port, protocol: "http1", path: "/mcp", headers, marker, body: numbered('{"jsonrpc":"2.0","id":9', rest) };
+}
+
+/** MCP's `tools/call` as clients of 2026-07-28 send it. */
+export function modernMcpTarget(port: number): Target {
+  const version = "2026-07-28";
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": version,
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": { name: "bench", version: "1" },
+  };
+  const params = { name: "read_inventory", arguments: sample, _meta: meta };
+  const rest = `,"method":"tools/call","params":${JSON.stringify(params)}}`;
+  const headers = {
+    ...mcpHeaders,
+    "mcp-protocol-version": version,
+    "mcp-method": "tools/call",
+    "mcp-name": "read_inventory",
+  };
+  return { port, protocol: "http1", path: "/mcp", headers, marker, body: numbered('{"jsonrpc":"2.0","id":9', rest) };
+}
+
+/** A tool at the plain HTTP door, each call with a key of its own in the body. */
+export function httpDoorTarget(port: number): Target {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${keys.rpc}` };
+  const rest = `",${JSON.stringify(sample).slice(1)}`;
+  const body = numbered('{"jackfieldCallId":"call-', rest);
+  return { port, protocol: "http1", path: "/tools/read_inventory", headers, marker, body };
 }
 
 /** ExecuteTool in Connect's JSON. */

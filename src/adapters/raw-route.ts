@@ -1,15 +1,14 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { whenClosedEarly } from "./client-gone.ts";
 import { type RouteContext, startTrace } from "./route-context.ts";
 import type { RawRoute } from "./route.ts";
 
 /** Serves a route of kind `raw`: the adapter writes the reply itself. */
-export function serveRaw(route: RawRoute, { host }: RouteContext) {
+export function serveRaw(route: RawRoute, { host, clientGone }: RouteContext) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { caller, clients } = request;
     const trace = startTrace(host, request, route, route.traceparent?.(request.body));
     try {
-      const served = await route.serve({ request, reply, caller, clients, trace, signal: whenClosedEarly(reply) });
+      const served = await route.serve({ request, reply, caller, clients, trace, signal: clientGone(request, reply) });
       trace?.end(reply.statusCode);
       return served;
     } catch (error) {
