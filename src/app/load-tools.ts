@@ -1,7 +1,7 @@
 import { bundledPlugins } from "../config/plugins.ts";
-import type { PluginConfig } from "../config/config.ts";
 import { type CompiledTool, type Registry } from "../registry/registry.ts";
-import { compileTool, PluginError } from "../registry/compile-tool.ts";
+import { compileTool } from "../registry/compile-tool.ts";
+import { PluginError } from "../registry/plugin-error.ts";
 import { createRegistry } from "../registry/create-registry.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { errorMessage } from "../errors.ts";
@@ -23,8 +23,7 @@ export async function loadTools(plugins: readonly PreparedPlugin[], open: boolea
       names.set(tool.name, first ?? use);
       compiled.push({ tool, plugin });
     } catch (error) {
-      const message = errorMessage(error);
-      faults.push(error instanceof PluginError ? withUse(message, use) : `Plugin ${use}: ${message}`);
+      faults.push(error instanceof PluginError ? error.ofPlugin(use).message : `Plugin ${use}: ${errorMessage(error)}`);
     }
   }
   if (faults.length > 0) throw new ConfigError(faults);
@@ -55,11 +54,4 @@ function unconfigured(missing: PreparedPlugin["missing"]): string | undefined {
   const required = missing.filter(({ required: needed }) => needed);
   if (required.length === 0 || required.some(({ env }) => env === undefined)) return undefined;
   return `it is not configured: set ${required.map(({ env }) => env).join(" and ")}`;
-}
-
-/** The message with the plugin as the configuration lists it. Faults of a tool name the tool. */
-function withUse(message: string, use: PluginConfig["use"]): string {
-  return message.startsWith(`Plugin ${use}: `)
-    ? message
-    : message.replace(/^Plugin ([^:]*): /, (_, tool: string) => `Plugin ${use}, tool ${tool}: `);
 }

@@ -1,7 +1,8 @@
 import { ConfigError } from "../config/config-error.ts";
 import type { Config, PluginConfig } from "../config/config.ts";
 import { completePlugin, type MissingSetting } from "../config/plugin-settings.ts";
-import { PluginError, schemaOfConfig } from "../registry/compile-tool.ts";
+import { schemaOfConfig } from "../registry/compile-tool.ts";
+import { PluginError } from "../registry/plugin-error.ts";
 import { importPlugin, type LoadedPlugin } from "../registry/load-plugin.ts";
 import { sandboxParts } from "./sandbox-parts.ts";
 
@@ -42,8 +43,10 @@ export async function prepare(config: Config): Promise<Prepared> {
 async function importOne({ use, tool, isolation }: PluginConfig): Promise<LoadedPlugin> {
   if (tool === undefined) return importPlugin(use);
   if (isolation !== undefined && isolation !== "none")
-    throw new PluginError(
-      `Plugin ${use}: a tool that is given by object cannot be isolated: give a package or a path.`,
-    );
+    throw new PluginError({
+      code: "bad-config",
+      plugin: use,
+      reason: "a tool that is given by object cannot be isolated: give a package or a path",
+    });
   return { tool, version: "", url: "" };
 }

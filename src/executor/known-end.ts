@@ -1,7 +1,7 @@
 import type { SentRequests } from "../outbound/sent-requests.ts";
 import { isHttpError } from "../plugin/http-error.ts";
 import { isToolError } from "../plugin/tool-error.ts";
-import { PluginError } from "../registry/compile-tool.ts";
+import { PluginError } from "../registry/plugin-error.ts";
 import { WorkerCrashError } from "../registry/worker-crash-error.ts";
 import type { RunEnd } from "./execution.ts";
 import { attempt } from "./thrown.ts";

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { ExecutionContext, Reconciled } from "../plugin/tool.ts";
-import { PluginError } from "../registry/compile-tool.ts";
+import { PluginError } from "../registry/plugin-error.ts";
 import { serveIsolated, valueOf } from "./isolated-call.ts";
 import type { Ended, IsolatedCall, IsolationSetup, ToIsolated } from "./isolation-protocol.ts";
 import { createQuarantine } from "./crash-backoff.ts";
@@ -67,7 +67,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
 
   async function ask(name: string, task: object, kill: AbortSignal, port?: IsolatedCall["port"]): Promise<Ended> {
     const resting = closed ? "it is closed" : quarantine.fault();
-    if (resting !== undefined) throw new PluginError(resting);
+    if (resting !== undefined) throw new PluginError({ code: "not-open", reason: resting });
     const where = (pool ??= start());
     try {
       // The pool wants an array here, and its types something else.
@@ -86,7 +86,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
       return ended;
     }
     fault = `it cannot be opened: ${ended.message}`;
-    throw new PluginError(fault);
+    throw new PluginError({ code: "not-open", reason: fault });
   }
 
   async function call(

@@ -4,21 +4,17 @@ import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool, ToolAn
 import { textLiterals } from "../json/sanitize.ts";
 import { SchemaError } from "../schema/check-schema.ts";
 import { type CompileSchema, compileSchema, type Validate } from "../schema/compile-schema.ts";
+import { PluginError } from "./plugin-error.ts";
 import type { CompiledTool } from "./registry.ts";
 import { createRedact, secretsOf } from "./tool-secrets.ts";
 
-/** What a tool gets where neither its author nor the configuration says. */
+/** Limits of a tool for which neither its author nor the configuration sets any. */
 export const toolDefaults = { timeoutMs: 5000, concurrency: 64, queue: 128 } as const;
 
-/** A plugin that cannot be used: one sentence that names it. */
-export class PluginError extends Error {
-  override readonly name: string = "PluginError";
-}
-
-/** What the configuration says of one tool, over what the tool declares. */
+/** Settings of one tool in the configuration. They override what the tool declares. */
 export type ToolSettings = Omit<PluginConfig, "use">;
 
-/** What loading found out about a plugin. */
+/** Where a tool comes from. */
 export interface Origin {
   readonly use: string;
   readonly version: string;
@@ -43,8 +39,8 @@ const annotationTypes: ReadonlyMap<string, string> = new Map([
 const toolName = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
- * Compiles a tool: checks all that can be checked before the first call. Throws a PluginError. `compileSchemaOf` is for
- * those who compile many tools.
+ * Compiles a tool: checks all that can be checked before the first call, and fills in defaults. Throws a PluginError.
+ * Pass `compileSchemaOf` to share one schema compiler among many tools.
  */
 export function compileTool(
   tool: Tool,
@@ -54,14 +50,13 @@ export function compileTool(
 ): CompiledTool {
   checkShape(tool);
   const { name } = tool;
-  const fault = (what: string, cause: unknown): PluginError =>
-    new PluginError(`Plugin ${name}: ${what} cannot be used: ${(cause as Error).message}.`, { cause });
   const compile = (what: string, schema: Schema, io: "input" | "output"): [JsonSchema, Validate] => {
     try {
       const json = jsonSchemaOf(schema, io);
       return [json, compileSchemaOf(json)];
     } catch (cause) {
-      throw fault(what, cause);
+      const reason = `${what} cannot be used: ${(cause as Error).message}`;
+      throw new PluginError({ code: "bad-schema", tool: name, reason }, { cause });
     }
   };
   const [inputSchema, validateInput] = compile("inputSchema", tool.inputSchema, "input");
@@ -114,7 +109,7 @@ export function compileTool(
     required: settings.required,
     repeatWindowMs: settings.repeatWindowMs ?? 0,
     async ready() {
-      if (unconfigured !== undefined) throw new PluginError(unconfigured);
+      if (unconfigured !== undefined) throw new PluginError({ code: "not-open", reason: unconfigured });
     },
     close: async () => {},
   };
@@ -122,8 +117,8 @@ export function compileTool(
 
 function checkShape(tool: Tool): void {
   const name = typeof tool.name === "string" && tool.name !== "" ? tool.name : "without a name";
-  const refuse = (what: string): never => {
-    throw new PluginError(`Plugin ${name}: ${what}.`);
+  const refuse = (reason: string): never => {
+    throw new PluginError({ code: "bad-definition", tool: name, reason });
   };
   if (!toolName.test(tool.name)) refuse("its name must be 1 to 64 letters, digits, `_` or `-`");
   if (typeof tool.description !== "string" || tool.description === "")
@@ -155,10 +150,12 @@ function annotationsFrom({ title, destructive, idempotent, openWorld }: ToolAnno
 }
 
 function checkConfig(name: string, config: unknown, validate: Validate | undefined): void {
-  const faults = validate?.(config) ?? [];
-  if (faults.length === 0) return;
-  const list = faults.map(({ path, message }) => `${path === "" ? "config" : `config${path}`} ${message}`).join("; ");
-  throw new PluginError(`Plugin ${name}: its configuration does not fit: ${list}.`);
+  const violations = validate?.(config) ?? [];
+  if (violations.length === 0) return;
+  const list = violations
+    .map(({ path, message }) => `${path === "" ? "config" : `config${path}`} ${message}`)
+    .join("; ");
+  throw new PluginError({ code: "bad-config", tool: name, reason: `its configuration does not fit: ${list}` });
 }
 
 /** The JSON Schema of a tool's configuration, where it has one that can be read. */
@@ -171,7 +168,7 @@ export function schemaOfConfig({ configSchema }: Tool): JsonSchema | undefined {
   }
 }
 
-/** The JSON Schema of anything that describes a shape. */
+/** Returns the JSON Schema of JSON Schema, TypeBox or Standard JSON Schema. Throws a SchemaError. */
 export function jsonSchemaOf(schema: Schema, io: "input" | "output"): JsonSchema {
   if (!("~standard" in schema)) return schema as JsonSchema;
   const standard = schema["~standard"] as {
@@ -183,7 +180,7 @@ export function jsonSchemaOf(schema: Schema, io: "input" | "output"): JsonSchema
   return standard.jsonSchema[io]({ target: "draft-07" });
 }
 
-/** Origins of all URLs in a tool's own configuration: those it may reach although private. */
+/** Origins of all URLs in a tool's own configuration, which it may reach although they are private. */
 function originsOf(config: unknown, found = new Set<string>()): ReadonlySet<string> {
   if (typeof config === "string" && /^https?:\/\//i.test(config) && URL.canParse(config))
     found.add(new URL(config).origin);

@@ -3,16 +3,16 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Tool } from "../plugin/tool.ts";
-import { PluginError } from "./compile-tool.ts";
+import { PluginError } from "./plugin-error.ts";
 
-/** Version of the plugin contract that this core speaks. */
+/** Version of the plugin contract that this release supports. */
 const apiVersion = 1;
 
-/** A plugin's module, found and read, before any of it runs for a call. */
+/** A plugin's module and the tool it exports. */
 export interface LoadedPlugin {
   readonly tool: Tool;
   readonly version: string;
-  /** URL of the module, for those who load it again elsewhere. */
+  /** URL of the module, to load it again in another thread or process. */
   readonly url: string;
 }
 
@@ -23,20 +23,33 @@ export async function importPlugin(use: string): Promise<LoadedPlugin> {
   try {
     module = (await import(url)) as Record<string, unknown>;
   } catch (cause) {
-    throw new PluginError(`Plugin ${use}: it cannot be loaded: ${firstLine(cause)}.`, { cause });
+    throw new PluginError(
+      { code: "not-loadable", plugin: use, reason: `it cannot be loaded: ${firstLine(cause)}` },
+      { cause },
+    );
   }
   const tool = module["default"];
   if (typeof tool !== "object" || tool === null) {
-    throw new PluginError(`Plugin ${use}: it has no default export: write \`export default defineTool({ … })\`.`);
+    throw new PluginError({
+      code: "no-export",
+      plugin: use,
+      reason: "it has no default export: write `export default defineTool({ … })`",
+    });
   }
   const stamped = (tool as { apiVersion?: unknown }).apiVersion;
   if (stamped === undefined) {
-    throw new PluginError(`Plugin ${use}: its default export was not made by defineTool of "jackfield/plugin".`);
+    throw new PluginError({
+      code: "no-export",
+      plugin: use,
+      reason: 'its default export was not made by defineTool of "jackfield/plugin"',
+    });
   }
   if (stamped !== apiVersion) {
-    throw new PluginError(
-      `Plugin ${use}: it speaks version ${JSON.stringify(stamped)} of the plugin contract, and this is version ${apiVersion}.`,
-    );
+    throw new PluginError({
+      code: "wrong-version",
+      plugin: use,
+      reason: `it speaks version ${JSON.stringify(stamped)} of the plugin contract, and this is version ${apiVersion}`,
+    });
   }
   return { tool: tool as Tool, version, url };
 }
@@ -45,18 +58,23 @@ async function locate(use: string): Promise<{ url: string; version: string }> {
   if (!use.startsWith("/") && !use.startsWith(".") && !/^[A-Za-z]:[\\/]/.test(use)) return locatePackage(use);
   const path = resolve(use);
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined) throw new PluginError(`Plugin ${use}: there is no such file or folder.`);
+  if (found === undefined)
+    throw new PluginError({ code: "not-found", plugin: use, reason: "there is no such file or folder" });
   if (!found.isDirectory()) return { url: pathToFileURL(path).href, version: await versionAt(dirname(path)) };
   const manifest = await manifestAt(path);
   if (manifest === undefined)
-    throw new PluginError(`Plugin ${use}: the folder holds no package.json that can be read.`);
+    throw new PluginError({
+      code: "not-found",
+      plugin: use,
+      reason: "the folder holds no package.json that can be read",
+    });
   // By its own name a package finds its export map, source condition included.
   const require = createRequire(join(path, "package.json"));
   if (typeof manifest.name === "string" && manifest.exports !== undefined) {
     try {
       return { url: pathToFileURL(require.resolve(manifest.name)).href, version: textOf(manifest.version) };
     } catch (cause) {
-      throw new PluginError(`Plugin ${use}: ${firstLine(cause)}.`, { cause });
+      throw new PluginError({ code: "not-loadable", plugin: use, reason: firstLine(cause) }, { cause });
     }
   }
   const main = join(path, typeof manifest.main === "string" ? manifest.main : "index.js");
@@ -68,8 +86,8 @@ async function locatePackage(name: string): Promise<{ url: string; version: stri
   try {
     url = import.meta.resolve(name);
   } catch (cause) {
-    const hint = "install it, or give a path that starts with `./`";
-    throw new PluginError(`Plugin ${name}: no package of this name is installed: ${hint}.`, { cause });
+    const reason = "no package of this name is installed: install it, or give a path that starts with `./`";
+    throw new PluginError({ code: "not-found", plugin: name, reason }, { cause });
   }
   return { url, version: await versionAt(dirname(new URL(url).pathname)) };
 }

@@ -1,10 +1,10 @@
 import type { CompiledTool } from "./registry.ts";
 import type { Tool } from "../plugin/tool.ts";
-import { PluginError } from "./compile-tool.ts";
+import { PluginError } from "./plugin-error.ts";
 
 /**
- * Opens a tool: runs its `open` once. Where that fails the tool is there all the same, its calls fail at once, and its
- * fault is shown by readiness; where the tool is required the service is not ready. `open` is tried again on each look.
+ * Opens a tool: runs its `open` once. If that fails, the tool is offered all the same, its calls fail at once, and
+ * readiness shows why; a required tool makes the service not ready. Every readiness check tries `open` again.
  */
 export async function openTool(tool: CompiledTool, definition: Tool): Promise<CompiledTool> {
   let state: unknown;
@@ -28,7 +28,7 @@ export async function openTool(tool: CompiledTool, definition: Tool): Promise<Co
     fault: () => fault,
     async ready() {
       if (!opened) await open();
-      if (fault !== undefined) throw new PluginError(fault);
+      if (fault !== undefined) throw new PluginError({ code: "not-open", reason: fault });
       await definition.ready?.(state);
     },
     async close() {

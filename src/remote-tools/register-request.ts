@@ -2,7 +2,8 @@ import { Effect, type Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb
 import type { Effect as EffectName, SanitizeMode, Tool } from "../plugin/tool.ts";
 import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";
-import { compileTool, PluginError, type ToolSettings } from "../registry/compile-tool.ts";
+import { compileTool, type ToolSettings } from "../registry/compile-tool.ts";
+import { PluginError } from "../registry/plugin-error.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { TargetBinding, Target } from "./target.ts";
 import { TargetError } from "./target.ts";
@@ -79,10 +80,16 @@ export function compileRegistered(
   compileSchema: CompileSchema,
 ): CompiledTool {
   if (!sanitizeModes.has(sanitize)) {
-    throw new PluginError(`sanitize must be strict, text or off, found ${JSON.stringify(sanitize.slice(0, 64))}`);
+    throw new PluginError({
+      code: "bad-definition",
+      reason: `sanitize must be strict, text or off, found ${JSON.stringify(sanitize.slice(0, 64))}`,
+    });
   }
   if (tool.description.length > maxDescription) {
-    throw new PluginError(`its description is longer than ${maxDescription} characters`);
+    throw new PluginError({
+      code: "bad-definition",
+      reason: `its description is longer than ${maxDescription} characters`,
+    });
   }
   const { timeout } = tool;
   const effect = effectNames[tool.effect] ?? "write";
@@ -107,9 +114,8 @@ export function compileRegistered(
 }
 
 /** What is wrong with a registration; undefined where the reason is another one. */
-export function registrationProblem(reason: unknown, name: string): string | undefined {
+export function registrationProblem(reason: unknown): string | undefined {
   if (reason instanceof SchemaError) return `a schema cannot be used: ${reason.message}`;
-  if (!(reason instanceof PluginError) && !(reason instanceof TargetError)) return undefined;
-  const prefix = `Plugin ${name}: `;
-  return reason.message.startsWith(prefix) ? reason.message.slice(prefix.length) : reason.message;
+  if (reason instanceof PluginError) return reason.reason;
+  return reason instanceof TargetError ? reason.message : undefined;
 }

@@ -6,6 +6,7 @@ import type { AddressGuard } from "../outbound/address-guard.ts";
 import type { Registry } from "../registry/registry.ts";
 import { createLazyCompiler, createSchemaCompiler } from "../schema/compile-schema.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createTrialCompiler } from "../schema/trial-compiler.ts";
 import { createGrpcSessions } from "./grpc-sessions.ts";
 import { createGrpcTarget } from "./grpc-target.ts";
 import { createHttpTarget } from "./http-target.ts";
@@ -52,6 +53,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const { log, audit } = telemetry;
   const sessions = createGrpcSessions(guard);
   const compileSchema = createSchemaCompiler();
+  const trial = createTrialCompiler();
   // Stored tools were compiled when they were registered: thousands of them must not hold up the start.
   const compileLater = createLazyCompiler(compileSchema);
   const loaded = createLoadedTools(registry);
@@ -98,7 +100,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       return { text, tool, note: undefined };
     } catch (reason) {
       target?.release();
-      return { text, tool: undefined, note: registrationProblem(reason, name) ?? "it cannot be loaded" };
+      return { text, tool: undefined, note: registrationProblem(reason) ?? "it cannot be loaded" };
     }
   }
 
@@ -158,6 +160,9 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
         target = targetOf(to);
         const complete = await completeTool(given, target);
         const message = visibleTool(complete);
+        for (const schema of [message.inputSchema, message.outputSchema]) {
+          if (schema !== undefined) await trial.check(schema);
+        }
         const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileSchema);
         hide(target);
         const stored = storedRegistration({
@@ -182,7 +187,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
         return tool.message;
       } catch (reason) {
         target?.release();
-        const problem = registrationProblem(reason, name);
+        const problem = registrationProblem(reason);
         throw problem === undefined ? reason : rpcError("invalid-request", problem, reason);
       }
     },
@@ -213,6 +218,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       clearTimeout(timer);
       await last;
       sessions.close();
+      await trial.close();
       await store.close();
     },
   };
