@@ -71,7 +71,7 @@ test("an id of 65 characters, an empty one and an extra property are refused", a
   }
 });
 
-test("an id is one segment of the path, whatever it holds", async () => {
+test("an id is one segment of the path, whatever it holds (hazard 55)", async () => {
   await using downstream = await startDownstream({ id: "x", status: "shipped", estimated_delivery: "2026-12-04" });
   await using tool = await startTool(getOrderStatus, { config: { baseUrl: `${downstream.url}/api/` } });
   await tool.call({ order_id: "../../admin?x=1#%2f" });

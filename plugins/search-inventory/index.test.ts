@@ -154,7 +154,7 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     });
   });
 
-  test("hostile strings stay parameters: nothing is found and the table is intact", async () => {
+  test("hostile strings stay parameters: nothing is found and the table is intact (hazard 20)", async () => {
     const client = await inventory.client();
     const before = await client.inventory.findMany({ orderBy: { id: "asc" } });
     for (const text of hostile) {

@@ -29,7 +29,7 @@ verifies(
 
 verifies(
   "001.11",
-  "killed between execution and delivery, and while it delivers: not executed again, the same body and key again",
+  "killed between execution and delivery, and while it delivers: not executed again, the same body and key again (hazard 58)",
   async () => {
     await using world = await startWorld({ "503": 1 });
     const service = await world.start();
@@ -81,7 +81,7 @@ verifies(
   60_000,
 );
 
-test("out of file handles it turns connections away, loses nothing, and recovers", async () => {
+test("out of file handles it turns connections away, loses nothing, and recovers (hazard 62)", async () => {
   await using world = await startWorld();
   const service = await world.start({ command: ["sh", "-c", 'ulimit -n 96; exec "$@"', "sh"] });
   const { hostname, port } = new URL(service.url);

@@ -40,7 +40,7 @@ const noDisk = ((): string | undefined => {
 describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefined ? "" : ` (${noDisk})`}`, () => {
   verifies(
     ["001.3", "fault-001.lost"],
-    "a full disk means 503 before any 202, and room means 202 again, without a restart",
+    "a full disk means 503 before any 202, and room means 202 again, without a restart (hazard 60)",
     async () => {
       await using world = await startWorld();
       using disk = smallDisk(4)!;
@@ -107,7 +107,7 @@ if (noLimits !== undefined && process.env["JACKFIELD_TEST_ALL"] === "1") throw n
 describe.skipIf(noLimits !== undefined)(
   `with a disk that fails${noLimits === undefined ? "" : ` (${noLimits})`}`,
   () => {
-    test("an I/O error means 503 before any 202, and a disk that works again 202, without a restart", async () => {
+    test("an I/O error means 503 before any 202, and a disk that works again 202, without a restart (hazard 60)", async () => {
       await using world = await startWorld();
       using folder = scratchFolder();
       const service = await world.start({ config: { dataDir: folder.path } });
@@ -142,7 +142,7 @@ describe.skipIf(noLimits !== undefined)(
   },
 );
 
-test("a damaged file means 503 before any 202, is left as it is, and a good one in its place means 202", async () => {
+test("a damaged file means 503 before any 202, is left as it is, and a good one in its place means 202 (hazard 60)", async () => {
   await using world = await startWorld();
   using folder = scratchFolder();
   const file = join(folder.path, "jackfield.db");

@@ -144,13 +144,13 @@ for (const name of [
   "\r\nx: y",
   "\u0000",
 ]) {
-  test(`a tool called ${JSON.stringify(name.slice(0, 20))} is unknown on every way in`, async () => {
+  test(`a tool called ${JSON.stringify(name.slice(0, 20))} is unknown on every way in (hazard 16)`, async () => {
     const verdict = same(await everywhere("{}", name));
     expect(JSON.parse(verdict)).toEqual(["OUTCOME_UNKNOWN_TOOL", `Unknown tool: ${name}`]);
   });
 }
 
-test("any JSON arguments get the same verdict on every way in", async () => {
+test("any JSON arguments get the same verdict on every way in (hazard 2)", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.jsonValue({ maxDepth: 6 }),
@@ -251,7 +251,7 @@ test("a Struct of gRPC holds what JSON cannot say, and is refused for it", async
 const routes = ["/llm-gateway/tools", "/webhook/tool-calls", "/api/v1/llm/tool-callback"] as const;
 
 for (const route of routes) {
-  test(`bad envelopes of ${route} are 4xx with an error in JSON`, async () => {
+  test(`bad envelopes of ${route} are 4xx with an error in JSON (hazards 1, 4, 11 and 12)`, async () => {
     const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
       const answer = await told(post(`${service.url}${route}`, body, headers));
       expect(Object.keys(JSON.parse(answer.text) as object), answer.text).toEqual(["error"]);
@@ -302,7 +302,7 @@ for (const route of routes) {
   });
 }
 
-test("bad messages of RPC are invalid_argument or resource_exhausted", async () => {
+test("bad messages of RPC are invalid_argument or resource_exhausted (hazard 1)", async () => {
   const url = `${service.url}/jackfield.v1.ToolExecutor/ExecuteTool`;
   const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
     const answer = await told(post(url, body, headers));
@@ -339,39 +339,43 @@ test("bad messages of RPC are invalid_argument or resource_exhausted", async () 
   expect(text.status).toBe(415);
 });
 
-verifies("000.3", "ids twice in a request: the same arguments are one execution, others a conflict", async () => {
-  const { text } = await told(
-    post(`${service.url}/llm-gateway/tools`, {
-      conversation_id: "twice",
-      tool_calls: [
-        { id: "d", function: { name: "echo", arguments: '{"a":1,"b":2}' } },
-        { id: "d", function: { name: "echo", arguments: '{"b":2,"a":1}' } },
-        { id: "d", function: { name: "echo", arguments: '{"a":2}' } },
-      ],
-    }),
-  );
-  let last = "";
-  createParser({ onEvent: ({ data }) => void (last = data) }).feed(text);
-  const { tool_results: results } = JSON.parse(last) as {
-    tool_results: { id: string; function: { output: string } }[];
-  };
-  expect(results.map(({ id }) => id)).toEqual(["d", "d", "d"]);
-  expect(results[0]?.function.output).toBe(results[1]?.function.output);
-  expect(results[2]?.function.output).toBe('{"error":"This call id was already used with other arguments."}');
-  for (const id of ["a\r\nb", "\u2028", "\u202e x", "\u0000", "😀", 'a"b\\']) {
-    const echoed = await told(post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "echo" }));
-    expect((JSON.parse(echoed.text) as { tool_call_id: string }).tool_call_id).toBe(id);
-  }
-  expect(
-    service
-      .logs()
-      .split("\n")
-      .filter((line) => line !== "")
-      .every((line) => line.startsWith("{") && line.endsWith("}")),
-  ).toBe(true);
-});
+verifies(
+  "000.3",
+  "ids twice in a request: the same arguments are one execution, others a conflict (hazard 13)",
+  async () => {
+    const { text } = await told(
+      post(`${service.url}/llm-gateway/tools`, {
+        conversation_id: "twice",
+        tool_calls: [
+          { id: "d", function: { name: "echo", arguments: '{"a":1,"b":2}' } },
+          { id: "d", function: { name: "echo", arguments: '{"b":2,"a":1}' } },
+          { id: "d", function: { name: "echo", arguments: '{"a":2}' } },
+        ],
+      }),
+    );
+    let last = "";
+    createParser({ onEvent: ({ data }) => void (last = data) }).feed(text);
+    const { tool_results: results } = JSON.parse(last) as {
+      tool_results: { id: string; function: { output: string } }[];
+    };
+    expect(results.map(({ id }) => id)).toEqual(["d", "d", "d"]);
+    expect(results[0]?.function.output).toBe(results[1]?.function.output);
+    expect(results[2]?.function.output).toBe('{"error":"This call id was already used with other arguments."}');
+    for (const id of ["a\r\nb", "\u2028", "\u202e x", "\u0000", "😀", 'a"b\\']) {
+      const echoed = await told(post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "echo" }));
+      expect((JSON.parse(echoed.text) as { tool_call_id: string }).tool_call_id).toBe(id);
+    }
+    expect(
+      service
+        .logs()
+        .split("\n")
+        .filter((line) => line !== "")
+        .every((line) => line.startsWith("{") && line.endsWith("}")),
+    ).toBe(true);
+  },
+);
 
-test("65 calls are one too many on every way in that takes several", async () => {
+test("65 calls are one too many on every way in that takes several (hazard 11)", async () => {
   const many = Array.from({ length: 65 }, (_, index) => ({ id: `m${index}`, name: "echo" }));
   const json = await told(
     post(`${service.url}/jackfield.v1.ToolExecutor/ExecuteTools`, framed({ calls: many }), {

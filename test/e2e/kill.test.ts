@@ -14,7 +14,7 @@ const silenceMs = long > 0 ? 40_000 : 3000;
 
 verifies(
   ["001.3", "001.11", "fault-001.lost"],
-  `the service on its embedded store loses and doubles nothing, however it is killed (seed ${seed})`,
+  `the service on its embedded store loses and doubles nothing, however it is killed (seed ${seed}) (hazard 57)`,
   () => killRun({ seed, kills: long || 5, replicas: 1 }),
   timeoutMs,
 );

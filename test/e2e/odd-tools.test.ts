@@ -61,10 +61,14 @@ const expected: [string, string, string, string?][] = [
 ];
 
 for (const [how, outcome, output, json] of expected) {
-  verifies(["000.7", "002.5", "003.3"], `a tool that answers ${how} costs one call and one clear answer`, async () => {
-    const genesys = outcome === "OUTCOME_OK" ? (json ?? output) : JSON.stringify({ error: output });
-    expect(await ask(how)).toEqual([outcome, output, genesys, output]);
-  });
+  verifies(
+    ["000.7", "002.5", "003.3"],
+    `a tool that answers ${how} costs one call and one clear answer (hazard 38)`,
+    async () => {
+      const genesys = outcome === "OUTCOME_OK" ? (json ?? output) : JSON.stringify({ error: output });
+      expect(await ask(how)).toEqual([outcome, output, genesys, output]);
+    },
+  );
 }
 
 verifies(
@@ -83,7 +87,7 @@ verifies(
   },
 );
 
-test("a tool that is busy says so at once, and one that is too slow at its deadline", async () => {
+test("a tool that is busy says so at once, and one that is too slow at its deadline (hazard 39)", async () => {
   const nap = () => rpc(service.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 5000 } } });
   const answers = await Promise.all([nap(), nap(), nap()]);
   const outcomes = answers.map(({ body }) => body["result"]?.["outcome"] ?? "");

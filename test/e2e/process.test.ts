@@ -154,7 +154,7 @@ const wrong: [string, () => ProcessOptions, RegExp[]][] = [
   ],
 ];
 
-test("each wrong configuration ends the start with one sentence per fault, and nothing listens", async () => {
+test("each wrong configuration ends the start with one sentence per fault, and nothing listens (hazard 44)", async () => {
   for (let at = 0; at < wrong.length; at += 3) {
     await Promise.all(
       wrong.slice(at, at + 3).map(async ([what, options, words]) => {

@@ -3,7 +3,7 @@ import { get, genesysCall, post, sendCallback, sendRun, streamResults } from "./
 import { until } from "./support/until.ts";
 import { startWorld } from "./support/world.ts";
 
-test("SIGTERM under load: running calls finish, streams get their end, new work is refused, exit 0", async () => {
+test("SIGTERM under load: running calls finish, streams get their end, new work is refused, exit 0 (hazard 59)", async () => {
   await using world = await startWorld();
   const service = await world.start();
   const { url } = service;

@@ -104,7 +104,7 @@ verifies(
   90_000,
 );
 
-verifies(["000.2", "000.3"], "the LLM Gateway's bad envelopes read exactly so", async () => {
+verifies(["000.2", "000.3"], "the LLM Gateway's bad envelopes read exactly so (hazards 1, 11 and 12)", async () => {
   const noCalls = '{"error":"Missing or invalid tool_calls array"}';
   for (const body of [
     {},
@@ -150,7 +150,7 @@ verifies(["000.2", "000.3"], "the LLM Gateway's bad envelopes read exactly so", 
   expect(longest.status).toBe(200);
 });
 
-verifies(["000.3", "000.5", "000.6", "000.7"], "each call of a batch answers for itself", async () => {
+verifies(["000.3", "000.5", "000.6", "000.7"], "each call of a batch answers for itself (hazard 15)", async () => {
   const names = ["constructor", "toString", "__proto__", "hasOwnProperty", "../x", "x".repeat(129), "a b", "名"];
   const { text } = await gateway({
     tool_calls: [

@@ -27,7 +27,7 @@ describe("arguments", () => {
     }
   });
 
-  test("that are JSON but no object are told so", async () => {
+  test("that are JSON but no object are told so (hazard 14)", async () => {
     for (const text of ["null", "[]", "1", '"x"', JSON.stringify('{"a":1}')]) {
       expect(await answer(text)).toMatchObject({
         outcome: "INVALID_ARGUMENTS",
@@ -36,7 +36,7 @@ describe("arguments", () => {
     }
   });
 
-  test("that are empty text count as an empty object, where the schema takes one", async () => {
+  test("that are empty text count as an empty object, where the schema takes one (hazard 14)", async () => {
     expect(await answer("")).toMatchObject({ outcome: "OK", output: "{}" });
     const strict = aTool({ inputSchema: { type: "object", properties: { a: {} }, required: ["a"] }, execute: () => 1 });
     await using app = await startExecutor([strict]);
@@ -44,11 +44,11 @@ describe("arguments", () => {
     expect(result.output).toBe("Schema validation failed for work: : must have required property 'a'");
   });
 
-  test("of a key that stands twice: the last one counts", async () => {
+  test("of a key that stands twice: the last one counts (hazard 10)", async () => {
     expect(await answer('{"a":1,"a":2}')).toMatchObject({ outcome: "OK", output: '{"a":2}' });
   });
 
-  test("may be 32 levels deep, and no deeper, as text and as object", async () => {
+  test("may be 32 levels deep, and no deeper, as text and as object (hazard 8)", async () => {
     expect(await answer(nested(32))).toMatchObject({ outcome: "OK" });
     for (const levels of [33, 100, 5000]) {
       for (const args of [nested(levels), JSON.parse(nested(levels)) as object]) {
@@ -61,7 +61,7 @@ describe("arguments", () => {
     expect(await answer(nested(100_000))).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
   });
 
-  test("cannot reach a prototype", async () => {
+  test("cannot reach a prototype (hazard 9)", async () => {
     for (const text of [
       '{"__proto__":{"x":1}}',
       '{"\\u005f_proto__":1}',

@@ -102,7 +102,7 @@ describe("the execution deadline", () => {
 });
 
 describe("a caller that goes away", () => {
-  test("cancels a read when it was the last one waiting", async () => {
+  test("cancels a read when it was the last one waiting (hazard 33)", async () => {
     let signal: AbortSignal | undefined;
     await using app = await startExecutor([
       aTool({ execute: (_args, context) => ((signal = context.signal), never()) }),

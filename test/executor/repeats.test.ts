@@ -36,7 +36,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect(app.executed).toHaveLength(1);
   });
 
-  test("after it ended gets the stored answer, marked as replayed, and no second audit line", async () => {
+  test("after it ended gets the stored answer, marked as replayed, and no second audit line (hazard 23)", async () => {
     const { state, tool } = counted(effect, (run) => ({ run }));
     state.go.open();
     await using app = await startExecutor([tool]);

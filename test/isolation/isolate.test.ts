@@ -89,7 +89,7 @@ async function start(
 }
 
 describe("an isolated plugin", () => {
-  verifies("002.5", "that loops without end is stopped at its deadline, and blocks nobody", async () => {
+  verifies("002.5", "that loops without end is stopped at its deadline, and blocks nobody (hazard 40)", async () => {
     const app = await start({ timeoutMs: 2000 });
     const looping = app.call({ how: "loop" });
     expect(await app.call({}, "work")).toMatchObject({ outcome: "OK", output: "at once" });
@@ -110,7 +110,7 @@ describe("an isolated plugin", () => {
   for (const how of ["exit", "timer", "memory"]) {
     verifies(
       "002.5",
-      `that ends its thread (${how}) has failed its call, and works again`,
+      `that ends its thread (${how}) has failed its call, and works again (hazard 43)`,
       async () => {
         const app = await start({ memoryMb: 32, timeoutMs: 15_000 });
         const bystander = app.call({}, "work");

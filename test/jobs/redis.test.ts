@@ -57,7 +57,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
   });
   const up = (): Promise<string> => queue.ping().then(() => "up", String);
 
-  test("is killed, nothing is accepted; when it is back, what was accepted is worked on", async () => {
+  test("is killed, nothing is accepted; when it is back, what was accepted is worked on (hazard 63)", async () => {
     const accepted = [aRecord(), aRecord(), aRecord()];
     for (const record of accepted) await queue.enqueue(record);
     await server.kill();
@@ -101,7 +101,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
     await working.stop();
   });
 
-  test("is paused, nothing is accepted; when it goes on, so does the work", async () => {
+  test("is paused, nothing is accepted; when it goes on, so does the work (hazard 63)", async () => {
     const working = queue.work(async (record) => done(record), { concurrency: 2 });
     const before = aRecord();
     await queue.enqueue(before);

@@ -74,7 +74,7 @@ describe("private addresses in a URL", () => {
     ``,
   ];
 
-  test("are refused in every spelling before anything connects", async () => {
+  test("are refused in every spelling before anything connects (hazard 54)", async () => {
     await using listener = await startRaw(() => {});
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope());
@@ -181,7 +181,7 @@ describe("names", () => {
     expect(listener.connections).toBe(0);
   });
 
-  test("that change their address between two requests are judged at each connect", async () => {
+  test("that change their address between two requests are judged at each connect (hazard 54)", async () => {
     await using listener = await startRaw((socket) =>
       socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")),
     );

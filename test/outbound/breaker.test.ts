@@ -62,7 +62,7 @@ describe("a breaker", () => {
 });
 
 describe("a dead downstream", () => {
-  test("with 200 callers: the breaker opens, the others fail fast, a probe finds it again", async () => {
+  test("with 200 callers: the breaker opens, the others fail fast, a probe finds it again (hazard 56)", async () => {
     let dead = true;
     await using api = await startDownstream((response, request) => {
       if (dead) request.socket.destroy();

@@ -112,18 +112,22 @@ describe("a request", () => {
 });
 
 describe("what the model reads of a fault", () => {
-  verifies(["000.12", "003.6"], "a 5xx and any other non-2xx fails at once with status and body", async () => {
-    await using api = await startDownstream((response, request) =>
-      response.writeHead(Number(request.url!.slice(1))).end("went wrong"),
-    );
-    await using outbound = startOutbound();
-    for (const status of [400, 401, 404, 409, 418, 500, 502, 503, 504]) {
-      const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(`${api.origin}/${status}`));
-      expect(reason.message).toBe(`External API returned ${status}: went wrong`);
-      expect(isToolError(reason)).toBe(true);
-      expect(api.requests.filter(({ url }) => url === `/${status}`)).toHaveLength(1);
-    }
-  });
+  verifies(
+    ["000.12", "003.6"],
+    "a 5xx and any other non-2xx fails at once with status and body (hazard 50)",
+    async () => {
+      await using api = await startDownstream((response, request) =>
+        response.writeHead(Number(request.url!.slice(1))).end("went wrong"),
+      );
+      await using outbound = startOutbound();
+      for (const status of [400, 401, 404, 409, 418, 500, 502, 503, 504]) {
+        const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(`${api.origin}/${status}`));
+        expect(reason.message).toBe(`External API returned ${status}: went wrong`);
+        expect(isToolError(reason)).toBe(true);
+        expect(api.requests.filter(({ url }) => url === `/${status}`)).toHaveLength(1);
+      }
+    },
+  );
 
   test("the body is cut to 200 code points, without half a character", async () => {
     await using api = await startDownstream((response) => response.writeHead(500).end("😀".repeat(300)));
@@ -144,7 +148,7 @@ describe("what the model reads of a fault", () => {
     expect(reason.message).toBe("External API returned 403: no access for [redacted] at [internal URL]");
   });
 
-  test("HTML, truncated JSON and nothing are not JSON; a 204 is undefined", async () => {
+  test("HTML, truncated JSON and nothing are not JSON; a 204 is undefined (hazard 52)", async () => {
     await using api = await startDownstream((response, request) => {
       if (request.url === "/204") response.writeHead(204).end();
       else response.end({ "/html": "<html>", "/cut": '{"a":', "/empty": "" }[request.url!]);
@@ -191,7 +195,7 @@ describe("an answer's size", () => {
     }
   });
 
-  test("an endless body, a gzip bomb and a brotli bomb end at the limit", async () => {
+  test("an endless body, a gzip bomb and a brotli bomb end at the limit (hazard 52)", async () => {
     await using api = await startDownstream((response, request) => {
       if (request.url === "/gzip") response.setHeader("content-encoding", "gzip").end(gzipSync(Buffer.alloc(5e6)));
       else if (request.url === "/br")
@@ -258,7 +262,7 @@ describe("redirects", () => {
     expect(api.requests.filter(({ url }) => url === "/loop")).toHaveLength(6);
   });
 
-  test("to another origin are not followed, so that no key goes along; nor is one of a POST", async () => {
+  test("to another origin are not followed, so that no key goes along; nor is one of a POST (hazard 53)", async () => {
     await using other = await startDownstream((response) => response.end("{}"));
     await using api = await startDownstream((response, request) =>
       response.writeHead(302, { location: request.url === "/out" ? other.origin : "/elsewhere" }).end("moved"),
@@ -321,7 +325,7 @@ describe("repeating", () => {
     },
   );
 
-  test("a Retry-After of 0, below 0, in the past or unreadable never shortens the first backoff", async () => {
+  test("a Retry-After of 0, below 0, in the past or unreadable never shortens the first backoff (hazard 49)", async () => {
     const values = ["0", "-1", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "", ["0", "0"]];
     await using api = await startDownstream((response, request, nth) => {
       if (nth % 2 === 1)
@@ -390,7 +394,7 @@ describe("repeating", () => {
     }
   });
 
-  test("a TLS failure is one before anything was sent", async () => {
+  test("a TLS failure is one before anything was sent (hazard 50)", async () => {
     await using raw = await startRaw((socket) =>
       socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
     );

@@ -71,7 +71,7 @@ describe("a token", () => {
     });
   }
 
-  verifies("000.13", "wanted by 100 at once is asked for once, at the start and after a 401", async () => {
+  verifies("000.13", "wanted by 100 at once is asked for once, at the start and after a 401 (hazard 51)", async () => {
     await using api = await startPlatform(3600);
     await using outbound = startOutbound();
     const source = createTokenSource({ ...clientOf(api), send: outbound.send });
@@ -84,7 +84,7 @@ describe("a token", () => {
   });
 
   for (const expires of [0, -5, "-1", 30]) {
-    test(`that ends within the margin (${JSON.stringify(expires)}) is used for a second: no hot loop`, async () => {
+    test(`that ends within the margin (${JSON.stringify(expires)}) is used for a second: no hot loop (hazard 51)`, async () => {
       await using api = await startPlatform(expires);
       await using outbound = startOutbound();
       const clock = { now: 0 };

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { excerpt, redact } from "../../src/outbound/redact.ts";
 
-test("what looks secret is taken out", () => {
+test("what looks secret is taken out (hazard 42)", () => {
   const shown: [string, string][] = [
     ["Authorization: Bearer abc.def-123", "Authorization: [redacted] [redacted]"],
     ['{"api_key":"k-123","id":7}', '{"api_key":[redacted],"id":7}'],

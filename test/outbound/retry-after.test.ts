@@ -43,7 +43,7 @@ test("of a repeated header the longest wait counts", () => {
   expect(retryAfterMs("5, garbage", now)).toBeUndefined();
 });
 
-test("whatever is sent, the wait fits into a timer and is never negative", () => {
+test("whatever is sent, the wait fits into a timer and is never negative (hazard 49)", () => {
   const texts = fc.oneof(
     fc.string(),
     fc.integer().map(String),

@@ -33,7 +33,7 @@ describe("a plugin", () => {
     await expect(importPlugin(file)).rejects.toThrow(`Plugin ${file}: ${words}`);
   });
 
-  test("that is not there is refused with what to do", async () => {
+  test("that is not there is refused with what to do (hazard 44)", async () => {
     using folder = scratchFolder();
     await expect(importPlugin("./nowhere")).rejects.toThrow("Plugin ./nowhere: there is no such file or folder.");
     await expect(importPlugin("@jackfield/nope")).rejects.toThrow("install it, or give a path that starts with `./`");

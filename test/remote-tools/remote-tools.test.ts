@@ -189,7 +189,7 @@ describe("registering", () => {
     expect(await app.call()).toMatchObject({ outcome: "UNKNOWN_TOOL" });
   });
 
-  test("takes out what nobody sees in texts: zero-width and control characters, terminal codes; and says so in the log", async () => {
+  test("takes out what nobody sees in texts: zero-width and control characters, terminal codes; and says so in the log (hazard 48)", async () => {
     const app = await startReplica(await embedded());
     const inputSchema = { type: "object", properties: { a: { type: "string", description: "an\u200b id\u{e0041}" } } };
     const offered = await app.register(

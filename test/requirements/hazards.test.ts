@@ -23,7 +23,9 @@ test("there are 64 hazards", () => {
 
 test("every hazard is cited by a test, or says why it has none", () => {
   const cited = citedHazards();
-  const open = Object.entries(hazards).filter(([number, hazard]) => typeof hazard === "string" && !cited.has(Number(number)));
+  const open = Object.entries(hazards).filter(
+    ([number, hazard]) => typeof hazard === "string" && !cited.has(Number(number)),
+  );
   expect(open).toEqual([]);
 });
 

@@ -49,7 +49,10 @@ export const hazards: Readonly<Record<number, string | { readonly hazard: string
   44: "plugins that are wrong in any way at the start",
   45: "hostile schemas",
   46: "odd type words in schemas",
-  47: { hazard: "an imported MCP tool whose definition changes", notShown: "tools of other MCP servers cannot be imported yet" },
+  47: {
+    hazard: "an imported MCP tool whose definition changes",
+    notShown: "tools of other MCP servers cannot be imported yet",
+  },
   48: "hidden text in descriptions",
   49: "Retry-After of every kind",
   50: "a downstream that fails in every way",

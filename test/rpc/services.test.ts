@@ -107,7 +107,7 @@ test("a trace given with a call reaches the executor", async () => {
   expect(executor.seen[0]?.request.cancellation).toBeUndefined();
 });
 
-test("ids over 256 characters, bad budgets and too many calls are invalid_argument", async () => {
+test("ids over 256 characters, bad budgets and too many calls are invalid_argument (hazard 12)", async () => {
   const client = createClient(ToolExecutor, as(local));
   const invalid = { code: Code.InvalidArgument };
   await expect(client.executeTool({ call: { name: "echo", id: "x".repeat(257) } })).rejects.toMatchObject(invalid);
@@ -227,7 +227,7 @@ test("a job belongs to its tenant, gets its id from what it holds, and changes o
   await expect(own.submitJob({ job: {} })).rejects.toMatchObject({ code: Code.InvalidArgument });
 });
 
-test("health follows the service, for each name, and a watcher is told", async () => {
+test("health follows the service, for each name, and a watcher is told (hazard 37)", async () => {
   let serving = true;
   const listeners = new Set<() => void>();
   const health = {

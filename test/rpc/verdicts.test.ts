@@ -114,7 +114,7 @@ test("a message over the limit is resource_exhausted in every protocol", async (
   expect(await everywhere("proto", large)).toEqual(all("resource_exhausted"));
 });
 
-test("a body over the limit is refused also where it comes without a length", async () => {
+test("a body over the limit is refused also where it comes without a length (hazard 6)", async () => {
   const answer = await exchange1(open.url1, {
     path: unary,
     headers: { "content-type": "application/json", "transfer-encoding": "chunked" },
@@ -123,7 +123,7 @@ test("a body over the limit is refused also where it comes without a length", as
   expect([answer.status, verdict(answer)]).toEqual([429, "resource_exhausted"]);
 });
 
-test("a small body that unpacks to a large one is resource_exhausted", async () => {
+test("a small body that unpacks to a large one is resource_exhausted (hazard 7)", async () => {
   const bomb = gzipSync(Buffer.alloc(20_000_000, 0x20));
   const connect = await exchange1(open.url1, {
     path: unary,
@@ -195,7 +195,7 @@ test("nesting is taken to the same depth in JSON and in binary", async () => {
   }
 });
 
-test("a deadline that means nothing is invalid_argument, one that passes deadline_exceeded", async () => {
+test("a deadline that means nothing is invalid_argument, one that passes deadline_exceeded (hazard 34)", async () => {
   const slow = Buffer.from('{"call":{"name":"slow"}}');
   const many = Buffer.from('{"calls":[{"name":"slow"}]}');
   for (const value of ["0", "-1", "9x", "99999999H", ""]) {
@@ -261,7 +261,7 @@ test("a method that does not exist is unimplemented", async () => {
   expect([connect.status, verdict(connect)]).toEqual([404, "unimplemented"]);
 });
 
-test("a client that goes away ends the call's signal", async () => {
+test("a client that goes away ends the call's signal (hazard 33)", async () => {
   executor.seen.length = 0;
   const other = http2.connect(open.url2);
   const request = other.request({ ":method": "POST", ":path": unary, "content-type": "application/json" });

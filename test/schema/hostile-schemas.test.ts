@@ -69,7 +69,7 @@ describe("a schema that is refused in words, and nothing is offered", () => {
     tuple: "array",
     String: "string",
   })) {
-    verifies("002.2", `the type word ${word}: the reason says what to write instead`, async () => {
+    verifies("002.2", `the type word ${word}: the reason says what to write instead (hazard 46)`, async () => {
       const app = await startReplica(await embedded());
       const { code, words } = await refusal(
         app.register({ ...tool, inputSchema: withA({ type: word }) }, httpTo("https://example.com/")),
@@ -80,7 +80,7 @@ describe("a schema that is refused in words, and nothing is offered", () => {
     });
   }
 
-  verifies("002.2", "a remote reference, without a packet leaving", async () => {
+  verifies("002.2", "a remote reference, without a packet leaving (hazard 45)", async () => {
     let connections = 0;
     const listener = createServer(() => void connections++);
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));

@@ -82,7 +82,7 @@ function verdictOfAjv(root: object, data: unknown): { isValid: boolean; errors: 
   return { isValid, errors: new Set((validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`)) };
 }
 
-test("a schema has the verdicts and the words of Ajv, whatever it is made of", () => {
+test("a schema has the verdicts and the words of Ajv, whatever it is made of (hazard 17)", () => {
   fc.assert(
     fc.property(schema, schema, value, (root, shared, data) => {
       const whole = { ...root, definitions: { shared } } as JsonSchema;

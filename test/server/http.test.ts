@@ -47,7 +47,7 @@ describe("faults of JSON routes", () => {
     ]);
   });
 
-  test("405 names the allowed methods, whatever the method asked", async () => {
+  test("405 names the allowed methods, whatever the method asked (hazard 36)", async () => {
     await using server = await start();
     for (const method of ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]) {
       const answer = await fetch(`${server.url}/echo`, { method });
@@ -73,7 +73,7 @@ describe("faults of JSON routes", () => {
     expect(answer).toMatch(/^HTTP\/1.1 415 .*\{"error":"Content-Type must be application\/json"\}$/s);
   });
 
-  test("a missing content type is refused with 415, with and without a body", async () => {
+  test("a missing content type is refused with 415, with and without a body (hazard 4)", async () => {
     await using server = await start();
     for (const body of ["Content-Length: 2\r\n\r\n{}", "Content-Length: 0\r\n\r\n", "\r\n"]) {
       const answer = await raw(server.port, `POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${body}`);
@@ -93,12 +93,12 @@ describe("faults of JSON routes", () => {
     });
   });
 
-  test.each(["gzip", "br", "x"])("content encoding %s is refused with 415", async (encoding) => {
+  test.each(["gzip", "br", "x"])("content encoding %s is refused with 415 (hazard 5)", async (encoding) => {
     await using server = await start();
     expect((await postJson(`${server.url}/echo`, "{}", { "content-encoding": encoding })).status).toBe(415);
   });
 
-  test("one byte over the limit is 413 with and without Content-Length, at the limit it is taken", async () => {
+  test("one byte over the limit is 413 with and without Content-Length, at the limit it is taken (hazard 6)", async () => {
     await using server = await start();
     const body = (length: number) => JSON.stringify("x".repeat(length - 2));
     expect((await postJson(`${server.url}/echo`, body(65_536))).status).toBe(200);
@@ -143,7 +143,7 @@ describe("routing", () => {
     session.destroy();
   });
 
-  test("a foreign Host is refused on loopback for routes and RPCs; localhost, loopback and allowed hosts are not", async () => {
+  test("a foreign Host is refused on loopback for routes and RPCs; localhost, loopback and allowed hosts are not (hazard 25)", async () => {
     await using server = await start({ allowedHosts: ["Jack.example"] });
     const ask = async (host: string, path = "/healthz") =>
       (
@@ -182,7 +182,7 @@ describe("operator routes", () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  test("two Authorization headers prove nobody", async () => {
+  test("two Authorization headers prove nobody (hazard 21)", async () => {
     const seen: (string | undefined)[] = [];
     await using server = await start({ authenticate: (header) => void seen.push(header) });
     await raw(

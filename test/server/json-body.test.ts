@@ -23,12 +23,12 @@ describe("a JSON body", () => {
     },
   );
 
-  test("that is not UTF-8 is refused", () => {
+  test("that is not UTF-8 is refused (hazard 3)", () => {
     const body = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xc0]), Buffer.from('"}')]);
     expect(() => parseJsonBody(body, { depth: 32 })).toThrow("The request body is not valid UTF-8");
   });
 
-  test("may nest to the limit and no level further, even 500,000 levels", () => {
+  test("may nest to the limit and no level further, even 500,000 levels (hazard 8)", () => {
     expect(parse(nested(32))).toBeDefined();
     for (const levels of [33, 100, 5000, 100_000, 500_000]) {
       expect(() => parse(nested(levels))).toThrow("The request body is nested deeper than 32 levels");

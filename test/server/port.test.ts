@@ -9,7 +9,7 @@ import { over2, postJson, raw, start, rpcByRequest } from "./start.ts";
 const quick = { port: { requestMs: 200, sweepMs: 20, stallMs: 200 } };
 const head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 
-test("slow heads, slow bodies and silent sockets are closed in time", async () => {
+test("slow heads, slow bodies and silent sockets are closed in time (hazard 27)", async () => {
   await using server = await start(quick);
   expect(await raw(server.port, "POST /echo HT")).toMatch(/^HTTP\/1.1 408 .*\{"error":"Request Timeout"\}$/s);
   expect(await raw(server.port, `${head}Content-Length: 10\r\n\r\n{`)).toMatch(/^HTTP\/1.1 408 /);
@@ -17,7 +17,7 @@ test("slow heads, slow bodies and silent sockets are closed in time", async () =
   expect(await raw(server.port, "PRI * HTTP/2")).toBe("");
 });
 
-test("an HTTP/2 body that does not come is answered with 408 and its stream closed; the session lives on", async () => {
+test("an HTTP/2 body that does not come is answered with 408 and its stream closed; the session lives on (hazard 27)", async () => {
   await using server = await start(quick);
   const session = http2.connect(server.url);
   const stream = session.request({ ":method": "POST", ":path": "/echo", "content-type": "application/json" });
@@ -60,20 +60,20 @@ test.each([
   ["a NUL in a header", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n"],
   ["bare line feeds", "GET /healthz HTTP/1.1\nHost: localhost\n\n"],
   ["no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"],
-])("%s is refused with 400 and the connection closed", async (_name, bytes) => {
+])("%s is refused with 400 and the connection closed (hazard 28)", async (_name, bytes) => {
   await using server = await start(quick);
   expect(await raw(server.port, bytes)).toMatch(/^HTTP\/1.1 400 [^]*$/);
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
 });
 
-test("a head of 20 kB and 2,500 short headers are refused with 431", async () => {
+test("a head of 20 kB and 2,500 short headers are refused with 431 (hazard 29)", async () => {
   await using server = await start();
   const request = (lines: string) => `GET /healthz HTTP/1.1\r\nHost: localhost\r\n${lines}\r\n`;
   expect(await raw(server.port, request(`X: ${"a".repeat(20_000)}\r\n`))).toMatch(/^HTTP\/1.1 431 .*\{"error":/s);
   expect(await raw(server.port, request("a:b\r\n".repeat(2500)))).toMatch(/^HTTP\/1.1 431 .*\{"error":/s);
 });
 
-test("of 2,000 streams on one connection at most 100 are open, the rest are refused", async () => {
+test("of 2,000 streams on one connection at most 100 are open, the rest are refused (hazard 31)", async () => {
   let most = 0;
   let open = 0;
   await using server = await start({
@@ -126,7 +126,7 @@ test.each([
   other.destroy();
 });
 
-test("a client that reads nothing of a large answer is cut off", async () => {
+test("a client that reads nothing of a large answer is cut off (hazard 32)", async () => {
   let closed = false;
   await using server = await start({
     ...quick,

@@ -164,7 +164,7 @@ test("an audit file of - means stderr", async () => {
   expect(String(stderr.read())).toMatch(/"event":"denied","caller":"crm","hash":"[0-9a-f]{64}"\}\n$/);
 });
 
-test("the line of an execution is JSON whatever its fields hold", () => {
+test("the line of an execution is JSON whatever its fields hold (hazard 18)", () => {
   const text = fc.oneof(
     fc.string(),
     fc.string({ unit: "binary" }),

@@ -37,7 +37,7 @@ test("no stack is logged unless somebody debugs", async () => {
 });
 
 test.each([false, true])(
-  "what callers send cannot begin a log line or command a terminal (pretty: %s)",
+  "what callers send cannot begin a log line or command a terminal (pretty: %s) (hazard 18)",
   async (pretty) => {
     await using run = await withTelemetry({ pretty });
     const hostile = 'x\n{"level":"info"}\r\n\u001b[2J\u009b31m\\n end';
