@@ -62,9 +62,10 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
   scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
   allowOrigins(scope, parts.corsOrigins);
   scope.addHook("onRequest", (request, reply, done) => {
-    if ((request.raw.headers.host ?? request.raw.headers[":authority"]) === undefined) {
-      // Connect cannot make a URL of it.
-      reply.code(400).send({ error: "The request names no host" });
+    const host = request.raw.headers.host ?? request.raw.headers[":authority"];
+    // Connect makes a URL of them.
+    if (host === undefined || !URL.canParse(request.raw.url ?? "", `http://${String(host)}`)) {
+      reply.code(400).send({ error: "The request names no valid host and path" });
       return;
     }
     const call = takeHttpCall(request.raw);

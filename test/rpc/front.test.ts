@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Code, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
@@ -166,6 +166,19 @@ test("a page of a configured origin may call, by Connect and gRPC-Web, and no ot
   expect(web.headers["access-control-expose-headers"]?.toString().toLowerCase()).toContain("grpc-status");
   const foreign = await ask("https://evil.example", "POST", "application/json", json);
   expect(foreign.headers["access-control-allow-origin"]).toBeUndefined();
+});
+
+test("a stream whose Host and path make no URL is refused with 400, and nothing is written to the console", async () => {
+  using written = vi.spyOn(console, "error");
+  for (const host of ["localhost:99999", "[::1", "a b"]) {
+    const answer = await exchange1(server.url1, {
+      path: "/jackfield.v1.ToolExecutor/ExecuteTools",
+      headers: { host, "content-type": "application/connect+json", authorization: "Bearer root" },
+      body: Buffer.alloc(0),
+    });
+    expect([host, answer.status]).toEqual([host, 400]);
+  }
+  expect(written).not.toHaveBeenCalled();
 });
 
 test("a connection may hold two health watches, another one is refused (hazard 37)", async () => {
