@@ -62,6 +62,11 @@ export interface JobTable {
   readonly leaseMs: number;
   /** Answers the row that has this id already; undefined where the job was stored. An empty token: it is not held. */
   insert(job: NewJob, token: string): Promise<JobRow | undefined>;
+  /**
+   * Inserts a job that was stored before, unless its row is there or was erased a moment ago; tells whether it was gone.
+   * Left out where the server loses nothing that it has acknowledged.
+   */
+  restore?(job: NewJob): Promise<boolean>;
   get(id: string): Promise<JobRow | undefined>;
   /** Newest first; the rows of a page hold at most `bytes` of records, or one row. */
   list(page: JobPage & { bytes: number }): Promise<{ rows: JobRow[]; next: string }>;

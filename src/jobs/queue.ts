@@ -5,6 +5,7 @@ import { JobQueueUnavailableError, type JobQueue, type JobRecord } from "./job-q
 import { isOver, moved, retried } from "./job-state.ts";
 import type { JobRow, JobTable } from "./job-table.ts";
 import type { JobLog } from "./lease.ts";
+import { createRecentJobs } from "./recent-jobs.ts";
 import { startWorker, type ClaimingWorker } from "./worker.ts";
 
 /** How a queue is set up. */
@@ -32,6 +33,7 @@ export function createJobQueue(
 ): JobQueue {
   const owner = randomUUID();
   const table = unavailableWhenAway(makeTable(owner));
+  const recent = createRecentJobs(table, log);
   const workers = new Set<ClaimingWorker>();
 
   const get = async (id: string): Promise<JobRow | undefined> => {
@@ -65,7 +67,10 @@ export function createJobQueue(
         if (inserted !== undefined) return answerFrom(await inserted, record);
       }
       const existing = await table.insert(job, "");
-      if (existing === undefined) for (const worker of workers) worker.wake();
+      if (existing === undefined) {
+        recent.remember(job);
+        for (const worker of workers) worker.wake();
+      }
       return answerFrom(existing, record);
     },
     async get(id) {
@@ -80,7 +85,7 @@ export function createJobQueue(
     cancel: (id) => amend(id, JobState.ACCEPTED, (record) => moved(record, JobState.CANCELLED)),
     work(work, { concurrency }) {
       const onStop = (worker: ClaimingWorker): void => void workers.delete(worker);
-      const worker = startWorker({ table, owner, work, concurrency, log, onStop });
+      const worker = startWorker({ table, owner, work, concurrency, log, onStop, onReturn: () => void recent.restore() });
       workers.add(worker);
       return worker;
     },
@@ -115,12 +120,13 @@ function unavailableWhenAway(table: JobTable): JobTable {
         throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
       }
     };
-  const { pollMs, leaseMs, insert, get, list, claim, extend, write, release, remove } = table;
+  const { pollMs, leaseMs, insert, restore, get, list, claim, extend, write, release, remove } = table;
   const { counts, eraseEnded, eraseMatching, ping } = table;
   return {
     pollMs,
     leaseMs,
     insert: wrap(insert),
+    ...(restore !== undefined && { restore: wrap(restore) }),
     get: wrap(get),
     list: wrap(list),
     claim: wrap(claim),

@@ -1,3 +1,4 @@
+import { Redis } from "ioredis";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createRedisJobQueue } from "../../src/jobs/drivers/redis.ts";
@@ -115,6 +116,31 @@ describe.skipIf(redisMissing())("when Redis", () => {
     await expect
       .poll(async () => (await queue.get(refused.job.id))?.job.state, { timeout: 12_000 })
       .toBe(JobState.DONE);
+    await working.stop();
+  });
+
+  test("fails over to a server that has lost waiting jobs, they are written anew with a line, except erased ones", async () => {
+    const lines: string[] = [];
+    const keep = (fields: object): void => void lines.push(JSON.stringify(fields));
+    const own = createRedisJobQueue(store, { log: { warn: keep, error: keep } });
+    const [waiting, ended, erased] = [aRecord(), aRecord(), aRecord({ context: { runId: "erased" } })];
+    for (const record of [waiting, ended, erased]) await own.enqueue(record);
+    await own.cancel(ended.job.id);
+    await queue.erase({ tenant: "default", runId: "erased" });
+    await server.kill();
+    await expect.poll(up).not.toBe("up");
+    await server.start();
+    const other = new Redis(server.url);
+    await other.del(`jackfield:jobs:j:${waiting.job.id}`);
+    await other.zrem("jackfield:jobs:open", waiting.job.id);
+    other.disconnect();
+    const working = own.work(async (record) => done(record), { concurrency: 1 });
+    await expect
+      .poll(async () => (await queue.get(waiting.job.id).catch(() => undefined))?.job.state, { timeout: 8_000 })
+      .toBe(JobState.DONE);
+    expect(lines.filter((line) => line.includes(waiting.job.id))).toHaveLength(1);
+    expect((await queue.get(ended.job.id))?.job.state).toBe(JobState.CANCELLED);
+    expect(await queue.get(erased.job.id)).toBeUndefined();
     await working.stop();
   });
 });

@@ -5,7 +5,8 @@ const { ACCEPTED, EXECUTING, DONE, DEAD, CANCELLED } = JobState;
 
 // Every script gets the prefix of all keys and then its own arguments. Keys below the prefix: j:ID (hash, one job), seq
 // (counter), open (sorted set of open jobs, by the time they are due), ended and dead (sorted sets of ended jobs, by the
-// time they ended), st:STATE:TENANT (sorted set of a tenant's jobs in a state, by number),
+// time they ended), st:STATE:TENANT (sorted set of a tenant's jobs in a state, by number), erased
+// (sorted set of ids that were erased a moment ago, by that time),
 // cv:… and rn:… (sets of the jobs of a conversation and of a run), tk:TOKEN (set of the jobs claimed under a token).
 // Fields of a job: n tenant, u source, c conversation, r run, s state, d record, t token, h held, x deaths, q number,
 // a created, g changed. Of a new job only those are written that say something.
@@ -52,8 +53,7 @@ function script(body: string): ReturnType<typeof createRedisScript> {
   return createRedisScript(common + body);
 }
 
-/** Inserts: id, tenant, source, conversation, run, state, record, token, length of the lease. Answers the row that is there already, or nil. */
-export const insert = script(`
+const insertBody = `
 local id, tenant, conversation, run, state, token = ARGV[2], ARGV[3], ARGV[5], ARGV[6], ARGV[7], ARGV[9]
 local there = row(id)
 if there then return there end
@@ -78,7 +78,15 @@ if conversation ~= '' then redis.call('SADD', group('cv', tenant, conversation),
 if run ~= '' then redis.call('SADD', group('rn', tenant, run), id) end
 if held == '1' then hold(id, token) end
 return false
-`);
+`;
+
+/** Inserts: id, tenant, source, conversation, run, state, record, token, length of the lease. Answers the row that is there already, or nil. */
+export const insert = script(insertBody);
+
+/** Inserts a job that the server has lost, with the same arguments. Answers nil, or what is there where it was not lost. */
+export const restore = script(`
+if redis.call('ZSCORE', P..'erased', ARGV[2]) then return 1 end
+${insertBody}`);
 
 /** The row of an id, or nil. */
 export const get = script("return row(ARGV[2])");
@@ -210,6 +218,7 @@ return count
 /** Deletes the jobs of a selector: tenant, source, conversation, run; of those that are held only the record. */
 export const eraseMatching = script(`
 local tenant, source, conversation, run = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - 120000))
 local set = conversation ~= '' and group('cv', tenant, conversation) or group('rn', tenant, run)
 local count = 0
 for _, id in ipairs(redis.call('SMEMBERS', set)) do
@@ -220,6 +229,7 @@ for _, id in ipairs(redis.call('SMEMBERS', set)) do
     redis.call('SREM', set, id)
   elseif matches and e[4] ~= '1' then
     drop(id)
+    redis.call('ZADD', P..'erased', text(now), id)
     count = count + 1
   elseif matches and e[5] ~= '' then
     redis.call('HSET', P..'j:'..id, 'd', '')

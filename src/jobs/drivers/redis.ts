@@ -23,6 +23,9 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
         await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token, leaseMs),
       );
     },
+    async restore({ id, tenant, source, conversationId, runId, state, record }) {
+      return (await run(scripts.restore, id, tenant, source, conversationId, runId, state, record, "", leaseMs)) === null;
+    },
     get: async (id) => rowFrom(await run(scripts.get, id)),
     async list({ tenant, state, size, after, bytes }) {
       if (!/^\d{0,15}$/.test(after)) return { rows: [], next: "" };
