@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
@@ -133,3 +133,23 @@ test("a job that kills its process three times is set aside; the service comes u
   await until("new ones are delivered", () => deliveredTo(world, "after"));
   expect((await get(`${service.url}/readyz`)).status).toBe(200);
 }, 180_000);
+
+verifies(
+  "001.3",
+  "a batch is answered before its work starts, however long its tool computes",
+  async () => {
+    await using world = await startWorld();
+    using folder = scratchFolder();
+    const plugins = [{ use: join(import.meta.dirname, "plugins/block.ts"), sanitize: "off" }];
+    const service = await world.start({ config: { plugins } });
+    // A worker waits for the second batch, so that it could start at once.
+    for (const run of ["first", "second"]) {
+      const file = join(folder.path, run);
+      const reply = await sendRun(service.url, run, genesysCall(run, "block", { file, ms: 700 }));
+      expect([reply.status, existsSync(file)]).toEqual([202, false]);
+      await until("it is delivered", () => deliveredTo(world, run));
+      expect(existsSync(file)).toBe(true);
+    }
+  },
+  60_000,
+);

@@ -1,0 +1,69 @@
+import { pino } from "pino";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { createStatusReader, startMaintenance } from "../../src/app/maintenance.ts";
+import type { JobRetention, QueueStatus } from "../../src/jobs/job-queue.ts";
+
+const counts = (dead: number): QueueStatus => ({ open: 1, dead, oldestMs: 5 });
+
+afterEach(() => vi.useRealTimers());
+
+describe("the counts of jobs for the metrics", () => {
+  test("are asked for once however many scrapes come, and given out again for a second", async () => {
+    let asked = 0;
+    let now = 0;
+    const read = createStatusReader({ status: async () => counts((asked += 1)) }, () => now);
+    expect(await Promise.all([read(), read(), read()])).toEqual([counts(1), counts(1), counts(1)]);
+    now = 1_000;
+    expect(await read()).toEqual(counts(1));
+    now = 1_001;
+    expect(await read()).toEqual(counts(2));
+  });
+
+  test("are the last known ones while the store is slow or away, and left out after a minute, never 0", async () => {
+    vi.useFakeTimers();
+    let now = 0;
+    const answers: (() => Promise<QueueStatus>)[] = [
+      async () => counts(7),
+      () => new Promise<never>(() => {}),
+    ];
+    const read = createStatusReader({ status: () => (answers.shift() ?? (() => Promise.reject(new Error("away"))))() }, () => now);
+    expect(await read()).toEqual(counts(7));
+    now = 30_000;
+    const slow = read();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await slow).toEqual(counts(7));
+    now = 60_001;
+    const stale = read().catch((cause: unknown) => cause);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await stale).toBeInstanceOf(Error);
+  });
+
+  test("that were never there are left out", async () => {
+    const read = createStatusReader({ status: () => Promise.reject(new Error("away")) });
+    await expect(read()).rejects.toThrow("could not be counted");
+  });
+});
+
+test("old jobs are deleted portion by portion until none is left, dead ones by their own age", async () => {
+  const asked: JobRetention[] = [];
+  const swept = Promise.withResolvers<void>();
+  let left = 3;
+  const parts = {
+    executor: { recover: async () => 0, running: 0 },
+    stores: {
+      ledger: { erase: async () => 0 },
+      queue: {
+        async erase(retention: JobRetention) {
+          asked.push(retention);
+          if (left === 0) swept.resolve();
+          return left === 0 ? 0 : left--;
+        },
+      },
+    },
+    telemetry: { log: pino({ level: "silent" }), metrics: { gauge() {} } },
+  } as unknown as Parameters<typeof startMaintenance>[0];
+  const maintenance = startMaintenance({ ...parts, windowMs: 100, deadJobsMs: 700, sweepMs: 1 });
+  await swept.promise;
+  await maintenance.stop();
+  expect(asked.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => ({ olderThanMs: 100, deadOlderThanMs: 700 })));
+});
