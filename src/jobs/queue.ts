@@ -85,7 +85,15 @@ export function createJobQueue(
     cancel: (id) => amend(id, JobState.ACCEPTED, (record) => moved(record, JobState.CANCELLED)),
     work(work, { concurrency }) {
       const onStop = (worker: ClaimingWorker): void => void workers.delete(worker);
-      const worker = startWorker({ table, owner, work, concurrency, log, onStop, onReturn: () => void recent.restore() });
+      const worker = startWorker({
+        table,
+        owner,
+        work,
+        concurrency,
+        log,
+        onStop,
+        onReturn: () => void recent.restore(),
+      });
       workers.add(worker);
       return worker;
     },

@@ -22,11 +22,11 @@ describe("the counts of jobs for the metrics", () => {
   test("are the last known ones while the store is slow or away, and left out after a minute, never 0", async () => {
     vi.useFakeTimers();
     let now = 0;
-    const answers: (() => Promise<QueueStatus>)[] = [
-      async () => counts(7),
-      () => new Promise<never>(() => {}),
-    ];
-    const read = createStatusReader({ status: () => (answers.shift() ?? (() => Promise.reject(new Error("away"))))() }, () => now);
+    const answers: (() => Promise<QueueStatus>)[] = [async () => counts(7), () => new Promise<never>(() => {})];
+    const read = createStatusReader(
+      { status: () => (answers.shift() ?? (() => Promise.reject(new Error("away"))))() },
+      () => now,
+    );
     expect(await read()).toEqual(counts(7));
     now = 30_000;
     const slow = read();

@@ -24,7 +24,9 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
       );
     },
     async restore({ id, tenant, source, conversationId, runId, state, record }) {
-      return (await run(scripts.restore, id, tenant, source, conversationId, runId, state, record, "", leaseMs)) === null;
+      return (
+        (await run(scripts.restore, id, tenant, source, conversationId, runId, state, record, "", leaseMs)) === null
+      );
     },
     get: async (id) => rowFrom(await run(scripts.get, id)),
     async list({ tenant, state, size, after, bytes }) {
