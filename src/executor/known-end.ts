@@ -12,16 +12,11 @@ import { attempt } from "./thrown.ts";
  * HEAD, or a downstream answered 4xx. A tool that has never used `http` may have acted in another way.
  */
 export function isEndKnown(end: RunEnd, sent: SentRequests): boolean {
+  if (end.kind === "returned") return true;
+  // A function that has not ended can still act.
+  if (end.kind !== "threw") return false;
   const isHarmless = sent.used && !sent.mayHaveChanged;
-  switch (end.kind) {
-    case "returned":
-      return true;
-    case "timed-out":
-    case "cancelled":
-      return isHarmless;
-    case "threw":
-      return isHarmless ? !isCrash(end.reason) : isAuthorsOwn(end.reason);
-  }
+  return isHarmless ? !isCrash(end.reason) : isAuthorsOwn(end.reason);
 }
 
 /** Whether a run ended before the tool's function was called: an isolated tool could not be started. */
