@@ -11,6 +11,7 @@ import { loadTools } from "./app/load-tools.ts";
 import { createShutdown } from "./app/shutdown.ts";
 import { handleStrayErrors } from "./app/stray-errors.ts";
 import { version } from "./version.ts";
+import { definitionWarnings } from "./definitions/warnings.ts";
 
 /** Serves until a signal ends it. */
 async function serve(): Promise<number> {
@@ -64,6 +65,7 @@ async function check(): Promise<CheckReport> {
     })),
     notes: [
       ...notes,
+      ...registry.list().flatMap(({ message }) => definitionWarnings(message)),
       ...registry.list().flatMap((tool) => {
         const fault = tool.fault();
         return fault === undefined ? [] : [`tool ${tool.name}: ${fault}`];

@@ -1,0 +1,59 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
+
+/** Longest name that every model platform takes, in characters. */
+const maxNameLength = 64;
+
+/** Keywords that hold schemas by name. */
+const schemaMaps: ReadonlySet<string> = new Set(["properties", "patternProperties", "$defs", "definitions"]);
+
+/** Keywords that hold values, not schemas. */
+const valueKeywords: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "required"]);
+
+/**
+ * Warns of parts of a tool's definition that work here, but that some models and hosts refuse or ignore: a schema that
+ * begins with `anyOf`, `oneOf` or `allOf`, `$ref`, and long names. One sentence each.
+ */
+export function definitionWarnings({ name, inputSchema, outputSchema }: Tool): string[] {
+  const warnings: string[] = [];
+  if (name.length > maxNameLength) warnings.push(`tool ${name}: its name has more than ${maxNameLength} characters`);
+  for (const [what, schema] of Object.entries({ inputSchema, outputSchema })) {
+    if (schema === undefined) continue;
+    const warn = (words: string): void => void warnings.push(`tool ${name}: ${what} ${words}`);
+    for (const keyword of ["anyOf", "oneOf", "allOf"]) {
+      if (Object.hasOwn(schema, keyword)) warn(`has ${keyword} at its top, which some models refuse`);
+    }
+    const found = partsOf(schema, { references: false, longNames: new Set() });
+    if (found.references) warn("uses $ref, which some models do not follow");
+    for (const long of found.longNames) warn(`names a property of more than ${maxNameLength} characters: ${long}`);
+  }
+  return warnings;
+}
+
+interface Parts {
+  references: boolean;
+  readonly longNames: Set<string>;
+}
+
+function partsOf(schema: JsonValue, found: Parts): Parts {
+  if (Array.isArray(schema)) for (const item of schema) partsOf(item, found);
+  if (!isObject(schema)) return found;
+  if (typeof schema["$ref"] === "string") found.references = true;
+  for (const [keyword, value] of Object.entries(schema)) {
+    if (valueKeywords.has(keyword)) continue;
+    if (!schemaMaps.has(keyword) || !isObject(value)) {
+      partsOf(value, found);
+      continue;
+    }
+    for (const [name, member] of Object.entries(value)) {
+      if (keyword === "properties" && name.length > maxNameLength)
+        found.longNames.add(`${name.slice(0, maxNameLength)}…`);
+      partsOf(member, found);
+    }
+  }
+  return found;
+}
+
+function isObject(value: JsonValue): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
