@@ -14,6 +14,8 @@ export interface Downstream extends AsyncDisposable {
   /** Requests that it works on at this moment. */
   readonly busy: number;
   readonly looks: number;
+  /** Requests read whole that wait since `hold`. */
+  readonly held: number;
   /** Lets every request wait until the function that this returns is called. */
   hold(): () => void;
 }
@@ -28,6 +30,7 @@ export async function startDownstream(): Promise<Downstream> {
   const answers = new Map<string, object>();
   let busy = 0;
   let looks = 0;
+  let held = 0;
   let gate = Promise.resolve();
 
   async function change(effect: "idempotent" | "write", incoming: IncomingMessage): Promise<object> {
@@ -37,7 +40,9 @@ export async function startDownstream(): Promise<Downstream> {
       callId,
     } = JSON.parse(await textOf(incoming)) as { id: string; delay?: number; callId: string };
     const key = String(incoming.headers["idempotency-key"] ?? "");
+    held += 1;
     await gate;
+    held -= 1;
     await wait(delay / 2);
     requests.push({ effect, callId, key });
     const known = effect === "idempotent" ? answers.get(key) : undefined;
@@ -79,6 +84,9 @@ export async function startDownstream(): Promise<Downstream> {
     },
     get looks() {
       return looks;
+    },
+    get held() {
+      return held;
     },
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>();

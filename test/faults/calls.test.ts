@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import { until } from "../e2e/support/until.ts";
+import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
+import { redisMissing, startRedis } from "../support/redis-server.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { pending, settledAnswer, startWriteUnderWay, uncertain } from "./write-under-way.ts";
+
+const testMs = 120_000;
+const durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"];
+
+describe("a process that is killed while its request is under way", () => {
+  test(
+    "does not make the write run again before the request has arrived (embedded, with reconcile)",
+    async () => {
+      await using world = await startWriteUnderWay("put_known", [undefined], 15_000);
+      const [service] = world.replicas;
+      await service?.kill();
+      await service?.start();
+      // The author would say "not done" now, and be wrong a moment later.
+      expect(await world.repeat(service)).toContain(pending);
+      expect(world.downstream.requests).toHaveLength(0);
+      world.release();
+      expect(await settledAnswer(world)).toContain('\\"number\\":1');
+    },
+    testMs,
+  );
+
+  test(
+    "leaves a write uncertain where nobody can tell",
+    async () => {
+      await using world = await startWriteUnderWay("put", [undefined]);
+      const [service] = world.replicas;
+      await service?.kill();
+      await service?.start();
+      world.release();
+      expect(await settledAnswer(world)).toContain(uncertain);
+      expect(world.downstream.requests).toHaveLength(1);
+    },
+    testMs,
+  );
+});
+
+const noRedis = redisMissing();
+
+describe.skipIf(noRedis !== undefined)(
+  `a process that is frozen${noRedis === undefined ? "" : ` (${noRedis})`}`,
+  () => {
+    test(
+      "while its request is under way: others wait, then call it uncertain, and it settles that when it goes on",
+      async () => {
+        const redis = await startRedis(durable);
+        try {
+          await using world = await startWriteUnderWay("put", [redis.url, redis.url]);
+          const [frozen, other] = world.replicas;
+          frozen?.signal("SIGSTOP");
+          expect(await world.repeat(other)).toContain(pending);
+          world.release();
+          await until("the other has given it up", async () => (await world.repeat(other)).includes(uncertain), 30_000);
+          frozen?.signal("SIGCONT");
+          const answer = await settledAnswer(world);
+          // Its own caller may have been told in time that the work goes on.
+          const own = await world.answer;
+          if (!own?.includes(pending)) expect(own).toBe(answer);
+          expect(world.downstream.requests).toHaveLength(1);
+        } finally {
+          await redis.close();
+        }
+      },
+      testMs,
+    );
+  },
+);
+
+const noPostgres = postgresMissing();
+
+describe.skipIf(noPostgres !== undefined)(
+  `a process that is cut off from its engine${noPostgres === undefined ? "" : ` (${noPostgres})`}`,
+  () => {
+    test(
+      "finishes what it began, and all replicas give its answer",
+      async () => {
+        const postgres = await startPostgres();
+        try {
+          const server = new URL(postgres.url);
+          await using proxy = await startTcpProxy(Number(server.port));
+          const through = new URL(postgres.url);
+          through.port = String(proxy.port);
+          await using world = await startWriteUnderWay("put_known", [through.href, postgres.url]);
+          proxy.mode = "silent";
+          proxy.blackhole();
+          world.release();
+          // The effect has happened: its answer is true although it cannot be stored.
+          expect(await world.answer).toContain('\\"number\\":1');
+          proxy.mode = "pass";
+          proxy.cut();
+          const answer = await settledAnswer(world);
+          expect(answer).toBe(await world.answer);
+          expect(world.downstream.requests).toHaveLength(1);
+        } finally {
+          await postgres.close();
+        }
+      },
+      testMs,
+    );
+  },
+);
