@@ -12,6 +12,7 @@ import type { Scope } from "../../src/config/scope.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import type { JobQueue, JobRecord } from "../../src/jobs/job-queue.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
+import type { AuditEvent, Telemetry } from "../../src/telemetry/telemetry.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import {
   createEchoExecutor,
@@ -59,7 +60,10 @@ function createMapQueue(): JobQueue {
 }
 
 const executor = createEchoExecutor();
-const parts = createParts({ executor, queue: createMapQueue() });
+const audit: AuditEvent[] = [];
+const watched = createWatchedTelemetry().telemetry;
+const telemetry: Telemetry = { ...watched, audit: { ...watched.audit, write: (event) => void audit.push(event) } };
+const parts = createParts({ executor, queue: createMapQueue(), telemetry });
 const services = createServices(parts);
 const front = createOpenFront(parts.telemetry);
 const as = (caller: Caller, from = services) => createInProcessTransport(from, { caller, front });
@@ -219,7 +223,10 @@ test("a job belongs to its tenant, gets its id from what it holds, and changes o
   expect((await own.getJob({ id })).job?.id).toBe(id);
   expect((await own.listJobs({})).jobs).toHaveLength(1);
   expect((await other.listJobs({})).jobs).toHaveLength(0);
+  audit.length = 0;
   await expect(other.getJob({ id })).rejects.toMatchObject({ code: Code.NotFound });
+  await expect(other.getJob({ id: "unknown" })).rejects.toMatchObject({ code: Code.NotFound });
+  expect(audit).toMatchObject([{ event: "access_refused", caller: "local", tenant: "t2", job_id: id }]);
   await expect(other.cancelJob({ id })).rejects.toMatchObject({ code: Code.NotFound });
   await expect(own.retryJob({ id })).rejects.toMatchObject({ code: Code.FailedPrecondition });
   expect((await own.cancelJob({ id })).job?.state).toBe(JobState.CANCELLED);

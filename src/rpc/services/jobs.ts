@@ -23,11 +23,26 @@ export interface JobsParts {
 
 /** The implementation of Jobs. A caller sees the jobs of its own tenant only. */
 export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts): ServiceImpl<typeof Jobs> {
-  async function own(id: string, tenant: string): Promise<JobRecord> {
+  async function own(id: string, caller: Caller): Promise<JobRecord> {
     checkId("id", id);
     const record = await queue.get(id);
-    if (record === undefined || record.tenant !== tenant) throw rpcError("job-not-found", JSON.stringify(id));
+    if (record !== undefined && record.tenant !== caller.tenant) auditForeignTenant(caller, id);
+    if (record === undefined || record.tenant !== caller.tenant) throw rpcError("job-not-found", JSON.stringify(id));
     return record;
+  }
+
+  function auditForeignTenant({ name, tenant }: Caller, id: string): void {
+    const reason = "the job belongs to another tenant";
+    const time = new Date().toISOString();
+    telemetry.audit.write({
+      event: "access_refused",
+      time,
+      code: "not_found",
+      caller: name,
+      tenant,
+      job_id: id,
+      reason,
+    });
   }
 
   /** The job that a request brings, checked and as it is stored: with its id, its source, and arguments as text. */
@@ -80,7 +95,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
 
     async getJob({ id }, context) {
       const caller = callerWith("jobs:read", context);
-      return { job: visibleJob(await own(id, caller.tenant), caller) };
+      return { job: visibleJob(await own(id, caller), caller) };
     },
 
     async listJobs({ state, pageSize: requested, pageToken }, context) {
@@ -92,7 +107,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
 
     async retryJob({ id }, context) {
       const caller = callerWith("jobs:write", context);
-      await own(id, caller.tenant);
+      await own(id, caller);
       const record = changed(await queue.retry(id), id, "is not dead: only a dead job can be retried");
       audit("job_retried", caller, record.job);
       return { job: visibleJob(record, caller) };
@@ -100,7 +115,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
 
     async cancelJob({ id }, context) {
       const caller = callerWith("jobs:write", context);
-      await own(id, caller.tenant);
+      await own(id, caller);
       const why = "has been executed or is being executed: it cannot be cancelled";
       const record = changed(await queue.cancel(id), id, why);
       audit("job_cancelled", caller, record.job);
