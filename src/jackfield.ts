@@ -127,10 +127,22 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     guard,
     telemetry,
     version,
+    inFlight: config.inFlight,
   });
   teardown.add(() => outbound.close());
 
-  const registry = await loadTools(plugins, true);
+  const streamsEnd = new AbortController();
+  const connected = connectPlatforms(platforms, config, {
+    send: outbound.send,
+    tokenSource: createTokenSources({ send: outbound.send }),
+    telemetry,
+    version,
+    shutdown: streamsEnd.signal,
+    service: serviceAddress(config),
+  });
+  const { deliveries, modelGateway } = connected;
+
+  const registry = await loadTools(plugins, true, connected.credentials);
   for (const tool of registry.list()) for (const secret of tool.secrets) telemetry.hide(secret);
   teardown.add(() => registry.close());
 
@@ -156,17 +168,6 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     limits,
     recentEntries: config.ledger.readEntries,
   });
-
-  const streamsEnd = new AbortController();
-  const connected = connectPlatforms(platforms, config, {
-    send: outbound.send,
-    tokenSource: createTokenSources({ send: outbound.send }),
-    telemetry,
-    version,
-    shutdown: streamsEnd.signal,
-    service: serviceAddress(config),
-  });
-  const { deliveries, modelGateway } = connected;
 
   const readiness = createReadiness([
     { name: "tools", run: () => registry.check() },
@@ -256,6 +257,11 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   log.info({ url, tools: registry.list().length, store: stores.kind }, url === "" ? "started" : "listening");
 
   const running = teardown.move();
+  function drain(): void {
+    readiness.drain();
+    // Refuses new calls at once. Closing waits for those that run.
+    void executor.drain(new AbortController().signal);
+  }
   async function close(expired = AbortSignal.timeout(5000)): Promise<void> {
     readiness.drain();
     expired.addEventListener("abort", () => (app.server as unknown as PortServer).closeAllConnections(), {
@@ -277,7 +283,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
         write,
       }),
     unready: () => readiness.unready(),
-    drain: () => readiness.drain(),
+    drain,
     close,
     [Symbol.asyncDispose]: () => close(),
   };

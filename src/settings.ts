@@ -35,6 +35,8 @@ export interface AdapterConfiguration<Own extends object = object> {
   readonly name: string;
   /** As messages call it: `Genesys adapter`. */
   readonly title: string;
+  /** Names of the credentials that the adapter offers to tools. */
+  readonly credentials?: readonly string[];
   readonly defaults: Pick<AdapterSettings, "answerWithinMs" | "maxOutput">;
   readonly settings: Readonly<Record<string, SettingSchema>>;
   /** Completes the values that were given. Reports what is wrong with them, in whole sentences. */

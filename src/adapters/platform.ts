@@ -49,7 +49,7 @@ export interface PlatformConnection {
   /** The models that `RunConversation` talks to. */
   readonly modelGateway?: ModelGateway | undefined;
   /** Tokens that tools may use, by the name under which their configuration asks for them. */
-  readonly credentials?: Readonly<Record<string, TokenSource>> | undefined;
+  readonly credentials?: Readonly<Record<string, TokenSource>>;
   /** Serves the same protocol over lines instead of HTTP, where the protocol has such a form. */
   readonly serveLines?: ServeLines;
   /** Paths whose `Host` header the adapter checks itself. */

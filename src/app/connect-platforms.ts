@@ -3,7 +3,7 @@ import type { ModelGateway, Platform, PlatformParts, ServeLines } from "../adapt
 import type { Caller } from "../auth/caller.ts";
 import type { Config } from "../config/config.ts";
 import type { Deliveries } from "../jobs/delivery.ts";
-import type { TokenSource } from "../outbound/oauth.ts";
+import { createCredential, type Credential, credentialFromTokens } from "../outbound/credential.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { adapterCallers, adapterTenant } from "./adapter-host.ts";
 
@@ -13,7 +13,7 @@ export interface ConnectedPlatforms {
   /** By the source of the jobs whose results they send. */
   readonly deliveries: Deliveries;
   readonly modelGateway: ModelGateway | undefined;
-  readonly credentials: Readonly<Record<string, TokenSource>>;
+  readonly credentials: Readonly<Record<string, Credential>>;
   /** Callers that the adapters act as, to find those of their jobs again. */
   readonly callers: readonly Caller[];
   /** The adapter that also serves lines. */
@@ -27,7 +27,7 @@ export interface ConnectedPlatforms {
 /** Connects every platform whose adapter is enabled. */
 export function connectPlatforms(
   platforms: readonly Platform[],
-  config: Pick<Config, "adapters" | "limits">,
+  config: Pick<Config, "adapters" | "limits" | "credentials">,
   parts: Omit<PlatformParts, "measure" | "log" | "callsPerRequest"> & { readonly telemetry: Telemetry },
 ): ConnectedPlatforms {
   const { telemetry } = parts;
@@ -53,7 +53,14 @@ export function connectPlatforms(
       ),
     ),
     modelGateway: connected.find(({ modelGateway }) => modelGateway !== undefined)?.modelGateway,
-    credentials: Object.assign({}, ...connected.map(({ credentials }) => credentials)) as Record<string, TokenSource>,
+    credentials: Object.fromEntries([
+      ...Object.entries(config.credentials).map(
+        ([name, one]) => [name, createCredential(one, parts.tokenSource)] as const,
+      ),
+      ...connected.flatMap(({ credentials = {} }) =>
+        Object.entries(credentials).map(([name, tokens]) => [name, credentialFromTokens(tokens)] as const),
+      ),
+    ]),
     callers: connected.flatMap(({ adapter }) => adapterCallers(adapter)),
     hostCheckedPaths: new Set(connected.flatMap(({ hostCheckedPaths = [] }) => hostCheckedPaths)),
     notes: connected.flatMap(({ enabled, notes = [] }) => (enabled ? notes : [])),

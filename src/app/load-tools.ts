@@ -2,14 +2,20 @@ import { bundledPlugins } from "../config/plugins.ts";
 import { type CompiledTool, type Registry } from "../registry/registry.ts";
 import { compileTool } from "../registry/compile-tool.ts";
 import { PluginError } from "../registry/plugin-error.ts";
+import { createRedact } from "../registry/tool-secrets.ts";
 import { createRegistry } from "../registry/create-registry.ts";
+import type { Credential } from "../outbound/credential.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { errorMessage } from "../errors.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { PreparedPlugin } from "./prepare.ts";
 
 /** Compiles all plugins and, where `open` is set, opens them. Throws a ConfigError: never loads half of them. */
-export async function loadTools(plugins: readonly PreparedPlugin[], open: boolean): Promise<Registry> {
+export async function loadTools(
+  plugins: readonly PreparedPlugin[],
+  open: boolean,
+  credentials: Readonly<Record<string, Credential>> = {},
+): Promise<Registry> {
   const bundled = new Set(bundledPlugins());
   const faults: string[] = [];
   const names = new Map<string, string>();
@@ -17,7 +23,7 @@ export async function loadTools(plugins: readonly PreparedPlugin[], open: boolea
   for (const plugin of plugins) {
     const { use } = plugin.settings;
     try {
-      const tool = compile(plugin, bundled.has(use));
+      const tool = compile(plugin, bundled.has(use), open ? credentials : undefined);
       const first = names.get(tool.name);
       if (first !== undefined) faults.push(`Plugin ${use}: its tool ${tool.name} is already carried by ${first}.`);
       names.set(tool.name, first ?? use);
@@ -41,9 +47,25 @@ export async function loadTools(plugins: readonly PreparedPlugin[], open: boolea
   return registry;
 }
 
-function compile({ settings, missing, module }: PreparedPlugin, bundled: boolean): CompiledTool {
+/** `credentials`: those at hand. Undefined where tools are only checked. */
+function compile(
+  { settings, missing, credential: name, module }: PreparedPlugin,
+  bundled: boolean,
+  credentials: Readonly<Record<string, Credential>> | undefined,
+): CompiledTool {
+  const credential = name === undefined ? undefined : credentials?.[name];
+  const withoutCredential =
+    name !== undefined && credentials !== undefined && credential === undefined
+      ? `it is not configured: the credentials ${name} are not set`
+      : undefined;
   const origin = { use: settings.use, version: module.version, bundled };
-  return compileTool(module.tool, settings, { ...origin, unconfigured: unconfigured(missing) });
+  const tool = compileTool(module.tool, settings, {
+    ...origin,
+    unconfigured: unconfigured(missing) ?? withoutCredential,
+  });
+  if (credential === undefined) return tool;
+  const secrets = [...tool.secrets, ...credential.secrets];
+  return { ...tool, credential, secrets, redact: createRedact(secrets) };
 }
 
 /**

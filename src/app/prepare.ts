@@ -10,6 +10,8 @@ import { sandboxParts } from "./sandbox-parts.ts";
 export interface PreparedPlugin {
   readonly settings: PluginConfig;
   readonly missing: readonly MissingSetting[];
+  /** Name of the credential that the tool uses. */
+  readonly credential: string | undefined;
   readonly module: LoadedPlugin;
 }
 
@@ -30,9 +32,19 @@ export async function prepare(config: Config): Promise<Prepared> {
   const plugins = imported.flatMap((one, index): PreparedPlugin[] => {
     if (one.status === "rejected") return [];
     const schema = schemaOfConfig(one.value.tool);
-    const { plugin, missing } = completePlugin(config.plugins[index] as PluginConfig, schema, config);
-    return [{ settings: plugin, missing, module: one.value }];
+    const { plugin, missing, credential } = completePlugin(config.plugins[index] as PluginConfig, schema, config);
+    return [{ settings: plugin, missing, credential, module: one.value }];
   });
+  const known = [
+    ...Object.keys(config.credentials),
+    ...Object.values(config.adapters).flatMap(({ configuration }) => configuration.credentials ?? []),
+  ];
+  for (const { settings, credential } of plugins) {
+    if (credential === undefined || known.includes(credential)) continue;
+    config.environment.fault(
+      `Plugin ${settings.use}: its config.credentials must name one of ${known.join(", ")}; found ${JSON.stringify(credential)}.`,
+    );
+  }
   const unusable = imported.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
   const faults = [...config.environment.faults, ...unusable];
   if (faults.length > 0) throw new ConfigError(faults);

@@ -1,5 +1,5 @@
 import type { TlsConfig } from "./tls.ts";
-import type { Isolation, SanitizeMode, Tool, ToolLimits } from "../plugin/tool.ts";
+import type { Isolation, RetryPolicy, SanitizeMode, Tool, ToolLimits } from "../plugin/tool.ts";
 import type { ConfiguredAdapter } from "./adapters.ts";
 import type { KeyedCaller } from "./caller-settings.ts";
 import type { Secret } from "../secret.ts";
@@ -20,6 +20,12 @@ export interface PluginConfig {
   readonly sanitize: SanitizeMode | undefined;
   readonly isolation: Isolation | undefined;
   readonly required: boolean;
+  /** Over what the tool declares. */
+  readonly retry?: RetryPolicy | undefined;
+  /** Longest time until its caller gets an answer, in milliseconds. */
+  readonly answerWithinMs?: number | undefined;
+  /** What the model reads of a failure instead of `Tool execution failed or timed out.` */
+  readonly fallbackMessage?: string | undefined;
   /**
    * Milliseconds in which the same conversation, tool and arguments under a new id get the first answer. Undefined: off.
    */
@@ -57,6 +63,19 @@ export interface OauthConfig {
   /** Patterns of the tools that its callers may use and see; undefined means all. */
   readonly tools: readonly string[] | undefined;
 }
+
+/** What proves a tool to its downstream. */
+export type CredentialConfig =
+  | { readonly kind: "bearer"; readonly token: Secret }
+  | { readonly kind: "basic"; readonly username: string; readonly password: Secret }
+  | { readonly kind: "header"; readonly name: string; readonly value: Secret }
+  | {
+      readonly kind: "oauth";
+      readonly tokenUrl: string;
+      readonly clientId: string;
+      readonly clientSecret: Secret;
+      readonly scopes: readonly string[];
+    };
 
 /** What one call costs, in whatever unit the operator counts in: by tool, and by caller and tool, which goes first. */
 export interface Prices {
@@ -118,6 +137,10 @@ export interface Config {
   /** Milliseconds for which new work is taken on after readiness is off. */
   readonly shutdown: { readonly delayMs: number };
   readonly limits: Limits;
+  /** By the name that a tool's settings give. */
+  readonly credentials: Readonly<Record<string, CredentialConfig>>;
+  /** Requests under way at once, by origin of a downstream. */
+  readonly inFlight: Readonly<Record<string, number>>;
   readonly prices: Prices;
   /** Hosts or CIDRs that tools may reach although private. */
   readonly privateAddresses: readonly string[];

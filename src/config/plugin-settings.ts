@@ -17,6 +17,8 @@ export interface MissingSetting {
 /** A plugin's settings with what its variables say, and what is still missing. */
 export interface PluginSettings {
   readonly plugin: PluginConfig;
+  /** The credential that its `config` names. */
+  readonly credential: string | undefined;
   readonly missing: readonly MissingSetting[];
 }
 
@@ -33,6 +35,7 @@ export function completePlugin(
   const config: Record<string, unknown> = { ...plugin.config };
   const secretPaths = [...plugin.secretPaths];
   const missing: MissingSetting[] = [];
+  const credential = credentialOf(config, configSchema);
   const required = new Set(Array.isArray(configSchema?.["required"]) ? (configSchema["required"] as string[]) : []);
   for (const [key, schema] of Object.entries((configSchema?.["properties"] ?? {}) as Record<string, JsonSchema>)) {
     if (Object.hasOwn(config, key)) continue;
@@ -52,7 +55,16 @@ export function completePlugin(
       });
     }
   }
-  return { plugin: { ...plugin, config, secretPaths }, missing };
+  return { plugin: { ...plugin, config, secretPaths }, missing, credential };
+}
+
+/** Takes `credentials: NAME` out of a plugin's config: it is for the core, unless the plugin has such a setting itself. */
+function credentialOf(config: Record<string, unknown>, configSchema: JsonSchema | undefined): string | undefined {
+  const { credentials } = config;
+  const own = configSchema?.["properties"] as Record<string, unknown> | undefined;
+  if (typeof credentials !== "string" || (own !== undefined && Object.hasOwn(own, "credentials"))) return undefined;
+  delete config["credentials"];
+  return credentials;
 }
 
 function variableOf(name: string, schema: JsonSchema, environment: Config["environment"]): string | undefined {

@@ -36,6 +36,13 @@ export function pluginsFrom(file: ConfigFile, tools: ReadonlyMap<string, Tool>):
       sanitize: entry.sanitize,
       isolation: entry.isolation,
       required: entry.required ?? false,
+      retry: entry.retry && {
+        ...(entry.retry.retries !== undefined && { retries: entry.retry.retries }),
+        ...(entry.retry.baseMs !== undefined && { baseMs: entry.retry.baseMs }),
+        ...(entry.retry.maxMs !== undefined && { maxMs: entry.retry.maxMs }),
+      },
+      answerWithinMs: entry.answerWithinMs,
+      fallbackMessage: entry.fallbackMessage,
       repeatWindowMs: entry.repeatWindowMs,
     };
   });

@@ -4,6 +4,7 @@ import type { AdapterConfiguration } from "../settings.ts";
 import { adaptersFrom } from "./adapters.ts";
 import { oauthFrom } from "./oauth.ts";
 import type { Config, Limits } from "./config.ts";
+import { credentialsFrom } from "./credentials.ts";
 import { createEnvironment } from "./environment.ts";
 import type { Env, Environment } from "./environment.ts";
 import { checkExposure } from "./exposure.ts";
@@ -18,6 +19,7 @@ import { Secret } from "../secret.ts";
 import {
   checkAddresses,
   checkHosts,
+  checkOrigins,
   isHostName,
   list,
   pick,
@@ -94,6 +96,12 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
     shutdown: { delayMs: content.shutdown?.delayMs ?? 0 },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },
     limits: limitsFrom(content),
+    credentials: credentialsFrom(
+      environment,
+      content,
+      adapters.flatMap(({ credentials = [] }) => credentials),
+    ),
+    inFlight: inFlightFrom(environment, content),
     prices: { tools: content.prices?.tools ?? {}, callers: content.prices?.callers ?? {} },
     privateAddresses: privateAddresses.items,
     allowedHosts: allowedHosts.items,
@@ -147,6 +155,15 @@ function engineFrom(environment: Environment, file: FileConfig): string | undefi
   const own = pickSecret(environment, "JACKFIELD_ENGINE_URL", "engine.url", file.engine?.url);
   if (own !== undefined) return storeUrl(environment, own, ["redis:", "rediss:", "postgres:", "postgresql:"]);
   return storeUrl(environment, pickSecret(environment, "REDIS_URL", "REDIS_URL", undefined), ["redis:", "rediss:"]);
+}
+
+function inFlightFrom(environment: Environment, file: FileConfig): Record<string, number> {
+  const limits: Record<string, number> = {};
+  for (const [origin, { inFlight }] of Object.entries(file.downstreams ?? {})) {
+    checkOrigins(environment, "downstreams", [origin]);
+    if (inFlight !== undefined) limits[origin] = inFlight;
+  }
+  return limits;
 }
 
 function limitsFrom(file: FileConfig): Limits {

@@ -37,6 +37,18 @@ const plugin = Type.Object(
         { ...closed, description: "Limits over what the tool declares." },
       ),
     ),
+    retry: Type.Optional(
+      Type.Object(
+        {
+          retries: integer(0, 100, "Retries after the first attempt."),
+          baseMs: integer(1, day, "First backoff in milliseconds."),
+          maxMs: integer(1, day, "Longest backoff in milliseconds."),
+        },
+        { ...closed, description: "How its requests are repeated, over what the tool declares." },
+      ),
+    ),
+    answerWithinMs: integer(1, day, "Answer deadline in milliseconds, where it is shorter than the caller's."),
+    fallbackMessage: text("What the model reads of a failure that the tool has no message for."),
     sanitize,
     isolation: oneOf(["none", "worker"], "Where the tool's function runs."),
     required: flag("Its fault makes the service not ready."),
@@ -101,6 +113,22 @@ const caller = Type.Object(
           burst: integer(1, 1_000_000, "RPCs that may come at once; as many as per second when left out."),
         },
         closed,
+      ),
+    ),
+  },
+  closed,
+);
+
+const needed = Type.String({ minLength: 1 });
+const credential = Type.Object(
+  {
+    bearer: text("Token of `Authorization: Bearer`."),
+    basic: Type.Optional(Type.Object({ username: needed, password: needed }, closed)),
+    header: Type.Optional(Type.Object({ name: needed, value: needed }, closed)),
+    oauth: Type.Optional(
+      Type.Object(
+        { tokenUrl: needed, clientId: needed, clientSecret: needed, scopes: texts("Scopes asked for.") },
+        { ...closed, description: "OAuth client credentials." },
       ),
     ),
   },
@@ -189,6 +217,21 @@ const fileSchema = Type.Object(
           ),
         },
         closed,
+      ),
+    ),
+    credentials: Type.Optional(
+      Type.Record(Type.String(), credential, {
+        description:
+          "What a tool's config may name as `credentials: NAME`. Each holds one of bearer, basic, header and oauth.",
+      }),
+    ),
+    downstreams: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object({ inFlight: integer(1, 100_000, "Requests under way at once; the others wait.") }, closed),
+        {
+          description: "Limits by origin of a downstream, such as https://erp.example.com. 64 requests when left out.",
+        },
       ),
     ),
     limits: Type.Optional(

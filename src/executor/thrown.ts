@@ -15,7 +15,7 @@ export interface ThrownFields {
  */
 export function messageForModel(reason: unknown, tool: CompiledTool): string {
   const own = attempt(() => (isToolError(reason) ? String((reason as unknown as Error).message) : undefined));
-  return tool.redact((own ?? modelError("failed")).toWellFormed());
+  return tool.redact((own ?? tool.fallbackMessage ?? modelError("failed")).toWellFormed());
 }
 
 /** Name and place of something that a tool threw. Its message may repeat arguments or answers. */

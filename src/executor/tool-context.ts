@@ -80,6 +80,7 @@ export class ToolContext implements ExecutionContext {
       sendUntil: this.sendUntil,
       sent: this.sent,
       configuredOrigins: tool.configuredOrigins,
+      credential: tool.credential,
       trace,
     }));
   }

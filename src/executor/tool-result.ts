@@ -40,7 +40,7 @@ export function resultOfEnd(execution: Execution, end: RunEnd, maxBytes: number)
   const { tool } = execution;
   switch (end.kind) {
     case "timed-out":
-      return errorResult(execution, Outcome.TIMED_OUT, modelError("failed"));
+      return errorResult(execution, Outcome.TIMED_OUT, tool.fallbackMessage ?? modelError("failed"));
     case "cancelled":
       return errorResult(execution, Outcome.CANCELLED, modelError("cancelled"));
     case "threw":

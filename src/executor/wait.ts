@@ -15,10 +15,13 @@ const maxTimerMs = 2 ** 31 - 1;
 export function waitFor(
   execution: Execution,
   answer: Promise<ToolResult>,
-  { answerWithinMs, cancellation }: ExecutionRequest,
+  { answerWithinMs: callerWithinMs, cancellation }: ExecutionRequest,
   onOutlived: (execution: Execution) => void,
 ): Promise<ToolResult> {
   execution.waiters++;
+  const ofTool = execution.tool.answerWithinMs;
+  const answerWithinMs =
+    callerWithinMs === undefined || (ofTool !== undefined && ofTool < callerWithinMs) ? ofTool : callerWithinMs;
   if (answerWithinMs === undefined && cancellation === undefined) return answer;
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;

@@ -1,4 +1,5 @@
 import type { Context } from "@opentelemetry/api";
+import type { Credential } from "./credential.ts";
 import type { SentRequests } from "./sent-requests.ts";
 import type { Effect, HttpRequest, HttpResponse, RetryPolicy, ToolHttp } from "../plugin/tool.ts";
 
@@ -16,6 +17,8 @@ export interface HttpScope {
   /** Origins of the tool's own configuration: reachable although private. */
   readonly configuredOrigins: ReadonlySet<string>;
   readonly trace: Context | undefined;
+  /** Proves the tool to origins of its own configuration. */
+  readonly credential?: Credential | undefined;
 }
 
 /** What one request sent by `send` needs to know of whoever sends it. */

@@ -84,7 +84,10 @@ export function createTokenSources({ send, now = () => performance.now(), timeou
       },
       async refresh(stale) {
         const { held } = entry;
-        return held !== undefined && held.text !== stale ? held.text : replace(entry, options);
+        if (held !== undefined && held.text !== stale) return held.text;
+        // Where no other token can be had, the refused one is not sent again.
+        entry.held = undefined;
+        return replace(entry, options);
       },
     };
   };

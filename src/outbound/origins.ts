@@ -10,7 +10,7 @@ export interface OriginState {
 
 /** What the states of origins are made with. */
 export interface OriginOptions {
-  readonly inFlightPerOrigin: number;
+  readonly inFlightPerOrigin: (origin: string) => number;
   readonly breakerFailures: number;
   readonly breakerOpenMs: number;
   readonly now: () => number;
@@ -28,7 +28,7 @@ export function createOrigins(options: OriginOptions): (origin: string) => Origi
     // Origins can come from a model's arguments: their number is not ours.
     if (states.size >= remembered) forgetIdle(states);
     const state: OriginState = {
-      inFlight: createInFlight(options.inFlightPerOrigin),
+      inFlight: createInFlight(options.inFlightPerOrigin(origin)),
       breaker: createBreaker({
         failures: options.breakerFailures,
         openMs: options.breakerOpenMs,

@@ -6,7 +6,8 @@ import { statusError } from "./answer.ts";
 import { DownstreamError } from "./downstream-error.ts";
 import type { Answer, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
-import { prepare } from "./prepare.ts";
+import { transmitAuthorized } from "./authorize.ts";
+import { prepare, type PreparedRequest } from "./prepare.ts";
 import { followRedirects } from "./redirect.ts";
 import { isRepeatable, type RetryRule, withRetries } from "./retry.ts";
 import { createSender } from "./sender.ts";
@@ -22,6 +23,8 @@ export interface OutboundOptions {
   readonly version: string;
   /** Requests under way at once to one origin, 64 by default; the others wait. */
   readonly inFlightPerOrigin?: number;
+  /** The same for single origins. */
+  readonly inFlight?: Readonly<Record<string, number>>;
   /** Consecutive failures that open the breaker of an origin, 20 by default. */
   readonly breakerFailures?: number;
   /** Milliseconds until an open breaker lets a probe through, 2000 by default. */
@@ -56,7 +59,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     downstreamBytes: options.downstreamBytes,
     telemetry: options.telemetry,
     stateOf: createOrigins({
-      inFlightPerOrigin: options.inFlightPerOrigin ?? 64,
+      inFlightPerOrigin: (origin) => options.inFlight?.[origin] ?? options.inFlightPerOrigin ?? 64,
       breakerFailures: options.breakerFailures ?? 20,
       breakerOpenMs: options.breakerOpenMs ?? 2000,
       now: options.now ?? (() => performance.now()),
@@ -69,12 +72,16 @@ export function createOutbound(options: OutboundOptions): Outbound {
       return async (url: string | URL, request: HttpRequest = {}) => {
         if (scope.sent !== undefined) scope.sent.used = true;
         const prepared = prepare(url, request, userAgent);
-        const { retry: policy, deadline, signal } = scope;
+        const { retry: policy, deadline, signal, credential, configuredOrigins } = scope;
+        const step = (one: PreparedRequest): Promise<Answer> =>
+          credential === undefined || !configuredOrigins.has(one.url.origin)
+            ? transmit(one, scope)
+            : transmitAuthorized(one, credential, (authorized) => transmit(authorized, scope));
         const rule = { policy, deadline, signal, random, pause, repeatable: isRepeatable(request, scope.effect) };
         let last: Answer | undefined;
         try {
           return await withRetries(rule, async () => {
-            last = await followRedirects(prepared, (step) => transmit(step, scope));
+            last = await followRedirects(prepared, step);
             if (last.status < 200 || last.status > 299) throw statusError(last);
             return last;
           });

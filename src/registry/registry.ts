@@ -7,6 +7,7 @@ import type {
   SanitizeMode,
   UnknownCall,
 } from "../plugin/tool.ts";
+import type { Credential } from "../outbound/credential.ts";
 import type { Validate } from "../schema/compile-schema.ts";
 import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 
@@ -49,6 +50,12 @@ export interface CompiledTool {
   readonly required: boolean;
   /** Milliseconds in which the same conversation and arguments under a new id get the first answer; 0 is off. */
   readonly repeatWindowMs: number;
+  /** What proves the tool to its downstreams. */
+  readonly credential?: Credential | undefined;
+  /** Longest time until a caller gets an answer, in milliseconds. */
+  readonly answerWithinMs?: number | undefined;
+  /** What the model reads of a failure that the tool has no message for. */
+  readonly fallbackMessage?: string | undefined;
   /** Rejects where the tool cannot work at present. */
   ready(): Promise<void>;
   close(): Promise<void>;

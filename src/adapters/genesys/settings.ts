@@ -20,6 +20,7 @@ const defaultApiBaseUrl = "https://api.mypurecloud.com";
 export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
   name: "genesys",
   title: "Genesys adapter",
+  credentials: ["genesys"],
   defaults: { answerWithinMs: 55_000, maxOutput: 65_536 },
   settings: {
     webhookKey: {
