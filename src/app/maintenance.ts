@@ -13,7 +13,7 @@ export interface MaintenanceParts {
   readonly windowMs: number;
   /** How long dead jobs are kept. */
   readonly deadJobsMs: number;
-  /** Pause between two looks for calls whose process died, 2 s by default. */
+  /** Pause between two recoveries of calls whose process died, 2 s by default. */
   readonly recoverMs?: number;
   /** Pause between two sweeps of what is older than the window, 1 min by default. */
   readonly sweepMs?: number;
@@ -85,7 +85,7 @@ export function createStatusReader(
     try {
       last = { counts: await queue.status(), at: now() };
     } catch {
-      // The store is away: its own check tells.
+      // The store is away: its own readiness check reports it.
     }
     running = undefined;
   };

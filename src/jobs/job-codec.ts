@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord } from "./job-queue.ts";
+import { claimedState } from "./job-state.ts";
 import type { JobRow, NewJob } from "./job-table.ts";
 
 /** The stored form of a record: JSON with the message in base64. */
@@ -39,7 +40,7 @@ function recordFromRow(row: JobRow): JobRecord {
 
 /** A row as it can be worked with. */
 export interface ReadRow {
-  /** Where the row cannot be read, a record without calls whose error says why. */
+  /** Of a row that cannot be read, a record without calls whose error gives the reason. */
   readonly record: JobRecord;
   readonly readable: boolean;
 }
@@ -68,4 +69,9 @@ export function newJobFrom(record: JobRecord): NewJob {
   const { id, source, state, context } = record.job;
   const { conversationId = "", runId = "" } = context ?? {};
   return { id, tenant: record.tenant, source, conversationId, runId, state, record: textFromRecord(record) };
+}
+
+/** The row of a job that was inserted under a token, as the table holds it. */
+export function heldRow({ id, tenant, state, record }: NewJob, token: string): JobRow {
+  return { id, tenant, state: claimedState(state), record, token, held: true, deaths: 0, createdAt: 0, changedAt: 0 };
 }

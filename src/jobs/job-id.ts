@@ -31,7 +31,7 @@ export function contentDigest(
 }
 
 /**
- * The call with its arguments as JSON text, which is how they are stored: whatever is wrong with them is then told when
+ * The call with its arguments as JSON text, which is how they are stored: whatever is wrong with them is then reported when
  * the call is executed, as on every path, and what was accepted can always be read back.
  */
 export function withArgumentsText(call: ToolCall): ToolCall {

@@ -18,6 +18,11 @@ export function isOver(state: JobState): boolean {
   return state === JobState.DONE || state === JobState.DEAD || state === JobState.CANCELLED;
 }
 
+/** The state of a job that a worker has claimed. */
+export function claimedState(state: JobState): JobState {
+  return state === JobState.ACCEPTED ? JobState.EXECUTING : state;
+}
+
 /** The record in its next state, with `change` applied to its job. Throws on an illegal transition. */
 export function moved(record: JobRecord, state: JobState, change: { error?: string } = {}): JobRecord {
   const from = record.job.state;

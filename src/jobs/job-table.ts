@@ -35,7 +35,7 @@ export interface Expectation {
   readonly state?: JobState | undefined;
 }
 
-/** What a write does. Any write ends the count of deaths unless it says otherwise. */
+/** What a write changes. It ends the count of deaths unless `keepDeaths` is set. */
 export interface Change {
   readonly state: JobState;
   /** Undefined keeps the record. */
@@ -63,7 +63,7 @@ export interface JobTable {
   /** Answers the row that has this id already; undefined where the job was stored. An empty token: it is not held. */
   insert(job: NewJob, token: string): Promise<JobRow | undefined>;
   /**
-   * Inserts a job that was stored before, unless its row is there or was erased a moment ago; tells whether it was gone.
+   * Inserts a job that was stored before, unless its row is there or was erased a moment ago. Reports whether the row was gone.
    * Left out where the server loses nothing that it has acknowledged.
    */
   restore?(job: NewJob): Promise<boolean>;

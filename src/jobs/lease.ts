@@ -2,7 +2,7 @@ import { newJobFrom, textFromRecord, type ReadRow } from "./job-codec.ts";
 import { JobQueueUnavailableError, type JobLease, type JobRecord } from "./job-queue.ts";
 import type { Change, JobRow, JobTable } from "./job-table.ts";
 
-/** Where the queue tells what an operator should know. */
+/** Receives what an operator should know. */
 export interface JobLog {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -23,7 +23,7 @@ export interface HeldLease extends JobLease {
   extended(sentAt: number): void;
   /** Ends the work on the job; the lease can still be settled. */
   stop(reason: unknown): void;
-  /** Looks whether the row is there and ours; writes it anew where the store has lost it. */
+  /** Checks that the row is there and ours; writes it anew where the store has lost it. */
   verify(): Promise<void>;
 }
 

@@ -10,7 +10,7 @@ import { startWorker, type ClaimingWorker } from "./worker.ts";
 
 /** How a queue is set up. */
 export interface JobQueueOptions {
-  /** Where lost, unreadable and dead jobs are told. Nowhere by default. */
+  /** Receives lines about lost, unreadable and dead jobs. Silent by default. */
   readonly log?: JobLog | undefined;
   /** Time after which a shared server hands a job to another worker unless its lease is extended, in milliseconds. */
   readonly leaseMs?: number;

@@ -1,10 +1,12 @@
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord, JobWorker, Work } from "./job-queue.ts";
-import { isOver } from "./job-state.ts";
+import { heldRow } from "./job-codec.ts";
+import { claimedState, isOver } from "./job-state.ts";
 import type { JobRow, JobTable, NewJob } from "./job-table.ts";
 import type { HeldLease, JobLog } from "./lease.ts";
 import { createLeases } from "./leases.ts";
 import { createSlots } from "./slots.ts";
+import { triage } from "./triage.ts";
 
 /** A worker of a queue: it claims jobs whenever it has free slots. */
 export interface ClaimingWorker extends JobWorker {
@@ -35,9 +37,6 @@ export interface WorkerOptions {
 const afterThrowMs = 1_000;
 /** Pause between two claims while the store is away, in milliseconds. */
 const claimAgainMs = 500;
-/** Deaths in a row after which a job is set aside. From one less on, such jobs run one at a time. */
-const deathLimit = 3;
-const setAsideError = `set aside: the process died ${deathLimit} times in a row while this job was running`;
 /** A worker that has not been able to claim for so long is a problem, in milliseconds. */
 const silenceMs = 3_000;
 /** A worker whose slots are all taken and none has ended for so long is a problem, in milliseconds. */
@@ -97,11 +96,14 @@ export function startWorker({ table, owner, work, concurrency, log, onStop, onRe
     try {
       if ((await inserted) !== undefined) return;
     } catch {
-      // The submitter is told. Where the store has the job all the same, it is for whoever claims it.
+      // The submitter gets an error. Where the store has the job all the same, any worker may claim it.
       leases.disown(token);
       return;
     }
-    const lease = leases.hold(heldRow(job, token), { record: executing(record), readable: true });
+    const lease = leases.hold(heldRow(job, token), {
+      record: { ...record, job: { ...record.job, state: claimedState(record.job.state) } },
+      readable: true,
+    });
     await afterAnswer();
     await processJob(lease, signal);
   }
@@ -126,21 +128,14 @@ export function startWorker({ table, owner, work, concurrency, log, onStop, onRe
     log.error({ job: lease.row.id, error }, "a job became a dead letter");
     const { record, readable } = lease.read;
     const dead = { ...record, job: { ...record.job, error, state: JobState.DEAD } };
-    // What cannot be read stays as it is, for a person to look at.
+    // A record that cannot be read stays as it is, for a person to examine.
     await lease.settle(readable ? dead : undefined, { state: JobState.DEAD, next: 0 }, slots.signal);
   }
 
-  /** Starts claimed jobs. Of those that may have killed their process, one at a time, so that innocent ones are cleared. */
+  /** Starts claimed jobs; those that may have killed their process one at a time, so that innocent ones are cleared. */
   async function startAll(claimed: readonly HeldLease[]): Promise<void> {
-    const suspects: HeldLease[] = [];
-    const unusable: { lease: HeldLease; error: string }[] = [];
-    for (const lease of claimed) {
-      const { deaths } = lease.row;
-      if (!lease.read.readable) unusable.push({ lease, error: lease.read.record.job.error });
-      else if (deaths >= deathLimit) unusable.push({ lease, error: setAsideError });
-      else if (deaths === deathLimit - 1) suspects.push(lease);
-      else start(lease);
-    }
+    const { sound, suspects, unusable } = triage(claimed);
+    for (const lease of sound) start(lease);
     for (const { lease, error } of unusable) await setAside(lease, error);
     const next = suspectRuns ? undefined : suspects.shift();
     for (const { settle, row } of suspects) {
@@ -212,20 +207,6 @@ export function startWorker({ table, owner, work, concurrency, log, onStop, onRe
   };
   void run();
   return worker;
-}
-
-/** The row of a job that was inserted under a token, as the table holds it. */
-function heldRow({ id, tenant, state, record }: NewJob, token: string): JobRow {
-  return { id, tenant, state: claimedState(state), record, token, held: true, deaths: 0, createdAt: 0, changedAt: 0 };
-}
-
-function executing(record: JobRecord): JobRecord {
-  return { ...record, job: { ...record.job, state: claimedState(record.job.state) } };
-}
-
-/** The state after a claim. */
-function claimedState(state: JobState): JobState {
-  return state === JobState.ACCEPTED ? JobState.EXECUTING : state;
 }
 
 /** Resolves when what was just resolved has been written to its socket. */

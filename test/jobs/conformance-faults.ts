@@ -156,6 +156,34 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     await reaches(poison.job.id, JobState.DONE);
   }, 30_000);
 
+  test("jobs that may have killed their process twice run one at a time, beside the others", async () => {
+    const suspects = [aRecord(), aRecord(), aRecord()];
+    for (const record of suspects) await queue().enqueue(record);
+    for (let death = 0; death < 2; death += 1) {
+      let started = 0;
+      const dying = await replica(async () => {
+        started += 1;
+        return await new Promise<never>(() => {});
+      });
+      await expect.poll(() => started, { timeout: takeOverWithinMs }).toBe(suspects.length);
+      await stage().die(dying.queue, dying.worker);
+    }
+    let atOnce = 0;
+    let maxAtOnce = 0;
+    const { queue: own } = await replica(async (taken) => {
+      if (suspects.every(({ job }) => job.id !== taken.job.id)) return done(taken);
+      atOnce += 1;
+      maxAtOnce = Math.max(maxAtOnce, atOnce);
+      const other = aRecord();
+      await own.enqueue(other);
+      await reaches(other.job.id, JobState.DONE);
+      atOnce -= 1;
+      return done(taken);
+    });
+    for (const { job } of suspects) await reaches(job.id, JobState.DONE);
+    expect(maxAtOnce).toBe(1);
+  }, 30_000);
+
   test("a job that the store has lost is written anew by its worker, with a line", async () => {
     const record = aRecord();
     const started = Promise.withResolvers<void>();

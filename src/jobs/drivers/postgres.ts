@@ -1,7 +1,7 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import type { JobQueue } from "../job-queue.ts";
-import { isOver } from "../job-state.ts";
+import { claimedState, isOver } from "../job-state.ts";
 import type { JobRow, JobTable } from "../job-table.ts";
 import { createJobQueue, defaultLeaseMs, type JobQueueOptions } from "../queue.ts";
 import { schema, statements } from "./postgres-schema.ts";
@@ -49,7 +49,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
     pollMs: 250,
     leaseMs,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
-      const first = token !== "" && state === JobState.ACCEPTED ? JobState.EXECUTING : state;
+      const first = token === "" ? state : claimedState(state);
       const values = [id, tenant, source, conversationId, runId, first, !isOver(state), record, token, leaseMs];
       // A row that goes between the two statements is inserted by the next round.
       for (;;) {

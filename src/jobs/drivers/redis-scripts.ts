@@ -9,7 +9,7 @@ const { ACCEPTED, EXECUTING, DONE, DEAD, CANCELLED } = JobState;
 // (sorted set of ids that were erased a moment ago, by that time),
 // cv:… and rn:… (sets of the jobs of a conversation and of a run), tk:TOKEN (set of the jobs claimed under a token).
 // Fields of a job: n tenant, u source, c conversation, r run, s state, d record, t token, h held, x deaths, q number,
-// a created, g changed. Of a new job only those are written that say something.
+// a created, g changed. A new job has only the fields that are not empty.
 const common = `
 local P = ARGV[1]
 local t = redis.call('TIME')

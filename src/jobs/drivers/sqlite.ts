@@ -2,7 +2,7 @@ import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import type { SqlValue, Step, StepResult } from "../../store/sqlite-protocol.ts";
 import type { SqliteStore } from "../../store/sqlite.ts";
 import type { JobQueue } from "../job-queue.ts";
-import { isOver } from "../job-state.ts";
+import { claimedState, isOver } from "../job-state.ts";
 import { countLimit, type JobRow, type JobTable } from "../job-table.ts";
 import { createJobQueue, type JobQueueOptions } from "../queue.ts";
 
@@ -76,11 +76,11 @@ function createTable(store: SqliteStore, owner: string): JobTable {
   }
 
   return {
-    // Whatever becomes due becomes so in this process, which looks by itself: this is for what was missed in an outage.
+    // Jobs become due by this process alone, which then claims them: the poll finds what was missed in an outage.
     pollMs: 1_000,
     leaseMs: Number.POSITIVE_INFINITY,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
-      const first = token !== "" && state === JobState.ACCEPTED ? JobState.EXECUTING : state;
+      const first = token === "" ? state : claimedState(state);
       const open = isOver(state) ? 0 : 1;
       const params = [id, tenant, source, conversationId, runId, first, open, record, token, store.now()];
       const results = await store.run([
