@@ -21,7 +21,7 @@ import { visibleText } from "../json/clean-text.ts";
 const describeWithinMs = 3000;
 
 /** Longest error that is handed to the model, in characters. */
-const longestError = 2000;
+const maxErrorCharacters = 2000;
 
 /** How much earlier than ours the transport's deadline may fire, in milliseconds. */
 const deadlineSlackMs = 50;
@@ -73,7 +73,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     for await (const { event } of events) {
       if (event.case === "progress") context.progress({ message: event.value.message, fraction: event.value.fraction });
       if (event.case === "output") return toJson(ValueSchema, event.value);
-      if (event.case === "error") throw new ToolError(visibleText(event.value).slice(0, longestError));
+      if (event.case === "error") throw new ToolError(visibleText(event.value).slice(0, maxErrorCharacters));
     }
     throw new DownstreamError("content", "External API ended the call without an answer.");
   }
@@ -142,7 +142,7 @@ const refusals: ReadonlyMap<Code, number> = new Map([
   [Code.ResourceExhausted, 429],
 ]);
 
-/** A failed call in words that the model may read. */
+/** The error of a failed call, in words that the model may read. */
 function callError(reason: unknown): ToolError {
   if (reason instanceof ToolError) return reason;
   const refusal = refusalIn(reason);

@@ -72,7 +72,7 @@ function checkHeader(name: string, value: string): void {
     validateHeaderName(name);
     validateHeaderValue(name, value);
   } catch {
-    // DANGER: the platform's words quote the value.
+    // DANGER: the platform's message quotes the value.
     throw new TargetError(`target.http.headers: ${JSON.stringify(name)} is no header that can be sent`);
   }
   if (ours.has(name.toLowerCase())) throw new TargetError(`target.http.headers: ${name} is set by Jackfield itself`);

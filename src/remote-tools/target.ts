@@ -34,7 +34,7 @@ export interface Target {
   release(): void;
 }
 
-/** A target that cannot be used, with the reason in words. */
+/** A target that cannot be used. The message says why. */
 export class TargetError extends Error {
   override readonly name: string = "TargetError";
 }

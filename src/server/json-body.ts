@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { HttpError } from "./http-error.ts";
-import { envelopeFault } from "./json-guard.ts";
+import { envelopeProblem } from "./json-guard.ts";
 
 /** The limits of a JSON body. */
 export interface JsonBodyLimits {
@@ -17,8 +17,8 @@ export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
   const text = textOf(body);
   const value = parse(text);
   if (mayHide(text) || mayNest(text, limits.depth)) {
-    const fault = envelopeFault(value, limits.depth);
-    if (fault !== undefined) throw new HttpError(400, fault);
+    const problem = envelopeProblem(value, limits.depth);
+    if (problem !== undefined) throw new HttpError(400, problem);
   }
   return value;
 }
@@ -38,7 +38,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    // The parser's own words quote the body: keep them out of the answer.
+    // The parser's own message quotes the body: keep it out of the answer.
     throw new HttpError(400, "The request body is not valid JSON");
   }
 }

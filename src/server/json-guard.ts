@@ -1,8 +1,8 @@
 /**
- * What is wrong with a parsed envelope, in words, or undefined: nesting beyond `depth` levels, a key `__proto__`, or a
+ * The problem of a parsed envelope, or undefined: nesting beyond `depth` levels, a key `__proto__`, or a
  * key `constructor` with a `prototype` in it. Does not look below a key named `arguments`.
  */
-export function envelopeFault(envelope: unknown, depth: number): string | undefined {
+export function envelopeProblem(envelope: unknown, depth: number): string | undefined {
   // DANGER: never recurse here. A body of 1 MB can nest 500,000 levels; a level at a time keeps the stack flat.
   let level = isNested(envelope) ? [envelope] : [];
   for (let levels = 1; level.length > 0; levels += 1) {
@@ -12,8 +12,8 @@ export function envelopeFault(envelope: unknown, depth: number): string | undefi
       if (Array.isArray(parent)) {
         for (const child of parent as unknown[]) if (isNested(child)) next.push(child);
       } else {
-        const fault = forbiddenKey(parent);
-        if (fault !== undefined) return fault;
+        const problem = forbiddenKey(parent);
+        if (problem !== undefined) return problem;
         for (const [key, child] of Object.entries(parent)) {
           if (key !== "arguments" && isNested(child)) next.push(child);
         }

@@ -121,6 +121,8 @@ adapters:
   cognigy: { answerWithinMs: 4000, corsOrigins: ["https://app.cognigy.ai"] }
 callers:
   - { name: crm, keys: ["\${env:CRM_KEY}"], scopes: [tools:execute], tools: ["get_*"] }
+  - { name: bot, tenant: t2, keys: [bot-key], rateLimit: { requestsPerSecond: 2.5 } }
+rpc: { corsOrigins: ["https://console.example.com"] }
 `,
   );
   expect(config.port).toBe(0);
@@ -136,6 +138,8 @@ callers:
     scopes: new Set(["tools:execute"]),
     tools: ["get_*"],
   });
+  expect(config.callers[1]?.caller).toMatchObject({ tenant: "t2", rateLimit: { requestsPerSecond: 2.5, burst: 3 } });
+  expect(config.rpc.corsOrigins).toEqual(["https://console.example.com"]);
   expect(config.adapters["cognigy"]?.settings.answerWithinMs).toBe(4000);
 });
 
