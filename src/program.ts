@@ -53,6 +53,8 @@ async function tools(): Promise<readonly Tool[]> {
 /** Reports what would be served. */
 async function check(): Promise<CheckReport> {
   const { config, registry, notes } = await load();
+  const definitions = checkDefinitions(registry.list().map(({ message }) => message));
+  if (definitions.faults.length > 0) throw new ConfigError(definitions.faults);
   const effects = new Map<number, string>(Object.entries(Effect).map(([name, number]) => [number, name.toLowerCase()]));
   return {
     file: config.file,

@@ -30,6 +30,8 @@ test("every way in of the page has an answer printed behind it", () => {
     "/api/v1/llm/tool-callback",
     "/llm-gateway/tools",
     "/webhook/tool-calls",
+    "/mcp",
+    "/tools/get_weather",
     "buf curl",
     "jackfield call",
   ]) {
