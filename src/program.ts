@@ -5,6 +5,8 @@ import { asConfigError } from "./app/config-errors.ts";
 import { readConfig } from "./app/load-config.ts";
 import { prepare } from "./app/prepare.ts";
 import { sandboxNotes, withSandbox } from "./app/sandbox-parts.ts";
+import { ConfigError } from "./config/config-error.ts";
+import { checkDefinitions } from "./definitions/host-limits.ts";
 import { Effect, type Tool } from "../gen/jackfield/v1/tool_pb.ts";
 import { startService } from "./jackfield.ts";
 import { loadTools } from "./app/load-tools.ts";

@@ -23,7 +23,7 @@ mcp.registerTool(
   },
 );
 const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: () => "bench", enableJsonResponse: true });
-await mcp.connect(transport as Parameters<typeof mcp.connect>[0]);
+await mcp.connect(transport);
 const server = createServer((request, response) => void transport.handleRequest(request, response));
 server.listen(0, "127.0.0.1", () => void open((server.address() as AddressInfo).port));
 
