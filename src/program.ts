@@ -6,7 +6,7 @@ import { readConfig } from "./app/load-config.ts";
 import { prepare } from "./app/prepare.ts";
 import { sandboxNotes, withSandbox } from "./app/sandbox-parts.ts";
 import { ConfigError } from "./config/config-error.ts";
-import { checkDefinitions } from "./definitions/host-limits.ts";
+import { reservedArguments } from "./definitions/reserved-arguments.ts";
 import { Effect, type Tool } from "../gen/jackfield/v1/tool_pb.ts";
 import { startService } from "./jackfield.ts";
 import { loadTools } from "./app/load-tools.ts";
@@ -55,8 +55,8 @@ async function tools(): Promise<readonly Tool[]> {
 /** Reports what would be served. */
 async function check(): Promise<CheckReport> {
   const { config, registry, notes } = await load();
-  const definitions = checkDefinitions(registry.list().map(({ message }) => message));
-  if (definitions.faults.length > 0) throw new ConfigError(definitions.faults);
+  const faults = registry.list().flatMap(({ message }) => reservedArguments(message));
+  if (faults.length > 0) throw new ConfigError(faults);
   const effects = new Map<number, string>(Object.entries(Effect).map(([name, number]) => [number, name.toLowerCase()]));
   return {
     file: config.file,

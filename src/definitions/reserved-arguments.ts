@@ -1,0 +1,16 @@
+import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
+
+/** Members of a body at the plain HTTP door that stand for headers. No tool can have an argument of this name. */
+const reserved = ["jackfieldConversationId", "jackfieldCallId"];
+
+/** Finds arguments of a tool that would never reach it. One sentence each. */
+export function reservedArguments({ name, inputSchema }: Tool): string[] {
+  const properties = inputSchema?.["properties"];
+  if (typeof properties !== "object" || properties === null) return [];
+  return reserved
+    .filter((argument) => Object.hasOwn(properties, argument))
+    .map(
+      (argument) =>
+        `tool ${name} must not have an argument ${argument}: it stands for a header at POST /tools/${name}.`,
+    );
+}
