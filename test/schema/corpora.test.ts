@@ -1,0 +1,122 @@
+import * as fc from "fast-check";
+import { describe, expect } from "vitest";
+import { create } from "@bufbuild/protobuf";
+import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { parseArguments } from "../../src/executor/parse-arguments.ts";
+import type { JsonSchema } from "../../src/plugin/tool.ts";
+import { SchemaError } from "../../src/schema/check-schema.ts";
+import { createSchemaCompiler } from "../../src/schema/compile-schema.ts";
+import { property } from "../support/property.ts";
+
+const limits = { argumentsBytes: 262_144, depth: 32 };
+
+/** Pieces of JSON text, and what is often mistaken for it. */
+const pieces = [
+  ["{", "}", "[", "]", ":", ",", '"', "\\", "'", " ", "\n", "\t", "\u0000", "\ufeff", "\u2028", "//", "/*", "*/"],
+  ["0", "00", "-", "-0", "+1", "1.", ".5", "1e", "1E+2", "1e400", "0x10", "9007199254740993", "NaN", "Infinity"],
+  ["true", "True", "null", "nul", "undefined", '"a"', '"\\u00"', '"\\ud800"', '"\\x41"', '"a\tb"', "é", "😀", "{}"],
+].flat();
+const piece = fc.nat({ max: pieces.length - 1 }).map((index) => pieces[index] ?? "");
+
+/** Valid JSON text with one piece put in, taken out or doubled. */
+const damaged = fc
+  .tuple(fc.jsonValue({ maxDepth: 3 }), fc.nat(), fc.nat({ max: 3 }), piece)
+  .map(([value, seed, length, put]) => {
+    const text = JSON.stringify(value);
+    const at = seed % (text.length + 1);
+    return text.slice(0, at) + put + text.slice(at + length);
+  });
+
+describe("texts that are nearly JSON (hazard 2)", () => {
+  const text = fc.oneof(
+    damaged,
+    fc.array(piece, { maxLength: 8 }).map((parts) => parts.join("")),
+  );
+  property([text])("are arguments exactly where JSON.parse reads an object of plain values", (argumentsJson) => {
+    const call = create(ToolCallSchema, { name: "work", input: { case: "argumentsJson", value: argumentsJson } });
+    const parsed = parseArguments(call, limits);
+    let expected: unknown;
+    try {
+      expected = argumentsJson === "" ? {} : JSON.parse(argumentsJson);
+    } catch {
+      expect(parsed).toEqual({ message: "Invalid JSON in arguments for work", violations: [] });
+      return;
+    }
+    if (typeof expected !== "object" || expected === null || Array.isArray(expected)) {
+      expect(parsed).toMatchObject({ message: "Schema validation failed for work: : must be object" });
+    } else if ("violations" in parsed) {
+      // Nothing but a number that no double holds, or a name that reaches into prototypes.
+      expect(parsed.message).toMatch(/must be a number|is not allowed as a property name/);
+    } else {
+      expect(parsed.value).toEqual(expected);
+    }
+  });
+});
+
+describe("function definitions as they are found in the wild (hazards 17 and 46)", () => {
+  const compile = createSchemaCompiler();
+  const right = ["string", "number", "integer", "boolean", "object", "array", "null"];
+  const odd = {
+    dict: "object",
+    float: "number",
+    any: "no type at all",
+    tuple: "array",
+    String: "string",
+    list: "array",
+  };
+  const type = fc.constantFrom<unknown>(
+    ...right,
+    ...Object.keys(odd),
+    "thing",
+    "",
+    7,
+    null,
+    ["string", "null"],
+    [],
+    {},
+  );
+  const parameter = fc.record(
+    {
+      type,
+      description: fc.string(),
+      enum: fc.uniqueArray(fc.oneof(fc.string(), fc.integer()), { maxLength: 3 }),
+      default: fc.jsonValue({ maxDepth: 1 }),
+      items: fc.record({ type }),
+      optional: fc.boolean(),
+      format: fc.constantFrom("date", "email", "money", ""),
+      properties: fc.dictionary(fc.string({ maxLength: 6 }), fc.record({ type }), { maxKeys: 2 }),
+    },
+    { requiredKeys: [] },
+  );
+  const definition = fc.record(
+    {
+      type: fc.constantFrom("object", "dict"),
+      properties: fc.dictionary(fc.string({ maxLength: 10 }), parameter, { maxKeys: 4 }),
+      required: fc.array(fc.string({ maxLength: 3 }), { maxLength: 2 }),
+    },
+    { requiredKeys: ["type"] },
+  );
+
+  property([definition, fc.dictionary(fc.string({ maxLength: 10 }), fc.jsonValue({ maxDepth: 2 }))])(
+    "compile and check any arguments, or are refused in one sentence that says what is wrong",
+    (schema, args) => {
+      let validate: ReturnType<typeof compile>;
+      try {
+        validate = compile(schema as JsonSchema);
+      } catch (error) {
+        expect(error).toBeInstanceOf(SchemaError);
+        const { message } = error as SchemaError;
+        expect(message).not.toBe("");
+        expect(message.length).toBeLessThan(600);
+        const word = /type is "(\w+)", which is no type of JSON Schema(.*)$/.exec(message);
+        const better = word?.[1] === undefined ? undefined : odd[word[1] as keyof typeof odd];
+        if (better !== undefined) expect(word?.[2]).toBe(`: say ${better}`);
+        return;
+      }
+      for (const { path, message } of validate(args)) {
+        expect(typeof path).toBe("string");
+        expect(message).not.toBe("");
+      }
+    },
+  );
+});
