@@ -11,10 +11,10 @@ export interface Step {
   stop?: boolean;
 }
 
-/** What a statement gave: how many rows it changed, or the rows that it found. */
+/** The result of a statement: how many rows it changed, or the rows that it found. */
 export type StepResult = number | SqlValue[][];
 
-/** What goes to the worker: statements it has not seen yet, by number, and requests that refer to them. */
+/** Message to the worker: statements it has not seen yet, by number, and requests that refer to them. */
 export interface ToWorker {
   statements: [number: number, sql: string][];
   requests: [statement: number, params: readonly SqlValue[], stop: boolean][][];
@@ -22,10 +22,10 @@ export interface ToWorker {
   close?: boolean;
 }
 
-/** How one request ended: its results, or what was wrong with it alone. */
+/** Answer to one request: its results, or the error that concerns it alone. */
 export type Reply = StepResult[] | string;
 
-/** What comes back from the worker. */
+/** Message from the worker. */
 export type FromWorker =
   /** The file is open. `newest` is the newest time it knows, `notices` what an operator should know. */
   | { kind: "open"; newest: number; clock: ClockRecord | undefined; notices: readonly string[] }

@@ -17,7 +17,7 @@ let fault = "the store is opening";
 /** The files in the folder are not those that are open. */
 let detached = false;
 const texts = new Map<number, string>();
-const prepared = new Map<number, { statement: StatementSync; finds: boolean }>();
+const prepared = new Map<number, { statement: StatementSync; returnsRows: boolean }>();
 
 function send(answer: FromWorker): void {
   port?.postMessage(answer);
@@ -36,8 +36,8 @@ function open(): void {
   }
 }
 
-/** Closes the file after a fault and opens it again when the cause may have gone. */
-function lose(cause: unknown): void {
+/** Closes the file after a fault, and opens it again when the cause may have gone. */
+function reopenLater(cause: unknown): void {
   fault = describe(cause, folder);
   prepared.clear();
   file?.close();
@@ -46,21 +46,21 @@ function lose(cause: unknown): void {
   setTimeout(open, reopenMs).unref();
 }
 
-function statementOf(id: number, database: SqliteFile["database"]): { statement: StatementSync; finds: boolean } {
+function statementOf(id: number, database: SqliteFile["database"]): { statement: StatementSync; returnsRows: boolean } {
   const known = prepared.get(id);
   if (known !== undefined) return known;
   const statement = database.prepare(texts.get(id) ?? "");
   statement.setReturnArrays(true);
-  const fresh = { statement, finds: statement.columns().length > 0 };
+  const fresh = { statement, returnsRows: statement.columns().length > 0 };
   prepared.set(id, fresh);
   return fresh;
 }
 
-function perform(request: ToWorker["requests"][number], database: SqliteFile["database"]): StepResult[] {
+function runSteps(request: ToWorker["requests"][number], database: SqliteFile["database"]): StepResult[] {
   const results: StepResult[] = [];
   for (const [id, params, stop] of request) {
-    const { statement, finds } = statementOf(id, database);
-    const result = finds
+    const { statement, returnsRows } = statementOf(id, database);
+    const result = returnsRows
       ? (statement.all(...(params as [])) as unknown as StepResult)
       : Number(statement.run(...(params as [])).changes);
     results.push(result);
@@ -74,11 +74,11 @@ function isEnvironment(cause: unknown): boolean {
   return [5, 6, 7, 8, 10, 11, 13, 14, 26].includes(resultCode(cause) & 0xff);
 }
 
-function performAlone(request: ToWorker["requests"][number], database: SqliteFile["database"]): Reply {
+function runRequest(request: ToWorker["requests"][number], database: SqliteFile["database"]): Reply {
   const several = request.length > 1;
   try {
     if (several) database.exec("SAVEPOINT request");
-    const results = perform(request, database);
+    const results = runSteps(request, database);
     if (several) database.exec("RELEASE request");
     return results;
   } catch (cause) {
@@ -102,20 +102,20 @@ function commit(requests: ToWorker["requests"]): FromWorker {
   detached = false;
   try {
     database.exec("BEGIN");
-    const replies = requests.map((request) => performAlone(request, database));
+    const replies = requests.map((request) => runRequest(request, database));
     database.exec("COMMIT");
     return { kind: "replies", replies };
   } catch (cause) {
     const code = resultCode(cause) & 0xff;
-    const words = describe(cause, folder);
+    const problem = describe(cause, folder);
     try {
       if (database.isTransaction) database.exec("ROLLBACK");
       // A full disk or a foreign lock needs no new start: the next batch tries again.
-      if (code !== 13 && code !== 5 && code !== 6) lose(cause);
+      if (code !== 13 && code !== 5 && code !== 6) reopenLater(cause);
     } catch (again) {
-      lose(again);
+      reopenLater(again);
     }
-    return { kind: "failed", message: words, untouched: false };
+    return { kind: "failed", message: problem, untouched: false };
   }
 }
 

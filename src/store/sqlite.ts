@@ -11,7 +11,7 @@ import { StoreRefusedError, StoreUnavailableError } from "./store-errors.ts";
 /** The embedded store: one SQLite file, owned by one process, written by a thread of its own. */
 export interface SqliteStore {
   /**
-   * Performs the steps as one unit, durable when the promise resolves. Requests that wait at the same time share one
+   * Runs the steps as one unit, durable when the promise resolves. Requests that wait at the same time share one
    * commit; one that fails leaves the others alone. Rejects with a StoreUnavailableError where the file cannot be used.
    */
   run(steps: readonly Step[]): Promise<StepResult[]>;
@@ -19,7 +19,7 @@ export interface SqliteStore {
   readonly now: Clock;
   /** In which spans of that time something must have ended to be at least so many milliseconds old. */
   aged(ms: number): TimeSpan[];
-  /** Why the store cannot be used, in words for the operator; undefined while it can. */
+  /** Why the store cannot be used, for the operator; undefined while it can. */
   fault(): string | undefined;
   /** Rejects with a StoreUnavailableError where nothing can be written now. */
   ping(): Promise<void>;
@@ -42,15 +42,15 @@ const restartMs = 500;
 const batchSize = 512;
 
 /**
- * Opens the embedded store in a folder. Rejects with a StoreRefusedError where another process has it or a newer version has
- * written it. With any other fault (read-only, full, damaged) it resolves all the same: the store then answers
+ * Opens the embedded store in a folder. Rejects with a StoreRefusedError where another process has it or a newer version
+ * has written it. With any other fault (read-only, full, damaged) it resolves all the same: the store then answers
  * StoreUnavailableError and opens by itself when the cause has gone.
  */
 export async function openSqliteStore(options: {
   folder: string;
   wall?: Clock;
   boot?: Boot;
-  /** Told of each fault, once, and `undefined` when it has gone. */
+  /** Called with each fault, once, and with `undefined` when it has gone. */
   onFault?: (fault: string | undefined) => void;
   /** Called with what an operator should know when the file is opened. */
   onNotice?: (notice: string) => void;
@@ -85,10 +85,10 @@ export async function openSqliteStore(options: {
     if (answer.kind === "open") {
       if (clock === undefined) startAt(answer);
       for (const notice of answer.notices) onNotice?.(notice);
-      say(undefined);
+      report(undefined);
       first.resolve();
     } else if (answer.kind === "fault") {
-      say(answer.message);
+      report(answer.message);
       if (answer.refused) first.reject(new StoreRefusedError(answer.message));
       else first.resolve();
     } else {
@@ -124,7 +124,7 @@ export async function openSqliteStore(options: {
     }
   }
 
-  function say(next: string | undefined): void {
+  function report(next: string | undefined): void {
     if (next === fault) return;
     fault = next;
     onFault?.(next);
@@ -133,7 +133,7 @@ export async function openSqliteStore(options: {
   /** The thread died, by lack of memory say: nothing that was with it is known to be stored. */
   function crashed(thread: Worker, cause: unknown): void {
     if (thread !== worker || closing !== undefined) return;
-    say(`the store's thread died: ${cause instanceof Error ? cause.message : String(cause)}`);
+    report(`the store's thread died: ${cause instanceof Error ? cause.message : String(cause)}`);
     for (const request of [...ahead.splice(0).flat(), ...waiting.splice(0)])
       request.reject(new StoreUnavailableError(fault ?? ""));
     fresh = [...numbers].map(([sql, id]) => [id, sql]);

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { explore } from "./explore.ts";
 import type { Exploration } from "./explore.ts";
-import { allRules, startState, stepsFrom } from "./protocol.ts";
-import type { Faults, Rules } from "./protocol.ts";
+import { stepsFrom } from "./protocol.ts";
+import { allRules, startState } from "./state.ts";
+import type { Faults, Rules } from "./state.ts";
 
 const none: Faults = {
   crash: 0,

@@ -1,0 +1,199 @@
+/** The rules of docs/guarantees.md that can be taken away, to see that each is needed. */
+export interface Rules {
+  /** A write is taken over only once its run must have ended. */
+  waitForEnd: boolean;
+  /** Nothing of a run leaves after the time of its claim. */
+  stopSending: boolean;
+  /** `finish` is conditional on owner and attempt. */
+  fence: boolean;
+  /** Whoever is superseded answers with what is stored. */
+  answerStored: boolean;
+  /** Only the owner of the run that an UNCERTAIN stands for may settle it. */
+  settleOwnRun: boolean;
+  /** A former owner that knows the end settles an UNCERTAIN. */
+  settle: boolean;
+  /** An own running entry that no claim holds is given back. */
+  orphans: boolean;
+  /** An intent whose run does not start is released. */
+  release: boolean;
+  /** A failure that is not stored yet is not told: another may run the call again. */
+  hideUnstoredFailure: boolean;
+  /** An entry that the store has lost is written anew with its outcome. */
+  writeAnew: boolean;
+}
+
+export const allRules: Rules = {
+  waitForEnd: true,
+  stopSending: true,
+  fence: true,
+  answerStored: true,
+  settleOwnRun: true,
+  settle: true,
+  orphans: true,
+  release: true,
+  hideUnstoredFailure: true,
+  writeAnew: true,
+};
+
+/** How often each fault happens at most, and how often the call is made. */
+export interface Faults {
+  crash: number;
+  freeze: number;
+  /** A process that cannot reach the store and goes on otherwise. */
+  cut: number;
+  /** An intent whose caller is refused and whose commit may still come. */
+  lateCommit: number;
+  /** A downstream whose answer is lost; the function may return after all. */
+  lostAnswer: number;
+  /** An outcome that waits for the store. */
+  deferred: number;
+  /** An intent whose run fails to start. */
+  noStart: number;
+  /** A store that loses a running entry. */
+  loss: number;
+  calls: number;
+}
+
+/** What a call came to: the run that is known to have taken effect; 0 for nothing yet, or one of the two below. */
+export type Value = number;
+
+export interface Entry {
+  owner: number;
+  attempt: number;
+  takenOver: boolean;
+  run: number;
+  state: "running" | "done" | "uncertain";
+  value: Value;
+  /** Its run must have ended. */
+  over: boolean;
+}
+
+export interface Process {
+  alive: boolean;
+  frozen: boolean;
+  cut: boolean;
+  /** Others have missed its heartbeats. */
+  judgedDead: boolean;
+  phase: "idle" | "claimed" | "heir" | "sent" | "knows" | "waits";
+  attempt: number;
+  run: number;
+  /** The time of its claim is over. */
+  over: boolean;
+  value: Value;
+  /** A claim that is neither finished nor released. */
+  leaked: number;
+}
+
+/** One call, two processes, a store and a downstream. */
+export interface State {
+  entry: Entry | null;
+  processes: [Process, Process];
+  attempts: number;
+  inFlight: number[];
+  /** Runs that took effect. */
+  effects: number[];
+  late: { owner: number; attempt: number } | null;
+  deferred: { owner: number; attempt: number; run: number; value: Value } | null;
+  left: Faults;
+  /** The definitive answer that somebody got, or 0. */
+  told: Value;
+  /** Somebody who did not run the call said UNCERTAIN: check, and then it does not happen any more. */
+  toldToCheck: boolean;
+  wrong: string;
+}
+
+export const nobody = -1;
+export const uncertain: Value = -1;
+/** The function has failed before it sent anything. */
+export const failed: Value = -2;
+
+export function startState(faults: Faults): State {
+  const process: Process = {
+    alive: true,
+    frozen: false,
+    cut: false,
+    judgedDead: false,
+    phase: "idle",
+    attempt: 0,
+    run: 0,
+    over: false,
+    value: 0,
+    leaked: 0,
+  };
+  return {
+    entry: null,
+    processes: [{ ...process }, { ...process }],
+    attempts: 0,
+    inFlight: [],
+    effects: [],
+    late: null,
+    deferred: null,
+    left: faults,
+    told: 0,
+    toldToCheck: false,
+    wrong: "",
+  };
+}
+
+export function know(process: Process, value: Value): void {
+  process.phase = "knows";
+  process.value = value;
+}
+
+/** A caller gets this answer. */
+export function tell(state: State, value: Value, withoutRun: boolean): void {
+  if (value === uncertain) {
+    if (withoutRun) state.toldToCheck = true;
+    return;
+  }
+  if (value === 0) return;
+  if (state.told !== 0 && state.told !== value) state.wrong = "two definitive answers";
+  if (value === failed && state.effects.length > 0) state.wrong = "a failure is told of what happened";
+  if (value !== failed && state.effects.length === 0) state.wrong = "an OK without an effect";
+  state.told = value;
+}
+
+/** The time of a claim ends before that of its entry, and a request that left in time has arrived by then. */
+export function mayBeOver(state: State, { owner, attempt, run }: Entry): boolean {
+  if (state.inFlight.includes(run)) return false;
+  const process = owner === nobody ? undefined : state.processes[owner as 0 | 1];
+  const holds = process?.alive === true && process.attempt === attempt && process.phase !== "idle";
+  return !holds || process.over;
+}
+
+export function cloneOf(state: State): State {
+  return {
+    ...state,
+    entry: state.entry && { ...state.entry },
+    processes: [{ ...state.processes[0] }, { ...state.processes[1] }],
+    inFlight: [...state.inFlight],
+    effects: [...state.effects],
+    late: state.late && { ...state.late },
+    deferred: state.deferred && { ...state.deferred },
+    left: { ...state.left },
+  };
+}
+
+/** Names runs and attempts by their order in the state, so that states that differ in names only are one. */
+export function canonical(state: State): State {
+  const names = new Map<number, number>();
+  const renamed = (id: number): number => {
+    if (id <= 0) return id;
+    const name = names.get(id) ?? names.size + 1;
+    names.set(id, name);
+    return name;
+  };
+  state.effects = state.effects.map(renamed);
+  state.inFlight = state.inFlight.map(renamed);
+  state.told = renamed(state.told);
+  for (const process of state.processes) {
+    if (process.phase === "idle") Object.assign(process, { attempt: 0, run: 0, over: false, value: 0 });
+  }
+  for (const part of [state.entry, ...state.processes, state.late, state.deferred]) {
+    for (const field of ["attempt", "run", "value", "leaked"] as const) {
+      if (part !== null && field in part) Object.assign(part, { [field]: renamed(Reflect.get(part, field) as number) });
+    }
+  }
+  state.attempts = names.size;
+  return state;
+}
