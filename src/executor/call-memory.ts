@@ -16,6 +16,7 @@ export interface RecentAnswer {
 export interface CallMemory {
   running(lookup: string): Execution | undefined;
   recent(lookup: string): RecentAnswer | undefined;
+  /** Registers an execution: the same call from now on joins it. */
   start(execution: Execution): void;
   /** Removes an execution from the running ones and keeps its answer, where there is one to keep. */
   end(execution: Execution, answer: RecentAnswer | undefined): void;
@@ -37,14 +38,17 @@ export function createCallMemory(maxAnswers: number): CallMemory {
     running: (lookup) => running.get(lookup),
     recent: recent.get,
     start(execution) {
+      execution.isRegistered = true;
       const before = running.get(execution.lookup);
       if (before !== undefined) replaced.add(before);
       running.set(execution.lookup, execution);
     },
     end(execution, answer) {
       const { lookup } = execution;
-      if (running.get(lookup) === execution) running.delete(lookup);
-      else replaced.delete(execution);
+      if (execution.isRegistered) {
+        if (running.get(lookup) === execution) running.delete(lookup);
+        else replaced.delete(execution);
+      }
       if (answer === undefined) recent.delete(lookup);
       else recent.set(lookup, answer);
     },

@@ -2,7 +2,7 @@ import { hash, randomUUID } from "node:crypto";
 import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AbandonedCall, CallScope, Claim } from "../ledger/ledger.ts";
 import type { JsonObject } from "../plugin/tool.ts";
-import { SentRequests } from "../outbound/sent-requests.ts";
+import type { SentRequests } from "../outbound/sent-requests.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { ExecutionRequest } from "./contract.ts";
@@ -59,8 +59,8 @@ export class Execution {
   repeated: ToolResult | undefined;
   /** When the tool's function was called, by `performance.now()`; undefined where it was not. */
   startedAt: number | undefined;
-  /** What the run has sent. */
-  sent = new SentRequests();
+  /** What the run has sent; undefined where it has asked for nothing. */
+  sent: SentRequests | undefined;
   /** How the tool's function ended. */
   end: RunEnd | undefined;
   /** What is found out about a `write` that did not end in a known way. */
@@ -71,6 +71,8 @@ export class Execution {
   /** Why our own part of the execution failed. */
   error: unknown;
 
+  /** Whether the same call joins this execution. */
+  isRegistered = false;
   /** The answer of the pipeline, once it is known that it comes later. */
   answer: Promise<ToolResult> | undefined;
   /** Callers that wait. The last one to leave a `read` cancels it. */

@@ -16,7 +16,7 @@ import { recordOutlived } from "./intent.ts";
 import { callScopeFrom, lookupOf, lookupsOf, stateOf, statusOf } from "./look-up.ts";
 import { observed, type OnToolError, toolLog } from "./observe.ts";
 import type { ArgumentLimits } from "./parse-arguments.ts";
-import { runPipeline, runRegistered } from "./pipeline.ts";
+import { runPipeline, runWork } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
 import type { ExecutorParts } from "./stage.ts";
@@ -138,7 +138,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     get running() {
       return memory.count;
     },
-    recover: () => recoverCalls(observed(runRegistered, telemetry), parts, telemetry.log),
+    recover: () => recoverCalls(observed(runWork, telemetry), parts, telemetry.log),
     async erase(selector) {
       // The answers in memory are those of calls that the ledger does not hold.
       const inMemory = memory.forget(selector);

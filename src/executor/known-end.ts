@@ -11,11 +11,11 @@ import { attempt } from "./thrown.ts";
  * ToolError, and where it failed while nothing that changes anything can have left: no request was sent, or only GET and
  * HEAD, or a downstream answered 4xx. A tool that has never used `http` may have acted in another way.
  */
-export function isEndKnown(end: RunEnd, sent: SentRequests): boolean {
+export function isEndKnown(end: RunEnd, sent: SentRequests | undefined): boolean {
   if (end.kind === "returned") return true;
   // A function that has not ended can still act.
   if (end.kind !== "threw") return false;
-  const isHarmless = sent.used && !sent.mayHaveChanged;
+  const isHarmless = sent?.used === true && !sent.mayHaveChanged;
   return isHarmless ? !isCrash(end.reason) : isAuthorsOwn(end.reason);
 }
 

@@ -1,4 +1,4 @@
-import type { SentRequests } from "../outbound/sent-requests.ts";
+import { SentRequests } from "../outbound/sent-requests.ts";
 import type { ExecutionContext, ToolHttp, ToolLog } from "../plugin/tool.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
@@ -14,8 +14,8 @@ export class ToolContext implements ExecutionContext {
   readonly #parts: Pick<ExecutorParts, "outbound" | "logOf">;
   /** Execution deadline by `performance.now()`. */
   readonly #deadline: number;
-  /** What the run has sent; also for the core's own targets. */
-  readonly sent: SentRequests;
+  /** Whether this is the run of the call, whose requests decide what may have happened. */
+  readonly #isRun: boolean;
   #controller: AbortController | undefined;
   #aborted: Error | undefined;
   #http: ToolHttp | undefined;
@@ -25,12 +25,12 @@ export class ToolContext implements ExecutionContext {
   constructor(
     execution: Execution,
     deadline: number,
-    sent: SentRequests,
+    isRun: boolean,
     parts: Pick<ExecutorParts, "outbound" | "logOf">,
   ) {
     this.#execution = execution;
     this.#deadline = deadline;
-    this.sent = sent;
+    this.#isRun = isRun;
     this.#parts = parts;
   }
 
@@ -83,6 +83,12 @@ export class ToolContext implements ExecutionContext {
       credential: tool.credential,
       trace,
     }));
+  }
+
+  /** What the run has sent; also for the core's own targets. */
+  get sent(): SentRequests {
+    if (!this.#isRun) return new SentRequests();
+    return (this.#execution.sent ??= new SentRequests());
   }
 
   /**

@@ -1,5 +1,4 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { SentRequests } from "../../outbound/sent-requests.ts";
 import type { Reconciled } from "../../plugin/tool.ts";
 import type { Execution } from "../execution.ts";
 import { runTool } from "../run.ts";
@@ -19,7 +18,7 @@ export async function reconcile(
   const { tool, args, callId, idempotencyKey } = execution;
   const { reconcile: ask } = tool;
   if (ask === undefined) return undefined;
-  const context = new ToolContext(execution, performance.now() + tool.timeoutMs, new SentRequests(), parts);
+  const context = new ToolContext(execution, performance.now() + tool.timeoutMs, false, parts);
   const end = await runTool(
     () => ask({ args, callId, idempotencyKey, startedAt }, context),
     tool.timeoutMs,

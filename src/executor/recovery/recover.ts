@@ -58,7 +58,7 @@ export async function recoverCalls(run: Run, parts: ExecutorParts, log: Logger):
 /** Recovers one call and returns its outcome. */
 async function recoverCall(abandoned: AbandonedCall, run: Run, parts: ExecutorParts): Promise<Outcome> {
   const { entry, claim } = abandoned;
-  const { ledger, registry, memory } = parts;
+  const { ledger, registry } = parts;
   const call = { id: entry.callId, name: entry.tool };
   if (entry.effect === "read") {
     await ledger.finish(claim, errorResult({ call }, Outcome.CANCELLED, modelError("cancelled")), "drop");
@@ -86,7 +86,6 @@ async function recoverCall(abandoned: AbandonedCall, run: Run, parts: ExecutorPa
   execution.claim = claim;
   // A caller was told that it goes on: its end is kept for them.
   execution.outlived = true;
-  memory.start(execution);
   const answer = Promise.resolve(run(execution, parts));
   execution.answer = answer;
   return (await answer).outcome;

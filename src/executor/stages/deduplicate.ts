@@ -9,7 +9,7 @@ import { errorResult } from "../tool-result.ts";
 
 /**
  * Joins the same call where it runs in this process, or ends with the answer that is kept of it, or with CONFLICT where the
- * call id was used for something else. Otherwise the execution is registered: the same call from now on joins it.
+ * call id was used for something else.
  */
 export function deduplicate(execution: Execution, { memory }: ExecutorParts): StageAnswer {
   const { call, scope } = execution;
@@ -25,7 +25,6 @@ export function deduplicate(execution: Execution, { memory }: ExecutorParts): St
   if (call.id === "") execution.callId = randomUUID();
   execution.key = key;
   execution.lookup = key ?? lookupOf(scope, execution.callId);
-  memory.start(execution);
   return undefined;
 }
 

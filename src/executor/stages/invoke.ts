@@ -18,7 +18,7 @@ export function invoke(execution: Execution, parts: ExecutorParts): StageAnswer 
   const now = performance.now();
   const timeoutMs = claim === undefined ? tool.timeoutMs : Math.min(tool.timeoutMs, claim.sendUntil - now);
   if (timeoutMs <= 0) throw new LedgerUnavailableError("the intent was stored too long ago for the call to run");
-  const context = new ToolContext(execution, now + timeoutMs, execution.sent, parts);
+  const context = new ToolContext(execution, now + timeoutMs, true, parts);
   execution.startedAt = now;
   const end = runTool(() => tool.run(args, context), timeoutMs, execution, context);
   if (end instanceof Promise) return end.then((ended) => keep(execution, ended));
