@@ -1,6 +1,8 @@
 import { enableCompileCache } from "node:module";
+import { compileCacheFolder } from "./config/compile-cache.ts";
 
-// Before all else is loaded: what was compiled at one start is there at the next, which then takes two thirds of the time.
-enableCompileCache();
+// Before everything else is loaded: the next start finds what this one compiled, and takes two thirds of the time.
+const cache = compileCacheFolder({ env: process.env, cwd: process.cwd(), create: process.argv[2] === "serve" });
+if (cache !== undefined) enableCompileCache(cache);
 const { run } = await import("./program.ts");
 await run();

@@ -1,6 +1,15 @@
 import { globSync, readFileSync } from "node:fs";
-import { dirname, join, normalize, relative } from "node:path";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import {
+  adapterViolations,
+  floorViolations,
+  importCycles,
+  longFiles,
+  maxLines,
+  pluginViolations,
+  type Sources,
+} from "./support/architecture.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -45,81 +54,93 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   client: ["gen"],
   toolbox: ["gen", "client", "definitions"],
 };
+/** Of these rooms adapters and conversations may import types only. */
+const typesOnly = { conversations: ["auth"] };
 /** The top floor joins everything below it. */
 const top = new Set(["server", "app", "cli", "testing", "jackfield", "main", "program", "index"]);
 
 const files = globSync(["src/**/*.ts", "gen/**/*.ts", "plugins/*/*.ts"], { cwd: root });
-
-function importsOf(file: string): string[] {
-  const text = readFileSync(join(root, file), "utf8");
-  return [...text.matchAll(/(?:from\s+|import\s*\(\s*|^import\s+)"([^"]+)"/gm)].map((match) => match[1] as string);
-}
-
-function roomOf(file: string): string {
-  const [first, second = ""] = file.split("/");
-  return first === "src" ? second.replace(/\.ts$/, "") : (first as string);
-}
-
-function target(file: string, specifier: string): string {
-  return relative(root, normalize(join(root, dirname(file), specifier)));
-}
+const sources: Sources = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
 
 test("the walk finds the sources", () => {
   expect(files.length).toBeGreaterThan(150);
 });
 
-describe("a room imports only rooms below it", () => {
-  for (const file of files.filter((path) => !path.startsWith("plugins/"))) {
-    const room = roomOf(file);
-    if (top.has(room)) continue;
-    test(file, () => {
-      const allowed = rooms[room];
-      expect(
-        allowed,
-        `the room ${room} stands on no floor: add it to this test and to docs/architecture.md`,
-      ).toBeDefined();
-      const wrong = importsOf(file)
-        .filter((specifier) => specifier.startsWith("."))
-        .map((specifier) => roomOf(target(file, specifier)))
-        .filter((other) => other !== room && !allowed?.includes(other));
-      expect(wrong).toEqual([]);
-    });
-  }
+test("a room imports only rooms below it", () => {
+  expect(floorViolations(sources, rooms, top, typesOnly)).toEqual([]);
 });
 
 test("no adapter imports another one", () => {
-  const folders = files.filter((file) => /^src\/adapters\/[^/]+\//.test(file));
-  expect(folders.length).toBeGreaterThan(5);
-  const wrong = folders.flatMap((file) => {
-    const own = file.split("/")[2];
-    return importsOf(file)
-      .filter((specifier) => specifier.startsWith("."))
-      .map((specifier) => target(file, specifier).split("/"))
-      .filter(([, room, folder, rest]) => room === "adapters" && rest !== undefined && folder !== own)
-      .map((parts) => `${file} imports ${parts.join("/")}`);
-  });
-  expect(wrong).toEqual([]);
+  expect(files.filter((file) => /^src\/adapters\/[^/]+\//.test(file)).length).toBeGreaterThan(5);
+  expect(adapterViolations(sources)).toEqual([]);
 });
 
 test("a plugin imports of our own code only jackfield/plugin, and its tests jackfield/testing", () => {
-  const plugins = files.filter((file) => file.startsWith("plugins/"));
-  expect(plugins.length).toBeGreaterThan(6);
-  const wrong = plugins.flatMap((file) =>
-    importsOf(file)
-      .filter((specifier) => specifier.startsWith("jackfield") || target(file, specifier).startsWith(".."))
-      .filter(
-        (specifier) =>
-          !["jackfield/plugin", ...(file.endsWith(".test.ts") ? ["jackfield/testing"] : [])].includes(specifier),
-      )
-      .filter((specifier) => specifier.startsWith("jackfield") || specifier.startsWith("."))
-      .map((specifier) => `${file} imports ${specifier}`),
+  expect(files.filter((file) => file.startsWith("plugins/")).length).toBeGreaterThan(6);
+  expect(pluginViolations(sources)).toEqual([]);
+});
+
+test("no files import each other in a circle, not even for types", () => {
+  expect(importCycles(sources)).toEqual([]);
+});
+
+test(`no file has more than ${maxLines} lines`, () => {
+  expect(longFiles(sources)).toEqual([]);
+});
+
+test("below the adapters no room names a platform", () => {
+  const named = files.filter(
+    (file) =>
+      /^src\/(?:config|ledger|jobs|app|telemetry|executor|rpc|registry|store)\//.test(file) &&
+      /genesys|cognigy/i.test((sources.get(file) ?? "").replaceAll("genesys.llm.gateway", "")),
   );
-  expect(wrong).toEqual([]);
+  expect(named).toEqual([]);
+});
+
+describe("a wrong import is caught", () => {
+  const one = (file: string, text: string): Sources => new Map([[file, text]]);
+
+  test.each([
+    ["src/ledger/x.ts", 'import { a } from "../registry/registry.ts";'],
+    ["src/adapters/acme/index.ts", 'import type { Telemetry } from "../../telemetry/telemetry.ts";'],
+    ["src/adapters/acme/index.ts", 'import { x } from "../../config/values.ts";'],
+    ["src/conversations/x.ts", 'import { createKeyMatcher } from "../auth/key-matcher.ts";'],
+    ["src/config/x.ts", 'const x = await import("../auth/caller.ts");'],
+    ["src/config/x.ts", 'export { x } from "../outbound/http.ts";'],
+    ["src/config/x.ts", 'import {\n  a,\n  type B,\n} from "../executor/executor.ts";'],
+    ["src/newroom/x.ts", ""],
+  ])("in %s: %s", (file, text) => {
+    expect(floorViolations(one(file, text), rooms, top, typesOnly)).toHaveLength(1);
+  });
+
+  test("of another adapter, by a plugin, in a circle, in a long file", () => {
+    const wrong = one("src/adapters/acme/index.ts", 'import { a } from "../genesys/index.ts";');
+    expect(adapterViolations(wrong)).toHaveLength(1);
+    for (const specifier of [
+      "../../src/executor/executor.ts",
+      "../get-order-status/index.ts",
+      "jackfield",
+      "jackfield/testing",
+      "@jackfield/get-weather",
+    ]) {
+      expect(pluginViolations(one("plugins/acme/index.ts", `import { a } from "${specifier}";`))).toHaveLength(1);
+    }
+    expect(pluginViolations(one("plugins/acme/index.ts", 'import { a } from "./part.ts";'))).toEqual([]);
+    const circle = new Map([
+      ["src/a/one.ts", 'import type { Two } from "./two.ts";'],
+      ["src/a/two.ts", 'import type { Three } from "../b/three.ts";'],
+      ["src/b/three.ts", 'import type { One } from "../a/one.ts";'],
+    ]);
+    expect(importCycles(circle)).toHaveLength(1);
+    circle.set("src/b/three.ts", "");
+    expect(importCycles(circle)).toEqual([]);
+    expect(longFiles(one("src/a/one.ts", "\n".repeat(maxLines + 1)))).toHaveLength(1);
+  });
 });
 
 test("the environment is read only in config and by the process", () => {
   const readers = files.filter((file) => /process\.env/.test(readFileSync(join(root, file), "utf8")));
-  expect(readers.filter((file) => !/^src\/config\/|^src\/program\.ts$|\.test\.ts$/.test(file))).toEqual([]);
+  expect(readers.filter((file) => !/^src\/config\/|^src\/(?:main|program)\.ts$|\.test\.ts$/.test(file))).toEqual([]);
 });
 
 test("no folder is named after a construct", () => {

@@ -13,6 +13,7 @@ import { modelErrors, rpcErrors } from "../src/errors.ts";
 import * as plugin from "../src/plugin/index.ts";
 import * as root from "../src/index.ts";
 import * as testing from "../src/testing/index.ts";
+import * as client from "../src/client.ts";
 import * as toolbox from "../src/toolbox/index.ts";
 
 // What others build on, pinned by literals: a change here is a change for them, and belongs into the changelog.
@@ -41,6 +42,40 @@ test("what each of them exports", () => {
     "isHttpError",
     "isToolError",
     "path",
+  ]);
+  expect(Object.keys(client).sort()).toEqual([
+    "CallContextSchema",
+    "CallState",
+    "Calls",
+    "ConversationDoneSchema",
+    "Conversations",
+    "Effect",
+    "EraseConversationRequestSchema",
+    "EraseConversationResponseSchema",
+    "ExecuteToolRequestSchema",
+    "ExecuteToolResponseSchema",
+    "ExecuteToolsRequestSchema",
+    "ExecuteToolsResponseSchema",
+    "GrpcTargetSchema",
+    "HttpTargetSchema",
+    "JobSchema",
+    "JobState",
+    "Jobs",
+    "ModelTurnSchema",
+    "Outcome",
+    "ProgressSchema",
+    "RunConversationRequestSchema",
+    "RunConversationResponseSchema",
+    "ToolCallSchema",
+    "ToolErrorSchema",
+    "ToolExecutor",
+    "ToolPlugin",
+    "ToolRegistry",
+    "ToolResultSchema",
+    "ToolSchema",
+    "ToolTargetSchema",
+    "ViolationSchema",
+    "createJackfieldClient",
   ]);
   expect(Object.keys(toolbox).sort()).toEqual(["createToolbox"]);
   expect(Object.keys(testing).sort()).toEqual(["startSandbox", "startTool"]);

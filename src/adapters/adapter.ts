@@ -1,11 +1,18 @@
-import type { IncomingMessage } from "node:http";
-import type { Http2ServerRequest } from "node:http2";
-import type { Client, ContextValues } from "@connectrpc/connect";
-import type { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
-import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { Caller, SanitizeMode } from "../auth/caller.ts";
+import type { SanitizeMode } from "../auth/caller.ts";
 import type { KeyHeader, NamedKey } from "../auth/header-keys.ts";
 import type { Route } from "./route.ts";
+
+export type {
+  AdapterClients,
+  AdapterHost,
+  RawRequest,
+  Measure,
+  Instrument,
+  Measurement,
+  TraceStart,
+  RequestTrace,
+  AdapterLog,
+} from "./host.ts";
 
 /**
  * One outside protocol translated to the Connect services: data, and pure functions that turn payloads into calls and
@@ -46,81 +53,4 @@ export interface KeyIdentity {
   readonly sanitize: SanitizeMode;
   /** Longest output in bytes. */
   readonly maxOutput: number;
-}
-
-/** Connect clients that act as one caller. */
-export interface AdapterClients {
-  readonly executor: Client<typeof ToolExecutor>;
-  readonly jobs: Client<typeof Jobs>;
-}
-
-/** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */
-export interface AdapterHost {
-  /** Authenticates a request by its headers, before its body is read. Undefined where no key proves a caller. */
-  authenticate(request: RawRequest): Caller | undefined | Promise<Caller | undefined>;
-  /** Returns the clients that act as a caller: the same ones each time. */
-  clientsFor(caller: Caller): AdapterClients;
-  readonly measure: Measure;
-  /** Starts the span of a request. Undefined where there is no trace to record or to continue. */
-  startTrace(start: TraceStart): RequestTrace | undefined;
-  readonly log: AdapterLog;
-  /** Version of Jackfield. */
-  readonly version: string;
-}
-
-/** A request as Node gives it, over HTTP/1.1 or HTTP/2. */
-export type RawRequest = IncomingMessage | Http2ServerRequest;
-
-/**
- * Records a value of one of the adapter's instruments: adds to a counter, counts in a histogram, sets a gauge. Throws
- * where no instrument of this name was declared.
- */
-export type Measure = (name: string, labels: Readonly<Record<string, string>>, value: number) => void;
-
-/** A metric that an adapter declares. */
-export interface Instrument {
-  /** As OpenTelemetry writes it: `cognigy.tool.invocations`. */
-  readonly name: string;
-  readonly kind: "counter" | "histogram" | "gauge";
-  readonly description: string;
-  /** UCUM unit: `s` for seconds. */
-  readonly unit?: string;
-  /** Names of the labels, at most two. */
-  readonly labels: readonly string[];
-}
-
-/** One value for one instrument. */
-export interface Measurement {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-/** Where the span of a request starts. */
-export interface TraceStart {
-  readonly method: string;
-  /** The route's path, without values. */
-  readonly path: string;
-  /** W3C trace context of the request. */
-  readonly traceparent: string | undefined;
-  readonly tracestate: string | undefined;
-  /** Whether calls of the request have to share a trace id although nothing is recorded. */
-  readonly shared: boolean;
-}
-
-/** The span of one request. */
-export interface RequestTrace {
-  /** Pass them on with each RPC of the request. */
-  readonly values: ContextValues;
-  /** Adds attributes to the span. */
-  set(attributes: Readonly<Record<string, string>>): void;
-  /** Ends the span with the HTTP status of the answer. */
-  end(status: number): void;
-}
-
-/** The log of the service, with the adapter's name on each line. */
-export interface AdapterLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
 }

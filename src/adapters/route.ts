@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
-import type { AdapterClients, Measurement, RawRequest, RequestTrace } from "./adapter.ts";
+import type { AdapterClients, Measurement, RawRequest, RequestTrace } from "./host.ts";
 import type { StreamEvent } from "./sse.ts";
 
 /** One address of an adapter. Its kind says what is done with a request. */

@@ -8,7 +8,7 @@ import type { Credential } from "../outbound/credential.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { errorMessage } from "../errors.ts";
 import { ConfigError } from "../config/config-error.ts";
-import type { PreparedPlugin } from "./prepare.ts";
+import type { PreparedPlugin } from "./prepared.ts";
 
 /** Compiles all plugins and, where `open` is set, opens them. Throws a ConfigError: never loads half of them. */
 export async function loadTools(

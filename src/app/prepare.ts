@@ -1,27 +1,11 @@
 import { ConfigError } from "../config/config-error.ts";
 import type { Config, PluginConfig } from "../config/config.ts";
-import { completePlugin, type MissingSetting } from "../config/plugin-settings.ts";
+import { completePlugin } from "../config/plugin-settings.ts";
 import { schemaOfConfig } from "../registry/compile-tool.ts";
 import { PluginError } from "../registry/plugin-error.ts";
 import { importPlugin, type LoadedPlugin } from "../registry/load-plugin.ts";
+import type { Prepared, PreparedPlugin } from "./prepared.ts";
 import { sandboxParts } from "./sandbox-parts.ts";
-
-/** A plugin's module, its settings, and the settings that nothing gives yet. */
-export interface PreparedPlugin {
-  readonly settings: PluginConfig;
-  readonly missing: readonly MissingSetting[];
-  /** Name of the credential that the tool uses. */
-  readonly credential: string | undefined;
-  readonly module: LoadedPlugin;
-}
-
-/** The configuration with every plugin imported and every declared variable read. */
-export interface Prepared {
-  readonly config: Config;
-  readonly plugins: readonly PreparedPlugin[];
-  /** Parts of the sandbox to start. */
-  readonly sandboxParts: ReadonlySet<string>;
-}
 
 /**
  * Imports all plugins, reads the variables that they declare, and decides what the sandbox plays. Throws a ConfigError with

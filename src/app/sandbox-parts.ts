@@ -1,6 +1,6 @@
 import type { Config } from "../config/config.ts";
 import { hasSecret } from "../config/describe-config.ts";
-import type { Prepared, PreparedPlugin } from "./prepare.ts";
+import type { Prepared, PreparedPlugin } from "./prepared.ts";
 
 /** Where the parts of the sandbox listen, by part. A part without a server has no URL. */
 export type SandboxUrls = Readonly<Record<string, string>>;

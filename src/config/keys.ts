@@ -120,9 +120,11 @@ function scopesFrom(text: string, where: string, environment: Environment): Set<
     if (scope !== undefined) scopes.add(scope);
     else {
       const near = nearest(word, allScopes);
-      const hint = near === undefined ? `known are ${allScopes.join(", ")}` : `did you mean ${near}?`;
+      // What is no near miss of a scope may be a key that stands in the wrong place.
       environment.fault(
-        `${where} must name known scopes; found ${JSON.stringify(word)}, ${hint}${near === undefined ? "." : ""}`,
+        near === undefined
+          ? `${where} must name known scopes after the key; found a word that is none: known are ${allScopes.join(", ")}.`
+          : `${where} must name known scopes; found ${JSON.stringify(word)}, did you mean ${near}?`,
       );
     }
   }

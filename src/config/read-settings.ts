@@ -9,7 +9,7 @@ export interface SettingsSource {
   readonly environment: Environment;
   /** Values of the file, checked against its schema. */
   readonly file: Readonly<Record<string, unknown>>;
-  /** Key of the group in the file: `adapters.genesys`. */
+  /** Key of the group in the file: `adapters.NAME`. */
   readonly at: string;
   /** Name of an unnamed key in a list of keys. */
   readonly keyName: string;

@@ -1,19 +1,9 @@
 import * as Type from "typebox";
 import type { Static } from "typebox";
 import type { AdapterConfiguration, SettingSchema } from "../settings.ts";
+import { closed, day, flag, integer, mebibyte, oneOf, text, texts } from "./schema-parts.ts";
 import { allScopes } from "./scope.ts";
 
-const closed = { additionalProperties: false } as const;
-const day = 86_400_000;
-const mebibyte = 1_048_576;
-
-const integer = (minimum: number, maximum: number, description: string) =>
-  Type.Optional(Type.Integer({ minimum, maximum, description }));
-const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
-const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }));
-const texts = (description: string) => Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description }));
-const oneOf = <const Words extends readonly string[]>(words: Words, description: string) =>
-  Type.Optional(Type.Unsafe<Words[number]>({ type: "string", enum: [...words], description }));
 const price = Type.Number({ minimum: 0 });
 
 const sanitize = oneOf(["strict", "text", "off"], "How string arguments are cleaned before validation.");

@@ -160,6 +160,7 @@ test.each([
   [{ JACKFIELD_API_KEYS: "a:k1,a:k2" }, 'found "a" twice'],
   [{ JACKFIELD_API_KEYS: "a:hunter2,b:hunter2" }, 'found the key of "a"'],
   [{ JACKFIELD_API_KEYS: "a:k:tools:exec" }, "did you mean tools:execute?"],
+  [{ JACKFIELD_API_KEYS: "crm:tools:execute:hunter2" }, "must name known scopes after the key"],
   [{ COGNIGY_API_KEY: "a:k,hunter2" }, "Entry 2 of COGNIGY_API_KEY must be name:key"],
   [{ COGNIGY_API_KEY: "hunter2", COGNIGY_API_KEY_FILE: "x" }, "must not both be set"],
   [{ COGNIGY_API_KEY_FILE: "none" }, "COGNIGY_API_KEY_FILE must name a file"],

@@ -1,0 +1,15 @@
+import * as Type from "typebox";
+
+// Short forms for the schema of the configuration file.
+
+export const closed = { additionalProperties: false } as const;
+export const day = 86_400_000;
+export const mebibyte = 1_048_576;
+
+export const integer = (minimum: number, maximum: number, description: string) =>
+  Type.Optional(Type.Integer({ minimum, maximum, description }));
+export const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
+export const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }));
+export const texts = (description: string) => Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description }));
+export const oneOf = <const Words extends readonly string[]>(words: Words, description: string) =>
+  Type.Optional(Type.Unsafe<Words[number]>({ type: "string", enum: [...words], description }));
