@@ -3,7 +3,6 @@ import { describe, expect } from "vitest";
 import { create } from "@bufbuild/protobuf";
 import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { parseArguments } from "../../src/executor/parse-arguments.ts";
-import type { JsonSchema } from "../../src/plugin/tool.ts";
 import { SchemaError } from "../../src/schema/check-schema.ts";
 import { createSchemaCompiler } from "../../src/schema/compile-schema.ts";
 import { property } from "../support/property.ts";
@@ -102,7 +101,7 @@ describe("function definitions as they are found in the wild (hazards 17 and 46)
     (schema, args) => {
       let validate: ReturnType<typeof compile>;
       try {
-        validate = compile(schema as JsonSchema);
+        validate = compile(schema);
       } catch (error) {
         expect(error).toBeInstanceOf(SchemaError);
         const { message } = error as SchemaError;
