@@ -29,6 +29,11 @@ export function createRequestFilter(parts: RequestFilterParts): PortListener {
     if (!acceptsHost(host) && !hostCheckedPaths.has(pathOf(request))) {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
+    const coding = request.headers["transfer-encoding"];
+    // Node reads `gzip, chunked` as if it were not compressed.
+    if (coding !== undefined && coding.toLowerCase() !== "chunked") {
+      return answer(request, response, 501, "Transfer-Encoding must be chunked");
+    }
     if (url.startsWith("/jackfield.v1.") || url.startsWith("/grpc.")) {
       if (rpc.fastPath.request(request, response)) return;
       return rpc.hasMethod(pathOf(request)) ? http(request, response) : answerUnknownMethod(request, response);

@@ -66,6 +66,17 @@ test.each([
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
 });
 
+test("a body in a transfer coding other than chunked is refused with 501, for routes and RPCs (hazard 28)", async () => {
+  await using server = await start(quick);
+  const body = "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+  for (const path of ["/echo", "/jackfield.v1.ToolExecutor/ExecuteTool"]) {
+    const request = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${body}`;
+    expect(await raw(server.port, request)).toMatch(/^HTTP\/1.1 501 .*Transfer-Encoding must be chunked/s);
+  }
+  const chunked = `POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n`;
+  expect(await raw(server.port, `${chunked}${body.replace("gzip, chunked", "Chunked")}`)).toMatch(/^HTTP\/1.1 200 /);
+});
+
 test("a head of 20 kB and 2,500 short headers are refused with 431 (hazard 29)", async () => {
   await using server = await start();
   const request = (lines: string) => `GET /healthz HTTP/1.1\r\nHost: localhost\r\n${lines}\r\n`;
