@@ -1,5 +1,6 @@
 import { array, assert, nat, property } from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import { createHeartbeat, type Heartbeat } from "../../src/ledger/drivers/heartbeat.ts";
 import { createOwnerWatch } from "../../src/ledger/drivers/owner-watch.ts";
 import { createServerTime } from "../../src/ledger/drivers/server-time.ts";
 
@@ -87,5 +88,44 @@ describe("the server's time", () => {
     const time = createServerTime({ monotonic: () => 0, wall: () => 7_200_000 });
     time.set(0, 0);
     expect(time.skewMs).toBe(7_200_000);
+  });
+});
+
+describe("a heartbeat", () => {
+  let heartbeat: Heartbeat | undefined;
+  afterEach(() => heartbeat?.stop());
+  const start = (time: () => number): Heartbeat =>
+    (heartbeat = createHeartbeat(async () => ({ time: time(), owners: [] }), {
+      server: "Redis",
+      answerWithinMs: 1_500,
+    }));
+
+  test("notes a clock of this machine that is off by more than a second, and none that is not", async () => {
+    const behind = start(() => Date.now() + 7_200_000);
+    await behind.beat();
+    expect(behind.notes()).toEqual([
+      expect.stringMatching(/clock is 7200\.\d s behind that of Redis: synchronise both/),
+    ]);
+    behind.stop();
+    const right = start(() => Date.now());
+    await right.beat();
+    expect(right.notes()).toEqual([]);
+  });
+
+  test("notes a clock of the server that was put forward, and says by how much what ended is kept longer", async () => {
+    let ahead = 0;
+    const beating = start(() => Date.now() + ahead);
+    await beating.beat();
+    ahead = 90_000_000;
+    await beating.beat();
+    expect(Math.round(beating.steppedMs / 1000)).toBe(90_000);
+    expect(beating.notes().join()).toContain("was put forward by 90000");
+  });
+
+  test("says until when the server may still carry out a request", async () => {
+    const beating = start(() => 1_000_000);
+    const latest = await beating.latest();
+    expect(latest).toBeGreaterThanOrEqual(1_001_500);
+    expect(latest).toBeLessThan(1_001_500 + 60_000);
   });
 });
