@@ -20,7 +20,7 @@ import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { sql } from "./sqlite-statements.ts";
 
 /** How many old entries one transaction forgets: other requests wait meanwhile. */
-const eraseBatch = 2_000;
+const eraseBatch = 500;
 
 /**
  * The ledger in the embedded store. One process has the file at a time, so every running entry of another owner was
