@@ -32,7 +32,7 @@ export function createJobQueue(
   { log = silent }: JobQueueOptions = {},
 ): JobQueue {
   const owner = randomUUID();
-  const table = unavailableWhenAway(makeTable(owner));
+  const table = watched(makeTable(owner), () => void recent.restore());
   const recent = createRecentJobs(table, log);
   const workers = new Set<ClaimingWorker>();
 
@@ -85,15 +85,7 @@ export function createJobQueue(
     cancel: (id) => amend(id, JobState.ACCEPTED, (record) => moved(record, JobState.CANCELLED)),
     work(work, { concurrency }) {
       const onStop = (worker: ClaimingWorker): void => void workers.delete(worker);
-      const worker = startWorker({
-        table,
-        owner,
-        work,
-        concurrency,
-        log,
-        onStop,
-        onReturn: () => void recent.restore(),
-      });
+      const worker = startWorker({ table, owner, work, concurrency, log, onStop });
       workers.add(worker);
       return worker;
     },
@@ -117,14 +109,21 @@ function answerFrom(existing: JobRow | undefined, record: JobRecord): { record: 
   return existing === undefined ? { record, existed: false } : { record: readRow(existing).record, existed: true };
 }
 
-/** The table with every rejection turned into a JobQueueUnavailableError. */
-function unavailableWhenAway(table: JobTable): JobTable {
+/** The table with every rejection as a JobQueueUnavailableError. `onReturn` runs at the first answer after one. */
+function watched(table: JobTable, onReturn: () => void): JobTable {
+  let away = false;
   const wrap =
     <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
       try {
-        return await method.apply(table, args);
+        const result = await method.apply(table, args);
+        if (away) {
+          away = false;
+          onReturn();
+        }
+        return result;
       } catch (cause) {
+        away = true;
         throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
       }
     };

@@ -29,8 +29,6 @@ export interface WorkerOptions {
   readonly concurrency: number;
   readonly log: JobLog;
   readonly onStop: (worker: ClaimingWorker) => void;
-  /** The store answers again after an outage. */
-  readonly onReturn: () => void;
 }
 
 /** Pause before a job is taken up again whose work threw, in milliseconds. */
@@ -43,7 +41,7 @@ const silenceMs = 3_000;
 const standstillMs = 300_000;
 
 /** Starts a worker. */
-export function startWorker({ table, owner, work, concurrency, log, onStop, onReturn }: WorkerOptions): ClaimingWorker {
+export function startWorker({ table, owner, work, concurrency, log, onStop }: WorkerOptions): ClaimingWorker {
   const slots = createSlots(concurrency, () => {
     onStop(worker);
     wake();
@@ -155,7 +153,6 @@ export function startWorker({ table, owner, work, concurrency, log, onStop, onRe
       const claimed = await leases.claim(count);
       claiming = 0;
       claimedAt = performance.now();
-      if (failing !== undefined) onReturn();
       failing = undefined;
       if (claimed.length === count) backlog = true;
       await startAll(claimed);

@@ -262,6 +262,25 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     for (const { job } of [foreign, otherSource]) await reaches(job.id, JobState.DONE);
   });
 
+  test("ids and names may hold any characters (hazard 18)", async () => {
+    const odd = (suffix: string): string => `a\0b\\0c:{}"'%_\n\u2028😀${suffix}`;
+    const [tenant, runId, id] = ["ten:ant 'x", odd(" run"), odd(" id")];
+    const record = aRecord({ id, tenant, context: { runId, conversationId: odd(" conversation") } });
+    const similar = aRecord({ id: id.replace("\0", "\\0"), tenant, context: { runId: runId.replace("\0", "\\0") } });
+    for (const one of [record, similar]) expect((await queue().enqueue(one)).existed).toBe(false);
+    expect((await queue().enqueue(record)).existed).toBe(true);
+    await replica(async (taken, lease) => {
+      await lease.save(inState(taken, JobState.DELIVERING));
+      return done(taken);
+    });
+    for (const { job } of [record, similar]) await reaches(job.id, JobState.DONE);
+    const { records } = await queue().list({ tenant, state: JobState.DONE, size: 10, after: "" });
+    expect(records.map(({ job }) => job.context?.runId)).toEqual([similar.job.context?.runId, runId]);
+    expect(await queue().erase({ tenant, runId })).toBe(1);
+    expect(await stateOf(id)).toBeUndefined();
+    expect(await stateOf(similar.job.id)).toBe(JobState.DONE);
+  });
+
   test("a job that is erased while it is worked on leaves nothing behind", async () => {
     const record = aRecord({ tenant: "forgetful", context: { runId: "r9" } });
     const started = Promise.withResolvers<void>();
@@ -312,8 +331,11 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
   test("old jobs are erased in portions", async () => {
     await queue().erase({ olderThanMs: 0, deadOlderThanMs: 0 });
     const records = Array.from({ length: 520 }, () => aRecord({ tenant: "old" }));
-    await Promise.all(records.map((record) => queue().enqueue(record)));
-    await Promise.all(records.map(({ job }) => queue().cancel(job.id)));
+    for (let from = 0; from < records.length; from += 20) {
+      const some = records.slice(from, from + 20);
+      await Promise.all(some.map((record) => queue().enqueue(record)));
+      await Promise.all(some.map(({ job }) => queue().cancel(job.id)));
+    }
     const portions: number[] = [];
     for (;;) {
       const count = await queue().erase({ olderThanMs: 0, deadOlderThanMs: 0 });

@@ -41,7 +41,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
   }
 
   const get = async (id: string): Promise<JobRow | undefined> => {
-    const [row] = await run<Row>(statements.get, id);
+    const [row] = await run<Row>(statements.get, escape(id));
     return row && rowFrom(row);
   };
 
@@ -50,7 +50,18 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
     leaseMs,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
       const first = token === "" ? state : claimedState(state);
-      const values = [id, tenant, source, conversationId, runId, first, !isOver(state), record, token, leaseMs];
+      const values = [
+        escape(id),
+        tenant,
+        escape(source),
+        escape(conversationId),
+        escape(runId),
+        first,
+        !isOver(state),
+        record,
+        token,
+        leaseMs,
+      ];
       // A row that goes between the two statements is inserted by the next round.
       for (;;) {
         const inserted = await run(statements.insert, ...values);
@@ -73,19 +84,19 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
       return rows.toSorted((a, b) => Number(a.seq) - Number(b.seq)).map(rowFrom);
     },
     async extend(leases) {
-      const [ids, tokens] = [leases.map(({ id }) => id), leases.map(({ token }) => token)];
-      return (await run<{ id: string }>(statements.extend, ids, tokens, leaseMs)).map(({ id }) => id);
+      const [ids, tokens] = [leases.map(({ id }) => escape(id)), leases.map(({ token }) => token)];
+      return (await run<{ id: string }>(statements.extend, ids, tokens, leaseMs)).map(({ id }) => unescape(id));
     },
     async write(id, { token, held, state }, { state: next, record, next: step, keepDeaths = false }) {
       const pauseMs = step === "hold" ? leaseMs : Math.round(step);
       const change = [next, !isOver(next), step === "hold", pauseMs, record ?? null, keepDeaths];
-      return (await run(statements.write, ...change, id, token, held, state ?? null)).length > 0;
+      return (await run(statements.write, ...change, escape(id), token, held, state ?? null)).length > 0;
     },
     async release(token) {
       await run(statements.release, token);
     },
     async remove(id, token) {
-      await run(statements.remove, id, token);
+      await run(statements.remove, escape(id), token);
     },
     async counts() {
       const [row] = await run<{ open: number; dead: number; oldest: string }>(statements.counts);
@@ -97,7 +108,8 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
       return (ended?.count ?? 0) + (dead?.count ?? 0);
     },
     async eraseMatching({ tenant, source = "", conversationId = "", runId = "" }) {
-      const [row] = await run<{ count: number }>(statements.eraseMatching, tenant, source, conversationId, runId);
+      const names = [source, conversationId, runId].map(escape);
+      const [row] = await run<{ count: number }>(statements.eraseMatching, tenant, ...names);
       return row?.count ?? 0;
     },
     async ping() {
@@ -106,13 +118,22 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
   };
 }
 
+/** PostgreSQL takes no NUL in a text. */
+function escape(text: string): string {
+  return text.includes("\\") || text.includes("\0") ? text.replaceAll("\\", "\\\\").replaceAll("\0", "\\0") : text;
+}
+
+function unescape(text: string): string {
+  return text.replaceAll(/\\([\\0])/g, (_, character: string) => (character === "0" ? "\0" : "\\"));
+}
+
 function listing(state: JobState, values: readonly unknown[]): [statement: string, ...values: unknown[]] {
   if (state === JobState.UNSPECIFIED) return [statements.list, ...values];
   return [state === JobState.DONE ? statements.listDone : statements.listOther, ...values, state];
 }
 
 function rowFrom({
-  id,
+  id: escapedId,
   tenant,
   state,
   record,
@@ -122,5 +143,6 @@ function rowFrom({
   created_at: created,
   changed_at: changed,
 }: Row): JobRow {
+  const id = unescape(escapedId);
   return { id, tenant, state, record, token, held, deaths, createdAt: Number(created), changedAt: Number(changed) };
 }
