@@ -5,7 +5,8 @@ import type { Execution } from "./execution.ts";
 
 /** The answer of a call that has ended, kept in memory. */
 export interface RecentAnswer {
-  readonly content: string;
+  readonly toolName: string;
+  readonly digest: string;
   readonly result: ToolResult;
   /** The same call again gets it; otherwise only callers that ask by id do. */
   readonly replay: boolean;

@@ -29,12 +29,7 @@ export type OnToolError = (callId: string, reason: unknown) => void;
 export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolError): Run {
   return (execution, parts) => {
     const span = startSpan(execution, telemetry);
-    const onResult = (result: ToolResult): ToolResult => {
-      if (execution.end?.kind === "threw") onToolError?.(execution.callId, execution.end.reason);
-      report(execution, result, span, telemetry);
-      return result;
-    };
-    const onError = (cause: unknown): never => {
+    const fail = (cause: unknown): never => {
       span?.setStatus({ code: SpanStatusCode.ERROR });
       span?.end();
       // Of an execution that is joined there is a line already.
@@ -43,11 +38,15 @@ export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolErr
       }
       throw cause;
     };
+    const end = (result: ToolResult): ToolResult => {
+      if (execution.end?.kind === "threw") onToolError?.(execution.callId, execution.end.reason);
+      return report(execution, result, span, telemetry);
+    };
     try {
       const answer = run(execution, parts);
-      return answer instanceof Promise ? answer.then(onResult, onError) : onResult(answer);
+      return answer instanceof Promise ? answer.then(end, fail) : end(answer);
     } catch (cause) {
-      return onError(cause);
+      return fail(cause);
     }
   };
 }
@@ -75,9 +74,12 @@ function startSpan(execution: Execution, telemetry: Telemetry): Span | undefined
 }
 
 /** Reports an execution that has its result. One that is another execution's is counted nowhere. */
-function report(execution: Execution, result: ToolResult, span: Span | undefined, telemetry: Telemetry): void {
-  if (result.replayed || execution.joined !== undefined) return span?.end();
-  logFailures(execution, telemetry);
+function report(execution: Execution, result: ToolResult, span: Span | undefined, telemetry: Telemetry): ToolResult {
+  if (result.replayed || execution.joined !== undefined) {
+    span?.end();
+    return result;
+  }
+  if (execution.end?.kind !== "returned" || execution.error !== undefined) logFailures(execution, telemetry);
   const seconds = (performance.now() - execution.createdAt) / 1000;
   const outcome = outcomeName(result.outcome);
   const { source, tenant, conversationId, sessionId } = execution.scope;
@@ -97,12 +99,13 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
     latencyMs: Math.round(seconds * 1e6) / 1000,
     traceId: traceIdOf(execution),
   });
-  if (span === undefined) return;
+  if (span === undefined) return result;
   if (result.outcome !== Outcome.OK) {
     span.setAttribute(attributes.errorType, outcome);
     span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
   }
   span.end();
+  return result;
 }
 
 /** Log lines about a tool that threw or took too long. Messages may repeat arguments or answers: they are `debug` only. */

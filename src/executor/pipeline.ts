@@ -50,18 +50,17 @@ export function runPipeline(execution: Execution, parts: ExecutorParts): ToolRes
 
 /** The pipeline of a call that joins no other. Recovery enters here. */
 export function runWork(execution: Execution, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
-  const onResult = (result: ToolResult | undefined): ToolResult | Promise<ToolResult> =>
-    recordOutcome(execution, result as ToolResult, parts);
-  const onError = (cause: unknown): Promise<ToolResult> => endOnError(execution, cause, parts);
   try {
     const result = runStages(work, execution, parts);
     // The early exit of calls that are answered at once: no other call can have come in between, so that registering them
     // would only cost, 0.5 µs of 9 (bench/pipeline.ts).
-    if (!(result instanceof Promise)) return onResult(result);
+    if (!(result instanceof Promise)) return recordOutcome(execution, result as ToolResult, parts);
     parts.memory.start(execution);
-    return result.then(onResult).catch(onError);
+    return result
+      .then((ended) => recordOutcome(execution, ended as ToolResult, parts))
+      .catch((cause: unknown) => endOnError(execution, cause, parts));
   } catch (cause) {
-    return onError(cause);
+    return endOnError(execution, cause, parts);
   }
 }
 

@@ -19,7 +19,9 @@ export function deduplicate(execution: Execution, { memory }: ExecutorParts): St
     if (running?.answer !== undefined && !running.cancelled) return join(execution, running, running.answer);
     const recent = memory.recent(key);
     if (recent?.replay === true) {
-      return recent.content === execution.content ? { ...recent.result, replayed: true } : conflict(execution);
+      return recent.digest === execution.digest && recent.toolName === call.name
+        ? { ...recent.result, replayed: true }
+        : conflict(execution);
     }
   }
   if (call.id === "") execution.callId = randomUUID();

@@ -85,11 +85,11 @@ function retentionFor(execution: Execution, result: ToolResult): Retention {
 
 function end(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult {
   const { memory, guard, onEnd } = parts;
-  const { call, key, scope, content } = execution;
+  const { call, key, scope, digest } = execution;
   const retention = retentionFor(execution, result);
   const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
   const replay = retention === "replay" && key !== undefined;
-  memory.end(execution, isKept ? { content, result, replay, scope } : undefined);
+  memory.end(execution, isKept ? { toolName: call.name, digest, result, replay, scope } : undefined);
   guard.settle(execution, result);
   execution.result = result;
   if (result.outcome === Outcome.UNCERTAIN) void settleLate(execution, parts);
