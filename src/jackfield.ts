@@ -191,6 +191,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
       createConversationRunner({
         clientsFor: (caller) => clientsFor(caller),
         gateway: { ...modelGateway, send: outbound.send },
+        callsPerRequest: limits.callsPerRequest,
         telemetry,
       }),
   });

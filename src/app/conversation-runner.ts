@@ -15,11 +15,18 @@ const contentBytes = 4096 * 4;
 export interface ConversationRunnerParts {
   clientsFor(caller: Caller): InProcessClients;
   readonly gateway: GatewayOptions;
+  /** Calls of one model answer that are run. */
+  readonly callsPerRequest: number;
   readonly telemetry: Telemetry;
 }
 
 /** Makes the loop that runs each conversation with the rights of whoever asked, its tools' answers cut to size. */
-export function createConversationRunner({ clientsFor, gateway, telemetry }: ConversationRunnerParts): RunConversation {
+export function createConversationRunner({
+  clientsFor,
+  gateway,
+  callsPerRequest,
+  telemetry,
+}: ConversationRunnerParts): RunConversation {
   const { tracer, tracing, audit } = telemetry;
   const contextValues = (context: Context) => createContextValues().set(kTrace, context);
   const observation = { tracer, tracing, audit, contextValues };
@@ -35,7 +42,7 @@ export function createConversationRunner({ clientsFor, gateway, telemetry }: Con
   };
   return (request, { caller, signal, trace }) => {
     const { executor } = clientsFor(callerOf(caller));
-    return createConversations({ executor, gateway, observation }).run(request, {
+    return createConversations({ executor, gateway, observation, callsPerRequest }).run(request, {
       signal,
       trace,
       executor,

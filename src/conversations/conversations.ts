@@ -22,7 +22,7 @@ import {
   type Watched,
 } from "./observe.ts";
 import { type OfferedTools, offeredTools } from "./offered-tools.ts";
-import { runCall } from "./run-call.ts";
+import { refusedCall, runCall } from "./run-call.ts";
 import { contentOf } from "./tool-content.ts";
 
 /** What the loop is made of. */
@@ -33,6 +33,8 @@ export interface ConversationsOptions {
   readonly observation: Observation;
   /** Longest content of a tool message in code points, 4096 by default. */
   readonly maxOutputChars?: number;
+  /** Calls of one answer that are run, 64 by default. */
+  readonly callsPerRequest?: number;
   /** Wall clock in milliseconds. */
   readonly now?: () => number;
 }
@@ -60,7 +62,7 @@ const longestId = 256;
 
 /** Makes the loop of seed 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
 export function createConversations(options: ConversationsOptions): Conversations {
-  const { gateway, observation, maxOutputChars = 4096, now = Date.now } = options;
+  const { gateway, observation, maxOutputChars = 4096, callsPerRequest = 64, now = Date.now } = options;
   const ask = createGateway(gateway);
 
   return {
@@ -131,9 +133,13 @@ export function createConversations(options: ConversationsOptions): Conversation
     // Whoever stops listening, or one call that breaks the conversation, ends the waiting of the others.
     const stop = new AbortController();
     const signal = AbortSignal.any([talk.signal, stop.signal]);
-    const sources = calls.map(
-      (call, index) => () => watched(talk, call, parent, signal, (result) => (results[index] = result)),
-    );
+    for (const [index, call] of calls.entries()) {
+      if (index >= callsPerRequest)
+        results[index] = refusedCall(call, `Too many tool calls: at most ${callsPerRequest} are run`);
+    }
+    const sources = calls
+      .slice(0, callsPerRequest)
+      .map((call, index) => () => watched(talk, call, parent, signal, (result) => (results[index] = result)));
     try {
       yield* merge(sources, width);
     } finally {

@@ -46,7 +46,8 @@ export async function* runCall(call: ToolCall, parts: CallParts): AsyncGenerator
   }
 }
 
-function refusedCall(call: ToolCall, message: string): ToolResult {
+/** Makes the result of a call that was not run. */
+export function refusedCall(call: ToolCall, message: string): ToolResult {
   return create(ToolResultSchema, {
     callId: call.id,
     name: call.name,

@@ -78,6 +78,22 @@ describe("a conversation", () => {
     },
   );
 
+  test("more calls in one answer than a request may hold are told so, and not run", async () => {
+    const asked = Array.from({ length: 70 }, (_, n): [string, string, string] => [`c-${n}`, "get_weather", "{}"]);
+    let ran = 0;
+    const counted: typeof weather = async (...given) => {
+      ran += 1;
+      return weather(...given);
+    };
+    await using talk = await startConversation([asksFor(...asked), says("Done.")], { get_weather: counted });
+    expect((await talk.converse("Everywhere?")).text).toBe("Done.");
+    expect(ran).toBe(64);
+    const answers = talk.bodies()[1]!.messages.slice(2) as { content: string }[];
+    expect(answers).toHaveLength(70);
+    expect(answers[63]?.content).toContain("Zürich");
+    expect(answers[64]?.content).toBe("Execution error: Too many tool calls: at most 64 are run");
+  });
+
   verifies("002.8", "runs the calls of one answer side by side and reports each as it ends", async () => {
     const release = Promise.withResolvers<void>();
     await using talk = await startConversation([asksFor(["slow", "slow", ""], ["fast", "fast", ""]), says("ok")], {
