@@ -9,6 +9,8 @@ import type { Caller } from "../auth/caller.ts";
 export interface AdapterClients {
   readonly executor: Client<typeof ToolExecutor>;
   readonly jobs: Client<typeof Jobs>;
+  /** The same for what the adapter looks up by itself: it does not count against the caller's rate. */
+  readonly unmetered?: Omit<AdapterClients, "unmetered">;
 }
 
 /** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */

@@ -37,7 +37,7 @@ export function createToolCatalogs({ maxAgeMs = 1000, now = () => performance.no
     return entry;
   }
 
-  async function read(entry: Entry, clients: AdapterClients): Promise<ToolCatalog> {
+  async function read(entry: Entry, clients: Pick<AdapterClients, "executor">): Promise<ToolCatalog> {
     const startedAt = now();
     try {
       const tools = await listTools(clients);
@@ -53,7 +53,7 @@ export function createToolCatalogs({ maxAgeMs = 1000, now = () => performance.no
     get(caller, clients) {
       const entry = entryOf(caller);
       if (entry.catalog !== undefined && now() - entry.readAt <= maxAgeMs) return entry.catalog;
-      return (entry.reading ??= read(entry, clients));
+      return (entry.reading ??= read(entry, clients.unmetered ?? clients));
     },
     async refresh(caller, clients) {
       const entry = entryOf(caller);
@@ -64,7 +64,7 @@ export function createToolCatalogs({ maxAgeMs = 1000, now = () => performance.no
   };
 }
 
-async function listTools({ executor }: AdapterClients): Promise<Tool[]> {
+async function listTools({ executor }: Pick<AdapterClients, "executor">): Promise<Tool[]> {
   const tools: Tool[] = [];
   for (let pageToken = ""; ;) {
     const page = await executor.listTools({ pageSize, pageToken });

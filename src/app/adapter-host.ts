@@ -59,7 +59,8 @@ function clientsOfDoor(
     let clients = known.get(caller);
     if (clients === undefined) {
       const scopes = new Set<Scope>([...caller.scopes, ...doorScopes]);
-      clients = clientsFor({ ...caller, scopes, sanitize, maxOutputBytes: maxOutput });
+      const throughDoor = { ...caller, scopes, sanitize, maxOutputBytes: maxOutput };
+      clients = { ...clientsFor(throughDoor), unmetered: clientsFor({ ...throughDoor, rateLimit: undefined }) };
       known.set(caller, clients);
     }
     return clients;

@@ -18,6 +18,7 @@ import type { Adapter, AdapterClients, Instrument } from "../../src/adapters/ada
 import { mountAdapter } from "../../src/adapters/mount.ts";
 import type { RouteTimes } from "../../src/adapters/route-context.ts";
 import { createAdapterHost } from "../../src/app/adapter-host.ts";
+import { localCaller } from "../../src/auth/authenticator.ts";
 import { modelError } from "../../src/errors.ts";
 import { rpcByRequest } from "../server/start.ts";
 import { createOpenFront } from "../support/front.ts";
@@ -216,7 +217,7 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
   const host = createAdapterHost(adapter, instruments, {
     telemetry: observed.telemetry,
     version: "0.1.0",
-    authenticate: () => undefined,
+    authenticate: () => localCaller,
     clientsFor({ name }) {
       let made = clients.get(name);
       if (made === undefined) clients.set(name, (made = clientsOf(name)));

@@ -2,7 +2,7 @@ import type { SanitizeMode } from "../../auth/caller.ts";
 import type { Adapter, AdapterLog } from "../adapter.ts";
 import { createChallenges } from "../challenge.ts";
 import { createMcpDoor, type McpDoor } from "./door.ts";
-import { createHttpRoute } from "./http-route.ts";
+import { createHttpRoute, type HttpRouteOptions } from "./http-route.ts";
 import { codes, McpError } from "./protocol.ts";
 import { createSiteCheck, type TrustedSites } from "./trusted-sites.ts";
 
@@ -31,7 +31,12 @@ export interface McpParts {
   readonly stateSecret: string;
   /** Fires when open streams have to end. */
   readonly shutdown: AbortSignal;
+  /** Times that tests shorten. */
+  readonly times?: Partial<StreamTimes>;
 }
+
+/** Times of streams, in milliseconds. */
+export type StreamTimes = Pick<HttpRouteOptions, "streamAfterMs" | "commentEveryMs">;
 
 /** The adapter, and the door behind it for other transports. */
 export interface McpAdapter extends Adapter {
@@ -57,6 +62,7 @@ export function createMcpAdapter(settings: McpSettings, parts: McpParts): McpAda
     refuse: createSiteCheck(parts.trusted),
     streamAfterMs: 10_000,
     commentEveryMs: 15_000,
+    ...parts.times,
   });
   const { sanitize, maxOutput } = settings;
   return { name: "mcp", identity: { kind: "callers", sanitize, maxOutput }, routes: [route], door };

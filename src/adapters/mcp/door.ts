@@ -33,6 +33,8 @@ export interface McpDoorOptions {
   readonly taskAfterMs: number;
   readonly pageSize: number;
   readonly listTtlMs: number;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
   /** How long a task is kept, in milliseconds. */
   readonly taskTtlMs: number;
   /** Signs what clients send back. The same for every replica. */
@@ -72,7 +74,13 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
   const metaTail = `,${JSON.stringify({ [reserved.serverInfo]: serverInfo }).slice(1, -1)}`;
   const catalogs = createToolCatalogs();
   const states = createRequestStates(options.stateSecret);
-  const tasks = createTasks({ catalogs, ttlMs: options.taskTtlMs, pollIntervalMs: 1000, metaTail });
+  const tasks = createTasks({
+    catalogs,
+    ttlMs: options.taskTtlMs,
+    maxOutput: options.maxOutput,
+    pollIntervalMs: 1000,
+    metaTail,
+  });
   const subscriptions = createSubscriptions({
     catalogs,
     tasks,
@@ -206,7 +214,11 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
 }
 
 /** An error of the services that the client can do something about. */
-function errorFromConnect({ code, rawMessage }: ConnectError): McpError | undefined {
+function errorFromConnect({ code, rawMessage, metadata }: ConnectError): McpError | undefined {
+  const retryAfter = metadata.get("retry-after");
+  if (code === Code.ResourceExhausted && retryAfter !== null) {
+    return new McpError(codes.internal, rawMessage, { status: 429, headers: { "retry-after": retryAfter } });
+  }
   switch (code) {
     case Code.InvalidArgument:
       return new McpError(codes.invalidParams, rawMessage);

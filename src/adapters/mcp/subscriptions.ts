@@ -122,7 +122,8 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       const ended = Promise.withResolvers<void>();
       const listener: Listener = {
         id,
-        peer,
+        // What goes on by itself must not use up what the caller may ask for.
+        peer: { ...peer, clients: peer.clients.unmetered ?? peer.clients },
         events,
         tools,
         catalog: undefined,

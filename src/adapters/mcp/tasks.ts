@@ -2,8 +2,9 @@ import { hash } from "node:crypto";
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Job, JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../auth/caller.ts";
-import { isKeyed } from "../call-identity.ts";
+import { isKeyed, keyedContext } from "../call-identity.ts";
 import type { ToolCatalogs } from "../tool-catalog.ts";
 import { callResultText, dependsOnOutputSchema } from "./call-result.ts";
 import type { KeyedCall } from "./execute.ts";
@@ -31,6 +32,8 @@ export interface TasksOptions {
   readonly ttlMs: number;
   /** How often a client should ask, in milliseconds. */
   readonly pollIntervalMs: number;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
   /** JSON text that ends the `_meta` of a result, beginning with a comma. */
   readonly metaTail: string;
 }
@@ -42,18 +45,13 @@ const statuses: ReadonlyMap<JobState, string> = new Map([
 ]);
 
 /** Makes tasks of jobs: they outlive restarts, and every replica answers for them. */
-export function createTasks({ catalogs, ttlMs, pollIntervalMs, metaTail }: TasksOptions): Tasks {
+export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTail }: TasksOptions): Tasks {
   const meta = `"_meta":{${metaTail.slice(1)}}`;
 
   async function find(taskId: unknown, { caller, clients, values }: Peer): Promise<Job | undefined> {
     if (typeof taskId !== "string" || taskId === "" || taskId.length > 256) return undefined;
-    try {
-      const { job } = await clients.jobs.getJob({ id: taskId }, values && { contextValues: values });
-      return job !== undefined && isTaskOf(job, caller) ? job : undefined;
-    } catch (error) {
-      if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
-      throw error;
-    }
+    const found = await known(clients.jobs.getJob({ id: taskId }, values && { contextValues: values }));
+    return found?.job !== undefined && isTaskOf(found.job, caller) ? found.job : undefined;
   }
 
   async function own(taskId: unknown, peer: Peer): Promise<Job> {
@@ -77,16 +75,33 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, metaTail }: Tasks
 
   /** The members of a task with its end, where it has ended. */
   async function endedMembersOf(job: Job, peer: Peer): Promise<string> {
-    const [result] = job.results;
     if (job.state === JobState.DEAD) {
       const error = { code: codes.internal, message: job.error || "The task could not be executed" };
       return `${membersOf(job)},"error":${JSON.stringify(error)}`;
     }
-    if (job.state !== JobState.DONE || result === undefined) return membersOf(job);
+    const result = job.state === JobState.DONE ? await fittedResult(job, peer) : undefined;
+    if (result === undefined) return membersOf(job);
     const hasOutputSchema =
       dependsOnOutputSchema(result) &&
       (await catalogs.get(peer.caller, peer.clients)).find(result.name)?.outputSchema !== undefined;
     return `${membersOf(job)},"result":${callResultText(result, { era: "modern", hasOutputSchema, metaTail })}`;
+  }
+
+  /** The result as the caller may read it: a job's own is as long as any output. */
+  async function fittedResult({ results, calls, context }: Job, { clients }: Peer): Promise<ToolResult | undefined> {
+    const [result] = results;
+    if (result === undefined || Buffer.byteLength(result.output) <= maxOutput) return result;
+    const found = await known(
+      clients.executor.getCall({ callId: calls[0]?.id ?? "", context: context ?? keyedContext("") }),
+    );
+    return found?.result ?? result;
+  }
+
+  /** Tells whether anything of a task has begun: its call runs, or has left its intent. */
+  async function hasBegun({ calls, context, state }: Job, { clients }: Peer): Promise<boolean> {
+    if (state !== JobState.ACCEPTED) return true;
+    const request = { callId: calls[0]?.id ?? "", context: context ?? keyedContext("") };
+    return (await known(clients.executor.getCall(request))) !== undefined;
   }
 
   return {
@@ -119,9 +134,11 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, metaTail }: Tasks
       return `{"resultType":"complete",${await endedMembersOf(await own(taskId, peer), peer)},${meta}}`;
     },
     async cancel(taskId, peer) {
-      const { id } = await own(taskId, peer);
+      const job = await own(taskId, peer);
+      // A job may wait while its call runs: calling that cancelled would be a lie.
+      if (await hasBegun(job, peer)) return;
       try {
-        await peer.clients.jobs.cancelJob({ id }, peer.values && { contextValues: peer.values });
+        await peer.clients.jobs.cancelJob({ id: job.id }, peer.values && { contextValues: peer.values });
       } catch (error) {
         // What has begun goes on.
         if (!(error instanceof ConnectError && error.code === Code.FailedPrecondition)) throw error;
@@ -135,6 +152,16 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, metaTail }: Tasks
       return job && { state: job.state, text: await endedMembersOf(job, peer) };
     },
   };
+}
+
+/** An answer, undefined where the services know nothing of what was asked. */
+async function known<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** A job is a task of the caller when the door made it, from a call of the same caller. */

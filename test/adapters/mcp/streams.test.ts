@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { createMcpAdapter } from "../../../src/adapters/mcp/adapter.ts";
+import { stand } from "../stand.ts";
+import { messagesOf, post } from "./mcp-client.ts";
+
+const settings = {
+  answerWithinMs: 5000,
+  taskAfterMs: 5000,
+  pageSize: 100,
+  listTtlMs: 0,
+  instructions: "",
+  sanitize: "text",
+  maxOutput: 65_536,
+} as const;
+
+/** The adapter with times that a test can wait for. */
+function impatient() {
+  return createMcpAdapter(settings, {
+    version: "0",
+    log: { error: () => {} },
+    trusted: { hosts: [], origins: [] },
+    metadataUrl: undefined,
+    taskTtlMs: 1000,
+    stateSecret: "secret",
+    shutdown: new AbortController().signal,
+    times: { streamAfterMs: 20, commentEveryMs: 20 },
+  });
+}
+
+test("a call that takes long is answered as a stream with comments, to a client that reads events, and only to it", async () => {
+  const held = Promise.withResolvers<string>();
+  await using server = await stand({ adapter: impatient(), tools: { held: () => held.promise } });
+  const call = { jsonrpc: "2.0", id: 5, method: "tools/call", params: { name: "held" } };
+  const plain = post(server.url, call, { headers: { accept: "application/json" } });
+  const streamed = await post(server.url, { ...call, id: 6 });
+  expect(streamed.headers.get("content-type")).toBe("text/event-stream");
+  const reader = streamed.body?.getReader();
+  let text = "";
+  while (!text.includes(":\n\n")) text += Buffer.from((await reader?.read())?.value ?? []).toString();
+  held.resolve("there");
+  for (let part = await reader?.read(); part?.done === false; part = await reader?.read())
+    text += Buffer.from(part.value).toString();
+  expect(messagesOf(text)).toMatchObject([{ id: 6, result: { content: [{ text: "there" }] } }]);
+  expect(await (await plain).json()).toMatchObject({ id: 5, result: { content: [{ text: "there" }] } });
+});
