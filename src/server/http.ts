@@ -6,13 +6,11 @@ import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
 import type { Callers } from "./bearer.ts";
 import type { TlsConfig } from "../config/tls.ts";
-import { requireJson } from "./content-type.ts";
-import { createRequestFilter, createStreamFilter } from "./request-filter.ts";
+import { createRequestFilter } from "./request-filter.ts";
 import type { Rpc } from "../rpc/rpc.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
-import { createHostCheck } from "./host-check.ts";
 import { HttpError, notJson } from "./http-error.ts";
-import { parseArgumentsBody, parseJsonBody } from "./json-body.ts";
+import { parseArgumentsBody, parseJsonBody, requireJson } from "./json-body.ts";
 import { mountOperatorRoutes } from "./operator-routes.ts";
 import type { OperatorParts } from "./operator-routes.ts";
 import { PortServer } from "./port.ts";
@@ -45,9 +43,8 @@ export interface HttpParts extends OperatorParts {
  * strict JSON; faults are `{"error":"…"}` in the order 401, 404, 405, 413, 415, 400 unless a mounted scope says otherwise.
  */
 export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
-  const { log, limits, readiness } = parts;
+  const { log, limits } = parts;
   const callers: Callers = new WeakMap();
-  const acceptsHost = createHostCheck(parts.host, parts.allowedHosts);
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytes,
@@ -56,17 +53,9 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     // The request filter refuses new work while draining; what has passed it is finished.
     return503OnClosing: false,
     serverFactory: (handler) => {
-      const http = handler;
-      const filter = createRequestFilter({
-        rpc: parts.rpc,
-        http,
-        acceptsHost,
-        hostCheckedPaths: parts.hostCheckedPaths ?? new Set(),
-        readiness,
-      });
-      const streams = createStreamFilter({ rpc: parts.rpc, acceptsHost });
-      return new PortServer(filter, {
-        streams,
+      const { onRequest, onStream } = createRequestFilter({ ...parts, http: handler });
+      return new PortServer(onRequest, {
+        streams: onStream,
         streamsPerConnection: limits.streamsPerConnection,
         tls: parts.tls && { config: parts.tls, log },
         ...parts.port,

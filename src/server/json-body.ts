@@ -1,11 +1,33 @@
 import { isUtf8 } from "node:buffer";
-import { HttpError } from "./http-error.ts";
-import { envelopeProblem } from "./json-guard.ts";
+import type { IncomingHttpHeaders } from "node:http";
+import { HttpError, notJson } from "./http-error.ts";
 
 /** The limits of a JSON body. */
 export interface JsonBodyLimits {
   /** Levels of nesting, the outermost value being the first. */
   readonly depth: number;
+}
+
+// The type, directly followed by well-formed parameters. Space before the first `;` and parameters without a value are
+// refused: intermediaries disagree about what such a header means.
+const json = /^application\/json(?:; ?[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*"))*$/i;
+const charset = /; ?charset="?([^";]*)/i;
+
+/** Tells whether a Content-Type says JSON in UTF-8. */
+function isJsonContentType(value: string | undefined): boolean {
+  if (value === "application/json") return true;
+  if (value === undefined || !json.test(value)) return false;
+  const named = charset.exec(value)?.[1];
+  return named === undefined || /^utf-?8$/i.test(named);
+}
+
+/** Throws an HttpError 415 unless the headers declare plain JSON. */
+export function requireJson(headers: IncomingHttpHeaders): void {
+  if (!isJsonContentType(headers["content-type"])) throw new HttpError(415, notJson);
+  const encoding = headers["content-encoding"];
+  if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
+    throw new HttpError(415, "Content-Encoding must be identity");
+  }
 }
 
 /**
@@ -58,4 +80,42 @@ function mayNest(text: string, depth: number): boolean {
     }
   }
   return false;
+}
+
+/**
+ * The problem of a parsed envelope, or undefined: nesting beyond `depth` levels, a key `__proto__`, or a
+ * key `constructor` with a `prototype` in it. Does not look below a key named `arguments`.
+ */
+function envelopeProblem(envelope: unknown, depth: number): string | undefined {
+  // DANGER: never recurse here. A body of 1 MB can nest 500,000 levels; a level at a time keeps the stack flat.
+  let level = isNested(envelope) ? [envelope] : [];
+  for (let levels = 1; level.length > 0; levels += 1) {
+    if (levels > depth) return `The request body is nested deeper than ${depth} levels`;
+    const next: object[] = [];
+    for (const parent of level) {
+      if (Array.isArray(parent)) {
+        for (const child of parent as unknown[]) if (isNested(child)) next.push(child);
+      } else {
+        const problem = forbiddenKey(parent);
+        if (problem !== undefined) return problem;
+        for (const [key, child] of Object.entries(parent)) {
+          if (key !== "arguments" && isNested(child)) next.push(child);
+        }
+      }
+    }
+    level = next;
+  }
+  return undefined;
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function forbiddenKey(parent: object): string | undefined {
+  if (Object.hasOwn(parent, "__proto__")) return "The request body must not have a key __proto__";
+  if (!Object.hasOwn(parent, "constructor")) return undefined;
+  const inner = (parent as Record<string, unknown>)["constructor"];
+  if (!isNested(inner) || !Object.hasOwn(inner, "prototype")) return undefined;
+  return "The request body must not have a key constructor.prototype";
 }

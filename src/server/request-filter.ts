@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isLoopback } from "../loopback.ts";
 import { pathOf } from "../rpc/fast-path/http-request.ts";
 import type { Rpc } from "../rpc/rpc.ts";
 import { answerUnknownMethod } from "../rpc/unknown-method.ts";
@@ -11,22 +12,33 @@ export interface RequestFilterParts {
   readonly rpc: Pick<Rpc, "fastPath" | "hasMethod">;
   /** Fastify: every other route, and the RPCs that the fast path leaves. */
   readonly http: PortListener;
-  readonly acceptsHost: (host: string | undefined) => boolean;
+  /** Address that the port will be bound to: on loopback the `Host` header is checked. */
+  readonly host: string;
+  /** Further `Host` values for a loopback bind. */
+  readonly allowedHosts: readonly string[];
   /** Paths whose routes check the host themselves. */
-  readonly hostCheckedPaths: ReadonlySet<string>;
+  readonly hostCheckedPaths?: ReadonlySet<string>;
   readonly readiness: Readiness;
 }
 
+/** The listeners of the port. */
+export interface RequestFilter {
+  readonly onRequest: PortListener;
+  /** Serves the HTTP/2 streams that the fast path takes; any other comes to `onRequest`. */
+  readonly onStream: StreamListener;
+}
+
 /**
- * Creates the listener of the port: checks the host, passes RPCs to the fast path and everything else to Fastify, and
- * refuses new work while draining. An RPC then gets `unavailable` from the executor, in its own protocol.
+ * Creates the listeners of the port: they check the host, pass RPCs to the fast path and everything else to Fastify, and
+ * refuse new work while draining. An RPC then gets `unavailable` from the executor, in its own protocol.
  */
-export function createRequestFilter(parts: RequestFilterParts): PortListener {
-  const { rpc, http, acceptsHost, hostCheckedPaths, readiness } = parts;
-  return (request, response) => {
+export function createRequestFilter(parts: RequestFilterParts): RequestFilter {
+  const { rpc, http, hostCheckedPaths, readiness } = parts;
+  const acceptsHost = createHostCheck(parts.host, parts.allowedHosts);
+  const onRequest: PortListener = (request, response) => {
     const url = request.url ?? "/";
     const host = request.headers.host ?? request.headers[":authority" as "host"];
-    if (!acceptsHost(host) && !hostCheckedPaths.has(pathOf(request))) {
+    if (!acceptsHost(host) && hostCheckedPaths?.has(pathOf(request)) !== true) {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
     const coding = request.headers["transfer-encoding"];
@@ -48,15 +60,34 @@ export function createRequestFilter(parts: RequestFilterParts): PortListener {
     if (readiness.draining && !isProbe(url)) return answer(request, response, 503, "The service is shutting down");
     return http(request, response);
   };
+  const onStream: StreamListener = (stream, headers, rawHeaders) =>
+    acceptsHost(headers.host ?? headers[":authority"]) ? rpc.fastPath.stream(stream, headers, rawHeaders) : undefined;
+  return { onRequest, onStream };
 }
 
-/** The same for an HTTP/2 stream: one that the fast path does not take comes to the request filter as a request. */
-export function createStreamFilter({
-  rpc,
-  acceptsHost,
-}: Pick<RequestFilterParts, "rpc" | "acceptsHost">): StreamListener {
-  return (stream, headers, rawHeaders) =>
-    acceptsHost(headers.host ?? headers[":authority"]) ? rpc.fastPath.stream(stream, headers, rawHeaders) : undefined;
+/**
+ * Makes the check of the `Host` header against DNS rebinding: on a loopback bind only localhost, loopback addresses and
+ * the allowed hosts (with or without a port) are accepted; on other binds everything is. X-Forwarded-Host never counts.
+ */
+export function createHostCheck(bind: string, allowedHosts: readonly string[]): (host: string | undefined) => boolean {
+  if (!isLoopback(bind)) return () => true;
+  const allowed = new Set(allowedHosts.map((host) => host.toLowerCase()));
+  let lastAccepted: string | undefined;
+  return (host) => {
+    // HTTP/1.0 has no Host, and no browser speaks it: nothing to rebind.
+    if (host === undefined || host === lastAccepted) return true;
+    const lower = host.toLowerCase();
+    const name = withoutPort(lower);
+    if (name === undefined) return false;
+    if (!isLoopback(name) && !allowed.has(lower) && !allowed.has(name)) return false;
+    lastAccepted = host;
+    return true;
+  };
+}
+
+function withoutPort(host: string): string | undefined {
+  const parts = /^(\[[0-9a-f:.]+\]|[^:/@\s,]+)(?::\d{1,5})?$/.exec(host);
+  return parts?.[1]?.replace(/\.$/, "");
 }
 
 function isProbe(url: string): boolean {

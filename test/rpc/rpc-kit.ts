@@ -32,7 +32,7 @@ import { createRpc, type RpcParts } from "../../src/rpc/rpc.ts";
 import { answerUnknownMethod } from "../../src/rpc/unknown-method.ts";
 import { createServices, type ServiceParts } from "../../src/rpc/services/services.ts";
 import { createOpenFront, local } from "../support/front.ts";
-import { batchPerTick } from "../../src/server/batch-per-tick.ts";
+import { batchPerTick } from "../../src/server/port.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
 export const limits: Limits = {

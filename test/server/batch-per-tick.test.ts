@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { batchPerTick } from "../../src/server/batch-per-tick.ts";
+import { batchPerTick } from "../../src/server/port.ts";
 
 test("what arrives in one turn of the event loop is handled together, in its order; what is gone by then is not", async () => {
   const handled: string[] = [];

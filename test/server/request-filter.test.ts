@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { checkExposure } from "../../src/config/exposure.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
-import { createHostCheck } from "../../src/server/host-check.ts";
+import { createHostCheck } from "../../src/server/request-filter.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 test.each(["localhost", "app.localhost", "127.0.0.1", "127.8.9.1", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"])(
