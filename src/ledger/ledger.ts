@@ -73,14 +73,18 @@ export type BeginResult =
   /** The key is known with another digest. */
   | { readonly state: "conflict" };
 
-/** Answer to `finish`. */
-export type FinishResult =
-  /** The outcome is durable, or was already. */
+/** What became of an outcome. */
+export type RecordedOutcome =
+  /** It is durable, or was already. */
   | { readonly state: "stored" }
   /** Another owner has the entry or has ended it: answer with what is stored. */
-  | { readonly state: "superseded"; readonly entry: LedgerEntry }
-  /** The store is away: the ledger stores the outcome as soon as it is back. */
-  | { readonly state: "deferred" };
+  | { readonly state: "superseded"; readonly entry: LedgerEntry };
+
+/** Answer to `finish`. */
+export type FinishResult =
+  | RecordedOutcome
+  /** The store is away: the ledger stores the outcome as soon as it is back. Until `recorded` resolves it is not durable. */
+  | { readonly state: "deferred"; readonly recorded: Promise<RecordedOutcome> };
 
 /** Answer to `restart`. */
 export type RestartResult =

@@ -4,7 +4,16 @@ import { StoreUnavailableError } from "../store/store-errors.ts";
 import type { LedgerStore } from "./ledger-store.ts";
 import { sendMarginMs, takeoverRuns } from "./ledger-store.ts";
 import { LedgerUnavailableError } from "./ledger.ts";
-import type { AbandonedCall, BeginResult, Claim, FinishResult, Intent, Ledger, Retention } from "./ledger.ts";
+import type {
+  AbandonedCall,
+  BeginResult,
+  Claim,
+  FinishResult,
+  Intent,
+  Ledger,
+  RecordedOutcome,
+  Retention,
+} from "./ledger.ts";
 import { createPendingRepairs } from "./pending-repairs.ts";
 
 /** How a ledger over a store differs from the usual one. */
@@ -100,7 +109,7 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
     }
   }
 
-  async function storeOutcome(claim: HeldClaim, result: ToolResult, retention: Retention): Promise<FinishResult> {
+  async function storeOutcome(claim: HeldClaim, result: ToolResult, retention: Retention): Promise<RecordedOutcome> {
     let answer = await store.finish(claim, result, retention);
     if (answer === "gone") {
       if (claim.stored || retention === "drop") answer = "stored";
@@ -121,14 +130,15 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       if (repairs.has(held.key)) await repairs.settle(held.key);
       return await storeOutcome(held, result, retention);
     } catch (cause) {
-      // DANGER: the effect has happened, so the answer is true although it is not durable yet. Until it is, a repeat joins
-      // the entry; should this process end before, the next owner finds the intent and answers honestly.
+      // DANGER: no caller may have this answer yet. Should this process end before it is durable, the next owner finds
+      // the intent only, and answers that it is not known.
       log?.error(
         { err: cause, tool: held.intent.tool },
         "the outcome of a call could not be stored; it is tried again",
       );
-      repairs.add(held.key, { run: async () => void (await storeOutcome(held, result, retention)), outcome: true });
-      return { state: "deferred" };
+      const { promise: recorded, resolve } = Promise.withResolvers<RecordedOutcome>();
+      repairs.add(held.key, { run: async () => resolve(await storeOutcome(held, result, retention)), outcome: true });
+      return { state: "deferred", recorded };
     }
   }
 

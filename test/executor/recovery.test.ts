@@ -1,4 +1,3 @@
-import { ToolError } from "../../src/plugin/tool-error.ts";
 import { describe, expect, test, vi } from "vitest";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import {
@@ -38,30 +37,7 @@ describe("a ledger that cannot be reached", () => {
     await expect(app.executor.find("other", contextOf("c"), caller)).rejects.toThrow("the store cannot be reached");
   });
 
-  test("after a write that failed leaves it uncertain until the failure is stored: another process may run it again", async () => {
-    const memory = createMemoryLedgerStore(createMemoryLedgerServer());
-    let down = true;
-    const ledger = createResilientLedger({
-      ...memory,
-      finish: async (claim, result, retention) => {
-        if (down) throw new StoreUnavailableError("down");
-        return memory.finish(claim, result, retention);
-      },
-    });
-    const execute = (): never => {
-      throw new ToolError("The ticket is closed.");
-    };
-    await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger });
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
-    down = false;
-    await ledger.settled();
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({
-      output: "The ticket is closed.",
-      replayed: true,
-    });
-  });
-
-  test("after the run does not change the answer, which is true, and is stored once the store is back", async () => {
+  test("after the run keeps the answer back until it is durable, and tells callers in time that the call goes on", async () => {
     const memory = createMemoryLedgerStore(createMemoryLedgerServer());
     let down = true;
     const ledger = createResilientLedger({
@@ -73,11 +49,15 @@ describe("a ledger that cannot be reached", () => {
     });
     const execute = vi.fn(() => "done");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger });
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "done" });
+    expect(outcomeOf(await app.executor.execute(aCall(), within("conversation-1", { answerWithinMs: 50 })))).toBe(
+      "PENDING",
+    );
     expect(ledger.pendingOutcomes).toBe(1);
+    const waiting = app.executor.execute(aCall(), within());
     const ended = app.executor.drain(AbortSignal.timeout(10_000));
     down = false;
     await ended;
+    expect(await waiting).toMatchObject({ output: "done" });
     await using next = await startExecutor([aTool({ effect: "write", execute })], { ledger });
     expect(await next.executor.execute(aCall(), within())).toMatchObject({ output: "done", replayed: true });
     expect(execute).toHaveBeenCalledTimes(1);

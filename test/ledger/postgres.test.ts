@@ -57,7 +57,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     const claim = await beginNew(ledger, running);
     await server.kill();
     await expect(ledger.begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
-    expect(await ledger.finish(claim, aResult("late"), "replay")).toEqual({ state: "deferred" });
+    expect(await ledger.finish(claim, aResult("late"), "replay")).toMatchObject({ state: "deferred" });
     expect(ledger.pendingOutcomes).toBe(1);
     await server.start();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");

@@ -75,8 +75,8 @@ test("outcomes that could not be stored are stored when the store is back, in th
     },
   }));
   const [one, two] = [anIntent(), anIntent()];
-  expect(await ledger.finish(await beginNew(ledger, one), aResult("1"), "replay")).toEqual({ state: "deferred" });
-  expect(await ledger.finish(await beginNew(ledger, two), aResult("2"), "drop")).toEqual({ state: "deferred" });
+  expect(await ledger.finish(await beginNew(ledger, one), aResult("1"), "replay")).toMatchObject({ state: "deferred" });
+  expect(await ledger.finish(await beginNew(ledger, two), aResult("2"), "drop")).toMatchObject({ state: "deferred" });
   expect(ledger.pendingOutcomes).toBe(2);
   // A repeat meanwhile does not run: the store still has the intent.
   await expect(ledger.begin(one)).rejects.toThrow(LedgerUnavailableError);

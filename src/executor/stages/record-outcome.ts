@@ -1,11 +1,10 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Retention } from "../../ledger/ledger.ts";
-import { modelError } from "../../errors.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
 import type { ExecutorParts } from "../stage.ts";
 import { retentionOf } from "../retention.ts";
-import { errorResult, resultOfEnd } from "../tool-result.ts";
+import { resultOfEnd } from "../tool-result.ts";
 
 /**
  * Ends an execution: makes its outcome durable before any caller has the answer, and removes it from the running ones. Where
@@ -31,20 +30,13 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
     await ledger.release(claim);
   } else if (claim !== undefined && !isStopped(execution)) {
     const finished = await ledger.finish(claim, result, retentionFor(execution, result));
-    if (finished.state === "superseded") answer = storedAnswer(execution, finished.entry);
-    if (finished.state === "deferred" && isFailedWrite(execution, result))
-      answer = errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"));
+    // DANGER: an answer that is not durable may be another one after a crash. Callers wait no longer than they want to: at
+    // their answer deadline they are told that the call goes on.
+    const recorded = finished.state === "deferred" ? await finished.recorded : finished;
+    if (recorded.state === "superseded") answer = storedAnswer(execution, recorded.entry);
   }
   await parts.guard.record(execution, answer);
   return end(execution, answer, parts);
-}
-
-/**
- * DANGER: as long as a failure is not stored, another process may take the write over and run it again. An effect that has
- * happened is true whatever becomes of the store; a failure is not.
- */
-function isFailedWrite({ effect }: Execution, { outcome }: ToolResult): boolean {
-  return effect === Effect.WRITE && (outcome === Outcome.FAILED || outcome === Outcome.TIMED_OUT);
 }
 
 /** Whether nothing has become of the intent: the same call may begin again. */

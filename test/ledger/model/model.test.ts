@@ -33,6 +33,7 @@ const combinations: [string, Partial<Faults>][] = [
   ["a freeze and a lost answer", { freeze: 1, lostAnswer: 1 }],
   ["a cut and a kill", { cut: 1, crash: 1 }],
   ["a cut and an outcome that waits", { cut: 1, deferred: 1 }],
+  ["a kill and an outcome that waits", { crash: 1, deferred: 1 }],
   ["a late commit and a freeze", { lateCommit: 1, freeze: 1 }],
   ["a late commit and a kill", { lateCommit: 1, crash: 1 }],
   ["a run that does not start and a freeze", { noStart: 1, freeze: 1 }],
@@ -62,13 +63,13 @@ describe("each rule is needed: without it", () => {
   test.each<[keyof Rules, string, Partial<Faults>]>([
     ["waitForEnd", "an effect after somebody was told to check", { freeze: 1 }],
     ["stopSending", "an effect after somebody was told to check", { freeze: 1 }],
-    ["fence", "a definitive answer was replaced", { freeze: 1 }],
-    ["answerStored", "an effect after somebody was told that it failed", { freeze: 1 }],
+    ["fence", "a definitive answer became UNCERTAIN", { freeze: 1 }],
+    ["answerStored", "a definitive answer became UNCERTAIN", { freeze: 1 }],
     ["settle", "an UNCERTAIN stays although its owner knows better", { freeze: 1 }],
     ["settleOwnRun", "an effect after somebody was told that it failed", { freeze: 1, lostAnswer: 1 }],
     ["orphans", "a call waits for ever", { lateCommit: 1 }],
     ["release", "a call waits for ever", { noStart: 1 }],
-    ["hideUnstoredFailure", "an effect after somebody was told that it failed", { cut: 1, deferred: 1 }],
+    ["durableFirst", "a definitive answer became UNCERTAIN", { crash: 1, deferred: 1 }],
     ["writeAnew", "an acknowledged outcome is gone", { loss: 1, calls: 1 }],
   ])("%s, there is %s", (rule, expected, faults) => {
     expect(check(faults).violation).toBeUndefined();

@@ -95,14 +95,15 @@ export function stepsFrom(state: State, rules: Rules, reconciles: boolean): Step
         const { attempt, run, value } = process;
         next.left.deferred -= 1;
         next.deferred = { owner: index, attempt, run, value };
-        tell(next, value === failed && rules.hideUnstoredFailure ? uncertain : value, false);
+        if (!rules.durableFirst) tell(next, value, false);
         mine(next).phase = "idle";
         mine(next).leaked = attempt;
       });
     if (reaches && state.deferred?.owner === index)
       may(`${name}'s outcome is stored`, (next) => {
         const { attempt, run, value } = next.deferred as NonNullable<State["deferred"]>;
-        store(rules, next, index, attempt, run, value);
+        const stored = store(rules, next, index, attempt, run, value);
+        if (rules.durableFirst && stored !== 0) tell(next, stored, false);
         mine(next).leaked = 0;
         next.deferred = null;
       });

@@ -16,8 +16,8 @@ export interface Rules {
   orphans: boolean;
   /** An intent whose run does not start is released. */
   release: boolean;
-  /** A failure that is not stored yet is not told: another may run the call again. */
-  hideUnstoredFailure: boolean;
+  /** An outcome is durable before anybody is answered with it. */
+  durableFirst: boolean;
   /** An entry that the store has lost is written anew with its outcome. */
   writeAnew: boolean;
 }
@@ -31,7 +31,7 @@ export const allRules: Rules = {
   settle: true,
   orphans: true,
   release: true,
-  hideUnstoredFailure: true,
+  durableFirst: true,
   writeAnew: true,
 };
 
@@ -143,6 +143,7 @@ export function know(process: Process, value: Value): void {
 /** A caller gets this answer. */
 export function tell(state: State, value: Value, withoutRun: boolean): void {
   if (value === uncertain) {
+    if (state.told !== 0) state.wrong = "a definitive answer became UNCERTAIN";
     if (withoutRun) state.toldToCheck = true;
     return;
   }
