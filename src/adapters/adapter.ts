@@ -5,7 +5,6 @@ import type { Route } from "./route.ts";
 export type {
   AdapterClients,
   AdapterHost,
-  RawRequest,
   Measure,
   Instrument,
   Measurement,
