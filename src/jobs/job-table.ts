@@ -70,8 +70,11 @@ export interface JobTable {
   get(id: string): Promise<JobRow | undefined>;
   /** Newest first; the rows of a page hold at most `bytes` of records, or one row. */
   list(page: JobPage & { bytes: number }): Promise<{ rows: JobRow[]; next: string }>;
-  /** Claims due rows in the order in which they are due. `expired`: also those whose lease has expired. */
-  claim(request: { token: string; count: number; expired: boolean }): Promise<JobRow[]>;
+  /**
+   * Claims due rows in the order in which they are due. `expired`: also those whose lease has expired. `suspects`: only
+   * rows that have reached `suspectDeaths` by then, else only the others.
+   */
+  claim(request: { token: string; count: number; expired: boolean; suspects: boolean }): Promise<JobRow[]>;
   /** Answers the ids that are still held under their tokens. */
   extend(leases: readonly { id: string; token: string }[]): Promise<string[]>;
   /** False where the row is not as expected, or erased. */
@@ -86,6 +89,9 @@ export interface JobTable {
   eraseMatching(selector: JobSelector): Promise<number>;
   ping(): Promise<void>;
 }
+
+/** Deaths in a row from which on a job is claimed by itself: it may be the reason. */
+export const suspectDeaths = 2;
 
 /** Beyond this number rows are not counted, so that a count never takes long. */
 export const countLimit = 100_000;

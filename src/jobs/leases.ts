@@ -4,8 +4,8 @@ import { createLease, type HeldLease, type JobLog } from "./lease.ts";
 
 /** The leases of one worker. */
 export interface Leases {
-  /** Claims due jobs. Rejects with the store's error. */
-  claim(count: number): Promise<HeldLease[]>;
+  /** Claims due jobs: suspects, or the others. Rejects with the store's error. */
+  claim(count: number, suspects: boolean): Promise<HeldLease[]>;
   /** A token for a job that is inserted as held. */
   newToken(): string;
   /** The lease of a row that was inserted as held. */
@@ -75,7 +75,7 @@ export function createLeases(table: JobTable, owner: string, stop: AbortSignal, 
     newToken,
     hold,
     disown: (token) => void disowned.set(token, performance.now()),
-    async claim(count) {
+    async claim(count, suspects) {
       for (const [token, since] of disowned) {
         await table.release(token);
         if (performance.now() - since > disownedForMs) disowned.delete(token);
@@ -83,7 +83,7 @@ export function createLeases(table: JobTable, owner: string, stop: AbortSignal, 
       const token = newToken();
       const expired = exclusive || performance.now() - connectedSince >= leaseMs;
       try {
-        const rows = await table.claim({ token, count, expired });
+        const rows = await table.claim({ token, count, expired, suspects });
         answered();
         return rows.map((row) => hold(row, readRow(row)));
       } catch (cause) {

@@ -35,6 +35,8 @@ export interface WorkerOptions {
 const afterThrowMs = 1_000;
 /** Pause between two claims while the store is away, in milliseconds. */
 const claimAgainMs = 500;
+/** Pause between two claims of suspects while there are none, in milliseconds. */
+const suspectPollMs = 1_000;
 /** A worker that has not been able to claim for so long is a problem, in milliseconds. */
 const silenceMs = 3_000;
 /** A worker whose slots are all taken and none has ended for so long is a problem, in milliseconds. */
@@ -56,6 +58,7 @@ export function startWorker({ table, owner, work, concurrency, log, onStop }: Wo
   let claimedAt = performance.now();
   let movedAt = performance.now();
   let suspectRuns = false;
+  let suspectsAt = 0;
 
   function wake(): void {
     backlog = true;
@@ -141,7 +144,19 @@ export function startWorker({ table, owner, work, concurrency, log, onStop }: Wo
     }
     if (next === undefined) return;
     suspectRuns = true;
-    start(next, () => (suspectRuns = false));
+    start(next, () => {
+      suspectRuns = false;
+      wake();
+    });
+  }
+
+  /** Claims suspects one at a time, looking for them once a second: a job that is only held must not count as running. */
+  async function claimSuspect(): Promise<void> {
+    while (!suspectRuns && slots.free() > 0 && performance.now() >= suspectsAt) {
+      const claimed = await leases.claim(1, true);
+      if (claimed.length === 0) suspectsAt = performance.now() + suspectPollMs;
+      await startAll(claimed);
+    }
   }
 
   async function claim(): Promise<void> {
@@ -150,12 +165,13 @@ export function startWorker({ table, owner, work, concurrency, log, onStop }: Wo
     claiming = count;
     backlog = false;
     try {
-      const claimed = await leases.claim(count);
+      const claimed = await leases.claim(count, false);
       claiming = 0;
       claimedAt = performance.now();
       failing = undefined;
       if (claimed.length === count) backlog = true;
       await startAll(claimed);
+      await claimSuspect();
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       if (failing === undefined) log.warn({ reason }, "no jobs can be fetched at present");

@@ -1,5 +1,5 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import { countLimit } from "../job-table.ts";
+import { countLimit, suspectDeaths } from "../job-table.ts";
 
 /** The table of jobs on PostgreSQL; may be applied again. Times are Unix milliseconds of the server's clock. */
 export const schema = `
@@ -52,6 +52,7 @@ export const statements = {
   listDone: listing(`state = $5`),
   listOther: listing(`state <> ${JobState.DONE} AND state = $5`),
   claim: `WITH due AS (SELECT seq AS at FROM jackfield.jobs WHERE open AND due_at <= ${now} AND ($3::boolean OR NOT held)
+        AND (deaths + held::int >= ${suspectDeaths}) = $5::boolean
       ORDER BY due_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED)
     UPDATE jackfield.jobs SET token = $1, held = true, deaths = deaths + held::int, due_at = ${now} + $4::bigint,
       changed_at = ${now}, state = CASE state WHEN ${JobState.ACCEPTED} THEN ${JobState.EXECUTING} ELSE state END

@@ -79,8 +79,8 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
       const more = (found[0]?.found ?? 0) > page.length;
       return { rows: page.map(rowFrom), next: more ? (page.at(-1)?.seq ?? "") : "" };
     },
-    async claim({ token, count, expired }) {
-      const rows = await run<Row>(statements.claim, token, count, expired, leaseMs);
+    async claim({ token, count, expired, suspects }) {
+      const rows = await run<Row>(statements.claim, token, count, expired, leaseMs, suspects);
       return rows.toSorted((a, b) => Number(a.seq) - Number(b.seq)).map(rowFrom);
     },
     async extend(leases) {

@@ -1,4 +1,5 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import { suspectDeaths } from "../job-table.ts";
 import { createRedisScript } from "../../store/redis.ts";
 
 const { ACCEPTED, EXECUTING, DONE, DEAD, CANCELLED } = JobState;
@@ -116,17 +117,21 @@ end
 return page
 `);
 
-/** Claims: token, count, whether also those whose lease has expired (1 or 0), length of the lease. Answers the rows in the order of their turn. */
+/**
+ * Claims: token, count, whether also those whose lease has expired (1 or 0), length of the lease, suspects or
+ * the others (1 or 0). Answers the rows in the order of their turn.
+ */
 export const claim = script(`
 local token, count, expired = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local claimed = {}
 -- Of those that are due, held ones may stand before the rest: they are few.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P..'open', '-inf', text(now + 1), 'LIMIT', 0, count + 1000)) do
   if #claimed == count then break end
-  local e = redis.call('HMGET', P..'j:'..id, 'h', 's', 'n', 'q')
+  local e = redis.call('HMGET', P..'j:'..id, 'h', 's', 'n', 'q', 'x')
+  local deaths = tonumber(e[5] or 0) + tonumber(e[1] or 0)
   if not e[2] then
     redis.call('ZREM', P..'open', id)
-  elseif e[1] ~= '1' or expired then
+  elseif (e[1] ~= '1' or expired) and (deaths >= ${suspectDeaths}) == (ARGV[6] == '1') then
     if e[1] == '1' then redis.call('HINCRBY', P..'j:'..id, 'x', 1) end
     if e[2] == '${ACCEPTED}' then move(id, e[3], e[4], e[2], '${EXECUTING}') end
     redis.call('HSET', P..'j:'..id, 't', token, 'h', '1', 'g', text(now))

@@ -34,8 +34,8 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
       const [next, ...rows] = (await run(scripts.list, tenant, state, after, size, bytes)) as unknown[];
       return { rows: rowsFrom(rows), next: String(next) };
     },
-    claim: async ({ token, count, expired }) =>
-      rowsFrom((await run(scripts.claim, token, count, expired ? 1 : 0, leaseMs)) as unknown[]),
+    claim: async ({ token, count, expired, suspects }) =>
+      rowsFrom((await run(scripts.claim, token, count, expired ? 1 : 0, leaseMs, suspects ? 1 : 0)) as unknown[]),
     async extend(leases) {
       const pairs = leases.flatMap(({ id, token }) => [id, token]);
       return ((await run(scripts.extend, leaseMs, ...pairs)) as unknown[]).map(String);

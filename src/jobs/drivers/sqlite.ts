@@ -3,7 +3,7 @@ import type { SqlValue, Step, StepResult } from "../../store/sqlite-protocol.ts"
 import type { SqliteStore } from "../../store/sqlite.ts";
 import type { JobQueue } from "../job-queue.ts";
 import { claimedState, isOver } from "../job-state.ts";
-import { countLimit, type JobRow, type JobTable } from "../job-table.ts";
+import { countLimit, suspectDeaths, type JobRow, type JobTable } from "../job-table.ts";
 import { createJobQueue, type JobQueueOptions } from "../queue.ts";
 
 const columns = "id, tenant, state, record, token, held, deaths, created_at, changed_at, seq";
@@ -31,7 +31,8 @@ const sql = {
     "UPDATE jobs SET held = 0, deaths = deaths + 1 WHERE open = 1 AND held = 1 AND substr(token, 1, length(?1)) <> ?1",
   claim: `UPDATE jobs SET token = ?1, held = 1, changed_at = ?2,
       state = CASE state WHEN ${JobState.ACCEPTED} THEN ${JobState.EXECUTING} ELSE state END
-    WHERE seq IN (SELECT seq FROM jobs WHERE open = 1 AND held = 0 AND not_before <= ?2 ORDER BY not_before, seq LIMIT ?3)
+    WHERE seq IN (SELECT seq FROM jobs WHERE open = 1 AND held = 0 AND not_before <= ?2
+      AND (deaths >= ${suspectDeaths}) = ?4 ORDER BY not_before, seq LIMIT ?3)
     RETURNING ${columns}`,
   write: `UPDATE jobs SET state = ?1, open = ?2, held = ?3, not_before = ?4, changed_at = ?5, record = coalesce(?6, record),
       deaths = CASE WHEN ?7 THEN deaths ELSE 0 END
@@ -101,8 +102,8 @@ function createTable(store: SqliteStore, owner: string): JobTable {
       const more = Number(values[0]?.[10] ?? 0) > page.length;
       return { rows: rowsFrom(page), next: more ? String(page.at(-1)?.[9] ?? "") : "" };
     },
-    async claim({ token, count }) {
-      const steps: Step[] = [{ sql: sql.claim, params: [token, store.now(), count] }];
+    async claim({ token, count, suspects }) {
+      const steps: Step[] = [{ sql: sql.claim, params: [token, store.now(), count, suspects ? 1 : 0] }];
       if (!recovered) steps.unshift({ sql: sql.recover, params: [`${owner}.`] });
       const results = await store.run(steps);
       recovered = true;
