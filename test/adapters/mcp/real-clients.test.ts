@@ -25,7 +25,7 @@ beforeAll(async () => {
   office = await startReceiver(({ path }) => ({ body: { path } }));
   service = await startService({
     env: { JACKFIELD_API_KEYS: "crm:crm-key" },
-    yaml: { adapters: { mcp: { answerWithinMs: 200, taskAfterMs: 100 } } },
+    yaml: { adapters: { mcp: { answerWithinMs: 2000, taskAfterMs: 100 } } },
     plugins: [
       { use: testTool("echo") },
       { use: testTool("nap") },
@@ -55,8 +55,8 @@ describe("@modelcontextprotocol/client", () => {
         const refused = await client.callTool({ name: "nap", arguments: { ms: "x" } });
         expect(refused["isError"]).toBe(true);
         await expect(client.callTool({ name: "nothing" })).rejects.toThrow("Unknown tool: nothing");
-        const late = await client.callTool({ name: "nap", arguments: { ms: 700 } });
-        if (mode === "auto") expect(late).toMatchObject({ structuredContent: { slept: 700 } });
+        const late = await client.callTool({ name: "nap", arguments: { ms: 4500 } });
+        if (mode === "auto") expect(late).toMatchObject({ structuredContent: { slept: 4500 } });
         else expect(late["isError"]).toBe(true);
       } finally {
         await client.close();
