@@ -82,7 +82,7 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
   if (execution.end?.kind !== "returned" || execution.error !== undefined) logFailures(execution, telemetry);
   const seconds = (performance.now() - execution.createdAt) / 1000;
   const outcome = outcomeName(result.outcome);
-  const { source, tenant, conversationId, sessionId } = execution.scope;
+  const { source, tenant, conversationId, sessionId, runId } = execution.scope;
   const { call, request } = execution;
   const ran = execution.startedAt !== undefined;
   telemetry.metrics.executed({ tool: call.name, outcome, seconds, ran, caller: request.caller.name, source });
@@ -92,6 +92,7 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
     source,
     conversationId,
     sessionId,
+    runId,
     toolName: call.name,
     toolCallId: execution.callId,
     argumentsDigest: execution.digest,
@@ -157,6 +158,7 @@ function spanOptions({ call, callId, scope }: Execution): SpanOptions {
       [attributes.toolCallId]: callId,
       ...(scope.conversationId && { [attributes.conversation]: scope.conversationId }),
       ...(scope.sessionId && { [attributes.session]: scope.sessionId }),
+      ...(scope.runId && { [attributes.runId]: scope.runId }),
     },
   };
 }

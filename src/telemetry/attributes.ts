@@ -21,6 +21,7 @@ export const attributes = {
   code: "jackfield.code",
   jobState: "jackfield.job.state",
   jobId: "jackfield.job.id",
+  runId: "jackfield.run.id",
   // Names that the seed documents give.
   seedConversation: "conversation.id",
   seedModel: "model",

@@ -20,6 +20,8 @@ export interface ExecutionEvent {
   readonly conversationId: string;
   /** "" where there is none: then the line has no such field. */
   readonly sessionId: string;
+  /** The run of the AI Gateway, where there is one: else the line has no such field. */
+  readonly runId?: string | undefined;
   readonly toolName: string;
   readonly toolCallId: string;
   readonly argumentsDigest: string;

@@ -170,6 +170,7 @@ test("a tool name that no tool can have is cut in the audit log", async () => {
     source: "c",
     conversationId: "",
     sessionId: "",
+    runId: "run-1",
     toolName: "x".repeat(100_000),
     toolCallId: "1",
     argumentsDigest: "",
@@ -178,5 +179,7 @@ test("a tool name that no tool can have is cut in the audit log", async () => {
     traceId: "",
   });
   await run.telemetry.audit.close();
-  expect(readFileSync(run.auditFile, "utf8").length).toBeLessThan(1000);
+  const line = readFileSync(run.auditFile, "utf8");
+  expect(line.length).toBeLessThan(1000);
+  expect(JSON.parse(line)).toMatchObject({ run_id: "run-1", outcome: "UNKNOWN_TOOL" });
 });
