@@ -1,13 +1,16 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
+import { codeToString } from "@connectrpc/connect/protocol-connect";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { createRateLimiter } from "../auth/rate-limiter.ts";
 import { rpcError } from "../errors.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
+import { attributes } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { maxTimeoutMs, timeoutFromHeader } from "./deadline.ts";
-import { methodName, startObservation } from "./observe.ts";
 import { inProcess, RpcCall, type RpcCallInit } from "./rpc-call.ts";
 import { errorFrom } from "./rpc-errors.ts";
 
@@ -45,9 +48,7 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
     authenticate,
     begin(init) {
       const call = new RpcCall(init);
-      const system = call.protocolName === inProcess ? undefined : call.protocolName;
-      call.observation = startObservation(telemetry, { method: call.method, system, parent: call.trace });
-      call.trace = call.observation.trace;
+      if (telemetry.tracing && call.protocolName !== inProcess) startSpan(telemetry, call);
       return call;
     },
     identify(call) {
@@ -63,18 +64,12 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
       for (const step of steps) step(call);
     },
     end(call, failure) {
+      const error = failure && errorFrom(call.cancelled ?? failure.reason, call.method.name, telemetry.log);
+      recordEnd(telemetry, call, error);
       call.release();
-      const { observation, method, caller } = call;
-      call.observation = undefined;
-      if (failure === undefined) {
-        observation?.end(undefined);
-        return undefined;
-      }
-      const error = errorFrom(call.cancelled ?? failure.reason, method.name, telemetry.log);
-      observation?.end(error);
-      if (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied) {
+      if (error?.code === Code.Unauthenticated || error?.code === Code.PermissionDenied) {
         const code = error.code === Code.Unauthenticated ? "unauthenticated" : "permission_denied";
-        refusals.record({ code, target: methodName(method), caller, reason: error.rawMessage });
+        refusals.record({ code, target: methodName(call.method), caller: call.caller, reason: error.rawMessage });
       }
       return error;
     },
@@ -119,3 +114,51 @@ function startDeadline(call: RpcCall): void {
       : timeoutFromHeader(timeout, protocolName === "connect" ? "connect" : "grpc"),
   );
 }
+
+/** Starts the server span of a call from outside; a call inside the process has none of its own. */
+function startSpan(telemetry: Telemetry, call: RpcCall): void {
+  const name = methodName(call.method);
+  const { context, span } = telemetry.begin(name, call.trace, () => ({
+    kind: SpanKind.SERVER,
+    attributes: {
+      [attributes.rpcSystem]: systemNames.get(call.protocolName) ?? call.protocolName,
+      [attributes.rpcMethod]: name,
+    },
+  }));
+  call.trace = context;
+  call.span = span;
+}
+
+/** Records how a call ended, once: `rpc.server.call.duration`, and the status of its span. */
+function recordEnd({ metrics }: Telemetry, call: RpcCall, error: ConnectError | undefined): void {
+  const { startedAt, span } = call;
+  if (startedAt === undefined) return;
+  call.startedAt = undefined;
+  const code = error === undefined ? "ok" : codeToString(error.code);
+  metrics.rpcServed({ method: methodName(call.method), code, seconds: (performance.now() - startedAt) / 1000 });
+  if (span === undefined) return;
+  span.setAttribute(attributes.rpcStatus, code);
+  if (error !== undefined && serverErrors.has(error.code)) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+}
+
+/** The name of a method on spans, metrics and audit lines. */
+function methodName({ parent, name }: DescMethod): string {
+  return `${parent.typeName}/${name}`;
+}
+
+const systemNames: ReadonlyMap<string, string> = new Map([
+  ["connect", "connectrpc"],
+  ["grpc", "grpc"],
+  ["grpc-web", "grpc"],
+]);
+
+/** Codes that are the server's fault by the RPC conventions. */
+const serverErrors: ReadonlySet<Code> = new Set([
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Unimplemented,
+  Code.Internal,
+  Code.Unavailable,
+  Code.DataLoss,
+]);

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import {
   createContextKey,
+  type ConnectRouter,
   type ContextKey,
   type HandlerContext,
   type Interceptor,
@@ -15,14 +16,13 @@ import type { Caller } from "../auth/caller.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { allowOrigins } from "./cors.ts";
 import { maxTimeoutMs } from "./deadline.ts";
-import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-path/codec.ts";
 import { compressions } from "./fast-path/fast-path.ts";
-import { authorizationOf, headerOf } from "./fast-path/http-request.ts";
+import { authorizationOf, headerOf } from "./fast-path/http-exchange.ts";
+import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-path/read-message.ts";
 import type { Front } from "./front.ts";
-import { untilCancelled } from "./invoke.ts";
-import { createRoutes } from "./routes.ts";
 import { CallValues, kCall, kConnection, type RpcCall } from "./rpc-call.ts";
 import { inputErrorFrom } from "./rpc-errors.ts";
+import { untilCancelled } from "./until-cancelled.ts";
 
 /** What mounting the services needs. */
 export interface MountParts {
@@ -90,6 +90,31 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
     ...createFrontHooks(parts),
     ...(parts.shutdownSignal === undefined ? {} : { shutdownSignal: parts.shutdownSignal }),
   });
+}
+
+/** Registers every method of the services with a Connect router. */
+export function createRoutes(services: readonly ServiceImplSpec[]): (router: ConnectRouter) => void {
+  return (router) => {
+    for (const { methods } of services) {
+      for (const spec of Object.values(methods)) {
+        // Each kind on its own: only then do descriptor and function belong together for the type checker.
+        switch (spec.kind) {
+          case "unary":
+            router.rpc(spec.method, spec.impl);
+            break;
+          case "server_streaming":
+            router.rpc(spec.method, spec.impl);
+            break;
+          case "client_streaming":
+            router.rpc(spec.method, spec.impl);
+            break;
+          case "bidi_streaming":
+            router.rpc(spec.method, spec.impl);
+            break;
+        }
+      }
+    }
+  };
 }
 
 /** The front as Connect's handlers call it: before they read a message, and around the method. */

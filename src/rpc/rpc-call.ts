@@ -1,4 +1,4 @@
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type DescService, type MessageShape } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -6,13 +6,13 @@ import {
   type ContextKey,
   type ContextValues,
   type HandlerContext,
+  type MethodImplSpec,
 } from "@connectrpc/connect";
-import type { Context } from "@opentelemetry/api";
+import type { Context, Span } from "@opentelemetry/api";
 import type { Caller } from "../auth/caller.ts";
 import { rpcError } from "../errors.ts";
 import type { CancellationToken } from "../executor/cancellation.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
-import type { Observation } from "./observe.ts";
 
 /** Protocol name of calls inside the process. */
 export const inProcess = "in-process";
@@ -26,6 +26,9 @@ export const kCall: ContextKey<RpcCall | undefined> = createContextKey<RpcCall |
 export const kConnection: ContextKey<object | undefined> = createContextKey<object | undefined>(undefined, {
   description: "jackfield.connection",
 });
+
+/** A unary method with its implementation. */
+export type UnaryMethod = Extract<MethodImplSpec, { kind: "unary" }>;
 
 /** What is known of a call before the steps of the front have run. */
 export interface RpcCallInit {
@@ -69,8 +72,12 @@ export class RpcCall implements HandlerContext, CancellationToken {
   caller: Caller | undefined;
   /** What the work of the call hangs under. */
   trace: Context | undefined;
-  /** Set while the call is observed. */
-  observation: Observation | undefined;
+  /** The call's own span, where spans are recorded. */
+  span: Span | undefined;
+  /** When the call began, on the clock of `performance.now`; undefined once its end is recorded. */
+  startedAt: number | undefined = performance.now();
+  /** False where nothing can end the call early: then nobody needs to listen. */
+  cancellable: boolean;
   readonly #outer: AbortSignal | undefined;
   readonly #header: (() => Headers) | undefined;
   #deadline: number | undefined;
@@ -95,23 +102,42 @@ export class RpcCall implements HandlerContext, CancellationToken {
     this.trace = init.trace;
     this.#outer = init.signal;
     this.#header = init.header;
+    this.cancellable = init.signal !== undefined || init.protocolName !== inProcess;
     this.values = init.values ?? new CallValues();
     this.values.call = this;
   }
 
+  /**
+   * Runs the implementation of a unary method; returns the message at once where the implementation does. Rejects as soon
+   * as the call is cancelled, whether or not the implementation listens; what it returns later is dropped.
+   */
+  invoke(
+    { method, impl }: UnaryMethod,
+    input: MessageShape<DescMessage>,
+  ): MessageShape<DescMessage> | Promise<MessageShape<DescMessage>> {
+    if (this.cancelled !== undefined) throw this.cancelled;
+    const output = impl(input, this);
+    if (!(output instanceof Promise)) return create(method.output, output);
+    return (this.cancellable ? this.orCancelled(output) : output).then((message) => create(method.output, message));
+  }
+
+  /** What a promise settles with; rejects with the reason if the call is cancelled first. */
+  orCancelled<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const unsubscribe = this.subscribe(reject);
+      promise.then(resolve, reject).finally(unsubscribe);
+    });
+  }
+
   /** Starts the caller's deadline, in milliseconds from now, at most 2^31 - 1. */
   startDeadline(timeoutMs: number): void {
+    this.cancellable = true;
     this.#deadline = performance.now() + timeoutMs;
     this.#timer = setTimeout(() => this.cancel(rpcError("deadline")), Math.max(0, timeoutMs));
   }
 
   /** Milliseconds until the caller's deadline; undefined where it has none. */
   timeoutMs = (): number | undefined => (this.#deadline === undefined ? undefined : this.#deadline - performance.now());
-
-  /** False where nothing can end the call early: then nobody needs to listen. */
-  get cancellable(): boolean {
-    return this.#outer !== undefined || this.#deadline !== undefined || this.protocolName !== inProcess;
-  }
 
   get cancelled(): ConnectError | undefined {
     if (this.#outer?.aborted === true) this.cancel(cancellationReason(this.#outer.reason));
@@ -204,13 +230,6 @@ export class CallValues implements ContextValues {
     this.#others?.delete(key.id);
     return this;
   }
-}
-
-/** The call behind a handler context, whichever way it came in. */
-export function rpcCall(context: HandlerContext): RpcCall {
-  const call = context.values.get(kCall);
-  if (call === undefined) throw new Error("the call has not passed the front");
-  return call;
 }
 
 function cancellationReason(reason: unknown): ConnectError {

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isLoopback } from "../loopback.ts";
-import { pathOf } from "../rpc/fast-path/http-request.ts";
-import type { Rpc } from "../rpc/rpc.ts";
-import { answerUnknownMethod } from "../rpc/unknown-method.ts";
+import { pathOf } from "../rpc/fast-path/http-exchange.ts";
+import { answerUnknownMethod, type Rpc } from "../rpc/rpc.ts";
 import type { PortListener, StreamListener } from "./port.ts";
 import type { Readiness } from "../app/readiness.ts";
 

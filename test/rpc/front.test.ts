@@ -9,7 +9,7 @@ import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { createFront } from "../../src/rpc/front.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
-import { untilCancelled } from "../../src/rpc/invoke.ts";
+import { untilCancelled } from "../../src/rpc/until-cancelled.ts";
 import { createAccessRefusals } from "../../src/telemetry/access-refusals.ts";
 import { exchange1 } from "./raw-exchange.ts";
 import {

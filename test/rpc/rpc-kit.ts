@@ -24,12 +24,12 @@ import type { CallStatus, ExecutionRequest, Executor } from "../../src/executor/
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { CompiledTool, Registry } from "../../src/registry/registry.ts";
 import type { FastPath } from "../../src/rpc/fast-path/fast-path.ts";
-import { pathOf, type HttpListener } from "../../src/rpc/fast-path/http-request.ts";
+import { pathOf, type HttpListener } from "../../src/rpc/fast-path/http-exchange.ts";
 import { createFrontHooks } from "../../src/rpc/mount.ts";
-import { createRoutes } from "../../src/rpc/routes.ts";
+import { createRoutes } from "../../src/rpc/mount.ts";
 import { CallValues } from "../../src/rpc/rpc-call.ts";
 import { createRpc, type RpcParts } from "../../src/rpc/rpc.ts";
-import { answerUnknownMethod } from "../../src/rpc/unknown-method.ts";
+import { answerUnknownMethod } from "../../src/rpc/rpc.ts";
 import { createServices, type ServiceParts } from "../../src/rpc/services/services.ts";
 import { createOpenFront, local } from "../support/front.ts";
 import { batchPerTick } from "../../src/server/port.ts";

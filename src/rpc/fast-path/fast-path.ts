@@ -7,13 +7,20 @@ import { compressionNegotiate, type Compression } from "@connectrpc/connect/prot
 import { rpcError } from "../../errors.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import type { Front } from "../front.ts";
-import { invokeUnary, orCancelled, type UnaryMethod } from "../invoke.ts";
-import type { RpcCall } from "../rpc-call.ts";
-import { messageFromBinary, messageFromJson } from "./codec.ts";
-import { type Exchange, RequestExchange, StreamExchange } from "./http-exchange.ts";
-import { authorizationOf, headerOf, headersOf, pathOf, type HttpRequest, type HttpResponse } from "./http-request.ts";
+import type { RpcCall, UnaryMethod } from "../rpc-call.ts";
+import {
+  authorizationOf,
+  type Exchange,
+  headerOf,
+  headersOf,
+  type HttpRequest,
+  type HttpResponse,
+  pathOf,
+  RequestExchange,
+  StreamExchange,
+} from "./http-exchange.ts";
 import { protocolFrom, type Protocol } from "./protocol.ts";
-import { decompressed, readBody, unwrap } from "./read-body.ts";
+import { readMessage } from "./read-message.ts";
 import { writeAnswer } from "./write-answer.ts";
 
 /** What the fast path needs. */
@@ -96,9 +103,12 @@ async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol
     const identifying = front.identify(call);
     if (identifying !== undefined) await identifying;
     front.admit(call);
-    const reading = read(protocol, spec, exchange, compression.request, readMaxBytes);
-    const input = timeout === undefined ? await reading : await orCancelled(reading, call);
-    const output = invokeUnary(spec, input, call);
+    const reading = readMessage(exchange, protocol, method.input, {
+      compression: compression.request,
+      limit: readMaxBytes,
+    });
+    const input = timeout === undefined ? await reading : await call.orCancelled(reading);
+    const output = call.invoke(spec, input);
     if (output instanceof Promise) cancelOnClose(call, exchange);
     // Awaited also where it is no promise: all calls of a tick are executed before the first is answered.
     const message = await output;
@@ -127,29 +137,4 @@ function negotiate(protocol: Protocol, exchange: Exchange): ReturnType<typeof co
   const accepted = headerOf(exchange, protocol.acceptEncodingHeader);
   if (accepted === undefined && (sent === undefined || sent === "identity")) return { request: null, response: null };
   return compressionNegotiate(compressions, sent ?? null, accepted ?? null, protocol.acceptEncodingHeader);
-}
-
-async function read(
-  protocol: Protocol,
-  { method }: UnaryMethod,
-  exchange: Exchange,
-  compression: Compression | null,
-  limit: number,
-) {
-  let bytes: Uint8Array;
-  if (protocol.name === "connect") {
-    bytes = await readBody(exchange, limit, limit);
-    if (compression !== null) bytes = await decompressed(bytes, compression, limit);
-  } else {
-    // Room for the frame around the message, and for the trailers that gRPC-Web allows after it.
-    const body = await readBody(exchange, limit + 4096, limit);
-    const message = unwrap(body, protocol.name === "grpc-web", limit);
-    bytes = message.bytes;
-    if (message.compressed) {
-      if (compression === null)
-        throw rpcError("malformed-message", "received compressed envelope, but do not know how to decompress");
-      bytes = await decompressed(bytes, compression, limit);
-    }
-  }
-  return protocol.binary ? messageFromBinary(method.input, bytes) : messageFromJson(method.input, bytes);
 }

@@ -12,8 +12,8 @@ import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
 import type { Front } from "../front.ts";
-import { invokeUnary, untilCancelled } from "../invoke.ts";
 import { inProcess, type RpcCall } from "../rpc-call.ts";
+import { untilCancelled } from "../until-cancelled.ts";
 
 /** What an in-process transport needs beside the services. */
 export interface InProcessOptions {
@@ -53,7 +53,7 @@ export function createInProcessTransport(
       const call = begin(method, signal, timeoutMs, header, values);
       try {
         front.admit(call);
-        const output = invokeUnary(spec, create(method.input, input), call);
+        const output = call.invoke(spec, create(method.input, input));
         const message = output instanceof Promise ? await output : output;
         front.end(call);
         return new InProcessResponse(method, message as MessageShape<typeof method.output>, call);

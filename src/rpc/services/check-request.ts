@@ -4,7 +4,15 @@ import type { CallContext } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { hasScope, type Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../config/scope.ts";
 import { rpcError } from "../../errors.ts";
-import { rpcCall } from "../rpc-call.ts";
+import type { ExecutionRequest } from "../../executor/contract.ts";
+import { kCall, RpcCall } from "../rpc-call.ts";
+
+/** The call behind a handler context, whichever way it came in. */
+export function rpcCall(context: HandlerContext): RpcCall {
+  const call = context instanceof RpcCall ? context : context.values.get(kCall);
+  if (call === undefined) throw new Error("the call has not passed the front");
+  return call;
+}
 
 /** The caller of a call, which must have the scope. Throws unauthenticated or permission_denied. */
 export function callerWith(scope: Scope, context: HandlerContext): Caller {
@@ -23,7 +31,7 @@ export function checkId(what: string, id: string): void {
 }
 
 /** Throws invalid_argument where an id of the context is too long. */
-export function checkContext(context: CallContext | undefined): void {
+function checkContext(context: CallContext | undefined): void {
   if (context === undefined) return;
   checkId("context.conversation_id", context.conversationId);
   checkId("context.session_id", context.sessionId);
@@ -41,6 +49,21 @@ export function contextOf(context: CallContext | undefined, caller: Caller): Cal
   return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId, source };
 }
 
+/** What the executor has to know of a request: who asks, in which context, until when, and under which trace. */
+export function executionRequest(
+  request: { readonly context?: CallContext; readonly answerWithin?: Duration },
+  call: RpcCall,
+  caller: Caller,
+): ExecutionRequest {
+  return {
+    caller,
+    context: contextOf(request.context, caller),
+    answerWithinMs: answerWithinMs(request.answerWithin),
+    cancellation: call.cancellable ? call : undefined,
+    trace: call.trace,
+  };
+}
+
 /** How many entries a page has: 100 where none are asked for, at most 1000. Throws invalid_argument for negative ones. */
 export function pageSize(asked: number): number {
   if (asked < 0) throw rpcError("invalid-request", `page_size must not be negative, found ${asked}`);
@@ -48,7 +71,7 @@ export function pageSize(asked: number): number {
 }
 
 /** A duration of at most 24 hours in milliseconds. Throws invalid_argument for negative and longer ones. */
-export function answerWithinMs(duration: Duration | undefined): number | undefined {
+function answerWithinMs(duration: Duration | undefined): number | undefined {
   if (duration === undefined) return undefined;
   const { seconds, nanos } = duration;
   if (seconds < 0n || nanos < 0 || nanos > 999_999_999 || seconds > 86_400n) {

@@ -7,8 +7,7 @@ import type {
 } from "../../../gen/jackfield/v1/conversations_pb.ts";
 import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
-import { rpcCall } from "../rpc-call.ts";
-import { callerWith, checkId } from "./check-request.ts";
+import { callerWith, checkId, rpcCall } from "./check-request.ts";
 
 /** Runs the loop between a model and the tools; yields each turn, call and result. */
 export type RunConversation = (

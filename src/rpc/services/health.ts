@@ -1,6 +1,7 @@
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { HealthCheckResponse_ServingStatus as Status, type Health } from "../../../gen/health/v1/health_pb.ts";
-import { kConnection, rpcCall } from "../rpc-call.ts";
+import { kConnection } from "../rpc-call.ts";
+import { rpcCall } from "./check-request.ts";
 
 /** Whether the service takes work, and when that changes. */
 export interface Serving {

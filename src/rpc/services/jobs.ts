@@ -2,7 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { JobSchema, JobState, type Job, type Jobs } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import { hasScope, type Caller } from "../../auth/caller.ts";
+import {
+  ToolErrorSchema,
+  ToolResultSchema,
+  type ToolCall,
+  type ToolResult,
+} from "../../../gen/jackfield/v1/tool_pb.ts";
+import { allowsTool, hasScope, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
 import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../jobs/job-id.ts";
@@ -10,7 +16,6 @@ import type { JobQueue, JobRecord } from "../../jobs/job-queue.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
 import { callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
-import { visibleJob } from "./visible-job.ts";
 
 /** What the implementation of Jobs works on. */
 export interface JobsParts {
@@ -133,4 +138,37 @@ function changed(record: JobRecord | false | undefined, id: string, why: string)
 function traceparentOf(context: HandlerContext, telemetry: Telemetry): string {
   const trace = context.values.get(kTrace);
   return trace === undefined ? "" : (telemetry.inject(trace)["traceparent"] ?? "");
+}
+
+/**
+ * The job as a caller may see it. Arguments and results are shown to the caller who submitted the job, and to others
+ * with `calls:content`, of tools that they may use; else each call and result has its id, name and outcome only.
+ */
+function visibleJob({ job, caller: submitter }: JobRecord, caller: Caller): Job {
+  if (submitter === caller.name) return job;
+  const content = hasScope(caller, "calls:content");
+  const shows = (name: string): boolean => content && allowsTool(caller, name);
+  return {
+    ...job,
+    calls: job.calls.map((call) => (shows(call.name) ? call : withoutArguments(call))),
+    results: job.results.map((result) => (shows(result.name) ? result : withoutContent(result))),
+  };
+}
+
+function withoutArguments(call: ToolCall): ToolCall {
+  return { ...call, input: { case: undefined } };
+}
+
+function withoutContent({
+  callId,
+  name,
+  outcome,
+  truncated,
+  replayed,
+  attempts,
+  duration,
+  error,
+}: ToolResult): ToolResult {
+  const known = { callId, name, outcome, truncated, replayed, attempts, ...(duration !== undefined && { duration }) };
+  return create(ToolResultSchema, error === undefined ? known : { ...known, error: create(ToolErrorSchema) });
 }

@@ -2,6 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import {
   type ExecuteToolResponse,
+  ExecuteToolsResponseSchema,
+  type ExecuteToolsResponse,
+  ExecutionDoneSchema,
   GetCallResponseSchema,
   ListToolsResponseSchema,
   WaitCallResponseSchema,
@@ -9,19 +12,19 @@ import {
   type ToolExecutor,
   type WaitCallRequest,
 } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { CallContext, Tool, ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { CallContext, Tool, ToolCall, ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
-import type { CancellationToken } from "../../executor/cancellation.ts";
-import type { CallStatus, Executor } from "../../executor/contract.ts";
+import type { CallStatus, ExecutionRequest, Executor } from "../../executor/contract.ts";
 import type { Registry } from "../../registry/registry.ts";
-import { rpcCall, type RpcCall } from "../rpc-call.ts";
-import { answerWithinMs, callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
-import { executeTools } from "./execute-tools.ts";
+import { callerWith, checkId, contextOf, executionRequest, pageSize, rpcCall } from "./check-request.ts";
 
 /** Longest wait of WaitCall in milliseconds where the caller has no deadline. */
 const maxWaitMs = 60_000;
+
+/** Progress events that wait for a slow reader: further ones are dropped. Results never are. */
+const maxWaitingProgress = 256;
 
 /** The implementation of ToolExecutor. */
 export function createToolExecutor(
@@ -35,14 +38,7 @@ export function createToolExecutor(
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
-      const rpc = rpcCall(context);
-      const executed = executor.execute(call, {
-        caller,
-        context: contextOf(request.context, caller),
-        answerWithinMs: answerWithinMs(request.answerWithin),
-        cancellation: cancellationOf(rpc),
-        trace: rpc.trace,
-      });
+      const executed = executor.execute(call, executionRequest(request, rpcCall(context), caller));
       return executed instanceof Promise ? executed.then(executeToolResponse) : executeToolResponse(executed);
     },
 
@@ -52,14 +48,7 @@ export function createToolExecutor(
       if (request.calls.length > limits.callsPerRequest)
         throw rpcError("too-many-calls", String(limits.callsPerRequest));
       for (const call of request.calls) checkId("calls.id", call.id);
-      const rpc = rpcCall(context);
-      return executeTools(executor, request.calls, {
-        caller,
-        context: contextOf(request.context, caller),
-        answerWithinMs: answerWithinMs(request.answerWithin),
-        cancellation: cancellationOf(rpc),
-        trace: rpc.trace,
-      });
+      return executeTools(executor, request.calls, executionRequest(request, rpcCall(context), caller));
     },
 
     listTools(request, context) {
@@ -87,7 +76,7 @@ export function createToolExecutor(
       const rpc = rpcCall(context);
       const waiting = new AbortController();
       const timer = setTimeout(() => waiting.abort(), waitMs(rpc.timeoutMs()));
-      const unsubscribe = cancellationOf(rpc)?.subscribe(() => waiting.abort());
+      const unsubscribe = rpc.cancellable ? rpc.subscribe(() => waiting.abort()) : undefined;
       try {
         const status = await executor.wait(request.callId, callContext, caller, waiting.signal);
         return create(WaitCallResponseSchema, callStatus(status, request.callId));
@@ -103,9 +92,51 @@ function executeToolResponse(result: ToolResult): ExecuteToolResponse {
   return { $typeName: "jackfield.v1.ExecuteToolResponse", result };
 }
 
-/** What reports that the caller no longer waits; undefined where nothing can end the call early. */
-function cancellationOf(rpc: RpcCall): CancellationToken | undefined {
-  return rpc.cancellable ? rpc : undefined;
+/** Runs a batch. Yields progress and results as they happen, then all results in the order of the calls. */
+async function* executeTools(
+  executor: Executor,
+  calls: readonly ToolCall[],
+  request: ExecutionRequest,
+): AsyncGenerator<ExecuteToolsResponse, void, undefined> {
+  let waiting: ExecuteToolsResponse[] = [];
+  let waitingProgress = 0;
+  let wake = Promise.withResolvers<void>();
+  // Each result is prepared for sending once: `done` repeats the same messages.
+  const push = (event: ExecuteToolsResponse["event"]): void => {
+    waiting.push(create(ExecuteToolsResponseSchema, { event }));
+    wake.resolve();
+  };
+  const executed = executor.executeAll(calls, {
+    ...request,
+    onProgress(progress) {
+      if (waitingProgress >= maxWaitingProgress) return;
+      waitingProgress += 1;
+      push({ case: "progress", value: progress });
+    },
+    onResult(result) {
+      push({ case: "result", value: result });
+    },
+  });
+  let settled = false;
+  const settle = (): void => {
+    settled = true;
+    wake.resolve();
+  };
+  executed.then(settle, settle);
+  for (;;) {
+    await wake.promise;
+    wake = Promise.withResolvers<void>();
+    while (waiting.length > 0) {
+      const events = waiting;
+      waiting = [];
+      waitingProgress = 0;
+      yield* events;
+    }
+    if (!settled) continue;
+    const done = create(ExecutionDoneSchema, { results: await executed });
+    yield create(ExecuteToolsResponseSchema, { event: { case: "done", value: done } });
+    return;
+  }
 }
 
 /** How long to wait, in milliseconds, so that the answer is there before the caller's deadline. */

@@ -1,0 +1,175 @@
+import { fromBinary, fromJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
+import { rpcError } from "../../errors.ts";
+import { rawJson } from "../../json/exact-number.ts";
+import type { Exchange } from "./http-exchange.ts";
+import type { Protocol } from "./protocol.ts";
+
+/**
+ * How deep messages may nest. A level of arguments costs one in JSON and two in binary: with these both forms take 197
+ * levels, and the executor's own limit, far below, gives the same verdict for both.
+ */
+export const jsonReadOptions = { ignoreUnknownFields: true, recursionLimit: 200 } as const;
+
+/** The same for the binary form. */
+export const binaryReadOptions = { recursionLimit: 396 } as const;
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Decodes UTF-8 for Connect's own JSON parser. It throws where the text is not UTF-8, and leaves only the last of
+ * duplicate keys, which that parser would refuse. `1e999` stays beyond all numbers: the executor has to see it.
+ */
+export const strictJsonDecoder = {
+  decode(bytes: Uint8Array): string {
+    const text = utf8.decode(bytes);
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      return text;
+    }
+    return JSON.stringify(json, (_, value: unknown) =>
+      typeof value === "number" && !Number.isFinite(value) ? rawJson(value > 0 ? "1e999" : "-1e999") : value,
+    );
+  },
+};
+
+/**
+ * Reads the message of a unary request: its body, decompressed, out of its frame, decoded. Rejects with a ConnectError;
+ * `limit` is the longest message in bytes, also after decompression.
+ */
+export async function readMessage(
+  exchange: Exchange,
+  protocol: Protocol,
+  desc: DescMessage,
+  { compression, limit }: { readonly compression: Compression | null; readonly limit: number },
+): Promise<MessageShape<DescMessage>> {
+  let bytes: Uint8Array;
+  if (protocol.name === "connect") {
+    bytes = await readBody(exchange, limit, limit);
+    if (compression !== null) bytes = await decompressed(bytes, compression, limit);
+  } else {
+    // Room for the frame around the message, and for the trailers that gRPC-Web allows after it.
+    const body = await readBody(exchange, limit + 4096, limit);
+    const message = unwrap(body, protocol.name === "grpc-web", limit);
+    bytes = message.bytes;
+    if (message.compressed) {
+      if (compression === null)
+        throw rpcError("malformed-message", "received compressed envelope, but do not know how to decompress");
+      bytes = await decompressed(bytes, compression, limit);
+    }
+  }
+  return protocol.binary ? messageFromBinary(desc, bytes) : messageFromJson(desc, bytes);
+}
+
+/**
+ * Reads a body whole. Rejects with resource_exhausted beyond `maxBytes` bytes, at once where Content-Length says so, and
+ * with `canceled` when the client disconnects first.
+ */
+function readBody({ body, headers }: Exchange, maxBytes: number, limit: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const announced = headers["content-length"];
+    if (announced !== undefined && Number(announced) > maxBytes) {
+      // The rest is read and thrown away: an unread body would hold the stream open.
+      body.resume();
+      return reject(tooLarge(limit, Number(announced)));
+    }
+    // Node ends an HTTP/2 stream without a body before anybody listens.
+    if (body.readableEnded) return resolve(Buffer.alloc(0));
+    let first: Buffer | undefined;
+    let more: Buffer[] | undefined;
+    let size = 0;
+    const onData = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBytes) {
+        body.off("data", onData);
+        body.resume();
+        return reject(tooLarge(limit));
+      }
+      if (first === undefined) first = chunk;
+      else (more ??= [first]).push(chunk);
+    };
+    body.on("data", onData);
+    body.on("end", () => resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)));
+    const onAborted = (): void => reject(rpcError("canceled"));
+    body.on("error", onAborted);
+    body.on("aborted", onAborted);
+  });
+}
+
+/** The bytes of a message that may be compressed. Rejects with resource_exhausted where they would become too many. */
+async function decompressed(bytes: Uint8Array, compression: Compression, limit: number): Promise<Uint8Array> {
+  try {
+    return await compression.decompress(bytes, limit);
+  } catch (reason) {
+    if (reason instanceof ConnectError && reason.code === Code.ResourceExhausted) throw reason;
+    throw new ConnectError("decompression failed", Code.InvalidArgument);
+  }
+}
+
+/**
+ * Takes the one message out of a gRPC or gRPC-Web body: a flag byte, four bytes of length, the message. Throws
+ * invalid_argument for a torn body, resource_exhausted beyond the limit, unimplemented for none or several messages.
+ */
+function unwrap(body: Buffer, isWeb: boolean, limit: number): { bytes: Buffer; compressed: boolean } {
+  let found: { bytes: Buffer; compressed: boolean } | undefined;
+  let offset = 0;
+  while (body.length - offset >= 5) {
+    const flags = body[offset] ?? 0;
+    const length = body.readUInt32BE(offset + 1);
+    if (length > limit) throw tooLarge(limit, length);
+    if (body.length - offset - 5 < length) break;
+    const bytes = body.subarray(offset + 5, offset + 5 + length);
+    offset += 5 + length;
+    if (isWeb && (flags & 0x80) !== 0) continue;
+    if (found !== undefined)
+      throw new ConnectError("protocol error: received extra input message for unary method", Code.Unimplemented);
+    found = { bytes, compressed: (flags & 1) !== 0 };
+  }
+  if (offset < body.length) throw new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument);
+  if (found === undefined)
+    throw new ConnectError("protocol error: missing input message for unary method", Code.Unimplemented);
+  return found;
+}
+
+function tooLarge(limit: number, size?: number): ConnectError {
+  const what = size === undefined ? "message size" : `message size ${size}`;
+  return rpcError("message-too-large", `${what} is larger than configured readMaxBytes ${limit}`);
+}
+
+/** Reads a message in its JSON form. Throws invalid_argument. Of a key that occurs twice the last one counts. */
+function messageFromJson(desc: DescMessage, bytes: Uint8Array): MessageShape<DescMessage> {
+  try {
+    return fromJson(desc, jsonFrom(desc, bytes), jsonReadOptions);
+  } catch (reason) {
+    throw malformed(reason);
+  }
+}
+
+/** Reads a message in its binary form. Throws invalid_argument. */
+function messageFromBinary(desc: DescMessage, bytes: Uint8Array): MessageShape<DescMessage> {
+  try {
+    return fromBinary(desc, bytes, binaryReadOptions);
+  } catch (reason) {
+    throw malformed(reason, "parse binary: ");
+  }
+}
+
+function jsonFrom(desc: DescMessage, bytes: Uint8Array): JsonValue {
+  const text = utf8.decode(bytes);
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (reason) {
+    throw new Error(
+      `cannot decode message ${desc.typeName} from JSON: ${reason instanceof Error ? reason.message : ""}`,
+      { cause: reason },
+    );
+  }
+}
+
+function malformed(reason: unknown, prefix = ""): ConnectError {
+  const message = reason instanceof Error ? reason.message : String(reason);
+  return new ConnectError((prefix + message).toWellFormed(), Code.InvalidArgument);
+}
