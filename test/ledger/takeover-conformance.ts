@@ -192,6 +192,7 @@ export function takeoverConformance(
           if (!(reason instanceof LedgerUnavailableError)) throw reason;
         });
         if (state !== undefined) return state;
+        await new Promise((resolve) => setImmediate(resolve));
       }
     };
     const states = await Promise.all(
