@@ -104,7 +104,7 @@ describe("a wrong import is caught", () => {
     ["src/ledger/x.ts", 'import { a } from "../registry/registry.ts";'],
     ["src/adapters/acme/index.ts", 'import type { Telemetry } from "../../telemetry/telemetry.ts";'],
     ["src/adapters/acme/index.ts", 'import { x } from "../../config/values.ts";'],
-    ["src/conversations/x.ts", 'import { createKeyMatcher } from "../auth/key-matcher.ts";'],
+    ["src/conversations/x.ts", 'import { createKeyMatcher } from "../auth/header-keys.ts";'],
     ["src/config/x.ts", 'const x = await import("../auth/caller.ts");'],
     ["src/config/x.ts", 'export { x } from "../outbound/http.ts";'],
     ["src/config/x.ts", 'import {\n  a,\n  type B,\n} from "../executor/executor.ts";'],

@@ -1,8 +1,7 @@
 import type { KeyedCaller } from "../config/caller-settings.ts";
 import type { Caller } from "./caller.ts";
 import type { Secret } from "../secret.ts";
-import { createHeaderAuthenticator, type HeaderAuthenticator, singleHeader } from "./header-keys.ts";
-import { createKeyMatcher } from "./key-matcher.ts";
+import { createHeaderAuthenticator, createKeyMatcher, type HeaderAuthenticator, singleHeader } from "./header-keys.ts";
 import type { TokenVerifier } from "./oauth-tokens.ts";
 import { allScopes } from "../config/scope.ts";
 

@@ -1,8 +1,8 @@
+import { timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import type { Secret } from "../secret.ts";
 import type { Caller } from "./caller.ts";
-import { createKeyMatcher } from "./key-matcher.ts";
 
 /** A key and its name. */
 export interface NamedKey {
@@ -39,6 +39,30 @@ export function createHeaderAuthenticator(
     }
     return undefined;
   };
+}
+
+/**
+ * Creates the function that finds what a key stands for, in constant time: each given key is compared with all known ones,
+ * padded to equal length, together with its length in bytes.
+ */
+export function createKeyMatcher<T>(
+  known: readonly { readonly key: Secret; readonly value: T }[],
+): (given: string) => T | undefined {
+  const room = Math.max(0, ...known.map(({ key }) => Buffer.byteLength(key.reveal())));
+  const entries = known.map(({ key, value }) => ({ value, bytes: padded(key.reveal(), Buffer.alloc(room + 4)) }));
+  const scratch = Buffer.alloc(room + 4);
+  return (given) => {
+    const bytes = padded(given, scratch);
+    let found: T | undefined;
+    for (const entry of entries) if (timingSafeEqual(entry.bytes, bytes)) found = entry.value;
+    return found;
+  };
+}
+
+/** The key's length in bytes and as much of it as there is room for: only whole characters are written. */
+function padded(key: string, buffer: Buffer): Buffer {
+  buffer.writeUInt32BE(Buffer.byteLength(key));
+  return buffer.fill(0, 4 + buffer.write(key, 4));
 }
 
 /** Returns a header's value: undefined where it is absent, null where it is sent twice. Node would join or drop it. */

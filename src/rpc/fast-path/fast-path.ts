@@ -86,8 +86,8 @@ export function createFastPath(parts: FastPathParts): FastPath {
 async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol, exchange: Exchange): Promise<void> {
   const { front, telemetry, readMaxBytes } = parts;
   const { method } = spec;
-  const timeout = headerOf(exchange, protocol.timeoutHeader);
   const compression = negotiate(protocol, exchange);
+  const timeout = headerOf(exchange, protocol.timeoutHeader);
   const call = front.begin({
     method,
     protocolName: protocol.name,
@@ -121,8 +121,9 @@ async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol
     exchange.body.resume();
     outcome = { error: front.end(call, { reason }) ?? rpcError("internal") };
   }
+  const { header, trailer } = call.responseMetadata;
   if (exchange.aborted) return;
-  await writeAnswer(exchange, { protocol, outcome, compression: compression.response, ...call.responseMetadata });
+  await writeAnswer(exchange, { protocol, outcome, compression: compression.response, header, trailer });
 }
 
 /** Cancels a call that still runs when its client disconnects. */

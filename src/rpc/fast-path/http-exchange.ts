@@ -38,28 +38,18 @@ export interface Exchange extends RequestHead {
 
 /** An exchange over Node's request and response. */
 export class RequestExchange implements Exchange {
-  readonly #request: HttpRequest;
+  readonly url: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly body: HttpRequest;
   readonly #response: HttpResponse;
 
   constructor(request: HttpRequest, response: HttpResponse) {
-    this.#request = request;
+    this.url = request.url;
+    this.headers = request.headers;
+    this.rawHeaders = request.rawHeaders;
+    this.body = request;
     this.#response = response;
-  }
-
-  get url(): string | undefined {
-    return this.#request.url;
-  }
-
-  get headers(): IncomingHttpHeaders {
-    return this.#request.headers;
-  }
-
-  get rawHeaders(): readonly string[] {
-    return this.#request.rawHeaders;
-  }
-
-  get body(): Readable {
-    return this.#request;
   }
 
   get aborted(): boolean {
@@ -91,30 +81,24 @@ export class RequestExchange implements Exchange {
  * unary call needs nothing of theirs. The port listens to the stream's errors.
  */
 export class StreamExchange implements Exchange {
+  readonly url: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly rawHeaders: readonly string[];
-  readonly #stream: ServerHttp2Stream;
+  readonly body: ServerHttp2Stream;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]) {
-    this.#stream = stream;
+    this.url = headers[":path"] as string | undefined;
     this.headers = headers;
     this.rawHeaders = rawHeaders;
-  }
-
-  get url(): string | undefined {
-    return this.headers[":path"] as string | undefined;
-  }
-
-  get body(): Readable {
-    return this.#stream;
+    this.body = stream;
   }
 
   get aborted(): boolean {
-    return this.#stream.destroyed || this.#stream.closed;
+    return this.body.destroyed || this.body.closed;
   }
 
   onClose(listener: () => void): void {
-    this.#stream.on("close", listener);
+    this.body.on("close", listener);
   }
 
   answer(
@@ -123,7 +107,7 @@ export class StreamExchange implements Exchange {
     body: Uint8Array | string | undefined,
     trailers?: Record<string, string>,
   ): void {
-    const stream = this.#stream;
+    const stream = this.body;
     const head = { ":status": status, ...headers };
     if (trailers === undefined) {
       stream.respond(head);
@@ -135,7 +119,7 @@ export class StreamExchange implements Exchange {
   }
 
   destroy(): void {
-    this.#stream.destroy();
+    this.body.destroy();
   }
 }
 

@@ -34,21 +34,23 @@ export function createToolExecutor(
 ): ServiceImpl<typeof ToolExecutor> {
   return {
     executeTool(request, context) {
-      const caller = callerWith("tools:execute", context);
+      const rpc = rpcCall(context);
+      const caller = callerWith("tools:execute", rpc);
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
-      const executed = executor.execute(call, executionRequest(request, rpcCall(context), caller));
+      const executed = executor.execute(call, executionRequest(request, rpc, caller));
       return executed instanceof Promise ? executed.then(executeToolResponse) : executeToolResponse(executed);
     },
 
     executeTools(request, context) {
-      const caller = callerWith("tools:execute", context);
+      const rpc = rpcCall(context);
+      const caller = callerWith("tools:execute", rpc);
       if (request.calls.length === 0) throw rpcError("invalid-request", "calls must not be empty");
       if (request.calls.length > limits.callsPerRequest)
         throw rpcError("too-many-calls", String(limits.callsPerRequest));
       for (const call of request.calls) checkId("calls.id", call.id);
-      return executeTools(executor, request.calls, executionRequest(request, rpcCall(context), caller));
+      return executeTools(executor, request.calls, executionRequest(request, rpc, caller));
     },
 
     listTools(request, context) {
