@@ -71,8 +71,7 @@ async function check(): Promise<CheckReport> {
       ...notes,
       ...registry.list().flatMap(({ message }) => definitionWarnings(message)),
       ...registry.list().flatMap((tool) => {
-        const fault = tool.fault();
-        return fault === undefined ? [] : [`tool ${tool.name}: ${fault}`];
+        return tool.fault === undefined ? [] : [`tool ${tool.name}: ${tool.fault}`];
       }),
     ],
   };

@@ -36,7 +36,7 @@ export async function loadTools(
   const registry = createRegistry();
   const tools = await Promise.all(
     compiled.map(async ({ tool, plugin: { module } }) => {
-      if (!open || tool.fault() !== undefined) return tool;
+      if (!open || tool.fault !== undefined) return tool;
       if (tool.isolation === "none") return openTool(tool, module.tool);
       // With its thread pool, which most configurations need not load.
       const { isolateTool } = await import("../isolation/isolate.ts");

@@ -51,7 +51,6 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
   const { timeoutMs = 1000, cacheMs = 1000, now = () => performance.now() } = options;
   const listeners = new Set<() => void>();
   let ready = true;
-  let draining = false;
   let cached: { report: Promise<ReadyReport>; until: number } | undefined;
 
   const ask = async (): Promise<ReadyReport> => {
@@ -66,27 +65,26 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
     for (const listen of listeners) listen();
   };
 
-  return {
-    get draining() {
-      return draining;
-    },
+  const readiness = {
+    draining: false,
     serving: () => ready,
-    onChange(listener) {
+    onChange(listener: () => void) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     unready,
     drain() {
-      draining = true;
+      readiness.draining = true;
       unready();
     },
-    async report() {
+    async report(): Promise<ReadyReport> {
       if (!ready) return { ready: false, faults: ["the service is shutting down"], notes: [] };
       if (cached === undefined || now() >= cached.until) cached = { report: ask(), until: now() + cacheMs };
       const report = await cached.report;
       return { ready: report.ready, faults: [...report.faults], notes: [...report.notes] };
     },
   };
+  return readiness;
 }
 
 async function runCheck(check: ReadyCheck, timeoutMs: number): Promise<CheckResult> {

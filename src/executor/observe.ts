@@ -2,7 +2,7 @@ import { type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@o
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolLog } from "../plugin/tool.ts";
 import { attributes, spans } from "../telemetry/attributes.ts";
-import { shortName } from "../telemetry/audit-line.ts";
+import { shortName } from "../telemetry/audit.ts";
 import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";

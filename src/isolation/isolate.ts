@@ -138,7 +138,9 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
     reconcile:
       reconcile &&
       (async ({ args, startedAt }, context) => (await call("reconcile", args, context, startedAt)) as Reconciled),
-    fault: () => quarantine.fault() ?? fault,
+    get fault() {
+      return quarantine.fault() ?? fault;
+    },
     ready,
     async close() {
       closed = true;

@@ -7,32 +7,29 @@ import { PluginError } from "./plugin-error.ts";
  * readiness shows why; a required tool makes the service not ready. Every readiness check tries `open` again.
  */
 export async function openTool(tool: CompiledTool, definition: Tool): Promise<CompiledTool> {
-  let state: unknown;
-  let fault: string | undefined;
-  let opened = false;
+  let isOpen = false;
+  const opened = {
+    ...tool,
+    state: undefined as unknown,
+    fault: undefined as string | undefined,
+    async ready() {
+      if (!isOpen) await open();
+      if (opened.fault !== undefined) throw new PluginError({ code: "not-open", reason: opened.fault });
+      await definition.ready?.(opened.state);
+    },
+    async close() {
+      if (isOpen) await definition.close?.(opened.state);
+    },
+  };
   const open = async (): Promise<void> => {
     try {
-      state = await definition.open?.(tool.config);
-      opened = true;
-      fault = undefined;
+      opened.state = await definition.open?.(tool.config);
+      isOpen = true;
+      opened.fault = undefined;
     } catch (reason) {
-      fault = `it cannot be opened: ${reason instanceof Error ? reason.message : String(reason)}`;
+      opened.fault = `it cannot be opened: ${reason instanceof Error ? reason.message : String(reason)}`;
     }
   };
   await open();
-  return {
-    ...tool,
-    get state() {
-      return state;
-    },
-    fault: () => fault,
-    async ready() {
-      if (!opened) await open();
-      if (fault !== undefined) throw new PluginError({ code: "not-open", reason: fault });
-      await definition.ready?.(state);
-    },
-    async close() {
-      if (opened) await definition.close?.(state);
-    },
-  };
+  return opened;
 }

@@ -39,7 +39,7 @@ export interface CompiledTool {
   /** What `open` returned. */
   readonly state: unknown;
   /** Why the tool cannot work at present, in words; undefined where it can. Its calls fail at once with it. */
-  fault(): string | undefined;
+  readonly fault: string | undefined;
   /** The values of its configuration that its schema marks secret. */
   readonly secrets: readonly string[];
   /** The text with every value that the tool's configuration marks secret replaced by `[secret]`. */

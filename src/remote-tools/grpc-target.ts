@@ -15,7 +15,7 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type CallSession, fencedManager, type GrpcSession, type GrpcSessions } from "./grpc-sessions.ts";
 import type { TargetBinding, Target, TargetContext } from "./target.ts";
 import { TargetError } from "./target.ts";
-import { visibleText } from "../json/clean-text.ts";
+import { visibleText } from "../json/visible-text.ts";
 
 /** How long a target may take to say what its tool is, in milliseconds. */
 const describeWithinMs = 3000;

@@ -8,7 +8,7 @@ import type { CompiledTool } from "../registry/registry.ts";
 import type { TargetBinding, Target } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { createRedact } from "../registry/tool-secrets.ts";
-import { visibleText } from "../json/clean-text.ts";
+import { visibleText } from "../json/visible-text.ts";
 import { visibleSchema } from "../schema/visible-schema.ts";
 
 /** Longest description in characters: every model that is offered the tool pays for it. */

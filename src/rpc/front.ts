@@ -135,7 +135,7 @@ function recordEnd({ metrics }: Telemetry, call: RpcCall, error: ConnectError | 
   if (startedAt === undefined) return;
   call.startedAt = undefined;
   const code = error === undefined ? "ok" : codeToString(error.code);
-  metrics.rpcServed({ method: methodName(call.method), code, seconds: (performance.now() - startedAt) / 1000 });
+  metrics.rpcServed(methodName(call.method), code, (performance.now() - startedAt) / 1000);
   if (span === undefined) return;
   span.setAttribute(attributes.rpcStatus, code);
   if (error !== undefined && serverErrors.has(error.code)) span.setStatus({ code: SpanStatusCode.ERROR });

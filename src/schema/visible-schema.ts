@@ -1,4 +1,4 @@
-import { visibleText } from "../json/clean-text.ts";
+import { visibleText } from "../json/visible-text.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 
 const prose: ReadonlySet<string> = new Set(["description", "title", "$comment"]);

@@ -1,9 +1,8 @@
 import type { Meter } from "@opentelemetry/api";
 import { matchesPattern } from "../auth/caller.ts";
 import type { Prices } from "../config/config.ts";
-import type { createAccumulators } from "./accumulators.ts";
 import { attributes, metricNames } from "./attributes.ts";
-import { createInstruments } from "./instruments.ts";
+import { type createAccumulators, createInstruments } from "./instruments.ts";
 import type { Metrics } from "./telemetry.ts";
 
 /** Bounds in seconds: from a tool that only computes to one that waits for a slow downstream. */
@@ -73,9 +72,7 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
       const price = priceOf(tool, caller);
       if (price > 0) toolCost(tool, caller, price);
     },
-    rpcServed({ method, code, seconds: taken }) {
-      rpcDuration(method, code, taken);
-    },
+    rpcServed: rpcDuration,
     measureFor: createInstruments(meter, series, seconds),
     delivered({ platform, result }) {
       deliveries(platform, result, 1);

@@ -51,7 +51,7 @@ export interface Metrics {
     source: string;
   }): void;
   /** One RPC was answered. `method` is fully qualified, `code` a Connect code or `ok`. */
-  rpcServed(call: { method: string; code: string; seconds: number }): void;
+  readonly rpcServed: (method: string, code: string, seconds: number) => void;
   /** Makes instruments that a part of the service declares, and returns the function that records their values. */
   measureFor(instruments: readonly Instrument[]): Measure;
   /** A delivery was tried. */

@@ -1,4 +1,4 @@
-import { createExecutionLines } from "../../src/telemetry/audit-line.ts";
+import { createExecutionLines } from "../../src/telemetry/audit.ts";
 import { describe, expect, test, vi } from "vitest";
 import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";

@@ -129,10 +129,10 @@ describe("an isolated plugin", () => {
     let now = 0;
     const app = await start({ now: () => now, timeoutMs: 10_000 });
     for (let times = 0; times < 5; times++) {
-      expect(app.isolated.fault()).toBeUndefined();
+      expect(app.isolated.fault).toBeUndefined();
       expect(await app.call({ how: "exit" })).toMatchObject({ outcome: "FAILED" });
     }
-    expect(app.isolated.fault()).toBe("it crashed 5 times within a minute and is started again in 30 s");
+    expect(app.isolated.fault).toBe("it crashed 5 times within a minute and is started again in 30 s");
     expect(await app.call({ how: "look" })).toMatchObject({
       outcome: "FAILED",
       output: "The tool unruly cannot work at present.",
@@ -195,7 +195,7 @@ describe("an isolated plugin", () => {
 
   test("that cannot be opened is there all the same, and says why", async () => {
     const app = await start({ plugin: "closed" });
-    expect(app.isolated.fault()).toBe("it cannot be opened: the database is away");
+    expect(app.isolated.fault).toBe("it cannot be opened: the database is away");
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
   });
 });

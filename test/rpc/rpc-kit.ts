@@ -135,7 +135,7 @@ export function createWatchedTelemetry() {
     begin: (_name, parent) => ({ context: parent ?? ROOT_CONTEXT, span: undefined }),
     metrics: {
       executed() {},
-      rpcServed: (call: (typeof served)[number]) => void (served.length < 10_000 && served.push(call)),
+      rpcServed: (method, code, seconds) => void (served.length < 10_000 && served.push({ method, code, seconds })),
       measureFor: () => () => {},
       delivered() {},
       accessRefused() {},

@@ -99,7 +99,7 @@ test("spans and metrics go to the OTLP endpoint with its headers", async () => {
   );
   expect(run.telemetry.tracing).toBe(true);
   run.telemetry.tracer.startSpan("execute_tool x").end();
-  run.telemetry.metrics.rpcServed({ method: "a/b", code: "ok", seconds: 1 });
+  run.telemetry.metrics.rpcServed("a/b", "ok", 1);
   await run[Symbol.asyncDispose]();
   await new Promise((done) => server.close(done));
   expect(seen).toEqual({ "/v1/traces": "tools", "/v1/metrics": "tools" });

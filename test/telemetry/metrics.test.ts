@@ -25,7 +25,7 @@ async function exercised() {
   metrics.executed(call);
   metrics.executed({ ...call, caller: "other" });
   metrics.executed({ ...call, outcome: "INVALID_ARGUMENTS", ran: false });
-  metrics.rpcServed({ method: "jackfield.v1.ToolExecutor/ExecuteTool", code: "ok", seconds: 0.01 });
+  metrics.rpcServed("jackfield.v1.ToolExecutor/ExecuteTool", "ok", 0.01);
   const measure = metrics.measureFor(cognigyInstruments);
   measure("cognigy.tool.invocations", { status: "success" }, 1);
   measure("cognigy.tool.invocations", { status: "fallback" }, 1);
