@@ -2,7 +2,7 @@ import * as http2 from "node:http2";
 import { describe, expect, test } from "vitest";
 import { createReadiness } from "../../src/app/readiness.ts";
 import type { Caller } from "../../src/auth/caller.ts";
-import { over2, postJson, raw, start } from "./start.ts";
+import { over2, postJson, raw, rpcByRequest, start } from "./start.ts";
 
 const nobody = { authenticate: () => undefined };
 
@@ -160,6 +160,21 @@ describe("routing", () => {
     }
     const session = http2.connect(server.url);
     expect((await over2(session, { ":path": "/healthz", ":authority": "evil.example" })).headers[":status"]).toBe(403);
+    session.destroy();
+  });
+
+  test("a foreign Host is refused on loopback also where the fast path serves HTTP/2 streams (hazard 25)", async () => {
+    const rpc = rpcByRequest((_request, response) => response.end("request"));
+    const stream: (typeof rpc)["fastPath"]["stream"] = (opened) => () => {
+      opened.respond({ ":status": 200 });
+      opened.end("stream");
+    };
+    await using server = await start({ rpc: { ...rpc, fastPath: { ...rpc.fastPath, stream } } });
+    const session = http2.connect(server.url);
+    const path = "/jackfield.v1.ToolExecutor/ExecuteTool";
+    expect((await over2(session, { ":path": path })).text).toBe("stream");
+    for (const headers of [{ ":authority": "evil.example" }, { host: "evil.example" }])
+      expect((await over2(session, { ":path": path, ...headers })).headers[":status"]).toBe(403);
     session.destroy();
   });
 
