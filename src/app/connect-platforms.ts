@@ -3,8 +3,8 @@ import type { ModelGateway, Platform, PlatformParts, ServeLines } from "../adapt
 import type { Caller } from "../auth/caller.ts";
 import type { Config } from "../config/config.ts";
 import type { Deliveries } from "../jobs/delivery.ts";
-import { createCredential, credentialFromTokens } from "../outbound/create-credential.ts";
-import type { Credential } from "../outbound/credential.ts";
+import { createCredential, credentialFromTokens } from "../outbound/credential.ts";
+import type { Credential } from "../outbound/http.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { adapterCallers, adapterTenant } from "./adapter-host.ts";
 

@@ -4,7 +4,7 @@ import { compileTool } from "../registry/compile-tool.ts";
 import { PluginError } from "../registry/plugin-error.ts";
 import { createRedact } from "../registry/tool-secrets.ts";
 import { createRegistry } from "../registry/create-registry.ts";
-import type { Credential } from "../outbound/credential.ts";
+import type { Credential } from "../outbound/http.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { errorMessage } from "../errors.ts";
 import { ConfigError } from "../config/config-error.ts";

@@ -4,9 +4,8 @@ import { rpcError } from "../errors.ts";
 import type { OpenaiTool } from "../definitions/openai.ts";
 import type { Answer, Outbound } from "../outbound/http.ts";
 import type { TokenSource } from "../outbound/oauth.ts";
-import { retryAfterMs } from "../outbound/retry-after.ts";
+import { retryAfterMs, wait } from "../outbound/retry.ts";
 import { TokenError } from "../outbound/token-failure.ts";
-import { wait } from "../outbound/wait.ts";
 import { type ModelAnswer, modelAnswerFrom } from "./model-answer.ts";
 
 /** The LLM Gateway, and how it is reached. */

@@ -1,11 +1,54 @@
 import { STATUS_CODES } from "node:http";
-import { DownstreamError } from "./downstream-error.ts";
+import { promisify } from "node:util";
+import { brotliDecompress, gunzip, inflate, inflateRaw, zstdDecompress } from "node:zlib";
 import { parseJson } from "../json/exact-number.ts";
+import { DownstreamError, tooLargeError } from "./downstream-error.ts";
+import type { WireAnswer } from "./exchange.ts";
 import type { Answer } from "./http.ts";
 import { excerpt } from "./redact.ts";
 
-/** An answer from its decoded body. `secrets` are taken out of whatever is quoted of it. */
-export function answerFrom(
+const inflaters = {
+  gzip: promisify(gunzip),
+  "x-gzip": promisify(gunzip),
+  br: promisify(brotliDecompress),
+  zstd: promisify(zstdDecompress),
+  deflate: (body: Buffer, options: { maxOutputLength: number }): Promise<Buffer> =>
+    // Some servers send raw deflate; a zlib stream begins with 0x_8.
+    ((body[0] ?? 0) & 0x0f) === 0x08 ? promisify(inflate)(body, options) : promisify(inflateRaw)(body, options),
+} as const;
+
+/** What we say we can read. */
+export const acceptEncoding = "gzip, deflate, br";
+
+/**
+ * Decodes what came back, its body to at most `limit` bytes. `secrets` are taken out of whatever is quoted of it. Throws a
+ * DownstreamError where the body of a 2xx cannot be read.
+ */
+export async function readAnswer(received: WireAnswer, limit: number, secrets: readonly string[]): Promise<Answer> {
+  const { status, headers, cut } = received;
+  const ok = status >= 200 && status < 300;
+  try {
+    const body = cut && headers["content-encoding"] ? Buffer.alloc(0) : received.body;
+    return answerFrom(status, headers, await decode(body, headers["content-encoding"], limit), secrets);
+  } catch (reason) {
+    if (ok) throw reason;
+    // The status says more than what is wrong with its body.
+    return answerFrom(status, headers, Buffer.alloc(0), secrets);
+  }
+}
+
+/** `External API returned STATUS: BODY`; where there is no body, the status in words stands in for it. */
+export function statusError(answer: Answer): DownstreamError {
+  const { status, headers } = answer;
+  const said = answer.excerpt() || (STATUS_CODES[status] ?? "");
+  return new DownstreamError("status", `External API returned ${status}: ${said}`, {
+    status,
+    retryAfter: headers["retry-after"],
+  });
+}
+
+/** An answer from its decoded body. */
+function answerFrom(
   status: number,
   headers: Readonly<Record<string, string>>,
   body: Buffer,
@@ -29,14 +72,34 @@ export function answerFrom(
   };
 }
 
-/** `External API returned STATUS: BODY`; where there is no body, the status in words stands in for it. */
-export function statusError(answer: Answer): DownstreamError {
-  const { status, headers } = answer;
-  const said = answer.excerpt() || (STATUS_CODES[status] ?? "");
-  return new DownstreamError("status", `External API returned ${status}: ${said}`, {
-    status,
-    retryAfter: headers["retry-after"],
-  });
+/**
+ * Decodes a body by its `Content-Encoding`, never to more than `limit` bytes. Throws a DownstreamError where it is larger,
+ * cut off, wrapped more than twice or in an encoding that is not known.
+ */
+async function decode(body: Buffer, contentEncoding: string | undefined, limit: number): Promise<Buffer> {
+  if (contentEncoding === undefined || body.length === 0) return body;
+  const codings = contentEncoding
+    .toLowerCase()
+    .split(",")
+    .map((coding) => coding.trim());
+  const applied = codings.filter((coding) => coding !== "" && coding !== "identity");
+  if (applied.length > 2) throw unreadable();
+  let decoded = body;
+  for (const coding of applied.toReversed()) {
+    if (!Object.hasOwn(inflaters, coding)) throw unreadable();
+    try {
+      decoded = await inflaters[coding as keyof typeof inflaters](decoded, { maxOutputLength: limit });
+    } catch (reason) {
+      throw (reason as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE"
+        ? tooLargeError(limit)
+        : unreadable(reason);
+    }
+  }
+  return decoded;
+}
+
+function unreadable(cause?: unknown): DownstreamError {
+  return new DownstreamError("content", "External API answered in an encoding that cannot be read.", { cause });
 }
 
 function decoderOf(contentType: string | undefined): TextDecoder {

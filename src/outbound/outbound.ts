@@ -2,15 +2,16 @@ import { Agent, buildConnector } from "undici";
 import type { HttpRequest } from "../plugin/tool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type AddressGuard, createAddressGuard } from "./address-guard.ts";
-import { statusError } from "./answer.ts";
+import { acceptEncoding, statusError } from "./answer.ts";
 import { DownstreamError } from "./downstream-error.ts";
-import type { Answer, HttpScope, Outbound, SendScope } from "./http.ts";
+import type { Answer, Credential, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
-import { transmitAuthorized } from "./authorize.ts";
-import { prepare, type PreparedRequest } from "./prepare.ts";
-import { followRedirects } from "./redirect.ts";
 import { isRepeatable, type RetryRule, withRetries } from "./retry.ts";
-import { createSender } from "./sender.ts";
+import { createSender, type PreparedRequest } from "./sender.ts";
+
+const secretHeader = /auth|key|token|secret|cookie|password/;
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const maxHops = 5;
 
 /** What outgoing HTTP is made with. */
 export interface OutboundOptions {
@@ -97,5 +98,83 @@ export function createOutbound(options: OutboundOptions): Outbound {
     async close() {
       await Promise.all([guarded.destroy(), configured.destroy()]);
     },
+  };
+}
+
+/** Builds URL, headers and body. Throws a DownstreamError where the URL is none. */
+function prepare(target: string | URL, request: HttpRequest, userAgent: string): PreparedRequest {
+  const url = URL.parse(String(target));
+  if (url === null) throw new DownstreamError("refused", "The URL is not valid.", { sent: false });
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  const headers: Record<string, string> = {
+    "user-agent": userAgent,
+    accept: "application/json",
+    "accept-encoding": acceptEncoding,
+  };
+  if (request.json !== undefined) headers["content-type"] = "application/json";
+  if (request.idempotencyKey !== undefined) headers["idempotency-key"] = request.idempotencyKey;
+  const secrets: string[] = [];
+  for (const [name, value] of Object.entries(request.headers ?? {})) {
+    const lower = name.toLowerCase();
+    headers[lower] = value;
+    if (lower !== "idempotency-key" && secretHeader.test(lower)) secrets.push(value, value.replace(/^\w+\s+/, ""));
+  }
+  return {
+    url,
+    method: request.method ?? "GET",
+    headers,
+    body: request.json === undefined ? request.body : JSON.stringify(request.json),
+    secrets,
+  };
+}
+
+/**
+ * Follows at most 5 redirects of a GET or HEAD within its own origin. Every other redirect is returned as the answer it is:
+ * credentials in headers of any name would go along to another origin.
+ */
+async function followRedirects(
+  first: PreparedRequest,
+  transmit: (request: PreparedRequest) => Promise<Answer>,
+): Promise<Answer> {
+  let request = first;
+  for (let hops = 0; ; hops += 1) {
+    const answer = await transmit(request);
+    const next = hops < maxHops ? nextUrl(request, answer) : undefined;
+    if (next === undefined) return answer;
+    request = { ...request, url: next };
+  }
+}
+
+function nextUrl({ method, url }: PreparedRequest, { status, headers }: Answer): URL | undefined {
+  if (!redirects.has(status) || (method !== "GET" && method !== "HEAD") || !headers["location"]) return undefined;
+  const next = URL.parse(headers["location"], url);
+  return next?.origin === url.origin ? next : undefined;
+}
+
+/**
+ * Sends a request with a credential. A 401 is answered by one more attempt with renewed headers: nothing was executed. The
+ * credential goes to origins of the tool's own configuration only, and never over headers that the tool sets itself.
+ */
+async function transmitAuthorized(
+  request: PreparedRequest,
+  credential: Credential,
+  transmit: (request: PreparedRequest) => Promise<Answer>,
+): Promise<Answer> {
+  const headers = await credential.headers();
+  if (Object.keys(headers).some((name) => Object.hasOwn(request.headers, name))) return transmit(request);
+  const first = await transmit(withHeaders(request, headers));
+  if (first.status !== 401) return first;
+  const renewed = await credential.renew(headers);
+  return renewed === undefined ? first : transmit(withHeaders(request, renewed));
+}
+
+function withHeaders(request: PreparedRequest, headers: Readonly<Record<string, string>>): PreparedRequest {
+  const secrets = Object.values(headers).flatMap((value) => [value, value.replace(/^\w+\s+/, "")]);
+  return {
+    ...request,
+    headers: { ...request.headers, ...headers },
+    secrets: [...request.secrets, ...secrets],
   };
 }

@@ -1,16 +1,22 @@
+import { context as activeContext, type Context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Dispatcher } from "undici";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { AddressGuard } from "./address-guard.ts";
-import { answerFrom } from "./answer.ts";
-import type { Ending } from "./breaker.ts";
-import { startClientSpan } from "./client-span.ts";
-import { decode } from "./decode.ts";
+import { readAnswer } from "./answer.ts";
 import { DownstreamError } from "./downstream-error.ts";
-import { exchange, type WireAnswer } from "./exchange.ts";
+import { exchange } from "./exchange.ts";
 import type { Answer, HttpScope, SendScope } from "./http.ts";
-import type { OriginState } from "./origins.ts";
-import type { PreparedRequest } from "./prepare.ts";
-import { isChanging } from "./sent-requests.ts";
+import type { Ending, OriginState } from "./origins.ts";
+
+/** A request ready to be sent. */
+export interface PreparedRequest {
+  readonly url: URL;
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body: string | Uint8Array | undefined;
+  /** Header values that must not be quoted back. */
+  readonly secrets: readonly string[];
+}
 
 /** What sending one request takes. */
 export interface SenderParts {
@@ -43,31 +49,31 @@ export function createSender(parts: SenderParts) {
       // It may have opened while this request waited in line.
       const report = breaker.admit();
       if (report === undefined) throw notAnswering();
-      const span = startClientSpan(parts.telemetry, scope.trace, method, url);
+      const { span, headers } = startSpan(parts.telemetry, scope.trace, method, url);
       let ending: Ending = "none";
       try {
         const wire = {
           origin,
           path: url.pathname + url.search,
           method,
-          headers: Object.assign(prepared.headers, span.headers),
+          headers: Object.assign(prepared.headers, headers),
           body: prepared.body,
         };
         const dispatcher = scope.configuredOrigins.has(origin) ? parts.configured : parts.guarded;
-        const received = await exchange(dispatcher, wire, parts.downstreamBytes, scope.signal, () =>
-          leaves(method, scope),
-        );
-        scope.sent?.answered(method, received.status);
+        const mayLeave = (): boolean => leaves(method, scope);
+        const received = await exchange(dispatcher, wire, parts.downstreamBytes, scope.signal, mayLeave);
+        if (isChanging(method)) scope.sent?.answered(received.status);
         ending = gone.has(received.status) ? "failed" : "answered";
-        span.answered(received.status);
+        span?.setAttribute("http.response.status_code", received.status);
+        if (received.status >= 400) failSpan(span, String(received.status));
         return await readAnswer(received, parts.downstreamBytes, prepared.secrets);
       } catch (reason) {
         if (ending === "none") ending = endingOf(reason, scope);
-        span.failed(reason instanceof DownstreamError ? reason.fault : "aborted");
+        failSpan(span, reason instanceof DownstreamError ? reason.fault : "aborted");
         throw reason;
       } finally {
         report(ending);
-        span.end();
+        span?.end();
       }
     } finally {
       leave();
@@ -77,23 +83,43 @@ export function createSender(parts: SenderParts) {
 
 /** Whether a request may leave now; notes it where it does. */
 function leaves(method: string, { deadline = Infinity, sendUntil = Infinity, sent }: Run): boolean {
-  const until = isChanging(method) ? Math.min(deadline, sendUntil) : deadline;
-  if (performance.now() >= until) return false;
-  sent?.leaves(method);
+  const changing = isChanging(method);
+  if (performance.now() >= (changing ? Math.min(deadline, sendUntil) : deadline)) return false;
+  if (changing) sent?.leaves();
   return true;
 }
 
-async function readAnswer(received: WireAnswer, limit: number, secrets: readonly string[]): Promise<Answer> {
-  const { status, headers, cut } = received;
-  const ok = status >= 200 && status < 300;
-  try {
-    const body = cut && headers["content-encoding"] ? Buffer.alloc(0) : received.body;
-    return answerFrom(status, headers, await decode(body, headers["content-encoding"], limit), secrets);
-  } catch (reason) {
-    if (ok) throw reason;
-    // The status says more than what is wrong with its body.
-    return answerFrom(status, headers, Buffer.alloc(0), secrets);
+/** Whether requests of this method may change something. */
+function isChanging(method: string): boolean {
+  return method !== "GET" && method !== "HEAD";
+}
+
+/**
+ * Starts the client span of one request, where requests are traced, and makes the headers that carry the trace on. It holds
+ * method, host and status, never path or query: they hold arguments.
+ */
+function startSpan(
+  telemetry: SenderParts["telemetry"],
+  parent: Context | undefined,
+  method: string,
+  url: URL,
+): { span: Span | undefined; headers: Record<string, string> } {
+  if (!telemetry.tracing) {
+    return { span: undefined, headers: parent === undefined ? {} : telemetry.inject(parent) };
   }
+  const from = parent ?? activeContext.active();
+  const attributes = {
+    "http.request.method": method,
+    "server.address": url.hostname,
+    "server.port": Number(url.port) || (url.protocol === "https:" ? 443 : 80),
+  };
+  const span = telemetry.tracer.startSpan(method, { kind: SpanKind.CLIENT, attributes }, from);
+  return { span, headers: telemetry.inject(trace.setSpan(from, span)) };
+}
+
+function failSpan(span: Span | undefined, errorType: string): void {
+  span?.setAttribute("error.type", errorType);
+  span?.setStatus({ code: SpanStatusCode.ERROR });
 }
 
 function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Ending {

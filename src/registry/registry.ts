@@ -7,7 +7,7 @@ import type {
   SanitizeMode,
   UnknownCall,
 } from "../plugin/tool.ts";
-import type { Credential } from "../outbound/credential.ts";
+import type { Credential } from "../outbound/http.ts";
 import type { Validate } from "../schema/compile-schema.ts";
 import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 

@@ -103,7 +103,7 @@ export function fencedManager(
         stream.destroy();
         throw lateError();
       }
-      sent?.leaves("POST");
+      sent?.leaves();
       return stream;
     },
     notifyResponseByteRead: (stream) => manager.notifyResponseByteRead(stream),

@@ -106,7 +106,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
 /** Notes that a call was refused: then it has changed nothing. */
 function noted(error: ToolError, sent: SentRequests | undefined): ToolError {
   const refused = error instanceof DownstreamError && error.fault === "status";
-  if (refused && error.status !== undefined) sent?.answered("POST", error.status);
+  if (refused && error.status !== undefined) sent?.answered(error.status);
   return error;
 }
 

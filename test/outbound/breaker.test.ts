@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type BreakerState, createBreaker } from "../../src/outbound/breaker.ts";
-import { createInFlight } from "../../src/outbound/in-flight.ts";
+import { type BreakerState, createBreaker, createInFlight } from "../../src/outbound/origins.ts";
 import { rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
 
 function breaker() {

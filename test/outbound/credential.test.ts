@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { CredentialConfig } from "../../src/config/config.ts";
-import { createCredential } from "../../src/outbound/create-credential.ts";
+import { createCredential } from "../../src/outbound/credential.ts";
 import { createTokenSources } from "../../src/outbound/oauth.ts";
 import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer as createNetServer, type Socket } from "
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { createOutbound, type OutboundOptions } from "../../src/outbound/outbound.ts";
 import type { HttpScope, Outbound } from "../../src/outbound/http.ts";
-import type { BreakerState } from "../../src/outbound/breaker.ts";
+import type { BreakerState } from "../../src/outbound/origins.ts";
 
 /** A real HTTP server on a port of its own. */
 export interface Downstream extends AsyncDisposable {

@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { retryAfterMs } from "../../src/outbound/retry-after.ts";
-import { backoffMs } from "../../src/outbound/retry.ts";
+import { backoffMs, retryAfterMs } from "../../src/outbound/retry.ts";
 import { verifies } from "../support/verifies.ts";
 
 const now = Date.UTC(2026, 0, 2, 3, 4, 5);

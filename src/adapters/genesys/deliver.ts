@@ -3,7 +3,7 @@ import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { errorMessage } from "../../errors.ts";
 import type { Answer, Outbound } from "../../outbound/http.ts";
 import type { TokenSource } from "../../outbound/oauth.ts";
-import { retryAfterMs } from "../../outbound/retry-after.ts";
+import { retryAfterMs } from "../../outbound/retry.ts";
 import { TokenError } from "../../outbound/token-failure.ts";
 import type { Instrument, Measure } from "../adapter.ts";
 import { isPathStep } from "./payloads.ts";
