@@ -4,14 +4,14 @@ import { type Job, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { withTimeout } from "../timing.ts";
 import type { RequestTrace } from "./adapter.ts";
 import { retrySeconds, sendFailure, sendReply } from "./replies.ts";
-import { type RouteContext, startTrace } from "./route-context.ts";
+import type { RouteContext } from "./route-context.ts";
 import type { AcceptRoute } from "./route.ts";
 
 /** Serves a route of kind `accept`: the platform gets its 202 only after the job is durable. */
-export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
+export function serveAccept(route: AcceptRoute, context: RouteContext) {
   async function submit(request: FastifyRequest, trace: RequestTrace | undefined): Promise<Job> {
-    const { calls, context } = route.batch(request.body);
-    trace?.set({ "jackfield.run.id": context.runId });
+    const { calls, context: callContext } = route.batch(request.body);
+    trace?.set({ "jackfield.run.id": callContext.runId });
     const answered = request.clients.jobs.submitJob(
       {
         $typeName: "jackfield.v1.SubmitJobRequest",
@@ -20,7 +20,7 @@ export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
           id: "",
           source: route.source,
           calls,
-          context,
+          context: callContext,
           state: JobState.UNSPECIFIED,
           results: [],
           attempts: 0,
@@ -29,7 +29,7 @@ export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
       },
       { contextValues: trace?.values },
     );
-    const { job } = await withTimeout(answered, times.storeWithinMs, notStoredInTime);
+    const { job } = await withTimeout(answered, context.times.storeWithinMs, notStoredInTime);
     if (job === undefined) throw new TypeError("the job queue answered without a job");
     trace?.set({ "jackfield.job.id": job.id });
     return job;
@@ -44,7 +44,7 @@ export function serveAccept(route: AcceptRoute, { host, times }: RouteContext) {
         payload: request.body,
       });
     }
-    const trace = startTrace(host, request, route);
+    const trace = context.startTrace(request, route);
     try {
       const accepted = route.accepted(await submit(request, trace));
       trace?.end(accepted.status);

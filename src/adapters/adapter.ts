@@ -5,6 +5,7 @@ import type { Route } from "./route.ts";
 export type {
   AdapterClients,
   AdapterHost,
+  Requester,
   Measure,
   Instrument,
   Measurement,

@@ -1,55 +1,45 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { ExecuteToolResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { Outcome, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { RequestTrace } from "./adapter.ts";
 import { answerDuration } from "./answer-budget.ts";
-import { measureAll } from "./measure-all.ts";
 import { retrySeconds, sendFailure, sendJson } from "./replies.ts";
-import { type RouteContext, startTrace } from "./route-context.ts";
+import type { RouteContext } from "./route-context.ts";
 import type { AnswerRoute } from "./route.ts";
 
 /** Serves a route of kind `answer`. The hottest path of the adapters: a plain call allocates nothing that it can do without. */
-export function serveAnswer(route: AnswerRoute, { host, clientGone, pending }: RouteContext) {
+export function serveAnswer(route: AnswerRoute, context: RouteContext) {
+  const { pending } = context;
   const answerWithin = answerDuration(route.answerWithinMs);
-
-  const execute = (
-    call: ToolCall,
-    request: FastifyRequest,
-    reply: FastifyReply,
-    trace: RequestTrace | undefined,
-  ): Promise<ExecuteToolResponse> => {
-    const signal = clientGone(request, reply);
-    return request.clients.executor.executeTool(
-      { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin },
-      trace === undefined ? { signal } : { signal, contextValues: trace.values },
-    );
-  };
 
   const watchOutlived = ({ clients, caller }: FastifyRequest, callId: string): void =>
     pending?.calls.outlived({
       caller: caller.name,
       callId,
       clients,
-      onEnd: (result) => measureAll(host, route.measureLateResult?.(result)),
+      onEnd: (result) => context.measure(route.measureLateResult?.(result)),
     });
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     // All requests of this tick are read before the first is executed: see server/batch-per-tick.ts.
     await Promise.resolve();
     const call = route.call(request.body);
-    if (pending !== undefined && !pending.calls.admits(request.caller.name, call.id)) {
+    if (pending !== undefined && !pending.calls.begin(request.caller.name, call.id)) {
       const { message } = pending;
       const failure = { status: 503, message, retryAfter: retrySeconds, payload: request.body };
-      measureAll(host, route.measureFailure?.(failure));
+      context.measure(route.measureFailure?.(failure));
       return sendFailure(reply, route, failure);
     }
-    const trace = startTrace(host, request, route);
-    pending?.calls.begin();
+    let trace: RequestTrace | undefined;
     try {
-      const { result } = await execute(call, request, reply, trace);
+      trace = context.startTrace(request, route);
+      const signal = context.clientGone(request, reply);
+      const { result } = await request.clients.executor.executeTool(
+        { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin },
+        trace === undefined ? { signal } : { signal, contextValues: trace.values },
+      );
       if (result === undefined) throw new TypeError("the executor answered without a result");
       if (result.outcome === Outcome.PENDING) watchOutlived(request, call.id);
-      measureAll(host, route.measureAnswer?.(result));
+      context.measure(route.measureAnswer?.(result));
       sendJson(reply, route.answer(call, result));
       trace?.end(200);
       return reply;

@@ -13,13 +13,21 @@ export interface AdapterClients {
   readonly unmetered?: Omit<AdapterClients, "unmetered">;
 }
 
+/** Who sent a request, with the clients that act as them. */
+export interface Requester {
+  readonly caller: Caller;
+  readonly clients: AdapterClients;
+}
+
 /** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */
 export interface AdapterHost {
   /** Authenticates a request by its headers, before its body is read. Undefined where no key proves a caller. */
-  authenticate(request: RawRequest): Caller | undefined | Promise<Caller | undefined>;
+  authenticate(request: RawRequest): Requester | undefined | Promise<Requester | undefined>;
   /** Returns the clients that act as a caller: the same ones each time. */
   clientsFor(caller: Caller): AdapterClients;
   readonly measure: Measure;
+  /** Whether spans are recorded. */
+  readonly tracing: boolean;
   /** Starts the span of a request. Undefined where there is no trace to record or to continue. */
   startTrace(start: TraceStart): RequestTrace | undefined;
   readonly log: AdapterLog;

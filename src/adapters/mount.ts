@@ -1,17 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { Caller } from "../auth/caller.ts";
 import { serveAccept } from "./accept-route.ts";
-import type { Adapter, AdapterHost } from "./adapter.ts";
+import type { Adapter, AdapterHost, Requester } from "./adapter.ts";
 import { serveAnswer } from "./answer-route.ts";
-import { createClientGone } from "./client-gone.ts";
-import { allowOrigin, answerPreflight } from "./cors.ts";
-import { measureAll } from "./measure-all.ts";
-import { createPendingCalls } from "./pending-calls.ts";
 import { servePoll } from "./poll-route.ts";
 import { serveRaw } from "./raw-route.ts";
 import { failureFromError, sendFailure } from "./replies.ts";
-import { defaultTimes, type RouteContext, type RouteTimes } from "./route-context.ts";
-import type { Route } from "./route.ts";
+import { createRouteContext, type RouteContext, type RouteTimes } from "./route-context.ts";
+import type { Route, RouteBase } from "./route.ts";
 import { serveStream } from "./stream-route.ts";
 
 /**
@@ -24,13 +19,7 @@ export function mountAdapter(
   host: AdapterHost,
   times: Partial<RouteTimes> = {},
 ): void {
-  const allTimes = { ...defaultTimes, ...times };
-  const context: RouteContext = {
-    host,
-    clientGone: createClientGone(),
-    pending: adapter.pending && countPending(app, adapter.pending, allTimes),
-    times: allTimes,
-  };
+  const context = createRouteContext(app, adapter, host, times);
   if (!app.hasRequestDecorator("caller")) {
     app.decorateRequest("caller");
     app.decorateRequest("clients");
@@ -42,26 +31,26 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
   const { cors } = route;
   const { host } = context;
 
-  const identify = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply): boolean => {
-    if (caller === undefined) {
+  const identify = (requester: Requester | undefined, request: FastifyRequest, reply: FastifyReply): boolean => {
+    if (requester === undefined) {
       const { authorization, "x-api-key": apiKey } = request.headers;
       const credentials = authorization !== undefined || apiKey !== undefined;
       sendFailure(reply, route, { status: 401, message: "", credentials });
       return false;
     }
-    request.caller = caller;
-    request.clients = host.clientsFor(caller);
+    request.caller = requester.caller;
+    request.clients = requester.clients;
     return true;
   };
 
   async function identifyLater(
-    caller: Promise<Caller | undefined>,
+    requester: Promise<Requester | undefined>,
     request: FastifyRequest,
     reply: FastifyReply,
     done: (error?: Error) => void,
   ): Promise<void> {
     try {
-      if (identify(await caller, request, reply)) done();
+      if (identify(await requester, request, reply)) done();
     } catch (error) {
       done(error as Error);
     }
@@ -78,9 +67,9 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
         sendFailure(reply, route, refused);
         return;
       }
-      const caller = host.authenticate(request.raw);
-      if (caller instanceof Promise) void identifyLater(caller, request, reply, done);
-      else if (identify(caller, request, reply)) done();
+      const requester = host.authenticate(request.raw);
+      if (requester instanceof Promise) void identifyLater(requester, request, reply, done);
+      else if (identify(requester, request, reply)) done();
     },
     config: { bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true },
     handler: serve(route, context),
@@ -88,7 +77,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
       const failure = failureFromError(error, request.body);
       // Fastify closes the connection after any bad body. That is needed only where a body was not read to its end.
       if (failure.status !== 413 || request.raw.httpVersionMajor >= 2) reply.removeHeader("connection");
-      if (failure.status >= 500) measureAll(host, route.measureFailure?.(failure));
+      if (failure.status >= 500) context.measure(route.measureFailure?.(failure));
       if (failure.status === 500) {
         host.log.error({ err: error, adapter: adapter.name, route: route.path }, "request failed");
       }
@@ -122,15 +111,26 @@ function serve(
   }
 }
 
-function countPending(
-  app: FastifyInstance,
-  { limit, message }: NonNullable<Adapter["pending"]>,
-  { pendingRetryMs }: RouteTimes,
+/** Lets browsers of the declared origins read the route's answers. Costs nothing for requests without an `Origin`. */
+function allowOrigin(cors: NonNullable<RouteBase["cors"]>, request: FastifyRequest, reply: FastifyReply): boolean {
+  const origin = request.headers.origin;
+  if (origin === undefined) return false;
+  reply.header("vary", "Origin");
+  if (!cors.origins.includes(origin)) return false;
+  reply.header("access-control-allow-origin", origin);
+  return true;
+}
+
+/** Answers a preflight request. Source: the Fetch standard, section 4.8. */
+function answerPreflight(
+  route: RouteBase,
+  cors: NonNullable<RouteBase["cors"]>,
+  request: FastifyRequest,
+  reply: FastifyReply,
 ) {
-  const calls = createPendingCalls({ limit, retryMs: pendingRetryMs });
-  app.addHook("onClose", (_app, done) => {
-    calls.close();
-    done();
-  });
-  return { calls, message };
+  if (allowOrigin(cors, request, reply)) {
+    reply.header("access-control-allow-methods", route.method);
+    reply.header("access-control-allow-headers", cors.headers.join(", "));
+  }
+  return reply.code(204).header("allow", `${route.method}, OPTIONS`).send();
 }

@@ -27,10 +27,11 @@ export interface OutlivedCall {
 /** The unanswered calls of one adapter: requests that wait, and calls that outlived their request. */
 export interface PendingCalls {
   readonly count: number;
-  /** Whether one more call may begin. A repeat of a call that is already counted always may. */
-  admits(caller: string, callId: string): boolean;
-  /** Counts a request. Call `end` when it has its answer. */
-  begin(): void;
+  /**
+   * Counts a request, unless the limit is reached: then it returns false. A repeat of a call that is already counted always
+   * may begin. Call `end` when it has its answer.
+   */
+  begin(caller: string, callId: string): boolean;
   end(): void;
   /** Counts a call until it has ended. */
   outlived(call: OutlivedCall): void;
@@ -66,9 +67,10 @@ export function createPendingCalls(options: PendingCallsOptions): PendingCalls {
     get count() {
       return waiting + outlived.size;
     },
-    admits: (caller, callId) => waiting + outlived.size < limit || outlived.has(keyOf(caller, callId)),
-    begin() {
-      waiting += 1;
+    begin(caller, callId) {
+      const admitted = waiting + outlived.size < limit || outlived.has(keyOf(caller, callId));
+      if (admitted) waiting += 1;
+      return admitted;
     },
     end() {
       waiting -= 1;

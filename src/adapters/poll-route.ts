@@ -3,15 +3,15 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallState, type GetCallResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { AdapterClients, RequestTrace } from "./adapter.ts";
 import { sendReply } from "./replies.ts";
-import { type RouteContext, startTrace } from "./route-context.ts";
+import type { RouteContext } from "./route-context.ts";
 import type { PollRoute } from "./route.ts";
 
 /** Serves a route of kind `poll`. */
-export function servePoll(route: PollRoute, { host }: RouteContext) {
+export function servePoll(route: PollRoute, context: RouteContext) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const callId = route.callId(request.params as Record<string, string>);
     if (callId === undefined) return sendReply(reply, route.unknown(undefined));
-    const trace = startTrace(host, request, route);
+    const trace = context.startTrace(request, route);
     try {
       const found = await findCall(request.clients, callId, trace);
       const answer =

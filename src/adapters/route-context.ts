@@ -1,8 +1,9 @@
-import type { FastifyRequest } from "fastify";
+import { setMaxListeners } from "node:events";
+import type { Socket } from "node:net";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../auth/caller.ts";
-import type { AdapterClients, AdapterHost, RequestTrace } from "./adapter.ts";
-import type { ClientGone } from "./client-gone.ts";
-import type { PendingCalls } from "./pending-calls.ts";
+import type { Adapter, AdapterClients, AdapterHost, Measurement, RequestTrace } from "./adapter.ts";
+import { createPendingCalls, type PendingCalls } from "./pending-calls.ts";
 import type { Route } from "./route.ts";
 
 declare module "fastify" {
@@ -28,8 +29,7 @@ export interface RouteTimes {
   readonly pendingRetryMs: number;
 }
 
-/** The times in production. */
-export const defaultTimes: RouteTimes = {
+const defaultTimes: RouteTimes = {
   commentEveryMs: 15_000,
   openAfterMs: 250,
   lingerMs: 5000,
@@ -40,24 +40,86 @@ export const defaultTimes: RouteTimes = {
 /** What the routes of one adapter share. */
 export interface RouteContext {
   readonly host: AdapterHost;
-  readonly clientGone: ClientGone;
-  readonly pending: { readonly calls: PendingCalls; readonly message: string } | undefined;
   readonly times: RouteTimes;
+  /** The unanswered calls, and the message of the 503 for a call beyond their limit. Undefined without a limit. */
+  readonly pending: { readonly calls: PendingCalls; readonly message: string } | undefined;
+  /** Starts the span of a request. `otherwise` is its trace context where the request has no header for it. */
+  startTrace(request: FastifyRequest, route: Route, otherwise?: string): RequestTrace | undefined;
+  /** Returns the signal that fires when the client of a request has gone away. */
+  clientGone(request: FastifyRequest, reply: FastifyReply): AbortSignal;
+  /** Records every measurement of a list. */
+  measure(list: readonly Measurement[] | undefined): void;
 }
 
-/** Starts the span of a request. `otherwise` is its trace context where the request has no header for it. */
-export function startTrace(
+/**
+ * Creates the context. An HTTP/1 connection carries one request at a time, so its requests share one signal that is made
+ * once per connection; over HTTP/2 each request has a stream, and a signal, of its own.
+ */
+export function createRouteContext(
+  app: FastifyInstance,
+  adapter: Adapter,
   host: AdapterHost,
-  request: FastifyRequest,
-  route: Route,
-  otherwise?: string,
-): RequestTrace | undefined {
-  const { traceparent = otherwise, tracestate } = request.headers;
-  return host.startTrace({
-    method: route.method,
-    path: route.path,
-    traceparent: typeof traceparent === "string" ? traceparent : undefined,
-    tracestate: Array.isArray(tracestate) ? tracestate.join(",") : tracestate,
-    shared: route.kind === "stream" || route.kind === "accept",
+  given: Partial<RouteTimes>,
+): RouteContext {
+  const times = { ...defaultTimes, ...given };
+  const connections = new WeakMap<Socket, AbortSignal>();
+  return {
+    host,
+    times,
+    pending: adapter.pending && countPending(app, adapter.pending, times),
+    startTrace(request, route, otherwise) {
+      const shared = route.kind === "stream" || route.kind === "accept";
+      const { traceparent = otherwise, tracestate } = request.headers;
+      if (traceparent === undefined && !shared && !host.tracing) return undefined;
+      return host.startTrace({
+        method: route.method,
+        path: route.path,
+        traceparent: typeof traceparent === "string" ? traceparent : undefined,
+        tracestate: Array.isArray(tracestate) ? tracestate.join(",") : tracestate,
+        shared,
+      });
+    },
+    clientGone(request, reply) {
+      if (request.raw.httpVersionMajor >= 2) return whenClosedEarly(reply);
+      const socket = request.raw.socket;
+      let signal = connections.get(socket);
+      if (signal === undefined) connections.set(socket, (signal = whenClosed(socket)));
+      return signal;
+    },
+    measure(list) {
+      for (const { name, labels, value } of list ?? []) host.measure(name, labels, value);
+    },
+  };
+}
+
+function countPending(
+  app: FastifyInstance,
+  { limit, message }: NonNullable<Adapter["pending"]>,
+  { pendingRetryMs }: RouteTimes,
+) {
+  const calls = createPendingCalls({ limit, retryMs: pendingRetryMs });
+  app.addHook("onClose", (_app, done) => {
+    calls.close();
+    done();
   });
+  return { calls, message };
+}
+
+/** A signal for all requests of one connection. */
+function whenClosed(socket: Socket): AbortSignal {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  socket.once("close", () => controller.abort());
+  if (socket.destroyed) controller.abort();
+  return controller.signal;
+}
+
+/** A signal for one reply that fires when its connection or stream is closed before it has been ended. */
+export function whenClosedEarly(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once("close", () => {
+    // Not `writableFinished`: Node says that of a cancelled HTTP/2 stream too.
+    if (!reply.raw.writableEnded) controller.abort();
+  });
+  return controller.signal;
 }

@@ -4,9 +4,8 @@ import type { ExecuteToolsResponse } from "../../gen/jackfield/v1/tool_executor_
 import { settledWithin } from "../timing.ts";
 import type { RequestTrace } from "./adapter.ts";
 import { answerDuration } from "./answer-budget.ts";
-import { whenClosedEarly } from "./client-gone.ts";
 import { resultsInOrder } from "./missing-results.ts";
-import { type RouteContext, startTrace } from "./route-context.ts";
+import { type RouteContext, whenClosedEarly } from "./route-context.ts";
 import type { Batch, StreamRoute } from "./route.ts";
 import { type EventStream, openEventStream } from "./sse.ts";
 
@@ -23,7 +22,8 @@ interface Streaming {
 }
 
 /** Serves a route of kind `stream`: progress while calls run, then all results in one event. */
-export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
+export function serveStream(route: StreamRoute, context: RouteContext) {
+  const { host, times } = context;
   const answerWithin = answerDuration(route.answerWithinMs);
   const streamTimes = { commentEveryMs: times.commentEveryMs, closeAfterMs: route.answerWithinMs + times.lingerMs };
 
@@ -69,7 +69,7 @@ export function serveStream(route: StreamRoute, { host, times }: RouteContext) {
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const batch = route.batch(request.body);
-    const trace = startTrace(host, request, route);
+    const trace = context.startTrace(request, route);
     trace?.set({
       "gen_ai.conversation.id": batch.context.conversationId,
       "session.id": batch.context.sessionId,

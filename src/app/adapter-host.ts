@@ -1,3 +1,5 @@
+import { createContextValues } from "@connectrpc/connect";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import type {
   Adapter,
   AdapterClients,
@@ -5,13 +7,16 @@ import type {
   CallerIdentity,
   Instrument,
   KeyIdentity,
+  Requester,
+  RequestTrace,
+  TraceStart,
 } from "../adapters/adapter.ts";
 import type { RequestAuthenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { createHeaderAuthenticator } from "../auth/header-keys.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { startRequestTrace } from "./request-trace.ts";
+import { kTrace } from "../telemetry/trace-key.ts";
 
 /** What the hosts of all adapters share. */
 export interface AdapterHostParts {
@@ -36,13 +41,26 @@ export function createAdapterHost(
   { telemetry, version, clientsFor, authenticate }: AdapterHostParts,
 ): AdapterHost {
   const { name, identity } = adapter;
-  return {
+  const shared = {
     version,
-    clientsFor: identity.kind === "callers" ? clientsOfDoor(identity, clientsFor) : clientsFor,
     measure: telemetry.metrics.measureFor(instruments),
     log: telemetry.log.child({ adapter: name }),
-    startTrace: (start) => startRequestTrace(telemetry, start),
-    authenticate: identity.kind === "callers" ? authenticate : authenticateByKeys(name, identity),
+    tracing: telemetry.tracing,
+    startTrace: (start: TraceStart) => startRequestTrace(telemetry, start),
+  };
+  if (identity.kind === "keys") {
+    return { ...shared, clientsFor, authenticate: authenticateByKeys(name, identity, clientsFor) };
+  }
+  const requesterFor = requestersOfDoor(identity, clientsFor);
+  return {
+    ...shared,
+    clientsFor: (caller) => requesterFor(caller).clients,
+    authenticate(request) {
+      const caller = authenticate(request);
+      if (caller === undefined) return undefined;
+      if (caller instanceof Promise) return caller.then((found) => found && requesterFor(found));
+      return requesterFor(caller);
+    },
   };
 }
 
@@ -50,27 +68,36 @@ export function createAdapterHost(
  * Clients that act as a configured caller through a door: with its limits, and with what the door itself needs beside the
  * caller's scopes. A caller that may execute need not be allowed jobs for its long calls to become some.
  */
-function clientsOfDoor(
+function requestersOfDoor(
   { sanitize, maxOutput }: CallerIdentity,
-  clientsFor: (caller: Caller) => AdapterClients,
-): (caller: Caller) => AdapterClients {
-  const known = new WeakMap<Caller, AdapterClients>();
+  clientsFor: AdapterHostParts["clientsFor"],
+): (caller: Caller) => Requester {
+  const known = new WeakMap<Caller, Requester>();
   return (caller) => {
-    let clients = known.get(caller);
-    if (clients === undefined) {
+    let requester = known.get(caller);
+    if (requester === undefined) {
       const scopes = new Set<Scope>([...caller.scopes, ...doorScopes]);
       const throughDoor = { ...caller, scopes, sanitize, maxOutputBytes: maxOutput };
-      clients = { ...clientsFor(throughDoor), unmetered: clientsFor({ ...throughDoor, rateLimit: undefined }) };
-      known.set(caller, clients);
+      const unmetered = clientsFor({ ...throughDoor, rateLimit: undefined });
+      requester = { caller, clients: { ...clientsFor(throughDoor), unmetered } };
+      known.set(caller, requester);
     }
-    return clients;
+    return requester;
   };
 }
 
-function authenticateByKeys(name: string, identity: KeyIdentity): (request: RequestOf) => Caller | undefined {
+/** Authenticates by keys whose callers, and their clients, are made at the start. */
+function authenticateByKeys(
+  name: string,
+  identity: KeyIdentity,
+  clientsFor: AdapterHostParts["clientsFor"],
+): AdapterHost["authenticate"] {
+  const requesterFor = (caller: Caller): Requester => ({ caller, clients: clientsFor(caller) });
   const [first, ...others] = keyCallers(name, identity);
-  const known = identity.keys.map(({ key }, index) => ({ key, value: [first, ...others][index] ?? first }));
-  return createHeaderAuthenticator(known, identity.headers, first);
+  const open = requesterFor(first);
+  const requesters = [open, ...others.map(requesterFor)];
+  const known = identity.keys.map(({ key }, index) => ({ key, value: requesters[index] ?? open }));
+  return createHeaderAuthenticator(known, identity.headers, open);
 }
 
 /** The callers that the requests of an adapter with keys of its own act as. */
@@ -84,8 +111,6 @@ function keyCallers(name: string, identity: KeyIdentity): [Caller, ...Caller[]] 
   return [adapterCaller(name, identity), ...others];
 }
 
-type RequestOf = Parameters<AdapterHost["authenticate"]>[0];
-
 /** Makes the caller that requests with one key of an adapter act as. Its name is the source of their calls. */
 function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys">): Caller {
   return {
@@ -96,5 +121,34 @@ function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "heade
     sanitize: identity.sanitize,
     maxOutputBytes: identity.maxOutput,
     uniqueCallIds: identity.uniqueCallIds ?? false,
+  };
+}
+
+/**
+ * Starts the span of an adapter's request, as child of the platform's where it sent a `traceparent`. Where nothing is
+ * recorded, the calls of one batch still share a trace id; a single call without a `traceparent` needs none of this.
+ */
+function startRequestTrace(
+  telemetry: Pick<Telemetry, "begin" | "extract" | "tracing">,
+  { method, path, traceparent, tracestate, shared }: TraceStart,
+): RequestTrace | undefined {
+  if (!telemetry.tracing && traceparent === undefined && !shared) return undefined;
+  const parent = traceparent === undefined ? undefined : telemetry.extract(traceparent, tracestate);
+  if (parent === undefined && !telemetry.tracing && !shared) return undefined;
+  const { context, span } = telemetry.begin(`${method} ${path}`, parent, () => ({
+    kind: SpanKind.SERVER,
+    attributes: { "http.request.method": method, "http.route": path },
+  }));
+  return {
+    values: createContextValues().set(kTrace, context),
+    set(attributes) {
+      for (const [name, value] of Object.entries(attributes)) if (value !== "") span?.setAttribute(name, value);
+    },
+    end(status) {
+      if (span === undefined) return;
+      span.setAttribute("http.response.status_code", status);
+      if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    },
   };
 }

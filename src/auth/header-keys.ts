@@ -16,18 +16,18 @@ export interface KeyHeader {
   readonly scheme?: "Bearer";
 }
 
-/** Finds the caller that a request's key belongs to. */
-export type HeaderAuthenticator = (request: IncomingMessage | Http2ServerRequest) => Caller | undefined;
+/** Finds what a request's key stands for: a caller. */
+export type HeaderAuthenticator<T = Caller> = (request: IncomingMessage | Http2ServerRequest) => T | undefined;
 
 /**
  * Checks keys in constant time. The first of the headers that is present counts; a header that is sent twice is refused.
  * Without any key every request is from `open`.
  */
-export function createHeaderAuthenticator(
-  known: readonly { readonly key: Secret; readonly value: Caller }[],
+export function createHeaderAuthenticator<T>(
+  known: readonly { readonly key: Secret; readonly value: T }[],
   headers: readonly KeyHeader[],
-  open: Caller,
-): HeaderAuthenticator {
+  open: T,
+): HeaderAuthenticator<T> {
   if (known.length === 0) return () => open;
   const find = createKeyMatcher(known);
   return (request) => {

@@ -5,7 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { createCognigyAdapter } from "../../src/adapters/cognigy/adapter.ts";
+import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
 import { cognigyInstruments } from "../../src/adapters/cognigy/metrics.ts";
 import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";

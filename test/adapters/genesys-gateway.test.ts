@@ -5,7 +5,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { describe, expect, test } from "vitest";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { createGenesysAdapter } from "../../src/adapters/genesys/adapter.ts";
+import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { Ended, stand, type StandOptions, type StandTool } from "./stand.ts";

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { type Job, JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { createGenesysAdapter } from "../../src/adapters/genesys/adapter.ts";
+import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { Secret } from "../../src/secret.ts";
 import { verifies } from "../support/verifies.ts";
 import { stand, type StandOptions } from "./stand.ts";

@@ -64,12 +64,9 @@ describe("pending calls", () => {
       pending.outlived({ caller: "k", callId, clients: calls.clients, onEnd });
       pending.outlived({ caller: "k", callId, clients: calls.clients, onEnd });
     }
-    expect([pending.count, pending.admits("k", "3"), pending.admits("k", "1"), pending.admits("other", "1")]).toEqual([
-      2,
-      false,
-      true,
-      false,
-    ]);
+    expect([pending.begin("k", "3"), pending.begin("other", "1"), pending.count]).toEqual([false, false, 2]);
+    expect([pending.begin("k", "1"), pending.count]).toEqual([true, 3]);
+    pending.end();
     calls.end("1", CallState.RUNNING);
     await new Promise(setImmediate);
     expect(pending.count).toBe(2);
@@ -101,10 +98,10 @@ describe("pending calls", () => {
     const pending = createPendingCalls({ limit: 1, staleAfterMs: 1000, now: () => time });
     calls.start("a");
     pending.outlived({ caller: "", callId: "a", clients: calls.clients });
-    expect(pending.admits("", "b")).toBe(false);
+    expect(pending.begin("", "b")).toBe(false);
     time = 1001;
     calls.end("a", CallState.RUNNING);
-    await until(() => pending.admits("", "b"));
+    await until(() => pending.begin("", "b"));
     pending.close();
   });
 });

@@ -1,11 +1,12 @@
 import { Outcome, type ToolCall, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { toolCall } from "../tool-call.ts";
 import { cutText, violationList, violationsOf } from "../violations.ts";
-import type { CallbackPayload } from "./payloads.ts";
+import { readCallback } from "./payloads.ts";
 
-/** Makes the call of a payload. */
-export function callFromCallback(payload: CallbackPayload): ToolCall {
-  return toolCall(payload.tool_call_id, payload.name, payload.arguments);
+/** Makes the call of a payload. Throws a PayloadError. */
+export function callFromCallback(payload: unknown): ToolCall {
+  const callback = readCallback(payload);
+  return toolCall(callback.tool_call_id, callback.name, callback.arguments);
 }
 
 /** Returns what the model reads of a result. */

@@ -5,18 +5,23 @@ import { callContext, toolCall } from "../tool-call.ts";
 import { cutText, violationList, violationsOf } from "../violations.ts";
 import type { StreamEvent } from "../sse.ts";
 import { argumentsText } from "./arguments-text.ts";
-import { errorText, type GatewayPayload, gatewayResult, type RunPayload } from "./payloads.ts";
+import { errorText, gatewayResult, readGateway, readRun } from "./payloads.ts";
 
-/** The calls of a payload of the LLM Gateway. */
-export function batchFromGateway({ calls, conversationId, sessionId }: GatewayPayload): Batch {
+/** The calls of a payload of the LLM Gateway, `maxCalls` at most. Throws a PayloadError. */
+export function batchFromGateway(payload: unknown, maxCalls: number): Batch {
+  const { calls, conversationId, sessionId } = readGateway(payload, maxCalls);
   return {
     calls: calls.map((call) => toolCall(call.id, call.name, call.arguments)),
     context: callContext({ conversationId, sessionId, source: "genesys" }),
   };
 }
 
-/** The calls of a payload of the AI Gateway: their arguments as text, which is how they are stored. */
-export function batchFromRun({ runId, calls }: RunPayload): Batch {
+/**
+ * The calls of a payload of the AI Gateway, `maxCalls` at most: their arguments as text, which is how they are stored.
+ * Throws a PayloadError.
+ */
+export function batchFromRun(payload: unknown, maxCalls: number): Batch {
+  const { runId, calls } = readRun(payload, maxCalls);
   return {
     calls: calls.map((call) => toolCall(call.id, call.name, argumentsText(call.arguments))),
     context: callContext({ runId, source: "genesys" }),

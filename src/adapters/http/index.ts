@@ -1,5 +1,15 @@
+import type { FastifyReply } from "fastify";
+import { hasScope, type SanitizeMode } from "../../auth/caller.ts";
+import type { Adapter } from "../adapter.ts";
+import { createChallenges } from "../challenge.ts";
 import type { Platform } from "../platform.ts";
-import { createHttpAdapter } from "./adapter.ts";
+import { sendJson } from "../replies.ts";
+import type { RawRoute, Reply, RequestFailure } from "../route.ts";
+import { createToolCatalogs } from "../tool-catalog.ts";
+import { createCallRoute } from "./call-route.ts";
+import { createFindRoute } from "./find-route.ts";
+import { openapiOf } from "./openapi.ts";
+import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
 import { httpConfiguration, type HttpOwnSettings } from "./settings.ts";
 
 /** Tools as plain HTTP. */
@@ -10,3 +20,80 @@ export const http: Platform<HttpOwnSettings> = {
     adapter: createHttpAdapter(settings, { version, metadataUrl: service.metadataUrl }),
   }),
 };
+
+/** Settings of the plain HTTP door. */
+export interface HttpSettings {
+  readonly answerWithinMs: number;
+  /** Where clients reach the service; empty where it is not known. */
+  readonly publicUrl: string;
+  readonly corsOrigins: readonly string[];
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+}
+
+/** What the door is made with beside its settings. */
+export interface HttpParts {
+  readonly version: string;
+  /** Where the metadata of the protected resource is. Undefined where no tokens are taken. */
+  readonly metadataUrl: string | undefined;
+}
+
+const corsHeaders = [
+  "Authorization",
+  "X-Api-Key",
+  "Content-Type",
+  "Idempotency-Key",
+  "Jackfield-Conversation-Id",
+  "Prefer",
+];
+
+/** Tools as plain HTTP: `POST /tools/{name}`, `GET /calls/{callId}`, `GET /openapi.json`. */
+export function createHttpAdapter(settings: HttpSettings, { version, metadataUrl }: HttpParts): Adapter {
+  const challenges = createChallenges(metadataUrl);
+  const catalogs = createToolCatalogs();
+  const { sanitize, maxOutput, corsOrigins } = settings;
+
+  function failure({ status, message, credentials }: RequestFailure): Reply {
+    const body = JSON.stringify({ error: message || wordsOf(status) });
+    if (status !== 401) return { status, body };
+    const challenge = credentials === true ? challenges.invalid : challenges.missing;
+    return { status, body, headers: { "www-authenticate": challenge } };
+  }
+
+  const refuseScope: RefuseScope = ({ caller, reply }, scope) => {
+    if (hasScope(caller, scope)) return false;
+    reply.code(403).header("www-authenticate", challenges.insufficient(scope));
+    sendJson(reply, JSON.stringify({ error: `This caller lacks the scope ${scope}` }));
+    return true;
+  };
+
+  const base: HttpRouteBase = {
+    kind: "raw",
+    failure,
+    ...(corsOrigins.length > 0 && { cors: { origins: corsOrigins, headers: corsHeaders } }),
+  };
+  const openapi: RawRoute = {
+    ...base,
+    method: "GET",
+    path: "/openapi.json",
+    async serve(exchange): Promise<FastifyReply> {
+      if (refuseScope(exchange, "tools:read")) return exchange.reply;
+      const { tools } = await catalogs.refresh(exchange.caller, exchange.clients);
+      return sendJson(exchange.reply, JSON.stringify(openapiOf(tools, { version, publicUrl: settings.publicUrl })));
+    },
+  };
+  return {
+    name: "http",
+    identity: { kind: "callers", sanitize, maxOutput },
+    routes: [
+      createCallRoute(base, { catalogs, refuseScope, answerWithinMs: settings.answerWithinMs }),
+      createFindRoute(base, { refuseScope }),
+      openapi,
+    ],
+  };
+}
+
+function wordsOf(status: number): string {
+  return status === 401 ? "A valid key is needed: send Authorization: Bearer KEY" : "Internal server error";
+}

@@ -1,7 +1,13 @@
+import type { SanitizeMode } from "../../auth/caller.ts";
+import type { Adapter, AdapterLog } from "../adapter.ts";
+import { createChallenges } from "../challenge.ts";
 import type { Platform } from "../platform.ts";
-import { createMcpAdapter } from "./adapter.ts";
-import { createLineServer } from "./stdio.ts";
+import { createMcpDoor, type McpDoor } from "./door.ts";
+import { createHttpRoute, type HttpRouteOptions } from "./http-route.ts";
+import { codes, McpError } from "./protocol.ts";
 import { mcpConfiguration, type McpOwnSettings } from "./settings.ts";
+import { createLineServer } from "./stdio.ts";
+import { createSiteCheck, type TrustedSites } from "./trusted-sites.ts";
 
 /** The Model Context Protocol. */
 export const mcp: Platform<McpOwnSettings> = {
@@ -25,3 +31,69 @@ export const mcp: Platform<McpOwnSettings> = {
     };
   },
 };
+
+/** Settings of the MCP door. */
+export interface McpSettings {
+  readonly answerWithinMs: number;
+  readonly taskAfterMs: number;
+  readonly pageSize: number;
+  readonly listTtlMs: number;
+  readonly instructions: string;
+  readonly sanitize: SanitizeMode;
+  /** Longest output in bytes. */
+  readonly maxOutput: number;
+}
+
+/** What the door is made with beside its settings. */
+export interface McpParts {
+  readonly version: string;
+  readonly log: Pick<AdapterLog, "error">;
+  readonly trusted: TrustedSites;
+  /** Where the metadata of the protected resource is. Undefined where no tokens are taken. */
+  readonly metadataUrl: string | undefined;
+  /** How long a task is kept, in milliseconds. */
+  readonly taskTtlMs: number;
+  /** Signs what clients send back. The same for every replica. */
+  readonly stateSecret: string;
+  /** Fires when open streams have to end. */
+  readonly shutdown: AbortSignal;
+  /** Times that tests shorten. */
+  readonly times?: Partial<StreamTimes>;
+}
+
+/** Times of streams, in milliseconds. */
+export type StreamTimes = Pick<HttpRouteOptions, "streamAfterMs" | "commentEveryMs">;
+
+/** The adapter, and the door behind it for other transports. */
+export interface McpAdapter extends Adapter {
+  readonly door: McpDoor;
+}
+
+/** MCP over HTTP at `POST /mcp`: tools only, without sessions, for clients of every revision. */
+export function createMcpAdapter(settings: McpSettings, parts: McpParts): McpAdapter {
+  const challenges = createChallenges(parts.metadataUrl);
+  const door = createMcpDoor({
+    ...settings,
+    ...parts,
+    missingScope: (scope) =>
+      new McpError(codes.invalidRequest, `This caller lacks the scope ${scope}`, {
+        status: 403,
+        headers: { "www-authenticate": challenges.insufficient(scope) },
+      }),
+  });
+  endWith(door, parts.shutdown);
+  const route = createHttpRoute({
+    door,
+    challenges,
+    refuse: createSiteCheck(parts.trusted),
+    streamAfterMs: 10_000,
+    commentEveryMs: 15_000,
+    ...parts.times,
+  });
+  const { sanitize, maxOutput } = settings;
+  return { name: "mcp", identity: { kind: "callers", sanitize, maxOutput }, routes: [route], door };
+}
+
+function endWith(door: McpDoor, shutdown: AbortSignal): void {
+  shutdown.addEventListener("abort", () => door.close(), { once: true });
+}

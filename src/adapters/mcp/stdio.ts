@@ -17,7 +17,7 @@ export interface LineServerParts {
   readonly door: McpDoor;
   /** Who all lines come from. */
   readonly caller: Caller;
-  readonly host: Pick<AdapterHost, "clientsFor" | "startTrace">;
+  readonly host: Pick<AdapterHost, "clientsFor">;
   /** Longest line in characters. */
   readonly maxLineLength: number;
   /** Writes a line, without its end. */

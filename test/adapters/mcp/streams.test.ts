@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createMcpAdapter } from "../../../src/adapters/mcp/adapter.ts";
+import { createMcpAdapter } from "../../../src/adapters/mcp/index.ts";
 import { stand } from "../stand.ts";
 import { messagesOf, post } from "./mcp-client.ts";
 
