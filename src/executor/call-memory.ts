@@ -1,3 +1,4 @@
+import { callKey } from "../ledger/call-key.ts";
 import type { CallScope, CallSelector } from "../ledger/ledger.ts";
 import { selects } from "../ledger/selects.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
@@ -94,4 +95,15 @@ function createRecentAnswers(max: number) {
       return count;
     },
   };
+}
+
+/** What `GetCall` finds a call by: its key; without one, the latest call of this id. */
+export function lookupOf(scope: CallScope, callId: string): string {
+  return callKey(scope, callId) ?? JSON.stringify([scope.tenant, scope.source, "*", "", callId]);
+}
+
+/** The keys under which a call may be found. A caller that asks on behalf of a source may not know whether its ids are unique. */
+export function lookupsOf(scope: CallScope, callId: string): string[] {
+  const keys = [lookupOf(scope, callId), callKey({ ...scope, uniqueCallIds: true }, callId)];
+  return [...new Set(keys.filter((key) => key !== undefined))];
 }

@@ -1,7 +1,14 @@
 import { hash, randomUUID } from "node:crypto";
-import { Effect, type Progress, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import {
+  type CallContext,
+  Effect,
+  type Progress,
+  type ToolCall,
+  type ToolResult,
+} from "../../gen/jackfield/v1/tool_pb.ts";
+import type { Caller } from "../auth/caller.ts";
 import type { AbandonedCall, CallScope, Claim } from "../ledger/ledger.ts";
-import type { JsonObject } from "../plugin/tool.ts";
+import type { Effect as EffectName, JsonObject } from "../plugin/tool.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
@@ -95,6 +102,12 @@ export class Execution {
     if (request.onProgress !== undefined) this.listen(request.onProgress);
   }
 
+  /** The author's word for the effect. Anything unknown is a write. */
+  get effectName(): EffectName {
+    if (this.effect === Effect.READ) return "read";
+    return this.effect === Effect.IDEMPOTENT ? "idempotent" : "write";
+  }
+
   /** Whether the ledger holds the call from before it runs: it has a key and changes something. */
   get isLedgered(): boolean {
     return this.key !== undefined && this.effect !== Effect.READ;
@@ -149,4 +162,16 @@ export class Execution {
     this.slots.release(this.startedAt === undefined ? undefined : performance.now() - this.startedAt);
     this.slots = undefined;
   }
+}
+
+/** Where a call was made. Its source is the caller's name unless the context names another, which rpc has allowed. */
+export function callScopeFrom(context: CallContext | undefined, caller: Caller): CallScope {
+  return {
+    tenant: caller.tenant,
+    source: context?.source || caller.name,
+    conversationId: context?.conversationId ?? "",
+    sessionId: context?.sessionId ?? "",
+    runId: context?.runId ?? "",
+    ...(caller.uniqueCallIds === true && { uniqueCallIds: true }),
+  };
 }

@@ -1,8 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
-import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import type { CallContext, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
-import { rpcError } from "../errors.ts";
+import { modelError, rpcError } from "../errors.ts";
 import { type CallSelector, type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -11,18 +10,17 @@ import type { Telemetry } from "../telemetry/telemetry.ts";
 import { executeBatch } from "./batch.ts";
 import { createCallMemory } from "./call-memory.ts";
 import type { ExecutionRequest, Executor } from "./contract.ts";
-import { Execution } from "./execution.ts";
+import { callScopeFrom, Execution } from "./execution.ts";
+import { findCall, settledOrAborted, waitForEnd } from "./find-call.ts";
 import { recordOutlived } from "./intent.ts";
-import { callScopeFrom, lookupOf, lookupsOf, stateOf, statusOf } from "./look-up.ts";
 import { observed, type OnToolError, toolLog } from "./observe.ts";
-import type { ArgumentLimits } from "./parse-arguments.ts";
 import { runPipeline, runWork } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
-import type { ExecutorParts } from "./stage.ts";
-import { fitResult } from "./tool-result.ts";
+import type { ArgumentLimits, ExecutorParts } from "./stage.ts";
+import { fitResult } from "./stages/shape-output.ts";
+import { errorResult } from "./tool-result.ts";
 import { createSlots } from "./tool-slots.ts";
-import { waitFor } from "./wait.ts";
 
 /** What an executor is made of. */
 export interface ExecutorOptions {
@@ -50,8 +48,8 @@ export interface RunningExecutor extends Executor {
 /** Calls of one batch that run side by side. */
 const batchConcurrency = 16;
 
-/** How often `wait` looks at a call that runs in another process, in milliseconds. */
-const waitPollMs = 100;
+/** The longest delay that a timer of the platform takes, in milliseconds; a longer one would fire at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 /** Creates the one path that every call takes. See pipeline.ts for its stages. */
 export function createExecutor(options: ExecutorOptions): RunningExecutor {
@@ -63,7 +61,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   let onIdle: (() => void) | undefined;
   const isIdle = (): boolean => memory.count === 0 && batches === 0;
   const checkIdle = (): void => {
-    if (isIdle()) onIdle?.();
+    if (onIdle !== undefined && isIdle()) onIdle();
   };
   const parts: ExecutorParts = {
     registry,
@@ -92,20 +90,6 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     return waited.then((result) => fitForCaller(result, request.caller), throwRpcError);
   }
 
-  async function find(callId: string, context: CallContext | undefined, caller: Caller) {
-    const lookups = lookupsOf(callScopeFrom(context, caller), callId);
-    for (const lookup of lookups) {
-      if (memory.running(lookup) !== undefined) return { state: CallState.RUNNING, result: undefined };
-      const recent = memory.recent(lookup);
-      if (recent !== undefined) return { state: stateOf(recent.result), result: { ...recent.result, callId } };
-    }
-    for (const lookup of lookups) {
-      const entry = await ledger.find(lookup).catch(throwRpcError);
-      if (entry !== undefined) return statusOf(entry, callId);
-    }
-    return undefined;
-  }
-
   return {
     execute(call, request) {
       if (draining) return Promise.reject(rpcError("draining"));
@@ -125,16 +109,8 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
         checkIdle();
       }
     },
-    find,
-    async wait(callId, context, caller, signal) {
-      const running = memory.running(lookupOf(callScopeFrom(context, caller), callId));
-      if (running?.answer !== undefined) await settledOrAborted(running.answer, signal);
-      for (;;) {
-        const status = await find(callId, context, caller);
-        if (status?.state !== CallState.RUNNING || signal.aborted) return status;
-        await settledOrAborted(new Promise((resolve) => setTimeout(resolve, waitPollMs)), signal);
-      }
-    },
+    find: (callId, context, caller) => findCall(callId, context, caller, parts).catch(throwRpcError),
+    wait: (callId, context, caller, signal) => waitForEnd(callId, context, caller, signal, parts).catch(throwRpcError),
     get running() {
       return memory.count;
     },
@@ -168,15 +144,58 @@ async function throwRpcError(cause: unknown): Promise<never> {
   throw rpcError(cause instanceof LedgerUnavailableError ? "store-unavailable" : "internal", "", cause);
 }
 
-/** Waits for a promise, however it settles, at most until the signal aborts. */
-function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = (): void => {
-      signal.removeEventListener("abort", end);
-      resolve();
+/**
+ * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then PENDING, after
+ * `onOutlived`), or until the caller goes away (then it rejects; the last one to leave a `read` cancels it).
+ */
+function waitFor(
+  execution: Execution,
+  answer: Promise<ToolResult>,
+  { answerWithinMs: callerWithinMs, cancellation }: ExecutionRequest,
+  onOutlived: (execution: Execution) => void,
+): Promise<ToolResult> {
+  execution.waiters++;
+  const ofTool = execution.tool.answerWithinMs;
+  const answerWithinMs =
+    callerWithinMs === undefined || (ofTool !== undefined && ofTool < callerWithinMs) ? ofTool : callerWithinMs;
+  if (answerWithinMs === undefined && cancellation === undefined) return answer;
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    let unsubscribe: (() => void) | undefined;
+    const stop = (): void => {
+      clearTimeout(timer);
+      unsubscribe?.();
     };
-    signal.addEventListener("abort", end, { once: true });
-    promise.then(end, end);
+    const onGone = (reason: ConnectError): void => {
+      stop();
+      execution.waiters--;
+      const isWanted = execution.waiters > 0 || execution.outlived || execution.effect !== Effect.READ;
+      if (!isWanted) execution.cancel();
+      reject(reason);
+    };
+    if (answerWithinMs !== undefined) {
+      const onDeadline = (): void => {
+        stop();
+        execution.outlived = true;
+        onOutlived(execution);
+        resolve(pending(execution));
+      };
+      timer = setTimeout(onDeadline, Math.min(answerWithinMs, maxTimerMs));
+    }
+    if (cancellation?.cancelled !== undefined) return onGone(cancellation.cancelled);
+    unsubscribe = cancellation?.subscribe(onGone);
+    const thenStop =
+      <T>(settle: (value: T) => void) =>
+      (value: T): void => {
+        stop();
+        settle(value);
+      };
+    answer.then(thenStop(resolve), thenStop(reject));
   });
+}
+
+/** The answer for work that goes on. Its id finds the call later. */
+function pending({ callId, call, effect }: Execution): ToolResult {
+  const message = modelError(effect === Effect.READ ? "pending-read" : "pending-write");
+  return errorResult({ call: { id: callId, name: call.name } }, Outcome.PENDING, message);
 }

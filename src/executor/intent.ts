@@ -1,10 +1,16 @@
-import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { Logger } from "pino";
 import type { Intent, Ledger, LedgerEntry } from "../ledger/ledger.ts";
+import type { Effect as EffectName } from "../plugin/tool.ts";
 import type { Execution } from "./execution.ts";
-import { effectName } from "./retention.ts";
 import { errorResult } from "./tool-result.ts";
+
+/** The effect that an author's word stands for. */
+export function effectFromName(name: EffectName): Exclude<Effect, typeof Effect.UNSPECIFIED> {
+  if (name === "read") return Effect.READ;
+  return name === "idempotent" ? Effect.IDEMPOTENT : Effect.WRITE;
+}
 
 /** What is stored of a call under a key before it runs. */
 export function intentOf(execution: Execution, key: string): Intent {
@@ -13,7 +19,7 @@ export function intentOf(execution: Execution, key: string): Intent {
     digest: execution.content,
     callId: execution.callId,
     tool: execution.call.name,
-    effect: effectName(execution.effect),
+    effect: execution.effectName,
     argumentsJson: JSON.stringify(execution.args),
     scope: execution.scope,
     timeoutMs: execution.tool.timeoutMs,

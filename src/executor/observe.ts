@@ -7,8 +7,7 @@ import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
 import type { Run } from "./stage.ts";
-import { isAuthorsOwn } from "./known-end.ts";
-import { thrownDetails, thrownFields } from "./thrown.ts";
+import { isAuthorsOwn, thrownDetails, thrownFields } from "./thrown.ts";
 
 const outcomeNames: Readonly<Record<number, string>> = Object.fromEntries(
   Object.entries(Outcome).map(([name, number]) => [number, name]),

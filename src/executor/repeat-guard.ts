@@ -11,7 +11,8 @@ import { errorResult } from "./tool-result.ts";
 
 /**
  * The second guard, per tool and off by default: the same conversation, tool and arguments under a new id, within the tool's
- * window, get the first answer. Models ask again after a barge-in, and then the id is another one.
+ * window, get the first answer. Models ask again after a barge-in, and then the id is another one. Only for executions of a tool
+ * with a window.
  */
 export interface RepeatGuard {
   /** Finds the answer to the same request, or registers this execution as the first one. Waits for one that runs. */
@@ -106,7 +107,6 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
     },
 
     settle(execution, result) {
-      if (execution.tool.repeatWindowMs === 0) return;
       const key = guardKey(execution);
       const first = firsts.get(key);
       if (first?.execution !== execution) return;

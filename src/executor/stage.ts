@@ -5,9 +5,16 @@ import type { ToolLog } from "../plugin/tool.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { CallMemory } from "./call-memory.ts";
 import type { Execution } from "./execution.ts";
-import type { ArgumentLimits } from "./parse-arguments.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
 import type { SlotsOf } from "./tool-slots.ts";
+
+/** Limits of the arguments of one call. */
+export interface ArgumentLimits {
+  /** Longest canonical JSON text, in bytes. */
+  readonly argumentsBytes: number;
+  /** Levels of nesting. */
+  readonly depth: number;
+}
 
 /** What the stages work with. */
 export interface ExecutorParts {

@@ -1,4 +1,5 @@
 import { modelError } from "../errors.ts";
+import { isHttpError } from "../plugin/http-error.ts";
 import { isToolError } from "../plugin/tool-error.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 
@@ -38,6 +39,15 @@ export function thrownDetails(reason: unknown, tool: CompiledTool): { message: s
   const message = attempt(() => String(reason instanceof Error ? reason.message : reason)) ?? "unreadable";
   const stack = attempt(() => (typeof (reason as Error).stack === "string" ? (reason as Error).stack : undefined));
   return { message: tool.redact(message), stack: stack && tool.redact(stack) };
+}
+
+/** A ToolError that the tool's author threw, or the refusal of a downstream that the author let through. */
+export function isAuthorsOwn(reason: unknown): boolean {
+  const known = attempt(() => {
+    if (isHttpError(reason)) return reason.status !== undefined && reason.status >= 400 && reason.status <= 499;
+    return isToolError(reason);
+  });
+  return known === true;
 }
 
 /** What reading gives; undefined where it throws. */

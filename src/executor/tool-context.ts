@@ -2,7 +2,6 @@ import { SentRequests } from "../outbound/sent-requests.ts";
 import type { ExecutionContext, ToolHttp, ToolLog } from "../plugin/tool.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
-import { effectName } from "./retention.ts";
 import type { ExecutorParts } from "./stage.ts";
 
 /**
@@ -71,9 +70,9 @@ export class ToolContext implements ExecutionContext {
   }
 
   get http(): ToolHttp {
-    const { tool, effect, trace } = this.#execution;
+    const { tool, effectName, trace } = this.#execution;
     return (this.#http ??= this.#parts.outbound.httpFor({
-      effect: effectName(effect),
+      effect: effectName,
       retry: tool.retry,
       signal: this.signal,
       deadline: this.#deadline,

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseArguments } from "../../src/executor/parse-arguments.ts";
+import { readArguments } from "../../src/executor/stages/parse-arguments.ts";
 import { aCall, aTool, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { property } from "../support/property.ts";
 import { verifies } from "../support/verifies.ts";
@@ -136,8 +136,8 @@ describe("arguments", () => {
     "get the same verdict and digest as text and as object",
     (value) => {
       const text = JSON.stringify(value);
-      const asText = parseArguments(aCall(text), limits);
-      const asObject = parseArguments(aCall(JSON.parse(text) as object), limits);
+      const asText = readArguments(aCall(text), limits);
+      const asObject = readArguments(aCall(JSON.parse(text) as object), limits);
       expect(asObject).toEqual(asText);
     },
   );
@@ -154,8 +154,8 @@ describe("arguments", () => {
             .map(([key, member]) => [key, turned(member)]),
         );
       };
-      const straight = parseArguments(aCall(value), limits);
-      const reversed = parseArguments(aCall(turned(value) as object), limits);
+      const straight = readArguments(aCall(value), limits);
+      const reversed = readArguments(aCall(turned(value) as object), limits);
       if ("violations" in straight) return expect("violations" in reversed).toBe(true);
       expect("digest" in reversed && reversed.digest).toBe(straight.digest);
     },
@@ -167,7 +167,7 @@ describe("arguments", () => {
       const [key] = Object.keys(value) as [string];
       const other = { ...value, [key]: (value[key] as number) + 1 };
       const digest = (args: object) => {
-        const parsed = parseArguments(aCall(args), limits);
+        const parsed = readArguments(aCall(args), limits);
         return "digest" in parsed ? parsed.digest : fc.pre(false);
       };
       expect(digest(other)).not.toBe(digest(value));

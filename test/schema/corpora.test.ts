@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect } from "vitest";
 import { create } from "@bufbuild/protobuf";
 import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { parseArguments } from "../../src/executor/parse-arguments.ts";
+import { readArguments } from "../../src/executor/stages/parse-arguments.ts";
 import { SchemaError } from "../../src/schema/check-schema.ts";
 import { createSchemaCompiler } from "../../src/schema/compile-schema.ts";
 import { property } from "../support/property.ts";
@@ -33,7 +33,7 @@ describe("texts that are nearly JSON (hazard 2)", () => {
   );
   property([text])("are arguments exactly where JSON.parse reads an object of plain values", (argumentsJson) => {
     const call = create(ToolCallSchema, { name: "work", input: { case: "argumentsJson", value: argumentsJson } });
-    const parsed = parseArguments(call, limits);
+    const parsed = readArguments(call, limits);
     let expected: unknown;
     try {
       expected = argumentsJson === "" ? {} : JSON.parse(argumentsJson);

@@ -1,10 +1,10 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Reconciled } from "../../plugin/tool.ts";
 import type { Execution } from "../execution.ts";
-import { runTool } from "../run.ts";
 import type { ExecutorParts } from "../stage.ts";
+import { runTool } from "../stages/invoke.ts";
+import { resultOfEnd } from "../stages/shape-output.ts";
 import { ToolContext } from "../tool-context.ts";
-import { resultOfEnd } from "../tool-result.ts";
 
 /**
  * Asks the tool's author what became of a write that began at `startedAt`, no longer than the tool may run: its result, `not-done`, or undefined where

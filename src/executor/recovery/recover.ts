@@ -6,9 +6,8 @@ import type { AbandonedCall } from "../../ledger/ledger.ts";
 import type { JsonObject } from "../../plugin/tool.ts";
 import type { Caller } from "../../auth/caller.ts";
 import { Execution } from "../execution.ts";
-import { digestOf } from "../intent.ts";
+import { digestOf, effectFromName } from "../intent.ts";
 import { endAbandonedGuard, isGuardEntry } from "../repeat-guard.ts";
-import { effectFromName } from "../retention.ts";
 import type { ExecutorParts, Run } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";
 

@@ -4,10 +4,10 @@ import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
-import { isReplayable } from "../retention.ts";
 import { errorResult } from "../tool-result.ts";
 import type { SlotRefusal } from "../tool-slots.ts";
 import { conflict } from "./deduplicate.ts";
+import { isReplayable } from "./record-outcome.ts";
 
 /** Takes one of the tool's slots, or waits in its queue. Ends the call with OVERLOADED, or FAILED where the tool cannot work. */
 export function acquireSlot(execution: Execution, parts: ExecutorParts): StageAnswer {

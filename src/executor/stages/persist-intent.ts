@@ -1,9 +1,8 @@
 import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
-import { intentOf, storedAnswer } from "../intent.ts";
+import { effectFromName, intentOf, storedAnswer } from "../intent.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
-import { effectFromName } from "../retention.ts";
 import { acquireSlot } from "./acquire-slot.ts";
 import { conflict } from "./deduplicate.ts";
 

@@ -1,8 +1,10 @@
 import { Effect, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import type { SentRequests } from "../../outbound/sent-requests.ts";
+import { WorkerCrashError } from "../../registry/worker-crash-error.ts";
 import type { Execution, RunEnd } from "../execution.ts";
-import { isEndKnown } from "../known-end.ts";
 import { reconcile } from "../recovery/reconcile.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import { attempt, isAuthorsOwn } from "../thrown.ts";
 
 /**
  * Finds out what became of a `write` whose function did not end in a known way. Its author is asked; where the function
@@ -14,6 +16,23 @@ export function reconcileEnd(execution: Execution, parts: ExecutorParts): StageA
   execution.verdict = "unknown";
   // The process is about to end: the next one asks.
   return end.kind === "cancelled" ? undefined : ask(execution, end, parts);
+}
+
+/**
+ * Whether it is known what became of a run of a `write`. It is where the function returned, where its author says so by a
+ * ToolError, and where it failed while nothing that changes anything can have left: no request was sent, or only GET and
+ * HEAD, or a downstream answered 4xx. A tool that has never used `http` may have acted in another way.
+ */
+function isEndKnown(end: RunEnd, sent: SentRequests | undefined): boolean {
+  if (end.kind === "returned") return true;
+  // A function that has not ended can still act.
+  if (end.kind !== "threw") return false;
+  const isHarmless = sent?.used === true && !sent.mayHaveChanged;
+  return isHarmless ? !isCrash(end.reason) : isAuthorsOwn(end.reason);
+}
+
+function isCrash(reason: unknown): boolean {
+  return attempt(() => reason instanceof WorkerCrashError) === true;
 }
 
 async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Promise<ToolResult | undefined> {

@@ -1,10 +1,9 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import type { Retention } from "../../ledger/ledger.ts";
+import type { LedgerEntry, Retention } from "../../ledger/ledger.ts";
 import type { Execution } from "../execution.ts";
-import { storedAnswer } from "../intent.ts";
+import { effectFromName, storedAnswer } from "../intent.ts";
 import type { ExecutorParts } from "../stage.ts";
-import { retentionOf } from "../retention.ts";
-import { resultOfEnd } from "../tool-result.ts";
+import { resultOfEnd } from "./shape-output.ts";
 
 /**
  * Ends an execution: makes its outcome durable before any caller has the answer, and removes it from the running ones. Where
@@ -75,6 +74,34 @@ function retentionFor(execution: Execution, result: ToolResult): Retention {
   return retentionOf(result, execution.effect, execution.outlived, execution.verdict === "not-done");
 }
 
+/**
+ * What a result means for a repeat of its call: whether it is kept, and who gets it. `isNotDone`: the tool's `reconcile` says
+ * that a write has not happened.
+ */
+function retentionOf(
+  { outcome, attempts }: Pick<ToolResult, "outcome" | "attempts">,
+  effect: Effect,
+  outlived: boolean,
+  isNotDone = false,
+): Retention {
+  switch (outcome) {
+    case Outcome.OK:
+    case Outcome.INVALID_OUTPUT:
+    case Outcome.UNCERTAIN:
+      return "replay";
+    case Outcome.FAILED:
+      if (effect === Effect.WRITE && attempts > 0 && !isNotDone) return "replay";
+      break;
+    default:
+  }
+  return outlived ? "show" : "drop";
+}
+
+/** Whether a repeat of the call gets this entry: its answer, or the one that its run is going to have. */
+export function isReplayable({ result, effect }: LedgerEntry): boolean {
+  return result === undefined || retentionOf(result, effectFromName(effect), false) === "replay";
+}
+
 function end(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult {
   const { memory, guard, onEnd } = parts;
   const { call, key, scope, digest } = execution;
@@ -82,7 +109,7 @@ function end(execution: Execution, result: ToolResult, parts: ExecutorParts): To
   const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
   const replay = retention === "replay" && key !== undefined;
   memory.end(execution, isKept ? { toolName: call.name, digest, result, replay, scope } : undefined);
-  guard.settle(execution, result);
+  if (execution.tool.repeatWindowMs > 0) guard.settle(execution, result);
   execution.result = result;
   if (result.outcome === Outcome.UNCERTAIN) void settleLate(execution, parts);
   onEnd();
@@ -96,7 +123,7 @@ export async function discardExecution(execution: Execution, parts: ExecutorPart
   const claim = execution.claim ?? (await execution.outlivedClaim);
   if (claim !== undefined) await ledger.release(claim);
   await guard.record(execution, undefined);
-  guard.settle(execution, undefined);
+  if (execution.tool.repeatWindowMs > 0) guard.settle(execution, undefined);
   memory.end(execution, undefined);
   onEnd();
 }
