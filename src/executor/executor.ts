@@ -7,6 +7,7 @@ import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { maxTimerMs } from "../timing.ts";
 import { executeBatch } from "./batch.ts";
 import { createCallMemory } from "./call-memory.ts";
 import type { ExecutionRequest, Executor } from "./contract.ts";
@@ -47,9 +48,6 @@ export interface RunningExecutor extends Executor {
 
 /** Calls of one batch that run side by side. */
 const batchConcurrency = 16;
-
-/** The longest delay that a timer of the platform takes, in milliseconds; a longer one would fire at once. */
-const maxTimerMs = 2 ** 31 - 1;
 
 /** Creates the one path that every call takes. See pipeline.ts for its stages. */
 export function createExecutor(options: ExecutorOptions): RunningExecutor {
@@ -182,7 +180,7 @@ function waitFor(
       };
       timer = setTimeout(onDeadline, Math.min(answerWithinMs, maxTimerMs));
     }
-    if (cancellation?.cancelled !== undefined) return onGone(cancellation.cancelled);
+    // Where it has been cancelled already, the caller is gone at once.
     unsubscribe = cancellation?.subscribe(onGone);
     const thenStop =
       <T>(settle: (value: T) => void) =>

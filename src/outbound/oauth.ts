@@ -42,7 +42,7 @@ interface Entry {
 }
 
 /** A token that its endpoint says ends at once, or within the margin, is used for this long all the same: no hot loop. */
-const leastUseMs = 1000;
+const minUseMs = 1000;
 
 /** Makes sources of tokens that share one token, and one request in flight, per URL, client and scopes. */
 export function createTokenSources({ send, now = () => performance.now(), timeoutMs = 10_000 }: TokenSourcesOptions) {
@@ -74,11 +74,11 @@ export function createTokenSources({ send, now = () => performance.now(), timeou
         const { held } = entry;
         if (held === undefined) return replace(entry, options);
         const age = now() - held.since;
-        if (age < Math.max(held.lifetimeMs - options.refreshBeforeMs, leastUseMs)) return held.text;
+        if (age < Math.max(held.lifetimeMs - options.refreshBeforeMs, minUseMs)) return held.text;
         if (age >= held.lifetimeMs) return replace(entry, options);
         if (now() < entry.restUntil) return held.text;
         return replace(entry, options).catch(() => {
-          entry.restUntil = now() + leastUseMs;
+          entry.restUntil = now() + minUseMs;
           return held.text;
         });
       },

@@ -129,7 +129,7 @@ export function createBreaker({ failures, openMs, now, changed }: BreakerOptions
 export interface InFlight {
   readonly running: number;
   readonly waiting: number;
-  /** Waits for a place; call what it resolves with to free it. Rejects with the reason of the signal as soon as it fires. */
+  /** Waits for a slot; call what it resolves with to free it. Rejects with the reason of the signal as soon as it fires. */
   enter(signal: AbortSignal): Promise<() => void>;
 }
 
@@ -146,7 +146,7 @@ export function createInFlight(limit: number): InFlight {
       return;
     }
     waiters.delete(next.value);
-    // The place goes to the next in line without ever being free, so that no newcomer takes it.
+    // The slot goes to the next in line without ever being free, so that no newcomer takes it.
     next.value();
   }
 
@@ -160,7 +160,7 @@ export function createInFlight(limit: number): InFlight {
     async enter(signal) {
       signal.throwIfAborted();
       if (running < limit) running += 1;
-      else await turn(signal, waiters);
+      else await waitForSlot(signal, waiters);
       let left = false;
       return () => {
         if (left) return;
@@ -171,7 +171,7 @@ export function createInFlight(limit: number): InFlight {
   };
 }
 
-function turn(signal: AbortSignal, waiters: Set<() => void>): Promise<void> {
+function waitForSlot(signal: AbortSignal, waiters: Set<() => void>): Promise<void> {
   return new Promise((resolve, reject) => {
     const go = (): void => {
       signal.removeEventListener("abort", giveUp);

@@ -1,8 +1,6 @@
 import type { Effect, HttpRequest, RetryPolicy } from "../plugin/tool.ts";
+import { maxTimerMs } from "../timing.ts";
 import { DownstreamError } from "./downstream-error.ts";
-
-/** Longest time in milliseconds that a timer holds; above it, Node fires after 1 ms. */
-export const longestTimerMs = 2 ** 31 - 1;
 
 const day = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
 const month = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
@@ -88,7 +86,7 @@ export function retryAfterMs(value: string | undefined, nowMs: number = Date.now
   if (!text || text.length > 512 || !list.test(text)) return undefined;
   const waits = (text.match(items) ?? []).map((found) => itemMs(found, nowMs)).filter((ms) => !Number.isNaN(ms));
   if (waits.length === 0) return undefined;
-  return Math.min(Math.max(0, ...waits), longestTimerMs);
+  return Math.min(Math.max(0, ...waits), maxTimerMs);
 }
 
 function itemMs(text: string, nowMs: number): number {
@@ -110,7 +108,7 @@ export function wait(ms: number, signal: AbortSignal): Promise<void> {
         signal.removeEventListener("abort", abort);
         resolve();
       },
-      Number.isFinite(ms) ? Math.min(Math.max(ms, 0), longestTimerMs) : longestTimerMs,
+      Number.isFinite(ms) ? Math.min(Math.max(ms, 0), maxTimerMs) : maxTimerMs,
     );
     signal.addEventListener("abort", abort, { once: true });
   });

@@ -36,7 +36,7 @@ type Run = Partial<Pick<HttpScope, "deadline" | "sendUntil" | "sent">>;
 /** What the statuses of a proxy without a live server behind it are: the origin does not answer. */
 const gone: ReadonlySet<number> = new Set([502, 503, 504]);
 
-/** Sends prepared requests, each once: past the guard, in line for a place, past the breaker, in a span of its own. */
+/** Sends prepared requests, each once: past the guard, in line for a slot, past the breaker, in a span of its own. */
 export function createSender(parts: SenderParts) {
   return async (prepared: PreparedRequest, scope: SendScope & Run): Promise<Answer> => {
     const { url, method } = prepared;
