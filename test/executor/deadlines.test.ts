@@ -123,6 +123,14 @@ describe("a caller that goes away", () => {
     expect(outcomeOf(await third)).toBe("PENDING");
   });
 
+  test("cancels a read at once where it had gone before the read began to wait (hazard 33)", async () => {
+    await using app = await startExecutor([aTool({ execute: never })]);
+    const cancellation = cancellationFromSignal(AbortSignal.abort());
+    const asked = app.executor.execute(aCall(), within("c", { cancellation, answerWithinMs: 60_000 }));
+    await expect(asked).rejects.toThrow("gone away");
+    await vi.waitFor(() => expect(app.audit[0]?.outcome).toBe("CANCELLED"));
+  });
+
   test.each(["idempotent", "write"] as const)(
     "does not stop an %s call: it finishes and is recorded",
     async (effect) => {
