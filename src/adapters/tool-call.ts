@@ -1,3 +1,5 @@
+import { randomFillSync } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallContext, ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 
@@ -35,4 +37,53 @@ function callInput(input: unknown): ToolCall["input"] {
   if (isObject(input)) return { case: "arguments", value: input as JsonObject };
   // A list or a number is refused as arguments whatever it contains, and may be too deep to be written out.
   return { case: "argumentsJson", value: Array.isArray(input) ? "[]" : JSON.stringify(input) };
+}
+
+/** Scope of the calls of all doors whose ids are idempotency keys: one key is one call per caller, through any of them. */
+const keyScope = "idempotency-key";
+
+/** The message for a key that cannot be one. */
+export const invalidKey = "Invalid idempotency key: expected 1 to 256 characters";
+
+/** The message for a conversation id that cannot be one. */
+export const invalidConversation = "Invalid conversation id: expected 1 to 256 characters";
+
+const idBytes = 16;
+const pool = Buffer.alloc(256 * idBytes);
+let taken = pool.length;
+
+/** Returns 128 random bits as text: the id of a call that came without a key. Asking the system for each would take longer. */
+export function randomCallId(): string {
+  if (taken === pool.length) {
+    randomFillSync(pool);
+    taken = 0;
+  }
+  return pool.toString("base64url", taken, (taken += idBytes));
+}
+
+/** Returns the context of a call whose id is an idempotency key. */
+export function keyedContext(conversationId: string): CallContext {
+  return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId: "", runId: keyScope, source: "" };
+}
+
+/** Tells whether a context is that of a call whose id is an idempotency key. */
+export function isKeyed(context: CallContext | undefined): boolean {
+  return context?.runId === keyScope;
+}
+
+/** Returns the `Idempotency-Key` of a request, undefined where there is none. It may be too long to be a key. */
+export function keyFromHeaders(headers: IncomingHttpHeaders): string | undefined {
+  return filledIn(headers["idempotency-key"]);
+}
+
+/** Returns the `Jackfield-Conversation-Id` of a request, undefined where there is none. It may be too long to be an id. */
+export function conversationFromHeaders(headers: IncomingHttpHeaders): string | undefined {
+  return filledIn(headers["jackfield-conversation-id"]);
+}
+
+/** A header's value. A template that the platform left as it was written counts as absent. */
+function filledIn(value: string | string[] | undefined): string | undefined {
+  const text = Array.isArray(value) ? value.join(", ") : value;
+  if (text === undefined || text === "") return undefined;
+  return text.startsWith("${") || text.startsWith("$!{") || text.startsWith("{{") ? undefined : text;
 }

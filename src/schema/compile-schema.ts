@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
@@ -9,7 +10,6 @@ import { createPatternEngine } from "./linear-pattern.ts";
 import { meterCode } from "./metered-code.ts";
 import { ErrorLimitError, StepBudgetError, StepMeter } from "./step-meter.ts";
 import { violation, ViolationList } from "./violations.ts";
-import { createWeakCache } from "./weak-cache.ts";
 
 /**
  * Returns the violations of a value, the first 20, or none. `bytes` is the size of its JSON text: it decides how many
@@ -156,4 +156,30 @@ function reasonOf(cause: unknown): string {
     return `${message}: patterns may use neither look-around nor back-references`;
   }
   return message.slice(0, 500);
+}
+
+/** A cache of objects by the text they were made from. It keeps an object only as long as it is used elsewhere. */
+interface WeakCache<T> {
+  get(text: string): T | undefined;
+  set(text: string, value: T): void;
+}
+
+/** Creates an empty cache. */
+function createWeakCache<T extends WeakKey>(): WeakCache<T> {
+  const values = new Map<string, WeakRef<T>>();
+  const collected = new FinalizationRegistry<string>((key) => {
+    if (values.get(key)?.deref() === undefined) values.delete(key);
+  });
+  return {
+    get: (text) => values.get(digest(text))?.deref(),
+    set(text, value) {
+      const key = digest(text);
+      values.set(key, new WeakRef(value));
+      collected.register(value, key);
+    },
+  };
+}
+
+function digest(text: string): string {
+  return hash("sha256", text, "base64url");
 }

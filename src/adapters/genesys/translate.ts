@@ -1,10 +1,10 @@
 import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { rawJson } from "../../json/exact-number.ts";
 import type { Batch, Step } from "../route.ts";
 import { callContext, toolCall } from "../tool-call.ts";
 import { cutText, violationList, violationsOf } from "../violations.ts";
 import type { StreamEvent } from "../sse.ts";
-import { argumentsText } from "./arguments-text.ts";
 import { errorText, gatewayResult, readGateway, readRun } from "./payloads.ts";
 
 /** The calls of a payload of the LLM Gateway, `maxCalls` at most. Throws a PayloadError. */
@@ -26,6 +26,26 @@ export function batchFromRun(payload: unknown, maxCalls: number): Batch {
     calls: calls.map((call) => toolCall(call.id, call.name, argumentsText(call.arguments))),
     context: callContext({ runId, source: "genesys" }),
   };
+}
+
+/** Stands for an object that is nested too deeply to be written out: it is refused for the same reason. */
+const tooDeep = "[".repeat(1000) + "]".repeat(1000);
+
+/** Arguments as JSON text, whichever way the platform sent them. Nothing that ought to be refused becomes acceptable. */
+function argumentsText(input: unknown): string {
+  if (typeof input === "string") return input;
+  try {
+    return JSON.stringify(input, keepInfinite);
+  } catch (error) {
+    if (error instanceof RangeError) return tooDeep;
+    throw error;
+  }
+}
+
+/** A number too large for a double was read as infinite and would be written as null, silently another argument. */
+function keepInfinite(_key: string, value: unknown): unknown {
+  if (typeof value !== "number" || Number.isFinite(value)) return value;
+  return rawJson(value > 0 ? "1e999" : "-1e999");
 }
 
 /** The event for a call that has ended, or for what a tool reports. */

@@ -2,18 +2,18 @@ import type { FastifyReply } from "fastify";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
 import { durationOf } from "../answer-budget.ts";
+import { sendJson } from "../replies.ts";
+import { PayloadError, type RawExchange, type RawRoute } from "../route.ts";
 import {
   conversationFromHeaders,
   invalidConversation,
   invalidKey,
-  isKey,
+  isId,
   keyedContext,
   keyFromHeaders,
   randomCallId,
-} from "../call-identity.ts";
-import { sendJson } from "../replies.ts";
-import { PayloadError, type RawExchange, type RawRoute } from "../route.ts";
-import { toolCall } from "../tool-call.ts";
+  toolCall,
+} from "../tool-call.ts";
 import type { ToolCatalogs } from "../tool-catalog.ts";
 import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
 import { hasNull, withoutNulls } from "./null-arguments.ts";
@@ -48,9 +48,9 @@ export function createCallRoute(
     const { name = "" } = request.params as { name?: string };
     const payload = readPayload(request.body);
     const callId = keyFromHeaders(request.headers) ?? payload.callId ?? randomCallId();
-    if (!isKey(callId)) throw new PayloadError(invalidKey);
+    if (!isId(callId)) throw new PayloadError(invalidKey);
     const conversationId = conversationFromHeaders(request.headers) ?? payload.conversationId ?? "";
-    if (conversationId !== "" && !isKey(conversationId)) throw new PayloadError(invalidConversation);
+    if (conversationId !== "" && !isId(conversationId)) throw new PayloadError(invalidConversation);
     const wait = waitFrom(request.headers.prefer);
     const args = hasNull(payload.arguments) ? await argumentsFor(name, payload.arguments, exchange) : payload.arguments;
     const { result } = await clients.executor.executeTool(

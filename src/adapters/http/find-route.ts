@@ -1,9 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply } from "fastify";
 import { CallState, type GetCallResponse } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
-import { isKey, keyedContext } from "../call-identity.ts";
 import { sendJson } from "../replies.ts";
 import type { RawExchange, RawRoute } from "../route.ts";
+import { isId, keyedContext } from "../tool-call.ts";
 import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
 import { answerText, runningText } from "./payloads.ts";
 import { waitFrom } from "./preference.ts";
@@ -25,7 +25,7 @@ export function createFindRoute(base: HttpRouteBase, { refuseScope }: { refuseSc
     const { request, reply } = exchange;
     if (refuseScope(exchange, "tools:execute")) return reply;
     const { callId } = request.params as { callId?: string };
-    if (!isKey(callId)) return sendUnknown(reply);
+    if (!isId(callId)) return sendUnknown(reply);
     const wait = waitFrom(request.headers.prefer);
     try {
       const { state, result } = await find(callId, wait, exchange);

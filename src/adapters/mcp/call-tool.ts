@@ -5,12 +5,13 @@ import {
   conversationFromHeaders,
   invalidConversation,
   invalidKey,
-  isKey,
+  isId,
+  isObject,
   keyedContext,
   keyFromHeaders,
   randomCallId,
-} from "../call-identity.ts";
-import { isObject, toolCall } from "../tool-call.ts";
+  toolCall,
+} from "../tool-call.ts";
 import type { ToolCatalogs } from "../tool-catalog.ts";
 import { callResultText, dependsOnOutputSchema } from "./call-result.ts";
 import type { Era } from "./era.ts";
@@ -53,7 +54,7 @@ export function createCallTool(parts: CallToolParts) {
     }
     const key = meta[own.idempotencyKey] ?? (peer.headers && keyFromHeaders(peer.headers));
     if (key === undefined) return { callId: randomCallId(), rounds: 0 };
-    if (!isKey(key)) throw new McpError(codes.invalidParams, invalidKey);
+    if (!isId(key)) throw new McpError(codes.invalidParams, invalidKey);
     return { callId: key, rounds: 0 };
   }
 
@@ -97,6 +98,6 @@ function argumentsOf(value: unknown): JsonObject {
 function conversationOf({ meta }: RequestMessage, { headers }: Peer): string {
   const id = meta[own.conversationId] ?? (headers && conversationFromHeaders(headers));
   if (id === undefined) return "";
-  if (!isKey(id)) throw new McpError(codes.invalidParams, invalidConversation);
+  if (!isId(id)) throw new McpError(codes.invalidParams, invalidConversation);
   return id;
 }

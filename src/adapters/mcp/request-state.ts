@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Caller } from "../../auth/caller.ts";
-import { isKey } from "../call-identity.ts";
+import { isId } from "../tool-call.ts";
 
 /** What a client sends back to wait on for an answer. */
 export interface RequestState {
@@ -41,7 +41,7 @@ export function createRequestStates(secret: string): RequestStates {
       const state: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
       if (!Array.isArray(state)) return undefined;
       const [rounds, callId] = state as unknown[];
-      return Number.isInteger(rounds) && isKey(callId) ? { rounds: rounds as number, callId } : undefined;
+      return Number.isInteger(rounds) && isId(callId) ? { rounds: rounds as number, callId } : undefined;
     },
   };
 }
