@@ -17,7 +17,7 @@ export function persistIntent(execution: Execution, parts: ExecutorParts): Stage
 }
 
 async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolResult | undefined> {
-  const backoff = createBackoff();
+  let backoff: ReturnType<typeof createBackoff> | undefined;
   for (;;) {
     if (execution.slots === undefined) {
       const refused = await acquireSlot(execution, parts);
@@ -40,7 +40,7 @@ async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolRe
       case "running":
         // In another process. It is waited for without holding a slot here.
         execution.releaseSlot();
-        await backoff();
+        await (backoff ??= createBackoff())();
     }
   }
 }
