@@ -2,6 +2,7 @@ import * as http2 from "node:http2";
 import { once } from "node:events";
 import * as net from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { InMemorySpanExporter } from "@opentelemetry/sdk-trace";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
@@ -183,6 +184,15 @@ describe("the callback", () => {
     await app.post(path, callback("echo"), { traceparent: "nonsense" });
     await app.post(path, callback("echo"));
     expect(app.seen.map(({ traceId }) => traceId)).toEqual(["0af7651916cd43dd8448eb211c80319c", undefined, undefined]);
+  });
+
+  test("a request without a trace has a span of its own where spans are recorded", async () => {
+    const spanExporter = new InMemorySpanExporter();
+    await using app = await cognigy({ spanExporter });
+    await app.post(path, callback("echo"));
+    const spans = spanExporter.getFinishedSpans().filter(({ name }) => name === `POST ${path}`);
+    expect(spans.map(({ attributes }) => attributes["http.response.status_code"])).toEqual([200]);
+    expect(app.seen.map(({ traceId }) => traceId)).toEqual([spans[0]?.spanContext().traceId]);
   });
 
   test("a client that goes away cancels its call, over HTTP/1 and HTTP/2", async () => {

@@ -10,6 +10,7 @@ import {
   type ServiceImpl,
 } from "@connectrpc/connect";
 import { trace } from "@opentelemetry/api";
+import type { SpanExporter } from "@opentelemetry/sdk-trace";
 import { pino } from "pino";
 import { type Job, Jobs, JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, type ToolCall, type ToolResult, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
@@ -63,16 +64,21 @@ export interface StandOptions {
   readonly tools?: Record<string, StandTool>;
   readonly submit?: (job: Job) => Promise<Job> | Job;
   readonly times?: Partial<RouteTimes>;
+  /** Gets every span as it ends. None is recorded where it is left out. */
+  readonly spanExporter?: SpanExporter;
 }
 
 /** Serves an adapter on the real port, with telemetry, over small services that keep every call they saw. */
-export async function stand({ adapter, instruments = [], tools = {}, submit, times = {} }: StandOptions) {
+export async function stand({ adapter, instruments = [], tools = {}, submit, times = {}, spanExporter }: StandOptions) {
   const seen: Seen[] = [];
   const results = new Map<string, ToolResult | undefined>();
   const running = new Map<string, Promise<ToolResult>>();
   const known = new Map(Object.entries(tools));
   let lookUpError: Error | undefined;
-  const observed = await withTelemetry();
+  const observed = await withTelemetry(
+    spanExporter === undefined ? {} : { spanExporter },
+    spanExporter === undefined ? {} : { OTEL_TRACES_SAMPLER: "parentbased_always_on" },
+  );
 
   async function perform(
     call: ToolCall,
