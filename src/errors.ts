@@ -9,7 +9,7 @@ export const modelErrors = {
   conflict: "This call id was already used with other arguments.",
   uncertain: "It is not known whether this request took effect. Do not repeat it; check first.",
   failed: "Tool execution failed or timed out.",
-  "not-executed": "The request was not executed. Please try again.",
+  "not-executed": "Tool execution timed out or failed. Please retry.",
   "pending-read": "Tool execution timed out or failed. Please retry.",
   "pending-write": "The request is still being processed. Do not repeat it.",
   overloaded: "This tool is busy. Try again in {} seconds.",

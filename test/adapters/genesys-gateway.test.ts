@@ -384,7 +384,7 @@ describe("the stream", () => {
     ]);
   });
 
-  const notExecuted = '{"error":"The request was not executed. Please try again."}';
+  const notExecuted = '{"error":"Tool execution timed out or failed. Please retry."}';
 
   test("an interrupted batch says of each call what is known: a call that was not executed can be tried again", async () => {
     const fail = Promise.withResolvers<never>();
