@@ -8,7 +8,7 @@ export default defineTool({
   effect: "idempotent",
   inputSchema,
   configSchema,
-  timeoutMs: 5000,
+  timeoutMs: 8000,
   limits: { concurrency: 1000, queue: 10_000 },
   execute({ id, delay }, { http, config, callId, idempotencyKey }) {
     return takeEffect(http, { baseUrl: config.baseUrl, effect: "idempotent", id, delay, callId, key: idempotencyKey });
