@@ -21,7 +21,11 @@ async function startConnected(answer: (request: Received) => Answer | Promise<An
   const service = await startService({
     ...options,
     env: { GENESYS_API_BASE_URL: platform.url, GENESYS_CLIENT_ID: "me", GENESYS_CLIENT_SECRET: "geheim" },
-    plugins: [{ use: testTool("book"), config: { baseUrl: platform.url } }, { use: testTool("odd") }],
+    plugins: [
+      { use: testTool("book"), config: { baseUrl: platform.url } },
+      { use: testTool("odd") },
+      { use: testTool("nap") },
+    ],
   });
   return {
     url: service.url,
@@ -56,6 +60,43 @@ verifies("000.9", "an idle stream gets a comment every 15 s", async () => {
     } finally {
       vi.useRealTimers();
     }
+  }
+});
+
+verifies("000.9", "a stream of the MCP door gets a comment every 15 s, too", async () => {
+  await using app = await startConnected(() => ({}));
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    // The report opens the stream.
+    const start = async (ms: number, signal = AbortSignal.any([])) => {
+      const params = { name: "nap", arguments: { ms, report: true }, _meta: { progressToken: "p" } };
+      return await fetch(`${app.url}/mcp`, {
+        method: "POST",
+        headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+        body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }),
+        signal,
+      });
+    };
+    const short = await start(300);
+    vi.advanceTimersByTime(14_999);
+    const text = await short.text();
+    expect(text).toContain("half way");
+    expect(text).not.toContain("\n\n:\n\n");
+
+    const left = new AbortController();
+    const long = await start(15_000, left.signal);
+    vi.advanceTimersByTime(15_000);
+    const reader = long.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let read = "";
+    while (!read.includes("\n\n:\n\n")) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      read += value;
+    }
+    expect(read).not.toContain("slept");
+    left.abort();
+  } finally {
+    vi.useRealTimers();
   }
 });
 
