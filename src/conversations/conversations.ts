@@ -60,7 +60,7 @@ const tooManyRequests = "Maximum tool execution iterations reached.";
 const width = 64;
 const longestId = 256;
 
-/** Makes the loop of seed 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
+/** Makes the loop of requirements 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
 export function createConversations(options: ConversationsOptions): Conversations {
   const { gateway, observation, maxOutputChars = 4096, callsPerRequest = 64, now = Date.now } = options;
   const ask = createGateway(gateway);

@@ -40,7 +40,7 @@ export interface Watched {
   end(fault?: string): void;
 }
 
-/** Begins to watch a conversation. Names and attributes are those of seed 002. */
+/** Begins to watch a conversation. Names and attributes are those of requirements 002. */
 export function observeConversation(
   { tracer, tracing, audit }: Pick<Observation, "tracer" | "tracing" | "audit">,
   conversation: { readonly id: string; readonly model: string; readonly nowMs: number },

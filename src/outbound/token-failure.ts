@@ -26,12 +26,12 @@ export class TokenError extends Error {
   }
 }
 
-/** The words of seeds 000 and 002: `OAuth token fetch failed with STATUS: BODY`. */
+/** The words of requirements 000 and 002: `OAuth token fetch failed with STATUS: BODY`. */
 export function describeTokenFetch({ status, body }: TokenFailure): string {
   return status === undefined ? `Token retrieval failed: ${body}` : `OAuth token fetch failed with ${status}: ${body}`;
 }
 
-/** The words of seed 001, which say for 401 and 403 what to look at. */
+/** The words of requirements 001, which say for 401 and 403 what to look at. */
 export function describeTokenRetrieval({ status, body }: TokenFailure, scopes: string): string {
   if (status === 401) return "OAuth authentication failed. Verify client_id and client_secret.";
   if (status === 403) return `OAuth scope mismatch. Ensure the application has ${scopes}.`;

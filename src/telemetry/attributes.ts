@@ -22,17 +22,17 @@ export const attributes = {
   jobState: "jackfield.job.state",
   jobId: "jackfield.job.id",
   runId: "jackfield.run.id",
-  // Names that the seed documents give.
-  seedConversation: "conversation.id",
-  seedModel: "model",
-  seedIteration: "iteration",
-  seedToolCount: "tool_count",
-  seedLatency: "latency_ms",
-  seedToolName: "tool.name",
-  seedToolCallId: "tool.call_id",
-  seedSuccess: "success",
-  seedTool: "tool",
-  seedStatus: "status",
+  // Names that the requirements give.
+  specConversation: "conversation.id",
+  specModel: "model",
+  specIteration: "iteration",
+  specToolCount: "tool_count",
+  specLatency: "latency_ms",
+  specToolName: "tool.name",
+  specToolCallId: "tool.call_id",
+  specSuccess: "success",
+  specTool: "tool",
+  specStatus: "status",
 } as const;
 
 /** Span names; the functions take the tool's name. */

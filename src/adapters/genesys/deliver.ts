@@ -32,7 +32,7 @@ export interface GenesysDeliveryOptions {
   readonly now?: () => number;
 }
 
-/** Sends the results of a job back to its run in one request: one try. Source: seed 001, step 4, as SEEDS.md decides it. */
+/** Sends the results of a job back to its run in one request: one try. Source: requirements 001, step 4, as decided there. */
 export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery {
   const { apiBaseUrl, token, send, version, measure, maxOutput = 65_536, timeoutMs = 10_000, now = Date.now } = options;
   const pace = createRatePace(now);

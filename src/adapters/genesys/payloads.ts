@@ -26,7 +26,7 @@ const noCalls = "Missing or invalid tool_calls array";
 const badCall = "Invalid tool call schema: missing id, name, or arguments";
 const badRun = "Invalid payload structure. Expected run_id and tool_calls array.";
 
-/** Reads a payload of the LLM Gateway. Throws a PayloadError. Source: seed 000, steps 1 and 2. */
+/** Reads a payload of the LLM Gateway. Throws a PayloadError. Source: requirements 000, steps 1 and 2. */
 export function readGateway(payload: unknown, callsPerRequest: number): GatewayPayload {
   if (!isObject(payload)) throw new PayloadError(noCalls);
   const list = callList(payload.tool_calls, noCalls, callsPerRequest);
@@ -37,7 +37,7 @@ export function readGateway(payload: unknown, callsPerRequest: number): GatewayP
   };
 }
 
-/** Reads a payload of the AI Gateway. Throws a PayloadError. Source: seed 001, step 1. */
+/** Reads a payload of the AI Gateway. Throws a PayloadError. Source: requirements 001, step 1. */
 export function readRun(payload: unknown, callsPerRequest: number): RunPayload {
   // A run of `.` or `..` would be a step in the path of its delivery.
   if (!isObject(payload) || !isId(payload.run_id) || isPathStep(payload.run_id)) throw new PayloadError(badRun);
