@@ -1,4 +1,3 @@
-import { flushCompileCache } from "node:module";
 import type { CheckReport, McpLines } from "./cli/cli-host.ts";
 import { runCli } from "./cli/cli.ts";
 import { asConfigError } from "./app/config-errors.ts";
@@ -28,8 +27,6 @@ async function serve(): Promise<number> {
   });
   shutdown.listen(process);
   handleStrayErrors(process, service.telemetry);
-  // A process that is killed later would leave nothing compiled for the next start.
-  setTimeout(flushCompileCache, 1000).unref();
   const code = await promise;
   // Handles that a plugin has left open must not keep the process: it ends by itself, or is ended a moment later.
   setTimeout(() => process.exit(code), 500).unref();
