@@ -11,7 +11,9 @@ import { Effect, type Tool, ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts
 import { httpNodes, mcpNodes } from "../../src/adapters/cognigy/export.ts";
 import { dataActionFromTool } from "../../src/adapters/genesys/export/data-action.ts";
 import { terraformFromDataAction } from "../../src/adapters/genesys/export/terraform.ts";
+import { createJackfieldClient } from "../../src/client.ts";
 import { jackfield } from "../cli/command-line.ts";
+import { startService } from "../support/service.ts";
 
 const baseUrl = "https://tools.example.com/";
 
@@ -202,6 +204,36 @@ describe("a tool as a data action of Genesys Cloud", () => {
       action?.contract.input.inputSchema,
     );
   });
+});
+
+test("an exported data action, rendered as Genesys does, is answered by the HTTP door within its own contract", async () => {
+  await using service = await startService({ plugins: [{ use: "@jackfield/get-weather" }] });
+  const { tools } = await createJackfieldClient({ baseUrl: service.url }).executor.listTools({});
+  const { action } = dataActionFromTool(tools[0] as Tool, { baseUrl: service.url, conversation: true });
+  const { request, response } = action!.config;
+  const args = { location: "London", unit: null, jackfieldConversationId: "c-1" };
+  const answer = await fetch(render(request.requestUrlTemplate, {}), {
+    method: request.requestType,
+    headers: {
+      ...request.headers,
+      Authorization: render(request.headers["Authorization"] ?? "", { credentials: { apiKey: "k" } }),
+    },
+    body: render(request.requestTemplate, { input: { rawRequest: JSON.stringify(args) } }),
+  });
+  expect(answer.status).toBe(200);
+  const body = (await answer.json()) as Record<string, unknown> & { value: Record<string, unknown> };
+  expect(body).toMatchObject({ outcome: "OK", value: { location: "London", unit: "celsius" } });
+  // Every path of the map is `$.name` or `$.value.name`.
+  const values = Object.entries(response.translationMap).map(([name, path]) => {
+    const [, first = "", second] = path.split(".");
+    const found = second === undefined ? body[first] : body.value[second];
+    return [name, found === undefined ? response.translationMapDefaults[name] : JSON.stringify(found)];
+  });
+  const shown: unknown = JSON.parse(
+    render(response.successTemplate, Object.fromEntries(values) as Record<string, string>),
+  );
+  expect(new AjvDraft04.default({ strict: false }).validate(action!.contract.output.successSchema, shown)).toBe(true);
+  expect(shown).toMatchObject({ outcome: "OK", location: "London", unit: "celsius" });
 });
 
 describe("a tool as flow nodes of Cognigy.AI", () => {
