@@ -18,7 +18,7 @@ test("a tool that one tenant keeps busy leaves another tenant's tool of the same
 test("a tool that is replaced keeps its count", () => {
   const slotsOf = createSlots();
   const before = tool("work", "a");
-  slotsOf(before).acquire(before, execution);
+  void slotsOf(before).acquire(before, execution);
   const after = tool("work", "a");
   expect(slotsOf(after).acquire(after, execution)).toMatchObject({ retryAfterSeconds: expect.any(Number) });
 });
