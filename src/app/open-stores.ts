@@ -50,9 +50,9 @@ function explainMissing(packages: string): (reason: unknown) => never {
   };
 }
 
-type OnFault = (fault: string | undefined) => void;
+type OnProblem = (fault: string | undefined) => void;
 
-async function openEmbedded(folder: string, onFault: OnFault, log: Logger): Promise<Stores> {
+async function openEmbedded(folder: string, onFault: OnProblem, log: Logger): Promise<Stores> {
   const { openSqliteStore } = await import("../store/sqlite.ts");
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
@@ -70,7 +70,7 @@ async function openRedis(
   url: string,
   windowMs: number,
   mayLoseWork: boolean,
-  onFault: OnFault,
+  onFault: OnProblem,
   log: Logger,
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
@@ -111,7 +111,7 @@ interface Durability {
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(url: string, onFault: OnFault, log: Logger): Promise<Stores> {
+async function openPostgres(url: string, onFault: OnProblem, log: Logger): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
   const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");

@@ -4,18 +4,18 @@ import { HttpError } from "../plugin/http-error.ts";
  * Why a downstream gave no usable answer: it answered with a `status` other than 2xx, the `network` failed, its breaker is
  * `open`, the address is `refused`, the `content` cannot be used, or the request would have left too `late`.
  */
-export type DownstreamFault = "status" | "network" | "open" | "refused" | "content" | "late";
+export type DownstreamProblem = "status" | "network" | "open" | "refused" | "content" | "late";
 
 /** A failed request to a downstream, in words that the model may read. */
 export class DownstreamError extends HttpError {
-  readonly fault: DownstreamFault;
+  readonly fault: DownstreamProblem;
   /** Value of `Retry-After`, where there was one. */
   readonly retryAfter: string | undefined;
   /** False where it is certain that no byte of the request went out. */
   readonly sent: boolean;
 
   constructor(
-    fault: DownstreamFault,
+    fault: DownstreamProblem,
     message: string,
     detail: { status?: number; retryAfter?: string | undefined; sent?: boolean; cause?: unknown } = {},
   ) {

@@ -102,13 +102,13 @@ export function exchange(
         finish(false);
       },
       onResponseError(_controller, error) {
-        if (end()) reject(isMisuse(error) ? error : asFault(error, controller !== undefined));
+        if (end()) reject(isMisuse(error) ? error : asDownstreamError(error, controller !== undefined));
       },
     });
   });
 }
 
-function asFault(error: Error, sent: boolean): Error {
+function asDownstreamError(error: Error, sent: boolean): Error {
   // The guard's refusal comes up through the connector as it is.
   return "fault" in error ? error : networkError(error, sent);
 }

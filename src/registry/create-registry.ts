@@ -49,7 +49,7 @@ export function createRegistry(): Registry {
       await Promise.all(
         all().map(async (tool) => {
           // `ready` also tries again to open a tool that could not be opened.
-          const fault = await readyFault(tool);
+          const fault = await readinessProblem(tool);
           if (fault !== undefined) (tool.required ? faults : notes).push(`tool ${tool.name}: ${tool.redact(fault)}`);
         }),
       );
@@ -66,7 +66,7 @@ export function createRegistry(): Registry {
   };
 }
 
-async function readyFault(tool: CompiledTool): Promise<string | undefined> {
+async function readinessProblem(tool: CompiledTool): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const timer = setTimeout(() => resolve(`does not answer within ${readyWithinMs} ms`), readyWithinMs);
   try {

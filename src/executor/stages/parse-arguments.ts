@@ -20,7 +20,7 @@ export interface ParsedArguments {
 }
 
 /** Why arguments cannot be worked with, in words for the model. */
-export interface ArgumentFault {
+export interface ArgumentProblem {
   readonly message: string;
   readonly violations: Violation[];
 }
@@ -41,7 +41,7 @@ export function parseArguments(execution: Execution, { limits }: ExecutorParts):
  * Reads the arguments of a call, text or object, under the same rules on every path. Of a key that occurs twice
  * the last one counts.
  */
-export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArguments | ArgumentFault {
+export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArguments | ArgumentProblem {
   const value = call.input.case === "argumentsJson" ? parseText(call.input.value) : (call.input.value ?? {});
   if (value === undefined) return { message: modelError("arguments-not-json", call.name), violations: [] };
   if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof ExactNumber) {
@@ -57,7 +57,7 @@ export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArg
 }
 
 /** The words for arguments with faults: every one with its path. */
-export function invalid(name: string, violations: Violation[]): ArgumentFault {
+export function invalid(name: string, violations: Violation[]): ArgumentProblem {
   const list = violations.map((fault) => `${fault.path}: ${fault.message}`).join(", ");
   return { message: `Schema validation failed for ${name}: ${list}`, violations };
 }
