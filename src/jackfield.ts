@@ -250,6 +250,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     stores,
     telemetry,
     windowMs: config.ledger.windowHours * hourMs,
+    uncertainMs: config.ledger.uncertainHours * hourMs,
     deadJobsMs: config.jobs.deadHours * hourMs,
   });
   teardown.add(() => maintenance.stop());

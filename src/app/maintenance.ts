@@ -11,6 +11,8 @@ export interface MaintenanceParts {
   readonly telemetry: Pick<Telemetry, "log" | "metrics">;
   /** How long ended calls and jobs are kept. */
   readonly windowMs: number;
+  /** How long UNCERTAIN calls are kept. */
+  readonly uncertainMs: number;
   /** How long dead jobs are kept. */
   readonly deadJobsMs: number;
   /** Pause between two recoveries of calls whose process died, 2 s by default. */
@@ -33,7 +35,7 @@ const staleMs = 60_000;
 
 /** Starts the maintenance: recovers abandoned calls, deletes old records, counts jobs for the metrics. */
 export function startMaintenance(parts: MaintenanceParts): Maintenance {
-  const { executor, stores, telemetry, windowMs, deadJobsMs, recoverMs = 2_000, sweepMs = 60_000 } = parts;
+  const { executor, stores, telemetry, windowMs, uncertainMs, deadJobsMs, recoverMs = 2_000, sweepMs = 60_000 } = parts;
   const { log, metrics } = telemetry;
   const { ledger, queue } = stores;
   const recovering = repeat(recoverMs, true, async () => void (await executor.recover()), log);
@@ -42,7 +44,7 @@ export function startMaintenance(parts: MaintenanceParts): Maintenance {
     false,
     async (isStopped) => {
       await Promise.all([
-        ledger.erase({ olderThanMs: windowMs }),
+        ledger.erase({ olderThanMs: windowMs, uncertainOlderThanMs: uncertainMs }),
         eraseJobs(queue, { olderThanMs: windowMs, deadOlderThanMs: deadJobsMs }, isStopped),
       ]);
     },

@@ -5,6 +5,8 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { RegisteredTools } from "../remote-tools/registered-tools.ts";
 import type { CheckResult } from "./readiness.ts";
 
+const hourMs = 3_600_000;
+
 /** Everything that is durable: one server or one file behind all of it. */
 export interface Stores {
   readonly kind: "sqlite" | "redis" | "postgres";
@@ -26,7 +28,6 @@ export class StoreOpenError extends Error {
  * a StoreRefusedError or StoreOpenError where the service must not start on it.
  */
 export async function openStores(config: Config, log: Logger): Promise<Stores> {
-  const windowMs = config.ledger.windowHours * 3_600_000;
   let faulty = false;
   const onFault = (fault: string | undefined): void => {
     if (fault !== undefined) log.error({ fault }, "the store cannot be used");
@@ -36,7 +37,7 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
   const url = config.engineUrl?.reveal();
   if (url === undefined) return openEmbedded(config.dataDir, onFault, log);
   return /^rediss?:/.test(url)
-    ? openRedis(url, windowMs, config.engineMayLoseWork, onFault, log).catch(explainMissing("ioredis"))
+    ? openRedis(url, config, onFault, log).catch(explainMissing("ioredis"))
     : openPostgres(url, onFault, log).catch(explainMissing("pg"));
 }
 
@@ -68,8 +69,7 @@ async function openEmbedded(folder: string, onFault: OnProblem, log: Logger): Pr
 
 async function openRedis(
   url: string,
-  windowMs: number,
-  mayLoseWork: boolean,
+  { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork }: Config,
   onFault: OnProblem,
   log: Logger,
 ): Promise<Stores> {
@@ -93,7 +93,7 @@ async function openRedis(
     store,
     {
       kind: "redis",
-      ledger: createRedisLedger(store, { windowMs, log }),
+      ledger: createRedisLedger(store, { windowMs: windowHours * hourMs, uncertainMs: uncertainHours * hourMs, log }),
       queue: createRedisJobQueue(store, { log }),
       registeredTools: createRedisRegisteredTools(store),
     },

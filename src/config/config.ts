@@ -130,7 +130,7 @@ export interface Config {
   readonly callers: readonly KeyedCaller[];
   readonly oauth: readonly OauthConfig[];
   readonly rpc: { readonly allowUnauthenticated: boolean; readonly corsOrigins: readonly string[] };
-  readonly ledger: { readonly windowHours: number; readonly readEntries: number };
+  readonly ledger: { readonly windowHours: number; readonly uncertainHours: number; readonly readEntries: number };
   /** How long dead jobs are kept. */
   readonly jobs: { readonly deadHours: number };
   readonly delivery: { readonly retryForMs: number };

@@ -91,8 +91,7 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
       allowUnauthenticated: content.rpc?.allowUnauthenticated ?? false,
       corsOrigins: content.rpc?.corsOrigins ?? [],
     },
-    ledger: { windowHours: content.ledger?.windowHours ?? 24, readEntries: content.ledger?.readEntries ?? 10_000 },
-    jobs: { deadHours: content.jobs?.deadHours ?? 7 * (content.ledger?.windowHours ?? 24) },
+    ...retentionFrom(environment, content),
     shutdown: { delayMs: content.shutdown?.delayMs ?? 0 },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },
     limits: limitsFrom(content),
@@ -155,6 +154,22 @@ function engineFrom(environment: Environment, file: FileConfig): string | undefi
   const own = pickSecret(environment, "JACKFIELD_ENGINE_URL", "engine.url", file.engine?.url);
   if (own !== undefined) return storeUrl(environment, own, ["redis:", "rediss:", "postgres:", "postgresql:"]);
   return storeUrl(environment, pickSecret(environment, "REDIS_URL", "REDIS_URL", undefined), ["redis:", "rediss:"]);
+}
+
+/** How long calls and jobs are kept. */
+function retentionFrom(
+  environment: Environment,
+  { ledger = {}, jobs = {} }: FileConfig,
+): Pick<Config, "ledger" | "jobs"> {
+  const { windowHours = 24, uncertainHours = 7 * windowHours, readEntries = 10_000 } = ledger;
+  if (uncertainHours < windowHours)
+    environment.fault(
+      `ledger.uncertainHours must be at least ledger.windowHours (${windowHours}); found ${uncertainHours}.`,
+    );
+  return {
+    ledger: { windowHours, uncertainHours, readEntries },
+    jobs: { deadHours: jobs.deadHours ?? 7 * windowHours },
+  };
 }
 
 function inFlightFrom(environment: Environment, file: FileConfig): Record<string, number> {

@@ -3,6 +3,7 @@ import type { Static } from "typebox";
 import type { AdapterConfiguration, SettingSchema } from "../settings.ts";
 import { closed, day, flag, integer, mebibyte, oneOf, text, texts } from "./schema-parts.ts";
 import { allScopes } from "./scope.ts";
+import { jobs, ledger } from "./stored-schema.ts";
 
 const price = Type.Number({ minimum: 0 });
 
@@ -165,35 +166,8 @@ const fileSchema = Type.Object(
         closed,
       ),
     ),
-    ledger: Type.Optional(
-      Type.Object(
-        {
-          windowHours: Type.Optional(
-            Type.Number({
-              exclusiveMinimum: 0,
-              maximum: 8760,
-              description: "How long a call is remembered, in hours.",
-            }),
-          ),
-          readEntries: integer(0, 10_000_000, "Answers of `read` calls kept in memory."),
-        },
-        closed,
-      ),
-    ),
-    jobs: Type.Optional(
-      Type.Object(
-        {
-          deadHours: Type.Optional(
-            Type.Number({
-              exclusiveMinimum: 0,
-              maximum: 87_600,
-              description: "How long a dead job is kept, in hours; seven windows when left out.",
-            }),
-          ),
-        },
-        closed,
-      ),
-    ),
+    ledger: Type.Optional(ledger),
+    jobs: Type.Optional(jobs),
     delivery: Type.Optional(
       Type.Object({ retryForMs: integer(0, 7 * day, "How long a delivery is tried, in milliseconds.") }, closed),
     ),

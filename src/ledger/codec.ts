@@ -1,7 +1,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { CallScope, EraseSelector, Intent, LedgerEntry } from "./ledger.ts";
+import type { CallScope, CallSelector, Intent, LedgerEntry } from "./ledger.ts";
 
 /** The states of an entry as numbers, the way drivers store them. */
 export const entryStates = { running: 0, done: 1, uncertain: 2 } as const;
@@ -34,9 +34,7 @@ export function runText({ tenant, runId }: Pick<CallScope, "tenant" | "runId">):
 }
 
 /** What a selector names, as drivers store it; empty texts match every entry. Undefined where it names nothing. */
-export function eraseTexts(
-  selector: Exclude<EraseSelector, { olderThanMs: number }>,
-): { conversation: string; run: string; source: string } | undefined {
+export function eraseTexts(selector: CallSelector): { conversation: string; run: string; source: string } | undefined {
   const { tenant, source = "", conversationId = "", runId = "" } = selector;
   if (conversationId === "" && runId === "") return undefined;
   return { conversation: conversationText({ tenant, conversationId }), run: runText({ tenant, runId }), source };

@@ -107,14 +107,17 @@ export type EraseSelector =
       readonly conversationId?: string | undefined;
       readonly runId?: string | undefined;
     }
-  /** Ended at least so many milliseconds ago; UNCERTAIN entries are kept for seven times as long. */
-  | { readonly olderThanMs: number };
+  /** Ended at least so many milliseconds ago; UNCERTAIN entries have an age of their own. */
+  | LedgerRetention;
+
+/** Which ended entries are too old, by the time since they ended. */
+export interface LedgerRetention {
+  readonly olderThanMs: number;
+  readonly uncertainOlderThanMs: number;
+}
 
 /** Selects the calls of a conversation or a run. */
 export type CallSelector = Extract<EraseSelector, { readonly tenant: string }>;
-
-/** How many windows an UNCERTAIN entry is kept. */
-export const uncertainWindows = 7;
 
 /**
  * The ledger: what is known of each call by its key. docs/guarantees.md states the protocol. Unless said otherwise a

@@ -44,14 +44,20 @@ describe("the counts of jobs for the metrics", () => {
   });
 });
 
-test("old jobs are deleted portion by portion until none is left, dead ones by their own age", async () => {
+test("old jobs are deleted portion by portion until none is left; what is dead or uncertain has an age of its own", async () => {
   const asked: JobRetention[] = [];
+  const askedOfLedger: unknown[] = [];
   const swept = Promise.withResolvers<void>();
   let left = 3;
   const parts = {
     executor: { recover: async () => 0, running: 0 },
     stores: {
-      ledger: { erase: async () => 0 },
+      ledger: {
+        async erase(retention: unknown) {
+          askedOfLedger.push(retention);
+          return 0;
+        },
+      },
       queue: {
         async erase(retention: JobRetention) {
           asked.push(retention);
@@ -62,8 +68,9 @@ test("old jobs are deleted portion by portion until none is left, dead ones by t
     },
     telemetry: { log: pino({ level: "silent" }), metrics: { gauge() {} } },
   } as unknown as Parameters<typeof startMaintenance>[0];
-  const maintenance = startMaintenance({ ...parts, windowMs: 100, deadJobsMs: 700, sweepMs: 1 });
+  const maintenance = startMaintenance({ ...parts, windowMs: 100, uncertainMs: 300, deadJobsMs: 700, sweepMs: 1 });
   await swept.promise;
   await maintenance.stop();
   expect(asked.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => ({ olderThanMs: 100, deadOlderThanMs: 700 })));
+  expect(askedOfLedger[0]).toEqual({ olderThanMs: 100, uncertainOlderThanMs: 300 });
 });

@@ -209,6 +209,18 @@ test("all faults are told at once", () => {
   expect(faults({ PORT: "x", LOG_LEVEL: "y" }, "adaptors: {}\nlimits: { depth: 0 }")).toHaveLength(4);
 });
 
+test("calls whose effect is not known and dead jobs are kept for seven windows, or as long as the file says", () => {
+  expect(load({}, "ledger: { windowHours: 2 }")).toMatchObject({
+    ledger: { uncertainHours: 14 },
+    jobs: { deadHours: 14 },
+  });
+  const set = load({}, "{ ledger: { uncertainHours: 720 }, jobs: { deadHours: 48 } }");
+  expect(set).toMatchObject({ ledger: { windowHours: 24, uncertainHours: 720 }, jobs: { deadHours: 48 } });
+  expect(faults({}, "ledger: { uncertainHours: 12 }")).toEqual([
+    "ledger.uncertainHours must be at least ledger.windowHours (24); found 12.",
+  ]);
+});
+
 test("listening for others with open ways in is refused by the variables to set, unless the file allows it", () => {
   expect(faults({ HOST: "0.0.0.0" }).map((fault) => fault.split(" ")[0])).toEqual([
     "GENESYS_WEBHOOK_KEY",

@@ -299,6 +299,16 @@ export function jobConformance(
       await runDry();
     });
 
+    test("dead jobs are kept for a time of their own", async () => {
+      const dead = aRecord();
+      await queue.enqueue(dead);
+      await runDry(JobState.DEAD);
+      await queue.erase({ olderThanMs: 0, deadOlderThanMs: 3_600_000 });
+      expect(await stateOf(dead.job.id)).toBe(JobState.DEAD);
+      expect(await queue.erase({ olderThanMs: 3_600_000, deadOlderThanMs: 0 })).toBeGreaterThan(0);
+      expect(await queue.get(dead.job.id)).toBeUndefined();
+    });
+
     test("stopping waits for what runs and takes nothing more", async () => {
       const [first, second] = [aRecord(), aRecord()];
       const started = Promise.withResolvers<void>();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { checkRedisDurability, openRedisStore } from "../../src/store/redis.ts";
@@ -10,6 +11,7 @@ import { aResult, anIntent, beginNew } from "./samples.ts";
 
 const missing = redisMissing();
 const windowMs = 86_400_000;
+const uncertainMs = 30 * 86_400_000;
 
 ledgerConformance(
   "the ledger on Redis",
@@ -20,7 +22,7 @@ ledgerConformance(
       open: async () => {
         const store = await openRedisStore({ url: server.url });
         stores.push(store);
-        return createRedisLedger(store, { windowMs });
+        return createRedisLedger(store, { windowMs, uncertainMs });
       },
       die: (ledger) => ledger.close(),
       lose: async (key) => void (await stores[0]?.client.del(`jackfield:ledger:e:${key}`)),
@@ -46,7 +48,7 @@ describe.skipIf(missing)("a Redis server", () => {
   });
 
   test("that is paused is told, and its late work does not hold; it is used again when it goes on", async () => {
-    const ledger = createRedisLedger(store, { windowMs });
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const kept = anIntent();
     const claim = await beginNew(ledger, kept);
     server.pause();
@@ -65,7 +67,7 @@ describe.skipIf(missing)("a Redis server", () => {
   });
 
   test("that is killed is told at once; what was acknowledged is there when it is back", async () => {
-    const ledger = createRedisLedger(store, { windowMs });
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const [ended, running] = [anIntent(), anIntent()];
     await ledger.finish(await beginNew(ledger, ended), aResult("kept"), "replay");
     await beginNew(ledger, running);
@@ -80,18 +82,21 @@ describe.skipIf(missing)("a Redis server", () => {
   });
 
   test("whose scripts are lost gets them again", async () => {
-    const ledger = createRedisLedger(store, { windowMs });
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     await store.ask((client) => client.script("FLUSH"));
     expect((await ledger.begin(anIntent())).state).toBe("new");
     await ledger.close();
   });
 
   test("forgets by itself what nobody sweeps, later than the window and never what runs", async () => {
-    const ledger = createRedisLedger(store, { windowMs, prefix: "unswept:" });
-    const [ended, running] = [anIntent(), anIntent()];
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs, prefix: "unswept:" });
+    const [ended, uncertain, running] = [anIntent(), anIntent(), anIntent()];
     await beginNew(ledger, running);
     await ledger.finish(await beginNew(ledger, ended), aResult(), "replay");
+    await ledger.finish(await beginNew(ledger, uncertain), aResult("?", Outcome.UNCERTAIN), "replay");
     expect(await store.client.pttl(`unswept:e:${ended.key}`)).toBeGreaterThan(windowMs);
+    expect(await store.client.pttl(`unswept:e:${ended.key}`)).toBeLessThan(uncertainMs);
+    expect(await store.client.pttl(`unswept:e:${uncertain.key}`)).toBeGreaterThan(uncertainMs);
     expect(await store.client.pttl(`unswept:e:${running.key}`)).toBe(-1);
     await ledger.close();
   });

@@ -229,7 +229,7 @@ describe("the store's clock", () => {
     expect(late.now()).toBeGreaterThanOrEqual(before - 5);
     const reopened = createSqliteLedger(late);
     expect((await reopened.begin(intent)).state).toBe("ended");
-    expect(await reopened.erase({ olderThanMs: 60_000 })).toBe(0);
+    expect(await reopened.erase({ olderThanMs: 60_000, uncertainOlderThanMs: 60_000 })).toBe(0);
     await late.close();
   });
 
@@ -242,7 +242,7 @@ describe("the store's clock", () => {
     await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
     for (const jump of [-3_600_000, 86_400_000]) {
       wall += jump;
-      expect(await ledger.erase({ olderThanMs: 3_600_000 })).toBe(0);
+      expect(await ledger.erase({ olderThanMs: 3_600_000, uncertainOlderThanMs: 3_600_000 })).toBe(0);
       expect((await ledger.begin(intent)).state).toBe("ended");
     }
     await store.close();

@@ -6,7 +6,6 @@ import { createClock } from "../../store/clock.ts";
 import type { Clock } from "../../store/clock.ts";
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 import type { LedgerStore, StoredCall, StoredClaim } from "../ledger-store.ts";
-import { uncertainWindows } from "../ledger.ts";
 import type { EraseSelector, Intent, Ledger, LedgerEntry, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
@@ -168,8 +167,7 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
 function matches({ entry, endedAt }: MemoryEntry, selector: EraseSelector, now: number): boolean {
   if (entry.state === "running") return false;
   if ("olderThanMs" in selector) {
-    const windows = entry.state === "uncertain" ? uncertainWindows : 1;
-    return endedAt <= now - windows * selector.olderThanMs;
+    return endedAt <= now - (entry.state === "uncertain" ? selector.uncertainOlderThanMs : selector.olderThanMs);
   }
   return selects(selector, entry.scope);
 }

@@ -1,5 +1,4 @@
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
-import { uncertainWindows } from "../ledger.ts";
 import { beatMs } from "./heartbeat.ts";
 
 /** Ended entries that one statement forgets. */
@@ -151,16 +150,16 @@ export const statements = {
   eraseRun: `WITH gone AS (DELETE FROM jackfield.entries WHERE state <> 0 AND md5(run) = md5($1)
       AND run = $1 AND ($2 = '' OR source = $2) RETURNING 1)
     SELECT count(*) AS count FROM gone`,
-  eraseDone: eraseOld(1, 1),
-  eraseUncertain: eraseOld(2, uncertainWindows),
+  eraseDone: eraseOld(1),
+  eraseUncertain: eraseOld(2),
   forgetOwners: `DELETE FROM jackfield.owners o WHERE jackfield.now_ms() - seen > 60000
     AND NOT EXISTS (SELECT FROM jackfield.entries e WHERE e.state = 0 AND e.owner = o.owner)`,
   leave: "DELETE FROM jackfield.owners WHERE owner = $1",
 };
 
-function eraseOld(state: number, windows: number): string {
+function eraseOld(state: number): string {
   return `WITH gone AS (DELETE FROM jackfield.entries WHERE id IN (SELECT id FROM jackfield.entries
-      WHERE state = ${state} AND ended_at <= jackfield.now_ms() - ${windows} * $1::bigint - $2::bigint
+      WHERE state = ${state} AND ended_at <= jackfield.now_ms() - $1::bigint - $2::bigint
       LIMIT ${eraseBatch} FOR UPDATE SKIP LOCKED) RETURNING 1)
     SELECT count(*) AS count FROM gone`;
 }

@@ -133,9 +133,12 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
             : await count(statements.eraseConversation, conversation, runId, source);
         }
         let erased = 0;
-        for (const statement of [statements.eraseDone, statements.eraseUncertain]) {
+        for (const [statement, ageMs] of [
+          [statements.eraseDone, selector.olderThanMs],
+          [statements.eraseUncertain, selector.uncertainOlderThanMs],
+        ] as const) {
           for (let portion = eraseBatch; portion === eraseBatch; erased += portion)
-            portion = await count(statement, selector.olderThanMs, heartbeat.steppedMs);
+            portion = await count(statement, ageMs, heartbeat.steppedMs);
         }
         await run(statements.forgetOwners);
         return erased;

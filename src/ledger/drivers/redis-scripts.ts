@@ -1,8 +1,7 @@
 import { createRedisScript } from "../../store/redis.ts";
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
-import { uncertainWindows } from "../ledger.ts";
 
-/** What is added to a window before Redis itself forgets an entry, in milliseconds: by then `erase` has forgotten it. */
+/** What is added to a retention before Redis itself forgets an entry, in milliseconds: by then `erase` has forgotten it. */
 const expiryMarginMs = 7 * 86_400_000;
 
 // Every script gets the prefix of all keys, the name of the asking owner, and then its own arguments. Keys below the prefix:
@@ -48,12 +47,12 @@ local function remove(key)
   redis.call('ZREM', P..'uncertain', key)
   return redis.call('DEL', P..'e:'..key)
 end
-local function finish(key, attempt, state, keep, result, window)
+local function finish(key, attempt, state, keep, result, retention)
   local e = redis.call('HMGET', P..'e:'..key, 'v', 'w', 'o')
   redis.call('SREM', P..'run:'..e[3], key)
   if keep == 'drop' then return remove(key) end
   redis.call('HSET', P..'e:'..key, 'o', me, 'a', attempt, 's', state, 'k', keep, 'r', result)
-  local expiry = (state == '2' and ${uncertainWindows} or 1) * tonumber(window) + ${expiryMarginMs}
+  local expiry = tonumber(retention) + ${expiryMarginMs}
   redis.call('PEXPIRE', P..'e:'..key, text(expiry))
   redis.call('ZREM', P..(state == '2' and 'ended' or 'uncertain'), key)
   redis.call('ZADD', P..(state == '2' and 'uncertain' or 'ended'), text(now), key)
@@ -97,7 +96,7 @@ end
 return show('running', key)
 `);
 
-/** Finishes: key, attempt, lineage, state, keep, result, window in milliseconds. */
+/** Finishes: key, attempt, lineage, state, keep, result, how long that is kept in milliseconds. */
 export const finish = script(`
 local key, attempt, lineage, state = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'a', 'l')
@@ -111,7 +110,7 @@ if held then return { 'stored' } end
 return show('superseded', key)
 `);
 
-/** Writes an ended entry: key, attempt, lineage, state, keep, result, window, digest, intent, conversation, run, source, is a write, timeout. */
+/** Writes an ended entry: key, attempt, lineage, state, keep, result, how long that is kept, digest, intent, conversation, run, source, is a write, timeout. */
 export const write = script(`
 local key = ARGV[3]
 if redis.call('EXISTS', P..'e:'..key) == 1 then return show('superseded', key) end
@@ -205,11 +204,14 @@ if redis.call('EXISTS', P..'e:'..ARGV[3]) == 0 then return false end
 return show('', ARGV[3])
 `);
 
-/** Forgets what ended at least a window and a step of the clock (milliseconds) ago, at most a thousand at once. Answers how many it looked at and forgot. */
+/**
+ * Forgets what is older than the age of ended entries, or of UNCERTAIN ones, and a step of the clock (milliseconds), at most
+ * a thousand of each at once. Answers how many it looked at and forgot.
+ */
 export const eraseOld = script(`
-local window, stepped, looked, erased = tonumber(ARGV[3]), tonumber(ARGV[4]), 0, 0
-for name, windows in pairs({ ended = 1, uncertain = ${uncertainWindows} }) do
-  local keys = redis.call('ZRANGEBYSCORE', P..name, '-inf', text(now - windows * window - stepped), 'LIMIT', 0, 1000)
+local stepped, looked, erased = tonumber(ARGV[5]), 0, 0
+for name, age in pairs({ ended = ARGV[3], uncertain = ARGV[4] }) do
+  local keys = redis.call('ZRANGEBYSCORE', P..name, '-inf', text(now - tonumber(age) - stepped), 'LIMIT', 0, 1000)
   for _, key in ipairs(keys) do
     if redis.call('HGET', P..'e:'..key, 's') ~= '0' then erased = erased + redis.call('DEL', P..'e:'..key) end
     redis.call('ZREM', P..name, key)

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.ts";
 import { commandTimeoutMs } from "../../store/redis.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
@@ -6,13 +7,14 @@ import {
   bytesFromResult,
   conversationText,
   entryFromStored,
+  entryStates,
   eraseTexts,
   intentText,
   runText,
   stateFromResult,
 } from "../codec.ts";
 import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
-import type { Intent, Ledger } from "../ledger.ts";
+import type { Intent, Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { createHeartbeat } from "./heartbeat.ts";
@@ -26,9 +28,9 @@ import * as scripts from "./redis-scripts.ts";
  */
 export function createRedisLedger(
   store: RedisStore,
-  options: ResilientLedgerOptions & { windowMs: number; prefix?: string },
+  options: ResilientLedgerOptions & { windowMs: number; uncertainMs: number; prefix?: string },
 ): Ledger {
-  const { windowMs, prefix = "jackfield:ledger:" } = options;
+  const { windowMs, uncertainMs, prefix = "jackfield:ledger:" } = options;
   const owner = randomUUID();
   const heartbeat = createHeartbeat(beat, { server: "Redis", answerWithinMs: commandTimeoutMs });
 
@@ -44,6 +46,13 @@ export function createRedisLedger(
   /** The dead owners as the scripts look for them: with a space around each. */
   function dead(): string {
     return ` ${heartbeat.dead().join("  ")} `;
+  }
+
+  /** What the scripts store of an end, in their order. */
+  function endOf(result: ToolResult, retention: Retention): RedisArgument[] {
+    const state = stateFromResult(result);
+    const keptMs = state === entryStates.uncertain ? uncertainMs : windowMs;
+    return [state, retention, Buffer.from(bytesFromResult(result)), keptMs];
   }
 
   function answered(answer: unknown): unknown[] {
@@ -70,14 +79,14 @@ export function createRedisLedger(
         return state === "ended" ? { state, entry } : { state: "running", entry, ownAttempt };
       },
       async finish({ key, attempt, lineage }, result, retention) {
-        const end = [stateFromResult(result), retention, Buffer.from(bytesFromResult(result)), windowMs];
+        const end = endOf(result, retention);
         const parts = answered(await run(scripts.finish, key, attempt, lineage, ...end));
         const state = String(parts[0]);
         return state === "stored" || state === "gone" ? state : callFrom(parts).entry;
       },
       async write(intent, { attempt, lineage }, result, retention) {
         const { key, digest } = intent;
-        const end = [stateFromResult(result), retention, Buffer.from(bytesFromResult(result)), windowMs];
+        const end = endOf(result, retention);
         const parts = answered(await run(scripts.write, key, attempt, lineage, ...end, digest, ...columnsOf(intent)));
         return String(parts[0]) === "stored" ? "stored" : callFrom(parts).entry;
       },
@@ -108,9 +117,12 @@ export function createRedisLedger(
           if (texts === undefined) return 0;
           return Number(await run(scripts.eraseSelected, texts.conversation, texts.run, texts.source));
         }
+        const { olderThanMs, uncertainOlderThanMs } = selector;
         let erased = 0;
         for (;;) {
-          const [looked, gone] = answered(await run(scripts.eraseOld, selector.olderThanMs, heartbeat.steppedMs));
+          const [looked, gone] = answered(
+            await run(scripts.eraseOld, olderThanMs, uncertainOlderThanMs, heartbeat.steppedMs),
+          );
           erased += Number(gone);
           if (Number(looked) === 0) return erased;
         }

@@ -13,7 +13,6 @@ import {
 } from "../codec.ts";
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 import type { LedgerStore, StoredCall } from "../ledger-store.ts";
-import { uncertainWindows } from "../ledger.ts";
 import type { Intent, Ledger, LedgerEntry, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
@@ -141,11 +140,11 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
         return Number(count);
       }
       let erased = 0;
-      for (const [statement, windows] of [
-        [sql.eraseDone, 1],
-        [sql.eraseUncertain, uncertainWindows],
+      for (const [statement, ageMs] of [
+        [sql.eraseDone, selector.olderThanMs],
+        [sql.eraseUncertain, selector.uncertainOlderThanMs],
       ] as const) {
-        for (const { from, to } of store.aged(windows * selector.olderThanMs)) {
+        for (const { from, to } of store.aged(ageMs)) {
           for (let portion = eraseBatch; portion === eraseBatch; erased += portion) {
             const [count] = await store.run([{ sql: statement, params: [from, to, eraseBatch] }]);
             portion = Number(count);

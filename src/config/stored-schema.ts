@@ -1,0 +1,24 @@
+import * as Type from "typebox";
+import { closed, integer } from "./schema-parts.ts";
+
+const hours = (maximum: number, description: string) =>
+  Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum, description }));
+
+/** How long calls are kept. */
+export const ledger = Type.Object(
+  {
+    windowHours: hours(8760, "How long a call is remembered, in hours."),
+    uncertainHours: hours(
+      87_600,
+      "How long a call whose effect is not known is kept, in hours; seven windows when left out.",
+    ),
+    readEntries: integer(0, 10_000_000, "Answers of `read` calls kept in memory."),
+  },
+  closed,
+);
+
+/** How long jobs are kept. */
+export const jobs = Type.Object(
+  { deadHours: hours(87_600, "How long a dead job is kept, in hours; seven windows when left out.") },
+  closed,
+);
