@@ -5,13 +5,16 @@ import type { SanitizeMode } from "./plugin/tool.ts";
  * a secret. Plugins declare the members of their `configSchema` in the same way.
  */
 export interface SettingSchema {
-  readonly type: "string" | "integer" | "number" | "boolean" | "array";
+  readonly type: "string" | "integer" | "number" | "boolean" | "array" | "object";
   readonly description: string;
   /** Variable that holds the value. It goes before the file. A secret may also come as `NAME_FILE`. */
   readonly env?: string;
   readonly secret?: boolean;
-  /** `uri`: an HTTP URL. `origins`: a list of origins. `named-keys`: one key, or `name:key,name:key` in a variable. */
-  readonly format?: "uri" | "origins" | "named-keys";
+  /**
+   * `uri`: an HTTP URL. `origins`: a list of origins. `named-keys`: one key, or `name:key,name:key` in a variable.
+   * `signature`: how requests are signed, an object of the file.
+   */
+  readonly format?: "uri" | "origins" | "named-keys" | "signature";
   readonly [keyword: string]: unknown;
 }
 

@@ -1,4 +1,4 @@
-import type { SanitizeMode } from "../auth/caller.ts";
+import type { SanitizeMode, SignatureSettings } from "../auth/caller.ts";
 import type { KeyHeader, NamedKey } from "../auth/header-keys.ts";
 import type { Route } from "./route.ts";
 
@@ -33,7 +33,10 @@ export interface Adapter {
  */
 export type AdapterIdentity = KeyIdentity | CallerIdentity;
 
-/** Authentication as one of the configured callers: by `Authorization: Bearer` with a key or a token, or by `X-Api-Key`. */
+/**
+ * Authentication as one of the configured callers: by `Authorization: Bearer` with a key or a token, by `X-Api-Key`, or by
+ * the caller's signature.
+ */
 export interface CallerIdentity {
   readonly kind: "callers";
   readonly sanitize: SanitizeMode;
@@ -41,13 +44,15 @@ export interface CallerIdentity {
   readonly maxOutput: number;
 }
 
-/** Authentication by keys of the adapter's own. Without any key every request is let in. */
+/** Authentication by keys of the adapter's own, a signature, or both. Without any of them every request is let in. */
 export interface KeyIdentity {
   readonly kind: "keys";
   /** Headers that may carry the key. The first one that is present counts. */
   readonly headers: readonly KeyHeader[];
   /** The first key is the source `NAME` of the adapter, every other one `NAME:KEY`. */
   readonly keys: readonly NamedKey[];
+  /** How requests are signed. With keys, a request needs both; without, it is from the source `NAME`. */
+  readonly signature?: SignatureSettings | undefined;
   /** Call ids are unique per key: a call is deduplicated without a conversation or run. */
   readonly uniqueCallIds?: boolean;
   readonly sanitize: SanitizeMode;

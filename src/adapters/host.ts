@@ -4,6 +4,7 @@ import type { Client, ContextValues } from "@connectrpc/connect";
 import type { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { SignedRequest } from "../auth/signed-request.ts";
 
 /** Connect clients that act as one caller. */
 export interface AdapterClients {
@@ -21,8 +22,11 @@ export interface Requester {
 
 /** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */
 export interface AdapterHost {
-  /** Authenticates a request by its headers, before its body is read. Undefined where no key proves a caller. */
-  authenticate(request: RawRequest): Requester | undefined | Promise<Requester | undefined>;
+  /**
+   * Authenticates a request by its headers, before its body is read. Undefined where nothing proves a caller; a
+   * SignedRequest where the body has to.
+   */
+  authenticate(request: RawRequest): Requester | SignedRequest<Requester> | undefined | Promise<Requester | undefined>;
   /** Returns the clients that act as a caller: the same ones each time. */
   clientsFor(caller: Caller): AdapterClients;
   readonly measure: Measure;

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { serveAccept } from "./accept-route.ts";
-import type { Adapter, AdapterHost, Requester } from "./adapter.ts";
+import type { Adapter, AdapterHost } from "./adapter.ts";
 import { serveAnswer } from "./answer-route.ts";
+import { createAuthentication } from "./authentication.ts";
 import { servePoll } from "./poll-route.ts";
 import { serveRaw } from "./raw-route.ts";
 import { failureFromError, sendFailure } from "./replies.ts";
@@ -23,6 +24,7 @@ export function mountAdapter(
   if (!app.hasRequestDecorator("caller")) {
     app.decorateRequest("caller");
     app.decorateRequest("clients");
+    app.decorateRequest("refusal");
   }
   for (const route of adapter.routes) mountRoute(app, adapter, route, context);
 }
@@ -31,30 +33,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
   const { cors } = route;
   const { host } = context;
 
-  const identify = (requester: Requester | undefined, request: FastifyRequest, reply: FastifyReply): boolean => {
-    if (requester === undefined) {
-      const { authorization, "x-api-key": apiKey } = request.headers;
-      const credentials = authorization !== undefined || apiKey !== undefined;
-      sendFailure(reply, route, { status: 401, message: "", credentials });
-      return false;
-    }
-    request.caller = requester.caller;
-    request.clients = requester.clients;
-    return true;
-  };
-
-  async function identifyLater(
-    requester: Promise<Requester | undefined>,
-    request: FastifyRequest,
-    reply: FastifyReply,
-    done: (error?: Error) => void,
-  ): Promise<void> {
-    try {
-      if (identify(await requester, request, reply)) done();
-    } catch (error) {
-      done(error as Error);
-    }
-  }
+  const authentication = createAuthentication(route, host);
 
   app.route({
     method: route.method,
@@ -67,12 +46,13 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
         sendFailure(reply, route, refused);
         return;
       }
-      const requester = host.authenticate(request.raw);
-      if (requester instanceof Promise) void identifyLater(requester, request, reply, done);
-      else if (identify(requester, request, reply)) done();
+      authentication.ofHead(request, reply, done);
     },
-    config: { bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true },
-    handler: serve(route, context),
+    config: {
+      bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true,
+      onBody: authentication.ofBody,
+    },
+    handler: authentication.guarded(serve(route, context)),
     errorHandler(error, request, reply) {
       const failure = failureFromError(error, request.body);
       // Fastify closes the connection after any bad body. That is needed only where a body was not read to its end.

@@ -34,18 +34,25 @@ export function failureFromError(error: unknown, payload: unknown): RequestFailu
   if (error instanceof ConnectError) return failureFromConnect(error, payload);
   const status = statusOf(error);
   if (status === undefined || status < 400 || status > 499) return { status: 500, message: "", payload };
-  return { status, message: messageOf(status, error), payload };
+  const failure = { status, message: messageOf(status, error), payload };
+  // A body is not read before there is something that it may prove.
+  return status === 401 ? { ...failure, credentials: true } : failure;
 }
 
 function failureFromConnect(error: ConnectError, payload: unknown): RequestFailure {
   const message = error.rawMessage;
+  const wait = error.metadata.get("retry-after");
   switch (error.code) {
     case Code.InvalidArgument:
       return { status: 400, message, payload };
     case Code.PermissionDenied:
       return { status: 403, message, payload };
-    case Code.Unavailable:
     case Code.ResourceExhausted:
+      // With the time to wait it is the caller's rate, else something of ours that is full.
+      return wait === null
+        ? { status: 503, message, retryAfter: retrySeconds, payload }
+        : { status: 429, message, retryAfter: Number(wait), payload };
+    case Code.Unavailable:
     case Code.DeadlineExceeded:
       return { status: 503, message, retryAfter: retrySeconds, payload };
     default:

@@ -8,10 +8,12 @@ import type { Route } from "./route.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Who sent the request. Set by the routes of adapters before the body is read. */
+    /** Who sent the request. Set by the routes of adapters before the body is parsed. */
     caller: Caller;
     /** Clients that act as the caller. Set together with it. */
     clients: AdapterClients;
+    /** Why nobody is proved, for log and audit log, where there is more to say than that the key is not valid. */
+    refusal?: { readonly reason: string; readonly caller: Caller | undefined };
   }
 }
 

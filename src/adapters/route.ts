@@ -122,11 +122,11 @@ export interface Reply {
 /** Why a request gets no answer of its own. */
 export interface RequestFailure {
   readonly status: number;
-  /** For the platform's engineer. Empty for 401 and 500, whose texts are the adapter's. */
+  /** For the platform's engineer. Empty for a 500 and for a 401 without a valid key, whose texts are the adapter's. */
   readonly message: string;
   /** For a 401: whether the request carried a credential. */
   readonly credentials?: boolean;
-  /** Seconds after which to try again, for a 503. */
+  /** Seconds after which to try again, for a 503 or a 429. */
   readonly retryAfter?: number;
   /** The parsed body, where there is one. */
   readonly payload?: unknown;

@@ -13,7 +13,7 @@ import type {
 } from "../adapters/adapter.ts";
 import type { RequestAuthenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
-import { createHeaderAuthenticator } from "../auth/header-keys.ts";
+import { createCredentialCheck, isSignedRequest, mapSignedRequest } from "../auth/signed-request.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
@@ -58,6 +58,7 @@ export function createAdapterHost(
     authenticate(request) {
       const caller = authenticate(request);
       if (caller === undefined) return undefined;
+      if (isSignedRequest(caller)) return mapSignedRequest(caller, requesterFor);
       if (caller instanceof Promise) return caller.then((found) => found && requesterFor(found));
       return requesterFor(caller);
     },
@@ -86,7 +87,7 @@ function requestersOfDoor(
   };
 }
 
-/** Authenticates by keys whose callers, and their clients, are made at the start. */
+/** Authenticates by keys, a signature or both, whose callers, and their clients, are made at the start. */
 function authenticateByKeys(
   name: string,
   identity: KeyIdentity,
@@ -96,8 +97,12 @@ function authenticateByKeys(
   const [first, ...others] = keyCallers(name, identity);
   const open = requesterFor(first);
   const requesters = [open, ...others.map(requesterFor)];
-  const known = identity.keys.map(({ key }, index) => ({ key, value: requesters[index] ?? open }));
-  return createHeaderAuthenticator(known, identity.headers, open);
+  const { keys, signature } = identity;
+  if (keys.length === 0 && signature !== undefined) {
+    return createCredentialCheck([{ value: open, keys: [], signature }], identity.headers, open);
+  }
+  const credentials = keys.map(({ key }, index) => ({ value: requesters[index] ?? open, keys: [key], signature }));
+  return createCredentialCheck(credentials, identity.headers, open);
 }
 
 /** The callers that the requests of an adapter with keys of its own act as. */
@@ -112,7 +117,7 @@ function keyCallers(name: string, identity: KeyIdentity): [Caller, ...Caller[]] 
 }
 
 /** Makes the caller that requests with one key of an adapter act as. Its name is the source of their calls. */
-function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys">): Caller {
+function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys" | "signature">): Caller {
   return {
     name,
     tenant: adapterTenant,

@@ -1,8 +1,8 @@
 import type { KeyedCaller } from "../config/caller-settings.ts";
 import type { Caller } from "./caller.ts";
-import type { Secret } from "../secret.ts";
-import { createHeaderAuthenticator, createKeyMatcher, type HeaderAuthenticator, singleHeader } from "./header-keys.ts";
+import { createKeyMatcher, type HeaderAuthenticator, singleHeader } from "./header-keys.ts";
 import type { TokenVerifier } from "./oauth-tokens.ts";
+import { createCredentialCheck, isSignedRequest, type SignedRequest } from "./signed-request.ts";
 import { allScopes } from "../config/scope.ts";
 
 /** The caller of every request while no keys are configured: all scopes, all tools. */
@@ -16,8 +16,11 @@ export const localCaller: Caller = {
 /** Finds the caller of an `Authorization` header; undefined without a valid credential. A promise for a token. */
 export type Authenticator = (authorization: string | undefined) => Authenticated;
 
-/** Finds the caller of a request; undefined without a valid credential. A promise for a token. */
-export type RequestAuthenticator = (request: RequestHead) => Authenticated;
+/**
+ * Finds the caller of a request; undefined without a valid credential. A promise for a token, and a SignedRequest where the
+ * body has to prove it.
+ */
+export type RequestAuthenticator = (request: RequestHead) => Authenticated | SignedRequest<Caller>;
 
 type Authenticated = Caller | undefined | Promise<Caller | undefined>;
 
@@ -30,8 +33,11 @@ const keyHeaders = [{ name: "authorization", scheme: "Bearer" }, { name: "x-api-
  * configured every caller is `local`.
  */
 export function createAuthenticator(callers: readonly KeyedCaller[], verifyToken?: TokenVerifier): Authenticator {
-  const known = knownKeys(callers);
-  if (known.length === 0 && verifyToken === undefined) return () => localCaller;
+  if (callers.length === 0 && verifyToken === undefined) return () => localCaller;
+  // A header holds no signature: a caller that signs has to, so that its key alone is worth nothing.
+  const known = callers
+    .filter(({ signature }) => signature === undefined)
+    .flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
   const find = createKeyMatcher(known);
   return (authorization) => {
     const key = bearerKey(authorization);
@@ -40,27 +46,24 @@ export function createAuthenticator(callers: readonly KeyedCaller[], verifyToken
   };
 }
 
-/** Creates the same check for a request, whose key may come as `X-Api-Key: KEY` too. */
+/** Creates the same check for a request, whose key may come as `X-Api-Key: KEY` too, and which may be signed. */
 export function createRequestAuthenticator(
   callers: readonly KeyedCaller[],
   verifyToken?: TokenVerifier,
 ): RequestAuthenticator {
-  const known = knownKeys(callers);
-  const byKey =
-    known.length === 0 && verifyToken !== undefined
+  const credentials = callers.map(({ caller, keys, signature }) => ({ value: caller as Caller, keys, signature }));
+  const check =
+    callers.length === 0 && verifyToken !== undefined
       ? () => undefined
-      : createHeaderAuthenticator(known, keyHeaders, localCaller);
-  if (verifyToken === undefined) return byKey;
+      : createCredentialCheck(credentials, keyHeaders, localCaller);
+  if (verifyToken === undefined) return check;
   return (request) => {
-    const caller = byKey(request);
-    if (caller !== undefined) return caller;
+    const found = check(request);
+    // Of a key that is known the signature counts, and nothing else.
+    if (found !== undefined && (!isSignedRequest(found) || found.claimed !== undefined)) return found;
     const token = bearerKey(singleHeader(request.rawHeaders, "authorization") ?? undefined);
-    return token !== undefined && isToken(token) ? verifyToken(token) : undefined;
+    return token !== undefined && isToken(token) ? verifyToken(token) : found;
   };
-}
-
-function knownKeys(callers: readonly KeyedCaller[]): { key: Secret; value: Caller }[] {
-  return callers.flatMap(({ caller, keys }) => keys.map((key) => ({ key, value: caller })));
 }
 
 /** Whether a text has the form of a signed token. */

@@ -1,8 +1,8 @@
-import type { CallerSettings } from "../config/caller-settings.ts";
+import type { CallerSettings, SignatureSettings } from "../config/caller-settings.ts";
 import type { Scope } from "../config/scope.ts";
 import type { SanitizeMode } from "../plugin/tool.ts";
 
-export type { SanitizeMode, Scope };
+export type { SanitizeMode, Scope, SignatureSettings };
 
 /** The authenticated sender of a request: who it is and what it may do. */
 export interface Caller extends CallerSettings {

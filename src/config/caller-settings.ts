@@ -20,8 +20,18 @@ export interface RateLimit {
   readonly burst: number;
 }
 
-/** A caller and the keys that prove it. */
+/** How requests are signed: the body alone (`hub`), or id, time and body (`standard-webhooks`), by HMAC-SHA256. */
+export interface SignatureSettings {
+  readonly scheme: "hub" | "standard-webhooks";
+  /** Each of them is taken: two live while one replaces the other. */
+  readonly secrets: readonly Secret[];
+  /** Greatest difference between a request's time and our clock, in seconds. Only of `standard-webhooks`. */
+  readonly replayWindowS: number;
+}
+
+/** A caller and what proves it: a key, a signature, or both together where both are set. */
 export interface KeyedCaller {
   readonly caller: CallerSettings;
   readonly keys: readonly Secret[];
+  readonly signature?: SignatureSettings | undefined;
 }

@@ -4,6 +4,7 @@ import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";
 import { Secret } from "../secret.ts";
+import { checkCallerSignatures, signatureFrom } from "./signatures.ts";
 
 const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
 
@@ -13,10 +14,19 @@ export interface NamedKey {
   readonly key: Secret;
 }
 
-/** The callers of `JACKFIELD_API_KEYS` and of the file, checked together. A fault never tells a key. */
-export function callersFrom(environment: Environment, file: FileConfig): KeyedCaller[] {
+/**
+ * The callers of `JACKFIELD_API_KEYS` and of the file, checked together. A fault never tells a key. `reserved` are the
+ * sources of others: a caller of such a name would share their calls and answers.
+ */
+export function callersFrom(environment: Environment, file: FileConfig, reserved: readonly string[]): KeyedCaller[] {
   const callers: KeyedCaller[] = [];
   const take = (caller: KeyedCaller, where: string): void => {
+    if (reserved.includes(caller.caller.name)) {
+      environment.fault(
+        `${where} must have a name that is no source of the service's own (${reserved.join(", ")}); ` +
+          `found ${JSON.stringify(caller.caller.name)}: choose another.`,
+      );
+    }
     const twice = callers.some((other) => other.caller.name === caller.caller.name);
     if (twice)
       environment.fault(`${where} must have a name of its own; found ${JSON.stringify(caller.caller.name)} twice.`);
@@ -36,7 +46,11 @@ export function callersFrom(environment: Environment, file: FileConfig): KeyedCa
   for (const [index, entry] of (file.callers ?? []).entries()) {
     const where = `callers[${index}]`;
     checkName(entry.name, `${where}.name`, environment);
-    if (new Set(entry.keys).size < entry.keys.length) {
+    const { keys = [], signature } = entry;
+    if (keys.length === 0 && signature === undefined) {
+      environment.fault(`${where} must hold keys, a signature, or both; found neither.`);
+    }
+    if (new Set(keys).size < keys.length) {
       environment.fault(`${where}.keys must differ from each other; found one twice.`);
     }
     const scopes = new Set<Scope>(entry.scopes ?? defaultScopes);
@@ -50,8 +64,16 @@ export function callersFrom(environment: Environment, file: FileConfig): KeyedCa
         rateLimit: { requestsPerSecond, burst: burst ?? Math.max(1, Math.ceil(requestsPerSecond)) },
       }),
     };
-    take({ caller, keys: entry.keys.map((key) => new Secret(key)) }, where);
+    take(
+      {
+        caller,
+        keys: keys.map((key) => new Secret(key)),
+        ...(signature !== undefined && { signature: signatureFrom(environment, `${where}.signature`, signature) }),
+      },
+      where,
+    );
   }
+  checkCallerSignatures(environment, callers);
   return callers;
 }
 

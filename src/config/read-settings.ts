@@ -2,6 +2,7 @@ import { Secret } from "../secret.ts";
 import type { SettingSchema } from "../settings.ts";
 import type { Environment } from "./environment.ts";
 import { namedKeysFrom } from "./keys.ts";
+import { type SignatureEntry, signatureFrom } from "./signatures.ts";
 import { checkOrigins, httpUrl } from "./values.ts";
 
 /** Where declared settings are read. */
@@ -41,6 +42,8 @@ function readSetting(name: string, schema: SettingSchema, { environment, file, a
       return checkOrigins(environment, key, typeof given === "string" ? partsOf(given) : (given as string[]));
     case "named-keys":
       return namedKeysFrom(environment, key, given as string | { name: string; key: string }[], keyName);
+    case "signature":
+      return signatureFrom(environment, key, given as SignatureEntry);
     case undefined:
       return schema.secret === true ? new Secret(given as string) : valueOf(given, schema, key, environment);
   }
@@ -53,7 +56,13 @@ function variableOf(name: string, schema: SettingSchema, environment: Environmen
 /** A value of the type that the schema asks for. Only what comes from a variable is text that has to be read. */
 function valueOf(given: unknown, schema: SettingSchema, key: string, environment: Environment): unknown {
   if (typeof given !== "string" || schema.type === "string") return given;
-  const expected = { integer: "a whole number", number: "a number", boolean: "true or false", array: "a list" };
+  const expected = {
+    integer: "a whole number",
+    number: "a number",
+    boolean: "true or false",
+    array: "a list",
+    object: "an object",
+  };
   if (schema.type === "array") return partsOf(given);
   if (schema.type === "boolean" && /^(true|false)$/i.test(given)) return given.toLowerCase() === "true";
   if (schema.type !== "boolean" && /^\d{1,15}(\.\d+)?$/.test(given)) {

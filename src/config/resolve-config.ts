@@ -73,7 +73,9 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
   const reserved = ["local", ...adapters.map(({ name }) => name)];
   const engineUrl = engineFrom(environment, content);
 
-  const callers = callersFrom(environment, content);
+  // Adapters with keys of their own are sources by their names; the others serve the callers themselves.
+  const sources = ["local", ...adapters.filter(({ openUnless }) => openUnless !== undefined).map(({ name }) => name)];
+  const callers = callersFrom(environment, content, sources);
 
   const parts = {
     file: file.path,

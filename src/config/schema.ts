@@ -1,8 +1,8 @@
 import * as Type from "typebox";
 import type { Static } from "typebox";
 import type { AdapterConfiguration, SettingSchema } from "../settings.ts";
+import { caller, oauth, signature } from "./caller-schema.ts";
 import { closed, day, flag, integer, mebibyte, oneOf, text, texts } from "./schema-parts.ts";
-import { allScopes } from "./scope.ts";
 import { jobs, ledger } from "./stored-schema.ts";
 
 const price = Type.Number({ minimum: 0 });
@@ -59,56 +59,6 @@ const adapter = {
   maxOutput: integer(256, 16 * mebibyte, "Longest output in bytes."),
   allowUnauthenticated: flag("Serve it on other than loopback without a key."),
 };
-
-const scopeNames = Type.Array(Type.Unsafe<(typeof allScopes)[number]>({ type: "string", enum: [...allScopes] }), {
-  description: "What it may do.",
-});
-
-const oauth = Type.Object(
-  {
-    name: Type.String({ minLength: 1, description: "Callers are NAME:SUBJECT." }),
-    issuer: Type.String({ minLength: 1, description: "Issuer of the tokens, exactly as in their iss." }),
-    jwksUrl: text("Where its keys are; as its metadata says when left out."),
-    resource: Type.String({ minLength: 1, description: "The address that clients ask a token for." }),
-    audiences: texts("Values of aud that are taken; the resource when left out."),
-    scopeClaims: texts("Claims that hold scopes; scope, scp and roles when left out."),
-    scopes: Type.Optional(
-      Type.Record(Type.String(), scopeNames, {
-        description: "What each scope of the issuer lets a caller do; equal names when left out.",
-      }),
-    ),
-    tenant: text("Tenant; `default` when left out."),
-    tools: texts("Patterns of the tools its callers may use and see, such as get_*."),
-  },
-  closed,
-);
-
-const caller = Type.Object(
-  {
-    name: Type.String({ minLength: 1, description: "Source of its calls." }),
-    tenant: text("Tenant; `default` when left out."),
-    keys: Type.Array(Type.String({ minLength: 1 }), {
-      minItems: 1,
-      description: "Keys that prove it; several may live.",
-    }),
-    scopes: Type.Optional(scopeNames),
-    tools: texts("Patterns of the tools it may use and see, such as get_*."),
-    rateLimit: Type.Optional(
-      Type.Object(
-        {
-          requestsPerSecond: Type.Number({
-            exclusiveMinimum: 0,
-            maximum: 1_000_000,
-            description: "RPCs per second that this process takes from it; more are refused with resource_exhausted.",
-          }),
-          burst: integer(1, 1_000_000, "RPCs that may come at once; as many as per second when left out."),
-        },
-        closed,
-      ),
-    ),
-  },
-  closed,
-);
 
 const needed = Type.String({ minLength: 1 });
 const credential = Type.Object(
@@ -263,6 +213,7 @@ function plain({ env, secret: _secret, format, ...schema }: SettingSchema): obje
     const key = { type: "object", properties: { name: text, key: text }, required: ["name", "key"], ...closed };
     return { ...schema, description, items: key };
   }
+  if (format === "signature") return { ...signature, description };
   if (schema.type === "array") return { ...schema, description, items: { type: "string", minLength: 1 } };
   return { ...(schema.type === "string" && { minLength: 1 }), ...schema, description };
 }

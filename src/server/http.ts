@@ -70,9 +70,10 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   app.removeAllContentTypeParsers();
   // By name for what nearly all send, which spares Fastify taking the header apart.
   app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, (request, body, done) => {
+    const { bodyIsArguments, onBody } = request.routeOptions.config as RouteConfig;
     try {
+      onBody?.(request, body as Buffer);
       requireJson(request.headers);
-      const { bodyIsArguments } = request.routeOptions.config as { bodyIsArguments?: boolean };
       const parse = bodyIsArguments === true ? parseArgumentsBody : parseJsonBody;
       done(null, parse(body as Buffer, limits));
     } catch (error) {
@@ -102,6 +103,13 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   return app;
 }
 
+/** What routes declare of their bodies. */
+interface RouteConfig {
+  readonly bodyIsArguments?: boolean;
+  /** Gets the bytes of a body before they are parsed. What it throws is the answer. */
+  readonly onBody?: (request: FastifyRequest, body: Buffer) => void;
+}
+
 /** Records a refused key or scope, whichever route has refused it. RPCs record theirs in their front. */
 function recordRefusal(request: FastifyRequest, reply: FastifyReply, refusals: AccessRefusals, callers: Callers): void {
   const { statusCode } = reply;
@@ -114,8 +122,10 @@ function recordRefusal(request: FastifyRequest, reply: FastifyReply, refusals: A
   )
     return;
   const code = statusCode === 401 ? "unauthenticated" : "permission_denied";
-  const reason = statusCode === 401 ? "no valid key" : "the caller lacks a scope";
-  refusals.record({ code, target: `${request.method} ${url}`, caller: callers.get(request), reason });
+  const { refusal } = request;
+  const reason = refusal?.reason ?? (statusCode === 401 ? "no valid key" : "the caller lacks a scope");
+  const caller = callers.get(request) ?? refusal?.caller;
+  refusals.record({ code, target: `${request.method} ${url}`, caller, reason });
 }
 
 function answerNotFound(reply: FastifyReply): void {

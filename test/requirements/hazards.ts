@@ -24,7 +24,7 @@ export const hazards: Readonly<Record<number, string | { readonly hazard: string
   19: "numbers that JSON cannot carry exactly",
   20: "SQL and markup as arguments of a query",
   21: "keys that are missing, wrong, prefixes of good ones, or sent twice",
-  22: { hazard: "wrong or old signatures of webhooks", notShown: "no webhook is authenticated by a signature" },
+  22: "wrong or old signatures of webhooks",
   23: "a request sent again within the window",
   24: "a key of one tenant that asks for something of another",
   25: "a foreign Host on loopback, a foreign Origin",

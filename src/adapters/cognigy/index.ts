@@ -21,7 +21,7 @@ const unauthorized = "Invalid or missing X-Cognigy-AI-API-Key header. Scope llm:
 export function createCognigyAdapter(
   settings: Omit<AdapterSettings, "allowUnauthenticated" | "enabled"> & CognigySettings,
 ): Adapter {
-  const { answerWithinMs, keys, sanitize, maxOutput } = settings;
+  const { answerWithinMs, keys, signature, sanitize, maxOutput } = settings;
   const callback: AnswerRoute = {
     kind: "answer",
     method: "POST",
@@ -51,6 +51,7 @@ export function createCognigyAdapter(
       kind: "keys",
       headers: [{ name: "x-cognigy-ai-api-key" }],
       keys,
+      signature,
       uniqueCallIds: true,
       sanitize,
       maxOutput,

@@ -1,9 +1,12 @@
+import type { SignatureSettings } from "../../auth/caller.ts";
 import type { NamedKey } from "../../auth/header-keys.ts";
 import type { AdapterConfiguration } from "../../settings.ts";
 
 /** Settings of the Cognigy adapter. */
 export interface CognigySettings {
   readonly keys: readonly NamedKey[];
+  /** How callbacks are signed. With keys, both are needed. */
+  readonly signature?: SignatureSettings | undefined;
   readonly maxPending: number;
   readonly corsOrigins: readonly string[];
 }
@@ -21,6 +24,11 @@ export const cognigyConfiguration: AdapterConfiguration<CognigySettings> = {
       env: "COGNIGY_API_KEY",
       description: "Keys of the X-Cognigy-AI-API-Key header.",
     },
+    signature: {
+      type: "object",
+      format: "signature",
+      description: "How callbacks are signed. With keys, a request needs both.",
+    },
     maxPending: {
       type: "integer",
       minimum: 1,
@@ -29,10 +37,11 @@ export const cognigyConfiguration: AdapterConfiguration<CognigySettings> = {
     },
     corsOrigins: { type: "array", format: "origins", description: "Origins that browsers may call from." },
   },
-  complete: ({ keys = [], maxPending = 10_000, corsOrigins = ["https://app.cognigy.ai"] }) => ({
+  complete: ({ keys = [], signature, maxPending = 10_000, corsOrigins = ["https://app.cognigy.ai"] }) => ({
     keys,
+    signature,
     maxPending,
     corsOrigins,
   }),
-  openUnless: ({ keys }) => (keys.length === 0 ? "COGNIGY_API_KEY" : undefined),
+  openUnless: ({ keys, signature }) => (keys.length === 0 && signature === undefined ? "COGNIGY_API_KEY" : undefined),
 };

@@ -42,7 +42,7 @@ export const genesys: Platform<GenesysSettings> = {
 export interface GenesysAdapterOptions {
   readonly settings: Pick<
     AdapterSettings & GenesysSettings,
-    "answerWithinMs" | "sanitize" | "maxOutput" | "webhookKey"
+    "answerWithinMs" | "sanitize" | "maxOutput" | "webhookKey" | "signature"
   >;
   readonly callsPerRequest: number;
   /** Whether results can be delivered: there are credentials, or the sandbox plays the platform. */
@@ -51,7 +51,7 @@ export interface GenesysAdapterOptions {
 
 /** Genesys Cloud: the LLM Gateway's webhook, which streams, and the AI Gateway's, which is answered by a delivery. */
 export function createGenesysAdapter({ settings, callsPerRequest, canDeliver }: GenesysAdapterOptions): Adapter {
-  const { webhookKey, answerWithinMs, sanitize, maxOutput } = settings;
+  const { webhookKey, signature, answerWithinMs, sanitize, maxOutput } = settings;
   const gateway: StreamRoute = {
     kind: "stream",
     method: "POST",
@@ -80,6 +80,7 @@ export function createGenesysAdapter({ settings, callsPerRequest, canDeliver }: 
       kind: "keys",
       headers: [{ name: "x-api-key" }, { name: "authorization", scheme: "Bearer" }],
       keys: webhookKey === undefined ? [] : [{ name: "genesys", key: webhookKey }],
+      signature,
       sanitize,
       maxOutput,
     },

@@ -1,10 +1,13 @@
+import type { SignatureSettings } from "../../auth/caller.ts";
 import { Secret } from "../../secret.ts";
 import type { AdapterConfiguration } from "../../settings.ts";
 
 /** Settings of the Genesys adapter. */
 export interface GenesysSettings {
-  /** Shared secret of the webhooks. Undefined: they are open. */
+  /** Shared secret of the webhooks. Undefined, and no signature: they are open. */
   readonly webhookKey: Secret | undefined;
+  /** How the webhooks are signed. With the shared secret, both are needed. */
+  readonly signature?: SignatureSettings | undefined;
   readonly apiBaseUrl: string;
   readonly tokenUrl: string;
   /** Client credentials. Undefined: results cannot be delivered. */
@@ -29,6 +32,11 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
       env: "GENESYS_WEBHOOK_KEY",
       description: "Shared secret of the webhooks.",
     },
+    signature: {
+      type: "object",
+      format: "signature",
+      description: "How the webhooks are signed. With a webhookKey, a request needs both.",
+    },
     apiBaseUrl: {
       type: "string",
       format: "uri",
@@ -45,13 +53,17 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
     },
     scopes: { type: "string", env: "GENESYS_SCOPES", description: "Scopes asked for instead of the usual ones." },
   },
-  complete({ webhookKey, apiBaseUrl = defaultApiBaseUrl, tokenUrl, clientId, clientSecret, scopes }, report) {
+  complete(
+    { webhookKey, signature, apiBaseUrl = defaultApiBaseUrl, tokenUrl, clientId, clientSecret, scopes },
+    report,
+  ) {
     if ((clientId === undefined) !== (clientSecret === undefined)) {
       const [missing, given] = clientId === undefined ? ["ID", "SECRET"] : ["SECRET", "ID"];
       report(`GENESYS_CLIENT_${missing} must be set together with GENESYS_CLIENT_${given}; found it not set.`);
     }
     return {
       webhookKey,
+      signature,
       apiBaseUrl,
       tokenUrl: tokenUrl ?? tokenUrlOf(apiBaseUrl),
       clientId,
@@ -59,7 +71,8 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
       scopes: scopes?.trim().replaceAll(/\s+/g, " "),
     };
   },
-  openUnless: ({ webhookKey }) => (webhookKey === undefined ? "GENESYS_WEBHOOK_KEY" : undefined),
+  openUnless: ({ webhookKey, signature }) =>
+    webhookKey === undefined && signature === undefined ? "GENESYS_WEBHOOK_KEY" : undefined,
   sandbox: {
     part: "genesys",
     unless: ["apiBaseUrl", "tokenUrl", "clientId"],

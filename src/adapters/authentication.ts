@@ -1,0 +1,108 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { isSignedRequest, type SignedRequest } from "../auth/signed-request.ts";
+import type { AdapterHost, Requester } from "./adapter.ts";
+import { sendFailure } from "./replies.ts";
+import type { Route } from "./route.ts";
+
+/** Serves a request. */
+export type Serve = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+
+/** The authentication of one route's requests: by their heads and, where they are signed, by their bodies. */
+export interface Authentication {
+  /** Before the body is read: a request that nothing can prove makes us read and parse nothing. */
+  ofHead(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void;
+  /** Before the body is parsed. Throws a SignatureError where its signature fits nobody. */
+  ofBody(request: FastifyRequest, body: Buffer): void;
+  /** Lets only requests through whose sender is proved. */
+  guarded(serve: Serve): Serve;
+}
+
+/** The signature of a body fits nobody. The route answers it as a 401 of its own shape. */
+class SignatureError extends Error {
+  override readonly name = "SignatureError";
+  readonly statusCode = 401;
+}
+
+const noBody = Buffer.alloc(0);
+const wrong = "the signature does not fit the body";
+
+/** What a caller reads, where its platform has no words of its own: which part was wrong is for the operator's log. */
+const words = {
+  besideKey: "A valid signature is needed beside the key: it is missing, wrong or too old",
+  alone: "A valid key or signature is needed: the signature is missing, wrong or too old",
+};
+
+function wordsFor({ claimed }: SignedRequest<Requester>): string {
+  return claimed === undefined ? words.alone : words.besideKey;
+}
+
+/** Creates the authentication of a route. */
+export function createAuthentication(route: Route, host: AdapterHost): Authentication {
+  const signed = new WeakMap<FastifyRequest, SignedRequest<Requester>>();
+
+  function accept(request: FastifyRequest, { caller, clients }: Requester): true {
+    request.caller = caller;
+    request.clients = clients;
+    return true;
+  }
+
+  /** Whether the request may go on: as somebody, or to be proved by its body. */
+  function admit(
+    found: Requester | SignedRequest<Requester> | undefined,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): boolean {
+    if (found !== undefined && !isSignedRequest(found)) return accept(request, found);
+    if (found !== undefined && found.problem === undefined) {
+      signed.set(request, found);
+      if (route.method === "POST" || prove(request, found, noBody)) return true;
+      request.refusal = { reason: wrong, caller: found.claimed?.caller };
+    } else if (found !== undefined) {
+      request.refusal = { reason: found.problem ?? wrong, caller: found.claimed?.caller };
+    }
+    const { authorization, "x-api-key": apiKey } = request.headers;
+    const credentials = found?.claimed !== undefined || authorization !== undefined || apiKey !== undefined;
+    sendFailure(reply, route, { status: 401, message: found === undefined ? "" : wordsFor(found), credentials });
+    return false;
+  }
+
+  function prove(request: FastifyRequest, found: SignedRequest<Requester>, body: Buffer): boolean {
+    const proof = found.prove(body);
+    if (proof === undefined) return false;
+    // The header is not signed: what stands there could make a message that is sent again look like another one.
+    if (proof.messageId !== undefined) request.headers["idempotency-key"] = proof.messageId;
+    return accept(request, proof.value);
+  }
+
+  async function admitLater(
+    found: Promise<Requester | undefined>,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    done: (error?: Error) => void,
+  ): Promise<void> {
+    try {
+      if (admit(await found, request, reply)) done();
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+
+  return {
+    ofHead(request, reply, done) {
+      const found = host.authenticate(request.raw);
+      if (found instanceof Promise) void admitLater(found, request, reply, done);
+      else if (admit(found, request, reply)) done();
+    },
+    ofBody(request, body) {
+      const found = signed.get(request);
+      if (found === undefined || prove(request, found, body)) return;
+      request.refusal = { reason: wrong, caller: found.claimed?.caller };
+      throw new SignatureError(wordsFor(found));
+    },
+    // DANGER: whatever way a request has come here, without a caller it goes no further.
+    guarded: (serve) => (request, reply) => {
+      if (request.clients === undefined) throw new SignatureError(words.alone);
+      return serve(request, reply);
+    },
+  };
+}

@@ -1,0 +1,74 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { SignatureSettings } from "../config/caller-settings.ts";
+import { secretBytes } from "../config/signatures.ts";
+import { singleHeader } from "./header-keys.ts";
+
+/** What the headers of a signed request say; the body is still to come. */
+export interface ReadSignature {
+  /** Tells whether one of the secrets has signed this body. */
+  fits(body: Buffer): boolean;
+  /** Id of the message, where the signature covers one: the same each time the message is sent. */
+  readonly messageId?: string;
+}
+
+/** Reads the signature in raw headers at a time in Unix milliseconds. Returns why there is none that can be checked. */
+export type ReadHeaders = (rawHeaders: readonly string[], nowMs: number) => ReadSignature | string;
+
+/** Signatures that one header may hold: more would make us compare without end. */
+const maxSignatures = 16;
+
+/** Makes the reader of one scheme with its secrets. */
+export function createSignatureReader({ scheme, secrets, replayWindowS }: SignatureSettings): ReadHeaders {
+  const keys = secrets.map((secret) => secretBytes(scheme, secret.reveal()));
+  return scheme === "hub"
+    ? (rawHeaders) => readHub(rawHeaders, keys)
+    : (rawHeaders, nowMs) => readStandardWebhook(rawHeaders, keys, { nowMs, replayWindowS });
+}
+
+/** `X-Hub-Signature-256: sha256=` and the digest of the body, in hex or in base64. */
+function readHub(rawHeaders: readonly string[], keys: readonly Buffer[]): ReadSignature | string {
+  const header = singleHeader(rawHeaders, "x-hub-signature-256");
+  if (header === undefined) return "X-Hub-Signature-256 is missing";
+  if (header === null) return "X-Hub-Signature-256 was sent twice";
+  const [, hex, base64] = /^sha256=(?:([0-9a-f]{64})|([A-Za-z0-9+/]{43}=))$/i.exec(header) ?? [];
+  if (hex === undefined && base64 === undefined) return "X-Hub-Signature-256 is not sha256= and a digest";
+  const given = hex === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(hex, "hex");
+  return { fits: (body) => isSignedBy(keys, "", body, [given]) };
+}
+
+/** `webhook-id`, `webhook-timestamp` and `webhook-signature`. Source: the Standard Webhooks specification, version 1. */
+function readStandardWebhook(
+  rawHeaders: readonly string[],
+  keys: readonly Buffer[],
+  { nowMs, replayWindowS }: { nowMs: number; replayWindowS: number },
+): ReadSignature | string {
+  const id = singleHeader(rawHeaders, "webhook-id");
+  const timestamp = singleHeader(rawHeaders, "webhook-timestamp");
+  const header = singleHeader(rawHeaders, "webhook-signature");
+  if (id === undefined || timestamp === undefined || header === undefined) {
+    return "webhook-id, webhook-timestamp or webhook-signature is missing";
+  }
+  if (id === null || timestamp === null || header === null) return "a webhook header was sent twice";
+  if (!/^[\x21-\x7e]{1,256}$/.test(id)) return "webhook-id is not 1 to 256 visible ASCII characters";
+  if (!/^\d{1,12}$/.test(timestamp)) return "webhook-timestamp is not a number of seconds";
+  if (Math.abs(Math.floor(nowMs / 1000) - Number(timestamp)) > replayWindowS) {
+    return "webhook-timestamp is outside of the replay window";
+  }
+  const signatures = header.split(" ");
+  if (signatures.length > maxSignatures) return "webhook-signature holds too many signatures";
+  const given = signatures
+    .filter((signature) => /^v1,[A-Za-z0-9+/]{43}=$/.test(signature))
+    .map((signature) => Buffer.from(signature.slice(3), "base64"));
+  if (given.length === 0) return "webhook-signature holds no signature of version v1";
+  return { messageId: id, fits: (body) => isSignedBy(keys, `${id}.${timestamp}.`, body, given) };
+}
+
+/** Compares every given digest with that of every key, in constant time. */
+function isSignedBy(keys: readonly Buffer[], prefix: string, body: Buffer, given: readonly Buffer[]): boolean {
+  let fits = false;
+  for (const key of keys) {
+    const digest = createHmac("sha256", key).update(prefix).update(body).digest();
+    for (const one of given) if (timingSafeEqual(digest, one)) fits = true;
+  }
+  return fits;
+}
