@@ -20,7 +20,7 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
     });
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    // All requests of this tick are read before the first is executed: see server/batch-per-tick.ts.
+    // All requests of this tick are read before the first is executed: see server/port.ts.
     await Promise.resolve();
     const call = route.call(request.body);
     if (pending !== undefined && !pending.calls.begin(request.caller.name, call.id)) {

@@ -3,7 +3,6 @@ import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, inflateRaw, zstdDecompress } from "node:zlib";
 import { parseJson } from "../json/exact-number.ts";
 import { DownstreamError, tooLargeError } from "./downstream-error.ts";
-import type { WireAnswer } from "./exchange.ts";
 import type { Answer } from "./http.ts";
 import { excerpt } from "./redact.ts";
 
@@ -16,6 +15,15 @@ const inflaters = {
     // Some servers send raw deflate; a zlib stream begins with 0x_8.
     ((body[0] ?? 0) & 0x0f) === 0x08 ? promisify(inflate)(body, options) : promisify(inflateRaw)(body, options),
 } as const;
+
+/** What came back, its body still in its content encoding. */
+export interface WireAnswer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+  /** Set where the body was longer than the limit and was cut there: only for statuses other than 2xx. */
+  readonly cut: boolean;
+}
 
 /** What we say we can read. */
 export const acceptEncoding = "gzip, deflate, br";

@@ -129,8 +129,12 @@ export function createBreaker({ failures, openMs, now, changed }: BreakerOptions
 export interface InFlight {
   readonly running: number;
   readonly waiting: number;
-  /** Waits for a slot; call what it resolves with to free it. Rejects with the reason of the signal as soon as it fires. */
-  enter(signal: AbortSignal): Promise<() => void>;
+  /**
+   * Takes a slot, or waits for one: then it returns a promise that rejects with the reason of the signal as soon as it fires.
+   * Throws that reason where it has fired already. Call `leave` once for each slot.
+   */
+  enter(signal: AbortSignal): Promise<void> | undefined;
+  leave(): void;
 }
 
 /** A limit of requests in flight. */
@@ -139,17 +143,6 @@ export function createInFlight(limit: number): InFlight {
   // A Set keeps order and forgets a waiter that gave up in constant time.
   const waiters = new Set<() => void>();
 
-  function leave(): void {
-    const next = waiters.values().next();
-    if (next.done) {
-      running -= 1;
-      return;
-    }
-    waiters.delete(next.value);
-    // The slot goes to the next in line without ever being free, so that no newcomer takes it.
-    next.value();
-  }
-
   return {
     get running() {
       return running;
@@ -157,16 +150,21 @@ export function createInFlight(limit: number): InFlight {
     get waiting() {
       return waiters.size;
     },
-    async enter(signal) {
+    enter(signal) {
       signal.throwIfAborted();
-      if (running < limit) running += 1;
-      else await waitForSlot(signal, waiters);
-      let left = false;
-      return () => {
-        if (left) return;
-        left = true;
-        leave();
-      };
+      if (running >= limit) return waitForSlot(signal, waiters);
+      running += 1;
+      return undefined;
+    },
+    leave() {
+      const next = waiters.values().next();
+      if (next.done) {
+        running -= 1;
+        return;
+      }
+      waiters.delete(next.value);
+      // The slot goes to the next in line without ever being free, so that no newcomer takes it.
+      next.value();
     },
   };
 }

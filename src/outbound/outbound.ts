@@ -6,7 +6,7 @@ import { acceptEncoding, statusError } from "./answer.ts";
 import { DownstreamError } from "./downstream-error.ts";
 import type { Answer, Credential, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
-import { isRepeatable, type RetryRule, withRetries } from "./retry.ts";
+import { isRepeatable, pauseBeforeRetry, type RetryRule } from "./retry.ts";
 import { createSender, type PreparedRequest } from "./sender.ts";
 
 const secretHeader = /auth|key|token|secret|cookie|password/;
@@ -78,18 +78,21 @@ export function createOutbound(options: OutboundOptions): Outbound {
           credential === undefined || !configuredOrigins.has(one.url.origin)
             ? transmit(one, scope)
             : transmitAuthorized(one, credential, (authorized) => transmit(authorized, scope));
-        const rule = { policy, deadline, signal, random, pause, repeatable: isRepeatable(request, scope.effect) };
-        let last: Answer | undefined;
-        try {
-          return await withRetries(rule, async () => {
+        for (let retry = 0; ; retry += 1) {
+          let last: Answer | undefined;
+          try {
             last = await followRedirects(prepared, step);
-            if (last.status < 200 || last.status > 299) throw statusError(last);
-            return last;
-          });
-        } catch (reason) {
-          const isAnswer = reason instanceof DownstreamError && reason.fault === "status";
-          if (request.throwOnError === false && isAnswer && last !== undefined) return last;
-          throw reason;
+            if (last.status >= 200 && last.status <= 299) return last;
+            throw statusError(last);
+          } catch (reason) {
+            const repeatable = isRepeatable(request, scope.effect);
+            try {
+              await pauseBeforeRetry({ policy, deadline, signal, random, pause, repeatable }, retry, reason);
+            } catch (final) {
+              if (request.throwOnError === false && final === reason && last !== undefined) return last;
+              throw final;
+            }
+          }
         }
       };
     },
@@ -139,16 +142,18 @@ async function followRedirects(
   transmit: (request: PreparedRequest) => Promise<Answer>,
 ): Promise<Answer> {
   let request = first;
-  for (let hops = 0; ; hops += 1) {
-    const answer = await transmit(request);
-    const next = hops < maxHops ? nextUrl(request, answer) : undefined;
-    if (next === undefined) return answer;
+  let answer = await transmit(request);
+  for (let hops = 0; hops < maxHops && redirects.has(answer.status); hops += 1) {
+    const next = nextUrl(request, answer);
+    if (next === undefined) break;
     request = { ...request, url: next };
+    answer = await transmit(request);
   }
+  return answer;
 }
 
-function nextUrl({ method, url }: PreparedRequest, { status, headers }: Answer): URL | undefined {
-  if (!redirects.has(status) || (method !== "GET" && method !== "HEAD") || !headers["location"]) return undefined;
+function nextUrl({ method, url }: PreparedRequest, { headers }: Answer): URL | undefined {
+  if ((method !== "GET" && method !== "HEAD") || !headers["location"]) return undefined;
   const next = URL.parse(headers["location"], url);
   return next?.origin === url.origin ? next : undefined;
 }

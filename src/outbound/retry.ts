@@ -47,26 +47,19 @@ export function backoffMs(retry: number, policy: RetryPolicy | undefined, random
 }
 
 /**
- * Runs `attempt` until it succeeds, fails for good, or the next try would begin past the deadline: then the last error is
- * thrown at once. Repeats a 429, which says that nothing was done, of every request, and a network failure where nothing
- * was sent or the request is repeatable.
+ * Waits before the next try of a request that has failed, `retry` being the number of tries before this one. Throws `reason`
+ * where there is no other try: it failed for good, or the next one would begin past the deadline. Repeats a 429, which says
+ * that nothing was done, of every request, and a network failure where nothing was sent or the request is repeatable.
  */
-export async function withRetries<T>(rule: RetryRule, attempt: (retry: number) => Promise<T>): Promise<T> {
+export async function pauseBeforeRetry(rule: RetryRule, retry: number, reason: unknown): Promise<void> {
   const { policy, signal, deadline } = rule;
-  for (let retry = 0; ; retry += 1) {
-    try {
-      return await attempt(retry);
-    } catch (reason) {
-      signal.throwIfAborted();
-      if (retry >= (policy?.retries ?? 3) || !isRetried(reason, rule.repeatable)) throw reason;
-      const asked = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
-      // `Retry-After: 0` must not turn the loop into a hammer: the first backoff is the least.
-      const pauseMs =
-        asked === undefined ? backoffMs(retry, policy, rule.random) : Math.max(asked, policy?.baseMs ?? 500);
-      if (performance.now() + pauseMs >= deadline) throw reason;
-      await (rule.pause ?? wait)(pauseMs, signal);
-    }
-  }
+  signal.throwIfAborted();
+  if (retry >= (policy?.retries ?? 3) || !isRetried(reason, rule.repeatable)) throw reason;
+  const asked = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
+  // `Retry-After: 0` must not turn the loop into a hammer: the first backoff is the least.
+  const pauseMs = asked === undefined ? backoffMs(retry, policy, rule.random) : Math.max(asked, policy?.baseMs ?? 500);
+  if (performance.now() + pauseMs >= deadline) throw reason;
+  await (rule.pause ?? wait)(pauseMs, signal);
 }
 
 function isRetried(reason: unknown, repeatable: boolean): reason is DownstreamError {

@@ -2,9 +2,8 @@ import { context as activeContext, type Context, type Span, SpanKind, SpanStatus
 import type { Dispatcher } from "undici";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { AddressGuard } from "./address-guard.ts";
-import { readAnswer } from "./answer.ts";
-import { DownstreamError } from "./downstream-error.ts";
-import { exchange } from "./exchange.ts";
+import { readAnswer, type WireAnswer } from "./answer.ts";
+import { DownstreamError, lateError, networkError, tooLargeError } from "./downstream-error.ts";
 import type { Answer, HttpScope, SendScope } from "./http.ts";
 import type { Ending, OriginState } from "./origins.ts";
 
@@ -44,7 +43,8 @@ export function createSender(parts: SenderParts) {
     parts.guard.check(url, scope.configuredOrigins);
     const { breaker, inFlight } = parts.stateOf(origin);
     if (breaker.blocked) throw notAnswering();
-    const leave = await inFlight.enter(scope.signal);
+    const queued = inFlight.enter(scope.signal);
+    if (queued !== undefined) await queued;
     try {
       // It may have opened while this request waited in line.
       const report = breaker.admit();
@@ -52,16 +52,9 @@ export function createSender(parts: SenderParts) {
       const { span, headers } = startSpan(parts.telemetry, scope.trace, method, url);
       let ending: Ending = "none";
       try {
-        const wire = {
-          origin,
-          path: url.pathname + url.search,
-          method,
-          headers: Object.assign(prepared.headers, headers),
-          body: prepared.body,
-        };
+        Object.assign(prepared.headers, headers);
         const dispatcher = scope.configuredOrigins.has(origin) ? parts.configured : parts.guarded;
-        const mayLeave = (): boolean => leaves(method, scope);
-        const received = await exchange(dispatcher, wire, parts.downstreamBytes, scope.signal, mayLeave);
+        const received = await exchange(dispatcher, prepared, parts.downstreamBytes, scope);
         if (isChanging(method)) scope.sent?.answered(received.status);
         ending = gone.has(received.status) ? "failed" : "answered";
         span?.setAttribute("http.response.status_code", received.status);
@@ -76,9 +69,94 @@ export function createSender(parts: SenderParts) {
         span?.end();
       }
     } finally {
-      leave();
+      inFlight.leave();
     }
   };
+}
+
+/**
+ * Sends one request and reads the answer whole. Rejects with the reason of the signal as soon as it fires; otherwise with a
+ * DownstreamError that knows whether anything was sent, or what a misuse of undici throws. At most `limit` bytes are kept.
+ * A request whose time is over is not written.
+ *
+ * Written on `dispatch` because only its `onRequestStart` tells when a request begins to leave.
+ */
+function exchange(
+  dispatcher: Dispatcher,
+  { url, method, headers: sentHeaders, body }: PreparedRequest,
+  limit: number,
+  scope: SendScope & Run,
+): Promise<WireAnswer> {
+  const { signal } = scope;
+  return new Promise((resolve, reject) => {
+    let controller: Dispatcher.DispatchController | undefined;
+    let ended = false;
+    let status = 0;
+    let headers: Record<string, string> = {};
+    const chunks: Buffer[] = [];
+    let size = 0;
+
+    const end = (): boolean => {
+      if (ended) return false;
+      ended = true;
+      signal.removeEventListener("abort", abort);
+      return true;
+    };
+    const abort = (): void => {
+      if (!end()) return;
+      controller?.abort(new Error("aborted"));
+      reject(signal.reason);
+    };
+    const finish = (cut: boolean): void => {
+      if (end()) resolve({ status, headers, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), cut });
+    };
+
+    if (signal.aborted) return reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+
+    const options: Dispatcher.DispatchOptions = {
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method,
+      headers: sentHeaders,
+      body: body ?? null,
+    };
+    dispatcher.dispatch(options, {
+      onRequestStart(started) {
+        // Given up while it waited for a connection.
+        if (ended) return started.abort(new Error("aborted"));
+        if (!leaves(method, scope)) {
+          if (end()) reject(lateError());
+          return started.abort(new Error("late"));
+        }
+        controller = started;
+      },
+      onResponseStart(_controller, statusCode, received) {
+        // 1xx come before the answer.
+        if (statusCode < 200) return;
+        status = statusCode;
+        headers = joined(received);
+      },
+      onResponseData(active, chunk) {
+        if (ended) return;
+        chunks.push(chunk.subarray(0, limit - size));
+        size += chunk.length;
+        if (size <= limit) return;
+        if (status >= 200 && status < 300) {
+          if (end()) reject(tooLargeError(limit));
+        } else {
+          finish(true);
+        }
+        active.abort(new Error("answer too large"));
+      },
+      onResponseEnd() {
+        finish(false);
+      },
+      onResponseError(_controller, error) {
+        if (end()) reject(isMisuse(error) ? error : asDownstreamError(error, controller !== undefined));
+      },
+    });
+  });
 }
 
 /** Whether a request may leave now; notes it where it does. */
@@ -134,4 +212,22 @@ function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Endin
 
 function notAnswering(): DownstreamError {
   return new DownstreamError("open", "External API is not answering at present.", { sent: false });
+}
+
+function asDownstreamError(error: Error, sent: boolean): Error {
+  // The guard's refusal comes up through the connector as it is.
+  return "fault" in error ? error : networkError(error, sent);
+}
+
+function isMisuse(error: Error): boolean {
+  return "code" in error && (error.code === "UND_ERR_INVALID_ARG" || error.code === "UND_ERR_NOT_SUPPORTED");
+}
+
+function joined(received: Record<string, string | string[] | undefined>): Record<string, string> {
+  const headers: Record<string, string> = Object.create(null);
+  for (const name in received) {
+    const value = received[name];
+    if (value !== undefined) headers[name] = typeof value === "string" ? value : value.join(", ");
+  }
+  return headers;
 }

@@ -8,7 +8,7 @@ import type { AddressGuard } from "../outbound/address-guard.ts";
 import { DownstreamError } from "../outbound/downstream-error.ts";
 import { excerpt } from "../outbound/redact.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
-import { withRetries } from "../outbound/retry.ts";
+import { pauseBeforeRetry } from "../outbound/retry.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import { ToolError } from "../plugin/tool-error.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -87,13 +87,16 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
       const rule = { policy: undefined, repeatable: served.effect !== "write", deadline, signal, random: parts.random };
       const ended = session.begin();
       try {
-        return await withRetries(rule, () =>
-          runOnce(args as JsonObject, context, served, deadline).catch(async (reason: unknown) => {
+        for (let retry = 0; ; retry += 1) {
+          try {
+            return await runOnce(args as JsonObject, context, served, deadline);
+          } catch (reason) {
             // The same deadline twice: the executor's own says that the call is TIMED_OUT.
             if (isDeadline(reason) && performance.now() >= deadline - deadlineSlackMs) await aborted(signal);
-            throw signal.aborted ? signal.reason : noted(callError(reason), context.sent);
-          }),
-        );
+            signal.throwIfAborted();
+            await pauseBeforeRetry(rule, retry, noted(callError(reason), context.sent));
+          }
+        }
       } finally {
         ended();
       }

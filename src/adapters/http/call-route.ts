@@ -41,7 +41,7 @@ export function createCallRoute(
   }
 
   async function serve(exchange: RawExchange): Promise<FastifyReply> {
-    // All requests of this turn are read before the first is executed: see server/batch-per-tick.ts.
+    // All requests of this turn are read before the first is executed: see server/port.ts.
     await Promise.resolve();
     const { request, reply, clients, trace, signal } = exchange;
     if (refuseScope(exchange, "tools:execute")) return reply;

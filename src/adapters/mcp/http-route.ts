@@ -28,7 +28,7 @@ export function createHttpRoute({
   commentEveryMs,
 }: HttpRouteOptions): RawRoute {
   async function serve({ request, reply, caller, clients, trace, signal }: RawExchange): Promise<FastifyReply> {
-    // All requests of this turn are read before the first is executed: see server/batch-per-tick.ts.
+    // All requests of this turn are read before the first is executed: see server/port.ts.
     await Promise.resolve();
     let stream: EventStream | undefined;
     const open = (): EventStream => (stream ??= openEventStream(reply, { commentEveryMs }));
