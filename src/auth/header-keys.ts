@@ -1,7 +1,7 @@
-import { timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
-import type { Secret } from "../secret.ts";
+import { isKeyHash, keyDigest, type Secret } from "../secret.ts";
 import type { Caller } from "./caller.ts";
 
 /** A key and its name. */
@@ -43,18 +43,26 @@ export function createHeaderAuthenticator<T>(
 
 /**
  * Creates the function that finds what a key stands for, in constant time: each given key is compared with all known ones,
- * padded to equal length, together with its length in bytes.
+ * padded to equal length, together with its length in bytes. Of a key that is known by its hash only the hashes are compared:
+ * the hash itself proves nothing.
  */
 export function createKeyMatcher<T>(
   known: readonly { readonly key: Secret; readonly value: T }[],
 ): (given: string) => T | undefined {
-  const room = Math.max(0, ...known.map(({ key }) => Buffer.byteLength(key.reveal())));
-  const entries = known.map(({ key, value }) => ({ value, bytes: padded(key.reveal(), Buffer.alloc(room + 4)) }));
+  const { hashed = [], plain = [] } = Object.groupBy(known, ({ key }) =>
+    isKeyHash(key.reveal()) ? "hashed" : "plain",
+  );
+  const digests = hashed.map(({ key, value }) => ({ value, bytes: keyDigest(key.reveal()) }));
+  const room = Math.max(0, ...plain.map(({ key }) => Buffer.byteLength(key.reveal())));
+  const entries = plain.map(({ key, value }) => ({ value, bytes: padded(key.reveal(), Buffer.alloc(room + 4)) }));
   const scratch = Buffer.alloc(room + 4);
   return (given) => {
     const bytes = padded(given, scratch);
     let found: T | undefined;
     for (const entry of entries) if (timingSafeEqual(entry.bytes, bytes)) found = entry.value;
+    if (digests.length === 0) return found;
+    const digest = hash("sha256", given, "buffer");
+    for (const entry of digests) if (timingSafeEqual(entry.bytes, digest)) found = entry.value;
     return found;
   };
 }

@@ -3,7 +3,7 @@ import { allScopes, defaultScopes, type Scope } from "./scope.ts";
 import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";
-import { Secret } from "../secret.ts";
+import { isBrokenKeyHash, isKeyHash, keyDigest, Secret } from "../secret.ts";
 import { checkCallerSignatures, signatureFrom } from "./signatures.ts";
 
 const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
@@ -31,11 +31,12 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
     if (twice)
       environment.fault(`${where} must have a name of its own; found ${JSON.stringify(caller.caller.name)} twice.`);
     const shared = callers.find((other) =>
-      other.keys.some((key) => caller.keys.some((own) => own.reveal() === key.reveal())),
+      other.keys.some((key) => caller.keys.some((own) => isSameKey(own.reveal(), key.reveal()))),
     );
     if (shared !== undefined && !twice) {
       environment.fault(`${where} must have a key of its own; found the key of ${JSON.stringify(shared.caller.name)}.`);
     }
+    for (const key of caller.keys) checkKey(key.reveal(), where, environment);
     callers.push(caller);
   };
 
@@ -50,7 +51,7 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
     if (keys.length === 0 && signature === undefined) {
       environment.fault(`${where} must hold keys, a signature, or both; found neither.`);
     }
-    if (new Set(keys).size < keys.length) {
+    if (new Set(keys.map(digestText)).size < keys.length) {
       environment.fault(`${where}.keys must differ from each other; found one twice.`);
     }
     const scopes = new Set<Scope>(entry.scopes ?? defaultScopes);
@@ -91,10 +92,11 @@ export function namedKeysFrom(
     checkName(name, where, environment);
     if (names.has(name))
       environment.fault(`${where} must give each key a name of its own; found ${JSON.stringify(name)} twice.`);
-    else if (keys.has(key))
+    else if (keys.has(digestText(key)))
       environment.fault(`${where} must not hold the same key twice; found it again at ${JSON.stringify(name)}.`);
+    checkKey(key, where, environment);
     names.add(name);
-    keys.add(key);
+    keys.add(digestText(key));
   }
   return named.map(({ name, key }) => ({ name, key: new Secret(key) }));
 }
@@ -109,17 +111,18 @@ function keyEntries(
     environment.fault(`${where} must hold a key; found only spaces.`);
     return [];
   }
-  if (!text.includes(":") && !text.includes(",")) return [{ name: unnamed, key: text.trim() }];
+  const only = text.trim();
+  if (!/[:,]/.test(only) || isKeyHash(only)) return [{ name: unnamed, key: only }];
   return entries(text).flatMap((entry, index) => {
-    const [name = "", key = "", ...rest] = entry.split(":");
-    if (rest.length === 0 && name !== "" && key !== "") return [{ name, key }];
+    const { name, key, rest } = entryParts(entry);
+    if (rest === undefined && name !== "" && key !== "") return [{ name, key }];
     environment.fault(`Entry ${index + 1} of ${where} must be name:key; found ${shapeOf(entry)}.`);
     return [];
   });
 }
 
 function callerFromEntry(entry: string, where: string, environment: Environment): KeyedCaller | undefined {
-  const [name = "", key = "", scopeText, ...rest] = entry.split(":");
+  const { name, key, rest: scopeText } = entryParts(entry);
   if (!entry.includes(":")) {
     environment.fault(`${where} must be name:key or name:key:scope+scope; found ${shapeOf(entry)}.`);
     return undefined;
@@ -129,10 +132,28 @@ function callerFromEntry(entry: string, where: string, environment: Environment)
     environment.fault(`${where} must hold a key after ${JSON.stringify(`${name}:`)}; found none.`);
     return undefined;
   }
-  // Scopes hold a colon themselves: everything after the second one is theirs.
-  const scopes =
-    scopeText === undefined ? new Set(defaultScopes) : scopesFrom([scopeText, ...rest].join(":"), where, environment);
+  const scopes = scopeText === undefined ? new Set(defaultScopes) : scopesFrom(scopeText, where, environment);
   return { caller: { name, tenant: "default", scopes, tools: undefined }, keys: [new Secret(key)] };
+}
+
+/** Name, key and what follows them, of an entry `name:key` or `name:key:rest`. The rest may hold colons, and so does a hash. */
+function entryParts(entry: string): { name: string; key: string; rest: string | undefined } {
+  const [, name = entry, key = "", rest] = /^([^:]*):(sha256:[^:]*|[^:]*)(?::(.*))?$/is.exec(entry) ?? [];
+  return { name, key, rest };
+}
+
+/** Checks a key that is given as its hash. */
+function checkKey(key: string, where: string, environment: Environment): void {
+  if (!isBrokenKeyHash(key)) return;
+  environment.fault(`${where} must give a key itself, or as sha256: and 64 hex digits; found a hash that is none.`);
+}
+
+function isSameKey(one: string, other: string): boolean {
+  return digestText(one) === digestText(other);
+}
+
+function digestText(key: string): string {
+  return keyDigest(key).toString("hex");
 }
 
 function scopesFrom(text: string, where: string, environment: Environment): Set<Scope> {

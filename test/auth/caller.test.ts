@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createAuthenticator as createAnyAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
@@ -71,6 +72,18 @@ test("a key followed by anything is another key, whatever its bytes (hazard 21)"
   for (const tail of ["\u00e9", "\u00e9abc", "\ud800", "\0", "\0\0\0\0"]) {
     expect(authenticate(`Bearer longest-key${tail}`)).toBeUndefined();
   }
+});
+
+test("a key that is known by its hash proves its caller, and the hash itself nobody", () => {
+  const hashed = `sha256:${hash("sha256", "bot-key", "hex")}`;
+  const authenticate = createAuthenticator([
+    { caller: caller("crm"), keys: [new Secret("crm-key")] },
+    { caller: caller("bot"), keys: [new Secret(hashed), new Secret(`SHA256:${"AB".repeat(32)}`)] },
+  ]);
+  expect(authenticate("Bearer bot-key")?.name).toBe("bot");
+  expect(authenticate("Bearer crm-key")?.name).toBe("crm");
+  for (const given of [hashed, hashed.slice(7), "bot-key\u00e9", "bot-ke", ""])
+    expect(authenticate(`Bearer ${given}`)).toBeUndefined();
 });
 
 test("tool patterns match as the same pattern in a regular expression would", () => {

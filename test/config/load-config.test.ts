@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -252,6 +253,41 @@ test("secrets come from files too, without the line break at the end", () => {
 test("several Cognigy keys keep their names, a single one is called cognigy", () => {
   expect(cognigyOf(load({ COGNIGY_API_KEY: "a:k1,b:k2" })).keys.map(({ name }) => name)).toEqual(["a", "b"]);
   expect(cognigyOf(load({ COGNIGY_API_KEY: "k" })).keys.map(({ name }) => name)).toEqual(["cognigy"]);
+});
+
+test("keys may be given as hashes, in variables and in the file", () => {
+  const hashes = ["a", "b", "c", "d"].map((key) => `sha256:${hash("sha256", key, "hex")}`);
+  const [a, b, c, d] = hashes;
+  const env = { JACKFIELD_API_KEYS: `one:${a},two:${b}:tools:read+jobs:read`, COGNIGY_API_KEY: c ?? "" };
+  const config = load(env, `callers: [{ name: three, keys: ["${d}", plain] }]`);
+  expect(config.callers.map(({ caller, keys }) => [caller.name, keys.map((key) => key.reveal())])).toEqual([
+    ["one", [a]],
+    ["two", [b]],
+    ["three", [d, "plain"]],
+  ]);
+  expect([...(config.callers[1]?.caller.scopes ?? [])]).toEqual(["tools:read", "jobs:read"]);
+  expect(cognigyOf(config).keys.map(({ name, key }) => [name, key.reveal()])).toEqual([["cognigy", c]]);
+  const named = cognigyOf(load({ COGNIGY_API_KEY: `x:${a},y:plain` })).keys;
+  expect(named.map(({ name, key }) => [name, key.reveal()])).toEqual([
+    ["x", a],
+    ["y", "plain"],
+  ]);
+});
+
+test.each<[Record<string, string>, string?]>([
+  [{ JACKFIELD_API_KEYS: "one:sha256:abc" }],
+  [{ COGNIGY_API_KEY: "one:sha256:abc" }],
+  [{ GENESYS_WEBHOOK_KEY: "sha256:abc" }],
+  [{}, "callers: [{ name: one, keys: ['sha256:abc'] }]"],
+])("a hash that is none %j %s is a fault: it would be taken for a key", (env, yaml) => {
+  expect(faults(env, yaml)).toEqual([expect.stringContaining("or as sha256: and 64 hex digits")]);
+});
+
+test("a key and its own hash are the same key twice", () => {
+  const hashed = `sha256:${hash("sha256", "k", "hex")}`;
+  expect(faults({}, `callers: [{ name: one, keys: [k, "${hashed}"] }]`)).toHaveLength(1);
+  expect(faults({ JACKFIELD_API_KEYS: "one:k" }, `callers: [{ name: two, keys: ["${hashed}"] }]`)).toHaveLength(1);
+  expect(faults({ COGNIGY_API_KEY: `a:k,b:${hashed}` })).toHaveLength(1);
 });
 
 test("no printout of the configuration shows a planted secret", async () => {

@@ -1,5 +1,5 @@
 import type { SignatureSettings } from "../../auth/caller.ts";
-import { Secret } from "../../secret.ts";
+import { isBrokenKeyHash, Secret } from "../../secret.ts";
 import type { AdapterConfiguration } from "../../settings.ts";
 
 /** Settings of the Genesys adapter. */
@@ -60,6 +60,11 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
     if ((clientId === undefined) !== (clientSecret === undefined)) {
       const [missing, given] = clientId === undefined ? ["ID", "SECRET"] : ["SECRET", "ID"];
       report(`GENESYS_CLIENT_${missing} must be set together with GENESYS_CLIENT_${given}; found it not set.`);
+    }
+    if (isBrokenKeyHash(webhookKey?.reveal() ?? "")) {
+      report(
+        "GENESYS_WEBHOOK_KEY must give the key itself, or as sha256: and 64 hex digits; found a hash that is none.",
+      );
     }
     return {
       webhookKey,
