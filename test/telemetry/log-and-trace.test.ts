@@ -30,6 +30,27 @@ test("a planted secret is in no log line, span or audit line", async () => {
   expect(spanExporter.getFinishedSpans()[0]?.attributes).toEqual({ note: "with [secret]" });
 });
 
+test("values under secret keys are hidden down to two levels, and nothing else is changed", async () => {
+  await using run = await withTelemetry();
+  const fields = {
+    token: "t-0",
+    list: [{ password: "t-1", id: "seen-1" }, "seen-2"],
+    map: { inner: { "x-api-key": "t-2", size: 3 } },
+    when: new Date(0),
+    cookie: undefined,
+  };
+  run.telemetry.log.info(fields, "said");
+  expect(JSON.parse(run.lines.join(""))).toMatchObject({
+    token: "[secret]",
+    list: [{ password: "[secret]", id: "seen-1" }, "seen-2"],
+    map: { inner: { "x-api-key": "[secret]", size: 3 } },
+    when: "1970-01-01T00:00:00.000Z",
+    msg: "said",
+  });
+  expect(run.lines.join("")).not.toContain("cookie");
+  expect(fields.list[0]).toEqual({ password: "t-1", id: "seen-1" });
+});
+
 test("no stack is logged unless somebody debugs", async () => {
   await using run = await withTelemetry();
   run.telemetry.log.error({ err: new Error("broken") }, "failed");
