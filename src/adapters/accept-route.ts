@@ -11,6 +11,7 @@ import type { AcceptRoute } from "./route.ts";
 export function serveAccept(route: AcceptRoute, context: RouteContext) {
   async function submit(request: FastifyRequest, trace: RequestTrace | undefined): Promise<Job> {
     const { calls, context: callContext } = route.batch(request.body);
+    request.about = { run_id: callContext.runId || undefined };
     trace?.set({ "jackfield.run.id": callContext.runId });
     const answered = request.clients.jobs.submitJob(
       {

@@ -32,6 +32,7 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
     let trace: RequestTrace | undefined;
     try {
       trace = context.startTrace(request, route);
+      trace?.set({ "gen_ai.tool.call.id": call.id });
       const signal = context.clientGone(request, reply);
       const { result } = await request.clients.executor.executeTool(
         { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin },

@@ -25,6 +25,7 @@ export function mountAdapter(
     app.decorateRequest("caller");
     app.decorateRequest("clients");
     app.decorateRequest("refusal");
+    app.decorateRequest("about");
   }
   for (const route of adapter.routes) mountRoute(app, adapter, route, context);
 }
@@ -59,7 +60,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
       if (failure.status !== 413 || request.raw.httpVersionMajor >= 2) reply.removeHeader("connection");
       if (failure.status >= 500) context.measure(route.measureFailure?.(failure));
       if (failure.status === 500) {
-        host.log.error({ err: error, adapter: adapter.name, route: route.path }, "request failed");
+        host.log.error({ err: error, adapter: adapter.name, route: route.path, ...request.about }, "request failed");
       }
       return sendFailure(reply, route, failure);
     },

@@ -12,6 +12,8 @@ declare module "fastify" {
     caller: Caller;
     /** Clients that act as the caller. Set together with it. */
     clients: AdapterClients;
+    /** Ids of the request's calls, for log lines. Set once its payload is read. */
+    about?: Readonly<Record<string, string | undefined>>;
     /** Why nobody is proved, for log and audit log, where there is more to say than that the key is not valid. */
     refusal?: { readonly reason: string; readonly caller: Caller | undefined };
   }

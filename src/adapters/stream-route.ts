@@ -60,7 +60,7 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
     } catch (error) {
       if (gone.aborted) return;
       // The status is sent. What is left is to tell of each call what is known of it.
-      host.log.error({ err: error }, "batch interrupted while its results were streamed");
+      host.log.error({ err: error, ...request.about }, "batch interrupted while its results were streamed");
       stream.send(route.results(batch, await resultsInOrder(batch, ended, error, request.clients)));
     } finally {
       stream.end();
@@ -70,10 +70,9 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const batch = route.batch(request.body);
     const trace = context.startTrace(request, route);
-    trace?.set({
-      "gen_ai.conversation.id": batch.context.conversationId,
-      "session.id": batch.context.sessionId,
-    });
+    const { conversationId, sessionId } = batch.context;
+    request.about = { conversation: conversationId || undefined, session: sessionId || undefined };
+    trace?.set({ "gen_ai.conversation.id": conversationId, "session.id": sessionId });
     const gone = whenClosedEarly(reply);
     const events = start(batch, request, gone, trace);
     const first = events.next();

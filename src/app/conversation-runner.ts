@@ -27,7 +27,15 @@ export function createConversationRunner({
   callsPerRequest,
   telemetry,
 }: ConversationRunnerParts): RunConversation {
-  const { tracer, tracing, audit } = telemetry;
+  const { tracer, tracing, audit, log } = telemetry;
+  const watched: GatewayOptions = {
+    ...gateway,
+    onRetry: ({ origin, conversationId, attempt, pauseMs }) =>
+      log.warn(
+        { origin, status: 429, attempt, wait_ms: Math.round(pauseMs), conversation: conversationId },
+        "a request is repeated after a pause",
+      ),
+  };
   const contextValues = (context: Context) => createContextValues().set(kTrace, context);
   const observation = { tracer, tracing, audit, contextValues };
   const narrowed = new WeakMap<Caller, Caller>();
@@ -42,7 +50,7 @@ export function createConversationRunner({
   };
   return (request, { caller, signal, trace }) => {
     const { executor } = clientsFor(callerOf(caller));
-    return createConversations({ executor, gateway, observation, callsPerRequest }).run(request, {
+    return createConversations({ executor, gateway: watched, observation, callsPerRequest }).run(request, {
       signal,
       trace,
       executor,

@@ -102,9 +102,11 @@ export function createConversations(options: ConversationsOptions): Conversation
       const span = observer.invocation(iteration, tools.definitions.length);
       try {
         const begun = performance.now();
-        const answer = await ask({ model, messages, tools: tools.definitions }, signal, span.context).finally(() =>
-          span.set({ latency_ms: roundMs(performance.now() - begun) }),
-        );
+        const answer = await ask(
+          { model, messages, tools: tools.definitions, conversationId: talk.id },
+          signal,
+          span.context,
+        ).finally(() => span.set({ latency_ms: roundMs(performance.now() - begun) }));
         yield turn(iteration, answer);
         if (answer.calls.length === 0) return { text: answer.text, rounds: iteration + 1 };
         // Nobody would read what the last answer asks for.

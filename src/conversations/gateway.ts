@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type Context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { rpcError } from "../errors.ts";
 import type { OpenaiTool } from "../definitions/openai.ts";
-import type { Answer, Outbound } from "../outbound/http.ts";
+import type { Answer, Outbound, SendScope } from "../outbound/http.ts";
 import type { TokenSource } from "../outbound/oauth.ts";
 import { retryAfterMs, wait } from "../outbound/retry.ts";
 import { TokenError } from "../outbound/token-failure.ts";
@@ -18,8 +18,18 @@ export interface GatewayOptions {
   readonly random?: () => number;
   /** Waits for a time in milliseconds. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Called before each pause. `attempt` counts from 1. */
+  readonly onRetry?: (retry: GatewayRetry) => void;
   /** Milliseconds that one request may take, 30000 by default. */
   readonly timeoutMs?: number;
+}
+
+/** A question that the gateway was too busy for, and that is asked again. */
+export interface GatewayRetry {
+  readonly origin: string;
+  readonly conversationId: string;
+  readonly attempt: number;
+  readonly pauseMs: number;
 }
 
 /** What the model is asked. */
@@ -27,10 +37,14 @@ export interface GatewayQuestion {
   readonly model: string;
   readonly messages: readonly JsonObject[];
   readonly tools: readonly OpenaiTool[];
+  readonly conversationId: string;
 }
 
 /** Asks the model once. Rejects with `unavailable`, `resource_exhausted` or the signal's reason. */
 export type AskGateway = (question: GatewayQuestion, signal: AbortSignal, trace?: Context) => Promise<ModelAnswer>;
+
+/** The trace of a question, and the ids on its spans. */
+type GatewayScope = Pick<SendScope, "trace" | "attributes">;
 
 const path = "/api/v2/ai-builder/llm-gateway/conversations";
 const attempts = 3;
@@ -43,13 +57,13 @@ export function createGateway(options: GatewayOptions): AskGateway {
   const url = baseUrl.replace(/\/+$/, "") + path;
   const configuredOrigins: ReadonlySet<string> = new Set([new URL(baseUrl).origin]);
 
-  async function post(body: JsonObject, bearer: string, signal: AbortSignal, trace: Context): Promise<Answer> {
+  async function post(body: JsonObject, bearer: string, signal: AbortSignal, scope: GatewayScope): Promise<Answer> {
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
       return await send(
         url,
         { method: "POST", headers: { authorization: `Bearer ${bearer}` }, json: body },
-        { signal: AbortSignal.any([signal, timeout]), configuredOrigins, trace },
+        { signal: AbortSignal.any([signal, timeout]), configuredOrigins, ...scope },
       );
     } catch (reason) {
       signal.throwIfAborted();
@@ -58,21 +72,23 @@ export function createGateway(options: GatewayOptions): AskGateway {
     }
   }
 
-  async function authorized(body: JsonObject, signal: AbortSignal, trace: Context): Promise<Answer> {
+  async function authorized(body: JsonObject, signal: AbortSignal, scope: GatewayScope): Promise<Answer> {
     const held = await named(token.get());
-    const answer = await post(body, held, signal, trace);
-    return answer.status === 401 ? post(body, await named(token.refresh(held)), signal, trace) : answer;
+    const answer = await post(body, held, signal, scope);
+    return answer.status === 401 ? post(body, await named(token.refresh(held)), signal, scope) : answer;
   }
 
-  return async ({ model, messages, tools }, signal, trace = ROOT_CONTEXT) => {
+  return async ({ model, messages, tools, conversationId }, signal, trace = ROOT_CONTEXT) => {
+    const scope: GatewayScope = { trace, attributes: () => ({ "gen_ai.conversation.id": conversationId }) };
     const body = { model, messages, tools, stream: false } as unknown as JsonObject;
     for (let attempt = 0; ; attempt += 1) {
       signal.throwIfAborted();
-      const answer = await authorized(body, signal, trace);
+      const answer = await authorized(body, signal, scope);
       if (answer.status >= 200 && answer.status < 300) return modelAnswerFrom(answer);
       if (answer.status !== 429) throw rpcError("gateway-failed", `answered ${answer.status}: ${answer.excerpt()}`);
       const pause = pauseMs(answer.headers["retry-after"], attempt, random);
       if (attempt + 1 >= attempts || pause > longestPauseMs) throw rpcError("gateway-busy");
+      options.onRetry?.({ origin: new URL(url).origin, conversationId, attempt: attempt + 1, pauseMs: pause });
       await sleep(pause, signal);
     }
   };

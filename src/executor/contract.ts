@@ -12,6 +12,8 @@ export interface ExecutionRequest {
   readonly answerWithinMs?: number | undefined;
   /** Reports that the caller no longer waits. Undefined: it always does. */
   readonly cancellation?: CancellationToken | undefined;
+  /** The job that the call belongs to. */
+  readonly jobId?: string | undefined;
   /** Parent of the execution's span. */
   readonly trace?: TraceContext | undefined;
   onProgress?(progress: Progress): void;

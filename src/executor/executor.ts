@@ -14,7 +14,7 @@ import type { ExecutionRequest, Executor } from "./contract.ts";
 import { callScopeFrom, Execution } from "./execution.ts";
 import { findCall, settledOrAborted, waitForEnd } from "./find-call.ts";
 import { recordOutlived } from "./intent.ts";
-import { observed, type OnToolError, toolLog } from "./observe.ts";
+import { executionLog, observed, requestAttributes, toolLog, type OnToolError } from "./observe.ts";
 import { runPipeline, runWork } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
@@ -70,10 +70,12 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     guard,
     slotsOf: createSlots(),
     logOf: (execution) => toolLog(execution, telemetry),
+    attributesOf: requestAttributes,
     onEnd: checkIdle,
   };
   const run = observed(runPipeline, telemetry, onToolError);
-  const onOutlived = (execution: Execution): void => recordOutlived(execution, ledger, telemetry.log);
+  const onOutlived = (execution: Execution): void =>
+    recordOutlived(execution, ledger, executionLog(execution, telemetry));
 
   /** Runs the pipeline and waits for it as long as the caller does. */
   function answerCall(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult {

@@ -50,10 +50,7 @@ export function recordOutlived(execution: Execution, ledger: Ledger, log: Logger
   execution.outlivedClaim ??= ledger.begin(intentOf(execution, execution.lookup)).then(
     (begun) => (begun.state === "new" || begun.state === "abandoned" ? begun.claim : undefined),
     (cause: unknown) => {
-      log.warn(
-        { err: cause, call: execution.callId },
-        "a call that outlived its answer deadline could not be recorded",
-      );
+      log.warn({ err: cause }, "a call that outlived its answer deadline could not be recorded");
       return undefined;
     },
   );

@@ -1,7 +1,7 @@
 import { type Span, SpanKind, type SpanOptions, SpanStatusCode, trace } from "@opentelemetry/api";
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolLog } from "../plugin/tool.ts";
-import { attributes, spans } from "../telemetry/attributes.ts";
+import { attributes, contextAttributes, contextFields, spans } from "../telemetry/attributes.ts";
 import { shortName } from "../telemetry/audit.ts";
 import { newTraceId } from "../telemetry/ids.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -52,13 +52,28 @@ export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolErr
 
 /** The log of an execution as its tool is given it: the message first. */
 export function toolLog(execution: Execution, telemetry: Telemetry): ToolLog {
-  const log = telemetry.log.child(aboutCall(execution));
+  const log = executionLog(execution, telemetry);
   return {
     debug: (message, fields) => log.debug(fields ?? {}, message),
     info: (message, fields) => log.info(fields ?? {}, message),
     warn: (message, fields) => log.warn(fields ?? {}, message),
     error: (message, fields) => log.error(fields ?? {}, message),
   };
+}
+
+/** The ids of an execution, as attributes of the spans of its requests. */
+export function requestAttributes(execution: Execution): Record<string, string> {
+  const { call, callId, scope, request } = execution;
+  return {
+    [attributes.toolName]: shortName(call.name),
+    [attributes.toolCallId]: callId,
+    ...contextAttributes(scope, request.jobId),
+  };
+}
+
+/** The log of an execution. */
+export function executionLog(execution: Execution, telemetry: Pick<Telemetry, "log">): Telemetry["log"] {
+  return telemetry.log.child(aboutCall(execution));
 }
 
 function startSpan(execution: Execution, telemetry: Telemetry): Span | undefined {
@@ -92,6 +107,7 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
     conversationId,
     sessionId,
     runId,
+    jobId: request.jobId,
     toolName: call.name,
     toolCallId: execution.callId,
     argumentsDigest: execution.digest,
@@ -130,13 +146,11 @@ function logFailures(execution: Execution, { log }: Telemetry): void {
 
 /** What every log line of an execution carries. */
 function aboutCall(execution: Execution): Record<string, string | undefined> {
-  const { call, callId, scope } = execution;
+  const { call, callId, scope, request } = execution;
   return {
     tool: shortName(call.name),
     call: callId,
-    conversation: scope.conversationId || undefined,
-    session: scope.sessionId || undefined,
-    run_id: scope.runId || undefined,
+    ...contextFields(scope, request.jobId),
     trace_id: traceIdOf(execution),
   };
 }
@@ -148,16 +162,9 @@ function traceIdOf(execution: Execution): string {
     (context === undefined ? undefined : trace.getSpanContext(context)?.traceId) ?? newTraceId());
 }
 
-function spanOptions({ call, callId, scope }: Execution): SpanOptions {
+function spanOptions(execution: Execution): SpanOptions {
   return {
     kind: SpanKind.INTERNAL,
-    attributes: {
-      [attributes.operation]: "execute_tool",
-      [attributes.toolName]: shortName(call.name),
-      [attributes.toolCallId]: callId,
-      ...(scope.conversationId && { [attributes.conversation]: scope.conversationId }),
-      ...(scope.sessionId && { [attributes.session]: scope.sessionId }),
-      ...(scope.runId && { [attributes.runId]: scope.runId }),
-    },
+    attributes: { [attributes.operation]: "execute_tool", ...requestAttributes(execution) },
   };
 }

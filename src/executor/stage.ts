@@ -27,6 +27,8 @@ export interface ExecutorParts {
   readonly guard: RepeatGuard;
   /** The log of one execution, as its tool sees it. */
   logOf(execution: Execution): ToolLog;
+  /** The ids of one execution, for the spans of its requests. */
+  attributesOf(execution: Execution): Readonly<Record<string, string>>;
   /** Called when an execution has ended and is registered no longer. */
   onEnd(): void;
 }

@@ -10,7 +10,7 @@ import type { ExecutorParts } from "./stage.ts";
  */
 export class ToolContext implements ExecutionContext {
   readonly #execution: Execution;
-  readonly #parts: Pick<ExecutorParts, "outbound" | "logOf">;
+  readonly #parts: Pick<ExecutorParts, "outbound" | "logOf" | "attributesOf">;
   /** Execution deadline by `performance.now()`. */
   readonly #deadline: number;
   /** Whether this is the run of the call, whose requests decide what may have happened. */
@@ -25,7 +25,7 @@ export class ToolContext implements ExecutionContext {
     execution: Execution,
     deadline: number,
     isRun: boolean,
-    parts: Pick<ExecutorParts, "outbound" | "logOf">,
+    parts: Pick<ExecutorParts, "outbound" | "logOf" | "attributesOf">,
   ) {
     this.#execution = execution;
     this.#deadline = deadline;
@@ -81,6 +81,8 @@ export class ToolContext implements ExecutionContext {
       configuredOrigins: tool.configuredOrigins,
       credential: tool.credential,
       trace,
+      log: () => this.log,
+      attributes: () => this.#parts.attributesOf(this.#execution),
     }));
   }
 

@@ -1,5 +1,8 @@
 import type { Context } from "@opentelemetry/api";
+import { create } from "@bufbuild/protobuf";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { CallContextSchema } from "../../gen/jackfield/v1/tool_pb.ts";
+import { contextFields } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Backoff } from "./backoff.ts";
 import type { Deliveries, Delivery, DeliveryResult } from "./delivery.ts";
@@ -47,7 +50,8 @@ export function createDeliverer(options: DelivererOptions): Deliver {
     const result = await attempt(delivery.send, { ...record, job: { ...record.job, attempts } }, lease.signal, trace);
     const deliveryMs = Math.ceil(record.deliveryMs + now() - startedAt);
     const tried = { ...record, deliveryMs, job: { ...record.job, attempts } };
-    const fields = { job: record.job.id, run: record.job.context?.runId, delivery: source, attempts };
+    const { id, context } = record.job;
+    const fields = { ...contextFields(context ?? create(CallContextSchema), id), delivery: source, attempts };
     if (result.kind === "delivered") {
       telemetry.metrics.delivered({ platform: source, result: "delivered" });
       telemetry.log.info(fields, "results were delivered");
@@ -61,7 +65,7 @@ export function createDeliverer(options: DelivererOptions): Deliver {
     }
     const error = telemetry.redact(result.error);
     telemetry.metrics.delivered({ platform: source, result: "retry" });
-    telemetry.log.warn({ ...fields, error }, "a delivery is tried again");
+    telemetry.log.warn({ ...fields, wait_ms: Math.round(pauseMs), error }, "a delivery is tried again");
     const next = { ...tried, deliveryMs: deliveryMs + pauseMs, job: { ...tried.job, error } };
     return { kind: "later", record: next, afterMs: pauseMs };
   };

@@ -5,7 +5,8 @@ import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallContextSchema, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { kTrace } from "../telemetry/trace-key.ts";
+import { contextAttributes, contextFields } from "../telemetry/attributes.ts";
+import { kJob, kTrace } from "../telemetry/trace-key.ts";
 import { createBackoff, type Backoff } from "./backoff.ts";
 import type { Deliveries } from "./delivery.ts";
 import { createDeliverer } from "./deliver.ts";
@@ -66,7 +67,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
 
   function dead(record: JobRecord, reason: string): WorkResult {
     const error = telemetry.redact(reason);
-    telemetry.log.error({ job: record.job.id, delivery: record.delivery, error }, "a job became a dead letter");
+    telemetry.log.error({ ...aboutJob(record), delivery: record.delivery, error }, "a job became a dead letter");
     return { kind: "ended", record: moved(record, JobState.DEAD, { error }) };
   }
 
@@ -75,7 +76,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     const context = clone(CallContextSchema, record.job.context ?? create(CallContextSchema));
     if (context.source === "") context.source = source;
     // The header is for an executor in another process, the value for the one in this.
-    const contextValues = createContextValues().set(kTrace, trace);
+    const contextValues = createContextValues().set(kTrace, trace).set(kJob, record.job.id);
     const callOptions = { signal: lease.signal, headers: telemetry.inject(trace), contextValues };
     let results: ToolResult[] | undefined;
     for await (const { event } of executorFor(record).executeTools({ calls, context }, callOptions)) {
@@ -95,7 +96,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     if (failures >= failureLimit) return dead(record, `the execution failed ${failures} times: ${messageOf(cause)}`);
     const tries = (postponed.get(id) ?? 0) + 1;
     postponed.set(id, tries);
-    telemetry.log.warn({ job: id, tries, err: cause }, "a job could not be executed now");
+    telemetry.log.warn({ ...aboutJob(record), tries, err: cause }, "a job could not be executed now");
     // The ledger knows which of its calls are done: executing again repeats none of them.
     const error = telemetry.redact(messageOf(cause));
     const next = { ...record, failures, job: { ...record.job, error } };
@@ -121,7 +122,8 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
 
   async function work(record: JobRecord, lease: JobLease): Promise<WorkResult> {
     const parent = record.traceparent === "" ? undefined : telemetry.extract(record.traceparent);
-    const attributes = { "jackfield.job.id": record.job.id, "jackfield.source": record.job.source };
+    const { id, source, context: callContext } = record.job;
+    const attributes = { "jackfield.source": source, ...contextAttributes(callContext ?? nowhere, id) };
     const { context, span } = telemetry.begin("job", parent, () => ({ kind: SpanKind.CONSUMER, attributes }));
     try {
       const result = await processJob(record, lease, context);
@@ -134,6 +136,13 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
   }
 
   return queue.work(work, { concurrency });
+}
+
+const nowhere = create(CallContextSchema);
+
+/** What every log line of a job carries. */
+function aboutJob({ job }: JobRecord): Record<string, string | undefined> {
+  return contextFields(job.context ?? nowhere, job.id);
 }
 
 function messageOf(cause: unknown): string {

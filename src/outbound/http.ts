@@ -1,6 +1,6 @@
 import type { Context } from "@opentelemetry/api";
 import type { SentRequests } from "./sent-requests.ts";
-import type { Effect, HttpRequest, HttpResponse, RetryPolicy, ToolHttp } from "../plugin/tool.ts";
+import type { Effect, HttpRequest, HttpResponse, RetryPolicy, ToolHttp, ToolLog } from "../plugin/tool.ts";
 
 /** What proves a tool to its downstream. The tool itself never sees it. */
 export interface Credential {
@@ -26,6 +26,10 @@ export interface HttpScope {
   /** Origins of the tool's own configuration: reachable although private. */
   readonly configuredOrigins: ReadonlySet<string>;
   readonly trace: Context | undefined;
+  /** Gets a line for each request that is repeated. */
+  readonly log?: () => ToolLog;
+  /** Ids of the execution, for the spans of its requests. */
+  readonly attributes?: SpanAttributes;
   /** Proves the tool to origins of its own configuration. */
   readonly credential?: Credential | undefined;
 }
@@ -36,7 +40,12 @@ export interface SendScope {
   /** Origins that the operator configured: reachable although private. */
   readonly configuredOrigins: ReadonlySet<string>;
   readonly trace?: Context | undefined;
+  /** Ids of the work that the request belongs to, for its span. */
+  readonly attributes?: SpanAttributes;
 }
+
+/** Attributes of a span: asked for where spans are recorded. */
+export type SpanAttributes = () => Readonly<Record<string, string>>;
 
 /** An answer of any status, read whole. */
 export interface Answer extends HttpResponse {

@@ -6,7 +6,7 @@ import { acceptEncoding, statusError } from "./answer.ts";
 import { DownstreamError } from "./downstream-error.ts";
 import type { Answer, Credential, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
-import { isRepeatable, pauseBeforeRetry, type RetryRule } from "./retry.ts";
+import { isRepeatable, logRetries, pauseBeforeRetry, type RetryRule } from "./retry.ts";
 import { createSender, type PreparedRequest } from "./sender.ts";
 
 const secretHeader = /auth|key|token|secret|cookie|password/;
@@ -87,7 +87,8 @@ export function createOutbound(options: OutboundOptions): Outbound {
           } catch (reason) {
             const repeatable = isRepeatable(request, scope.effect);
             try {
-              await pauseBeforeRetry({ policy, deadline, signal, random, pause, repeatable }, retry, reason);
+              const onRetry = logRetries(scope.log, prepared.url.origin);
+              await pauseBeforeRetry({ policy, deadline, signal, random, pause, repeatable, onRetry }, retry, reason);
             } catch (final) {
               if (request.throwOnError === false && final === reason && last !== undefined) return last;
               throw final;

@@ -1,4 +1,4 @@
-import type { Effect, HttpRequest, RetryPolicy } from "../plugin/tool.ts";
+import type { Effect, HttpRequest, RetryPolicy, ToolLog } from "../plugin/tool.ts";
 import { maxTimerMs } from "../timing.ts";
 import { DownstreamError } from "./downstream-error.ts";
 
@@ -21,6 +21,8 @@ export interface RetryRule {
   readonly signal: AbortSignal;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** Called before each pause. */
+  readonly onRetry?: ((reason: DownstreamError, retry: number, pauseMs: number) => void) | undefined;
   /** Waits for a time in milliseconds, and rejects with the reason of the signal. By a timer where it is left out. */
   readonly pause?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
 }
@@ -59,7 +61,20 @@ export async function pauseBeforeRetry(rule: RetryRule, retry: number, reason: u
   // `Retry-After: 0` must not turn the loop into a hammer: the first backoff is the least.
   const pauseMs = asked === undefined ? backoffMs(retry, policy, rule.random) : Math.max(asked, policy?.baseMs ?? 500);
   if (performance.now() + pauseMs >= deadline) throw reason;
+  rule.onRetry?.(reason, retry, pauseMs);
   await (rule.pause ?? wait)(pauseMs, signal);
+}
+
+/** Makes what writes a line for each request to an origin that is repeated. */
+export function logRetries(log: (() => ToolLog) | undefined, origin: string): RetryRule["onRetry"] {
+  if (log === undefined) return undefined;
+  return ({ status, fault }, retry, pauseMs) =>
+    log().warn("a request is repeated after a pause", {
+      origin,
+      attempt: retry + 1,
+      wait_ms: Math.round(pauseMs),
+      ...(status === undefined ? { problem: fault } : { status }),
+    });
 }
 
 function isRetried(reason: unknown, repeatable: boolean): reason is DownstreamError {

@@ -1,4 +1,4 @@
-import { context as activeContext, type Context, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { context as activeContext, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Dispatcher } from "undici";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { AddressGuard } from "./address-guard.ts";
@@ -49,7 +49,7 @@ export function createSender(parts: SenderParts) {
       // It may have opened while this request waited in line.
       const report = breaker.admit();
       if (report === undefined) throw notAnswering();
-      const { span, headers } = startSpan(parts.telemetry, scope.trace, method, url);
+      const { span, headers } = startSpan(parts.telemetry, scope, method, url);
       let ending: Ending = "none";
       try {
         Object.assign(prepared.headers, headers);
@@ -178,7 +178,7 @@ function isChanging(method: string): boolean {
  */
 function startSpan(
   telemetry: SenderParts["telemetry"],
-  parent: Context | undefined,
+  { trace: parent, attributes: ofWork }: SendScope,
   method: string,
   url: URL,
 ): { span: Span | undefined; headers: Record<string, string> } {
@@ -187,6 +187,7 @@ function startSpan(
   }
   const from = parent ?? activeContext.active();
   const attributes = {
+    ...ofWork?.(),
     "http.request.method": method,
     "server.address": url.hostname,
     "server.port": Number(url.port) || (url.protocol === "https:" ? 443 : 80),

@@ -8,7 +8,7 @@ import type { AddressGuard } from "../outbound/address-guard.ts";
 import { DownstreamError } from "../outbound/downstream-error.ts";
 import { excerpt } from "../outbound/redact.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
-import { pauseBeforeRetry } from "../outbound/retry.ts";
+import { logRetries, pauseBeforeRetry } from "../outbound/retry.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import { ToolError } from "../plugin/tool-error.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -84,7 +84,14 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     async run(args, context, served) {
       const { signal } = context;
       const deadline = performance.now() + served.timeoutMs;
-      const rule = { policy: undefined, repeatable: served.effect !== "write", deadline, signal, random: parts.random };
+      const rule = {
+        policy: undefined,
+        repeatable: served.effect !== "write",
+        deadline,
+        signal,
+        random: parts.random,
+        onRetry: logRetries(() => context.log, url.origin),
+      };
       const ended = session.begin();
       try {
         for (let retry = 0; ; retry += 1) {

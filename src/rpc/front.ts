@@ -64,7 +64,7 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
       for (const step of steps) step(call);
     },
     end(call, failure) {
-      const error = failure && errorFrom(call.cancelled ?? failure.reason, call.method.name, telemetry.log);
+      const error = failure && errorFrom(call.cancelled ?? failure.reason, call, telemetry.log);
       recordEnd(telemetry, call, error);
       call.release();
       if (error?.code === Code.Unauthenticated || error?.code === Code.PermissionDenied) {

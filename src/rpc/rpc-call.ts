@@ -9,6 +9,7 @@ import {
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import type { Context, Span } from "@opentelemetry/api";
+import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { rpcError } from "../errors.ts";
 import type { CancellationToken } from "../executor/cancellation.ts";
@@ -42,6 +43,8 @@ export interface RpcCallInit {
   readonly caller?: Caller | undefined;
   /** Parent of the call's span. */
   readonly trace?: Context | undefined;
+  /** The job that the call belongs to. */
+  readonly jobId?: string | undefined;
   /** The caller's own deadline: the value of its header, or milliseconds from now. */
   readonly timeout?: string | number | undefined;
   /** Why the message could not be decompressed: an encoding that we do not know. */
@@ -67,7 +70,10 @@ export class RpcCall implements HandlerContext, CancellationToken {
   readonly values: CallValues;
   readonly authorization: string | undefined;
   readonly timeout: string | number | undefined;
+  readonly jobId: string | undefined;
   readonly encodingError: ConnectError | undefined;
+  /** Where the call was made, once its message is read: for log lines. */
+  callContext: CallContext | undefined;
   /** Set by the authentication step. Undefined only for services that are open to everybody. */
   caller: Caller | undefined;
   /** What the work of the call hangs under. */
@@ -97,6 +103,7 @@ export class RpcCall implements HandlerContext, CancellationToken {
     this.url = init.url ?? "";
     this.authorization = init.authorization;
     this.timeout = init.timeout;
+    this.jobId = init.jobId;
     this.encodingError = init.encodingError;
     this.caller = init.caller;
     this.trace = init.trace;

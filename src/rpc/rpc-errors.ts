@@ -3,23 +3,30 @@ import type { Logger } from "pino";
 import { rpcError } from "../errors.ts";
 import { JobQueueUnavailableError } from "../jobs/job-queue.ts";
 import { LedgerUnavailableError } from "../ledger/ledger.ts";
+import { contextFields } from "../telemetry/attributes.ts";
+import type { RpcCall } from "./rpc-call.ts";
+
+/** The call that failed, as log lines name it. */
+type FailedCall = Pick<RpcCall, "method" | "callContext" | "jobId">;
 
 /**
  * The error that the caller's engineer sees for whatever was thrown. What is not meant for callers becomes `internal`
  * with a line in the log, and nothing of it leaks.
  */
-export function errorFrom(reason: unknown, method: string, log: Logger): ConnectError {
+export function errorFrom(reason: unknown, call: FailedCall, log: Logger): ConnectError {
+  const { method, callContext, jobId } = call;
+  const about = { rpc: method.name, ...(callContext && contextFields(callContext, jobId)) };
   if (reason instanceof ConnectError) {
-    if (reason.code === Code.Internal) log.error({ err: reason, rpc: method }, "an RPC failed");
+    if (reason.code === Code.Internal) log.error({ err: reason, ...about }, "an RPC failed");
     else if (reason.code === Code.Unavailable && reason.cause !== undefined)
-      log.warn({ err: reason.cause, rpc: method }, "an RPC was refused");
+      log.warn({ err: reason.cause, ...about }, "an RPC was refused");
     return reason;
   }
   if (reason instanceof LedgerUnavailableError || reason instanceof JobQueueUnavailableError) {
-    log.warn({ err: reason, rpc: method }, "the store cannot be reached");
+    log.warn({ err: reason, ...about }, "the store cannot be reached");
     return rpcError("store-unavailable");
   }
-  log.error({ err: reason, rpc: method }, "an RPC failed");
+  log.error({ err: reason, ...about }, "an RPC failed");
   return rpcError("internal");
 }
 

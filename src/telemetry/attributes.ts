@@ -35,6 +35,40 @@ export const attributes = {
   specStatus: "status",
 } as const;
 
+/** The ids of where a call was made, as attributes of a span. Left out where there are none. */
+export function contextAttributes(
+  {
+    conversationId,
+    sessionId,
+    runId,
+  }: { readonly conversationId: string; readonly sessionId: string; readonly runId: string },
+  jobId: string | undefined,
+): Record<string, string> {
+  return {
+    ...(conversationId && { [attributes.conversation]: conversationId }),
+    ...(sessionId && { [attributes.session]: sessionId }),
+    ...(runId && { [attributes.runId]: runId }),
+    ...(jobId && { [attributes.jobId]: jobId }),
+  };
+}
+
+/** The same as fields of a log line. */
+export function contextFields(
+  {
+    conversationId,
+    sessionId,
+    runId,
+  }: { readonly conversationId: string; readonly sessionId: string; readonly runId: string },
+  jobId: string | undefined,
+): Record<string, string | undefined> {
+  return {
+    conversation: conversationId || undefined,
+    session: sessionId || undefined,
+    run_id: runId || undefined,
+    job: jobId || undefined,
+  };
+}
+
 /** Span names; the functions take the tool's name. */
 export const spans = {
   conversation: "genesys.llm.gateway.conversation",

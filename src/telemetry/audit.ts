@@ -146,9 +146,10 @@ export function createExecutionLines(): (event: ExecutionEvent, time: string) =>
   return (event, time) => {
     const session = event.sessionId === "" ? "" : `,"session_id":${quoted(event.sessionId)}`;
     const run = event.runId ? `,"run_id":${quoted(event.runId)}` : "";
+    const job = event.jobId ? `,"job_id":${quoted(event.jobId)}` : "";
     // Outcomes, digests and trace ids have no character that JSON would escape.
     return (
-      `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session}${run},` +
+      `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session}${run}${job},` +
       `"tool_name":${quoted(shortName(event.toolName))},"tool_call_id":${quoted(event.toolCallId)},` +
       `"arguments_digest":"${event.argumentsDigest}","outcome":"${event.outcome}",` +
       `"latency_ms":${event.latencyMs},"trace_id":"${event.traceId}"}`

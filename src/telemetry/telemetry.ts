@@ -22,6 +22,8 @@ export interface ExecutionEvent {
   readonly sessionId: string;
   /** The run of the AI Gateway, where there is one: else the line has no such field. */
   readonly runId?: string | undefined;
+  /** The job, where the call belongs to one: else the line has no such field. */
+  readonly jobId?: string | undefined;
   readonly toolName: string;
   readonly toolCallId: string;
   readonly argumentsDigest: string;

@@ -58,7 +58,7 @@ verifies("002.9", "requests to the model are repeated after 2^n s and a part of 
       send: outbound.send,
       sleep: async (ms) => void pauses.push(ms),
     });
-    const question = { model: "gpt-4o", messages: [], tools: [] };
+    const question = { model: "gpt-4o", messages: [], tools: [], conversationId: "c" };
     expect(String(await rejection(ask(question, AbortSignal.any([]), ROOT_CONTEXT)))).toContain("after retries");
     expect(pauses).toEqual([2000, 2600]);
   } finally {

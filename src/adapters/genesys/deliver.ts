@@ -53,7 +53,12 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
         },
         body: deliveryBody(job, maxOutput),
       },
-      { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]), configuredOrigins, trace },
+      {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+        configuredOrigins,
+        trace,
+        attributes: () => ({ "jackfield.job.id": job.id, "jackfield.run.id": job.context?.runId ?? "" }),
+      },
     );
     pace.update(answer.headers);
     if (pace.remaining !== undefined) measure?.(remaining, {}, pace.remaining);

@@ -51,6 +51,7 @@ export function createCallRoute(
     if (!isId(callId)) throw new PayloadError(invalidKey);
     const conversationId = conversationFromHeaders(request.headers) ?? payload.conversationId ?? "";
     if (conversationId !== "" && !isId(conversationId)) throw new PayloadError(invalidConversation);
+    trace?.set({ "gen_ai.tool.call.id": callId, "gen_ai.conversation.id": conversationId });
     const wait = waitFrom(request.headers.prefer);
     const args = hasNull(payload.arguments) ? await argumentsFor(name, payload.arguments, exchange) : payload.arguments;
     const { result } = await clients.executor.executeTool(

@@ -70,9 +70,11 @@ export function createCallTool(parts: CallToolParts) {
     const { name } = params;
     if (typeof name !== "string") throw new McpError(codes.invalidParams, "params.name must be the name of a tool");
     const { callId, rounds } = identityOf(message, name, peer);
+    const conversation = conversationOf(message, peer);
+    Object.assign(peer.about, { call: callId, ...(conversation !== "" && { conversation }) });
     const keyed: KeyedCall = {
       call: toolCall(callId, name, argumentsOf(params["arguments"])) satisfies ToolCall,
-      context: keyedContext(conversationOf(message, peer)),
+      context: keyedContext(conversation),
     };
     const result = await execute(keyed, capabilities.tasks ? taskAfter : answerWithin, message, peer);
     if (result.outcome === Outcome.UNKNOWN_TOOL || result.outcome === Outcome.DENIED) {

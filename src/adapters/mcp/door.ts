@@ -189,7 +189,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
       const known = errorFromConnect(error);
       if (known !== undefined) return known;
     }
-    log.error({ err: error }, "an MCP request failed");
+    log.error({ err: error, ...peer.about }, "an MCP request failed");
     return new McpError(codes.internal, "Internal error", { status: 500 });
   }
 

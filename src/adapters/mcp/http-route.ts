@@ -43,11 +43,14 @@ export function createHttpRoute({
       headers: request.headers,
       values: trace?.values,
       signal,
+      about: {},
       events: readsEvents ? events : undefined,
     };
     const timer = readsEvents ? setTimeout(open, streamAfterMs) : undefined;
     const answer = await door.handle(request.body, peer);
     clearTimeout(timer);
+    const { call = "", conversation = "" } = peer.about;
+    trace?.set({ "gen_ai.tool.call.id": call, "gen_ai.conversation.id": conversation });
     if (stream !== undefined) {
       if (answer !== undefined) stream.send({ event: "message", data: answer.text });
       stream.end();

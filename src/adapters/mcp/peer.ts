@@ -13,6 +13,8 @@ export interface Peer {
   readonly values: ContextValues | undefined;
   /** Fires when the client has gone away or has cancelled the request. */
   readonly signal: AbortSignal;
+  /** Ids of the message's call, once it is read: for log lines and the span of the request. */
+  readonly about: { call?: string; conversation?: string };
   /** Takes notifications that come before the answer. Undefined where the client reads none. */
   readonly events: EventSink | undefined;
 }

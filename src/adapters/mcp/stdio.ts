@@ -40,6 +40,7 @@ export function createLineServer({ door, caller, host, maxLineLength, write }: L
         headers: undefined,
         values: undefined,
         signal: controller.signal,
+        about: {},
         events: {
           send: write,
           offer(text) {

@@ -3,6 +3,7 @@ import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
 import { callKey } from "../../ledger/call-key.ts";
 import type { AbandonedCall } from "../../ledger/ledger.ts";
+import { contextFields } from "../../telemetry/attributes.ts";
 import type { JsonObject } from "../../plugin/tool.ts";
 import type { Caller } from "../../auth/caller.ts";
 import { Execution } from "../execution.ts";
@@ -30,7 +31,7 @@ export async function recoverCalls(run: Run, parts: ExecutorParts, log: Logger):
     count += calls.length;
     await settleAll(calls, async (call) => {
       const { callId, tool, effect, scope } = call.entry;
-      const about = { call: callId, tool, effect, conversation: scope.conversationId || undefined };
+      const about = { call: callId, tool, effect, ...contextFields(scope, undefined) };
       log.warn(about, "recovering a call whose process died");
       if ((await recoverCall(call, run, parts)) === Outcome.UNCERTAIN) {
         log.warn(about, "it is not known whether a recovered call took effect: check before it is repeated");

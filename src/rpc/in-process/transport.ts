@@ -10,7 +10,7 @@ import {
 import type { MethodImplSpec, ServiceImplSpec, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
-import { kTrace } from "../../telemetry/trace-key.ts";
+import { kJob, kTrace } from "../../telemetry/trace-key.ts";
 import type { Front } from "../front.ts";
 import { inProcess, type RpcCall } from "../rpc-call.ts";
 import { untilCancelled } from "../until-cancelled.ts";
@@ -41,6 +41,7 @@ export function createInProcessTransport(
       protocolName: inProcess,
       caller,
       trace: values?.get(kTrace),
+      jobId: values?.get(kJob),
       signal,
       timeout,
       header: header === undefined ? undefined : () => new Headers(header),

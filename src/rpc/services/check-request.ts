@@ -5,6 +5,7 @@ import { hasScope, type Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../config/scope.ts";
 import { rpcError } from "../../errors.ts";
 import type { ExecutionRequest } from "../../executor/contract.ts";
+import { contextAttributes } from "../../telemetry/attributes.ts";
 import { kCall, RpcCall } from "../rpc-call.ts";
 
 /** The call behind a handler context, whichever way it came in. */
@@ -55,9 +56,13 @@ export function executionRequest(
   call: RpcCall,
   caller: Caller,
 ): ExecutionRequest {
+  const context = contextOf(request.context, caller);
+  call.callContext = context;
+  call.span?.setAttributes(contextAttributes(context, call.jobId));
   return {
     caller,
-    context: contextOf(request.context, caller),
+    context,
+    jobId: call.jobId,
     answerWithinMs: answerWithinMs(request.answerWithin),
     cancellation: call.cancellable ? call : undefined,
     trace: call.trace,
