@@ -1,4 +1,3 @@
-import { callKey } from "../ledger/call-key.ts";
 import type { CallScope, CallSelector } from "../ledger/ledger.ts";
 import { selects } from "../ledger/selects.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
@@ -27,6 +26,8 @@ export interface CallMemory {
   /** Replaces the result of an answer that is kept; keeps none otherwise. */
   settle(lookup: string, result: ToolResult): void;
   all(): Iterable<Execution>;
+  /** Resolves when no execution is registered. */
+  idle(): Promise<void>;
   readonly count: number;
 }
 
@@ -36,6 +37,7 @@ export function createCallMemory(maxAnswers: number): CallMemory {
   // Cancelled ones in whose place the same call has started again.
   const replaced = new Set<Execution>();
   const recent = createRecentAnswers(maxAnswers);
+  let idle: PromiseWithResolvers<void> | undefined;
   return {
     running: (lookup) => running.get(lookup),
     recent: recent.get,
@@ -50,6 +52,10 @@ export function createCallMemory(maxAnswers: number): CallMemory {
       if (execution.isRegistered) {
         if (running.get(lookup) === execution) running.delete(lookup);
         else replaced.delete(execution);
+        if (idle !== undefined && running.size + replaced.size === 0) {
+          idle.resolve();
+          idle = undefined;
+        }
       }
       if (answer === undefined) recent.delete(lookup);
       else recent.set(lookup, answer);
@@ -60,6 +66,10 @@ export function createCallMemory(maxAnswers: number): CallMemory {
       if (kept !== undefined) recent.set(lookup, { ...kept, result });
     },
     all: () => [...running.values(), ...replaced],
+    idle() {
+      if (running.size + replaced.size === 0) return Promise.resolve();
+      return (idle ??= Promise.withResolvers<void>()).promise;
+    },
     get count() {
       return running.size + replaced.size;
     },
@@ -95,6 +105,19 @@ function createRecentAnswers(max: number) {
       return count;
     },
   };
+}
+
+/**
+ * The key that identifies repeats of a call: tenant, source, scope and call id. The scope is the most specific of run,
+ * conversation and session. Undefined where the call cannot be deduplicated: it has no id, or it has no scope and its
+ * source does not promise ids that are unique by themselves.
+ */
+export function callKey(scope: CallScope, callId: string): string | undefined {
+  if (callId === "") return undefined;
+  const scopeId = scope.runId || scope.conversationId || scope.sessionId;
+  if (scopeId === "" && scope.uniqueCallIds !== true) return undefined;
+  const kind = scope.runId !== "" ? "r" : scope.conversationId !== "" ? "c" : scope.sessionId !== "" ? "s" : "-";
+  return JSON.stringify([scope.tenant, scope.source, kind, scopeId, callId]);
 }
 
 /** What `GetCall` finds a call by: its key; without one, the latest call of this id. */

@@ -8,12 +8,11 @@ import {
 } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { AbandonedCall, CallScope, Claim } from "../ledger/ledger.ts";
-import type { Effect as EffectName, JsonObject } from "../plugin/tool.ts";
+import type { JsonObject } from "../plugin/tool.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { ExecutionRequest } from "./contract.ts";
-import type { ToolSlots } from "./tool-slots.ts";
 
 /** How a run of a tool's function ended. */
 export type RunEnd =
@@ -57,7 +56,8 @@ export class Execution {
   lookup = "";
   /** The running execution of the same call that this one waits for. */
   joined: Execution | undefined;
-  slots: ToolSlots | undefined;
+  /** Its tool's slots, while it has one of them. */
+  slots: { release(ms: number | undefined): void } | undefined;
   /** Proof that the ledger's entry is ours. */
   claim: Claim | undefined;
   /** Proof that the repeat guard's entry is ours. */
@@ -100,12 +100,6 @@ export class Execution {
     this.scope = scope;
     this.abandoned = abandoned;
     if (request.onProgress !== undefined) this.listen(request.onProgress);
-  }
-
-  /** The author's word for the effect. Anything unknown is a write. */
-  get effectName(): EffectName {
-    if (this.effect === Effect.READ) return "read";
-    return this.effect === Effect.IDEMPOTENT ? "idempotent" : "write";
   }
 
   /** Whether the ledger holds the call from before it runs: it has a key and changes something. */
@@ -155,12 +149,6 @@ export class Execution {
     const listeners = (this.#cancelListeners ??= new Set());
     listeners.add(listener);
     return () => void listeners.delete(listener);
-  }
-
-  releaseSlot(): void {
-    if (this.slots === undefined) return;
-    this.slots.release(this.startedAt === undefined ? undefined : performance.now() - this.startedAt);
-    this.slots = undefined;
   }
 }
 

@@ -19,9 +19,9 @@ import { runPipeline, runWork } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
 import type { ArgumentLimits, ExecutorParts } from "./stage.ts";
+import { createSlots } from "./stages/acquire-slot.ts";
 import { fitResult } from "./stages/shape-output.ts";
 import { errorResult } from "./tool-result.ts";
-import { createSlots } from "./tool-slots.ts";
 
 /** What an executor is made of. */
 export interface ExecutorOptions {
@@ -54,13 +54,8 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const { registry, ledger, outbound, telemetry, limits, recentEntries, onToolError } = options;
   const memory = createCallMemory(recentEntries);
   const guard = createRepeatGuard(ledger, recentEntries, options.clock);
-  let batches = 0;
+  const batches = new Set<Promise<unknown>>();
   let draining = false;
-  let onIdle: (() => void) | undefined;
-  const isIdle = (): boolean => memory.count === 0 && batches === 0;
-  const checkIdle = (): void => {
-    if (onIdle !== undefined && isIdle()) onIdle();
-  };
   const parts: ExecutorParts = {
     registry,
     ledger,
@@ -71,7 +66,6 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     slotsOf: createSlots(),
     logOf: (execution) => toolLog(execution, telemetry),
     attributesOf: requestAttributes,
-    onEnd: checkIdle,
   };
   const run = observed(runPipeline, telemetry, onToolError);
   const onOutlived = (execution: Execution): void =>
@@ -101,12 +95,12 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     },
     async executeAll(calls, request) {
       if (draining) throw rpcError("draining");
-      batches++;
+      const batch = executeBatch(calls, request, answerCall, batchConcurrency);
+      batches.add(batch);
       try {
-        return await executeBatch(calls, request, answerCall, batchConcurrency);
+        return await batch;
       } finally {
-        batches--;
-        checkIdle();
+        batches.delete(batch);
       }
     },
     find: (callId, context, caller) => findCall(callId, context, caller, parts).catch(throwRpcError),
@@ -123,12 +117,10 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     },
     async drain(signal) {
       draining = true;
-      if (!isIdle()) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        onIdle = resolve;
-        await settledOrAborted(promise, signal);
-        for (const execution of memory.all()) execution.cancel();
-      }
+      // A batch starts calls until its last one has ended.
+      const ended = Promise.allSettled(batches).then(() => memory.idle());
+      await settledOrAborted(ended, signal);
+      for (const execution of memory.all()) execution.cancel();
       await settledOrAborted(ledger.settled(), signal);
     },
   };

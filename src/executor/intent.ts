@@ -6,6 +6,14 @@ import type { Effect as EffectName } from "../plugin/tool.ts";
 import type { Execution } from "./execution.ts";
 import { errorResult } from "./tool-result.ts";
 
+/** The author's word for each effect. Anything unknown is a write. */
+export const effectNames: Readonly<Record<Effect, EffectName>> = {
+  [Effect.UNSPECIFIED]: "write",
+  [Effect.READ]: "read",
+  [Effect.IDEMPOTENT]: "idempotent",
+  [Effect.WRITE]: "write",
+};
+
 /** The effect that an author's word stands for. */
 export function effectFromName(name: EffectName): Exclude<Effect, typeof Effect.UNSPECIFIED> {
   if (name === "read") return Effect.READ;
@@ -19,7 +27,7 @@ export function intentOf(execution: Execution, key: string): Intent {
     digest: execution.content,
     callId: execution.callId,
     tool: execution.call.name,
-    effect: execution.effectName,
+    effect: effectNames[execution.effect] ?? "write",
     argumentsJson: JSON.stringify(execution.args),
     scope: execution.scope,
     timeoutMs: execution.tool.timeoutMs,

@@ -1,7 +1,7 @@
 import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { Execution } from "./execution.ts";
-import { acquireSlot } from "./stages/acquire-slot.ts";
+import { acquireSlot, releaseSlot } from "./stages/acquire-slot.ts";
 import { continueAbandoned } from "./stages/continue-abandoned.ts";
 import { deduplicate } from "./stages/deduplicate.ts";
 import { guardRepeats } from "./stages/guard-repeats.ts";
@@ -27,16 +27,16 @@ const intake: readonly Stage[] = [
 ];
 
 /**
- * What an execution of its own passes, in this order, whatever its tool's effect. While it waits it is registered: the same
- * call joins it. Whatever ends it, recordOutcome follows.
+ * What an execution of its own passes, in this order; some stages are `only` for some calls. While it waits it is
+ * registered: the same call joins it. Whatever ends it, its slot is released and its outcome recorded.
  */
 const work: readonly Stage[] = [
   acquireSlot, // OVERLOADED
-  guardRepeats, // the same request under another call id
-  persistIntent, // the stored answer, CONFLICT
-  continueAbandoned, // what a dead process left: the reconciled outcome, UNCERTAIN
+  only(hasRepeatWindow, guardRepeats), // the answer to the same request under another call id
+  only(changesSomething, persistIntent), // the stored answer, CONFLICT
+  only(isAbandoned, continueAbandoned), // what a dead process left: the reconciled outcome, UNCERTAIN
   invoke, // CANCELLED before the start
-  reconcileEnd, // a write that did not end in a known way: the reconciled outcome
+  only(changesSomething, reconcileEnd), // a write that did not end in a known way: the reconciled outcome
   shapeOutput, // OK, INVALID_OUTPUT, FAILED, TIMED_OUT, UNCERTAIN
 ];
 
@@ -54,14 +54,31 @@ export function runWork(execution: Execution, parts: ExecutorParts): ToolResult 
     const result = runStages(work, execution, parts);
     // The early exit of calls that are answered at once: no other call can have come in between, so that registering them
     // would only cost, 0.5 µs of 9 (bench/pipeline.ts).
-    if (!(result instanceof Promise)) return recordOutcome(execution, result as ToolResult, parts);
+    if (!(result instanceof Promise)) return finish(execution, result as ToolResult, parts);
     parts.memory.start(execution);
     return result
-      .then((ended) => recordOutcome(execution, ended as ToolResult, parts))
+      .then((ended) => finish(execution, ended as ToolResult, parts))
       .catch((cause: unknown) => endOnError(execution, cause, parts));
   } catch (cause) {
     return endOnError(execution, cause, parts);
   }
+}
+
+function hasRepeatWindow({ tool }: Execution): boolean {
+  return tool.repeatWindowMs > 0;
+}
+
+function changesSomething({ effect }: Execution): boolean {
+  return effect !== Effect.READ;
+}
+
+function isAbandoned({ abandoned }: Execution): boolean {
+  return abandoned !== undefined;
+}
+
+/** A stage for some calls. All others go on. */
+function only(isFor: (execution: Execution) => boolean, stage: Stage): Stage {
+  return (execution, parts) => (isFor(execution) ? stage(execution, parts) : undefined);
 }
 
 /** Runs stages one after the other until one of them answers. */
@@ -76,6 +93,11 @@ function runStages(stages: readonly Stage[], execution: Execution, parts: Execut
   return undefined;
 }
 
+function finish(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
+  releaseSlot(execution);
+  return recordOutcome(execution, result, parts);
+}
+
 /**
  * Ends an execution in which our own code or the store failed. Before the tool's function was called nothing has happened:
  * the intent is given back and the call rejects. Afterwards the call has an outcome like any other.
@@ -83,6 +105,7 @@ function runStages(stages: readonly Stage[], execution: Execution, parts: Execut
 async function endOnError(execution: Execution, cause: unknown, parts: ExecutorParts): Promise<ToolResult> {
   execution.error = cause;
   if (execution.startedAt === undefined) {
+    releaseSlot(execution);
     await discardExecution(execution, parts);
     throw cause;
   }
@@ -90,5 +113,5 @@ async function endOnError(execution: Execution, cause: unknown, parts: ExecutorP
     execution.effect === Effect.WRITE
       ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
       : errorResult(execution, Outcome.FAILED, modelError("failed"));
-  return recordOutcome(execution, { ...result, attempts: 1 }, parts);
+  return finish(execution, { ...result, attempts: 1 }, parts);
 }

@@ -1,9 +1,9 @@
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
-import { callKey } from "../ledger/call-key.ts";
 import { selects } from "../ledger/selects.ts";
 import type { AbandonedCall, CallSelector, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import { createClock } from "../store/clock.ts";
+import { callKey } from "./call-memory.ts";
 import { createBackoff } from "./backoff.ts";
 import type { Execution } from "./execution.ts";
 import { intentOf } from "./intent.ts";

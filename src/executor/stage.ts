@@ -2,11 +2,10 @@ import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { ToolLog } from "../plugin/tool.ts";
-import type { Registry } from "../registry/registry.ts";
+import type { CompiledTool, Registry } from "../registry/registry.ts";
 import type { CallMemory } from "./call-memory.ts";
 import type { Execution } from "./execution.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
-import type { SlotsOf } from "./tool-slots.ts";
 
 /** Limits of the arguments of one call. */
 export interface ArgumentLimits {
@@ -29,9 +28,24 @@ export interface ExecutorParts {
   logOf(execution: Execution): ToolLog;
   /** The ids of one execution, for the spans of its requests. */
   attributesOf(execution: Execution): Readonly<Record<string, string>>;
-  /** Called when an execution has ended and is registered no longer. */
-  onEnd(): void;
 }
+
+/** Answer to `acquire`: undefined with a slot, or the seconds after which to try again. */
+export type SlotRefusal = { readonly retryAfterSeconds: number } | undefined;
+
+/** The slots of one tool: a bounded number of executions side by side, and a short queue. All others are refused at once. */
+export interface ToolSlots {
+  /**
+   * Takes a slot, or waits for one: no longer than the tool may run, and until the execution is cancelled. Answers
+   * synchronously where it need not wait.
+   */
+  acquire(tool: CompiledTool, execution: Pick<Execution, "onCancel">): SlotRefusal | Promise<SlotRefusal>;
+  /** Frees a slot. `ms`: how long the tool ran; undefined where it did not. */
+  release(ms: number | undefined): void;
+}
+
+/** Finds the slots of a tool. They go by tenant and name, so that a tool that is replaced keeps its count. */
+export type SlotsOf = (tool: CompiledTool) => ToolSlots;
 
 /** A stage goes on with undefined, or ends the call with a result. It answers synchronously where it need not wait. */
 export type StageAnswer = ToolResult | undefined | Promise<ToolResult | undefined>;

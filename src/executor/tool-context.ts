@@ -2,6 +2,7 @@ import { SentRequests } from "../outbound/sent-requests.ts";
 import type { ExecutionContext, ToolHttp, ToolLog } from "../plugin/tool.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 import type { Execution } from "./execution.ts";
+import { effectNames } from "./intent.ts";
 import type { ExecutorParts } from "./stage.ts";
 
 /**
@@ -9,6 +10,12 @@ import type { ExecutorParts } from "./stage.ts";
  * only some.
  */
 export class ToolContext implements ExecutionContext {
+  readonly callId: string;
+  readonly conversationId: string | undefined;
+  readonly sessionId: string | undefined;
+  readonly source: string;
+  readonly config: unknown;
+  readonly state: unknown;
   readonly #execution: Execution;
   readonly #parts: Pick<ExecutorParts, "outbound" | "logOf" | "attributesOf">;
   /** Execution deadline by `performance.now()`. */
@@ -27,34 +34,17 @@ export class ToolContext implements ExecutionContext {
     isRun: boolean,
     parts: Pick<ExecutorParts, "outbound" | "logOf" | "attributesOf">,
   ) {
+    const { scope, tool } = execution;
+    this.callId = execution.callId;
+    this.conversationId = scope.conversationId || undefined;
+    this.sessionId = scope.sessionId || undefined;
+    this.source = scope.source;
+    this.config = tool.config;
+    this.state = tool.state;
     this.#execution = execution;
     this.#deadline = deadline;
     this.#isRun = isRun;
     this.#parts = parts;
-  }
-
-  get callId(): string {
-    return this.#execution.callId;
-  }
-
-  get conversationId(): string | undefined {
-    return this.#execution.scope.conversationId || undefined;
-  }
-
-  get sessionId(): string | undefined {
-    return this.#execution.scope.sessionId || undefined;
-  }
-
-  get source(): string {
-    return this.#execution.scope.source;
-  }
-
-  get config(): unknown {
-    return this.#execution.tool.config;
-  }
-
-  get state(): unknown {
-    return this.#execution.tool.state;
   }
 
   get idempotencyKey(): string {
@@ -70,9 +60,9 @@ export class ToolContext implements ExecutionContext {
   }
 
   get http(): ToolHttp {
-    const { tool, effectName, trace } = this.#execution;
+    const { tool, effect, trace } = this.#execution;
     return (this.#http ??= this.#parts.outbound.httpFor({
-      effect: effectName,
+      effect: effectNames[effect] ?? "write",
       retry: tool.retry,
       signal: this.signal,
       deadline: this.#deadline,

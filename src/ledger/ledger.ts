@@ -14,7 +14,7 @@ export interface CallScope {
 
 /** A call that is about to run: what is stored before the tool's function starts. */
 export interface Intent {
-  /** See call-key.ts. */
+  /** The same for every repeat of the call, and for no other call. */
   key: string;
   /** Digest of the canonical JSON of the arguments, before sanitising. */
   digest: string;

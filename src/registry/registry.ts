@@ -33,7 +33,7 @@ export interface CompiledTool {
   readonly validateInput: Validate;
   /** Returns the violations of an output; undefined where no output schema is declared. */
   readonly validateOutput: Validate | undefined;
-  run(args: unknown, context: ExecutionContext): unknown;
+  readonly run: (args: unknown, context: ExecutionContext) => unknown;
   readonly reconcile: ((call: UnknownCall, context: ExecutionContext) => Promise<Reconciled>) | undefined;
   readonly config: unknown;
   /** What `open` returned. */

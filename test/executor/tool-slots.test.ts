@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createSlots } from "../../src/executor/tool-slots.ts";
+import { createSlots } from "../../src/executor/stages/acquire-slot.ts";
 import type { CompiledTool } from "../../src/registry/registry.ts";
 
 const tool = (name: string, tenant?: string) =>

@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import { callKey } from "../../ledger/call-key.ts";
 import type { AbandonedCall } from "../../ledger/ledger.ts";
 import { contextFields } from "../../telemetry/attributes.ts";
 import type { JsonObject } from "../../plugin/tool.ts";
 import type { Caller } from "../../auth/caller.ts";
+import { callKey } from "../call-memory.ts";
 import { Execution } from "../execution.ts";
 import { digestOf, effectFromName } from "../intent.ts";
 import { endAbandonedGuard, isGuardEntry } from "../repeat-guard.ts";

@@ -3,9 +3,9 @@ import { modelError } from "../../errors.ts";
 import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
-import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import type { CompiledTool } from "../../registry/registry.ts";
+import type { ExecutorParts, SlotRefusal, SlotsOf, StageAnswer, ToolSlots } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";
-import type { SlotRefusal } from "../tool-slots.ts";
 import { conflict } from "./deduplicate.ts";
 import { isReplayable } from "./record-outcome.ts";
 
@@ -13,6 +13,14 @@ import { isReplayable } from "./record-outcome.ts";
 export function acquireSlot(execution: Execution, parts: ExecutorParts): StageAnswer {
   const refusal = tryAcquire(execution, parts);
   return refusal === undefined ? undefined : untilSlot(execution, refusal, parts);
+}
+
+/** Frees the slot of an execution, where it has one. */
+export function releaseSlot(execution: Execution): void {
+  const { slots, startedAt } = execution;
+  if (slots === undefined) return;
+  execution.slots = undefined;
+  slots.release(startedAt === undefined ? undefined : performance.now() - startedAt);
 }
 
 type Refusal = SlotRefusal | "not-ready";
@@ -64,4 +72,67 @@ function refused(execution: Execution, refusal: Exclude<Refusal, undefined>): To
   return execution.abandoned !== undefined && execution.effect === Effect.WRITE
     ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
     : errorResult(execution, Outcome.FAILED, modelError("tool-not-ready", execution.tool.name));
+}
+
+/** Creates the slots of all tools. */
+export function createSlots(): SlotsOf {
+  const byName = new Map<string, ToolSlots>();
+  return ({ name, tenant }) => {
+    const key = tenant === undefined ? name : `${tenant}/${name}`;
+    let slots = byName.get(key);
+    if (slots === undefined) byName.set(key, (slots = createToolSlots()));
+    return slots;
+  };
+}
+
+/** The longest time that a refusal asks for, in seconds. */
+const maxRetryAfterSeconds = 60;
+
+function createToolSlots(): ToolSlots {
+  let running = 0;
+  const queue: (() => void)[] = [];
+  // Moving average of how long an execution takes, in milliseconds.
+  let averageMs = 0;
+
+  function refusal(tool: CompiledTool): SlotRefusal {
+    const seconds = Math.ceil((averageMs * (queue.length + 1)) / Math.max(1, tool.concurrency) / 1000);
+    return { retryAfterSeconds: Math.min(maxRetryAfterSeconds, Math.max(1, seconds)) };
+  }
+
+  function enqueue(tool: CompiledTool, execution: Pick<Execution, "onCancel">): Promise<SlotRefusal> {
+    return new Promise((resolve) => {
+      const settle = (answer: SlotRefusal): void => {
+        clearTimeout(timer);
+        unsubscribe();
+        resolve(answer);
+      };
+      const enter = (): void => settle(undefined);
+      const leave = (): void => {
+        const position = queue.indexOf(enter);
+        if (position < 0) return;
+        queue.splice(position, 1);
+        settle(refusal(tool));
+      };
+      queue.push(enter);
+      // After so long a slot would help nobody.
+      const timer = setTimeout(leave, tool.timeoutMs);
+      const unsubscribe = execution.onCancel(leave);
+    });
+  }
+
+  return {
+    acquire(tool, execution) {
+      if (running < tool.concurrency) {
+        running++;
+        return undefined;
+      }
+      return queue.length >= tool.queue ? refusal(tool) : enqueue(tool, execution);
+    },
+    release(ms) {
+      if (ms !== undefined) averageMs += (ms - averageMs) / 8;
+      const next = queue.shift();
+      if (next === undefined) running--;
+      else next();
+    },
+  };
 }

@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import { callKey } from "../../ledger/call-key.ts";
-import { lookupOf } from "../call-memory.ts";
+import { callKey, lookupOf } from "../call-memory.ts";
 import type { Execution } from "../execution.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";

@@ -18,9 +18,9 @@ export function invoke(execution: Execution, parts: ExecutorParts): StageAnswer 
   const now = performance.now();
   const timeoutMs = claim === undefined ? tool.timeoutMs : Math.min(tool.timeoutMs, claim.sendUntil - now);
   if (timeoutMs <= 0) throw new LedgerUnavailableError("the intent was stored too long ago for the call to run");
-  const context = new ToolContext(execution, now + timeoutMs, true, parts);
   execution.startedAt = now;
-  const end = runTool(() => tool.run(args, context), timeoutMs, execution, context);
+  const context = new ToolContext(execution, now + timeoutMs, true, parts);
+  const end = runTool(tool.run, args, timeoutMs, execution, context);
   if (end instanceof Promise) return end.then((ended) => keep(execution, ended));
   return keep(execution, end);
 }
@@ -41,14 +41,15 @@ function isNotStarted(end: RunEnd): boolean {
  * Runs a function of a tool under a deadline in milliseconds. At the deadline, or when the execution is cancelled, the
  * context's signal fires and the run is over. Answers synchronously where the function does.
  */
-export function runTool(
-  run: () => unknown,
+export function runTool<Input>(
+  run: (input: Input, context: ToolContext) => unknown,
+  input: Input,
   timeoutMs: number,
   execution: Execution,
   context: ToolContext,
 ): RunEnd | Promise<RunEnd> {
   try {
-    const returned = run();
+    const returned = run(input, context);
     return isThenable(returned)
       ? underDeadline(Promise.resolve(returned), timeoutMs, execution, context)
       : { kind: "returned", returned };

@@ -3,7 +3,7 @@ import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
 import { effectFromName, intentOf, storedAnswer } from "../intent.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
-import { acquireSlot } from "./acquire-slot.ts";
+import { acquireSlot, releaseSlot } from "./acquire-slot.ts";
 import { conflict } from "./deduplicate.ts";
 
 /**
@@ -12,8 +12,7 @@ import { conflict } from "./deduplicate.ts";
  */
 export function persistIntent(execution: Execution, parts: ExecutorParts): StageAnswer {
   // The claim of a call that recovery continues came with it.
-  if (execution.abandoned !== undefined) return undefined;
-  return execution.isLedgered ? begin(execution, parts) : execution.repeated;
+  return execution.abandoned === undefined && execution.isLedgered ? begin(execution, parts) : undefined;
 }
 
 async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolResult | undefined> {
@@ -39,7 +38,7 @@ async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolRe
         return storedAnswer(execution, begun.entry);
       case "running":
         // In another process. It is waited for without holding a slot here.
-        execution.releaseSlot();
+        releaseSlot(execution);
         await (backoff ??= createBackoff())();
     }
   }

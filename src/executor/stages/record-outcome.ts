@@ -14,7 +14,6 @@ export function recordOutcome(
   result: ToolResult,
   parts: ExecutorParts,
 ): ToolResult | Promise<ToolResult> {
-  execution.releaseSlot();
   result.duration ??= durationFromMs(performance.now() - execution.createdAt);
   const { claim, outlivedClaim, guardClaim } = execution;
   const isStored = claim !== undefined || outlivedClaim !== undefined || guardClaim !== undefined;
@@ -103,7 +102,7 @@ export function isReplayable({ result, effect }: LedgerEntry): boolean {
 }
 
 function end(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult {
-  const { memory, guard, onEnd } = parts;
+  const { memory, guard } = parts;
   const { call, key, scope, digest } = execution;
   const retention = retentionFor(execution, result);
   const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
@@ -112,20 +111,17 @@ function end(execution: Execution, result: ToolResult, parts: ExecutorParts): To
   if (execution.tool.repeatWindowMs > 0) guard.settle(execution, result);
   execution.result = result;
   if (result.outcome === Outcome.UNCERTAIN) void settleLate(execution, parts);
-  onEnd();
   return result;
 }
 
 /** Ends an execution whose tool's function was not called and that has no result: its intents are given back. */
 export async function discardExecution(execution: Execution, parts: ExecutorParts): Promise<void> {
-  const { memory, guard, ledger, onEnd } = parts;
-  execution.releaseSlot();
+  const { memory, guard, ledger } = parts;
   const claim = execution.claim ?? (await execution.outlivedClaim);
   if (claim !== undefined) await ledger.release(claim);
   await guard.record(execution, undefined);
   if (execution.tool.repeatWindowMs > 0) guard.settle(execution, undefined);
   memory.end(execution, undefined);
-  onEnd();
 }
 
 function durationFromMs(ms: number): NonNullable<ToolResult["duration"]> {
