@@ -2,6 +2,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { Effect, Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { modelError, rpcError } from "../errors.ts";
+import { fits } from "../json/shorten.ts";
 import { type CallSelector, type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -20,7 +21,7 @@ import { recoverCalls } from "./recovery/recover.ts";
 import { createRepeatGuard } from "./repeat-guard.ts";
 import type { ArgumentLimits, ExecutorParts } from "./stage.ts";
 import { createSlots } from "./stages/acquire-slot.ts";
-import { fitResult } from "./stages/shape-output.ts";
+import { shortenResult } from "./stages/shape-output.ts";
 import { errorResult } from "./tool-result.ts";
 
 /** What an executor is made of. */
@@ -127,7 +128,8 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
 }
 
 function fitForCaller(result: ToolResult, { maxOutputBytes }: Caller): ToolResult {
-  return maxOutputBytes === undefined ? result : fitResult(result, maxOutputBytes);
+  if (maxOutputBytes === undefined || fits(result.output, { max: maxOutputBytes, unit: "bytes" })) return result;
+  return shortenResult(result, maxOutputBytes);
 }
 
 /** Fails with what the caller's engineer may see of a failure. */

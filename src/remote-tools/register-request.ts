@@ -110,7 +110,8 @@ export function compileRegistered(
     compileSchema,
   );
   const served: TargetBinding = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
-  return { ...compiled, tenant, redact: createRedact(target.secrets), close: async () => target.release() };
+  const { secrets } = target;
+  return { ...compiled, tenant, secrets, redact: createRedact(secrets), close: async () => target.release() };
 }
 
 /** What is wrong with a registration; undefined where the reason is another one. */

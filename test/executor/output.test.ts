@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fitOutput, jsonFromReturned } from "../../src/json/output.ts";
+import { fitOutput, jsonFromReturned } from "../../src/executor/stages/shape-output.ts";
 import { parseJson } from "../../src/json/exact-number.ts";
 import { jsonFromValue } from "../../src/executor/json-value.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";

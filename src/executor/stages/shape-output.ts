@@ -1,15 +1,36 @@
 import type { Value } from "@bufbuild/protobuf/wkt";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import { parseJson, withNumberTexts } from "../../json/exact-number.ts";
-import { fitOutput, type FittedOutput, jsonFromReturned, redactOutput, schemaView } from "../../json/output.ts";
-import { fits, shortenText, type TextLimit } from "../../json/shorten.ts";
+import { type ExactJson, ExactNumber, parseJson, withDoubles, withNumberTexts } from "../../json/exact-number.ts";
+import { serializeJson } from "../../json/serialize.ts";
+import { fits, shortenJson, shortenText, type TextLimit } from "../../json/shorten.ts";
+import type { Json } from "../../plugin/tool.ts";
 import type { CompiledTool } from "../../registry/registry.ts";
 import type { Execution, RunEnd } from "../execution.ts";
 import { valueFromJson } from "../json-value.ts";
 import type { ExecutorParts } from "../stage.ts";
 import { messageForModel } from "../thrown.ts";
 import { type AnsweredCall, errorResult } from "../tool-result.ts";
+
+/** The value a tool returned, as JSON. */
+interface JsonOutput {
+  /** JSON text, or the string itself, without quotes. */
+  readonly text: string;
+  readonly json: ExactJson;
+  /** Set when the value is known to be plain JSON of doubles that a message can hold. */
+  readonly plain?: boolean;
+}
+
+/** The output of a call as the model reads it. */
+interface FittedOutput {
+  readonly text: string;
+  /** A string, JSON text, or JSON text that is nested too deeply for the value of a message. */
+  readonly kind: "text" | "json" | "deep";
+  readonly truncated: boolean;
+}
+
+/** Levels of nesting that the value of a message may have. */
+const maxValueLevels = 40;
 
 /** Turns the end of the tool's function into the result that the model reads: checked, redacted and fitted. */
 export function shapeOutput(execution: Execution, { limits }: ExecutorParts): ToolResult {
@@ -49,12 +70,12 @@ function resultOfReturned(call: AnsweredCall, tool: CompiledTool, returned: unkn
     return errorResult(call, Outcome.INVALID_OUTPUT, modelError("invalid-output"), [...violations]);
   }
   // Secrets go before the cut: half of one would not be recognised.
-  return new OkResult(call.call.id, call.call.name, fitOutput(redactOutput(whole, tool.redact), maxBytes));
+  const clean = tool.secrets.length === 0 ? whole : redactOutput(whole, tool.redact);
+  return new OkResult(call.call.id, call.call.name, fitOutput(clean, maxBytes));
 }
 
-/** Shortens a result for a caller that may read less than it holds. */
-export function fitResult(result: ToolResult, maxBytes: number): ToolResult {
-  if (fits(result.output, bytes(maxBytes))) return result;
+/** Shortens a result for a caller that may read less than its output. */
+export function shortenResult(result: ToolResult, maxBytes: number): ToolResult {
   if (result.outcome !== Outcome.OK) {
     const output = shortenText(result.output, bytes(maxBytes));
     return { ...result, output, error: result.error && { ...result.error, message: output }, truncated: true };
@@ -63,6 +84,88 @@ export function fitResult(result: ToolResult, maxBytes: number): ToolResult {
   const isText = whole?.kind.case === "stringValue" && whole.kind.value === text;
   const fitted = fitOutput({ text, json: isText ? text : parseJson(text) }, maxBytes);
   return { ...result, output: fitted.text, value: valueFromOutput(fitted.text, fitted.kind), truncated: true };
+}
+
+/** The JSON of a value that a tool returned. Undefined for what cannot be serialised. */
+export function jsonFromReturned(returned: unknown): JsonOutput | undefined {
+  if (typeof returned === "string") {
+    const text = returned.toWellFormed();
+    return { text, json: text };
+  }
+  // The usual case: JSON.stringify is fastest without a replacer.
+  if (isPlain(returned, maxValueLevels)) return { text: JSON.stringify(returned), json: returned, plain: true };
+  const text = serializeJson(returned);
+  return text === undefined ? undefined : { text, json: parseJson(text) };
+}
+
+/** The output as a schema sees it: numbers that no double holds are the nearest doubles. */
+function schemaView({ json, plain }: JsonOutput): ExactJson {
+  return plain === true ? json : withDoubles(json);
+}
+
+/** Replaces secrets inside the strings and numbers of an output, so that JSON stays JSON. */
+function redactOutput(output: JsonOutput, redact: (text: string) => string): JsonOutput {
+  const text = redact(output.text);
+  if (text === output.text) return output;
+  if (isText(output)) return { text, json: text };
+  const json = redactJson(output.json, redact);
+  return { text: JSON.stringify(json), json };
+}
+
+/**
+ * Fits an output into `maxBytes` of UTF-8, at least 5. JSON stays valid: rows, characters and levels are left out and
+ * counted. Text is cut.
+ */
+export function fitOutput(output: JsonOutput, maxBytes: number): FittedOutput {
+  const { text, json } = output;
+  const limit: TextLimit = { max: maxBytes, unit: "bytes" };
+  if (isText(output)) return { text: shortenText(text, limit), kind: "text", truncated: !fits(text, limit) };
+  if (fits(text, limit)) {
+    const shallow = output.plain === true || hasAtMost(maxValueLevels, json);
+    return { text, kind: shallow ? "json" : "deep", truncated: false };
+  }
+  return { text: shortenJson(json, limit), kind: "json", truncated: true };
+}
+
+function isText({ text, json }: JsonOutput): boolean {
+  return text === json;
+}
+
+function redactJson(value: ExactJson, redact: (text: string) => string): ExactJson {
+  if (typeof value === "string") return redact(value);
+  if (typeof value === "number" || value instanceof ExactNumber) {
+    const digits = String(value);
+    const redacted = redact(digits);
+    return redacted === digits ? value : redacted;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => redactJson(item, redact));
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [redact(key), redactJson(member, redact)]));
+}
+
+/** Reports whether a JSON value has at most so many levels of nesting. */
+function hasAtMost(levels: number, value: ExactJson): boolean {
+  if (typeof value !== "object" || value === null || value instanceof ExactNumber) return true;
+  return levels > 0 && Object.values(value).every((member) => hasAtMost(levels - 1, member));
+}
+
+/** Reports whether JSON.stringify writes a value as it is, in Unicode, without running code of its own. */
+function isPlain(value: unknown, levels: number): value is Json {
+  if (value === null || typeof value === "boolean") return true;
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value !== "object" || levels === 0) return false;
+  if (Array.isArray(value)) {
+    // By index: a hole is no JSON, and `every` would not see it.
+    for (let index = 0; index < value.length; index++) if (!isPlain(value[index], levels - 1)) return false;
+    return true;
+  }
+  const prototype = Object.getPrototypeOf(value) as unknown;
+  if ((prototype !== Object.prototype && prototype !== null) || "toJSON" in value) return false;
+  for (const key in value) {
+    if (!key.isWellFormed() || !isPlain((value as Record<string, unknown>)[key], levels - 1)) return false;
+  }
+  return true;
 }
 
 function bytes(max: number): TextLimit {
