@@ -142,7 +142,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   });
   const { deliveries, modelGateway } = connected;
 
-  const registry = await loadTools(plugins, true, connected.credentials);
+  const registry = await loadTools(plugins, true, connected.credentials, config.isolatedEnv);
   for (const tool of registry.list()) for (const secret of tool.secrets) telemetry.hide(secret);
   teardown.add(() => registry.close());
 

@@ -8,13 +8,18 @@ import type { Credential } from "../outbound/http.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { errorMessage } from "../errors.ts";
 import { ConfigError } from "../config/config-error.ts";
+import type { Env } from "../config/environment.ts";
 import type { PreparedPlugin } from "./prepared.ts";
 
-/** Compiles all plugins and, where `open` is set, opens them. Throws a ConfigError: never loads half of them. */
+/**
+ * Compiles all plugins and, where `open` is set, opens them. `isolatedEnv`: variables of isolated ones. Throws a ConfigError:
+ * never loads half of them.
+ */
 export async function loadTools(
   plugins: readonly PreparedPlugin[],
   open: boolean,
   credentials: Readonly<Record<string, Credential>> = {},
+  isolatedEnv: Env = {},
 ): Promise<Registry> {
   const bundled = new Set(bundledPlugins());
   const faults: string[] = [];
@@ -38,9 +43,9 @@ export async function loadTools(
     compiled.map(async ({ tool, plugin: { module } }) => {
       if (!open || tool.fault !== undefined) return tool;
       if (tool.isolation === "none") return openTool(tool, module.tool);
-      // With its thread pool, which most configurations need not load.
-      const { isolateTool } = await import("../isolation/isolate.ts");
-      return isolateTool(tool, { url: module.url });
+      // Most configurations need not load it.
+      const { isolateTool } = await import("../isolation/isolate-tool.ts");
+      return isolateTool(tool, { url: module.url, env: isolatedEnv });
     }),
   );
   for (const tool of tools) registry.put(tool);

@@ -4,7 +4,7 @@ import type { ConfiguredAdapter } from "./adapters.ts";
 import type { KeyedCaller } from "./caller-settings.ts";
 import type { Secret } from "../secret.ts";
 import type { Scope } from "./scope.ts";
-import type { Environment } from "./environment.ts";
+import type { Env, Environment } from "./environment.ts";
 
 /** One entry of `plugins:`. */
 export interface PluginConfig {
@@ -151,6 +151,8 @@ export interface Config {
   readonly otel: OtelConfig;
   /** Whether the sandbox may play what is not configured. `auto`: only while no key of any kind is. */
   readonly sandbox: "auto" | boolean;
+  /** Variables that the threads and processes of isolated tools get. */
+  readonly isolatedEnv: Env;
   /** Reads the variables that plugins declare. */
   readonly environment: Environment;
   /** What works but deserves a look, one sentence each: log them once at the start. */

@@ -47,6 +47,15 @@ export function createEnvironment(env: Env, cwd: string, faults: string[]): Envi
   };
 }
 
+/** What a program needs of its surroundings, and nothing that may be a secret. */
+const isolatedNames =
+  /^(?:PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|TMP|TEMP|NODE_ENV|NODE_EXTRA_CA_CERTS|SSL_CERT_(?:FILE|DIR))$/;
+
+/** The variables that the threads and processes of isolated tools get. Their configuration comes by message. */
+export function isolatedEnvFrom(env: Env): Env {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => isolatedNames.test(name)));
+}
+
 /** The text of a file that holds one secret, without the line break at its end. */
 export function readSecretFile(path: string): string {
   return readFileSync(path, "utf8").replace(/\r?\n$/, "");

@@ -5,8 +5,7 @@ import { adaptersFrom } from "./adapters.ts";
 import { oauthFrom } from "./oauth.ts";
 import type { Config, Limits } from "./config.ts";
 import { credentialsFrom } from "./credentials.ts";
-import { createEnvironment } from "./environment.ts";
-import type { Env, Environment } from "./environment.ts";
+import { createEnvironment, type Env, type Environment, isolatedEnvFrom } from "./environment.ts";
 import { checkExposure } from "./exposure.ts";
 import { configFromObject, readConfigFile } from "./file.ts";
 import type { ConfigFile } from "./file.ts";
@@ -110,6 +109,7 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
     logLevel: word(environment, "LOG_LEVEL", logLevels, content.logLevel ?? "info"),
     otel: otelFrom(environment),
     sandbox: sandboxFrom(environment, content),
+    isolatedEnv: isolatedEnvFrom(env),
     environment,
   };
   const exposure = checkExposure(parts);

@@ -41,7 +41,7 @@ const plugin = Type.Object(
     answerWithinMs: integer(1, day, "Answer deadline in milliseconds, where it is shorter than the caller's."),
     fallbackMessage: text("What the model reads of a failure that the tool has no message for."),
     sanitize,
-    isolation: oneOf(["none", "worker"], "Where the tool's function runs."),
+    isolation: oneOf(["none", "worker", "process"], "Where the tool's function runs."),
     required: flag("Its fault makes the service not ready."),
     repeatWindowMs: integer(
       1,

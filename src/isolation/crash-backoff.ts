@@ -1,28 +1,27 @@
 /** Keeps a plugin that crashes again and again from being started again and again. */
-export interface Quarantine {
-  /** Notes a crash; true where it was one too many. */
-  crashed(): boolean;
-  /** Why the plugin rests, in words; undefined where it does not. */
-  fault(): string | undefined;
+export interface CrashBackoff {
+  /** Notes a crash. */
+  crashed(): void;
+  /** Why the plugin is not started at present, in words; undefined where it is. */
+  problem(): string | undefined;
 }
 
-/** Crashes within `windowMs` that send a plugin to rest, and how long it rests, in milliseconds. */
-const rule = { crashes: 5, windowMs: 60_000, restMs: 30_000 };
+/** Crashes within `windowMs` after which a plugin cools down, and for how long, in milliseconds. */
+const rule = { crashes: 5, windowMs: 60_000, coolDownMs: 30_000 };
 
-/** Creates the quarantine of one plugin. `now` is monotonic, in milliseconds. */
-export function createQuarantine(now: () => number = () => performance.now()): Quarantine {
+/** Creates the backoff of one plugin. `now` is monotonic, in milliseconds. */
+export function createCrashBackoff(now: () => number = () => performance.now()): CrashBackoff {
   let crashes: number[] = [];
   let until = -Infinity;
   return {
     crashed() {
       const time = now();
       crashes = [...crashes.filter((at) => time - at < rule.windowMs), time];
-      if (crashes.length < rule.crashes) return false;
+      if (crashes.length < rule.crashes) return;
       crashes = [];
-      until = time + rule.restMs;
-      return true;
+      until = time + rule.coolDownMs;
     },
-    fault() {
+    problem() {
       const left = until - now();
       if (left <= 0) return undefined;
       return `it crashed ${rule.crashes} times within a minute and is started again in ${Math.ceil(left / 1000)} s`;

@@ -1,156 +1,170 @@
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
-import { MessageChannel } from "node:worker_threads";
-import { Piscina } from "piscina";
-import type { ExecutionContext, Reconciled } from "../plugin/tool.ts";
-import { PluginError } from "../registry/plugin-error.ts";
-import { serveIsolated, valueOf } from "./isolated-call.ts";
-import type { Ended, IsolatedCall, IsolationSetup, ToIsolated } from "./isolation-protocol.ts";
-import { createQuarantine } from "./crash-backoff.ts";
-import type { CompiledTool } from "../registry/registry.ts";
-import { WorkerCrashError } from "../registry/worker-crash-error.ts";
+import { parseJson } from "../json/exact-number.ts";
+import type { ExecutionContext } from "../plugin/tool.ts";
+import type { FromIsolate, IsolateRequests, RequestEnd, ToIsolate } from "./isolation-protocol.ts";
+import { errorFromThrown, thrownFrom } from "./isolation-protocol.ts";
 
-/** Where an isolated plugin comes from, and what it may take. */
-export interface IsolationOptions {
-  /** URL of the plugin's module. */
-  readonly url: string;
-  /** Calls side by side, one in each thread; 8 by default, and never more than the tool's own limit. */
-  readonly threads?: number;
-  /** Heap of each thread in MiB, 256 by default. */
-  readonly memoryMb?: number;
-  /** Monotonic clock in milliseconds. */
-  readonly now?: () => number;
+/** A thread or process that has been started, and the connection with it. */
+export interface Transport {
+  /** Sends a message. One that cannot be sent any more is dropped: the end is reported. */
+  post(message: ToIsolate): void;
+  /** Ends it at once, whatever it does. */
+  kill(): void;
+  /** Tells whether calls run in it: then it keeps the service's process alive. */
+  setBusy(busy: boolean): void;
 }
 
-/** How long a tool may go on after its signal has fired, in milliseconds; then its thread is ended. */
+/** Starts a thread or process. `onEnd` is called once, after its last message. */
+export type StartTransport = (on: { message(message: FromIsolate): void; end(reason: string): void }) => Transport;
+
+/** Thrown where a thread or process ended before a request did. */
+export class IsolateEndedError extends Error {
+  override readonly name: string = "IsolateEndedError";
+  /** Whether the plugin was called. */
+  readonly started: boolean;
+
+  constructor(reason: string, started: boolean) {
+    super(reason);
+    this.started = started;
+  }
+}
+
+/** One thread or process in which a plugin lives. */
+export interface Isolate {
+  /** Whether it has ended. */
+  readonly ended: boolean;
+  /**
+   * Has a function of the plugin called. When the signal fires, the plugin's signal does; a function that has not ended 50 ms
+   * later ends with the isolate. Rejects with an IsolateEndedError.
+   */
+  request<Method extends keyof IsolateRequests>(
+    method: Method,
+    input: IsolateRequests[Method],
+    signal: AbortSignal,
+    context?: ExecutionContext,
+  ): Promise<RequestEnd>;
+  /** Ends it, on purpose. */
+  kill(): void;
+}
+
+/** How long a function may go on after its signal has fired, in milliseconds. */
 const graceMs = 50;
 
-/** How long opening, `ready` and `close` may take, in milliseconds. */
-const openWithinMs = 30_000;
-const closeWithinMs = 2000;
+/** How long an isolate may take to begin with a request, in milliseconds: it is busy with what an earlier one left behind. */
+const startWithinMs = 1000;
 
-/**
- * Moves a tool into worker threads, in place of opening it here: its module is loaded there again, and `open`, `execute`,
- * `reconcile`, `ready` and `close` run there. A call that does not end at its deadline, exits, or takes too much memory
- * costs its thread and nothing else.
- */
-export async function isolateTool(tool: CompiledTool, options: IsolationOptions): Promise<CompiledTool> {
-  const { threads = 8, memoryMb = 256 } = options;
-  const concurrency = Math.max(1, Math.min(threads, tool.concurrency));
-  const quarantine = createQuarantine(options.now);
-  let pool: Piscina<unknown, Ended> | undefined;
-  let fault: string | undefined;
-  let closed = false;
+interface OpenRequest {
+  readonly context: ExecutionContext | undefined;
+  readonly startTimer: NodeJS.Timeout | undefined;
+  started: boolean;
+  settle(end: RequestEnd): void;
+  reject(reason: IsolateEndedError): void;
+}
 
-  function start(): Piscina<unknown, Ended> {
-    const started = new Piscina<unknown, Ended>({
-      filename: fileURLToPath(new URL(`./isolate-worker${extname(import.meta.url)}`, import.meta.url)),
-      minThreads: 1,
-      maxThreads: concurrency,
-      idleTimeout: 30_000,
-      // DANGER: with atomics a thread sleeps between calls, and timers and connections of the plugin with it.
-      atomics: "disabled",
-      resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-      workerData: { url: options.url, config: tool.config } satisfies IsolationSetup,
-      ...(extname(import.meta.url) === ".ts" && { execArgv: ["--conditions=@jackfield/source"] }),
-    });
-    // A thread died between two calls.
-    started.on("error", () => crashed(started));
-    return started;
-  }
+/** Starts an isolate. `onEnd`: it has ended; `killed` says whether that was on purpose. */
+export function createIsolate(start: StartTransport, onEnd: (isolate: Isolate, killed: boolean) => void): Isolate {
+  const open = new Map<number, OpenRequest>();
+  let count = 0;
+  let killed = false;
+  let endReason: string | undefined;
+  /** The latest calls: a log line that comes after its call has ended is that call's own. */
+  const latest = new Map<number, ExecutionContext>();
 
-  function crashed(where: Piscina<unknown, Ended>): void {
-    if (where !== pool || !quarantine.crashed()) return;
-    pool = undefined;
-    void where.destroy();
-  }
-
-  async function ask(name: string, task: object, kill: AbortSignal, port?: IsolatedCall["port"]): Promise<Ended> {
-    const resting = closed ? "it is closed" : quarantine.fault();
-    if (resting !== undefined) throw new PluginError({ code: "not-open", reason: resting });
-    const where = (pool ??= start());
-    try {
-      // The pool wants an array here, and its types something else.
-      const transferList: object = port === undefined ? [] : [port];
-      return await where.run(task, { name, signal: kill, transferList });
-    } catch (reason) {
-      if (kill.aborted) throw reason;
-      crashed(where);
-      throw new WorkerCrashError("the worker of the tool died", { cause: reason });
-    }
-  }
-
-  function openedOr(ended: Ended): Exclude<Ended, { kind: "unopened" }> {
-    if (ended.kind !== "unopened") {
-      fault = undefined;
-      return ended;
-    }
-    fault = `it cannot be opened: ${ended.message}`;
-    throw new PluginError({ code: "not-open", reason: fault });
-  }
-
-  async function call(
-    name: "execute" | "reconcile",
-    args: unknown,
-    context: ExecutionContext,
-    startedAt?: Date,
-  ): Promise<unknown> {
-    const { signal, callId, idempotencyKey, conversationId, sessionId, source } = context;
-    signal.throwIfAborted();
-    const { port1, port2 } = new MessageChannel();
-    const finish = serveIsolated(port1, context);
-    const kill = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const abort = (): void => {
-      const { name, message } = signal.reason as Error;
-      port1.postMessage({ kind: "abort", name, message } satisfies ToIsolated);
-      timer = setTimeout(() => kill.abort(), graceMs);
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      const scope = { callId, idempotencyKey, conversationId, sessionId, source };
-      const began = startedAt && { startedAt: startedAt.getTime() };
-      const task: IsolatedCall = { args, ...scope, ...began, port: port2 };
-      const ended = await ask(name, task, kill.signal, port2);
-      finish();
-      return valueOf(openedOr(ended));
-    } finally {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-      port1.close();
-    }
-  }
-
-  async function ready(): Promise<void> {
-    valueOf(openedOr(await ask("ready", {}, AbortSignal.timeout(openWithinMs))));
-  }
-
-  const { reconcile } = tool;
-  await ask("ready", {}, AbortSignal.timeout(openWithinMs))
-    .then(openedOr)
-    .catch((reason: unknown) => {
-      fault ??= `it cannot be opened: ${reason instanceof Error ? reason.message : String(reason)}`;
-    });
-  return {
-    ...tool,
-    concurrency,
-    run: (args, context) => call("execute", args, context),
-    reconcile:
-      reconcile &&
-      (async ({ args, startedAt }, context) => (await call("reconcile", args, context, startedAt)) as Reconciled),
-    get fault() {
-      return quarantine.fault() ?? fault;
+  const transport = start({
+    message(message) {
+      try {
+        receive(message);
+      } catch {
+        // DANGER: a plugin can send messages of its own, which are not of the protocol.
+        kill();
+      }
     },
-    ready,
-    async close() {
-      closed = true;
-      const last = pool;
-      pool = undefined;
-      if (last === undefined) return;
-      const signal = AbortSignal.timeout(closeWithinMs);
-      // As many tasks as threads, given out at once: each thread gets one.
-      await Promise.allSettled(last.threads.map(() => last.run({}, { name: "close", signal })));
-      await last.destroy();
+    end(reason) {
+      if (endReason !== undefined) return;
+      endReason = reason;
+      for (const { started, reject } of open.values()) reject(new IsolateEndedError(reason, started));
+      open.clear();
+      onEnd(isolate, killed);
+    },
+  });
+
+  function receive(message: FromIsolate): void {
+    const request = open.get(message.id);
+    if (message.kind === "progress" || message.kind === "log") transport.post({ id: message.id, kind: "taken" });
+    if (message.kind === "log") {
+      return latest.get(message.id)?.log[message.level](message.message, message.fields);
+    }
+    if (request === undefined) return;
+    if (message.kind === "progress") return request.context?.progress(message);
+    if (message.kind === "http") return send(message, request.context);
+    clearTimeout(request.startTimer);
+    request.started = true;
+    if (message.kind === "ended") request.settle(message.end);
+  }
+
+  function send(
+    { id, request, url, options, json }: Extract<FromIsolate, { kind: "http" }>,
+    context: ExecutionContext | undefined,
+  ): void {
+    context?.http(url, json === undefined ? options : { ...options, json: parseJson(json) }).then(
+      ({ status, headers, text }) => transport.post({ id, kind: "answer", request, status, headers, text: text() }),
+      (reason: unknown) => transport.post({ id, kind: "failure", request, thrown: thrownFrom(reason) }),
+    );
+  }
+
+  function remember(id: number, context: ExecutionContext): void {
+    latest.set(id, context);
+    const oldest = latest.keys().next().value;
+    if (latest.size > 4 && oldest !== undefined) latest.delete(oldest);
+  }
+
+  function kill(): void {
+    killed = true;
+    transport.kill();
+  }
+
+  const isolate: Isolate = {
+    get ended() {
+      return endReason !== undefined;
+    },
+    kill,
+    async request(method, input, signal, context) {
+      if (endReason !== undefined) throw new IsolateEndedError(endReason, false);
+      signal.throwIfAborted();
+      const id = count++;
+      const { promise, resolve, reject } = Promise.withResolvers<RequestEnd>();
+      const startTimer = method === "open" ? undefined : setTimeout(kill, startWithinMs);
+      open.set(id, { context, startTimer, started: false, settle: resolve, reject });
+      if (context !== undefined) remember(id, context);
+      let graceTimer: NodeJS.Timeout | undefined;
+      const abort = (): void => {
+        const { name, message } = signal.reason as Error;
+        transport.post({ id, kind: "abort", name, message });
+        graceTimer = setTimeout(kill, graceMs);
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      transport.setBusy(true);
+      // The types of methods and inputs go together.
+      transport.post({ id, kind: "request", method, input } as ToIsolate);
+      try {
+        return await promise;
+      } finally {
+        open.delete(id);
+        if (open.size === 0) transport.setBusy(false);
+        clearTimeout(startTimer);
+        clearTimeout(graceTimer);
+        signal.removeEventListener("abort", abort);
+      }
     },
   };
+  return isolate;
+}
+
+/** What a function in an isolate returned. Throws what it threw. */
+export function valueOf(end: RequestEnd): unknown {
+  if (end.kind === "returned") return parseJson(end.json);
+  if (end.kind === "threw") throw errorFromThrown(end.thrown);
+  // Serialising it again says that it cannot be.
+  const loop: { self?: unknown } = {};
+  loop.self = loop;
+  return loop;
 }

@@ -1,9 +1,8 @@
-import type { MessagePort } from "node:worker_threads";
 import { HttpError, isHttpError } from "../plugin/http-error.ts";
 import { isToolError, ToolError } from "../plugin/tool-error.ts";
-import type { HttpRequest } from "../plugin/tool.ts";
+import type { HttpRequest, ToolLog } from "../plugin/tool.ts";
 
-/** What a worker needs to know before its first task. */
+/** Where an isolated plugin comes from, and its configuration. */
 export interface IsolationSetup {
   /** URL of the plugin's module. */
   readonly url: string;
@@ -20,11 +19,19 @@ export interface IsolatedCall {
   readonly source: string;
   /** Unix time in milliseconds at which the run began that `reconcile` is asked about. */
   readonly startedAt?: number;
-  /** For what goes to and fro while it runs. */
-  readonly port: MessagePort;
 }
 
-/** Something thrown, in a form that crosses threads. */
+/** What an isolate is asked to do, by the function of the plugin that does it, each with its input. */
+export interface IsolateRequests {
+  /** Loads the module and runs its `open`. May be asked again where it failed. */
+  open: IsolationSetup;
+  ready: undefined;
+  close: undefined;
+  execute: IsolatedCall;
+  reconcile: IsolatedCall;
+}
+
+/** Something thrown, in a form that crosses threads and processes. */
 export interface Thrown {
   readonly name: string;
   readonly message: string;
@@ -37,36 +44,54 @@ export interface Thrown {
   readonly status?: number | undefined;
 }
 
-/** How a task ended. */
-export type Ended =
+/** How a request ended. */
+export type RequestEnd =
   | { readonly kind: "returned"; readonly json: string }
   | { readonly kind: "unserializable" }
-  | { readonly kind: "threw"; readonly thrown: Thrown }
-  /** The plugin could not be loaded or opened in that worker. */
-  | { readonly kind: "unopened"; readonly message: string };
+  | { readonly kind: "threw"; readonly thrown: Thrown };
 
-/** What a running call tells. */
-export type FromIsolated =
+/** A message from an isolate. `id` is that of the request that it belongs to. */
+export type FromIsolate = { readonly id: number } & (
+  | { readonly kind: "started" }
+  | { readonly kind: "ended"; readonly end: RequestEnd }
   | { readonly kind: "progress"; readonly message?: string; readonly fraction?: number }
   | {
       readonly kind: "log";
-      readonly level: "debug" | "info" | "warn" | "error";
+      readonly level: keyof ToolLog;
       readonly message: string;
       readonly fields: Record<string, unknown> | undefined;
     }
-  | { readonly kind: "http"; readonly id: number; readonly url: string; readonly request: HttpRequest };
+  | {
+      readonly kind: "http";
+      readonly request: number;
+      readonly url: string;
+      readonly options: Omit<HttpRequest, "json">;
+      /** JSON text of the request's `json`. */
+      readonly json: string | undefined;
+    }
+);
 
-/** What a running call is told. */
-export type ToIsolated =
+/** A message to an isolate. */
+export type ToIsolate = { readonly id: number } & (
+  | {
+      [Method in keyof IsolateRequests]: {
+        readonly kind: "request";
+        readonly method: Method;
+        readonly input: IsolateRequests[Method];
+      };
+    }[keyof IsolateRequests]
   | { readonly kind: "abort"; readonly name: string; readonly message: string }
+  /** A report (progress or log) has been taken. */
+  | { readonly kind: "taken" }
   | {
       readonly kind: "answer";
-      readonly id: number;
+      readonly request: number;
       readonly status: number;
       readonly headers: Readonly<Record<string, string>>;
       readonly text: string;
     }
-  | { readonly kind: "fault"; readonly id: number; readonly thrown: Thrown };
+  | { readonly kind: "failure"; readonly request: number; readonly thrown: Thrown }
+);
 
 /** A thrown value in a form that crosses threads. DANGER: reading what a tool throws may throw again. */
 export function thrownFrom(reason: unknown): Thrown {

@@ -6,8 +6,8 @@ export type Effect = "read" | "idempotent" | "write";
 /** How string arguments are cleaned before validation. `text` is the default. */
 export type SanitizeMode = "strict" | "text" | "off";
 
-/** Where the tool's function runs: in the process, or in a worker thread that can be stopped. */
-export type Isolation = "none" | "worker";
+/** Where the tool's function runs: in the service's process, or in a worker thread or a process that can be stopped. */
+export type Isolation = "none" | "worker" | "process";
 
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

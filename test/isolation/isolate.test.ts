@@ -1,95 +1,16 @@
-import { randomUUID } from "node:crypto";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { pathToFileURL } from "node:url";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { pino } from "pino";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createExecutor } from "../../src/executor/executor.ts";
-import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
-import { createOutbound } from "../../src/outbound/outbound.ts";
-import type { Effect, Tool } from "../../src/plugin/tool.ts";
-import { compileTool } from "../../src/registry/compile-tool.ts";
-import { createRegistry } from "../../src/registry/create-registry.ts";
-import { isolateTool, type IsolationOptions } from "../../src/isolation/isolate.ts";
-import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
-import { aCall, aTool, outcomeOf, within } from "../support/executor.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
 import { verifies } from "../support/verifies.ts";
+import { type IsolatedOptions, startDownstream, startHeld, startIsolated } from "./start-isolated.ts";
 
-/** A pipeline with one isolated plugin, and one tool that runs here. */
-async function start(
-  options: Partial<IsolationOptions> & {
-    plugin?: string;
-    timeoutMs?: number;
-    effect?: Effect;
-    config?: Record<string, unknown>;
-  } = {},
-) {
-  const { plugin = "unruly", timeoutMs, effect = "read", config = { flavour: "plain" }, ...rest } = options;
-  const url = pathToFileURL(join(import.meta.dirname, "plugins", `${plugin}.ts`)).href;
-  const { default: declared } = (await import(url)) as { default: Tool };
-  const definition: Tool = { ...declared, effect };
-  const settings = {
-    config,
-    secretPaths: [],
-    limits: timeoutMs === undefined ? {} : { timeoutMs },
-    sanitize: undefined,
-    isolation: "worker" as const,
-    required: false,
-    repeatWindowMs: undefined,
-  };
-  const origin = { use: plugin, version: "1", bundled: false };
-  const log: string[] = [];
-  const telemetry = {
-    ...createSilentTelemetry(),
-    log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
-  };
-  const registry = createRegistry();
-  const isolated = await isolateTool(compileTool(definition, settings, origin), { url, ...rest });
-  registry.put(isolated);
-  registry.put(
-    compileTool(aTool({ execute: () => "at once" }), { ...settings, isolation: "none", limits: {} }, origin),
-  );
-  const outbound = createOutbound({
-    downstreamBytes: 2_097_152,
-    privateAddresses: ["127.0.0.1"],
-    telemetry,
-    version: "test",
-  });
-  const ledger = createMemoryLedger();
-  const executor = createExecutor({
-    registry,
-    ledger,
-    outbound,
-    telemetry,
-    limits: { argumentsBytes: 262_144, depth: 32, outputBytes: 65_536 },
-    recentEntries: 1000,
-  });
-  onTestFinished(async () => {
-    await executor.drain(AbortSignal.timeout(100));
-    await registry.close();
-    await outbound.close();
-    await ledger.close();
-  });
-  let count = 0;
-  return {
-    isolated,
-    registry,
-    log,
-    async call(args: object, name = plugin) {
-      const progress: string[] = [];
-      const from = performance.now();
-      const request = within("conversation-1", {
-        onProgress: ({ message, fraction }) => void progress.push(`${message} ${fraction}`),
-      });
-      const result = await executor.execute(aCall(args, { id: `call-${++count}`, name }), request);
-      return { outcome: outcomeOf(result), output: result.output, progress, ms: performance.now() - from };
-    },
-  };
-}
+const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
-describe("an isolated plugin", () => {
-  verifies("002.5", "that loops without end is stopped at its deadline, and blocks nobody (hazard 40)", async () => {
+describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
+  const start = (options: Omit<IsolatedOptions, "isolation"> = {}) => startIsolated({ isolation, ...options });
+
+  verifies("002.5", "a loop without end is stopped at its deadline, and blocks nobody (hazard 40)", async () => {
     const app = await start({ timeoutMs: 2000 });
     const looping = app.call({ how: "loop" });
     expect(await app.call({}, "work")).toMatchObject({ outcome: "OK", output: "at once" });
@@ -98,26 +19,27 @@ describe("an isolated plugin", () => {
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   });
 
-  test("leaves no thread behind that loops without end", async () => {
-    const app = await start({ timeoutMs: 1000, threads: 1 });
+  test("after a loop without end in the only one that there may be, the next call is answered", async () => {
+    const app = await start({ timeoutMs: 3000, isolates: 1 });
     expect(await app.call({ how: "loop" })).toMatchObject({ outcome: "TIMED_OUT" });
-    // The only thread was looping: another one answers.
-    let last = "";
-    for (let tries = 0; tries < 20 && last !== "OK"; tries++) last = (await app.call({ how: "look" })).outcome;
-    expect(last).toBe("OK");
+    expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   });
 
-  for (const how of ["exit", "timer", "memory"]) {
+  const deaths = ["exit", "timer", "memory", "buffers", "send nonsense"];
+  for (const how of [...deaths, ...(isolation === "process" ? ["abort", "segfault", "disconnect"] : [])]) {
     verifies(
       "002.5",
-      `that ends its thread (${how}) has failed its call, and works again (hazard 43)`,
+      `a crash (${how}) costs its own call, and the next one is answered (hazard 43)`,
       async () => {
-        const app = await start({ memoryMb: 32, timeoutMs: 15_000 });
-        const bystander = app.call({}, "work");
+        const app = await start({ memoryMb: 48, timeoutMs: 15_000 });
+        const held = await startHeld();
+        const bystander = app.call({ how: "http", url: held.url });
+        await held.asked;
         expect(await app.call({ how })).toMatchObject({
           outcome: "FAILED",
           output: "Tool execution failed or timed out.",
         });
+        held.answer();
         expect(await bystander).toMatchObject({ outcome: "OK" });
         expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
       },
@@ -125,9 +47,19 @@ describe("an isolated plugin", () => {
     );
   }
 
-  test("that crashes five times within a minute rests for half a minute, and says so", async () => {
+  test("what took too much memory is said in the log", async () => {
+    const app = await start({ memoryMb: 48, timeoutMs: 15_000 });
+    await app.call({ how: "buffers" });
+    expect(app.isolated.fault).toBeUndefined();
+    expect(app.log.join()).toMatch(/it took more than \d+ MiB of memory/);
+  });
+
+  test("the fifth crash within a minute ends no other call; then the tool cools down for half a minute, and says so", async () => {
     let now = 0;
     const app = await start({ now: () => now, timeoutMs: 10_000 });
+    const held = await startHeld();
+    const bystander = app.call({ how: "http", url: held.url });
+    await held.asked;
     for (let times = 0; times < 5; times++) {
       expect(app.isolated.fault).toBeUndefined();
       expect(await app.call({ how: "exit" })).toMatchObject({ outcome: "FAILED" });
@@ -138,29 +70,34 @@ describe("an isolated plugin", () => {
       output: "The tool unruly cannot work at present.",
     });
     expect((await app.registry.check()).notes).toEqual([expect.stringContaining("tool unruly: it crashed 5 times")]);
+    held.answer();
+    expect(await bystander).toMatchObject({ outcome: "OK" });
     now = 30_001;
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   }, 30_000);
 
-  test("has its configuration and state, reports, logs, and asks downstreams through the process's own HTTP", async () => {
-    const server = createServer((_, response) => response.end('{"from":"downstream"}'));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    const app = await start({ threads: 1, timeoutMs: 10_000 });
+  test("a tool has its configuration and state, reports, logs, and asks downstreams through the service's own HTTP", async () => {
+    const url = await startDownstream((_, response) => response.end('{"from":"downstream"}'));
+    const app = await start({ isolates: 1, timeoutMs: 10_000 });
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":1}' });
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":2}' });
     expect(await app.call({ how: "progress" })).toMatchObject({ output: "done", progress: ["half 0.5"] });
     expect(app.log.join()).toContain("half done");
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     expect(await app.call({ how: "http", url })).toMatchObject({ outcome: "OK", output: '{"from":"downstream"}' });
     const refused = await app.call({ how: "http", url: "http://10.0.0.1/" });
     expect(refused.output).toContain("JACKFIELD_PRIVATE_ADDRESSES");
   });
 
-  test("fails as one that is not isolated does", async () => {
+  test("numbers that a double cannot hold go to a downstream and back as they were written", async () => {
+    const url = await startDownstream((request, response) => {
+      if (request.method === "GET") response.end('{"order":12345678901234567890}');
+      else request.pipe(response);
+    });
+    const app = await start({ timeoutMs: 10_000 });
+    expect(await app.call({ how: "echo", url })).toMatchObject({ output: '{"order":12345678901234567890}' });
+  });
+
+  test("a tool fails as one that is not isolated does", async () => {
     const app = await start({ timeoutMs: 10_000 });
     expect(await app.call({ how: "refuse" })).toMatchObject({ outcome: "FAILED", output: "There is no such order." });
     expect(await app.call({ how: "throw" })).toMatchObject({
@@ -173,81 +110,110 @@ describe("an isolated plugin", () => {
     });
   });
 
-  test("that heeds its signal keeps its thread", async () => {
-    const app = await start({ threads: 1, timeoutMs: 400 });
+  test("a tool that throws what cannot be read fails like any other, and goes on", async () => {
+    const app = await start({ isolates: 1, timeoutMs: 10_000 });
+    await app.call({ how: "look" });
+    for (const how of ["throw a stack of 5", "throw an unreadable proxy"]) {
+      expect(await app.call({ how })).toMatchObject({
+        outcome: "FAILED",
+        output: "Tool execution failed or timed out.",
+      });
+    }
+    expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":4}' });
+  });
+
+  test("a rejection that a tool leaves behind ends nothing, and is logged without its message", async () => {
+    const app = await start({ isolates: 1, timeoutMs: 10_000 });
+    expect(await app.call({ how: "leave a rejection behind" })).toMatchObject({ output: "done" });
+    expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":2}' });
+    await vi.waitFor(() => expect(app.log.join()).toContain("unhandled rejection"));
+    expect(app.log.join()).not.toContain("secret words");
+  });
+
+  test("a loop that a call leaves behind does not cost the next call", async () => {
+    const app = await start({ isolates: 1, timeoutMs: 10_000 });
+    expect(await app.call({ how: "loop later" })).toMatchObject({ output: "done" });
+    expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
+  });
+
+  test("a flood of reports is cut in a loop without end, and not where they are taken in time", async () => {
+    const app = await start({ timeoutMs: 5000 });
+    const often = await app.call({ how: "report often" });
+    expect(often.progress).toHaveLength(1000);
+    const endless = await app.call({ how: "report without end" });
+    expect(endless).toMatchObject({ outcome: "TIMED_OUT" });
+    expect(endless.progress.length).toBeLessThanOrEqual(256);
+  });
+
+  test("a tool that heeds its signal is kept", async () => {
+    const app = await start({ isolates: 1, timeoutMs: 1000 });
     await app.call({ how: "look" });
     expect(await app.call({ how: "signal" })).toMatchObject({ outcome: "TIMED_OUT" });
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":3}' });
   });
 
-  test("is closed at the end, in every thread in which it was opened", async () => {
-    const name = randomUUID();
-    const channel = new BroadcastChannel(name);
-    onTestFinished(() => channel.close());
-    let closed = 0;
-    channel.addEventListener("message", () => void closed++);
-    const app = await start({ config: { channel: name }, timeoutMs: 10_000 });
-    await Promise.all([app.call({ how: "look" }), app.call({ how: "look" })]);
+  test("a tool is closed at the end, wherever it was opened", async () => {
+    const folder = scratchFolder("jackfield-isolated");
+    onTestFinished(() => folder[Symbol.dispose]());
+    const file = join(folder.path, "closed");
+    const app = await start({ config: { file }, isolates: 2, timeoutMs: 10_000 });
+    const held = await startHeld();
+    const first = app.call({ how: "http", url: held.url });
+    await held.asked;
+    await app.call({ how: "look" });
+    held.answer();
+    await first;
+    expect(existsSync(file)).toBe(false);
     await app.isolated.close();
-    await vi.waitFor(() => expect(closed).toBeGreaterThan(0));
+    expect(readFileSync(file, "utf8")).toBe("closed\nclosed\n");
     await expect(app.isolated.ready()).rejects.toThrow("it is closed");
   });
 
-  test("that cannot be opened is there all the same, and says why", async () => {
-    const app = await start({ plugin: "closed" });
+  test("a tool that cannot be opened is there all the same, says why, and is opened when it can be", async () => {
+    const folder = scratchFolder("jackfield-isolated");
+    onTestFinished(() => folder[Symbol.dispose]());
+    const app = await start({ plugin: "closed", config: { folder: join(folder.path, "later") } });
     expect(app.isolated.fault).toBe("it cannot be opened: the database is away");
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
+    expect((await app.registry.check()).notes).toEqual(["tool closed: it cannot be opened: the database is away"]);
+    mkdirSync(join(folder.path, "later"));
+    expect(await app.registry.check()).toEqual({ faults: [], notes: [] });
+    expect(await app.call({})).toMatchObject({ outcome: "OK" });
   });
-});
 
-describe("an isolated write", () => {
-  const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+  test("a tool gets what a program needs of the environment, and no variable of the service", async () => {
+    const app = await start({ timeoutMs: 10_000, env: { TZ: "UTC" } });
+    expect(await app.call({ how: "env" })).toMatchObject({ output: '{"TZ":"UTC"}' });
+  });
 
-  /** A downstream that answers with this status; 0 hangs up. */
-  async function startApi(status: number): Promise<string> {
-    const server = createServer((_, response) => {
-      if (status === 0) response.destroy();
-      else response.writeHead(status).end("{}");
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  }
-
-  test("whose worker dies is uncertain, also where it had only read before", async () => {
+  test("a write that crashes is uncertain, also where it had only read before", async () => {
     const app = await start({ effect: "write", timeoutMs: 10_000 });
-    const url = await startApi(200);
+    const url = await startDownstream((_, response) => response.end("{}"));
     for (const args of [{ how: "exit" }, { how: "exit", url }]) {
       expect(await app.call(args)).toMatchObject({ outcome: "UNCERTAIN", output: uncertain });
     }
+  });
+
+  test("a write that loops without end is uncertain", async () => {
+    const app = await start({ effect: "write", timeoutMs: 1500 });
+    expect(await app.call({ how: "loop" })).toMatchObject({ outcome: "UNCERTAIN", output: uncertain });
   });
 
   test.each([
     [404, "FAILED", "External API returned 404: {}"],
     [500, "UNCERTAIN", uncertain],
     [0, "UNCERTAIN", uncertain],
-  ])("whose request ends with %d is %s", async (status, outcome, output) => {
+  ])("a write whose request ends with %d is %s", async (status, outcome, output) => {
     const app = await start({ effect: "write", timeoutMs: 10_000 });
-    expect(await app.call({ how: "post", url: await startApi(status) })).toMatchObject({ outcome, output });
+    const url = await startDownstream((_, response) => {
+      if (status === 0) response.destroy();
+      else response.writeHead(status).end("{}");
+    });
+    expect(await app.call({ how: "post", url })).toMatchObject({ outcome, output });
   });
 
-  test("that was never started has failed", async () => {
+  test("a write that was never started has failed", async () => {
     const app = await start({ plugin: "closed", effect: "write" });
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
   });
-});
-
-test("an isolated plugin that throws what cannot be read fails like any other, and its worker lives", async () => {
-  const app = await start({ threads: 1, timeoutMs: 10_000 });
-  await app.call({ how: "look" });
-  for (const how of ["throw a stack of 5", "throw an unreadable proxy"]) {
-    expect(await app.call({ how })).toMatchObject({
-      outcome: "FAILED",
-      output: "Tool execution failed or timed out.",
-    });
-  }
-  expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":4}' });
 });

@@ -1,6 +1,6 @@
 import { Effect, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { SentRequests } from "../../outbound/sent-requests.ts";
-import { WorkerCrashError } from "../../registry/worker-crash-error.ts";
+import { IsolateCrashError } from "../../registry/isolate-crash-error.ts";
 import type { Execution, RunEnd } from "../execution.ts";
 import { reconcile } from "../recovery/reconcile.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
@@ -32,7 +32,7 @@ function isEndKnown(end: RunEnd, sent: SentRequests | undefined): boolean {
 }
 
 function isCrash(reason: unknown): boolean {
-  return attempt(() => reason instanceof WorkerCrashError) === true;
+  return attempt(() => reason instanceof IsolateCrashError) === true;
 }
 
 async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Promise<ToolResult | undefined> {

@@ -1,12 +1,14 @@
+import { existsSync } from "node:fs";
 import { defineTool } from "jackfield/plugin";
 
-/** Cannot be opened until the variable is there. */
+/** Can be opened only once a folder is there. */
 export default defineTool({
   name: "closed",
-  description: "Cannot be opened.",
+  description: "Cannot be opened at first.",
   inputSchema: { type: "object" },
-  open() {
-    throw new Error("the database is away");
+  open(config) {
+    const { folder } = config as { folder?: string };
+    if (folder === undefined || !existsSync(folder)) throw new Error("the database is away");
   },
   execute: () => 1,
 });

@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { appendFileSync } from "node:fs";
+import { parentPort } from "node:worker_threads";
 import { defineTool, ToolError } from "jackfield/plugin";
 
 /** Does whatever a call tells it to, also what a plugin should not. */
@@ -9,12 +12,8 @@ export default defineTool({
   timeoutMs: 2000,
   open: (config) => ({ opened: Date.now(), config, calls: 0 }),
   close(state) {
-    // Seen by whoever listens: a test, in another thread.
-    const { config } = state as { config: { channel?: string } };
-    if (config.channel === undefined) return;
-    const channel = new BroadcastChannel(config.channel);
-    const message: [string] = ["closed"];
-    channel.postMessage(...message);
+    const { file } = (state as { config: { file?: string } }).config;
+    if (file !== undefined) appendFileSync(file, "closed\n");
   },
   async execute({ how, url }, { state, progress, signal, http, log, callId }) {
     const seen = state as { calls: number; config: unknown };
@@ -34,6 +33,51 @@ export default defineTool({
         const kept: number[][] = [];
         for (;;) kept.push(Array.from({ length: 100_000 }, () => Math.random()));
       }
+      case "buffers": {
+        const kept: Buffer[] = [];
+        for (;;) kept.push(Buffer.alloc(4_000_000, 1));
+      }
+      case "abort":
+        return process.abort();
+      case "segfault":
+        process.kill(process.pid, "SIGSEGV");
+        return new Promise(() => {});
+      case "disconnect":
+        process.disconnect?.();
+        return new Promise(() => {});
+      case "pid":
+        return process.pid;
+      case "env":
+        return process.env;
+      case "argv":
+        return process.argv;
+      case "print":
+        console.log("printed by a tool");
+        return "done";
+      case "start another process":
+        return spawn("sleep", ["600"], { stdio: "ignore" }).pid;
+      case "loop later":
+        setTimeout(() => {
+          for (;;) void 0;
+        }, 5);
+        return "done";
+      case "leave a rejection behind":
+        void Promise.reject(new Error("secret words"));
+        return "done";
+      case "send nonsense":
+        process.send?.(null);
+        parentPort?.postMessage(null, []);
+        return new Promise(() => {});
+      case "report without end":
+        for (;;) progress({ message: "again" });
+      case "report often":
+        for (let times = 0; times < 1000; times++) {
+          progress({ message: String(times) });
+          if (times % 100 === 99) await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        return "done";
+      case "echo":
+        return (await http(url ?? "", { method: "POST", json: (await http(url ?? "")).json() })).json();
       case "progress":
         progress({ message: "half", fraction: 0.5 });
         log.info("half done", { callId });

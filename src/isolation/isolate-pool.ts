@@ -1,0 +1,202 @@
+import { PluginError } from "../registry/plugin-error.ts";
+import type { CrashBackoff } from "./crash-backoff.ts";
+import { createIsolate, type Isolate, type StartTransport, valueOf } from "./isolate.ts";
+import type { IsolationSetup } from "./isolation-protocol.ts";
+
+/** The isolates of one tool: as many as it has calls at a time, and one more that waits for the next call. */
+export interface IsolatePool {
+  /** Why the tool cannot work at present, in words; undefined where it can. */
+  readonly problem: string | undefined;
+  /**
+   * An isolate in which the plugin is open and no call runs; give it back by `release`. Rejects with a PluginError where the
+   * plugin cannot be opened, or none is free within `waitMs`, and with the signal's reason.
+   */
+  acquire(signal: AbortSignal, waitMs: number): Promise<Isolate>;
+  release(isolate: Isolate): void;
+  /** Opens the plugin where it is not open, and has its `ready` called where an isolate is free. */
+  ready(): Promise<void>;
+  /** Has `close` called in each isolate, and ends them all. */
+  close(): Promise<void>;
+}
+
+export interface PoolOptions {
+  readonly setup: IsolationSetup;
+  readonly start: StartTransport;
+  /** Isolates side by side at most. */
+  readonly max: number;
+  readonly backoff: CrashBackoff;
+}
+
+/** How long opening and `ready`, and `close` may take, in milliseconds. */
+const openWithinMs = 30_000;
+const closeWithinMs = 1500;
+
+/** How long an isolate stays without a call while there is another one, in milliseconds. */
+const idleMs = 30_000;
+
+interface Waiting {
+  resolve(isolate: Isolate): void;
+  reject(reason: Error): void;
+}
+
+/** How long nothing is started after the plugin could not be opened, in milliseconds. */
+const retryMs = 1000;
+
+/** Creates the pool of one tool. Nothing is started before `ready` or `acquire`. */
+export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): IsolatePool {
+  const all = new Set<Isolate>();
+  /** Those in which the plugin is open. */
+  const opened = new Set<Isolate>();
+  /** Those of them in which no call runs. The one used last is at the end. */
+  const idle: Isolate[] = [];
+  const waiting: Waiting[] = [];
+  /** One in which the plugin could not be opened: it is tried there again. */
+  let unopened: Isolate | undefined;
+  let opening = 0;
+  let fault: string | undefined;
+  let checking: Promise<void> | undefined;
+  let idleTimer: NodeJS.Timeout | undefined;
+  let retryTimer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const problem = (): string | undefined => (closed ? "it is closed" : (backoff.problem() ?? fault));
+
+  function onEnd(isolate: Isolate, killed: boolean): void {
+    all.delete(isolate);
+    opened.delete(isolate);
+    const position = idle.indexOf(isolate);
+    if (position >= 0) idle.splice(position, 1);
+    if (unopened === isolate) unopened = undefined;
+    if (!killed) backoff.crashed();
+    refill();
+  }
+
+  /** Starts what waiting calls need, and one for the next call: it need not wait until the plugin is open. */
+  function refill(): void {
+    const current = problem();
+    if (current !== undefined) {
+      for (const { reject } of waiting.splice(0)) reject(notOpen(current));
+      return;
+    }
+    if (retryTimer !== undefined) return;
+    while (waiting.length + 1 > idle.length + opening && all.size < max) void open();
+  }
+
+  /** Opens the plugin in an isolate. */
+  async function open(): Promise<void> {
+    const isolate = unopened ?? createIsolate(start, onEnd);
+    unopened = undefined;
+    all.add(isolate);
+    opening++;
+    const signal = AbortSignal.timeout(openWithinMs);
+    try {
+      valueOf(await isolate.request("open", setup, signal));
+      opening--;
+      if (closed) return isolate.kill();
+      fault = undefined;
+      opened.add(isolate);
+      offer(isolate);
+      refill();
+    } catch (reason) {
+      opening--;
+      failed(isolate, signal.aborted ? `it takes longer than ${openWithinMs / 1000} s` : messageOf(reason));
+    }
+  }
+
+  function failed(isolate: Isolate, reason: string): void {
+    // Where it is open elsewhere, the tool works.
+    if (opened.size === 0) fault = `it cannot be opened: ${reason}`;
+    if (opened.size === 0 && unopened === undefined && !isolate.ended && !closed) unopened = isolate;
+    else isolate.kill();
+    retryTimer ??= setTimeout(() => {
+      retryTimer = undefined;
+      refill();
+    }, retryMs).unref();
+    refill();
+  }
+
+  function offer(isolate: Isolate): void {
+    const next = waiting.shift();
+    if (next !== undefined) return next.resolve(isolate);
+    idle.push(isolate);
+    if (idle.length > 1) idleTimer ??= setTimeout(trim, idleMs).unref();
+  }
+
+  /** Ends the isolate that has had no call for the longest time. */
+  function trim(): void {
+    idleTimer = undefined;
+    if (idle.length < 2) return;
+    void end(idle.shift() as Isolate);
+    if (idle.length > 1) idleTimer = setTimeout(trim, idleMs).unref();
+  }
+
+  async function end(isolate: Isolate): Promise<void> {
+    await isolate.request("close", undefined, AbortSignal.timeout(closeWithinMs)).catch(() => {});
+    isolate.kill();
+  }
+
+  async function check(): Promise<void> {
+    if (problem() !== undefined || all.size === 0) {
+      if (closed || backoff.problem() !== undefined) throw notOpen(problem() as string);
+      await open();
+      const left = problem();
+      if (left !== undefined) throw notOpen(left);
+    }
+    const isolate = idle.pop();
+    if (isolate === undefined) return;
+    try {
+      valueOf(await isolate.request("ready", undefined, AbortSignal.timeout(openWithinMs)));
+    } finally {
+      release(isolate);
+    }
+  }
+
+  function release(isolate: Isolate): void {
+    if (isolate.ended) return;
+    if (closed) isolate.kill();
+    else offer(isolate);
+  }
+
+  return {
+    get problem() {
+      return problem();
+    },
+    acquire(signal, waitMs) {
+      const { promise, resolve, reject } = Promise.withResolvers<Isolate>();
+      const entry: Waiting = { resolve, reject };
+      const leave = (reason: Error): void => {
+        const position = waiting.indexOf(entry);
+        if (position >= 0) waiting.splice(position, 1);
+        reject(reason);
+      };
+      const abort = (): void => leave(signal.reason as Error);
+      signal.addEventListener("abort", abort, { once: true });
+      const timer = setTimeout(() => leave(notOpen(`it was not open within ${waitMs} ms`)), waitMs);
+      waiting.push(entry);
+      const isolate = idle.pop();
+      if (isolate !== undefined) waiting.shift()?.resolve(isolate);
+      refill();
+      return promise.finally(() => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+      });
+    },
+    release,
+    ready: () => (checking ??= check().finally(() => (checking = undefined))),
+    async close() {
+      closed = true;
+      clearTimeout(idleTimer);
+      clearTimeout(retryTimer);
+      refill();
+      await Promise.all([...all].map(end));
+    },
+  };
+}
+
+function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
+function notOpen(reason: string): PluginError {
+  return new PluginError({ code: "not-open", reason });
+}
