@@ -148,15 +148,10 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
 
   const stores = await openStores(config, log);
   teardown.add(() => stores.close());
-  const { ledger, queue } = stores;
+  const { ledger, queue, registeredTools: store, sealer } = stores;
 
-  const remoteTools = createRemoteTools({
-    registry,
-    guard,
-    telemetry,
-    store: stores.registeredTools,
-    readMaxBytes: limits.downstreamBytes,
-  });
+  const { downstreamBytes: readMaxBytes } = limits;
+  const remoteTools = createRemoteTools({ registry, guard, telemetry, store, sealer, readMaxBytes });
   teardown.add(() => remoteTools.close());
   await remoteTools.start();
 

@@ -2,6 +2,8 @@ import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { encryptionSecret } from "../config/encryption.ts";
+import { createSealer, type Sealer } from "../store/sealer.ts";
 import type { RegisteredTools } from "../remote-tools/registered-tools.ts";
 import type { CheckResult } from "./readiness.ts";
 
@@ -13,6 +15,8 @@ export interface Stores {
   readonly ledger: Ledger;
   readonly queue: JobQueue;
   readonly registeredTools: RegisteredTools;
+  /** Encrypts what is stored, where the configuration has keys for it. */
+  readonly sealer: Sealer;
   /** What readiness says of it. */
   check(): Promise<CheckResult>;
   close(): Promise<void>;
@@ -34,11 +38,13 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
     else if (faulty) log.info("the store can be used again");
     faulty = fault !== undefined;
   };
+  const keys = config.encryption.keys.map(({ id, secret }) => ({ id, secret: encryptionSecret(secret) }));
+  const parts = { onFault, log, sealer: createSealer(keys, (note) => log.error(`encryption: ${note}`)) };
   const url = config.engineUrl?.reveal();
-  if (url === undefined) return openEmbedded(config.dataDir, onFault, log);
+  if (url === undefined) return openEmbedded(config.dataDir, parts);
   return /^rediss?:/.test(url)
-    ? openRedis(url, config, onFault, log).catch(explainMissing("ioredis"))
-    : openPostgres(url, onFault, log).catch(explainMissing("pg"));
+    ? openRedis(url, config, parts).catch(explainMissing("ioredis"))
+    : openPostgres(url, parts).catch(explainMissing("pg"));
 }
 
 /** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
@@ -51,9 +57,14 @@ function explainMissing(packages: string): (reason: unknown) => never {
   };
 }
 
-type OnProblem = (fault: string | undefined) => void;
+/** What every store is opened with. */
+interface StoreParts {
+  readonly onFault: (fault: string | undefined) => void;
+  readonly log: Logger;
+  readonly sealer: Sealer;
+}
 
-async function openEmbedded(folder: string, onFault: OnProblem, log: Logger): Promise<Stores> {
+async function openEmbedded(folder: string, { onFault, log, sealer }: StoreParts): Promise<Stores> {
   const { openSqliteStore } = await import("../store/sqlite.ts");
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
@@ -61,8 +72,9 @@ async function openEmbedded(folder: string, onFault: OnProblem, log: Logger): Pr
   const store = await openSqliteStore({ folder, onFault, onNotice: (notice) => log.warn(notice) });
   return stores(store, {
     kind: "sqlite",
+    sealer,
     ledger: createSqliteLedger(store, { log }),
-    queue: createSqliteJobQueue(store, { log }),
+    queue: createSqliteJobQueue(store, { log, sealer }),
     registeredTools: createSqliteRegisteredTools(store),
   });
 }
@@ -70,8 +82,7 @@ async function openEmbedded(folder: string, onFault: OnProblem, log: Logger): Pr
 async function openRedis(
   url: string,
   { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork }: Config,
-  onFault: OnProblem,
-  log: Logger,
+  { onFault, log, sealer }: StoreParts,
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
@@ -93,8 +104,9 @@ async function openRedis(
     store,
     {
       kind: "redis",
+      sealer,
       ledger: createRedisLedger(store, { windowMs: windowHours * hourMs, uncertainMs: uncertainHours * hourMs, log }),
-      queue: createRedisJobQueue(store, { log }),
+      queue: createRedisJobQueue(store, { log, sealer }),
       registeredTools: createRedisRegisteredTools(store),
     },
     async () => {
@@ -111,7 +123,7 @@ interface Durability {
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(url: string, onFault: OnProblem, log: Logger): Promise<Stores> {
+async function openPostgres(url: string, { onFault, log, sealer }: StoreParts): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
   const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");
@@ -119,8 +131,9 @@ async function openPostgres(url: string, onFault: OnProblem, log: Logger): Promi
   const store = await openPostgresStore({ url, onFault });
   return stores(store, {
     kind: "postgres",
+    sealer,
     ledger: createPostgresLedger(store, { log }),
-    queue: createPostgresJobQueue(store, { log }),
+    queue: createPostgresJobQueue(store, { log, sealer }),
     registeredTools: createPostgresRegisteredTools(store),
   });
 }
@@ -128,10 +141,10 @@ async function openPostgres(url: string, onFault: OnProblem, log: Logger): Promi
 /** Joins what is kept in one store: its check asks all of it, and it is closed after all of it. */
 function stores(
   store: { close(): Promise<void> },
-  kept: Pick<Stores, "kind" | "ledger" | "queue" | "registeredTools">,
+  kept: Omit<Stores, "check" | "close">,
   furtherFaults: () => Promise<string[]> = async () => [],
 ): Stores {
-  const { kind, ledger, queue } = kept;
+  const { kind, ledger, queue, sealer } = kept;
   const noun = kind === "sqlite" ? "store" : "engine";
   return {
     ...kept,
@@ -142,7 +155,7 @@ function stores(
       );
       return {
         faults: [...new Set([...faults, ...(faults.length === 0 ? await furtherFaults() : [])])],
-        notes: ledger.notes(),
+        notes: [...ledger.notes(), ...sealer.notes()],
       };
     },
     async close() {

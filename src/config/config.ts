@@ -77,6 +77,14 @@ export type CredentialConfig =
       readonly scopes: readonly string[];
     };
 
+/** A key that stored values are encrypted with. */
+export interface EncryptionKey {
+  /** Written beside each value. */
+  readonly id: string;
+  /** 32 bytes: see encryption.ts. */
+  readonly secret: Secret;
+}
+
 /** What one call costs, in whatever unit the operator counts in: by tool, and by caller and tool, which goes first. */
 export interface Prices {
   readonly tools: Readonly<Record<string, number>>;
@@ -133,6 +141,8 @@ export interface Config {
   readonly ledger: { readonly windowHours: number; readonly uncertainHours: number; readonly readEntries: number };
   /** How long dead jobs are kept. */
   readonly jobs: { readonly deadHours: number };
+  /** What stored values are encrypted with: the first key encrypts, all decrypt. Without a key they are plain. */
+  readonly encryption: { readonly keys: readonly EncryptionKey[] };
   readonly delivery: { readonly retryForMs: number };
   /** Milliseconds for which new work is taken on after readiness is off. */
   readonly shutdown: { readonly delayMs: number };

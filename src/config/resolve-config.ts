@@ -6,6 +6,7 @@ import { oauthFrom } from "./oauth.ts";
 import type { Config, Limits } from "./config.ts";
 import { credentialsFrom } from "./credentials.ts";
 import { createEnvironment, type Env, type Environment, isolatedEnvFrom } from "./environment.ts";
+import { encryptionFrom } from "./encryption.ts";
 import { checkExposure } from "./exposure.ts";
 import { configFromObject, readConfigFile } from "./file.ts";
 import type { ConfigFile } from "./file.ts";
@@ -93,6 +94,7 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
       corsOrigins: content.rpc?.corsOrigins ?? [],
     },
     ...retentionFrom(environment, content),
+    encryption: encryptionFrom(environment, content),
     shutdown: { delayMs: content.shutdown?.delayMs ?? 0 },
     delivery: { retryForMs: content.delivery?.retryForMs ?? 3_600_000 },
     limits: limitsFrom(content),

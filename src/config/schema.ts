@@ -3,7 +3,7 @@ import type { Static } from "typebox";
 import type { AdapterConfiguration, SettingSchema } from "../settings.ts";
 import { caller, oauth, signature } from "./caller-schema.ts";
 import { closed, day, flag, integer, mebibyte, oneOf, text, texts } from "./schema-parts.ts";
-import { jobs, ledger } from "./stored-schema.ts";
+import { encryption, jobs, ledger } from "./stored-schema.ts";
 
 const price = Type.Number({ minimum: 0 });
 
@@ -118,6 +118,7 @@ const fileSchema = Type.Object(
     ),
     ledger: Type.Optional(ledger),
     jobs: Type.Optional(jobs),
+    encryption: Type.Optional(encryption),
     delivery: Type.Optional(
       Type.Object({ retryForMs: integer(0, 7 * day, "How long a delivery is tried, in milliseconds.") }, closed),
     ),

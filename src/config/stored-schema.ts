@@ -17,6 +17,23 @@ export const ledger = Type.Object(
   closed,
 );
 
+/** What stored values are encrypted with. */
+export const encryption = Type.Object(
+  {
+    keys: Type.Array(
+      Type.Object(
+        {
+          id: Type.String({ minLength: 1, description: "Written beside each value. Never give it to another secret." }),
+          secret: Type.String({ minLength: 1, description: "32 random bytes in base64 or hex." }),
+        },
+        closed,
+      ),
+      { minItems: 1, description: "The first one encrypts, all decrypt." },
+    ),
+  },
+  { ...closed, description: "Encrypt what is stored of calls and jobs, and of registered tools." },
+);
+
 /** How long jobs are kept. */
 export const jobs = Type.Object(
   { deadHours: hours(87_600, "How long a dead job is kept, in hours; seven windows when left out.") },

@@ -1,40 +1,77 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { Sealer } from "../store/sealer.ts";
 import type { JobRecord } from "./job-queue.ts";
 import { claimedState } from "./job-state.ts";
 import type { JobRow, NewJob } from "./job-table.ts";
 
-/** The stored form of a record: JSON with the message in base64. */
-interface StoredJob extends Omit<JobRecord, "job"> {
-  job: string;
-}
+/** What is stored of a record beside its message. */
+type StoredFields = Omit<JobRecord, "job">;
 
 /** Whatever could be written can be read: a value of a result nests deeper than protobuf reads by default. */
 const readOptions = { recursionLimit: 100_000 };
 
-/** The text of a record as drivers store it. */
-export function textFromRecord(record: JobRecord): string {
-  const stored: StoredJob = { ...record, job: Buffer.from(toBinary(JobSchema, record.job)).toString("base64") };
-  return JSON.stringify(stored);
+/** Writes and reads what drivers store of a job. */
+export interface JobCodec {
+  /** The text of a record. */
+  text(record: JobRecord): string;
+  /** Reads a row. Never throws. */
+  read(row: JobRow): ReadRow;
+  /** What a table stores of a new record. */
+  newJob(record: JobRecord): NewJob;
+}
+
+/** Makes the codec. The text of a record is sealed for its tenant and id; what a table finds jobs by stays plain. */
+export function createJobCodec(sealer: Sealer): JobCodec {
+  const text = (record: JobRecord): string => {
+    const { job, ...fields } = record;
+    const message = toBinary(JobSchema, job);
+    if (!sealer.seals) return plainText(fields, message);
+    return sealer.sealText(
+      Buffer.concat([Buffer.from(`${JSON.stringify(fields)}\n`), message]),
+      rowOf(record.tenant, job.id),
+    );
+  };
+  return {
+    text,
+    read: (row) => readRow(row, sealer),
+    newJob: (record) => newJobFrom(record, text(record)),
+  };
+}
+
+function rowOf(tenant: string, id: string): string {
+  return JSON.stringify(["job", tenant, id]);
+}
+
+/** Unsealed, JSON with the message in base64. Sealed, JSON, a line break and the message: base64 comes once, around it all. */
+function plainText(fields: StoredFields, message: Uint8Array): string {
+  return JSON.stringify({ job: Buffer.from(message).toString("base64"), ...fields });
+}
+
+function parseText(text: Buffer): { fields: Partial<StoredFields>; message: Uint8Array } {
+  const end = text.indexOf("\n");
+  const head = text.toString("utf8", 0, end < 0 ? undefined : end);
+  const { job, ...fields } = JSON.parse(head) as Partial<StoredFields> & { job?: string };
+  return { fields, message: job === undefined && end >= 0 ? text.subarray(end + 1) : Buffer.from(job ?? "", "base64") };
 }
 
 /**
  * The record of a row. Its state and times are the row's: transitions need not rewrite the text, and times are the
  * server's. Throws where the text cannot be read.
  */
-function recordFromRow(row: JobRow): JobRecord {
-  const stored = JSON.parse(row.record) as Partial<StoredJob>;
-  const job = fromBinary(JobSchema, Buffer.from(stored.job ?? "", "base64"), readOptions);
+function recordFromRow(row: JobRow, sealer: Sealer): JobRecord {
+  const { fields, message } = parseText(sealer.openText(row.record, rowOf(row.tenant, row.id)));
+  const job = fromBinary(JobSchema, message, readOptions);
   if (job.id !== row.id) throw new Error(`the record is of another job`);
   return {
     job: stamped(job, row),
     tenant: row.tenant,
-    caller: stored.caller ?? "",
-    delivery: stored.delivery ?? "",
-    deliveryMs: stored.deliveryMs ?? 0,
-    failures: stored.failures ?? 0,
-    traceparent: stored.traceparent ?? "",
+    caller: fields.caller ?? "",
+    delivery: fields.delivery ?? "",
+    deliveryMs: fields.deliveryMs ?? 0,
+    failures: fields.failures ?? 0,
+    traceparent: fields.traceparent ?? "",
   };
 }
 
@@ -45,10 +82,9 @@ export interface ReadRow {
   readonly readable: boolean;
 }
 
-/** Reads a row. Never throws. */
-export function readRow(row: JobRow): ReadRow {
+function readRow(row: JobRow, sealer: Sealer): ReadRow {
   try {
-    return { record: recordFromRow(row), readable: true };
+    return { record: recordFromRow(row, sealer), readable: true };
   } catch (cause) {
     const error = `the stored job cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`;
     const job = stamped(create(JobSchema, { id: row.id, error }), row);
@@ -64,11 +100,10 @@ function stamped(job: JobRecord["job"], { state, createdAt, changedAt }: JobRow)
   return job;
 }
 
-/** What a table stores of a new record. */
-export function newJobFrom(record: JobRecord): NewJob {
+function newJobFrom(record: JobRecord, text: string): NewJob {
   const { id, source, state, context } = record.job;
   const { conversationId = "", runId = "" } = context ?? {};
-  return { id, tenant: record.tenant, source, conversationId, runId, state, record: textFromRecord(record) };
+  return { id, tenant: record.tenant, source, conversationId, runId, state, record: text };
 }
 
 /** The row of a job that was inserted under a token, as the table holds it. */

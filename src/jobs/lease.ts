@@ -1,4 +1,4 @@
-import { newJobFrom, textFromRecord, type ReadRow } from "./job-codec.ts";
+import type { JobCodec, ReadRow } from "./job-codec.ts";
 import { JobQueueUnavailableError, type JobLease, type JobRecord } from "./job-queue.ts";
 import type { Change, JobRow, JobTable } from "./job-table.ts";
 
@@ -32,10 +32,9 @@ const settleAgainMs = 1_000;
 
 /** Creates the lease of a row that is held under its token. `onEnd` runs when it is settled or lost. */
 export function createLease(
-  table: JobTable,
+  { table, codec, log }: { readonly table: JobTable; readonly codec: JobCodec; readonly log: JobLog },
   row: JobRow,
   read: ReadRow,
-  log: JobLog,
   onEnd: (lease: HeldLease) => void,
 ): HeldLease {
   const work = new AbortController();
@@ -54,7 +53,7 @@ export function createLease(
   async function isOurs(): Promise<boolean> {
     const found = await table.get(row.id);
     if (found === undefined) {
-      if ((await table.insert(newJobFrom(last), row.token)) !== undefined) return false;
+      if ((await table.insert(codec.newJob(last), row.token)) !== undefined) return false;
       log.warn({ job: row.id }, "the store has lost a job that it had acknowledged: it is written anew");
       return true;
     }
@@ -67,7 +66,7 @@ export function createLease(
 
   async function write(next: JobRecord | undefined, change: Change): Promise<void> {
     const sentAt = performance.now();
-    const whole = next === undefined ? change : { ...change, record: textFromRecord(next) };
+    const whole = next === undefined ? change : { ...change, record: codec.text(next) };
     last = next ?? last;
     const written =
       (await table.write(row.id, expected, whole)) ||

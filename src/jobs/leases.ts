@@ -1,4 +1,4 @@
-import { readRow, type ReadRow } from "./job-codec.ts";
+import type { JobCodec, ReadRow } from "./job-codec.ts";
 import type { JobRow, JobTable } from "./job-table.ts";
 import { createLease, type HeldLease, type JobLog } from "./lease.ts";
 
@@ -19,8 +19,16 @@ export interface Leases {
 /** How long a request whose answer was lost may still be carried out by the store, in milliseconds. */
 const disownedForMs = 30_000;
 
+/** What the leases of one worker need. */
+export interface LeasesParts {
+  readonly table: JobTable;
+  readonly owner: string;
+  readonly codec: JobCodec;
+  readonly log: JobLog;
+}
+
 /** Creates the leases of one worker on a table. They are extended until they are settled; `stop` ends their work. */
-export function createLeases(table: JobTable, owner: string, stop: AbortSignal, log: JobLog): Leases {
+export function createLeases({ table, owner, codec, log }: LeasesParts, stop: AbortSignal): Leases {
   const { leaseMs } = table;
   const held = new Set<HeldLease>();
   const disowned = new Map<string, number>();
@@ -63,7 +71,7 @@ export function createLeases(table: JobTable, owner: string, stop: AbortSignal, 
   stop.addEventListener("abort", onStop, { once: true });
 
   function hold(row: JobRow, read: ReadRow): HeldLease {
-    const lease = createLease(table, row, read, log, (ended) => held.delete(ended));
+    const lease = createLease({ table, codec, log }, row, read, (ended) => held.delete(ended));
     held.add(lease);
     if (stop.aborted) lease.stop(stop.reason);
     return lease;
@@ -85,7 +93,7 @@ export function createLeases(table: JobTable, owner: string, stop: AbortSignal, 
       try {
         const rows = await table.claim({ token, count, expired, suspects });
         answered();
-        return rows.map((row) => hold(row, readRow(row)));
+        return rows.map((row) => hold(row, codec.read(row)));
       } catch (cause) {
         disowned.set(token, performance.now());
         throw cause;

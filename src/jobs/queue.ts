@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { newJobFrom, readRow } from "./job-codec.ts";
+import { plainSealer, type Sealer } from "../store/sealer.ts";
+import { createJobCodec, type JobCodec } from "./job-codec.ts";
 import { JobQueueUnavailableError, type JobQueue, type JobRecord } from "./job-queue.ts";
 import { isOver, moved, retried } from "./job-state.ts";
 import type { JobRow, JobTable } from "./job-table.ts";
@@ -14,6 +15,8 @@ export interface JobQueueOptions {
   readonly log?: JobLog | undefined;
   /** Time after which a shared server hands a job to another worker unless its lease is extended, in milliseconds. */
   readonly leaseMs?: number;
+  /** Seals what is stored of a job. Plain by default. */
+  readonly sealer?: Sealer;
 }
 
 /** The default of `leaseMs`. */
@@ -29,9 +32,10 @@ const silent: JobLog = { warn() {}, error() {} };
 /** Creates the job queue on a table, for one process: `makeTable` gets the process's name, unique for each start. */
 export function createJobQueue(
   makeTable: (owner: string) => JobTable,
-  { log = silent }: JobQueueOptions = {},
+  { log = silent, sealer = plainSealer }: JobQueueOptions = {},
 ): JobQueue {
   const owner = randomUUID();
+  const codec = createJobCodec(sealer);
   const table = watched(makeTable(owner), () => void recent.restore());
   const recent = createRecentJobs(table, log);
   const workers = new Set<ClaimingWorker>();
@@ -50,10 +54,10 @@ export function createJobQueue(
     const row = await get(id);
     if (row === undefined) return undefined;
     if (row.state !== from || row.held) return false;
-    const { record, readable } = readRow(row);
+    const { record, readable } = codec.read(row);
     const next = change(record);
     const { state } = next.job;
-    const whole = { state, next: 0, record: readable ? newJobFrom(next).record : undefined };
+    const whole = { state, next: 0, record: readable ? codec.text(next) : undefined };
     if (!(await table.write(id, { token: row.token, held: false, state: from }, whole))) return false;
     if (!isOver(state)) for (const worker of workers) worker.wake();
     return next;
@@ -61,31 +65,31 @@ export function createJobQueue(
 
   return {
     async enqueue(record) {
-      const job = newJobFrom(record);
+      const job = codec.newJob(record);
       for (const worker of workers) {
         const inserted = worker.insert(job, record);
-        if (inserted !== undefined) return answerFrom(await inserted, record);
+        if (inserted !== undefined) return answerFrom(await inserted, record, codec);
       }
       const existing = await table.insert(job, "");
       if (existing === undefined) {
         recent.remember(job);
         for (const worker of workers) worker.wake();
       }
-      return answerFrom(existing, record);
+      return answerFrom(existing, record, codec);
     },
     async get(id) {
       const row = await get(id);
-      return row === undefined ? undefined : readRow(row).record;
+      return row === undefined ? undefined : codec.read(row).record;
     },
     async list(page) {
       const { rows, next } = await table.list({ ...page, bytes: pageBytes });
-      return { records: rows.map((row) => readRow(row).record), next };
+      return { records: rows.map((row) => codec.read(row).record), next };
     },
     retry: (id) => amend(id, JobState.DEAD, retried),
     cancel: (id) => amend(id, JobState.ACCEPTED, (record) => moved(record, JobState.CANCELLED)),
     work(work, { concurrency }) {
       const onStop = (worker: ClaimingWorker): void => void workers.delete(worker);
-      const worker = startWorker({ table, owner, work, concurrency, log, onStop });
+      const worker = startWorker({ table, owner, codec, work, concurrency, log, onStop });
       workers.add(worker);
       return worker;
     },
@@ -105,8 +109,12 @@ export function createJobQueue(
   };
 }
 
-function answerFrom(existing: JobRow | undefined, record: JobRecord): { record: JobRecord; existed: boolean } {
-  return existing === undefined ? { record, existed: false } : { record: readRow(existing).record, existed: true };
+function answerFrom(
+  existing: JobRow | undefined,
+  record: JobRecord,
+  codec: JobCodec,
+): { record: JobRecord; existed: boolean } {
+  return existing === undefined ? { record, existed: false } : { record: codec.read(existing).record, existed: true };
 }
 
 /** The table with every rejection as a JobQueueUnavailableError. `onReturn` runs at the first answer after one. */

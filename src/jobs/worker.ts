@@ -1,6 +1,6 @@
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord, JobWorker, Work } from "./job-queue.ts";
-import { heldRow } from "./job-codec.ts";
+import { heldRow, type JobCodec } from "./job-codec.ts";
 import { claimedState, isOver } from "./job-state.ts";
 import type { JobRow, JobTable, NewJob } from "./job-table.ts";
 import type { HeldLease, JobLog } from "./lease.ts";
@@ -25,6 +25,7 @@ export interface ClaimingWorker extends JobWorker {
 export interface WorkerOptions {
   readonly table: JobTable;
   readonly owner: string;
+  readonly codec: JobCodec;
   readonly work: Work;
   readonly concurrency: number;
   readonly log: JobLog;
@@ -43,12 +44,12 @@ const silenceMs = 3_000;
 const standstillMs = 300_000;
 
 /** Starts a worker. */
-export function startWorker({ table, owner, work, concurrency, log, onStop }: WorkerOptions): ClaimingWorker {
+export function startWorker({ table, owner, codec, work, concurrency, log, onStop }: WorkerOptions): ClaimingWorker {
   const slots = createSlots(concurrency, () => {
     onStop(worker);
     wake();
   });
-  const leases = createLeases(table, owner, slots.signal, log);
+  const leases = createLeases({ table, owner, codec, log }, slots.signal);
   let asked = Promise.withResolvers<void>();
   /** Slots that a claim under way may fill. */
   let claiming = 0;

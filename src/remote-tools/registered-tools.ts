@@ -20,6 +20,8 @@ export interface RegisteredTools {
   load(known?: string): Promise<RegisteredState | undefined>;
   /** Stores a tool in place of one with the same key. Durable when it resolves. */
   save(tool: RegisteredTool): Promise<void>;
+  /** Stores a tool in place of one with the same key, if its text still is `before`. */
+  replace(tool: RegisteredTool, before: string): Promise<void>;
   /** Deletes a tool, if it is there. */
   remove(key: string): Promise<void>;
   /** Ends its own work; the store stays open. */

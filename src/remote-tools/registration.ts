@@ -1,6 +1,7 @@
 import { fromJson, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { type RegisterToolRequest, RegisterToolRequestSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
-import type { RegisteredTool } from "./registered-tools.ts";
+import { SealError, type Sealer } from "../store/sealer.ts";
+import type { RegisteredTool, RegisteredTools } from "./registered-tools.ts";
 import { TargetError } from "./target.ts";
 
 /** A tool registered at run time, with its owner. */
@@ -23,22 +24,46 @@ export function parseRegistrationKey(key: string): { readonly tenant: string; re
   return { tenant: key.slice(0, Math.max(0, slash)), name: key.slice(slash + 1) };
 }
 
-/** A registration as it is stored. */
-export function storedRegistration({ tenant, owner, request }: Registration): RegisteredTool {
+/** A registration as it is stored: sealed for its key, with the headers of its target. */
+export function storedRegistration({ tenant, owner, request }: Registration, sealer: Sealer): RegisteredTool {
   const key = registrationKey(tenant, request.tool?.name ?? "");
-  return { key, text: JSON.stringify({ owner, request: toJson(RegisterToolRequestSchema, request) }) };
+  const text = JSON.stringify({ owner, request: toJson(RegisterToolRequestSchema, request) });
+  return { key, text: sealer.sealText(text, rowOf(key)) };
+}
+
+/**
+ * Writes stored tools anew that the sealer would write otherwise: plain ones, and those of an older key. A tool that cannot
+ * be opened stays as it is. Rejects with a StoreUnavailableError.
+ */
+export async function resealRegistrations(store: RegisteredTools, sealer: Sealer): Promise<void> {
+  for (const { key, text } of (await store.load())?.tools ?? []) {
+    if (sealer.isCurrent(text)) continue;
+    const row = rowOf(key);
+    let plain: Buffer;
+    try {
+      plain = sealer.openText(text, row);
+    } catch {
+      continue;
+    }
+    await store.replace({ key, text: sealer.sealText(plain, row) }, text);
+  }
+}
+
+function rowOf(key: string): string {
+  return JSON.stringify(["registered tool", key]);
 }
 
 /** The registration that is stored. Throws a TargetError where it cannot be read. */
-export function registrationFromStored({ key, text }: RegisteredTool): Registration {
+export function registrationFromStored({ key, text }: RegisteredTool, sealer: Sealer): Registration {
   try {
-    const { owner, request } = JSON.parse(text) as { owner: string; request: JsonValue };
+    const { owner, request } = JSON.parse(sealer.openText(text, rowOf(key)).toString()) as { owner: string; request: JsonValue };
     return {
       tenant: parseRegistrationKey(key).tenant,
       owner,
       request: fromJson(RegisterToolRequestSchema, request, { ignoreUnknownFields: true }),
     };
   } catch (cause) {
-    throw new TargetError("its stored registration cannot be read", { cause });
+    const why = cause instanceof SealError ? `: ${cause.message}` : "";
+    throw new TargetError(`its stored registration cannot be read${why}`, { cause });
   }
 }

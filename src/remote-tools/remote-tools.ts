@@ -6,6 +6,7 @@ import type { AddressGuard } from "../outbound/address-guard.ts";
 import type { Registry } from "../registry/registry.ts";
 import { createLazyCompiler, createSchemaCompiler } from "../schema/compile-schema.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { plainSealer, type Sealer } from "../store/sealer.ts";
 import { createTrialCompiler } from "../schema/trial-compiler.ts";
 import { createGrpcSessions } from "./grpc-sessions.ts";
 import { createGrpcTarget } from "./grpc-target.ts";
@@ -13,13 +14,21 @@ import { createHttpTarget } from "./http-target.ts";
 import { createLoadedTools, type LoadedTool } from "./loaded-tools.ts";
 import { compileRegistered, completeTool, registrationProblem, visibleTool } from "./register-request.ts";
 import type { RegisteredTool, RegisteredTools } from "./registered-tools.ts";
-import { parseRegistrationKey, registrationFromStored, registrationKey, storedRegistration } from "./registration.ts";
+import {
+  parseRegistrationKey,
+  registrationFromStored,
+  registrationKey,
+  resealRegistrations,
+  storedRegistration,
+} from "./registration.ts";
 import { type Target, TargetError } from "./target.ts";
 
 /** What the registration of remote tools needs. */
 export interface RemoteToolsParts {
   readonly registry: Registry;
   readonly store: RegisteredTools;
+  /** Seals what is stored of a tool, its target's headers among it. Plain by default. */
+  readonly sealer?: Sealer;
   /** Decides which addresses targets may have. */
   readonly guard: AddressGuard;
   readonly telemetry: Pick<Telemetry, "log" | "audit" | "hide" | "inject">;
@@ -49,7 +58,8 @@ const compiledPerTurn = 100;
 
 /** Creates the registration of remote tools. */
 export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
-  const { registry, store, guard, telemetry, pollMs = 1000, readMaxBytes = 2_097_152, random = Math.random } = parts;
+  const { registry, store, guard, telemetry, sealer = plainSealer, random = Math.random } = parts;
+  const { pollMs = 1000, readMaxBytes = 2_097_152 } = parts;
   const { log, audit } = telemetry;
   const sessions = createGrpcSessions(guard);
   const compileSchema = createSchemaCompiler();
@@ -92,7 +102,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     let target: Target | undefined;
     try {
       if (registry.get(name) !== undefined) throw new TargetError("a configured plugin has its name");
-      const { tool: message, target: to, sanitize } = registrationFromStored(stored).request;
+      const { tool: message, target: to, sanitize } = registrationFromStored(stored, sealer).request;
       if (message === undefined || to === undefined) throw new TargetError("its stored registration is incomplete");
       target = targetOf(to);
       const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileLater);
@@ -165,11 +175,8 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
         }
         const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileSchema);
         hide(target);
-        const stored = storedRegistration({
-          tenant,
-          owner,
-          request: { $typeName, tool: message, target: to, sanitize },
-        });
+        const request = { $typeName, tool: message, target: to, sanitize };
+        const stored = storedRegistration({ tenant, owner, request }, sealer);
         const replaced = await exclusive(async () => {
           await orUnavailable(store.save(stored));
           const known = loaded.get(stored.key) !== undefined;
@@ -207,7 +214,11 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       return true;
     },
 
-    start: poll,
+    async start() {
+      // Only now: replicas with different first keys must not write against each other.
+      await exclusive(() => resealRegistrations(store, sealer)).catch(() => {});
+      await poll();
+    },
 
     async check() {
       return { faults: [], notes: loaded.notes() };

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { describeConfig, secretTexts } from "../../src/config/describe-config.ts";
+import { encryptionSecret } from "../../src/config/encryption.ts";
 import { configFileSchema } from "../../src/config/schema.ts";
 import { platforms } from "../../src/adapters/platforms.ts";
 import type { CognigySettings } from "../../src/adapters/cognigy/settings.ts";
@@ -220,6 +221,48 @@ test("calls whose effect is not known and dead jobs are kept for seven windows, 
   expect(faults({}, "ledger: { uncertainHours: 12 }")).toEqual([
     "ledger.uncertainHours must be at least ledger.windowHours (24); found 12.",
   ]);
+});
+
+test("keys that encrypt what is stored come in base64 or hex, and are shown nowhere", () => {
+  const [one, two] = [randomBytes(32).toString("base64"), randomBytes(32).toString("hex")];
+  const config = load(
+    { OLD: two },
+    `encryption: { keys: [{ id: a, secret: "${one}" }, { id: b, secret: "\${env:OLD}" }] }`,
+  );
+  expect(config.encryption.keys.map(({ id, secret }) => [id, encryptionSecret(secret).length])).toEqual([
+    ["a", 32],
+    ["b", 32],
+  ]);
+  expect(encryptionSecret(config.encryption.keys[1]!.secret).toString("hex")).toBe(two);
+  const printed = JSON.stringify(describeConfig(config)) + inspect(config, { depth: 20 });
+  for (const secret of [one, two]) {
+    expect(printed).not.toContain(secret);
+    expect(secretTexts(config)).toContain(secret);
+  }
+  expect(load().encryption.keys).toEqual([]);
+});
+
+const encryptionSample = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+test.each([
+  [
+    "[{ id: a, secret: BwcHBw== }]",
+    "encryption.keys[0].secret must be 32 random bytes in base64 or hex; found 4 bytes.",
+  ],
+  ["[{ id: a, secret: hunter2! }]", "found a text that is neither. Make one with `openssl rand -base64 32`."],
+  [`[{ id: a.b, secret: ${encryptionSample} }]`, "encryption.keys[0].id must have 1 to 32 letters, digits, - and _"],
+  [
+    `[{ id: a, secret: ${encryptionSample} }, { id: a, secret: "${"07".repeat(31)}08" }]`,
+    "encryption.keys[1].id must be an id of its own",
+  ],
+  [
+    `[{ id: a, secret: ${encryptionSample} }, { id: b, secret: "${"07".repeat(32)}" }]`,
+    "encryption.keys[1].secret must differ",
+  ],
+  ["[]", "encryption.keys must be a list of at least 1"],
+])("encryption keys that cannot be used (%s) are told without the secret", (keys, sentence) => {
+  const found = faults({}, `encryption: { keys: ${keys} }`);
+  expect(found).toEqual([expect.stringContaining(sentence)]);
+  expect(found[0]).not.toMatch(/hunter2|BwcH|0707/);
 });
 
 test("listening for others with open ways in is refused by the variables to set, unless the file allows it", () => {

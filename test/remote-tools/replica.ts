@@ -16,6 +16,7 @@ import { createRegistry } from "../../src/registry/create-registry.ts";
 import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqlite.ts";
 import type { RegisteredTools } from "../../src/remote-tools/registered-tools.ts";
 import { createRemoteTools } from "../../src/remote-tools/remote-tools.ts";
+import type { Sealer } from "../../src/store/sealer.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { AuditEvent } from "../../src/telemetry/telemetry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
@@ -25,7 +26,7 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 /** A replica: a pipeline of its own, with remote tools over a store that may be shared. */
 export async function startReplica(
   store: RegisteredTools,
-  options: { privateAddresses?: string[]; pollMs?: number; names?: Record<string, string> } = {},
+  options: { privateAddresses?: string[]; pollMs?: number; names?: Record<string, string>; sealer?: Sealer } = {},
 ) {
   const { privateAddresses = ["127.0.0.1"], names } = options;
   const log: string[] = [];
@@ -59,6 +60,7 @@ export async function startReplica(
     guard,
     telemetry,
     pollMs: options.pollMs ?? 50,
+    ...(options.sealer !== undefined && { sealer: options.sealer }),
     random: () => 0,
   });
   await remote.start();

@@ -17,6 +17,7 @@ const statements = {
     LEFT JOIN jackfield.registered_tools t ON true WHERE v.version::text <> $1 ORDER BY t.name`,
   save: `${counted} INSERT INTO jackfield.registered_tools SELECT $1, $2 FROM counted
     ON CONFLICT (name) DO UPDATE SET text = excluded.text`,
+  replace: `${counted} UPDATE jackfield.registered_tools t SET text = $2 FROM counted WHERE name = $1 AND t.text = $3`,
   remove: `${counted} DELETE FROM jackfield.registered_tools USING counted WHERE name = $1`,
 };
 
@@ -49,6 +50,9 @@ export function createPostgresRegisteredTools(store: PostgresStore): RegisteredT
     },
     async save({ key, text }) {
       await run(statements.save, key, text);
+    },
+    async replace({ key, text }, before) {
+      await run(statements.replace, key, text, before);
     },
     async remove(key) {
       await run(statements.remove, key);

@@ -11,6 +11,11 @@ const save = createRedisScript(`
   redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
   return redis.call("INCR", KEYS[2])`);
 
+const replace = createRedisScript(`
+  if redis.call("HGET", KEYS[1], ARGV[1]) ~= ARGV[3] then return 0 end
+  redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
+  return redis.call("INCR", KEYS[2])`);
+
 const remove = createRedisScript(`
   redis.call("HDEL", KEYS[1], ARGV[1])
   return redis.call("INCR", KEYS[2])`);
@@ -32,6 +37,9 @@ export function createRedisRegisteredTools(store: RedisStore, options: { prefix?
     },
     async save({ key, text }) {
       await store.script(save, keys, [key, text]);
+    },
+    async replace({ key, text }, before) {
+      await store.script(replace, keys, [key, text, before]);
     },
     async remove(key) {
       await store.script(remove, keys, [key]);

@@ -22,6 +22,11 @@ export function createSqliteRegisteredTools(store: SqliteStore): RegisteredTools
       ]);
       version++;
     },
+    async replace({ key, text }, before) {
+      const sql = "UPDATE registered_tools SET text = ? WHERE name = ? AND text = ?";
+      const [changed] = await store.run([{ sql, params: [text, key, before] }]);
+      if (changed === 1) version++;
+    },
     async remove(key) {
       await store.run([{ sql: "DELETE FROM registered_tools WHERE name = ?", params: [key] }]);
       version++;
