@@ -56,7 +56,10 @@ function rowOf(key: string): string {
 /** The registration that is stored. Throws a TargetError where it cannot be read. */
 export function registrationFromStored({ key, text }: RegisteredTool, sealer: Sealer): Registration {
   try {
-    const { owner, request } = JSON.parse(sealer.openText(text, rowOf(key)).toString()) as { owner: string; request: JsonValue };
+    const { owner, request } = JSON.parse(sealer.openText(text, rowOf(key)).toString()) as {
+      owner: string;
+      request: JsonValue;
+    };
     return {
       tenant: parseRegistrationKey(key).tenant,
       owner,
