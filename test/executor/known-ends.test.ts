@@ -169,6 +169,23 @@ describe("the author of a write whose end is not known", () => {
     },
   );
 
+  test.each<[string, Respond, number]>([
+    ["a deadline", silence, 150],
+    ["a lost connection", hangUp, 300],
+  ])("is asked again after %s: a downstream may still do what it has read", async (_what, respond, timeoutMs) => {
+    const answers: Reconciled[] = ["not-done", { result: { done: true } }];
+    const reconcile = vi.fn(() => answers.shift() ?? "unknown");
+    const seen = await calledTwice(respond, post, { timeoutMs, reconcile, retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "OK", output: '{"done":true}', replayed: true, runs: 1 });
+  });
+
+  test("is asked once where the downstream has answered", async () => {
+    const reconcile = vi.fn((): Reconciled => "not-done");
+    const seen = await calledTwice(answer(500), post, { reconcile, retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "FAILED", runs: 2 });
+    expect(reconcile).toHaveBeenCalledTimes(2);
+  });
+
   test.each<[string, ToolDefinition["reconcile"]]>([
     ["does not know", () => "unknown"],
     ["throws", throwBug],

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Effect, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { SentRequests } from "../../outbound/sent-requests.ts";
 import { IsolateCrashError } from "../../registry/isolate-crash-error.ts";
@@ -35,9 +36,11 @@ function isCrash(reason: unknown): boolean {
   return attempt(() => reason instanceof IsolateCrashError) === true;
 }
 
+/** Longest pause, in milliseconds, before the author is asked again about a request whose answer never came. */
+const longestPauseMs = 5_000;
+
 async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Promise<ToolResult | undefined> {
-  const startedAt = new Date(Date.now() - (performance.now() - (execution.startedAt as number)));
-  const asked = reconcile(execution, startedAt, parts);
+  const asked = askUntilClear(execution, parts);
   const found = await ("late" in end ? Promise.race([asked, returned(end.late)]) : asked);
   if (found === undefined) return undefined;
   if (found === "not-done") {
@@ -50,6 +53,18 @@ async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Pro
     return undefined;
   }
   return { ...found, attempts: 1 };
+}
+
+/**
+ * Asks the author, and asks again who says "not done" while a downstream may still be working on a request: what it has read
+ * it may do after the connection is gone. The pause is half the time that the tool may run.
+ */
+async function askUntilClear(execution: Execution, parts: ExecutorParts): ReturnType<typeof reconcile> {
+  const startedAt = new Date(Date.now() - (performance.now() - (execution.startedAt as number)));
+  const found = await reconcile(execution, startedAt, parts);
+  if (found !== "not-done" || execution.sent?.mayBeUnderWay !== true) return found;
+  await pause(Math.min(execution.tool.timeoutMs / 2, longestPauseMs));
+  return reconcile(execution, startedAt, parts);
 }
 
 /** Resolves only if a function returns after all. What it throws after its deadline follows from its aborted requests. */
