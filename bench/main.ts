@@ -13,6 +13,7 @@ import { accept } from "./rows/accept.ts";
 import { cognigy } from "./rows/cognigy.ts";
 import { connect } from "./rows/connect.ts";
 import { grpc } from "./rows/grpc.ts";
+import { http } from "./rows/http.ts";
 import { mcp } from "./rows/mcp.ts";
 import { pipeline, registry } from "./rows/pipeline.ts";
 import { redis } from "./rows/redis.ts";
@@ -20,7 +21,7 @@ import { start } from "./rows/start.ts";
 import { tail } from "./rows/tail.ts";
 import { write } from "./rows/write.ts";
 
-const rows: readonly Row[] = [cognigy, grpc, connect, mcp, accept, redis, write, pipeline, registry, tail, start];
+const rows: readonly Row[] = [cognigy, http, grpc, connect, mcp, accept, redis, write, pipeline, registry, tail, start];
 
 const { values: given, positionals: names } = parseArgs({
   allowPositionals: true,

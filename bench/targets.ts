@@ -41,10 +41,14 @@ export function acceptTarget(port: number): Target {
   };
 }
 
-/** MCP's `tools/call` as older clients send it, in the one session of a server that has some. */
-export function mcpTarget(port: number): Target {
+/** MCP's `tools/call` as older clients send it, `session` to a server that has sessions. */
+export function mcpTarget(port: number, session?: string): Target {
   const rest = `,"method":"tools/call","params":{"name":"read_inventory","arguments":${JSON.stringify(sample)}}}`;
-  const headers = { ...mcpHeaders, "mcp-protocol-version": "2025-06-18", "mcp-session-id": "bench" };
+  const headers = {
+    ...mcpHeaders,
+    "mcp-protocol-version": "2025-06-18",
+    ...(session !== undefined && { "mcp-session-id": session }),
+  };
   return { port, protocol: "http1", path: "/mcp", headers, marker, body: numbered('{"jsonrpc":"2.0","id":9', rest) };
 }
 

@@ -1,40 +1,43 @@
-// The peer: the official server of the SDK's first version, in its fastest form: one session, JSON answers. No key, no limits,
-// no ledger, no metrics, no audit.
+// The peer: the official server of the SDK's first version, as its documentation writes a server without sessions: a server
+// and a transport for each request. JSON answers; no Express; no key, no limits, no ledger, no metrics, no audit. With the
+// argument `session` it is the other form, which no second process could answer for: one server whose one session all
+// requests belong to, made once.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { z } from "zod";
+import { answer, declared, inputShape } from "./mcp-tool.ts";
 import { ready } from "./ready.ts";
-import { createSearch } from "./search.ts";
 
-const search = createSearch();
-const mcp = new McpServer({ name: "peer", version: "1.0.0" });
-mcp.registerTool(
-  "read_inventory",
-  {
-    description: "Answers at once.",
-    inputSchema: { sku: z.string(), warehouse: z.string() },
-    annotations: { readOnlyHint: true },
-  },
-  (args) => {
-    const found = search(args);
-    return { content: [{ type: "text", text: JSON.stringify(found) }], structuredContent: { ...found } };
-  },
-);
-const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: () => "bench", enableJsonResponse: true });
-await mcp.connect(transport);
-const server = createServer((request, response) => void transport.handleRequest(request, response));
+const inputSchema = z.strictObject(inputShape);
+
+async function connected(sessionIdGenerator: (() => string) | undefined): Promise<StreamableHTTPServerTransport> {
+  const mcp = new McpServer({ name: "peer", version: "1.0.0" });
+  mcp.registerTool("read_inventory", { ...declared, inputSchema }, answer);
+  const transport = new StreamableHTTPServerTransport({ sessionIdGenerator, enableJsonResponse: true });
+  await mcp.connect(transport);
+  return transport;
+}
+
+const session = process.argv[2] === "session" ? await connected(() => "bench") : undefined;
+const server = createServer(async (request, response) => {
+  const transport = session ?? (await connected(undefined));
+  if (session === undefined) response.on("close", () => void transport.close());
+  await transport.handleRequest(request, response);
+});
 server.listen(0, "127.0.0.1", () => void open((server.address() as AddressInfo).port));
 
-/** Opens the one session that all requests belong to. */
+/** Opens the session, where there is one. */
 async function open(port: number): Promise<void> {
-  const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "bench", version: "1" } };
-  const answer = await fetch(`http://127.0.0.1:${port}/mcp`, {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params }),
-  });
-  if (!answer.ok) throw new Error(await answer.text());
+  if (session !== undefined) {
+    const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "bench", version: "1" } };
+    const opened = await fetch(`http://127.0.0.1:${port}/mcp`, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params }),
+    });
+    if (!opened.ok) throw new Error(await opened.text());
+  }
   ready(port);
 }

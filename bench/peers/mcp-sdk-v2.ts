@@ -1,28 +1,17 @@
-// The peer: the official server of the SDK's second version, for clients of 2026-07-28. No key, no limits, no ledger, no
-// metrics, no audit.
+// The peer: the official server of the SDK's second version, for clients of 2026-07-28: its own handler, which makes a server
+// for each request and answers this call with JSON. No key, no limits, no ledger, no metrics, no audit.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
 import { z } from "zod";
+import { answer, declared, inputShape } from "./mcp-tool.ts";
 import { ready } from "./ready.ts";
-import { createSearch } from "./search.ts";
 
-const search = createSearch();
+const inputSchema = z.strictObject(inputShape);
 const handler = createMcpHandler(() => {
   const mcp = new McpServer({ name: "peer", version: "1.0.0" });
-  mcp.registerTool(
-    "read_inventory",
-    {
-      description: "Answers at once.",
-      inputSchema: z.object({ sku: z.string(), warehouse: z.string() }),
-      annotations: { readOnlyHint: true },
-    },
-    (args) => {
-      const found = search(args);
-      return { content: [{ type: "text", text: JSON.stringify(found) }], structuredContent: { ...found } };
-    },
-  );
+  mcp.registerTool("read_inventory", { ...declared, inputSchema }, answer);
   return mcp;
 });
 const serve = toNodeHandler(handler);
