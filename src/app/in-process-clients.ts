@@ -1,4 +1,4 @@
-import { type Client, createClient, type ServiceImplSpec } from "@connectrpc/connect";
+import type { Client, ServiceImplSpec } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
@@ -8,7 +8,7 @@ import { tokenCaller } from "../auth/oauth-tokens.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Config } from "../config/config.ts";
 import type { JobRecord } from "../jobs/job-queue.ts";
-import { createInProcessTransport } from "../rpc/in-process/transport.ts";
+import { createInProcessClient } from "../rpc/in-process/client.ts";
 import type { Front } from "../rpc/front.ts";
 
 /** Clients of the services in this process, for one caller. */
@@ -26,8 +26,10 @@ export function createClientsFor(
   return (caller) => {
     let clients = made.get(caller);
     if (clients === undefined) {
-      const transport = createInProcessTransport(services, { caller, front });
-      clients = { executor: createClient(ToolExecutor, transport), jobs: createClient(Jobs, transport) };
+      clients = {
+        executor: createInProcessClient(ToolExecutor, services, { caller, front }),
+        jobs: createInProcessClient(Jobs, services, { caller, front }),
+      };
       made.set(caller, clients);
     }
     return clients;

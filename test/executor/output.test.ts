@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { valueText } from "../../src/adapters/value-text.ts";
 import { fitOutput, jsonFromReturned } from "../../src/executor/stages/shape-output.ts";
 import { parseJson } from "../../src/json/exact-number.ts";
 import { jsonFromValue } from "../../src/executor/json-value.ts";
@@ -95,6 +96,20 @@ describe("an answer", () => {
     expect(fit({ list: parseJson(`[${"9007199254740993,".repeat(999)}1]`) }, 100).text).toMatch(
       /^\{"list":\[(?:9007199254740993,)+"… \d+ more left out"\]\}$/,
     );
+  });
+
+  test.each([
+    ["an object", { a: [1, "x", null, { b: -0.5 }] }],
+    ["a text", 'says "1"'],
+    ["a list of numbers that doubles hold", [2 ** 53 - 1, -(2 ** 53 - 1), 0.1, 1e-300]],
+    ["numbers that no double is sure to hold", [2 ** 53, -(2 ** 60), 1e300, 1.7976931348623157e308]],
+    ["a number of a downstream", parseJson('{"id":9007199254740993,"n":1}')],
+    ["levels that no message holds", JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60))],
+  ])("that is %s has the text of its value at hand", async (_what, returned) => {
+    await using app = await startExecutor([aTool({ execute: () => returned as object })]);
+    const result = await app.executor.execute(aCall(), within());
+    expect(outcomeOf(result)).toBe("OK");
+    expect(valueText(result)).toBe(result.value && JSON.stringify(jsonFromValue(result.value)));
   });
 
   test("of 10 MB is cut within the limit and stays what it is", async () => {

@@ -24,8 +24,8 @@ interface JsonOutput {
 /** The output of a call as the model reads it. */
 interface FittedOutput {
   readonly text: string;
-  /** A string, JSON text, or JSON text that is nested too deeply for the value of a message. */
-  readonly kind: "text" | "json" | "deep";
+  /** A string, JSON text, JSON text whose numbers doubles hold, or JSON text nested too deeply for the value of a message. */
+  readonly kind: "text" | "json" | "plain" | "deep";
   readonly truncated: boolean;
 }
 
@@ -121,8 +121,8 @@ export function fitOutput(output: JsonOutput, maxBytes: number): FittedOutput {
   const limit: TextLimit = { max: maxBytes, unit: "bytes" };
   if (isText(output)) return { text: shortenText(text, limit), kind: "text", truncated: !fits(text, limit) };
   if (fits(text, limit)) {
-    const shallow = output.plain === true || hasAtMost(maxValueLevels, json);
-    return { text, kind: shallow ? "json" : "deep", truncated: false };
+    if (output.plain === true) return { text, kind: "plain", truncated: false };
+    return { text, kind: hasAtMost(maxValueLevels, json) ? "json" : "deep", truncated: false };
   }
   return { text: shortenJson(json, limit), kind: "json", truncated: true };
 }
@@ -149,11 +149,14 @@ function hasAtMost(levels: number, value: ExactJson): boolean {
   return levels > 0 && Object.values(value).every((member) => hasAtMost(levels - 1, member));
 }
 
-/** Reports whether JSON.stringify writes a value as it is, in Unicode, without running code of its own. */
+/**
+ * Reports whether JSON.stringify writes a value as it is, in Unicode, without running code of its own, and with numbers
+ * that doubles hold.
+ */
 function isPlain(value: unknown, levels: number): value is Json {
   if (value === null || typeof value === "boolean") return true;
   if (typeof value === "string") return value.isWellFormed();
-  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value === "number") return Math.abs(value) <= Number.MAX_SAFE_INTEGER;
   if (typeof value !== "object" || levels === 0) return false;
   if (Array.isArray(value)) {
     // By index: a hole is no JSON, and `every` would not see it.
@@ -211,6 +214,7 @@ class OkResult implements ToolResult {
   };
 
   get valueText(): string {
+    if (this.#kind === "plain") return this.output;
     if (this.#kind === "deep") return "";
     if (this.#kind === "text") return JSON.stringify(this.output);
     // A number that no double holds is its text in a value.

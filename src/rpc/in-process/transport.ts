@@ -14,6 +14,7 @@ import { kJob, kTrace } from "../../telemetry/trace-key.ts";
 import type { Front } from "../front.ts";
 import { inProcess, type RpcCall } from "../rpc-call.ts";
 import { untilCancelled } from "../until-cancelled.ts";
+import { invokeUnary } from "./unary.ts";
 
 /** What an in-process transport needs beside the services. */
 export interface InProcessOptions {
@@ -28,49 +29,46 @@ type StreamingSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
  * A Connect transport to services in the same process: messages are handed over without serialising. Calls pass the same
  * front as calls from outside. Failures are ConnectErrors.
  */
-export function createInProcessTransport(
-  services: readonly ServiceImplSpec[],
-  { caller, front }: InProcessOptions,
-): Transport {
+export function createInProcessTransport(services: readonly ServiceImplSpec[], options: InProcessOptions): Transport {
+  const { front } = options;
   const methods = new Map<DescMethod, MethodImplSpec>();
   for (const { methods: specs } of services) for (const spec of Object.values(specs)) methods.set(spec.method, spec);
-
-  const begin = (method: DescMethod, ...[signal, timeout, header, values]: CallArguments): RpcCall =>
-    front.begin({
-      method,
-      protocolName: inProcess,
-      caller,
-      trace: values?.get(kTrace),
-      jobId: values?.get(kJob),
-      signal,
-      timeout,
-      header: header === undefined ? undefined : () => new Headers(header),
-    });
 
   return {
     async unary(method, signal, timeoutMs, header, input, values) {
       const spec = methods.get(method);
       if (spec?.kind !== "unary") throw rpcError("unimplemented", method.name);
-      const call = begin(method, signal, timeoutMs, header, values);
-      try {
-        front.admit(call);
-        const output = call.invoke(spec, create(method.input, input));
-        const message = output instanceof Promise ? await output : output;
-        front.end(call);
-        return new InProcessResponse(method, message as MessageShape<typeof method.output>, call);
-      } catch (reason) {
-        throw front.end(call, { reason });
-      }
+      const call = inProcessCall(method, options, [signal, timeoutMs, header, values]);
+      const message = await invokeUnary(spec, input, call, front);
+      return new InProcessResponse(method, message as MessageShape<typeof method.output>, call);
     },
 
     async stream(method, signal, timeoutMs, header, input, values) {
       const spec = methods.get(method);
       if (spec === undefined || spec.kind === "unary") throw rpcError("unimplemented", method.name);
-      const call = begin(method, signal, timeoutMs, header, values);
+      const call = inProcessCall(method, options, [signal, timeoutMs, header, values]);
       const message = invokeStreaming(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, front);
       return new InProcessStream(method, message as AsyncIterable<MessageShape<typeof method.output>>, call);
     },
   };
+}
+
+/** Begins a call of a method. */
+export function inProcessCall(
+  method: DescMethod,
+  { caller, front }: InProcessOptions,
+  [signal, timeout, header, values]: CallArguments,
+): RpcCall {
+  return front.begin({
+    method,
+    protocolName: inProcess,
+    caller,
+    trace: values?.get(kTrace),
+    jobId: values?.get(kJob),
+    signal,
+    timeout,
+    header: header === undefined ? undefined : () => new Headers(header),
+  });
 }
 
 type CallArguments = [
