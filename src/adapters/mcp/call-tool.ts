@@ -59,10 +59,8 @@ export function createCallTool(parts: CallToolParts) {
   }
 
   async function resultText(result: ToolResult, era: Era, peer: Peer): Promise<string> {
-    const hasOutputSchema =
-      dependsOnOutputSchema(result) &&
-      (await catalogs.get(peer.caller, peer.clients)).find(result.name)?.outputSchema !== undefined;
-    return callResultText(result, { era, hasOutputSchema, metaTail });
+    const tool = (await catalogs.get(peer.caller, peer.clients)).find(result.name);
+    return callResultText(result, { era, hasOutputSchema: tool?.outputSchema !== undefined, metaTail });
   }
 
   return async (message: RequestMessage, era: Era, capabilities: ClientCapabilities, peer: Peer): Promise<string> => {
@@ -76,7 +74,8 @@ export function createCallTool(parts: CallToolParts) {
       call: toolCall(callId, name, argumentsOf(params["arguments"])) satisfies ToolCall,
       context: keyedContext(conversation),
     };
-    const result = await execute(keyed, capabilities.tasks ? taskAfter : answerWithin, message, peer);
+    const { result } = await execute(keyed, capabilities.tasks ? taskAfter : answerWithin, message, peer);
+    if (result === undefined) throw new TypeError("the executor answered without a result");
     if (result.outcome === Outcome.UNKNOWN_TOOL || result.outcome === Outcome.DENIED) {
       throw new McpError(codes.invalidParams, `Unknown tool: ${name}`);
     }
@@ -87,7 +86,8 @@ export function createCallTool(parts: CallToolParts) {
         return `{"resultType":"input_required","requestState":${JSON.stringify(state)},"_meta":{${metaTail.slice(1)}}}`;
       }
     }
-    return await resultText(result, era, peer);
+    if (dependsOnOutputSchema(result)) return await resultText(result, era, peer);
+    return callResultText(result, { era, hasOutputSchema: false, metaTail });
   };
 }
 

@@ -2,13 +2,13 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { hasScope } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/caller.ts";
 import type { AdapterLog } from "../adapter.ts";
-import { createToolCatalogs } from "../tool-catalog.ts";
+import { createToolCatalogs, type ToolCatalog } from "../tool-catalog.ts";
 import { createCallTool } from "./call-tool.ts";
 import { type Era, eraOf } from "./era.ts";
 import { createListTools } from "./list-tools.ts";
 import { idFromBody, readMessage, type RequestMessage } from "./message.ts";
-import { checkMirroredHeaders, type MirroredArgument, mirroredArguments } from "./mirrored-headers.ts";
-import { capabilitiesOf, type ClientCapabilities } from "./modern-request.ts";
+import { checkMirroredHeaders, mirroredArguments } from "./mirrored-headers.ts";
+import { capabilitiesOf, type ClientCapabilities, noCapabilities } from "./modern-request.ts";
 import type { McpAnswer, Peer } from "./peer.ts";
 import {
   codes,
@@ -64,8 +64,6 @@ interface Method {
   readonly needsTasks?: boolean;
   readonly serve: Serve;
 }
-
-const noCapabilities: ClientCapabilities = { tasks: false };
 
 /** Makes the door. */
 export function createMcpDoor(options: McpDoorOptions): McpDoor {
@@ -149,21 +147,29 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
     });
   }
 
-  async function mirroredOf({ method, params }: RequestMessage, peer: Peer): Promise<readonly MirroredArgument[]> {
-    if (method !== "tools/call" || typeof params["name"] !== "string") return [];
-    const cached = catalogs.get(peer.caller, peer.clients);
-    const tool = (cached instanceof Promise ? await cached : cached).find(params["name"]);
-    return tool === undefined ? [] : mirroredArguments(tool.inputSchema);
+  /** Serves a request. Answers at once, or fails at once, where nothing has to be waited for. */
+  function serve(message: RequestMessage, peer: Peer): string | Promise<string> {
+    const era = eraOf(message, peer.headers);
+    if (era === "older") return dispatch(message, era, noCapabilities, peer);
+    const capabilities = capabilitiesOf(message);
+    const { headers } = peer;
+    if (headers === undefined) return dispatch(message, era, capabilities, peer);
+    const checked = (catalog: ToolCatalog | undefined): string | Promise<string> => {
+      const schema = catalog?.find(String(message.params["name"]))?.inputSchema;
+      checkMirroredHeaders(message, headers, schema === undefined ? [] : mirroredArguments(schema));
+      return dispatch(message, era, capabilities, peer);
+    };
+    const catalog = message.method === "tools/call" ? catalogs.get(peer.caller, peer.clients) : undefined;
+    return catalog instanceof Promise ? catalog.then(checked) : checked(catalog);
   }
 
-  async function serve(message: RequestMessage, peer: Peer): Promise<string> {
-    const era = eraOf(message, peer.headers);
-    let capabilities = noCapabilities;
+  function dispatch(
+    message: RequestMessage,
+    era: Era,
+    capabilities: ClientCapabilities,
+    peer: Peer,
+  ): string | Promise<string> {
     const method = methods[era].get(message.method);
-    if (era === "modern") {
-      capabilities = capabilitiesOf(message);
-      if (peer.headers !== undefined) checkMirroredHeaders(message, peer.headers, await mirroredOf(message, peer));
-    }
     if (method === undefined) {
       const status = era === "modern" ? 404 : 200;
       throw new McpError(codes.methodNotFound, `Method not found: ${message.method}`, { status });
@@ -175,7 +181,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
         data: { requiredCapabilities: { extensions: { [reserved.tasks]: {} } } },
       });
     }
-    return await method.serve(message, capabilities, peer);
+    return method.serve(message, capabilities, peer);
   }
 
   function failed(error: unknown, id: RequestId | undefined, peer: Peer): McpAnswer {

@@ -11,32 +11,36 @@ export interface KeyedCall {
 }
 
 /** Runs a call, with its progress where the client asks for it and reads events. Rejects with a ConnectError. */
-export async function execute(
-  { call, context }: KeyedCall,
+export function execute(
+  keyed: KeyedCall,
   answerWithin: Duration,
   { meta }: RequestMessage,
   peer: Peer,
-): Promise<ToolResult> {
-  const { executor } = peer.clients;
-  const options = { signal: peer.signal, ...(peer.values !== undefined && { contextValues: peer.values }) };
+): Promise<{ readonly result?: ToolResult }> {
   const token = meta["progressToken"];
-  if (peer.events === undefined || (typeof token !== "string" && typeof token !== "number")) {
-    const { result } = await executor.executeTool(
-      { $typeName: "jackfield.v1.ExecuteToolRequest", call, context, answerWithin },
-      options,
-    );
-    if (result === undefined) throw new TypeError("the executor answered without a result");
-    return result;
-  }
-  const report = progressReporter(token, peer.events);
+  if (peer.events !== undefined && (typeof token === "string" || typeof token === "number"))
+    return executeWithProgress(keyed, answerWithin, progressReporter(token, peer.events), peer);
+  const { signal, values } = peer;
+  return peer.clients.executor.executeTool(
+    { $typeName: "jackfield.v1.ExecuteToolRequest", ...keyed, answerWithin },
+    values === undefined ? { signal } : { signal, contextValues: values },
+  );
+}
+
+async function executeWithProgress(
+  { call, context }: KeyedCall,
+  answerWithin: Duration,
+  report: (progress: Progress) => void,
+  { clients: { executor }, signal, values }: Peer,
+): Promise<{ readonly result?: ToolResult }> {
+  const options = { signal, ...(values !== undefined && { contextValues: values }) };
   let result: ToolResult | undefined;
   // To its end: leaving a stream before would count as the client's going away.
   for await (const { event } of executor.executeTools({ calls: [call], context, answerWithin }, options)) {
     if (event.case === "progress") report(event.value);
     if (event.case === "result") result = event.value;
   }
-  if (result === undefined) throw new TypeError("the executor answered without a result");
-  return result;
+  return result === undefined ? {} : { result };
 }
 
 /** The least step between two reports: MCP wants progress to rise with each. */

@@ -1,9 +1,11 @@
 import type { FastifyReply } from "fastify";
 import type { Challenges } from "../challenge.ts";
+import { sendJson } from "../replies.ts";
 import type { RawExchange, RawRoute, Reply, RequestFailure } from "../route.ts";
 import { type EventStream, openEventStream } from "../sse.ts";
 import { isObject } from "../tool-call.ts";
 import type { McpDoor } from "./door.ts";
+import { createPatience } from "./patience.ts";
 import type { EventSink, Peer } from "./peer.ts";
 import { codes, errorText } from "./protocol.ts";
 
@@ -27,38 +29,27 @@ export function createHttpRoute({
   streamAfterMs,
   commentEveryMs,
 }: HttpRouteOptions): RawRoute {
+  const patience = createPatience(streamAfterMs);
+
   async function serve({ request, reply, caller, clients, trace, signal }: RawExchange): Promise<FastifyReply> {
     // All requests of this turn are read before the first is executed: see server/port.ts.
     await Promise.resolve();
-    let stream: EventStream | undefined;
-    const open = (): EventStream => (stream ??= openEventStream(reply, { commentEveryMs }));
-    const events: EventSink = {
-      send: (data) => open().send({ event: "message", data }),
-      offer: (data) => open().offer({ event: "message", data }),
-    };
-    const readsEvents = request.headers.accept?.includes("text/event-stream") === true;
-    const peer: Peer = {
-      caller,
-      clients,
-      headers: request.headers,
-      values: trace?.values,
-      signal,
-      about: {},
-      events: readsEvents ? events : undefined,
-    };
-    const timer = readsEvents ? setTimeout(open, streamAfterMs) : undefined;
-    const answer = await door.handle(request.body, peer);
-    clearTimeout(timer);
-    const { call = "", conversation = "" } = peer.about;
-    trace?.set({ "gen_ai.tool.call.id": call, "gen_ai.conversation.id": conversation });
-    if (stream !== undefined) {
-      if (answer !== undefined) stream.send({ event: "message", data: answer.text });
-      stream.end();
+    const { headers, body } = request;
+    const readsEvents = headers.accept?.includes("text/event-stream") === true;
+    const events = readsEvents ? new ReplyEvents(reply, commentEveryMs) : undefined;
+    const waiting = events && patience.wait(events.open);
+    const about: Peer["about"] = {};
+    const answer = await door.handle(body, { caller, clients, headers, values: trace?.values, signal, about, events });
+    if (waiting !== undefined) patience.forget(waiting);
+    trace?.set({ "gen_ai.tool.call.id": about.call ?? "", "gen_ai.conversation.id": about.conversation ?? "" });
+    if (events?.stream !== undefined) {
+      if (answer !== undefined) events.send(answer.text);
+      events.stream.end();
       return reply;
     }
     if (answer === undefined) return reply.code(202).send();
     if (answer.headers !== undefined) reply.headers(answer.headers);
-    return reply.code(answer.status).header("content-type", "application/json").send(answer.text);
+    return sendJson(reply.code(answer.status), answer.text);
   }
 
   function failure({ status, message, credentials }: RequestFailure): Reply {
@@ -83,6 +74,29 @@ export function createHttpRoute({
     serve,
     failure,
   };
+}
+
+/** The events of one reply: a stream that opens with the first of them. */
+class ReplyEvents implements EventSink {
+  stream: EventStream | undefined;
+  readonly #reply: FastifyReply;
+  readonly #commentEveryMs: number;
+
+  constructor(reply: FastifyReply, commentEveryMs: number) {
+    this.#reply = reply;
+    this.#commentEveryMs = commentEveryMs;
+  }
+
+  readonly open = (): EventStream =>
+    (this.stream ??= openEventStream(this.#reply, { commentEveryMs: this.#commentEveryMs }));
+
+  send(data: string): void {
+    this.open().send({ event: "message", data });
+  }
+
+  offer(data: string): boolean {
+    return this.open().offer({ event: "message", data });
+  }
 }
 
 /** The trace context of a message whose request has no such header. */

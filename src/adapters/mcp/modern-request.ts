@@ -8,15 +8,22 @@ export interface ClientCapabilities {
   readonly tasks: boolean;
 }
 
+/** What the client of an older request can do. */
+export const noCapabilities: ClientCapabilities = { tasks: false };
+
+const withTasks: ClientCapabilities = { tasks: true };
+
 /** Reads what a modern request says of its client. Throws an McpError where something that it must say is missing. */
 export function capabilitiesOf({ meta }: RequestMessage): ClientCapabilities {
-  const missing = [
-    ...(typeof meta[reserved.protocolVersion] === "string" ? [] : [reserved.protocolVersion]),
-    ...(isObject(meta[reserved.clientCapabilities]) ? [] : [reserved.clientCapabilities]),
-  ];
-  if (missing.length > 0) {
+  const version = meta[reserved.protocolVersion];
+  const capabilities = meta[reserved.clientCapabilities];
+  if (typeof version !== "string" || !isObject(capabilities)) {
+    const missing = [
+      ...(typeof version === "string" ? [] : [reserved.protocolVersion]),
+      ...(isObject(capabilities) ? [] : [reserved.clientCapabilities]),
+    ];
     throw new McpError(codes.invalidParams, `params._meta must hold ${missing.join(" and ")}`, { status: 400 });
   }
-  const { extensions } = meta[reserved.clientCapabilities] as Record<string, unknown>;
-  return { tasks: isObject(extensions) && isObject(extensions[reserved.tasks]) };
+  const { extensions } = capabilities;
+  return isObject(extensions) && isObject(extensions[reserved.tasks]) ? withTasks : noCapabilities;
 }
