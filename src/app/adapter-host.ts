@@ -147,7 +147,8 @@ function startRequestTrace(
   return {
     values: createContextValues().set(kTrace, context),
     set(attributes) {
-      for (const [name, value] of Object.entries(attributes)) if (value !== "") span?.setAttribute(name, value);
+      if (span === undefined) return;
+      for (const [name, value] of Object.entries(attributes)) if (value !== "") span.setAttribute(name, value);
     },
     end(status) {
       if (span === undefined) return;
