@@ -1,4 +1,4 @@
-import { create, type DescService } from "@bufbuild/protobuf";
+import type { DescService } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, createClient, type ServiceImplSpec } from "@connectrpc/connect";
 import type { UnaryMethod } from "../rpc-call.ts";
 import { createInProcessTransport, type InProcessOptions, inProcessCall } from "./transport.ts";
@@ -23,7 +23,7 @@ export function createInProcessClient<Service extends DescService>(
 }
 
 function createUnary(spec: UnaryMethod, { caller, front }: InProcessOptions) {
-  return (input: Parameters<typeof create>[1], options?: CallOptions) => {
+  return (input: Parameters<typeof invokeUnary>[1], options?: CallOptions) => {
     const { signal, timeoutMs, headers, contextValues } = options ?? {};
     const call = inProcessCall(spec.method, { caller, front }, [signal, timeoutMs, headers, contextValues]);
     const message = invokeUnary(spec, input, call, front);
