@@ -13,6 +13,7 @@ import { createClientsFor, createJobCallers } from "./app/in-process-clients.ts"
 import { loadTools } from "./app/load-tools.ts";
 import { startMaintenance } from "./app/maintenance.ts";
 import { openStores } from "./app/open-stores.ts";
+import { createOutgoing } from "./app/outgoing.ts";
 import { prepare } from "./app/prepare.ts";
 import { protectedResourceOf, publicHosts, serviceAddress } from "./app/service-address.ts";
 import { createReadiness } from "./app/readiness.ts";
@@ -25,9 +26,7 @@ import { secretTexts } from "./config/describe-config.ts";
 import { rpcError } from "./errors.ts";
 import { createExecutor } from "./executor/executor.ts";
 import { createJobRunner } from "./jobs/runner.ts";
-import { createAddressGuard } from "./outbound/address-guard.ts";
 import { createTokenSources } from "./outbound/oauth.ts";
-import { createOutbound } from "./outbound/outbound.ts";
 import { createRemoteTools } from "./remote-tools/remote-tools.ts";
 import { createFront } from "./rpc/front.ts";
 import { createRpc } from "./rpc/rpc.ts";
@@ -119,16 +118,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   for (const note of sandboxed) log.info({ urls: sandbox.urls }, note);
 
   const { limits } = config;
-  const { privateAddresses } = config;
-  const guard = createAddressGuard({ privateAddresses });
-  const outbound = createOutbound({
-    downstreamBytes: limits.downstreamBytes,
-    privateAddresses,
-    guard,
-    telemetry,
-    version,
-    inFlight: config.inFlight,
-  });
+  const { outbound, guard, trust } = createOutgoing(config, telemetry);
   teardown.add(() => outbound.close());
 
   const streamsEnd = new AbortController();
@@ -151,7 +141,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   const { ledger, queue, registeredTools: store, sealer } = stores;
 
   const { downstreamBytes: readMaxBytes } = limits;
-  const remoteTools = createRemoteTools({ registry, guard, telemetry, store, sealer, readMaxBytes });
+  const remoteTools = createRemoteTools({ registry, guard, trust, telemetry, store, sealer, readMaxBytes });
   teardown.add(() => remoteTools.close());
   await remoteTools.start();
 

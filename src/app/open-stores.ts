@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
+import { readPeerTls } from "../config/peer-tls.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { encryptionSecret } from "../config/encryption.ts";
@@ -44,7 +45,7 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
   if (url === undefined) return openEmbedded(config.dataDir, parts);
   return /^rediss?:/.test(url)
     ? openRedis(url, config, parts).catch(explainMissing("ioredis"))
-    : openPostgres(url, parts).catch(explainMissing("pg"));
+    : openPostgres(url, config, parts).catch(explainMissing("pg"));
 }
 
 /** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
@@ -81,14 +82,14 @@ async function openEmbedded(folder: string, { onFault, log, sealer }: StoreParts
 
 async function openRedis(
   url: string,
-  { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork }: Config,
+  { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork, engineTls }: Config,
   { onFault, log, sealer }: StoreParts,
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
   const { createRedisJobQueue } = await import("../jobs/drivers/redis.ts");
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
-  const store = await openRedisStore({ url, onFault });
+  const store = await openRedisStore({ url, tls: engineTls && readPeerTls(engineTls), onFault });
   // Undefined where Redis is away at the start: then it is asked as soon as it is there.
   const ask = async (): Promise<Durability | undefined> => {
     const fault = await checkRedisDurability(store).catch((): false => false);
@@ -123,12 +124,12 @@ interface Durability {
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(url: string, { onFault, log, sealer }: StoreParts): Promise<Stores> {
+async function openPostgres(url: string, { engineTls }: Config, { onFault, log, sealer }: StoreParts): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
   const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");
   const { createPostgresRegisteredTools } = await import("../remote-tools/drivers/postgres.ts");
-  const store = await openPostgresStore({ url, onFault });
+  const store = await openPostgresStore({ url, tls: engineTls && readPeerTls(engineTls), onFault });
   return stores(store, {
     kind: "postgres",
     sealer,

@@ -1,3 +1,4 @@
+import type { DownstreamTlsConfig, PeerTlsFiles } from "./peer-tls.ts";
 import type { TlsConfig } from "./tls.ts";
 import type { Isolation, RetryPolicy, SanitizeMode, Tool, ToolLimits } from "../plugin/tool.ts";
 import type { ConfiguredAdapter } from "./adapters.ts";
@@ -130,6 +131,10 @@ export interface Config {
   readonly dataDir: string;
   /** `redis:` or `postgres:` URL of the scale-out engine; undefined: embedded. */
   readonly engineUrl: Secret | undefined;
+  /** Certificates for connections to the engine; undefined: none of our own. */
+  readonly engineTls: PeerTlsFiles | undefined;
+  /** Certificates for connections to downstreams. */
+  readonly downstreamTls: DownstreamTlsConfig;
   /** Accept a Redis that may lose acknowledged work. */
   readonly engineMayLoseWork: boolean;
   readonly plugins: readonly PluginConfig[];

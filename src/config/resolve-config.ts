@@ -12,6 +12,7 @@ import { configFromObject, readConfigFile } from "./file.ts";
 import type { ConfigFile } from "./file.ts";
 import { callersFrom } from "./keys.ts";
 import { otelFrom } from "./otel.ts";
+import { downstreamTlsFrom, engineTlsFrom } from "./peer-tls.ts";
 import { pluginsFrom } from "./plugins.ts";
 import type { FileConfig } from "./schema.ts";
 import type { Tool } from "../plugin/tool.ts";
@@ -84,6 +85,8 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
     tls: tlsFrom(environment, file),
     dataDir,
     engineUrl: engineUrl === undefined ? undefined : new Secret(engineUrl),
+    engineTls: engineTlsFrom(environment, file, engineUrl),
+    downstreamTls: downstreamTlsFrom(environment, file),
     engineMayLoseWork: content.engine?.mayLoseWork ?? false,
     plugins,
     adapters: adaptersFrom(environment, content, adapters),

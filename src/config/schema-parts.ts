@@ -11,5 +11,17 @@ export const integer = (minimum: number, maximum: number, description: string) =
 export const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
 export const text = (description: string) => Type.Optional(Type.String({ minLength: 1, description }));
 export const texts = (description: string) => Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description }));
+
+/** Certificate files for connections to a server. */
+export const peerTls = Type.Optional(
+  Type.Object(
+    {
+      ca: text("PEM file: authorities that its certificate may come from, instead of those of Node."),
+      cert: text("PEM file: our own certificate, where it asks for one."),
+      key: text("PEM file: the private key of cert."),
+    },
+    closed,
+  ),
+);
 export const oneOf = <const Words extends readonly string[]>(words: Words, description: string) =>
   Type.Optional(Type.Unsafe<Words[number]>({ type: "string", enum: [...words], description }));

@@ -2,7 +2,7 @@ import * as Type from "typebox";
 import type { Static } from "typebox";
 import type { AdapterConfiguration, SettingSchema } from "../settings.ts";
 import { caller, oauth, signature } from "./caller-schema.ts";
-import { closed, day, flag, integer, mebibyte, oneOf, text, texts } from "./schema-parts.ts";
+import { closed, day, flag, integer, mebibyte, oneOf, peerTls, text, texts } from "./schema-parts.ts";
 import { encryption, jobs, ledger } from "./stored-schema.ts";
 
 const price = Type.Number({ minimum: 0 });
@@ -97,6 +97,7 @@ const fileSchema = Type.Object(
         {
           url: text("redis: or postgres: URL of the scale-out engine (JACKFIELD_ENGINE_URL)."),
           mayLoseWork: flag("Start on a Redis without AOF or noeviction all the same."),
+          tls: peerTls,
         },
         closed,
       ),
@@ -140,13 +141,27 @@ const fileSchema = Type.Object(
           "What a tool's config may name as `credentials: NAME`. Each holds one of bearer, basic, header and oauth.",
       }),
     ),
+    outbound: Type.Optional(
+      Type.Object(
+        {
+          tls: Type.Optional(
+            Type.Object({ ca: text("PEM file: authorities that are trusted beside those of Node.") }, closed),
+          ),
+        },
+        closed,
+      ),
+    ),
     downstreams: Type.Optional(
       Type.Record(
         Type.String(),
-        Type.Object({ inFlight: integer(1, 100_000, "Requests under way at once; the others wait.") }, closed),
-        {
-          description: "Limits by origin of a downstream, such as https://erp.example.com. 64 requests when left out.",
-        },
+        Type.Object(
+          {
+            inFlight: integer(1, 100_000, "Requests under way at once, 64 when left out; the others wait."),
+            tls: peerTls,
+          },
+          closed,
+        ),
+        { description: "Limits and certificates by origin of a downstream, such as https://erp.example.com." },
       ),
     ),
     limits: Type.Optional(

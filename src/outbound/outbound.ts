@@ -1,4 +1,4 @@
-import { Agent, buildConnector } from "undici";
+import { Agent } from "undici";
 import type { HttpRequest } from "../plugin/tool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type AddressGuard, createAddressGuard } from "./address-guard.ts";
@@ -7,6 +7,7 @@ import { DownstreamError } from "./downstream-error.ts";
 import type { Answer, Credential, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
 import { isRepeatable, logRetries, pauseBeforeRetry, type RetryRule } from "./retry.ts";
+import { createConnector, defaultTrust, type Trust } from "./trust.ts";
 import { createSender, type PreparedRequest } from "./sender.ts";
 
 const secretHeader = /auth|key|token|secret|cookie|password/;
@@ -34,6 +35,10 @@ export interface OutboundOptions {
   readonly connectTimeoutMs?: number;
   /** The guard, where it is shared. */
   readonly guard?: AddressGuard;
+  /** The certificates for connections; those of Node by default. */
+  readonly trust?: Trust;
+  /** Called where a TLS connection does not come about, with what to do about it. */
+  readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
   /** From 0 to 1; chance by default. */
   readonly random?: () => number;
   /** Waits for a time in milliseconds before a retry, by a timer by default. */
@@ -44,14 +49,14 @@ export interface OutboundOptions {
 
 /** Outgoing HTTP over one pool. Close it at the end: connections stay open between requests. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  const { connectTimeoutMs = 5000, random = Math.random, pause } = options;
+  const { connectTimeoutMs = 5000, random = Math.random, pause, trust = defaultTrust } = options;
   const guard = options.guard ?? createAddressGuard({ privateAddresses: options.privateAddresses });
   const userAgent = `Jackfield/${options.version}`;
   // Two pools: a connection that one tool may have because its origin is configured is not lent to another tool.
   const guarded = new Agent({
-    connect: buildConnector({ lookup: guard.lookup, timeout: connectTimeoutMs, allowH2: false }),
+    connect: createConnector({ lookup: guard.lookup, timeout: connectTimeoutMs, allowH2: false }, trust),
   });
-  const configured = new Agent({ connect: buildConnector({ timeout: connectTimeoutMs, allowH2: false }) });
+  const configured = new Agent({ connect: createConnector({ timeout: connectTimeoutMs, allowH2: false }, trust) });
 
   const transmit = createSender({
     guard,
@@ -59,6 +64,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     configured,
     downstreamBytes: options.downstreamBytes,
     telemetry: options.telemetry,
+    onTlsProblem: options.onTlsProblem,
     stateOf: createOrigins({
       inFlightPerOrigin: (origin) => options.inFlight?.[origin] ?? options.inFlightPerOrigin ?? 64,
       breakerFailures: options.breakerFailures ?? 20,

@@ -1,6 +1,7 @@
 import { context as activeContext, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Dispatcher } from "undici";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { tlsProblem } from "../config/tls-problem.ts";
 import type { AddressGuard } from "./address-guard.ts";
 import { readAnswer, type WireAnswer } from "./answer.ts";
 import { DownstreamError, lateError, networkError, tooLargeError } from "./downstream-error.ts";
@@ -27,6 +28,8 @@ export interface SenderParts {
   readonly downstreamBytes: number;
   readonly telemetry: Pick<Telemetry, "tracer" | "tracing" | "inject">;
   readonly stateOf: (origin: string) => OriginState;
+  /** Called where a TLS connection does not come about, with what to do about it. */
+  readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
 }
 
 /** The run that a request belongs to, where it belongs to one. */
@@ -62,6 +65,7 @@ export function createSender(parts: SenderParts) {
         return await readAnswer(received, parts.downstreamBytes, prepared.secrets);
       } catch (reason) {
         if (ending === "none") ending = endingOf(reason, scope);
+        if (ending === "failed") reportTlsProblem(reason, origin, parts.onTlsProblem);
         failSpan(span, reason instanceof DownstreamError ? reason.fault : "aborted");
         throw reason;
       } finally {
@@ -209,6 +213,12 @@ function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Endin
   if (!signal.aborted) return "none";
   const timedOut = deadline !== undefined && performance.now() >= deadline;
   return timedOut || (reason instanceof Error && reason.name === "TimeoutError") ? "failed" : "none";
+}
+
+/** What the operator has to know of a connection that did not come about is not for the model to read. */
+function reportTlsProblem(reason: unknown, origin: string, report: SenderParts["onTlsProblem"]): void {
+  const problem = report && tlsProblem(reason, `outbound.tls or downstreams[${JSON.stringify(origin)}].tls`);
+  if (problem !== undefined) report?.(origin, problem);
 }
 
 function notAnswering(): DownstreamError {

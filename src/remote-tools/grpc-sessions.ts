@@ -3,6 +3,7 @@ import { connect as connectTls } from "node:tls";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import type { AddressGuard } from "../outbound/address-guard.ts";
 import { lateError } from "../outbound/downstream-error.ts";
+import { defaultTrust, type Trust } from "../outbound/trust.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
 
 /** What a gRPC transport needs of a session manager. */
@@ -34,7 +35,7 @@ interface Entry {
 const verifyAfterMs = 60_000;
 
 /** Creates the connections; every name is resolved through the guard. */
-export function createGrpcSessions(guard: AddressGuard): GrpcSessions {
+export function createGrpcSessions(guard: AddressGuard, trust: Trust = defaultTrust): GrpcSessions {
   const entries = new Map<string, Entry>();
 
   function open(url: URL): Entry {
@@ -46,7 +47,13 @@ export function createGrpcSessions(guard: AddressGuard): GrpcSessions {
           const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
           const place = { host, port: Number(url.port || (url.protocol === "http:" ? 80 : 443)), lookup: guard.lookup };
           if (url.protocol === "http:") return connectPlain(place);
-          return connectTls({ ...place, ALPNProtocols: ["h2"], ...(isIP(host) === 0 && { servername: host }) });
+          const secureContext = trust.contextFor(url.origin);
+          return connectTls({
+            ...place,
+            ALPNProtocols: ["h2"],
+            ...(secureContext !== undefined && { secureContext }),
+            ...(isIP(host) === 0 && { servername: host }),
+          });
         },
       },
     );

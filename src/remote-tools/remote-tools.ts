@@ -2,6 +2,7 @@ import type { Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { RegisterToolRequest, ToolTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { rpcError } from "../errors.ts";
+import type { Trust } from "../outbound/trust.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
 import type { Registry } from "../registry/registry.ts";
 import { createLazyCompiler, createSchemaCompiler } from "../schema/compile-schema.ts";
@@ -31,6 +32,8 @@ export interface RemoteToolsParts {
   readonly sealer?: Sealer;
   /** Decides which addresses targets may have. */
   readonly guard: AddressGuard;
+  /** The certificates for connections to gRPC targets; those of Node by default. */
+  readonly trust?: Trust;
   readonly telemetry: Pick<Telemetry, "log" | "audit" | "hide" | "inject">;
   /** Pause between two looks for what other replicas have registered, in milliseconds; 1000 by default. */
   readonly pollMs?: number;
@@ -61,7 +64,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const { registry, store, guard, telemetry, sealer = plainSealer, random = Math.random } = parts;
   const { pollMs = 1000, readMaxBytes = 2_097_152 } = parts;
   const { log, audit } = telemetry;
-  const sessions = createGrpcSessions(guard);
+  const sessions = createGrpcSessions(guard, parts.trust);
   const compileSchema = createSchemaCompiler();
   const trial = createTrialCompiler();
   // Stored tools were compiled when they were registered: thousands of them must not hold up the start.

@@ -1,7 +1,9 @@
 import { hash } from "node:crypto";
 import { Client, Pool } from "pg";
 import type { ClientConfig, QueryResultRow } from "pg";
+import { type PeerTls, withoutTls } from "../config/peer-tls.ts";
 import { errorMessage } from "../errors.ts";
+import { tlsProblem } from "../config/tls-problem.ts";
 import { createStoreCircuit } from "./store-circuit.ts";
 
 /** A PostgreSQL server. A request that gets no answer in time fails, and so do all that follow until the server answers. */
@@ -41,15 +43,18 @@ const migrationLock = 7_214_330_051;
 /** Connects to a PostgreSQL server; resolves whether it is there or not. The URL's password is in no message. */
 export async function openPostgresStore(options: {
   url: string;
+  /** Certificates, instead of what the URL says of TLS. */
+  tls?: PeerTls | undefined;
   /** Connections at most, 8 by default. */
   connections?: number;
   /** Called with each fault, once, and with `undefined` when it has gone. */
   onFault?: (fault: string | undefined) => void;
 }): Promise<PostgresStore> {
-  const { url, connections = 8, onFault } = options;
+  const { url, tls, connections = 8, onFault } = options;
   const name = URL.canParse(url) ? `PostgreSQL at ${new URL(url).host}` : "PostgreSQL";
   const connection: ClientConfig = {
-    connectionString: url,
+    connectionString: tls === undefined ? url : withoutTls(url),
+    ...(tls !== undefined && { ssl: { ...tls } }),
     connectionTimeoutMillis: statementTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
@@ -144,5 +149,5 @@ function isSilence(cause: unknown): boolean {
 
 function messageOf(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(messageOf).join(", ");
-  return errorMessage(cause);
+  return tlsProblem(cause, "engine.tls") ?? errorMessage(cause);
 }

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import type { RedisOptions } from "ioredis";
+import type { PeerTls } from "../config/peer-tls.ts";
 import { errorMessage } from "../errors.ts";
+import { tlsProblem } from "../config/tls-problem.ts";
 import { createStoreCircuit, probeIntervalMs } from "./store-circuit.ts";
 
 /** A Lua script, sent by its digest. */
@@ -57,13 +59,20 @@ function redisOptions(): RedisOptions {
 /** Connects to a Redis server; resolves whether it is there or not. The URL's password is in no message. */
 export async function openRedisStore(options: {
   url: string;
+  /** Certificates of a `rediss:` URL; those of Node are trusted where it is left out. */
+  tls?: PeerTls | undefined;
   /** Called with each fault, once, and with `undefined` when it has gone. */
   onFault?: (fault: string | undefined) => void;
 }): Promise<RedisStore> {
-  const { url, onFault } = options;
+  const { url, tls, onFault } = options;
   const name = nameOf(url);
-  const client = new Redis(url, redisOptions());
+  const client = new Redis(url, { ...redisOptions(), ...(tls !== undefined && { tls }) });
   let trouble = "not connected";
+  // Its alert may be lost in the reset of the connection.
+  const resetHint =
+    url.startsWith("rediss:") && tls?.cert === undefined
+      ? " (if it asks for a client certificate: name one in engine.tls.cert and engine.tls.key)"
+      : "";
   const circuit = createStoreCircuit({
     initialProblem: `Redis at ${name} is not connected`,
     probe: async () => {
@@ -80,7 +89,8 @@ export async function openRedisStore(options: {
   });
   const first = Promise.withResolvers<void>();
   client.on("error", (cause: Error) => {
-    trouble = cause.message;
+    const reset = (cause as NodeJS.ErrnoException).code === "ECONNRESET";
+    trouble = tlsProblem(cause, "engine.tls") ?? `${cause.message}${reset ? resetHint : ""}`;
     first.resolve();
   });
   client.on("close", () => circuit.report(`Redis at ${name}: ${trouble}`));

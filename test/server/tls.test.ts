@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as https from "node:https";
@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
+import { createCertificate } from "../support/certificates.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startService, testTool } from "../support/service.ts";
 import { over2, raw, start } from "./start.ts";
@@ -20,15 +21,8 @@ const folder = scratchFolder();
 const file = (name: string): string => join(folder.path, name);
 const log = { info() {}, error() {}, debug() {} };
 
-/** Makes a certificate and its key; signed by `ca` where one is named, else by itself. */
-function makeCertificate(name: string, subject: string, ca?: string): void {
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", file(`${name}.key`)];
-  const signer = ca === undefined ? [] : ["-CA", file(`${ca}.crt`), "-CAkey", file(`${ca}.key`)];
-  const names = ["-subj", `/CN=${subject}`, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-  execFileSync("openssl", ["req", "-x509", ...key, ...signer, ...names, "-days", "2", "-out", file(`${name}.crt`)], {
-    stdio: "pipe",
-  });
-}
+const makeCertificate = (name: string, subject: string, ca?: string) =>
+  createCertificate(folder.path, name, { subject, ca });
 
 beforeAll(() => {
   if (missing !== "") return;

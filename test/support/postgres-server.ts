@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, globSync } from "node:fs";
+import { chownSync, existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import { freePort } from "./free-port.ts";
@@ -30,8 +30,18 @@ export function postgresMissing(): string | undefined {
   return "PostgreSQL is not installed";
 }
 
-/** Starts a PostgreSQL server on a free port. It refuses root: then the user `postgres` runs it. */
-export async function startPostgres(): Promise<PostgresServer> {
+/** Certificate and key of a server, as paths, and the authority of client certificates. */
+export interface PostgresTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
+/**
+ * Starts a PostgreSQL server on a free port. It refuses root: then the user `postgres` runs it. With certificates it speaks
+ * TLS to those who ask for it.
+ */
+export async function startPostgres({ tls }: { readonly tls?: PostgresTls } = {}): Promise<PostgresServer> {
   const folder = scratchFolder("jackfield-postgres");
   const data = join(folder.path, "data");
   const port = await freePort();
@@ -44,11 +54,24 @@ export async function startPostgres(): Promise<PostgresServer> {
     cwd: folder.path,
     ...identity,
   });
+  const tlsSettings = tls === undefined ? [] : ["-c", "ssl=on"];
+  for (const [setting, path] of Object.entries({
+    ssl_cert_file: tls?.cert,
+    ssl_key_file: tls?.key,
+    ssl_ca_file: tls?.clientCa,
+  })) {
+    if (path === undefined) continue;
+    // It reads no key that others can read, or that is not its own.
+    const own = join(folder.path, setting);
+    writeFileSync(own, readFileSync(path), { mode: 0o600 });
+    if (identity !== undefined) chownSync(own, identity.uid, identity.gid);
+    tlsSettings.push("-c", `${setting}=${own}`);
+  }
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
     const settings = ["-c", "listen_addresses=127.0.0.1", "-c", `unix_socket_directories=${folder.path}`];
-    child = spawn(binary("postgres"), ["-D", data, "-p", String(port), ...settings], {
+    child = spawn(binary("postgres"), ["-D", data, "-p", String(port), ...settings, ...tlsSettings], {
       stdio: "ignore",
       cwd: folder.path,
       ...identity,

@@ -1,0 +1,43 @@
+import type { Config } from "../config/config.ts";
+import { type AddressGuard, createAddressGuard } from "../outbound/address-guard.ts";
+import type { Outbound } from "../outbound/http.ts";
+import { createOutbound } from "../outbound/outbound.ts";
+import { createTrust, type Trust } from "../outbound/trust.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
+import { version } from "../version.ts";
+
+/** What leaves the process, and where it may go. */
+export interface Outgoing {
+  readonly outbound: Outbound;
+  readonly guard: AddressGuard;
+  readonly trust: Trust;
+}
+
+/** Time in which the trouble of one origin is logged once, in milliseconds. */
+const quietMs = 60_000;
+
+/** Makes what leaves the process, as it is configured. */
+export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
+  const { limits, privateAddresses, inFlight, downstreamTls } = config;
+  const guard = createAddressGuard({ privateAddresses });
+  const trust = createTrust(downstreamTls);
+  const told = new Map<string, number>();
+  const outbound = createOutbound({
+    downstreamBytes: limits.downstreamBytes,
+    privateAddresses,
+    guard,
+    trust,
+    telemetry,
+    version,
+    inFlight,
+    onTlsProblem(origin, problem) {
+      const now = performance.now();
+      if (now - (told.get(origin) ?? -Infinity) < quietMs) return;
+      told.delete(origin);
+      if (told.size >= 1000) told.clear();
+      told.set(origin, now);
+      telemetry.log.error({ origin, problem }, "a downstream cannot be reached by TLS");
+    },
+  });
+  return { outbound, guard, trust };
+}

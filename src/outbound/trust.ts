@@ -1,0 +1,42 @@
+import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import { buildConnector } from "undici";
+import { type DownstreamTlsConfig, readPeerTls } from "../config/peer-tls.ts";
+
+/** Which authorities prove a downstream, and what proves us to it. */
+export interface Trust {
+  /** What a connection to an origin is made with. Undefined: as Node does it. */
+  contextFor(origin: string): SecureContext | undefined;
+}
+
+/** Trusts the authorities of Node, and no others. */
+export const defaultTrust: Trust = { contextFor: () => undefined };
+
+/** Reads the certificates, once: making a context from the authorities takes milliseconds. Throws where they cannot be read. */
+export function createTrust({ ca, origins }: DownstreamTlsConfig): Trust {
+  const usual = getCACertificates("default");
+  const own = ca === undefined ? [] : [readPeerTls({ ca }).ca ?? ""];
+  const everywhere = own.length === 0 ? undefined : createSecureContext({ ca: [...usual, ...own] });
+  const contexts = new Map(
+    Object.entries(origins).map(([origin, files]) => {
+      const tls = readPeerTls(files);
+      return [origin, createSecureContext({ ...tls, ca: tls.ca ?? [...usual, ...own] })] as const;
+    }),
+  );
+  return { contextFor: (origin) => contexts.get(origin) ?? everywhere };
+}
+
+/** Makes the connections of a pool, each with the certificates of its origin. */
+export function createConnector(options: buildConnector.BuildOptions, trust: Trust): buildConnector.connector {
+  const plain = buildConnector(options);
+  const connectors = new Map<SecureContext, buildConnector.connector>();
+  return (target, callback) => {
+    const { protocol, host = target.hostname } = target;
+    const context = protocol === "https:" ? trust.contextFor(new URL(`https://${host}`).origin) : undefined;
+    if (context === undefined) return plain(target, callback);
+    let connect = connectors.get(context);
+    if (connect === undefined) {
+      connectors.set(context, (connect = buildConnector({ ...options, secureContext: context })));
+    }
+    return connect(target, callback);
+  };
+}

@@ -1,0 +1,25 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+
+/** How a certificate is made. */
+export interface CertificateOptions {
+  readonly subject?: string;
+  /** Name of the authority that signs it; itself where it is left out. */
+  readonly ca?: string | undefined;
+}
+
+/** Makes NAME.crt and NAME.key in a folder, for localhost and 127.0.0.1, with openssl: Node makes no certificates. */
+export function createCertificate(
+  folder: string,
+  name: string,
+  { subject = name, ca }: CertificateOptions = {},
+): { cert: string; key: string } {
+  const file = (suffix: string): string => join(folder, suffix);
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", file(`${name}.key`)];
+  const signer = ca === undefined ? [] : ["-CA", file(`${ca}.crt`), "-CAkey", file(`${ca}.key`)];
+  const names = ["-subj", `/CN=${subject}`, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+  execFileSync("openssl", ["req", "-x509", ...key, ...signer, ...names, "-days", "2", "-out", file(`${name}.crt`)], {
+    stdio: "pipe",
+  });
+  return { cert: file(`${name}.crt`), key: file(`${name}.key`) };
+}
