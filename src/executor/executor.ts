@@ -176,8 +176,6 @@ function waitFor(
       };
       timer = setTimeout(onDeadline, Math.min(answerWithinMs, maxTimerMs));
     }
-    // Where it has been cancelled already, the caller is gone at once.
-    unsubscribe = cancellation?.subscribe(onGone);
     const thenStop =
       <T>(settle: (value: T) => void) =>
       (value: T): void => {
@@ -185,6 +183,8 @@ function waitFor(
         settle(value);
       };
     answer.then(thenStop(resolve), thenStop(reject));
+    // Where it has been cancelled already, the caller is gone at once.
+    unsubscribe = cancellation?.subscribe(onGone);
   });
 }
 

@@ -99,6 +99,7 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
   const { source, tenant, conversationId, sessionId, runId } = execution.scope;
   const { call, request } = execution;
   const ran = execution.startedAt !== undefined;
+  const traceId = traceIdOf(execution);
   telemetry.metrics.executed({ tool: call.name, outcome, seconds, ran, caller: request.caller.name, source });
   telemetry.audit.executed({
     caller: request.caller.name,
@@ -113,7 +114,7 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
     argumentsDigest: execution.digest,
     outcome,
     latencyMs: Math.round(seconds * 1e6) / 1000,
-    traceId: traceIdOf(execution),
+    traceId,
   });
   if (span === undefined) return result;
   if (result.outcome !== Outcome.OK) {

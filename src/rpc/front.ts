@@ -11,7 +11,7 @@ import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 import { attributes } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { maxTimeoutMs, timeoutFromHeader } from "./deadline.ts";
-import { inProcess, RpcCall, type RpcCallInit } from "./rpc-call.ts";
+import { inProcess, type RpcCall } from "./rpc-call.ts";
 import { errorFrom } from "./rpc-errors.ts";
 
 /** What the front is built from. */
@@ -27,8 +27,8 @@ export interface FrontParts {
  * call is cancelled; `end` maps the error, ends the observation and records refusals.
  */
 export interface Front {
-  /** Starts the observation of a call. */
-  begin(init: RpcCallInit): RpcCall;
+  /** Starts the observation of a call, and returns it. */
+  begin(call: RpcCall): RpcCall;
   /** Finds the caller of an Authorization header. */
   readonly authenticate: Authenticator;
   /** Finds the caller by its key or token. A promise where that takes time: await it before `admit`. */
@@ -46,8 +46,7 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
   const steps: readonly Step[] = [requireCaller, limitRate(), checkEncoding, startDeadline];
   return {
     authenticate,
-    begin(init) {
-      const call = new RpcCall(init);
+    begin(call) {
       if (telemetry.tracing && call.protocolName !== inProcess) startSpan(telemetry, call);
       return call;
     },

@@ -20,7 +20,7 @@ import { compressions } from "./fast-path/fast-path.ts";
 import { authorizationOf, headerOf } from "./fast-path/http-exchange.ts";
 import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-path/read-message.ts";
 import type { Front } from "./front.ts";
-import { CallValues, kCall, kConnection, type RpcCall } from "./rpc-call.ts";
+import { CallValues, kCall, kConnection, RpcCall } from "./rpc-call.ts";
 import { inputErrorFrom } from "./rpc-errors.ts";
 import { untilCancelled } from "./until-cancelled.ts";
 
@@ -156,20 +156,22 @@ function admit({ front, telemetry }: Pick<MountParts, "front" | "telemetry">, co
   const { values, requestHeader } = context;
   if (!(values instanceof CallValues)) throw rpcError("internal");
   const request = values.get(kRequest);
-  const call = front.begin({
-    method: context.method,
-    protocolName: context.protocolName,
-    url: context.url,
-    authorization: request?.authorization,
-    caller: request?.caller,
-    timeout: request?.timeout,
-    trace: telemetry.extract(
-      requestHeader.get("traceparent") ?? undefined,
-      requestHeader.get("tracestate") ?? undefined,
-    ),
-    signal: context.signal,
-    values,
-  });
+  const call = front.begin(
+    new RpcCall({
+      method: context.method,
+      protocolName: context.protocolName,
+      url: context.url,
+      authorization: request?.authorization,
+      caller: request?.caller,
+      timeout: request?.timeout,
+      trace: telemetry.extract(
+        requestHeader.get("traceparent") ?? undefined,
+        requestHeader.get("tracestate") ?? undefined,
+      ),
+      signal: context.signal,
+      values,
+    }),
+  );
   try {
     // Without the hook before it, which waits for tokens, keys alone are known.
     if (request === undefined) void front.identify(call);

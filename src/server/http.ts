@@ -10,7 +10,7 @@ import { createRequestFilter } from "./request-filter.ts";
 import type { Rpc } from "../rpc/rpc.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 import { HttpError, notJson } from "./http-error.ts";
-import { parseArgumentsBody, parseJsonBody, requireJson } from "./json-body.ts";
+import { createBodyParser } from "./json-body.ts";
 import { mountOperatorRoutes } from "./operator-routes.ts";
 import type { OperatorParts } from "./operator-routes.ts";
 import { PortServer } from "./port.ts";
@@ -69,17 +69,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
 
   app.removeAllContentTypeParsers();
   // By name for what nearly all send, which spares Fastify taking the header apart.
-  app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, (request, body, done) => {
-    const { bodyIsArguments, onBody } = request.routeOptions.config as RouteConfig;
-    try {
-      onBody?.(request, body as Buffer);
-      requireJson(request.headers);
-      const parse = bodyIsArguments === true ? parseArgumentsBody : parseJsonBody;
-      done(null, parse(body as Buffer, limits));
-    } catch (error) {
-      done(error as Error, undefined);
-    }
-  });
+  app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, createBodyParser(limits));
   app.addHook("onResponse", (request, reply, done) => {
     recordRefusal(request, reply, parts.refusals, callers);
     done();
@@ -101,13 +91,6 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   }
   methods.fill();
   return app;
-}
-
-/** What routes declare of their bodies. */
-interface RouteConfig {
-  readonly bodyIsArguments?: boolean;
-  /** Gets the bytes of a body before they are parsed. What it throws is the answer. */
-  readonly onBody?: (request: FastifyRequest, body: Buffer) => void;
 }
 
 /** Records a refused key or scope, whichever route has refused it. RPCs record theirs in their front. */

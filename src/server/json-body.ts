@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import type { FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
 import { HttpError, notJson } from "./http-error.ts";
 
@@ -6,6 +7,28 @@ import { HttpError, notJson } from "./http-error.ts";
 export interface JsonBodyLimits {
   /** Levels of nesting, the outermost value being the first. */
   readonly depth: number;
+}
+
+/** What routes declare of their bodies. */
+interface RouteConfig {
+  /** The body is a call's arguments: how deep it is and which keys it has is for the call's own checks. */
+  readonly bodyIsArguments?: boolean;
+  /** Gets the bytes of a body before they are parsed. What it throws is the answer. */
+  readonly onBody?: (request: FastifyRequest, body: Buffer) => void;
+}
+
+/** Creates the content type parser of all routes. */
+export function createBodyParser(limits: JsonBodyLimits) {
+  return (request: FastifyRequest, body: Buffer, done: (error: Error | null, value?: unknown) => void): void => {
+    const { bodyIsArguments, onBody } = request.routeOptions.config as RouteConfig;
+    try {
+      onBody?.(request, body);
+      requireJson(request.headers);
+      done(null, bodyIsArguments === true ? parse(textOf(body)) : parseJsonBody(body, limits));
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  };
 }
 
 // The type, directly followed by well-formed parameters. Space before the first `;` and parameters without a value are
@@ -22,7 +45,7 @@ function isJsonContentType(value: string | undefined): boolean {
 }
 
 /** Throws an HttpError 415 unless the headers declare plain JSON. */
-export function requireJson(headers: IncomingHttpHeaders): void {
+function requireJson(headers: IncomingHttpHeaders): void {
   if (!isJsonContentType(headers["content-type"])) throw new HttpError(415, notJson);
   const encoding = headers["content-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
@@ -43,11 +66,6 @@ export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
     if (problem !== undefined) throw new HttpError(400, problem);
   }
   return value;
-}
-
-/** Parses a body that is a call's arguments: how deep it is and which keys it has is for the call's own checks. */
-export function parseArgumentsBody(body: Buffer): unknown {
-  return parse(textOf(body));
 }
 
 function textOf(body: Buffer): string {

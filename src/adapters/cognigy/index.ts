@@ -4,9 +4,8 @@ import type { Platform } from "../platform.ts";
 import type { AnswerRoute, PollRoute, Reply, RequestFailure } from "../route.ts";
 import { isId } from "../tool-call.ts";
 import { cognigyInstruments, measureAnswer, measureFailure, measureLateResult } from "./metrics.ts";
-import { answerText, idFromPayload, pendingText } from "./payloads.ts";
+import { answerText, callFromCallback, idFromPayload, outputFromResult, pendingText } from "./payloads.ts";
 import { cognigyConfiguration, type CognigySettings } from "./settings.ts";
-import { callFromCallback, outputFromResult } from "./translate.ts";
 
 /** NICE Cognigy.AI. */
 export const cognigy: Platform<CognigySettings> = {

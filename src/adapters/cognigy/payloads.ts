@@ -1,22 +1,28 @@
+import { Outcome, type ToolCall, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { PayloadError } from "../route.ts";
-import { isId, isObject } from "../tool-call.ts";
+import { isId, isObject, toolCall } from "../tool-call.ts";
+import { cutText, violationList, violationsOf } from "../violations.ts";
 
-/** A callback as Cognigy sends it. */
-export interface CallbackPayload {
-  readonly tool_call_id: string;
-  readonly name: string;
-  readonly arguments: unknown;
-}
-
-/** Reads a payload. Throws a PayloadError. Faulty arguments are no error here: the model reads what is wrong with them. */
-export function readCallback(payload: unknown): CallbackPayload {
+/**
+ * Makes the call of a callback, `{tool_call_id, name, arguments}`. Throws a PayloadError. Faulty arguments are no error
+ * here: the model reads what is wrong with them.
+ */
+export function callFromCallback(payload: unknown): ToolCall {
   if (!isObject(payload)) throw new PayloadError("Expected a JSON object with tool_call_id, name and arguments");
   const { tool_call_id, name } = payload;
   if (!isId(tool_call_id))
     throw new PayloadError("Invalid or missing tool_call_id: expected a string of 1 to 256 characters");
   if (typeof name !== "string" || name === "")
     throw new PayloadError("Invalid or missing name: expected the name of a tool");
-  return { tool_call_id, name, arguments: payload.arguments };
+  return toolCall(tool_call_id, name, payload.arguments);
+}
+
+/** Returns what the model reads of a result. */
+export function outputFromResult(result: ToolResult, maxOutput: number): string {
+  if (result.outcome === Outcome.OK) return result.output;
+  const violations = violationsOf(result);
+  if (violations.length === 0) return result.error?.message ?? result.output;
+  return cutText(`Invalid arguments: Schema validation failed: ${violationList(violations, "; ")}`, maxOutput);
 }
 
 /** Writes the answer of a call as JSON text, by hand because this is the hot path. */

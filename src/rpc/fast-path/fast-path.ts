@@ -7,7 +7,7 @@ import { compressionNegotiate, type Compression } from "@connectrpc/connect/prot
 import { rpcError } from "../../errors.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import type { Front } from "../front.ts";
-import type { RpcCall, UnaryMethod } from "../rpc-call.ts";
+import { RpcCall, type UnaryMethod } from "../rpc-call.ts";
 import {
   authorizationOf,
   type Exchange,
@@ -88,16 +88,18 @@ async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol
   const { method } = spec;
   const compression = negotiate(protocol, exchange);
   const timeout = headerOf(exchange, protocol.timeoutHeader);
-  const call = front.begin({
-    method,
-    protocolName: protocol.name,
-    url: exchange.url ?? "",
-    authorization: authorizationOf(exchange),
-    timeout,
-    encodingError: compression.error,
-    trace: telemetry.extract(headerOf(exchange, "traceparent"), headerOf(exchange, "tracestate")),
-    header: () => headersOf(exchange),
-  });
+  const call = front.begin(
+    new RpcCall({
+      method,
+      protocolName: protocol.name,
+      url: exchange.url ?? "",
+      authorization: authorizationOf(exchange),
+      timeout,
+      encodingError: compression.error,
+      trace: telemetry.extract(headerOf(exchange, "traceparent"), headerOf(exchange, "tracestate")),
+      header: () => headersOf(exchange),
+    }),
+  );
   let outcome: { message: Uint8Array | string } | { error: ConnectError };
   try {
     const identifying = front.identify(call);

@@ -12,7 +12,7 @@ import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
 import { kJob, kTrace } from "../../telemetry/trace-key.ts";
 import type { Front } from "../front.ts";
-import { inProcess, type RpcCall } from "../rpc-call.ts";
+import { inProcess, RpcCall } from "../rpc-call.ts";
 import { untilCancelled } from "../until-cancelled.ts";
 import { invokeUnary } from "./unary.ts";
 
@@ -59,16 +59,18 @@ export function inProcessCall(
   { caller, front }: InProcessOptions,
   [signal, timeout, header, values]: CallArguments,
 ): RpcCall {
-  return front.begin({
-    method,
-    protocolName: inProcess,
-    caller,
-    trace: values?.get(kTrace),
-    jobId: values?.get(kJob),
-    signal,
-    timeout,
-    header: header === undefined ? undefined : () => new Headers(header),
-  });
+  return front.begin(
+    new RpcCall({
+      method,
+      protocolName: inProcess,
+      caller,
+      trace: values?.get(kTrace),
+      jobId: values?.get(kJob),
+      signal,
+      timeout,
+      header: header === undefined ? undefined : () => new Headers(header),
+    }),
+  );
 }
 
 type CallArguments = [
