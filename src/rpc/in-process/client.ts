@@ -1,8 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, createClient, type ServiceImplSpec } from "@connectrpc/connect";
 import type { UnaryMethod } from "../rpc-call.ts";
-import { createInProcessTransport, type InProcessOptions, inProcessCall } from "./transport.ts";
-import { invokeUnary } from "./unary.ts";
+import { createInProcessTransport, type InProcessOptions, inProcessCall, invokeUnary } from "./transport.ts";
 
 /**
  * Makes a client of a service in the same process. Its unary methods go straight to the implementation: Connect's client and

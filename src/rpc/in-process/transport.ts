@@ -12,9 +12,8 @@ import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
 import { kJob, kTrace } from "../../telemetry/trace-key.ts";
 import type { Front } from "../front.ts";
-import { inProcess, RpcCall } from "../rpc-call.ts";
+import { inProcess, RpcCall, type UnaryMethod } from "../rpc-call.ts";
 import { untilCancelled } from "../until-cancelled.ts";
-import { invokeUnary } from "./unary.ts";
 
 /** What an in-process transport needs beside the services. */
 export interface InProcessOptions {
@@ -47,30 +46,48 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
       const spec = methods.get(method);
       if (spec === undefined || spec.kind === "unary") throw rpcError("unimplemented", method.name);
       const call = inProcessCall(method, options, [signal, timeoutMs, header, values]);
+      front.begin(call);
       const message = invokeStreaming(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, front);
       return new InProcessStream(method, message as AsyncIterable<MessageShape<typeof method.output>>, call);
     },
   };
 }
 
-/** Begins a call of a method. */
+/** Makes the call of a method. */
 export function inProcessCall(
   method: DescMethod,
-  { caller, front }: InProcessOptions,
+  { caller }: InProcessOptions,
   [signal, timeout, header, values]: CallArguments,
 ): RpcCall {
-  return front.begin(
-    new RpcCall({
-      method,
-      protocolName: inProcess,
-      caller,
-      trace: values?.get(kTrace),
-      jobId: values?.get(kJob),
-      signal,
-      timeout,
-      header: header === undefined ? undefined : () => new Headers(header),
-    }),
-  );
+  return new RpcCall({
+    method,
+    protocolName: inProcess,
+    caller,
+    trace: values?.get(kTrace),
+    jobId: values?.get(kJob),
+    signal,
+    timeout,
+    header: header === undefined ? undefined : () => new Headers(header),
+  });
+}
+
+/** Runs a unary method as every call from outside is run. Rejects with a ConnectError. */
+export async function invokeUnary(
+  spec: UnaryMethod,
+  input: Parameters<typeof create>[1],
+  call: RpcCall,
+  front: Front,
+): Promise<MessageShape<DescMessage>> {
+  front.begin(call);
+  try {
+    front.admit(call);
+    const output = call.invoke(spec, create(spec.method.input, input));
+    const message = output instanceof Promise ? await output : output;
+    front.end(call);
+    return message;
+  } catch (reason) {
+    throw front.end(call, { reason });
+  }
 }
 
 type CallArguments = [
