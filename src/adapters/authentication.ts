@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { isSignedRequest, type SignedRequest } from "../auth/signed-request.ts";
+import type { SignedRequest } from "../auth/signed-request.ts";
 import type { AdapterHost, Requester } from "./adapter.ts";
 import { sendFailure } from "./replies.ts";
 import type { Route } from "./route.ts";
@@ -9,10 +9,11 @@ export type Serve = (request: FastifyRequest, reply: FastifyReply) => Promise<Fa
 
 /** The authentication of one route's requests: by their heads and, where they are signed, by their bodies. */
 export interface Authentication {
-  /** Before the body is read: a request that nothing can prove makes us read and parse nothing. */
+  /**
+   * Before the body is read: a request that nothing can prove makes us read and parse nothing. One that only its body can
+   * prove gets an `onBody`.
+   */
   ofHead(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void;
-  /** Before the body is parsed. Throws a SignatureError where its signature fits nobody. */
-  ofBody(request: FastifyRequest, body: Buffer): void;
   /** Lets only requests through whose sender is proved. */
   guarded(serve: Serve): Serve;
 }
@@ -38,8 +39,6 @@ function wordsFor({ claimed }: SignedRequest<Requester>): string {
 
 /** Creates the authentication of a route. */
 export function createAuthentication(route: Route, host: AdapterHost): Authentication {
-  const signed = new WeakMap<FastifyRequest, SignedRequest<Requester>>();
-
   function accept(request: FastifyRequest, { caller, clients }: Requester): true {
     request.caller = caller;
     request.clients = clients;
@@ -52,10 +51,13 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
     request: FastifyRequest,
     reply: FastifyReply,
   ): boolean {
-    if (found !== undefined && !isSignedRequest(found)) return accept(request, found);
+    if (found !== undefined && "clients" in found) return accept(request, found);
     if (found !== undefined && found.problem === undefined) {
-      signed.set(request, found);
-      if (route.method === "POST" || prove(request, found, noBody)) return true;
+      if (route.method === "POST") {
+        request.onBody = (body) => proveBody(request, found, body);
+        return true;
+      }
+      if (prove(request, found, noBody)) return true;
       request.refusal = { reason: wrong, caller: found.claimed?.caller };
     } else if (found !== undefined) {
       request.refusal = { reason: found.problem ?? wrong, caller: found.claimed?.caller };
@@ -72,6 +74,13 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
     // The header is not signed: what stands there could make a message that is sent again look like another one.
     if (proof.messageId !== undefined) request.headers["idempotency-key"] = proof.messageId;
     return accept(request, proof.value);
+  }
+
+  /** Throws a SignatureError where the signature fits nobody. */
+  function proveBody(request: FastifyRequest, found: SignedRequest<Requester>, body: Buffer): void {
+    if (prove(request, found, body)) return;
+    request.refusal = { reason: wrong, caller: found.claimed?.caller };
+    throw new SignatureError(wordsFor(found));
   }
 
   async function admitLater(
@@ -92,12 +101,6 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
       const found = host.authenticate(request.raw);
       if (found instanceof Promise) void admitLater(found, request, reply, done);
       else if (admit(found, request, reply)) done();
-    },
-    ofBody(request, body) {
-      const found = signed.get(request);
-      if (found === undefined || prove(request, found, body)) return;
-      request.refusal = { reason: wrong, caller: found.claimed?.caller };
-      throw new SignatureError(wordsFor(found));
     },
     // DANGER: whatever way a request has come here, without a caller it goes no further.
     guarded: (serve) => (request, reply) => {

@@ -26,6 +26,7 @@ export function mountAdapter(
     app.decorateRequest("clients");
     app.decorateRequest("refusal");
     app.decorateRequest("about");
+    app.decorateRequest("onBody");
   }
   for (const route of adapter.routes) mountRoute(app, adapter, route, context);
 }
@@ -51,7 +52,6 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
     },
     config: {
       bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true,
-      onBody: authentication.ofBody,
     },
     handler: authentication.guarded(serve(route, context)),
     errorHandler(error, request, reply) {

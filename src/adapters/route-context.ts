@@ -16,6 +16,8 @@ declare module "fastify" {
     about?: Readonly<Record<string, string | undefined>>;
     /** Why nobody is proved, for log and audit log, where there is more to say than that the key is not valid. */
     refusal?: { readonly reason: string; readonly caller: Caller | undefined };
+    /** Gets the bytes of the body before they are parsed. What it throws is the answer. */
+    onBody?: (body: Buffer) => void;
   }
 }
 

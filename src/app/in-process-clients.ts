@@ -8,7 +8,7 @@ import { tokenCaller } from "../auth/oauth-tokens.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Config } from "../config/config.ts";
 import type { JobRecord } from "../jobs/job-queue.ts";
-import { createInProcessClient } from "../rpc/in-process/client.ts";
+import { createInProcessClient } from "../rpc/in-process/transport.ts";
 import type { Front } from "../rpc/front.ts";
 
 /** Clients of the services in this process, for one caller. */

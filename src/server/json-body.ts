@@ -13,16 +13,14 @@ export interface JsonBodyLimits {
 interface RouteConfig {
   /** The body is a call's arguments: how deep it is and which keys it has is for the call's own checks. */
   readonly bodyIsArguments?: boolean;
-  /** Gets the bytes of a body before they are parsed. What it throws is the answer. */
-  readonly onBody?: (request: FastifyRequest, body: Buffer) => void;
 }
 
 /** Creates the content type parser of all routes. */
 export function createBodyParser(limits: JsonBodyLimits) {
   return (request: FastifyRequest, body: Buffer, done: (error: Error | null, value?: unknown) => void): void => {
-    const { bodyIsArguments, onBody } = request.routeOptions.config as RouteConfig;
+    const { bodyIsArguments } = request.routeOptions.config as RouteConfig;
     try {
-      onBody?.(request, body);
+      request.onBody?.(body);
       requireJson(request.headers);
       done(null, bodyIsArguments === true ? parse(textOf(body)) : parseJsonBody(body, limits));
     } catch (error) {

@@ -3,8 +3,7 @@ import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { describe, expect, test } from "vitest";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
-import { createInProcessClient } from "../../src/rpc/in-process/client.ts";
-import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
+import { createInProcessClient, createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { createEchoExecutor, createOpenFront, createParts, createServices, local } from "./rpc-kit.ts";
 
