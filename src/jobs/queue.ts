@@ -36,8 +36,10 @@ export function createJobQueue(
 ): JobQueue {
   const owner = randomUUID();
   const codec = createJobCodec(sealer);
-  const table = watched(makeTable(owner), () => void recent.restore());
+  const made = makeTable(owner);
+  const table = withQueueErrors(made);
   const recent = createRecentJobs(table, log);
+  const stopRestoring = made.onReturn?.(() => void recent.restore());
   const workers = new Set<ClaimingWorker>();
 
   const get = async (id: string): Promise<JobRow | undefined> => {
@@ -104,6 +106,7 @@ export function createJobQueue(
       }
     },
     async close() {
+      stopRestoring?.();
       for (const worker of workers) await worker.stop(AbortSignal.abort());
     },
   };
@@ -117,21 +120,14 @@ function answerFrom(
   return existing === undefined ? { record, existed: false } : { record: codec.read(existing).record, existed: true };
 }
 
-/** The table with every rejection as a JobQueueUnavailableError. `onReturn` runs at the first answer after one. */
-function watched(table: JobTable, onReturn: () => void): JobTable {
-  let away = false;
+/** The table with every rejection as a JobQueueUnavailableError. */
+function withQueueErrors(table: JobTable): JobTable {
   const wrap =
     <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
       try {
-        const result = await method.apply(table, args);
-        if (away) {
-          away = false;
-          onReturn();
-        }
-        return result;
+        return await method.apply(table, args);
       } catch (cause) {
-        away = true;
         throw new JobQueueUnavailableError(cause instanceof Error ? cause.message : String(cause), { cause });
       }
     };

@@ -73,6 +73,11 @@ export interface LedgerStore {
   find(key: string): Promise<LedgerEntry | undefined>;
   erase(selector: EraseSelector): Promise<number>;
   ping(): Promise<void>;
+  /**
+   * Of a store that may lose what it has acknowledged, by a fail-over for example: calls `listener` whenever the store
+   * answers again after an outage. Returns what ends that.
+   */
+  onReturn?(listener: () => void): () => void;
   /** See Ledger. */
   notes?(): string[];
   close(): Promise<void>;

@@ -15,6 +15,7 @@ import type {
   Retention,
 } from "./ledger.ts";
 import { createPendingRepairs } from "./pending-repairs.ts";
+import { createRecentOutcomes, type RecentOutcome } from "./recent-outcomes.ts";
 
 /** How a ledger over a store differs from the usual one. */
 export interface ResilientLedgerOptions {
@@ -22,6 +23,8 @@ export interface ResilientLedgerOptions {
   readonly log?: Pick<Logger, "warn" | "error"> | undefined;
   /** Milliseconds that never go back. */
   readonly monotonic?: () => number;
+  /** How long outcomes are remembered, in milliseconds, so that a store that lost them gets them back. 0 when left out. */
+  readonly rememberMs?: number;
 }
 
 /** Age from which a running entry without a claim is an orphan, in milliseconds. */
@@ -55,8 +58,10 @@ class HeldClaim implements Claim {
  * back: an intent that was refused to its caller is released, and an outcome that could not be stored is stored.
  */
 export function createResilientLedger(store: LedgerStore, options: ResilientLedgerOptions = {}): Ledger {
-  const { log, monotonic = () => performance.now() } = options;
+  const { log, monotonic = () => performance.now(), rememberMs = 0 } = options;
   const repairs = createPendingRepairs();
+  const recent = createRecentOutcomes(rememberMs, monotonic);
+  const stopRestoring = store.onReturn?.(() => void restoreAll());
   /** Claims in use by attempt, including attempts under way. A running entry of this owner with another attempt is an orphan. */
   const claims = new Map<number, number>();
   let attempts = 0;
@@ -96,7 +101,14 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
         attempt,
         reply: await store.begin(intent, attempt),
       }));
-      if (reply.state === "new") return { state: "new", claim: issue(intent, attempt, reply.lineage, sentAt) };
+      if (reply.state === "new") {
+        const lost = recent.get(intent.key);
+        if (lost === undefined) return { state: "new", claim: issue(intent, attempt, reply.lineage, sentAt) };
+        claims.delete(attempt);
+        await reached(() => store.release(attempt, intent.key));
+        await reached(() => restore(lost));
+        continue;
+      }
       if (reply.state === "abandoned") {
         const { entry, lineage } = reply;
         return { state: "abandoned", entry, claim: issue(entry, attempt, lineage, sentAt, takeoverRuns) };
@@ -121,6 +133,8 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
     end(claim);
     if (answer !== "stored") return { state: "superseded", entry: answer };
     claim.stored = true;
+    if (retention !== "replay") recent.forget(claim.key);
+    else if (rememberMs > 0) recent.remember({ intent: claim.intent, claim, result });
     return { state: "stored" };
   }
 
@@ -139,6 +153,25 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       const { promise: recorded, resolve } = Promise.withResolvers<RecordedOutcome>();
       repairs.add(held.key, { run: async () => resolve(await storeOutcome(held, result, retention)), outcome: true });
       return { state: "deferred", recorded };
+    }
+  }
+
+  /** Writes an outcome anew that the store has lost. What is there by now stays. */
+  async function restore({ intent, claim, result }: RecentOutcome): Promise<void> {
+    const answer = await store.write(intent, claim, result, "replay");
+    if (answer === "stored")
+      log?.warn({ tool: intent.tool, call: intent.callId }, "the store had lost an outcome: it was written anew");
+  }
+
+  /** For a store that is back after an outage. Never rejects. */
+  async function restoreAll(): Promise<void> {
+    for (const outcome of recent.all()) {
+      try {
+        await restore(outcome);
+      } catch {
+        // It is away again: its next return is looked at as well.
+        return;
+      }
     }
   }
 
@@ -194,7 +227,10 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       return { state: "restarted", claim: issue(intent, held.attempt, answer.lineage, sentAt) };
     },
     find: (key) => reached(() => store.find(key)),
-    erase: (selector) => reached(() => store.erase(selector)),
+    async erase(selector) {
+      if (!("olderThanMs" in selector) || selector.olderThanMs < rememberMs) recent.forgetAll();
+      return await reached(() => store.erase(selector));
+    },
     get pendingOutcomes() {
       return repairs.outcomes;
     },
@@ -202,6 +238,7 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
     notes: () => store.notes?.() ?? [],
     ping: () => reached(() => store.ping()),
     async close() {
+      stopRestoring?.();
       await repairs.close();
       await store.close();
     },

@@ -26,6 +26,11 @@ export interface RedisStore {
   ask<T>(request: (client: Redis) => Promise<T>): Promise<T>;
   /** Why the server cannot be used, for the operator; undefined while it can. */
   fault(): string | undefined;
+  /**
+   * Calls `listener` whenever the server answers again after an outage or a new connection: after a fail-over it may have
+   * lost what it had acknowledged. Returns what ends that.
+   */
+  onReturn(listener: () => void): () => void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -73,6 +78,8 @@ export async function openRedisStore(options: {
     url.startsWith("rediss:") && tls?.cert === undefined
       ? " (if it asks for a client certificate: name one in engine.tls.cert and engine.tls.key)"
       : "";
+  const listeners = new Set<() => void>();
+  let answered = false;
   const circuit = createStoreCircuit({
     initialProblem: `Redis at ${name} is not connected`,
     probe: async () => {
@@ -85,7 +92,12 @@ export async function openRedisStore(options: {
       // Behind a silent network the old connection may never come back: try a new one.
       if (client.status === "ready") client.disconnect(true);
     },
-    onFault,
+    onFault(fault) {
+      onFault?.(fault);
+      if (fault !== undefined) return;
+      if (answered) for (const listener of listeners) listener();
+      answered = true;
+    },
   });
   const first = Promise.withResolvers<void>();
   client.on("error", (cause: Error) => {
@@ -126,6 +138,10 @@ export async function openRedisStore(options: {
     script,
     ask,
     fault: () => circuit.problem(),
+    onReturn(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     async ping() {
       await ask((connected) => connected.ping());
     },

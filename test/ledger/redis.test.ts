@@ -81,6 +81,39 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
+  test("that fails over and has lost outcomes gets them back from the process that stored them", async () => {
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs });
+    const other = createRedisLedger(await openRedisStore({ url: server.url }), { windowMs, uncertainMs });
+    const [ended, uncertain, dropped, erased] = [anIntent(), anIntent(), anIntent(), anIntent()];
+    await ledger.finish(await beginNew(ledger, erased), aResult("erased"), "replay");
+    await ledger.erase({ tenant: erased.scope.tenant, conversationId: erased.scope.conversationId });
+    await ledger.finish(await beginNew(ledger, ended), aResult("done"), "replay");
+    await ledger.finish(await beginNew(ledger, uncertain), aResult("?", Outcome.UNCERTAIN), "replay");
+    await ledger.finish(await beginNew(ledger, dropped), aResult("failed"), "drop");
+    await store.ask((client) => client.flushall());
+    await store.ask((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
+    await expect.poll(() => other.find(ended.key).catch(String), { timeout: 8_000 }).toMatchObject({ state: "done" });
+    await expect
+      .poll(() => other.find(uncertain.key).catch(String), { timeout: 8_000 })
+      .toMatchObject({ state: "uncertain" });
+    expect(await other.begin(ended)).toMatchObject({ state: "ended", entry: { result: { output: "done" } } });
+    expect(await other.begin({ ...ended, digest: "another" })).toEqual({ state: "conflict" });
+    expect((await other.begin(dropped)).state).toBe("new");
+    expect((await other.begin(erased)).state).toBe("new");
+    await ledger.close();
+    await other.close();
+  });
+
+  test("that has lost an outcome unnoticed is told by a repeat at the process that stored it", async () => {
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs });
+    const ended = anIntent();
+    await ledger.finish(await beginNew(ledger, ended), aResult("done"), "replay");
+    await store.ask((client) => client.flushall());
+    expect(await ledger.begin(ended)).toMatchObject({ state: "ended", entry: { result: { output: "done" } } });
+    expect((await ledger.find(ended.key))?.state).toBe("done");
+    await ledger.close();
+  });
+
   test("whose scripts are lost gets them again", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     await store.ask((client) => client.script("FLUSH"));

@@ -28,6 +28,7 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
         (await run(scripts.restore, id, tenant, source, conversationId, runId, state, record, "", leaseMs)) === null
       );
     },
+    onReturn: (listener) => store.onReturn(listener),
     get: async (id) => rowFrom(await run(scripts.get, id)),
     async list({ tenant, state, size, after, bytes }) {
       if (!/^\d{0,15}$/.test(after)) return { rows: [], next: "" };

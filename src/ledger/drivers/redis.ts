@@ -21,6 +21,9 @@ import { createHeartbeat } from "./heartbeat.ts";
 import type { HeartbeatAnswer } from "./heartbeat.ts";
 import * as scripts from "./redis-scripts.ts";
 
+/** How long outcomes are remembered, in milliseconds: a fail-over may lose them. */
+const rememberMs = 60_000;
+
 /**
  * The ledger on a Redis server, shared by replicas: each request is one script, so that it is atomic over all of them.
  * Times are the server's. Ended entries go by `erase`; where nobody sweeps any more, Redis itself forgets them later.
@@ -131,6 +134,7 @@ export function createRedisLedger(
         // A heartbeat writes: a server that is full or read-only is found out.
         await heartbeat.beat();
       },
+      onReturn: (listener) => store.onReturn(listener),
       notes: () => heartbeat.notes(),
       async close() {
         heartbeat.stop();
@@ -141,7 +145,7 @@ export function createRedisLedger(
         }
       },
     },
-    options,
+    { ...options, rememberMs: Math.min(rememberMs, windowMs) },
   );
 }
 

@@ -1,0 +1,68 @@
+import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { StoredClaim } from "./ledger-store.ts";
+import type { Intent } from "./ledger.ts";
+
+/** An outcome that the store has acknowledged. */
+export interface RecentOutcome {
+  readonly intent: Intent;
+  readonly claim: StoredClaim;
+  readonly result: ToolResult;
+}
+
+/** Outcomes that were stored a moment ago: a server that fails over may have lost them. */
+export interface RecentOutcomes {
+  remember(outcome: RecentOutcome): void;
+  /** The outcome of a key, while it is remembered. */
+  get(key: string): RecentOutcome | undefined;
+  forget(key: string): void;
+  forgetAll(): void;
+  all(): RecentOutcome[];
+}
+
+/** Maximum number of outcomes that are remembered. */
+const maxRemembered = 10_000;
+/** Maximum size of their arguments and answers, in characters. */
+const maxSize = 16_777_216;
+
+/** Remembers outcomes for so many milliseconds: longer than a replica of the server may lag. */
+export function createRecentOutcomes(rememberMs: number, now: () => number): RecentOutcomes {
+  const recent = new Map<string, { outcome: RecentOutcome; size: number; at: number }>();
+  let total = 0;
+
+  function forget(key: string): void {
+    total -= recent.get(key)?.size ?? 0;
+    recent.delete(key);
+  }
+
+  /** The oldest come first: a key that is remembered again moves to the end. */
+  function trim(): void {
+    for (const [key, { at }] of recent) {
+      if (recent.size <= maxRemembered && total <= maxSize && now() - at <= rememberMs) return;
+      forget(key);
+    }
+  }
+
+  return {
+    remember(outcome) {
+      const { intent, result } = outcome;
+      forget(intent.key);
+      const size = intent.argumentsJson.length + result.output.length;
+      recent.set(intent.key, { outcome, size, at: now() });
+      total += size;
+      trim();
+    },
+    get(key) {
+      trim();
+      return recent.get(key)?.outcome;
+    },
+    forget,
+    forgetAll() {
+      recent.clear();
+      total = 0;
+    },
+    all() {
+      trim();
+      return [...recent.values()].map(({ outcome }) => outcome);
+    },
+  };
+}
