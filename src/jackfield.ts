@@ -124,7 +124,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   const streamsEnd = new AbortController();
   const connected = connectPlatforms(platforms, config, {
     send: outbound.send,
-    tokenSource: createTokenSources({ send: outbound.send }),
+    tokenSource: createTokenSources({ send: outbound.send, hide: telemetry.hideToken }),
     telemetry,
     version,
     shutdown: streamsEnd.signal,

@@ -29,6 +29,7 @@ export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
     trust,
     telemetry,
     version,
+    hide: telemetry.redact,
     inFlight,
     onTlsProblem(origin, problem) {
       const now = performance.now();

@@ -25,23 +25,30 @@ export interface WireAnswer {
   readonly cut: boolean;
 }
 
+/** What is taken out of whatever is quoted of an answer. */
+export interface Quoting {
+  readonly secrets: readonly string[];
+  /** Takes out the secrets of the whole process. */
+  readonly hide?: ((text: string) => string) | undefined;
+}
+
 /** What we say we can read. */
 export const acceptEncoding = "gzip, deflate, br";
 
 /**
- * Decodes what came back, its body to at most `limit` bytes. `secrets` are taken out of whatever is quoted of it. Throws a
+ * Decodes what came back, its body to at most `limit` bytes. Throws a
  * DownstreamError where the body of a 2xx cannot be read.
  */
-export async function readAnswer(received: WireAnswer, limit: number, secrets: readonly string[]): Promise<Answer> {
+export async function readAnswer(received: WireAnswer, limit: number, quoting: Quoting): Promise<Answer> {
   const { status, headers, cut } = received;
   const ok = status >= 200 && status < 300;
   try {
     const body = cut && headers["content-encoding"] ? Buffer.alloc(0) : received.body;
-    return answerFrom(status, headers, await decode(body, headers["content-encoding"], limit), secrets);
+    return answerFrom(status, headers, await decode(body, headers["content-encoding"], limit), quoting);
   } catch (reason) {
     if (ok) throw reason;
     // The status says more than what is wrong with its body.
-    return answerFrom(status, headers, Buffer.alloc(0), secrets);
+    return answerFrom(status, headers, Buffer.alloc(0), quoting);
   }
 }
 
@@ -60,7 +67,7 @@ function answerFrom(
   status: number,
   headers: Readonly<Record<string, string>>,
   body: Buffer,
-  secrets: readonly string[],
+  { secrets, hide }: Quoting,
 ): Answer {
   let text: string | undefined;
   const read = (): string => (text ??= decoderOf(headers["content-type"]).decode(body));
@@ -76,7 +83,7 @@ function answerFrom(
         throw new DownstreamError("content", "External API answered something that is not JSON.", { status, cause });
       }
     },
-    excerpt: () => excerpt(read(), secrets),
+    excerpt: () => excerpt(read(), secrets, hide),
   };
 }
 

@@ -24,6 +24,8 @@ export interface TokenSourcesOptions {
   readonly send: Outbound["send"];
   /** Monotonic clock in milliseconds: steps of the wall clock neither lengthen nor shorten a token's life. */
   readonly now?: () => number;
+  /** Gets each text of a token endpoint's answer that nobody else may see. */
+  readonly hide?: ((token: string) => void) | undefined;
   /** Milliseconds that a token request may take, 10000 by default. */
   readonly timeoutMs?: number;
 }
@@ -45,7 +47,12 @@ interface Entry {
 const minUseMs = 1000;
 
 /** Makes sources of tokens that share one token, and one request in flight, per URL, client and scopes. */
-export function createTokenSources({ send, now = () => performance.now(), timeoutMs = 10_000 }: TokenSourcesOptions) {
+export function createTokenSources({
+  send,
+  hide = () => {},
+  now = () => performance.now(),
+  timeoutMs = 10_000,
+}: TokenSourcesOptions) {
   const entries = new Map<string, Entry>();
 
   function entryOf({ tokenUrl, clientId, scopes }: TokenClient): Entry {
@@ -56,7 +63,7 @@ export function createTokenSources({ send, now = () => performance.now(), timeou
   }
 
   async function replace(entry: Entry, options: TokenSourceOptions): Promise<string> {
-    entry.pending ??= requestToken(options, send, timeoutMs)
+    entry.pending ??= requestToken(options, { send, hide, timeoutMs })
       .then((granted) => (entry.held = { ...granted, since: now() }))
       .finally(() => (entry.pending = undefined));
     try {

@@ -37,6 +37,8 @@ export interface OutboundOptions {
   readonly guard?: AddressGuard;
   /** The certificates for connections; those of Node by default. */
   readonly trust?: Trust;
+  /** Takes the secrets of the whole process out of what is quoted of an answer. */
+  readonly hide?: (text: string) => string;
   /** Called where a TLS connection does not come about, with what to do about it. */
   readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
   /** From 0 to 1; chance by default. */
@@ -65,6 +67,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     downstreamBytes: options.downstreamBytes,
     telemetry: options.telemetry,
     onTlsProblem: options.onTlsProblem,
+    hide: options.hide,
     stateOf: createOrigins({
       inFlightPerOrigin: (origin) => options.inFlight?.[origin] ?? options.inFlightPerOrigin ?? 64,
       breakerFailures: options.breakerFailures ?? 20,

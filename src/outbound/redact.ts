@@ -38,10 +38,16 @@ export function redact(text: string, secrets: readonly string[] = []): string {
   );
 }
 
-/** The first 200 code points of a text, redacted. */
-export function excerpt(text: string, secrets: readonly string[] = []): string {
+/** The first 200 code points of a text, redacted; `hide` takes out what else must not be quoted. */
+export function excerpt(
+  text: string,
+  secrets: readonly string[] = [],
+  hide: (text: string) => string = (clean) => clean,
+): string {
   // A bound before the patterns keeps a hostile body cheap; a secret cut there is still recognised by its beginning.
-  const clean = redact(text.slice(0, 4096), secrets).toWellFormed().trim();
+  const clean = hide(redact(text.slice(0, 4096), secrets))
+    .toWellFormed()
+    .trim();
   return clean.length <= 200 ? clean : Array.from(clean.slice(0, 400)).slice(0, 200).join("");
 }
 

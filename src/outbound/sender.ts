@@ -28,6 +28,8 @@ export interface SenderParts {
   readonly downstreamBytes: number;
   readonly telemetry: Pick<Telemetry, "tracer" | "tracing" | "inject">;
   readonly stateOf: (origin: string) => OriginState;
+  /** Takes the secrets of the whole process out of what is quoted of an answer. */
+  readonly hide?: ((text: string) => string) | undefined;
   /** Called where a TLS connection does not come about, with what to do about it. */
   readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
 }
@@ -62,7 +64,7 @@ export function createSender(parts: SenderParts) {
         ending = gone.has(received.status) ? "failed" : "answered";
         span?.setAttribute("http.response.status_code", received.status);
         if (received.status >= 400) failSpan(span, String(received.status));
-        return await readAnswer(received, parts.downstreamBytes, prepared.secrets);
+        return await readAnswer(received, parts.downstreamBytes, { secrets: prepared.secrets, hide: parts.hide });
       } catch (reason) {
         if (ending === "none") ending = endingOf(reason, scope);
         if (ending === "failed") reportTlsProblem(reason, origin, parts.onTlsProblem);

@@ -21,6 +21,34 @@ export interface TokenGrant {
   readonly lifetimeMs: number;
 }
 
+/** What a token is asked for with. */
+export interface TokenRequestParts {
+  readonly send: Outbound["send"];
+  /** Gets each text of the answer that nobody else may see. */
+  hide(token: string): void;
+  readonly timeoutMs: number;
+}
+
+/** Members of a token endpoint's answer that are secret, in JSON or as a form, also where it is cut or malformed. */
+const secretMember =
+  /\b(?:access_token|refresh_token|id_token|client_secret)["']?\s*[:=]\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s"'&,;}]+))/g;
+
+/** The secret texts of a token endpoint's answer, as they stand there and as JSON reads them. */
+export function secretsIn(answer: string): string[] {
+  const texts = [...answer.matchAll(secretMember)].flatMap(([, quoted, bare]) =>
+    quoted === undefined ? [bare ?? ""] : [quoted, unescaped(quoted)],
+  );
+  return [...new Set(texts)].filter((text) => text.length > 0);
+}
+
+function unescaped(text: string): string {
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    return text;
+  }
+}
+
 /** Seconds that a token is taken to hold where the endpoint does not say, or not in a number. */
 const unknownLifetime = 300;
 
@@ -29,8 +57,7 @@ const unknownLifetime = 300;
  */
 export async function requestToken(
   client: TokenClient,
-  send: Outbound["send"],
-  timeoutMs: number,
+  { send, hide, timeoutMs }: TokenRequestParts,
 ): Promise<TokenGrant> {
   const { tokenUrl, clientId, scopes } = client;
   const secret = client.clientSecret.reveal();
@@ -39,6 +66,7 @@ export async function requestToken(
   const server = { issuer: tokenUrl, token_endpoint: tokenUrl };
   const party = { client_id: clientId };
   let answer: Answer | undefined;
+  let held: readonly string[] = [];
   try {
     const origin = new URL(tokenUrl).origin;
     const grant = await oauth.clientCredentialsGrantRequest(
@@ -53,6 +81,9 @@ export async function requestToken(
           const signal = AbortSignal.timeout(timeoutMs);
           const request = { method: "POST", headers, body: String(body) } as const;
           answer = await send(url, request, { signal, configuredOrigins: new Set([origin]) });
+          // Before anything is done with it: whatever goes wrong from here on may quote it.
+          held = secretsIn(answer.text());
+          for (const text of held) hide(text);
           return new Response(lenient(answer), { status: 200, headers: { "content-type": "application/json" } });
         },
       },
@@ -60,7 +91,7 @@ export async function requestToken(
     const granted = await oauth.processClientCredentialsResponse(server, party, grant);
     return { text: granted.access_token, lifetimeMs: (granted.expires_in ?? unknownLifetime) * 1000 };
   } catch (cause) {
-    throw new TokenRefusedError(failureFrom(answer, cause, [secret, basic]), cause);
+    throw new TokenRefusedError(failureFrom(answer, cause, [secret, basic, ...held]), cause);
   }
 }
 
@@ -74,12 +105,13 @@ export class TokenRefusedError extends Error {
   }
 }
 
-/** The answer with what endpoints get wrong put right: a missing type, a lifetime that is a text, negative or no number. */
+/** The answer with what endpoints get wrong put right: tokens nobody asked for, a missing type, a lifetime that is a text, negative or no number. */
 function lenient(answer: Answer): string {
   if (answer.status !== 200) throw new Error("the token endpoint answered with another status than 200");
   const body = answer.json<unknown>();
   if (typeof body !== "object" || body === null) return JSON.stringify(body ?? null);
-  const { expires_in: stated, ...rest } = body as Record<string, unknown>;
+  // Tokens of another kind are not used, so it does not matter whether they are good.
+  const { expires_in: stated, id_token: _, refresh_token: __, ...rest } = body as Record<string, unknown>;
   const seconds = typeof stated === "number" || (typeof stated === "string" && stated.trim()) ? Number(stated) : NaN;
   return JSON.stringify({
     token_type: "Bearer",

@@ -100,6 +100,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     metrics: createMetrics(meter, series, config.prices),
     audit,
     hide: redactor.hide,
+    hideToken: redactor.hideToken,
     redact: redactor.redact,
     extract: tracing.extract,
     inject: tracing.inject,

@@ -9,10 +9,15 @@ const maxPatternForm = 1024;
 /** Longest shared pattern, in characters. */
 const maxPattern = 16_384;
 
+/** Tokens that are kept secret at a time: they are replaced every hour or so, for as long as the process runs. */
+const maxTokens = 256;
+
 /** Keeps known secrets out of everything that is written. */
 export interface Redactor {
   /** Adds a text to keep secret. One of fewer than 4 characters is ignored. Never throws. */
   hide(secret: string): void;
+  /** Adds a text that is secret for a while, such as a token: of these the latest 256 are kept secret. Never throws. */
+  hideToken(token: string): void;
   /** Returns the text with each known secret replaced, also where JSON or a URL has escaped it. Never throws. */
   redact(text: string): string;
 }
@@ -20,17 +25,27 @@ export interface Redactor {
 /** Creates a redactor that knows the given secrets. */
 export function createRedactor(secrets: readonly string[]): Redactor {
   const hidden = new Set<string>();
+  const tokens = new Set<string>();
   let replacements: readonly (string | RegExp)[] | undefined = [];
 
   function hide(secret: string): void {
     if (secret.length < minLength) return;
-    for (const form of [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())])
-      hidden.add(form);
+    for (const form of formsOf(secret)) hidden.add(form);
+    replacements = undefined;
+  }
+
+  function hideToken(token: string): void {
+    if (token.length < minLength || tokens.has(token)) return;
+    if (tokens.size >= maxTokens) {
+      const [oldest] = tokens;
+      if (oldest !== undefined) tokens.delete(oldest);
+    }
+    tokens.add(token);
     replacements = undefined;
   }
 
   function redact(text: string): string {
-    replacements ??= replacementsFor(hidden);
+    replacements ??= replacementsFor(hidden.union(new Set([...tokens].flatMap(formsOf))));
     let clean = text;
     for (const secret of replacements) {
       if (typeof secret !== "string") clean = clean.replace(secret, mask);
@@ -40,7 +55,12 @@ export function createRedactor(secrets: readonly string[]): Redactor {
   }
 
   for (const secret of secrets) hide(secret);
-  return { hide, redact };
+  return { hide, hideToken, redact };
+}
+
+/** A secret as it is, as JSON escapes it, and as a URL does. */
+function formsOf(secret: string): string[] {
+  return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())];
 }
 
 /**

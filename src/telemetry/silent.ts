@@ -21,6 +21,7 @@ export function createSilentTelemetry(): Telemetry {
     },
     audit: { write: ignore, executed: ignore, close: async () => {} },
     hide: ignore,
+    hideToken: ignore,
     redact: (text) => text,
     prometheus: async () => "",
     extract: () => ROOT_CONTEXT,

@@ -90,6 +90,8 @@ export interface Telemetry {
   begin(name: string, parent: Context | undefined, options: () => SpanOptions): SpanStart;
   /** Adds a text that no log line, span or audit line may show: a plugin's value marked secret. */
   hide(secret: string): void;
+  /** The same for a text that is secret for a while, such as a token of a downstream. */
+  hideToken(token: string): void;
   /** The text without any known secret. */
   redact(text: string): string;
   /** The text that Prometheus reads. */

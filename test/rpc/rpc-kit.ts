@@ -144,6 +144,7 @@ export function createWatchedTelemetry() {
     },
     audit: { write() {}, executed() {}, async close() {} },
     hide() {},
+    hideToken() {},
     redact: (text: string) => text,
     prometheus: async () => "",
     extract: () => undefined,

@@ -204,3 +204,11 @@ test("a tool name that no tool can have is cut in the audit log", async () => {
   expect(line.length).toBeLessThan(1000);
   expect(JSON.parse(line)).toMatchObject({ run_id: "run-1", outcome: "UNKNOWN_TOOL" });
 });
+
+test("of texts that are secret for a while the latest 256 are hidden, beside all others", () => {
+  const { redact, hide, hideToken } = createRedactor(["configured"]);
+  hide("for good");
+  for (let number = 0; number < 300; number += 1) hideToken(`token-${String(number).padStart(3, "0")}`);
+  expect(redact("configured, for good, token-299, token-044")).toBe("[secret], [secret], [secret], [secret]");
+  expect(redact("token-043")).toBe("token-043");
+});
