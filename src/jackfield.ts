@@ -128,7 +128,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     telemetry,
     version,
     shutdown: streamsEnd.signal,
-    service: serviceAddress(config),
+    service: serviceAddress(config, () => stores.sharedSecret()),
   });
   const { deliveries, modelGateway } = connected;
 

@@ -37,8 +37,8 @@ export interface ServiceAddress {
   readonly metadataUrl: string | undefined;
   /** How long a call is remembered, in milliseconds. */
   readonly windowMs: number;
-  /** Signs what clients send back. */
-  readonly sharedSecret: string;
+  /** Signs what clients send back. Kept in the store; rejects with a ConnectError while that is away. */
+  sharedSecret(): Promise<string>;
 }
 
 /** A platform with its settings. */

@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { localCaller } from "../auth/authenticator.ts";
-import type { Caller } from "../auth/caller.ts";
+import type { Caller, SanitizeMode } from "../auth/caller.ts";
 import { tokenCaller } from "../auth/oauth-tokens.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Config } from "../config/config.ts";
@@ -45,7 +45,7 @@ export function createJobCallers(
   for (const caller of adapters) known.set(`${caller.tenant} ${caller.name}`, caller);
   for (const { caller } of config.callers) known.set(`${caller.tenant} ${caller.name}`, caller);
   const isOpen = config.callers.length === 0 && config.oauth.length === 0;
-  const delegating = new WeakMap<Caller, Caller>();
+  const delegating = new WeakMap<Caller, Map<SanitizeMode | undefined, Caller>>();
 
   /** The caller of a token, which is not at hand any more: it may execute while its issuer is configured. */
   function tokenCallerOf(tenant: string, name: string): Caller | undefined {
@@ -54,16 +54,20 @@ export function createJobCallers(
     return issuer && subject.length > 0 ? tokenCaller(issuer, subject.join(":"), ["tools:execute"]) : undefined;
   }
 
-  return ({ tenant, caller: name }) => {
+  return ({ tenant, caller: name, sanitize: ofJob }) => {
     const found = known.get(`${tenant} ${name}`) ?? tokenCallerOf(tenant, name) ?? (isOpen ? localCaller : undefined);
     if (found === undefined)
       throw new ConnectError(`the caller ${name} is not configured any more`, Code.PermissionDenied);
     // The job names its source itself: whether it might has been checked when it was submitted.
-    let caller = delegating.get(found);
+    const callers = delegating.get(found) ?? new Map<SanitizeMode | undefined, Caller>();
+    delegating.set(found, callers);
+    const sanitize = ofJob ?? found.sanitize;
+    let caller = callers.get(sanitize);
     if (caller === undefined) {
       // Its rate was limited when the job was submitted.
-      caller = { ...found, rateLimit: undefined, scopes: new Set<Scope>([...found.scopes, "calls:delegate"]) };
-      delegating.set(found, caller);
+      const scopes = new Set<Scope>([...found.scopes, "calls:delegate"]);
+      caller = { ...found, rateLimit: undefined, scopes, ...(sanitize !== undefined && { sanitize }) };
+      callers.set(sanitize, caller);
     }
     return caller;
   };

@@ -5,6 +5,7 @@ import type { JobQueue } from "../jobs/job-queue.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { encryptionSecret } from "../config/encryption.ts";
 import { createSealer, type Sealer } from "../store/sealer.ts";
+import { postgresSecret, redisSecret, type SharedSecret, sqliteSecret } from "../store/shared-secret.ts";
 import type { RegisteredTools } from "../remote-tools/registered-tools.ts";
 import type { CheckResult } from "./readiness.ts";
 
@@ -18,6 +19,8 @@ export interface Stores {
   readonly registeredTools: RegisteredTools;
   /** Encrypts what is stored, where the configuration has keys for it. */
   readonly sealer: Sealer;
+  /** Random bits that all processes of the store share. */
+  readonly sharedSecret: SharedSecret;
   /** What readiness says of it. */
   check(): Promise<CheckResult>;
   close(): Promise<void>;
@@ -77,6 +80,7 @@ async function openEmbedded(folder: string, { onFault, log, sealer }: StoreParts
     ledger: createSqliteLedger(store, { log }),
     queue: createSqliteJobQueue(store, { log, sealer }),
     registeredTools: createSqliteRegisteredTools(store),
+    sharedSecret: sqliteSecret(store),
   });
 }
 
@@ -109,6 +113,7 @@ async function openRedis(
       ledger: createRedisLedger(store, { windowMs: windowHours * hourMs, uncertainMs: uncertainHours * hourMs, log }),
       queue: createRedisJobQueue(store, { log, sealer }),
       registeredTools: createRedisRegisteredTools(store),
+      sharedSecret: redisSecret(store),
     },
     async () => {
       durability ??= await ask();
@@ -136,6 +141,7 @@ async function openPostgres(url: string, { engineTls }: Config, { onFault, log, 
     ledger: createPostgresLedger(store, { log }),
     queue: createPostgresJobQueue(store, { log, sealer }),
     registeredTools: createPostgresRegisteredTools(store),
+    sharedSecret: postgresSecret(store),
   });
 }
 

@@ -1,14 +1,18 @@
-import { hash } from "node:crypto";
 import type { ServiceAddress } from "../adapters/platform.ts";
 import type { Config } from "../config/config.ts";
+import { rpcError } from "../errors.ts";
+import type { SharedSecret } from "../store/shared-secret.ts";
 
 /** Returns what adapters have to know of where and how the service is reached. */
-export function serviceAddress(config: Config): ServiceAddress {
+export function serviceAddress(config: Config, sharedSecret: SharedSecret): ServiceAddress {
   return {
     hosts: publicHosts(config),
     metadataUrl: metadataUrlOf(config),
     windowMs: config.ledger.windowHours * 3_600_000,
-    sharedSecret: sharedSecretOf(config),
+    sharedSecret: () =>
+      sharedSecret().catch((cause: unknown) => {
+        throw rpcError("store-unavailable", "", cause);
+      }),
   };
 }
 
@@ -45,10 +49,4 @@ export function protectedResourceOf({ oauth }: Pick<Config, "oauth">): object | 
     scopes_supported: [...new Set(scopes)],
     bearer_methods_supported: ["header"],
   };
-}
-
-/** A secret that replicas share without another setting: they share the engine, or are one process with its folder. */
-function sharedSecretOf({ engineUrl, dataDir, callers }: Config): string {
-  const keys = callers.flatMap((caller) => caller.keys.map((key) => key.reveal())).sort();
-  return hash("sha256", JSON.stringify(["request state", ...(engineUrl ? [engineUrl.reveal()] : [dataDir, ...keys])]));
 }

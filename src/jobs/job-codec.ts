@@ -68,6 +68,7 @@ function recordFromRow(row: JobRow, sealer: Sealer): JobRecord {
     job: stamped(job, row),
     tenant: row.tenant,
     caller: fields.caller ?? "",
+    ...(fields.sanitize !== undefined && { sanitize: fields.sanitize }),
     delivery: fields.delivery ?? "",
     deliveryMs: fields.deliveryMs ?? 0,
     failures: fields.failures ?? 0,

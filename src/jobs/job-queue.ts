@@ -1,4 +1,5 @@
 import type { Job, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { SanitizeMode } from "../auth/caller.ts";
 
 /** A job as it is stored: the message that callers see, and the fields that they do not. */
 export interface JobRecord {
@@ -6,6 +7,8 @@ export interface JobRecord {
   tenant: string;
   /** Name of the caller who submitted the job: its calls run with that caller's rights. */
   caller: string;
+  /** How strings of its arguments are sanitised where the tool does not say. Undefined where the caller's entry tells. */
+  sanitize?: SanitizeMode | undefined;
   /** Key into the deliveries. Empty: nothing is delivered. */
   delivery: string;
   /** Milliseconds spent on the delivery so far: tries and the pauses between them. */

@@ -94,6 +94,10 @@ export const migrations: readonly string[] = [
     gap_ms INTEGER NOT NULL, gap_at INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- One row: random bits that outlive the process (see shared-secret.ts).
+  CREATE TABLE shared_secret (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL) STRICT;
+  `,
 ];
 
 /** The newest time that the tables know: the clock of a new process may not start before it. */

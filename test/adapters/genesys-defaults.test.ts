@@ -42,7 +42,7 @@ async function connect({ silent = false } = {}) {
       version: "1.2.3",
       callsPerRequest: 64,
       shutdown: new AbortController().signal,
-      service: { hosts: [], metadataUrl: undefined, windowMs: 86_400_000, sharedSecret: "s" },
+      service: { hosts: [], metadataUrl: undefined, windowMs: 86_400_000, sharedSecret: async () => "s" },
     },
   );
   const own = createCredential({ kind: "oauth", tokenUrl, clientId: "me", clientSecret, scopes: ["own"] }, tokenSource);

@@ -20,7 +20,7 @@ import type { ClientCapabilities } from "./modern-request.ts";
 import type { Peer } from "./peer.ts";
 import { execute, type KeyedCall } from "./execute.ts";
 import { codes, McpError, own } from "./protocol.ts";
-import type { RequestStates } from "./request-state.ts";
+import type { RequestState, RequestStates } from "./request-state.ts";
 import type { Tasks } from "./tasks.ts";
 
 /** What calls of tools are served with. */
@@ -45,13 +45,19 @@ export function createCallTool(parts: CallToolParts) {
   const answerWithin = durationOf(parts.answerWithinMs);
   const taskAfter = durationOf(parts.taskAfterMs);
 
+  async function stateFrom(text: unknown, name: string, { caller }: Peer): Promise<RequestState> {
+    const state = await states.read(text, caller, name);
+    if (state === undefined) throw new McpError(codes.invalidParams, "Invalid requestState");
+    return state;
+  }
+
   /** The id of the call, and how many requests have waited for it. */
-  function identityOf({ params, meta }: RequestMessage, name: string, peer: Peer): { callId: string; rounds: number } {
-    if (params["requestState"] !== undefined) {
-      const state = states.read(params["requestState"], peer.caller, name);
-      if (state === undefined) throw new McpError(codes.invalidParams, "Invalid requestState");
-      return state;
-    }
+  function identityOf(
+    { params, meta }: RequestMessage,
+    name: string,
+    peer: Peer,
+  ): RequestState | Promise<RequestState> {
+    if (params["requestState"] !== undefined) return stateFrom(params["requestState"], name, peer);
     const key = meta[own.idempotencyKey] ?? (peer.headers && keyFromHeaders(peer.headers));
     if (key === undefined) return { callId: randomCallId(), rounds: 0 };
     if (!isId(key)) throw new McpError(codes.invalidParams, invalidKey);
@@ -67,9 +73,11 @@ export function createCallTool(parts: CallToolParts) {
     const { params } = message;
     const { name } = params;
     if (typeof name !== "string") throw new McpError(codes.invalidParams, "params.name must be the name of a tool");
-    const { callId, rounds } = identityOf(message, name, peer);
+    const identity = identityOf(message, name, peer);
+    const { callId, rounds } = identity instanceof Promise ? await identity : identity;
     const conversation = conversationOf(message, peer);
-    Object.assign(peer.about, { call: callId, ...(conversation !== "" && { conversation }) });
+    peer.about.call = callId;
+    if (conversation !== "") peer.about.conversation = conversation;
     const keyed: KeyedCall = {
       call: toolCall(callId, name, argumentsOf(params["arguments"])) satisfies ToolCall,
       context: keyedContext(conversation),
@@ -82,7 +90,9 @@ export function createCallTool(parts: CallToolParts) {
     if (result.outcome === Outcome.PENDING && era === "modern") {
       if (capabilities.tasks) return await tasks.start(keyed, peer);
       if (rounds + 1 < maxRounds) {
-        const state = states.write({ callId, rounds: rounds + 1 }, peer.caller, name);
+        // Without the store the client cannot wait on, and is told not to repeat the call.
+        const state = await states.write({ callId, rounds: rounds + 1 }, peer.caller, name).catch(() => undefined);
+        if (state === undefined) return callResultText(result, { era, hasOutputSchema: false, metaTail });
         return `{"resultType":"input_required","requestState":${JSON.stringify(state)},"_meta":{${metaTail.slice(1)}}}`;
       }
     }

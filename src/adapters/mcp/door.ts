@@ -37,8 +37,8 @@ export interface McpDoorOptions {
   readonly maxOutput: number;
   /** How long a task is kept, in milliseconds. */
   readonly taskTtlMs: number;
-  /** Signs what clients send back. The same for every replica. */
-  readonly stateSecret: string;
+  /** Signs what clients send back. The same for every replica. Rejects with a ConnectError. */
+  stateSecret(): Promise<string>;
   readonly log: Pick<AdapterLog, "error">;
   /** Streams of `subscriptions/listen` that may be open at a time. */
   readonly maxListeners?: number;
@@ -71,7 +71,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
   const serverInfo = { name: "jackfield", title: "Jackfield", version: options.version };
   const metaTail = `,${JSON.stringify({ [reserved.serverInfo]: serverInfo }).slice(1, -1)}`;
   const catalogs = createToolCatalogs();
-  const states = createRequestStates(options.stateSecret);
+  const states = createRequestStates(() => options.stateSecret());
   const tasks = createTasks({
     catalogs,
     ttlMs: options.taskTtlMs,

@@ -21,7 +21,7 @@ export const mcp: Platform<McpOwnSettings> = {
       trusted,
       metadataUrl: service.metadataUrl,
       taskTtlMs: service.windowMs,
-      stateSecret: service.sharedSecret,
+      stateSecret: () => service.sharedSecret(),
       shutdown,
     });
     return {
@@ -53,8 +53,8 @@ export interface McpParts {
   readonly metadataUrl: string | undefined;
   /** How long a task is kept, in milliseconds. */
   readonly taskTtlMs: number;
-  /** Signs what clients send back. The same for every replica. */
-  readonly stateSecret: string;
+  /** Signs what clients send back. The same for every replica. Rejects with a ConnectError. */
+  stateSecret(): Promise<string>;
   /** Fires when open streams have to end. */
   readonly shutdown: AbortSignal;
   /** Times that tests shorten. */

@@ -86,6 +86,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
         job: create(JobSchema, { ...content, state: JobState.ACCEPTED, createTime: now, updateTime: now }),
         tenant: caller.tenant,
         caller: caller.name,
+        ...(caller.sanitize !== undefined && { sanitize: caller.sanitize }),
         delivery: deliverable ? content.source : "",
         deliveryMs: 0,
         failures: 0,

@@ -266,3 +266,85 @@ test("a task and its effect survive kill -9, whoever is asked afterwards", { tim
   expect(again.body.result).toMatchObject({ _meta: { "jackfield/outcome": "UNCERTAIN" } });
   expect(seats.received).toHaveLength(1);
 });
+
+test(
+  "a task that is executed again after kill -9 reads its arguments as the door does",
+  { timeout: 60_000 },
+  async () => {
+    const gate = Promise.withResolvers<void>();
+    await using seats = await startReceiver(async ({ path }) => {
+      await gate.promise;
+      return { body: { path } };
+    });
+    const options = {
+      env,
+      yaml: { adapters: { mcp: { taskAfterMs: 50, sanitize: "strict" } } },
+      plugins: [{ use: testTool("look"), config: { baseUrl: seats.url }, limits: { timeoutMs: 20_000 } }],
+    };
+    using data = scratchFolder("jackfield-task-data");
+    const dataDir = data.path;
+    await using before = await startProcess({ ...options, dataDir });
+    await before.ready();
+    // By RPC the default is `text`, which would leave the brackets.
+    const call = { name: "look", arguments: { seat: "<12>" } };
+    const started = await modern(before.url, "tools/call", call, { key, tasks: true });
+    const taskId = started.body.result?.["taskId"] as unknown as string;
+    await expect.poll(() => seats.received.length).toBe(1);
+    before.child.kill("SIGKILL");
+    await before.ended();
+    gate.resolve();
+    await using after = await startProcess({ ...options, dataDir });
+    await after.ready();
+    expect(await ended(after.url, taskId)).toMatchObject({ status: "completed", result: { structuredContent: {} } });
+    expect(seats.received.map(({ path }) => path)).toEqual(["/seats/12", "/seats/12"]);
+  },
+);
+
+test("a task whose caller was away when it had to be executed has failed", { timeout: 90_000 }, async () => {
+  const options = {
+    yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
+    plugins: [{ use: testTool("nap"), limits: { timeoutMs: 60_000 } }],
+  };
+  using data = scratchFolder("jackfield-task-data");
+  const dataDir = data.path;
+  await using before = await startProcess({ ...options, env, dataDir });
+  await before.ready();
+  const call = { name: "nap", arguments: { ms: 50_000 } };
+  const started = await modern(before.url, "tools/call", call, { key, tasks: true });
+  const taskId = started.body.result?.["taskId"] as unknown as string;
+  before.child.kill("SIGKILL");
+  await before.ended();
+  await using without = await startProcess({ ...options, env: { JACKFIELD_API_KEYS: "erp:erp-key" }, dataDir });
+  await without.ready();
+  await expect.poll(() => without.stdout(), { timeout: 20_000 }).toContain("a job became a dead letter");
+  without.child.kill("SIGKILL");
+  await without.ended();
+  await using after = await startProcess({ ...options, env, dataDir });
+  await after.ready();
+  const task = await ended(after.url, taskId);
+  expect(task).toMatchObject({ resultType: "complete", taskId, status: "failed" });
+  expect(task["error"]).toEqual({ code: -32603, message: "the caller crm is not configured any more" });
+  expect(task).not.toHaveProperty("result");
+});
+
+test("a client waits on over a restart with other keys, and nobody can write its requestState", async () => {
+  using data = scratchFolder("jackfield-state-data");
+  const options = {
+    yaml: { adapters: { mcp: { answerWithinMs: 20 } } },
+    plugins: [{ use: testTool("nap") }],
+    dataDir: data.path,
+  };
+  const call = { name: "nap", arguments: { ms: 2000 } };
+  const asked = async (keys: string, state?: string) => {
+    await using one = await startService({ ...options, env: { JACKFIELD_API_KEYS: keys } });
+    const requestState = state === undefined ? {} : { requestState: state };
+    return (await modern(one.url, "tools/call", { ...call, ...requestState }, { key: keys.slice(4) })).body;
+  };
+  const state = String((await asked("crm:crm-key")).result?.["requestState"]);
+  expect(state).toMatch(/^jf1\./);
+  expect((await asked("crm:another-key", state)).result).toMatchObject({ resultType: "input_required" });
+  using elsewhere = scratchFolder("jackfield-state-data");
+  await using stranger = await startService({ ...options, dataDir: elsewhere.path, env });
+  const { error } = (await modern(stranger.url, "tools/call", { ...call, requestState: state }, { key })).body;
+  expect(error).toEqual({ code: -32602, message: "Invalid requestState" });
+});

@@ -39,7 +39,8 @@ export const notOurs: Readonly<Record<string, Readonly<Record<string, readonly s
       "tasks-mrtr-partial-fulfillment",
       "tasks-mrtr-tasks-update-resumes",
     ],
-    // A tool that throws has answered its model: only a job that could never be executed fails.
+    // It wants a tool whose task ends in a protocol error. Whatever a tool does here is an answer; a task fails only where its
+    // job cannot be executed, which no tool can bring about: late-answers.test.ts has one fail.
     "tasks-lifecycle": ["sep-2663-tasks-get-status-failed"],
     // No tool insists on becoming a task.
     "tasks-required-task-error": ["sep-2663-server-returns-missing-capability-when-required"],

@@ -21,7 +21,7 @@ function impatient() {
     trusted: { hosts: [], origins: [] },
     metadataUrl: undefined,
     taskTtlMs: 1000,
-    stateSecret: "secret",
+    stateSecret: async () => "secret",
     shutdown: new AbortController().signal,
     times: { streamAfterMs: 20, commentEveryMs: 20 },
   });
