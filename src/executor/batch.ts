@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
@@ -5,6 +6,9 @@ import type { ExecutionRequest } from "./contract.ts";
 import { canonicalJson } from "../json/canonical.ts";
 import { parseJson } from "../json/exact-number.ts";
 import { errorResult } from "./tool-result.ts";
+
+/** How long calls are begun one after the other before other requests get their turn, in milliseconds. */
+const turnMs = 10;
 
 type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult> | ToolResult;
 
@@ -23,15 +27,26 @@ export async function executeBatch(
   const results = Array.from<ToolResult>({ length: calls.length });
   const duplicates = findDuplicates(calls);
   let next = 0;
+  let turnEnds = startedAt + turnMs;
+  let nextTurn: Promise<void> | undefined;
   const failures: unknown[] = [];
   const settle = (index: number, result: ToolResult): void => {
     results[index] = result;
     request.onResult?.(result);
   };
 
+  /** Waits until others have had their turn. */
+  async function takeTurn(): Promise<void> {
+    await setImmediate();
+    nextTurn = undefined;
+    turnEnds = performance.now() + turnMs;
+  }
+
   async function work(): Promise<void> {
     for (let index = next++; index < calls.length; index = next++) {
       if (duplicates.has(index)) continue;
+      // Large arguments take their time to be read: all those of a request at once would hold up everybody else.
+      while (performance.now() > turnEnds) await (nextTurn ??= takeTurn());
       const { answerWithinMs } = request;
       const left =
         answerWithinMs === undefined ? undefined : Math.max(0, answerWithinMs - (performance.now() - startedAt));
@@ -44,8 +59,19 @@ export async function executeBatch(
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, calls.length) }, work));
   if (failures.length > 0) throw failures[0];
-  for (const [index, first] of duplicates)
-    settle(index, duplicateResult(calls, index, first, results[first] as ToolResult));
+  const texts = new Map<ToolCall, string>();
+  // Once for all repeats of a call: it may be as long as a request, and each repeat a few bytes.
+  const firstText = (call: ToolCall): string => {
+    const text = texts.get(call) ?? argumentsText(call);
+    texts.set(call, text);
+    return text;
+  };
+  for (const [index, first] of duplicates) {
+    const [call, original] = [calls[index] as ToolCall, calls[first] as ToolCall];
+    const isRepeat = call.name === original.name && argumentsText(call) === firstText(original);
+    const result = { ...(results[first] as ToolResult) };
+    settle(index, isRepeat ? result : errorResult({ call }, Outcome.CONFLICT, modelError("conflict")));
+  }
   return results;
 }
 
@@ -60,12 +86,6 @@ function findDuplicates(calls: readonly ToolCall[]): Map<number, number> {
     else duplicates.set(index, first);
   }
   return duplicates;
-}
-
-function duplicateResult(calls: readonly ToolCall[], index: number, first: number, result: ToolResult): ToolResult {
-  const [call, original] = [calls[index] as ToolCall, calls[first] as ToolCall];
-  if (call.name === original.name && argumentsText(call) === argumentsText(original)) return { ...result };
-  return errorResult({ call }, Outcome.CONFLICT, modelError("conflict"));
 }
 
 function argumentsText({ input }: ToolCall): string {

@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
-import type { JsonValue } from "@bufbuild/protobuf";
 import type { Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
+import { canonicalJson } from "../json/canonical.ts";
+import type { ExactJson } from "../json/exact-number.ts";
 
 /** What derived ids begin with. No caller may choose such an id: nobody can take the id of a platform's batch first. */
 const derivedPrefix = "batch.";
@@ -32,31 +33,23 @@ export function contentDigest(
 
 /**
  * The call with its arguments as JSON text, which is how they are stored: whatever is wrong with them is then reported when
- * the call is executed, as on every path, and what was accepted can always be read back.
+ * the call is executed, as on every path, and what was accepted can always be read back. A number that JSON cannot express becomes one
+ * that is refused where arguments are read.
  */
 export function withArgumentsText(call: ToolCall): ToolCall {
   const { input } = call;
   if (input.case !== "arguments") return call;
-  return { ...call, input: { case: "argumentsJson", value: jsonText(input.value) } };
+  return { ...call, input: { case: "argumentsJson", value: canonicalJson(input.value) } };
 }
 
 /** Equal texts for equal arguments. Text that is not JSON, or nests too deeply to be read, stands for itself. */
 function canonicalArguments({ input }: ToolCall): string {
-  if (input.case === "arguments") return jsonText(input.value);
+  if (input.case === "arguments") return canonicalJson(input.value);
   const text = input.value ?? "";
   if (text === "") return "{}";
   try {
-    return jsonText(JSON.parse(text) as JsonValue);
+    return canonicalJson(JSON.parse(text) as ExactJson);
   } catch {
     return `not JSON: ${text}`;
   }
-}
-
-/** JSON text with sorted keys. A number that JSON cannot express becomes one that is refused where arguments are read. */
-function jsonText(value: JsonValue | undefined): string {
-  if (typeof value === "number" && !Number.isFinite(value)) return "1e999";
-  if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);
-  if (Array.isArray(value)) return `[${value.map(jsonText).join(",")}]`;
-  const members = Object.keys(value).toSorted();
-  return `{${members.map((key) => `${JSON.stringify(key)}:${jsonText(value[key])}`).join(",")}}`;
 }

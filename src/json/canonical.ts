@@ -1,19 +1,20 @@
 import type { ExactJson } from "./exact-number.ts";
 import { ExactNumber } from "./exact-number.ts";
 
-/** JSON text with the keys of every object sorted, so that equal values have equal texts. */
+/**
+ * JSON text with the keys of every object sorted, so that equal values have equal texts. A number beyond all doubles is
+ * written as one: `1e999`. Takes time in proportion to the value, whatever its shape.
+ */
 export function canonicalJson(value: ExactJson): string {
   if (isCanonical(value)) return JSON.stringify(value);
-  if (typeof value !== "object" || value === null || value instanceof ExactNumber) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const members = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] as ExactJson)}`);
-  return `{${members.join(",")}}`;
+  const unsorted = new Set<ExactJson>();
+  collectUnsorted(value, unsorted);
+  return textOf(value, unsorted);
 }
 
 /** Reports whether all keys stand in order: then JSON.stringify writes the canonical text, several times as fast. */
 function isCanonical(value: ExactJson): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return true;
   if (Array.isArray(value)) return value.every(isCanonical);
   let previous = "";
@@ -22,4 +23,46 @@ function isCanonical(value: ExactJson): boolean {
     previous = key;
   }
   return true;
+}
+
+/** Collects the lists and objects that JSON.stringify would not write in canonical form. Reports whether this is one. */
+function collectUnsorted(value: ExactJson, unsorted: Set<ExactJson>): boolean {
+  if (typeof value === "number") return !Number.isFinite(value);
+  if (typeof value !== "object" || value === null || value instanceof ExactNumber) return false;
+  let found = false;
+  if (Array.isArray(value)) {
+    for (const item of value) if (collectUnsorted(item, unsorted)) found = true;
+  } else {
+    let previous = "";
+    for (const key of Object.keys(value)) {
+      if (key < previous) found = true;
+      previous = key;
+      if (collectUnsorted(value[key] as ExactJson, unsorted)) found = true;
+    }
+  }
+  if (found) unsorted.add(value);
+  return found;
+}
+
+function textOf(value: ExactJson, unsorted: ReadonlySet<ExactJson>): string {
+  if (typeof value === "number" && !Number.isFinite(value)) return "1e999";
+  if (typeof value !== "object" || !unsorted.has(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${listText(value, unsorted)}]`;
+  const members = value as { [key: string]: ExactJson };
+  const keys = Object.keys(members).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${textOf(members[key] as ExactJson, unsorted)}`).join(",")}}`;
+}
+
+/** The items' texts: neighbours that JSON.stringify may write are written together, which takes a tenth of the time. */
+function listText(items: readonly ExactJson[], unsorted: ReadonlySet<ExactJson>): string {
+  const texts: string[] = [];
+  let from = 0;
+  for (const [index, item] of items.entries()) {
+    if (typeof item === "number" ? Number.isFinite(item) : typeof item !== "object" || !unsorted.has(item)) continue;
+    if (index > from) texts.push(JSON.stringify(items.slice(from, index)).slice(1, -1));
+    texts.push(textOf(item, unsorted));
+    from = index + 1;
+  }
+  if (items.length > from) texts.push(JSON.stringify(items.slice(from)).slice(1, -1));
+  return texts.join(",");
 }

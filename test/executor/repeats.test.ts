@@ -3,7 +3,6 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
 
 /** A tool that counts its runs and waits at a gate. */
 function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
@@ -118,77 +117,6 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect([outcomeOf(first), first.output]).toEqual(["INVALID_OUTPUT", "The tool's answer was not what it promises."]);
     expect(await app.executor.execute(aCall(), within())).toMatchObject({ replayed: true });
     expect(run).toHaveBeenCalledOnce();
-  });
-});
-
-describe("a batch", () => {
-  verifies(["000.7", "001.7"], "goes on when calls fail, and answers in request order", async () => {
-    const othersEnded = Promise.withResolvers<void>();
-    const tool = aTool({
-      async execute({ ms }: { ms: number }) {
-        if (ms === 20) throw new ToolError("no such order");
-        await othersEnded.promise;
-        return ms;
-      },
-    });
-    await using app = await startExecutor([tool, aTool({ name: "other", execute: () => "other" })]);
-    const ended: string[] = [];
-    const calls = [
-      aCall({ ms: 40 }, { id: "a" }),
-      aCall({ ms: 20 }, { id: "b" }),
-      aCall({}, { id: "c", name: "nope" }),
-      aCall({}, { id: "d", name: "other" }),
-      aCall("{", { id: "e" }),
-    ];
-    const onResult = ({ callId }: { callId: string }) => {
-      if (ended.push(callId) === calls.length - 1) othersEnded.resolve();
-    };
-    const results = await app.executor.executeAll(calls, within("c", { onResult }));
-    expect(results.map(({ output }) => output)).toEqual([
-      "40",
-      "no such order",
-      "Unknown tool: nope",
-      "other",
-      "Invalid JSON in arguments for work",
-    ]);
-    expect(ended.at(-1)).toBe("a");
-  });
-
-  verifies("000.11", "runs its calls side by side, 16 at most", async () => {
-    let [now, most] = [0, 0];
-    const full = Promise.withResolvers<void>();
-    const tool = aTool({
-      async execute() {
-        most = Math.max(most, ++now);
-        if (now === 16) full.resolve();
-        await full.promise;
-        // A turn in which more could start.
-        await new Promise((resolve) => setImmediate(resolve));
-        now--;
-      },
-    });
-    await using app = await startExecutor([tool]);
-    await app.executor.executeAll(
-      Array.from({ length: 64 }, (_, index) => aCall({}, { id: `${index}` })),
-      within(),
-    );
-    expect(most).toBe(16);
-  });
-
-  test("with one id twice runs it once; with other arguments the second is a conflict", async () => {
-    const { state, tool } = counted("write");
-    state.go.open();
-    await using app = await startExecutor([tool]);
-    const results = await app.executor.executeAll([aCall({ a: 1 }), aCall('{"a":1}'), aCall({ a: 2 })], within(""));
-    expect(results.map(outcomeOf)).toEqual(["OK", "OK", "CONFLICT"]);
-    expect(state.runs).toBe(1);
-  });
-
-  test("with one id twice and arguments nested beyond measure is answered", async () => {
-    await using app = await startExecutor([counted("read").tool]);
-    const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) as object;
-    const results = await app.executor.executeAll([aCall({ deep }), aCall({ deep })], within());
-    expect(results.map(outcomeOf)).toEqual(["INVALID_ARGUMENTS", "INVALID_ARGUMENTS"]);
   });
 });
 
