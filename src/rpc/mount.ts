@@ -22,6 +22,7 @@ import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-pa
 import type { Front } from "./front.ts";
 import { CallValues, kCall, kConnection, RpcCall } from "./rpc-call.ts";
 import { inputErrorFrom } from "./rpc-errors.ts";
+import { endUnreadCalls } from "./unread-message.ts";
 import { untilCancelled } from "./until-cancelled.ts";
 
 /** What mounting the services needs. */
@@ -51,7 +52,7 @@ interface HttpCall {
 
 /**
  * Mounts the services on a Fastify scope of their own, with Connect's plugin for Fastify. It serves whatever the fast path
- * leaves: streams, GET, calls from browsers. The scope's hooks and those of the whole server see these requests.
+ * leaves: streams, GET, preflights of browsers. The scope's hooks and those of the whole server see these requests.
  */
 export async function mountServices(scope: FastifyInstance, parts: MountParts): Promise<void> {
   const { readMaxBytes } = parts;
@@ -78,7 +79,10 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
     }
   });
   await scope.register(fastifyConnectPlugin, {
-    routes: createRoutes(parts.services),
+    routes: (router) => {
+      createRoutes(parts.services)(router);
+      endUnreadCalls(router, parts.front);
+    },
     acceptCompression: compressions,
     readMaxBytes,
     requireConnectProtocolHeader: false,

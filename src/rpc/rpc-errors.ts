@@ -20,7 +20,7 @@ export function errorFrom(reason: unknown, call: FailedCall, log: Logger): Conne
     if (reason.code === Code.Internal) log.error({ err: reason, ...about }, "an RPC failed");
     else if (reason.code === Code.Unavailable && reason.cause !== undefined)
       log.warn({ err: reason.cause, ...about }, "an RPC was refused");
-    return reason;
+    return bounded(reason);
   }
   if (reason instanceof LedgerUnavailableError || reason instanceof JobQueueUnavailableError) {
     log.warn({ err: reason, ...about }, "the store cannot be reached");
@@ -28,6 +28,24 @@ export function errorFrom(reason: unknown, call: FailedCall, log: Logger): Conne
   }
   log.error({ err: reason, ...about }, "an RPC failed");
   return rpcError("internal");
+}
+
+/**
+ * Longest message of an error, in code units. It may quote what the caller sent, and gRPC carries it in a trailer, each
+ * byte as three characters: a longer one would not fit into a frame of HTTP/2, and its stream would be reset.
+ */
+const maxMessage = 1024;
+
+/** The beginning of a text that is longer than the message of an error may be. */
+export function shortMessage(text: string): string {
+  return text.length <= maxMessage ? text : `${text.slice(0, maxMessage - 1).toWellFormed()}…`;
+}
+
+function bounded(error: ConnectError): ConnectError {
+  if (error.rawMessage.length <= maxMessage) return error;
+  const short = new ConnectError(shortMessage(error.rawMessage), error.code, error.metadata, undefined, error.cause);
+  short.details = error.details;
+  return short;
 }
 
 /** The error for a message that cannot be read. Connect calls some of these `internal`; they are the caller's mistakes. */

@@ -13,6 +13,7 @@ import {
 } from "./fast-path/http-exchange.ts";
 import type { Front } from "./front.ts";
 import { mountServices } from "./mount.ts";
+import { shortMessage } from "./rpc-errors.ts";
 
 /** What serving RPCs to the outside needs. */
 export interface RpcParts {
@@ -52,7 +53,7 @@ export function createRpc(parts: RpcParts): Rpc {
 /** Answers a call of a method that does not exist, in its own protocol: unimplemented. */
 export function answerUnknownMethod(request: HttpRequest, response: HttpResponse): void {
   request.resume();
-  const message = rpcErrors.unimplemented[1].replace("{}", () => pathOf(request).slice(1));
+  const message = shortMessage(rpcErrors.unimplemented[1].replace("{}", () => pathOf(request).slice(1)));
   const type = headerOf(request, "content-type") ?? "";
   if (!type.startsWith("application/grpc")) {
     writeHead(response, 404, { "content-type": "application/json" });

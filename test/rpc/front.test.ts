@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import * as http2 from "node:http2";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -6,6 +7,7 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { ToolRegistry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { createFront } from "../../src/rpc/front.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
@@ -43,7 +45,8 @@ const telemetry = {
 };
 const refusals = createAccessRefusals(telemetry);
 const front = createFront({ telemetry, authenticate: (header) => callers.get(header), refusals });
-const services = createServices(createParts({ telemetry }));
+const remoteTools = { register: async () => ({}) as never, unregister: async () => false };
+const services = createServices(createParts({ telemetry, remoteTools }));
 let server: Awaited<ReturnType<typeof serve>>;
 
 beforeAll(async () => {
@@ -138,6 +141,61 @@ test("methods that only read can be called by GET, others cannot", async () => {
   ]);
   expect((await get("ExecuteTool")).status).toBe(405);
   expect((await get("ListTools?")).status).toBeLessThan(500);
+});
+
+test("a message that cannot be read is the caller's mistake, by GET and from a page too, and ends its call", async () => {
+  const get = (query: string) =>
+    exchange1(server.url1, {
+      method: "GET",
+      path: `/jackfield.v1.ToolExecutor/ListTools?connect=v1&${query}`,
+      headers: { authorization: "Bearer root" },
+      body: Buffer.alloc(0),
+    });
+  const before = watched.served.length;
+  for (const query of [
+    "encoding=proto&message=%00",
+    "encoding=json&message=%7B",
+    "encoding=proto&base64=1&message=AA",
+  ]) {
+    const answer = await get(query);
+    expect([query, answer.status, JSON.parse(answer.body.toString())]).toMatchObject([
+      query,
+      400,
+      { code: "invalid_argument", message: expect.stringMatching(/./) as string },
+    ]);
+  }
+  expect(watched.served.slice(before).map(({ code }) => code)).toEqual(Array(3).fill("invalid_argument"));
+  for (const [type, body] of [
+    ["application/proto", Buffer.from([0])],
+    ["application/grpc-web+proto", Buffer.from([0, 0, 0, 0, 1, 0])],
+  ] as const) {
+    const path = "/jackfield.v1.ToolExecutor/ExecuteTool";
+    const headers = { origin: page, "content-type": type, authorization: "Bearer root" };
+    const answer = await exchange1(server.url1, { path, headers, body });
+    expect(answer.body.toString()).toMatch(/invalid_argument|grpc-status: 3\r/);
+    expect(answer.headers["access-control-allow-origin"]).toBe(page);
+  }
+  expect(watched.served.at(-1)).toMatchObject({ code: "invalid_argument" });
+  expect(watched.lines.join("")).not.toContain("an RPC failed");
+});
+
+test("the message of an error is short, whatever it quotes: gRPC carries it in one frame", async () => {
+  const interceptors = [
+    (next) => (request) => (request.header.set("authorization", "Bearer root"), next(request)),
+  ] satisfies Parameters<typeof createGrpcTransport>[0]["interceptors"];
+  const registry = createClient(ToolRegistry, createGrpcTransport({ baseUrl: server.url2, interceptors }));
+  const failed: unknown = await registry.unregisterTool({ name: "名".repeat(20_000) }).catch((error: unknown) => error);
+  const rawMessage = expect.stringMatching(/^no registered tool "名+…$/) as string;
+  expect(failed).toMatchObject({ code: Code.NotFound, rawMessage });
+  expect((failed as { rawMessage: string }).rawMessage).toHaveLength(1024);
+
+  const session = http2.connect(server.url2);
+  const path = `/jackfield.v1.ToolExecutor/${"名".repeat(1500)}`;
+  const stream = session.request({ ":method": "POST", ":path": encodeURI(path), "content-type": "application/grpc" });
+  const [trailers] = (await once(stream.end().resume(), "trailers")) as [http2.IncomingHttpHeaders];
+  session.close();
+  expect(trailers["grpc-status"]).toBe("12");
+  expect(trailers["grpc-message"]?.length).toBeLessThan(3100);
 });
 
 test("a page of a configured origin may call, by Connect and gRPC-Web, and no other", async () => {

@@ -6,6 +6,7 @@ import type { ConnectError, ServiceImplSpec } from "@connectrpc/connect";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import { rpcError } from "../../errors.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
+import { type OriginHeaders, originHeaders } from "../cors.ts";
 import type { Front } from "../front.ts";
 import { RpcCall, type UnaryMethod } from "../rpc-call.ts";
 import {
@@ -30,6 +31,8 @@ export interface FastPathParts {
   readonly telemetry: Telemetry;
   /** Longest message in bytes, also after decompression. */
   readonly readMaxBytes: number;
+  /** Origins of pages whose scripts may call. */
+  readonly corsOrigins: readonly string[];
 }
 
 /** Encodings that clients may compress with and get compressed answers in. */
@@ -37,8 +40,8 @@ export const compressions: Compression[] = [compressionGzip, compressionBrotli];
 
 /**
  * Serves unary methods of Connect, gRPC and gRPC-Web: the message goes from the socket to the implementation and back
- * without the layers of async generators that Connect's own handlers have. It takes POST requests in a known content type
- * that come from no browser; Connect's handlers serve the others.
+ * without the layers of async generators that Connect's own handlers have. It takes POST requests in a known content type;
+ * Connect's handlers serve the others.
  */
 export interface FastPath {
   /** Serves a request of either HTTP version. False: it does not take it. */
@@ -54,6 +57,7 @@ export interface FastPath {
 /** Creates the fast path. */
 export function createFastPath(parts: FastPathParts): FastPath {
   const methods = new Map<string, UnaryMethod>();
+  const serving = { ...parts, headersFor: originHeaders(parts.corsOrigins) };
   for (const { service, methods: specs } of parts.services) {
     for (const spec of Object.values(specs)) {
       if (spec.kind === "unary") methods.set(`/${service.typeName}/${spec.method.name}`, spec);
@@ -61,12 +65,11 @@ export function createFastPath(parts: FastPathParts): FastPath {
   }
   const take = (httpMethod: string | undefined, exchange: Exchange): (() => void) | undefined => {
     const method = httpMethod === "POST" ? methods.get(pathOf(exchange)) : undefined;
-    // An answer to a browser needs the headers of CORS.
-    if (method === undefined || exchange.headers.origin !== undefined) return undefined;
+    if (method === undefined) return undefined;
     const protocol = protocolFrom(exchange.headers["content-type"]);
     if (protocol === undefined) return undefined;
     return () => {
-      serve(parts, method, protocol, exchange).catch((reason: unknown) => {
+      serve(serving, method, protocol, exchange).catch((reason: unknown) => {
         parts.telemetry.log.error({ err: reason, rpc: method.method.name }, "an answer could not be written");
         exchange.destroy();
       });
@@ -83,8 +86,16 @@ export function createFastPath(parts: FastPathParts): FastPath {
   };
 }
 
-async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol, exchange: Exchange): Promise<void> {
-  const { front, telemetry, readMaxBytes } = parts;
+interface ServeParts extends FastPathParts {
+  readonly headersFor: OriginHeaders;
+}
+
+async function serve(
+  { front, telemetry, readMaxBytes, headersFor }: ServeParts,
+  spec: UnaryMethod,
+  protocol: Protocol,
+  exchange: Exchange,
+): Promise<void> {
   const { method } = spec;
   const compression = negotiate(protocol, exchange);
   const timeout = headerOf(exchange, protocol.timeoutHeader);
@@ -125,7 +136,15 @@ async function serve(parts: FastPathParts, spec: UnaryMethod, protocol: Protocol
   }
   const { header, trailer } = call.responseMetadata;
   if (exchange.aborted) return;
-  await writeAnswer(exchange, { protocol, outcome, compression: compression.response, header, trailer });
+  const { origin } = exchange.headers;
+  await writeAnswer(exchange, {
+    protocol,
+    outcome,
+    compression: compression.response,
+    header,
+    trailer,
+    originHeaders: origin === undefined ? undefined : headersFor(origin),
+  });
 }
 
 /** Cancels a call that still runs when its client disconnects. */

@@ -19,6 +19,8 @@ export interface UnaryAnswer {
   readonly compression: Compression | null;
   readonly header: Headers | undefined;
   readonly trailer: Headers | undefined;
+  /** Headers that let a page read the answer. */
+  readonly originHeaders?: OutgoingHttpHeaders | undefined;
 }
 
 const okFrame = frame(0x80, Buffer.from("grpc-status: 0\r\n"));
@@ -28,7 +30,7 @@ const okTrailers = { "grpc-status": "0" } as const;
 export async function writeAnswer(exchange: Exchange, answer: UnaryAnswer): Promise<void> {
   const { protocol, compression } = answer;
   if (protocol.name === "connect") return writeConnect(exchange, answer);
-  const head: OutgoingHttpHeaders = { "content-type": protocol.contentType };
+  const head: OutgoingHttpHeaders = { "content-type": protocol.contentType, ...answer.originHeaders };
   if (compression !== null) head[protocol.encodingHeader] = compression.name;
   addTo(head, answer.header);
   const body = "message" in answer.outcome ? await packed(0, bytesOf(answer.outcome.message), compression) : undefined;
@@ -46,9 +48,9 @@ export async function writeAnswer(exchange: Exchange, answer: UnaryAnswer): Prom
 
 async function writeConnect(
   exchange: Exchange,
-  { protocol, outcome, compression, header, trailer }: UnaryAnswer,
+  { protocol, outcome, compression, header, trailer, originHeaders }: UnaryAnswer,
 ): Promise<void> {
-  const head: OutgoingHttpHeaders = {};
+  const head: OutgoingHttpHeaders = { ...originHeaders };
   let status = 200;
   // Text stays text: Node sends it in one piece with the headers, and bytes in a second one.
   let body: Uint8Array | string;
