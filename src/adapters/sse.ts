@@ -61,8 +61,10 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
   raw.setHeader("content-type", "text/event-stream");
   raw.setHeader("cache-control", "no-cache");
   raw.setHeader("x-accel-buffering", "no");
-  // HTTP/2 knows no such header and refuses it.
-  if (reply.request.raw.httpVersionMajor < 2) raw.setHeader("connection", "keep-alive");
+  // HTTP/2 knows no such header and refuses it. A client that asked for the end of its connection gets it.
+  if (reply.request.raw.httpVersionMajor < 2 && raw.shouldKeepAlive && !raw.hasHeader("connection")) {
+    raw.setHeader("connection", "keep-alive");
+  }
   raw.writeHead(200);
   raw.flushHeaders();
 

@@ -67,9 +67,12 @@ export class PortServer extends net.Server {
     const requests = batchPerTick(listener, (_request, response) => response.destroyed);
     this.#http1.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
       // DANGER: node drops the headers beyond its count without a word.
-      if (request.rawHeaders.length >= 2 * maxHeaders) return tooManyHeaders(response);
+      if (request.rawHeaders.length >= 2 * maxHeaders) return refuse(response, 431, "Request Header Fields Too Large");
       if (this.#closing) response.setHeader("connection", "close");
       requests(request, response);
+    });
+    this.#http1.on("checkExpectation", (_request, response: http.ServerResponse) => {
+      refuse(response, 417, "Expectation Failed");
     });
     this.#http1.on("clientError", (error: Error, socket: net.Socket) => {
       if (!this.emit("clientError", error, socket)) socket.destroy();
@@ -170,9 +173,15 @@ export class PortServer extends net.Server {
   }
 }
 
-function tooManyHeaders(response: http.ServerResponse): void {
-  response.writeHead(431, { "content-type": "application/json; charset=utf-8", connection: "close" });
-  response.end('{"error":"Request Header Fields Too Large"}');
+/** Answers a request of which no route shall hear, and closes its connection. */
+function refuse(response: http.ServerResponse, status: number, error: string): void {
+  const body = JSON.stringify({ error });
+  response.writeHead(status, {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(body),
+    connection: "close",
+  });
+  response.end(body);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import * as http from "node:http";
 import * as http2 from "node:http2";
 import * as net from "node:net";
 import { EventSourceParserStream } from "eventsource-parser/stream";
@@ -275,6 +276,21 @@ describe("the stream", () => {
       '{"tool_results":[{"id":"a","function":{"name":"echo","output":"{}"}},' +
         '{"id":"b","function":{"name":"fail","output":"{\\"error\\":\\"External API returned 500: down\\"}"}}]}',
     );
+  });
+
+  verifies("000.8", "a client that asks for the end of its connection gets it after the stream", async () => {
+    await using app = await gateway();
+    const request = http.request(`${app.url}${path}`, {
+      method: "POST",
+      agent: false,
+      headers: { "content-type": "application/json", connection: "close" },
+    });
+    request.end(JSON.stringify({ tool_calls: [call("a", "echo")] }));
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    expect(response.headers.connection).toBe("close");
+    const closed = once(response.socket, "close");
+    response.resume();
+    await closed;
   });
 
   verifies("000.8", "over HTTP/2 it is the same without a connection header", async () => {

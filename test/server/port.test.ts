@@ -84,6 +84,12 @@ test("a head of 20 kB and 2,500 short headers are refused with 431 (hazard 29)",
   expect(await raw(server.port, request("a:b\r\n".repeat(2500)))).toMatch(/^HTTP\/1.1 431 .*\{"error":/s);
 });
 
+test("an expectation other than 100-continue is refused with 417, as JSON", async () => {
+  await using server = await start();
+  const answer = await raw(server.port, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: 200-ok\r\n\r\n");
+  expect(answer).toMatch(/^HTTP\/1.1 417 .*\r\n\r\n\{"error":"Expectation Failed"\}$/s);
+});
+
 test("of 2,000 streams on one connection at most 100 are open, the rest are refused (hazard 31)", async () => {
   let most = 0;
   let open = 0;
