@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { ToolExecutor, ExecuteToolRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { post, rpc, told } from "../support/asking.ts";
+import { nested, refusedArguments } from "../support/hostile-json.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { verifies } from "../support/verifies.ts";
@@ -54,11 +55,10 @@ async function everywhere(argumentsJson: string, name = "echo"): Promise<Record<
     }),
   );
   const { output } = JSON.parse(cognigy.text) as { output: string };
-  // Cognigy's own words: the violations are joined by semicolons behind another beginning.
-  const words = output.startsWith("Invalid arguments: ") ? output.replaceAll("; ", ", ") : output;
+  // Cognigy's own words begin in another way.
   found["cognigy"] = JSON.stringify([
     outcome,
-    words.replace(/^Invalid arguments: Schema validation failed: /, `Schema validation failed for ${name}: `),
+    output.replace(/^Invalid arguments: Schema validation failed: /, `Schema validation failed for ${name}: `),
   ]);
   return found;
 }
@@ -76,40 +76,16 @@ function wordsOfGateway(text: string): string {
   return parsed.error ?? output;
 }
 
-function nested(levels: number): string {
-  return `${'{"a":'.repeat(levels - 1)}{}${"}".repeat(levels - 1)}`;
-}
-
 function same(found: Record<string, string>): string {
-  // The echo tells the source, which differs by way in.
-  const verdicts = new Set(Object.values(found).map((text) => text.replace(/\\"source\\":\\"[a-z]+\\"/, "")));
+  // The echo tells the source, which differs by way in. Cognigy joins violations by semicolons, the others by commas.
+  const verdicts = new Set(
+    Object.values(found).map((text) => text.replace(/\\"source\\":\\"[a-z]+\\"/, "").replaceAll("; ", ", ")),
+  );
   expect([...verdicts], JSON.stringify(found)).toHaveLength(1);
   return Object.values(found)[0] ?? "";
 }
 
-const invalid: [string, string, RegExp][] = [
-  ["33 levels", nested(33), /nested/],
-  ["100 levels", nested(100), /nested/],
-  ["100,000 levels of lists", `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, /nested/],
-  ["20,000 levels of objects", nested(20_000), /nested/],
-  ["__proto__", '{"__proto__":{"polluted":1}}', /__proto__/],
-  ["an escaped __proto__", '{"\\u005f_proto__":{"polluted":1}}', /__proto__/],
-  ["__proto__ deep inside", '{"a":[{"b":{"__proto__":1}}]}', /__proto__/],
-  ["constructor.prototype", '{"constructor":{"prototype":{"x":1}}}', /constructor/],
-  ["1e400", '{"a":1e400}', /2\^53/],
-  ["-1e400", '{"a":[-1e400]}', /2\^53/],
-  ["2^53", '{"a":9007199254740992}', /2\^53/],
-  ["20 digits", '{"a":12345678901234567890}', /2\^53/],
-  ["a list", "[]", /must be object/],
-  ["null", "null", /must be object/],
-  ["a number", "1", /must be object/],
-  ["text in text", '"{}"', /must be object/],
-  ["an open brace", "{", /Invalid JSON in arguments for echo/],
-  ["spaces", "  ", /Invalid JSON in arguments for echo/],
-  ["too many bytes", JSON.stringify({ a: "x".repeat(262_200) }), /262144/],
-];
-
-for (const [what, text, words] of invalid) {
+for (const [what, text, words] of refusedArguments) {
   test(`arguments of ${what} are that call's fault, in the same words on every way in`, async () => {
     const verdict = same(await everywhere(text));
     expect(verdict).toMatch(words);
@@ -156,12 +132,12 @@ test("any JSON arguments get the same verdict on every way in (hazard 2)", async
       fc.jsonValue({ maxDepth: 6 }),
       async (value) => void same(await everywhere(JSON.stringify(value))),
     ),
-    { numRuns: 40 },
+    { numRuns: 40, examples: [[{ "": { "; ": -9007199254740992 } }]] },
   );
 }, 60_000);
 
 test("objects that arrive parsed get the same verdict as their text", async () => {
-  for (const [, text] of invalid.filter(
+  for (const [, text] of refusedArguments.filter(
     ([what]) => !/bytes|text|list$|null|number|brace|spaces|100,000|20,000|__proto__|100 levels/.test(what),
   )) {
     const byText = (JSON.parse((await everywhere(text))["connect json"] ?? "") as string[])[1];

@@ -5,33 +5,13 @@ import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { readArguments } from "../../src/executor/stages/parse-arguments.ts";
 import { SchemaError } from "../../src/schema/check-schema.ts";
 import { createSchemaCompiler } from "../../src/schema/compile-schema.ts";
+import { nearlyJson } from "../support/hostile-json.ts";
 import { property } from "../support/property.ts";
 
 const limits = { argumentsBytes: 262_144, depth: 32 };
 
-/** Pieces of JSON text, and what is often mistaken for it. */
-const pieces = [
-  ["{", "}", "[", "]", ":", ",", '"', "\\", "'", " ", "\n", "\t", "\u0000", "\ufeff", "\u2028", "//", "/*", "*/"],
-  ["0", "00", "-", "-0", "+1", "1.", ".5", "1e", "1E+2", "1e400", "0x10", "9007199254740993", "NaN", "Infinity"],
-  ["true", "True", "null", "nul", "undefined", '"a"', '"\\u00"', '"\\ud800"', '"\\x41"', '"a\tb"', "é", "😀", "{}"],
-].flat();
-const piece = fc.nat({ max: pieces.length - 1 }).map((index) => pieces[index] ?? "");
-
-/** Valid JSON text with one piece put in, taken out or doubled. */
-const damaged = fc
-  .tuple(fc.jsonValue({ maxDepth: 3 }), fc.nat(), fc.nat({ max: 3 }), piece)
-  .map(([value, seed, length, put]) => {
-    const text = JSON.stringify(value);
-    const at = seed % (text.length + 1);
-    return text.slice(0, at) + put + text.slice(at + length);
-  });
-
 describe("texts that are nearly JSON (hazard 2)", () => {
-  const text = fc.oneof(
-    damaged,
-    fc.array(piece, { maxLength: 8 }).map((parts) => parts.join("")),
-  );
-  property([text])("are arguments exactly where JSON.parse reads an object of plain values", (argumentsJson) => {
+  property([nearlyJson])("are arguments exactly where JSON.parse reads an object of plain values", (argumentsJson) => {
     const call = create(ToolCallSchema, { name: "work", input: { case: "argumentsJson", value: argumentsJson } });
     const parsed = readArguments(call, limits);
     let expected: unknown;

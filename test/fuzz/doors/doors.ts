@@ -1,0 +1,8 @@
+import type { Door } from "../door.ts";
+import { mcp } from "./mcp.ts";
+import { cognigy, genesysGateway, genesysWorker, http } from "./platforms.ts";
+import { register } from "./register.ts";
+import { connectJson, grpc } from "./rpc.ts";
+
+/** Every way into the service. */
+export const doors: readonly Door[] = [cognigy, genesysGateway, genesysWorker, http, mcp, connectJson, grpc, register];

@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { fuzz } from "./fuzz.ts";
+
+/** The long form is `npm run fuzz`. JACKFIELD_SEED repeats the requests of a run. */
+const seed = Number(process.env["JACKFIELD_SEED"] ?? Date.now() % 1_000_000);
+const seconds = 20;
+
+test(
+  `whatever is sent to any door for ${seconds} s gets an answer in the door's shape, in time and within memory (seed ${seed}) (hazards 1, 2, 4, 11, 40 and 45)`,
+  { timeout: 180_000, retry: 0 },
+  async () => {
+    const report = await fuzz({ seconds, seed, log: console.log });
+    console.log(report.summary);
+    expect(report.failure).toBeUndefined();
+    expect(report.cases).toBeGreaterThanOrEqual(8 * 20);
+  },
+);

@@ -1,0 +1,161 @@
+import * as fc from "fast-check";
+import { rpc } from "../support/asking.ts";
+import { salt } from "./arbitraries.ts";
+import type { Door } from "./door.ts";
+import { doors } from "./doors/doors.ts";
+import { exchange, type FuzzRequest } from "./exchange.ts";
+import { type FuzzedService, key, startFuzzedService } from "./service.ts";
+
+/** How long and where from. */
+export interface FuzzOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  /** Only this door. */
+  readonly door?: string | undefined;
+  /** Where a failure was found: only this case. */
+  readonly path?: string | undefined;
+  readonly log: (line: string) => void;
+}
+
+/** What was found. */
+export interface FuzzReport {
+  /** A failure with what repeats it: seed, path and the smallest counterexample. */
+  readonly failure: string | undefined;
+  readonly cases: number;
+  /** A line for people. */
+  readonly summary: string;
+}
+
+/** How long a smaller counterexample is looked for, in milliseconds. */
+const shrinkMs = 30_000;
+/** Cases of one door in a row; then memory is measured and an ordinary call must be answered. */
+const casesPerBatch = 20;
+/** Longest standstill of the event loop that an input may cause, in milliseconds, on a machine of the usual speed. */
+const maxStallMs = 50;
+/** CPU time of the watcher's fixed work on a machine of the usual speed, in milliseconds. */
+const usualWorkMs = 8;
+/** What a batch may leave in use beyond twice its input: caches, code that was compiled, pages of stores. */
+const slackBytes = 8 * 1_048_576;
+
+/** Sends generated requests to every door of a service until the time is over or one of them shows a fault. */
+export async function fuzz({ seconds, seed, door: only, path, log }: FuzzOptions): Promise<FuzzReport> {
+  await using service = await startFuzzedService();
+  const { fixedWorkMs } = await service.measure("calibrate");
+  log(`fuzz: seed ${seed}, ${seconds} s; ${fixedWorkMs.toFixed(0)} ms for work that usually takes ${usualWorkMs} ms`);
+
+  const end = performance.now() + seconds * 1000;
+  const chosen = doors.filter(({ name }) => only === undefined || name === only);
+  const totals = { cases: 0, bytes: 0, stallMs: 0 };
+  let sent = 0;
+  let first = 0;
+  let live = 0;
+  let shrinkUntil = Number.POSITIVE_INFINITY;
+
+  async function send(requests: readonly FuzzRequest[], door: Door): Promise<void> {
+    sent += 1;
+    for (const request of requests) {
+      const ready = salted(request, sent, service.targetUrl);
+      totals.bytes += ready.body.length + ready.headers.join("").length;
+      const answer = await exchange(service.url, ready);
+      if (answer === undefined) continue;
+      door.check(answer, ready);
+      const jobId = answer.headers.get("jackfield-job-id");
+      if (jobId !== undefined) await jobEnded(service, jobId);
+    }
+  }
+
+  /** Checks a case. From half a minute after the first failure on everything passes: then it is small enough. */
+  async function holds(requests: readonly FuzzRequest[], door: Door): Promise<void> {
+    if (performance.now() > shrinkUntil) return;
+    try {
+      await check(requests, door);
+    } catch (error) {
+      shrinkUntil = Math.min(shrinkUntil, performance.now() + shrinkMs);
+      throw error;
+    }
+  }
+
+  async function check(requests: readonly FuzzRequest[], door: Door): Promise<void> {
+    totals.cases += 1;
+    await send(requests, door);
+    let { stallMs } = await service.measure("time");
+    let limitMs = maxStallMs;
+    // Only what stalls each time is the input's doing: code is compiled, garbage is collected, others use the machine.
+    for (let again = 0; again < 6 && stallMs > limitMs; again += 1) {
+      await send(requests, door);
+      stallMs = Math.min(stallMs, (await service.measure("time")).stallMs);
+      const { fixedWorkMs } = await service.measure("calibrate");
+      limitMs = Math.max(limitMs, (maxStallMs * fixedWorkMs) / usualWorkMs);
+    }
+    if (stallMs > limitMs) {
+      throw new Error(`the event loop stood still for ${stallMs.toFixed(0)} ms; ${limitMs.toFixed(0)} were allowed`);
+    }
+    totals.stallMs = Math.max(totals.stallMs, stallMs);
+  }
+
+  async function batch(door: Door, batchSeed: number): Promise<string | undefined> {
+    const before = totals.bytes;
+    await service.measure("time");
+    const details = await fc.check(
+      fc.asyncProperty(door.requests, (requests) => holds(requests, door)),
+      { seed: batchSeed, numRuns: casesPerBatch, ...(path !== undefined && { path, endOnFailure: true }) },
+    );
+    const repeat = `npm run fuzz -- --door ${door.name} --seed ${batchSeed}`;
+    if (details.failed) {
+      return `${door.name}: repeat it with ${repeat} --path ${details.counterexamplePath}\n${String(details.errorInstance)}\n${shortened(fc.defaultReportMessage(details) ?? "")}\n${service.alive ? "" : service.log()}`;
+    }
+    const { liveBytes } = await service.measure("memory");
+    const grown = live === 0 ? 0 : liveBytes - live;
+    live = liveBytes;
+    first ||= live;
+    const allowed = 2 * (totals.bytes - before) + slackBytes;
+    if (grown > allowed) return `${door.name}: ${grown} bytes more are in use, allowed were ${allowed}: ${repeat}`;
+    const { body } = await rpc(service.url, "ToolExecutor/ExecuteTool", { call: { name: "echo" } }, key);
+    if (body["result"]?.["outcome"] !== "OUTCOME_OK")
+      return `${door.name}: an ordinary call got ${JSON.stringify(body)}: ${repeat}`;
+    return undefined;
+  }
+
+  let failure: string | undefined;
+  for (let round = 0; failure === undefined && (round === 0 || performance.now() < end); round += 1) {
+    for (const door of chosen) {
+      failure = await batch(door, seed + round).catch(
+        (error: unknown) => `${door.name}: ${String(error)}\n${service.log()}`,
+      );
+      if (failure !== undefined || (round > 0 && performance.now() > end)) break;
+    }
+    if (path !== undefined) break;
+  }
+  const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+  const summary =
+    `fuzz: ${totals.cases} cases, ${megabytes(totals.bytes)} MB sent; longest standstill ${totals.stallMs.toFixed(0)} ms; ` +
+    `${megabytes(live - first)} MB more in use than after the first batch`;
+  return { failure, cases: totals.cases, summary };
+}
+
+/** The request with an id of its own, as long as before, and the URL of the target. */
+function salted(request: FuzzRequest, sent: number, targetUrl: string): FuzzRequest {
+  const fill = (text: string): string =>
+    text.replaceAll(salt, String(sent).padStart(salt.length, "0")).replaceAll("TARGET", targetUrl);
+  return {
+    ...request,
+    path: fill(request.path),
+    headers: request.headers.map(([name, value]) => [name, fill(value)] as const),
+    body: fill(request.body),
+  };
+}
+
+/** Waits until a job is over: it costs its time then. */
+async function jobEnded(service: FuzzedService, id: string): Promise<void> {
+  for (const end = performance.now() + 20_000; performance.now() < end;) {
+    const { body } = await rpc(service.url, "Jobs/GetJob", { id }, key);
+    if (!/ACCEPTED|EXECUTING|DELIVERING/.test(JSON.stringify(body["job"]?.["state"] ?? ""))) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`job ${id} does not end`);
+}
+
+/** A report whose counterexample may be megabytes long. */
+function shortened(text: string): string {
+  return text.length < 8000 ? text : `${text.slice(0, 6000)} … ${text.length - 8000} characters … ${text.slice(-2000)}`;
+}
