@@ -68,7 +68,7 @@ export interface JobTable {
    */
   restore?(job: NewJob): Promise<boolean>;
   /** Beside `restore`: calls `listener` whenever the server answers again after an outage. Returns what ends that. */
-  onReturn?(listener: () => void): () => void;
+  onReturn?(listener: () => Promise<void>): () => void;
   get(id: string): Promise<JobRow | undefined>;
   /** Newest first; the rows of a page hold at most `bytes` of records, or one row. */
   list(page: JobPage & { bytes: number }): Promise<{ rows: JobRow[]; next: string }>;

@@ -39,7 +39,7 @@ export function createJobQueue(
   const made = makeTable(owner);
   const table = withQueueErrors(made);
   const recent = createRecentJobs(table, log);
-  const stopRestoring = made.onReturn?.(() => void recent.restore());
+  const stopRestoring = made.onReturn?.(() => recent.restore());
   const workers = new Set<ClaimingWorker>();
 
   const get = async (id: string): Promise<JobRow | undefined> => {

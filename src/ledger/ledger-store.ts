@@ -77,7 +77,7 @@ export interface LedgerStore {
    * Of a store that may lose what it has acknowledged, by a fail-over for example: calls `listener` whenever the store
    * answers again after an outage. Returns what ends that.
    */
-  onReturn?(listener: () => void): () => void;
+  onReturn?(listener: () => Promise<void>): () => void;
   /** See Ledger. */
   notes?(): string[];
   close(): Promise<void>;

@@ -61,9 +61,11 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
   const { log, monotonic = () => performance.now(), rememberMs = 0 } = options;
   const repairs = createPendingRepairs();
   const recent = createRecentOutcomes(rememberMs, monotonic);
-  const stopRestoring = store.onReturn?.(() => void restoreAll());
+  const stopRestoring = store.onReturn?.(restoreAll);
   /** Claims in use by attempt, including attempts under way. A running entry of this owner with another attempt is an orphan. */
   const claims = new Map<number, number>();
+  /** Claims of calls that this process has begun and that run: a store that loses their intents gets them back. */
+  const running = new Set<HeldClaim>();
   let attempts = 0;
 
   function issue(intent: Intent, attempt: number, lineage: string, sentAt: number, runs = 1): HeldClaim {
@@ -73,6 +75,7 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
   function end(claim: HeldClaim): void {
     if (claim.ended) return;
     claim.ended = true;
+    running.delete(claim);
     const rest = (claims.get(claim.attempt) ?? 1) - 1;
     if (rest > 0) claims.set(claim.attempt, rest);
     else claims.delete(claim.attempt);
@@ -103,7 +106,11 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       }));
       if (reply.state === "new") {
         const lost = recent.get(intent.key);
-        if (lost === undefined) return { state: "new", claim: issue(intent, attempt, reply.lineage, sentAt) };
+        if (lost === undefined) {
+          const claim = issue(intent, attempt, reply.lineage, sentAt);
+          if (stopRestoring !== undefined) running.add(claim);
+          return { state: "new", claim };
+        }
         claims.delete(attempt);
         await reached(() => store.release(attempt, intent.key));
         await reached(() => restore(lost));
@@ -163,13 +170,26 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       log?.warn({ tool: intent.tool, call: intent.callId }, "the store had lost an outcome: it was written anew");
   }
 
-  /** For a store that is back after an outage. Never rejects. */
+  /** For a store that is back after an outage and may have lost entries. Never rejects. */
   async function restoreAll(): Promise<void> {
+    // Where it is away again, its next return is looked at as well.
+    for (const { intent, attempt } of running) {
+      try {
+        const { state } = await store.begin(intent, attempt);
+        if (state === "new")
+          log?.warn(
+            { tool: intent.tool, call: intent.callId },
+            "the store had lost a running call: it was written anew",
+          );
+        if (state === "abandoned") await store.release(attempt, intent.key);
+      } catch {
+        return;
+      }
+    }
     for (const outcome of recent.all()) {
       try {
         await restore(outcome);
       } catch {
-        // It is away again: its next return is looked at as well.
         return;
       }
     }
@@ -223,6 +243,7 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       }
       // The new claim takes the place of the old one.
       held.ended = true;
+      running.delete(held);
       const intent = { ...held.intent, timeoutMs };
       return { state: "restarted", claim: issue(intent, held.attempt, answer.lineage, sentAt) };
     },

@@ -28,9 +28,10 @@ export interface RedisStore {
   fault(): string | undefined;
   /**
    * Calls `listener` whenever the server answers again after an outage or a new connection: after a fail-over it may have
-   * lost what it had acknowledged. Returns what ends that.
+   * lost what it had acknowledged. Listeners, which never reject, are called one after the other, in the order in which they
+   * were added. Returns what ends that.
    */
-  onReturn(listener: () => void): () => void;
+  onReturn(listener: () => Promise<void>): () => void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -78,7 +79,7 @@ export async function openRedisStore(options: {
     url.startsWith("rediss:") && tls?.cert === undefined
       ? " (if it asks for a client certificate: name one in engine.tls.cert and engine.tls.key)"
       : "";
-  const listeners = new Set<() => void>();
+  const listeners = new Set<() => Promise<void>>();
   let answered = false;
   const circuit = createStoreCircuit({
     initialProblem: `Redis at ${name} is not connected`,
@@ -95,7 +96,7 @@ export async function openRedisStore(options: {
     onFault(fault) {
       onFault?.(fault);
       if (fault !== undefined) return;
-      if (answered) for (const listener of listeners) listener();
+      if (answered) void callAll(listeners);
       answered = true;
     },
   });
@@ -150,6 +151,10 @@ export async function openRedisStore(options: {
       client.disconnect();
     },
   };
+}
+
+async function callAll(listeners: Iterable<() => Promise<void>>): Promise<void> {
+  for (const listener of listeners) await listener();
 }
 
 /**

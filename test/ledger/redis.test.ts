@@ -81,10 +81,11 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
-  test("that fails over and has lost outcomes gets them back from the process that stored them", async () => {
+  test("that fails over and has lost entries gets them back from the process that stored them", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const other = createRedisLedger(await openRedisStore({ url: server.url }), { windowMs, uncertainMs });
-    const [ended, uncertain, dropped, erased] = [anIntent(), anIntent(), anIntent(), anIntent()];
+    const [ended, uncertain, dropped, erased, running] = [anIntent(), anIntent(), anIntent(), anIntent(), anIntent()];
+    const claim = await beginNew(ledger, running);
     await ledger.finish(await beginNew(ledger, erased), aResult("erased"), "replay");
     await ledger.erase({ tenant: erased.scope.tenant, conversationId: erased.scope.conversationId });
     await ledger.finish(await beginNew(ledger, ended), aResult("done"), "replay");
@@ -100,6 +101,9 @@ describe.skipIf(missing)("a Redis server", () => {
     expect(await other.begin({ ...ended, digest: "another" })).toEqual({ state: "conflict" });
     expect((await other.begin(dropped)).state).toBe("new");
     expect((await other.begin(erased)).state).toBe("new");
+    expect((await other.begin(running)).state).toBe("running");
+    expect(await ledger.finish(claim, aResult("at last"), "replay")).toEqual({ state: "stored" });
+    expect(await other.begin(running)).toMatchObject({ state: "ended", entry: { result: { output: "at last" } } });
     await ledger.close();
     await other.close();
   });
