@@ -72,7 +72,7 @@ export class ToolContext implements ExecutionContext {
       credential: tool.credential,
       trace,
       log: () => this.log,
-      attributes: () => this.#parts.attributesOf(this.#execution),
+      attributes: () => this.attributes,
     }));
   }
 
@@ -93,6 +93,11 @@ export class ToolContext implements ExecutionContext {
   /** For the core's own targets, which carry the trace on themselves. */
   get trace(): TraceContext | undefined {
     return this.#execution.trace;
+  }
+
+  /** Ids of the execution, for the spans of the core's own targets. */
+  get attributes(): Readonly<Record<string, string>> {
+    return this.#parts.attributesOf(this.#execution);
   }
 
   get log(): ToolLog {

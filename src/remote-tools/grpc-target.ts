@@ -1,5 +1,6 @@
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
@@ -11,6 +12,7 @@ import type { SentRequests } from "../outbound/sent-requests.ts";
 import { logRetries, pauseBeforeRetry } from "../outbound/retry.ts";
 import type { JsonObject } from "../plugin/tool.ts";
 import { ToolError } from "../plugin/tool-error.ts";
+import { attributes } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { type CallSession, fencedManager, type GrpcSession, type GrpcSessions } from "./grpc-sessions.ts";
 import type { TargetBinding, Target, TargetContext } from "./target.ts";
@@ -26,11 +28,13 @@ const maxErrorCharacters = 2000;
 /** How much earlier than ours the transport's deadline may fire, in milliseconds. */
 const deadlineSlackMs = 50;
 
+const method = `${ToolPlugin.typeName}/Execute`;
+
 /** What gRPC targets are made with. */
 export interface GrpcTargetParts {
   readonly guard: AddressGuard;
   readonly sessions: GrpcSessions;
-  readonly telemetry: Pick<Telemetry, "inject">;
+  readonly telemetry: Pick<Telemetry, "inject" | "begin">;
   /** Longest message that a target may answer, in bytes. */
   readonly readMaxBytes: number;
   /** From 0 to 1. */
@@ -53,13 +57,43 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     );
   const client = clientOver(session.manager);
 
+  /** One attempt in a client span of its own, where the call is traced. */
   async function runOnce(
+    args: JsonObject,
+    context: TargetContext,
+    served: TargetBinding,
+    deadline: number,
+  ): Promise<unknown> {
+    const { trace } = context;
+    if (trace === undefined) return send(args, context, served, deadline);
+    const { context: traced, span } = parts.telemetry.begin(method, trace, () => ({
+      kind: SpanKind.CLIENT,
+      attributes: {
+        ...context.attributes,
+        [attributes.rpcSystem]: "grpc",
+        [attributes.rpcMethod]: method,
+        "server.address": url.hostname,
+        "server.port": Number(url.port) || (tls ? 443 : 80),
+      },
+    }));
+    try {
+      return await send(args, context, served, deadline, parts.telemetry.inject(traced));
+    } catch (reason) {
+      span?.setStatus({ code: SpanStatusCode.ERROR });
+      throw reason;
+    } finally {
+      span?.end();
+    }
+  }
+
+  async function send(
     args: JsonObject,
     context: TargetContext,
     { name }: TargetBinding,
     deadline: number,
+    headers?: Record<string, string>,
   ): Promise<unknown> {
-    const { signal, callId, idempotencyKey, conversationId = "", sessionId = "", trace, sent } = context;
+    const { signal, callId, idempotencyKey, conversationId = "", sessionId = "", sent } = context;
     if (sent !== undefined) sent.used = true;
     const until = Math.min(deadline, context.sendUntil ?? Infinity);
     const events = clientOver(fencedManager(session.manager, until, sent)).execute(
@@ -67,7 +101,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
       {
         signal,
         timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())),
-        ...(trace !== undefined && { headers: parts.telemetry.inject(trace) }),
+        ...(headers !== undefined && { headers }),
       },
     );
     for await (const { event } of events) {

@@ -34,7 +34,7 @@ export interface RemoteToolsParts {
   readonly guard: AddressGuard;
   /** The certificates for connections to gRPC targets; those of Node by default. */
   readonly trust?: Trust;
-  readonly telemetry: Pick<Telemetry, "log" | "audit" | "hide" | "inject">;
+  readonly telemetry: Pick<Telemetry, "log" | "audit" | "hide" | "inject" | "begin">;
   /** Pause between two looks for what other replicas have registered, in milliseconds; 1000 by default. */
   readonly pollMs?: number;
   /** Longest message that a gRPC target may answer, in bytes; 2 MiB by default. */

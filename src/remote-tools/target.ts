@@ -14,6 +14,8 @@ export interface TargetBinding {
 /** What a target gets of one execution: its context, and what the executor wants to know of what it sends. */
 export interface TargetContext extends ExecutionContext {
   readonly trace?: TraceContext | undefined;
+  /** Ids of the execution, for the spans of its requests. */
+  readonly attributes?: Readonly<Record<string, string>>;
   /** Notes what the run sends. */
   readonly sent?: SentRequests;
   /** The `performance.now()` value after which the run may send nothing. */

@@ -1,5 +1,8 @@
 import { createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
 import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -178,6 +181,47 @@ test("conversation and session stand on the lines and spans of a call, whichever
   }
   const [server] = spans.filter(({ name }) => name === "jackfield.v1.ToolExecutor/ExecuteTool");
   expect(server?.attributes).toMatchObject({ "session.id": "s-rpc", "jackfield.run.id": "r-rpc" });
+}, 60_000);
+
+test("a request to a gRPC target has a client span with the ids of its call, and carries it on", async () => {
+  await using otlp = await startOtlp();
+  const traces: (string | null)[] = [];
+  const plugin = http2.createServer(
+    connectNodeAdapter({
+      routes: (router) =>
+        router.service(ToolPlugin, {
+          async *execute(_request, { requestHeader }) {
+            traces.push(requestHeader.get("traceparent"));
+            yield {
+              event: { case: "output" as const, value: { kind: { case: "stringValue" as const, value: "far" } } },
+            };
+          },
+        }),
+    }),
+  );
+  await new Promise<void>((resolve) => plugin.listen(0, "127.0.0.1", resolve));
+  const { port } = plugin.address() as AddressInfo;
+  {
+    await using service = await startService({
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url, JACKFIELD_PRIVATE_ADDRESSES: "127.0.0.1" },
+      plugins: [{ use: testTool("echo") }],
+    });
+    const tool = { name: "far", description: "Answers.", inputSchema: { type: "object" }, effect: "EFFECT_READ" };
+    await rpc(service.url, "ToolRegistry/RegisterTool", { tool, target: { grpc: { address: `127.0.0.1:${port}` } } });
+    const context = { conversationId: "c-grpc", sessionId: "s-grpc", runId: "r-grpc" };
+    await rpc(service.url, "ToolExecutor/ExecuteTool", { call: { id: "f", name: "far" }, context });
+  }
+  plugin.close();
+  const [span] = otlp.spans().filter(({ name }) => name === "jackfield.v1.ToolPlugin/Execute");
+  expect(span?.attributes).toMatchObject({
+    "rpc.system.name": "grpc",
+    "server.port": port,
+    "gen_ai.tool.call.id": "f",
+    "gen_ai.conversation.id": "c-grpc",
+    "session.id": "s-grpc",
+    "jackfield.run.id": "r-grpc",
+  });
+  expect(traces).toEqual([expect.stringContaining(`${span?.traceId}-${span?.spanId}`)]);
 }, 60_000);
 
 test("a model that is busy leaves a line with the conversation, before it is asked again", async () => {
