@@ -17,8 +17,7 @@ import {
 import type { ToolCatalogs } from "../tool-catalog.ts";
 import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
 import { hasNull, withoutNulls } from "./null-arguments.ts";
-import { answerText, readPayload } from "./payloads.ts";
-import { waitFrom } from "./preference.ts";
+import { answerText, readPayload, waitFrom } from "./payloads.ts";
 
 /** What calls are served with. */
 export interface CallRouteParts {
@@ -34,8 +33,11 @@ export function createCallRoute(
 ): RawRoute {
   const answerWithin = durationOf(answerWithinMs);
 
-  async function argumentsFor(name: string, args: unknown, { caller, clients }: RawExchange): Promise<unknown> {
-    if (!hasNull(args)) return args;
+  async function fewerNulls(
+    name: string,
+    args: Record<string, unknown>,
+    { caller, clients }: RawExchange,
+  ): Promise<unknown> {
     const tool = (await catalogs.get(caller, clients)).find(name);
     return tool === undefined ? args : withoutNulls(args, tool.inputSchema);
   }
@@ -53,7 +55,7 @@ export function createCallRoute(
     if (conversationId !== "" && !isId(conversationId)) throw new PayloadError(invalidConversation);
     trace?.set({ "gen_ai.tool.call.id": callId, "gen_ai.conversation.id": conversationId });
     const wait = waitFrom(request.headers.prefer);
-    const args = hasNull(payload.arguments) ? await argumentsFor(name, payload.arguments, exchange) : payload.arguments;
+    const args = hasNull(payload.arguments) ? await fewerNulls(name, payload.arguments, exchange) : payload.arguments;
     const { result } = await clients.executor.executeTool(
       {
         $typeName: "jackfield.v1.ExecuteToolRequest",

@@ -5,8 +5,7 @@ import { sendJson } from "../replies.ts";
 import type { RawExchange, RawRoute } from "../route.ts";
 import { isId, keyedContext } from "../tool-call.ts";
 import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
-import { answerText, runningText } from "./payloads.ts";
-import { waitFrom } from "./preference.ts";
+import { answerText, runningText, waitFrom } from "./payloads.ts";
 
 /** `GET /calls/{callId}`: the answer of a call made before by the same caller, through any door that takes keys. */
 export function createFindRoute(base: HttpRouteBase, { refuseScope }: { refuseScope: RefuseScope }): RawRoute {
