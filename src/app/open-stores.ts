@@ -77,7 +77,7 @@ async function openEmbedded(folder: string, { onFault, log, sealer }: StoreParts
   return stores(store, {
     kind: "sqlite",
     sealer,
-    ledger: createSqliteLedger(store, { log }),
+    ledger: createSqliteLedger(store, { log, sealer }),
     queue: createSqliteJobQueue(store, { log, sealer }),
     registeredTools: createSqliteRegisteredTools(store),
     sharedSecret: sqliteSecret(store),
@@ -110,7 +110,12 @@ async function openRedis(
     {
       kind: "redis",
       sealer,
-      ledger: createRedisLedger(store, { windowMs: windowHours * hourMs, uncertainMs: uncertainHours * hourMs, log }),
+      ledger: createRedisLedger(store, {
+        windowMs: windowHours * hourMs,
+        uncertainMs: uncertainHours * hourMs,
+        log,
+        sealer,
+      }),
       queue: createRedisJobQueue(store, { log, sealer }),
       registeredTools: createRedisRegisteredTools(store),
       sharedSecret: redisSecret(store),
@@ -138,7 +143,7 @@ async function openPostgres(url: string, { engineTls }: Config, { onFault, log, 
   return stores(store, {
     kind: "postgres",
     sealer,
-    ledger: createPostgresLedger(store, { log }),
+    ledger: createPostgresLedger(store, { log, sealer }),
     queue: createPostgresJobQueue(store, { log, sealer }),
     registeredTools: createPostgresRegisteredTools(store),
     sharedSecret: postgresSecret(store),

@@ -38,6 +38,11 @@ export interface LedgerEntry extends Intent {
   createdAt: number;
   /** The latest instant at which the current run can still send anything. A `write` is not taken over before. */
   endsAt: number;
+  /**
+   * Why what is stored of the call cannot be read, as where its key is missing. Its arguments are then not known; unless it
+   * runs it is `uncertain`, and its result says so.
+   */
+  unreadable?: string;
 }
 
 /**

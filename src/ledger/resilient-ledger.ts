@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { StoreUnavailableError } from "../store/store-errors.ts";
+import { type CodedStoreOptions, createCodedStore } from "./coded-store.ts";
 import type { LedgerStore } from "./ledger-store.ts";
 import { sendMarginMs, takeoverRuns } from "./ledger-store.ts";
 import { LedgerUnavailableError } from "./ledger.ts";
@@ -18,7 +19,7 @@ import { createPendingRepairs } from "./pending-repairs.ts";
 import { createRecentOutcomes, type RecentOutcome } from "./recent-outcomes.ts";
 
 /** How a ledger over a store differs from the usual one. */
-export interface ResilientLedgerOptions {
+export interface ResilientLedgerOptions extends CodedStoreOptions {
   /** Receives what an operator should know: an entry that the store has lost, an outcome that had to wait. */
   readonly log?: Pick<Logger, "warn" | "error"> | undefined;
   /** Milliseconds that never go back. */
@@ -57,7 +58,8 @@ class HeldClaim implements Claim {
  * Makes a ledger of a store that may fail in the middle of a request. What is unknown then is repaired when the store is
  * back: an intent that was refused to its caller is released, and an outcome that could not be stored is stored.
  */
-export function createResilientLedger(store: LedgerStore, options: ResilientLedgerOptions = {}): Ledger {
+export function createResilientLedger(driver: LedgerStore, options: ResilientLedgerOptions = {}): Ledger {
+  const store = createCodedStore(driver, options);
   const { log, monotonic = () => performance.now(), rememberMs = 0 } = options;
   const repairs = createPendingRepairs();
   const recent = createRecentOutcomes(rememberMs, monotonic);
@@ -122,7 +124,7 @@ export function createResilientLedger(store: LedgerStore, options: ResilientLedg
       }
       claims.delete(attempt);
       const own = reply.state === "ended" || reply.ownAttempt === undefined ? undefined : Math.abs(reply.ownAttempt);
-      if (own === undefined || claims.has(own)) return reply;
+      if (own === undefined || claims.has(own)) return reply.state === "conflict" ? { state: "conflict" } : reply;
       // An orphan: its caller was refused, and the commit came later.
       await reached(() => store.release(own, intent.key));
     }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import {
@@ -11,6 +12,7 @@ import { createResilientLedger } from "../../src/ledger/resilient-ledger.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { laterStore } from "../support/later-store.ts";
 import type { Effect, Reconciled } from "../../src/plugin/tool.ts";
+import { createSealer, plainSealer, type Sealer } from "../../src/store/sealer.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
@@ -65,7 +67,12 @@ describe("a ledger that cannot be reached", () => {
 });
 
 /** Starts a call that never ends in a process that dies, and another process on the same store afterwards. */
-async function crashed(effect: Effect, request = within(), id = "call-1") {
+async function crashed(
+  effect: Effect,
+  request = within(),
+  id = "call-1",
+  [sealer, laterSealer] = [plainSealer, plainSealer],
+) {
   const folder = scratchFolder();
   const store = await openSqliteStore({ folder: folder.path });
   const keys: string[] = [];
@@ -75,10 +82,10 @@ async function crashed(effect: Effect, request = within(), id = "call-1") {
     timeoutMs: 60_000,
     execute: (_args, { idempotencyKey }) => (keys.push(idempotencyKey), started.open(), new Promise(() => {})),
   });
-  const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store) });
+  const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store, { sealer }) });
   void Promise.try(() => dead.executor.execute(aCall({ a: 1 }, { id }), request)).catch(() => {});
   await started.opened;
-  const ledger = createSqliteLedger(laterStore(store));
+  const ledger = createSqliteLedger(laterStore(store), { sealer: laterSealer });
   return {
     ledger,
     keys,
@@ -133,6 +140,21 @@ describe("after a crash between intent and outcome", () => {
     expect(execute).toHaveBeenCalledTimes(runs);
     expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
   });
+
+  test.each<Effect>(["idempotent", "write"])(
+    "a call (%s) whose key is missing is uncertain: it is not run again, and its author is not asked without arguments",
+    async (effect) => {
+      const sealers = ["one", "two"].map((id) => createSealer([{ id, secret: randomBytes(32) }]));
+      await using before = await crashed(effect, within(), "call-1", sealers as [Sealer, Sealer]);
+      const [execute, reconcile] = [vi.fn(() => "ran"), vi.fn(() => "not-done" as const)];
+      await using app = await startExecutor([aTool({ effect, execute, reconcile })], { ledger: before.ledger });
+      expect(await app.executor.recover()).toBe(1);
+      expect(await app.executor.recover()).toBe(0);
+      const again = await app.executor.execute(aCall({ a: 1 }), within());
+      expect([outcomeOf(again), again.output]).toEqual(["UNCERTAIN", uncertain]);
+      expect([execute.mock.calls, reconcile.mock.calls]).toEqual([[], []]);
+    },
+  );
 
   test("a repeat that comes before the take-over takes it over itself", async () => {
     await using before = await crashed("write");

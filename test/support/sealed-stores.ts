@@ -5,6 +5,11 @@ import { createRedisJobQueue } from "../../src/jobs/drivers/redis.ts";
 import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import type { JobQueueOptions } from "../../src/jobs/queue.ts";
+import { createPostgresLedger } from "../../src/ledger/drivers/postgres.ts";
+import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
+import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
+import type { Ledger } from "../../src/ledger/ledger.ts";
+import type { ResilientLedgerOptions } from "../../src/ledger/resilient-ledger.ts";
 import { createPostgresRegisteredTools } from "../../src/remote-tools/drivers/postgres.ts";
 import { createRedisRegisteredTools } from "../../src/remote-tools/drivers/redis.ts";
 import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqlite.ts";
@@ -17,12 +22,17 @@ import { postgresMissing, startPostgres } from "./postgres-server.ts";
 import { redisMissing, startRedis } from "./redis-server.ts";
 import { scratchFolder } from "./scratch-folder.ts";
 
+const day = 86_400_000;
+
 /** A real store, whose content can be looked at and changed behind the service's back. */
 export interface SealedStage {
+  ledger(options: ResilientLedgerOptions): Ledger;
   queue(options: JobQueueOptions): JobQueue;
   registered(): RegisteredTools;
   /** Everything that is stored, as one text of bytes. */
   dump(): Promise<string>;
+  /** Exchanges the answers of two calls, by their keys. */
+  swapAnswers(one: string, other: string): Promise<void>;
   /** Exchanges what is stored of two jobs. */
   swapJobs(one: string, other: string): Promise<void>;
   close(): Promise<void>;
@@ -51,12 +61,14 @@ async function openSqlite(): Promise<SealedStage> {
     ]);
   };
   return {
+    ledger: (options) => createSqliteLedger(store, options),
     queue: (options) => createSqliteJobQueue(store, options),
     registered: () => createSqliteRegisteredTools(store),
     async dump() {
       const files = readdirSync(folder.path, { withFileTypes: true }).filter((file) => file.isFile());
       return files.map(({ name }) => readFileSync(join(folder.path, name), "latin1")).join("\n");
     },
+    swapAnswers: (one, other) => swap("entries", "result", "key", one, other),
     swapJobs: (one, other) => swap("jobs", "record", "id", one, other),
     async close() {
       await store.close();
@@ -75,6 +87,7 @@ async function openRedis(): Promise<SealedStage> {
     await client.hset(other, field, a ?? "");
   };
   return {
+    ledger: (options) => createRedisLedger(store, { ...options, windowMs: day, uncertainMs: 7 * day }),
     queue: (options) => createRedisJobQueue(store, options),
     registered: () => createRedisRegisteredTools(store),
     async dump() {
@@ -86,6 +99,7 @@ async function openRedis(): Promise<SealedStage> {
       }
       return parts.join("\n");
     },
+    swapAnswers: (one, other) => swap(`jackfield:ledger:e:${one}`, `jackfield:ledger:e:${other}`, "r"),
     swapJobs: (one, other) => swap(`jackfield:jobs:j:${one}`, `jackfield:jobs:j:${other}`, "d"),
     async close() {
       await store.close();
@@ -104,6 +118,7 @@ async function openPostgres(): Promise<SealedStage> {
     await store.query(sql, [one, other]);
   };
   return {
+    ledger: (options) => createPostgresLedger(store, options),
     queue: (options) => createPostgresJobQueue(store, options),
     registered: () => createPostgresRegisteredTools(store),
     async dump() {
@@ -120,6 +135,7 @@ async function openPostgres(): Promise<SealedStage> {
       }
       return parts.join("\n");
     },
+    swapAnswers: (one, other) => swap("entries", "result", "key", one, other),
     swapJobs: (one, other) => swap("jobs", "record", "id", one, other),
     async close() {
       await store.close();

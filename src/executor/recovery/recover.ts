@@ -30,8 +30,8 @@ export async function recoverCalls(run: Run, parts: ExecutorParts, log: Logger):
     guards.push(...abandoned.filter(({ entry }) => isGuardEntry(entry)));
     count += calls.length;
     await settleAll(calls, async (call) => {
-      const { callId, tool, effect, scope } = call.entry;
-      const about = { call: callId, tool, effect, ...contextFields(scope, undefined) };
+      const { callId, tool, effect, scope, unreadable } = call.entry;
+      const about = { call: callId, tool, effect, ...contextFields(scope, undefined), reason: unreadable };
       log.warn(about, "recovering a call whose process died");
       if ((await recoverCall(call, run, parts)) === Outcome.UNCERTAIN) {
         log.warn(about, "it is not known whether a recovered call took effect: check before it is repeated");
@@ -67,7 +67,8 @@ async function recoverCall(abandoned: AbandonedCall, run: Run, parts: ExecutorPa
   const tool = registry.get(entry.tool, entry.scope.tenant);
   // A call that was recorded only because it took long has no key that the downstream could know it by.
   const isKeyed = callKey(entry.scope, entry.callId) === entry.key;
-  if (tool === undefined || (entry.effect === "idempotent" && !isKeyed)) {
+  // DANGER: nor may one run again, or be asked after, whose arguments cannot be read.
+  if (tool === undefined || entry.unreadable !== undefined || (entry.effect === "idempotent" && !isKeyed)) {
     await ledger.finish(claim, errorResult({ call }, Outcome.UNCERTAIN, modelError("uncertain")), "replay");
     return Outcome.UNCERTAIN;
   }

@@ -1,17 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { selects } from "../selects.ts";
-import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { createClock } from "../../store/clock.ts";
 import type { Clock } from "../../store/clock.ts";
-import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
-import type { LedgerStore, StoredCall, StoredClaim } from "../ledger-store.ts";
-import type { EraseSelector, Intent, Ledger, LedgerEntry, Retention } from "../ledger.ts";
+import { eraseTexts } from "../codec.ts";
+import { endMarginMs, entryStates, takeoverRuns } from "../ledger-store.ts";
+import type { LedgerStore, StoredCall, StoredClaim, StoredEntry, StoredIntent, StoredResult } from "../ledger-store.ts";
+import type { EraseSelector, Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 
 interface MemoryEntry {
-  entry: LedgerEntry;
+  readonly intent: StoredIntent;
+  entry: StoredEntry;
   owner: string;
   attempt: number;
   acquiredAt: number;
@@ -46,47 +45,47 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
   const owner = randomUUID();
   owners.add(owner);
 
-  function canTakeOver({ entry, owner: other }: MemoryEntry): boolean {
-    if (entry.state !== "running" || owners.has(other)) return false;
-    return entry.effect !== "write" || entry.endsAt <= clock();
+  function canTakeOver({ intent, entry, owner: other }: MemoryEntry): boolean {
+    if (entry.state !== entryStates.running || owners.has(other)) return false;
+    return !intent.isWrite || entry.endsAt <= clock();
   }
 
   function takeOver(known: MemoryEntry, attempt: number): StoredCall {
     known.owner = owner;
     known.attempt = -attempt;
     known.acquiredAt = clock();
-    known.entry.endsAt = clock() + takeoverRuns * known.entry.timeoutMs + endMarginMs;
-    return { entry: { ...known.entry }, lineage: known.lineage };
+    known.entry = { ...known.entry, endsAt: clock() + takeoverRuns * known.intent.timeoutMs + endMarginMs };
+    return { entry: known.entry, lineage: known.lineage };
   }
 
   function isHeldBy(known: MemoryEntry, { attempt }: StoredClaim): boolean {
     return known.owner === owner && Math.abs(known.attempt) === attempt;
   }
 
-  function end(known: MemoryEntry, attempt: number, result: ToolResult, retention: Retention): void {
+  function end(known: MemoryEntry, attempt: number, { state, bytes }: StoredResult, retention: Retention): void {
     if (retention === "drop") {
       entries.delete(known.entry.key);
       return;
     }
-    const state = result.outcome === Outcome.UNCERTAIN ? "uncertain" : "done";
-    known.entry = { ...known.entry, result, state };
+    known.entry = { ...known.entry, result: bytes, state };
     known.owner = owner;
     known.attempt = attempt;
     known.retention = retention;
     known.endedAt = clock();
   }
 
-  function put(intent: Intent, attempt: number, lineage: string): MemoryEntry {
+  function put(intent: StoredIntent, attempt: number, lineage: string): MemoryEntry {
     const now = clock();
-    const entry: LedgerEntry = {
-      ...intent,
-      scope: { ...intent.scope },
-      state: "running",
+    const entry: StoredEntry = {
+      key: intent.key,
+      digest: intent.digest,
+      intent: intent.intent,
+      state: entryStates.running,
       result: undefined,
       createdAt: now,
       endsAt: now + intent.timeoutMs + endMarginMs,
     };
-    const known = { entry, owner, attempt, acquiredAt: now, lineage, retention: undefined, endedAt: 0 };
+    const known = { intent, entry, owner, attempt, acquiredAt: now, lineage, retention: undefined, endedAt: 0 };
     entries.set(intent.key, known);
     return known;
   }
@@ -99,11 +98,11 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
         put(intent, attempt, lineage);
         return { state: "new", lineage };
       }
-      const running = known.entry.state === "running";
+      const { entry } = known;
+      const running = entry.state === entryStates.running;
       const ownAttempt = running && known.owner === owner ? known.attempt : undefined;
-      if (known.entry.digest !== intent.digest) return { state: "conflict", ownAttempt };
+      if (entry.digest !== intent.digest) return { state: "conflict", entry, ownAttempt };
       if (canTakeOver(known)) return { state: "abandoned", ...takeOver(known, attempt) };
-      const entry = { ...known.entry };
       return running ? { state: "running", entry, ownAttempt } : { state: "ended", entry };
     },
     async finish(claim, result, retention) {
@@ -111,47 +110,47 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
       if (known === undefined) return "gone";
       const { state } = known.entry;
       const held = isHeldBy(known, claim);
-      const settles = state === "uncertain" && known.lineage === claim.lineage && result.outcome !== Outcome.UNCERTAIN;
-      if ((state === "running" && held) || settles) end(known, claim.attempt, result, retention);
-      else if (!held) return { ...known.entry };
+      const settles =
+        state === entryStates.uncertain && known.lineage === claim.lineage && result.state !== entryStates.uncertain;
+      if ((state === entryStates.running && held) || settles) end(known, claim.attempt, result, retention);
+      else if (!held) return known.entry;
       return "stored";
     },
     async write(intent, { attempt, lineage }, result, retention) {
       const known = entries.get(intent.key);
-      if (known !== undefined) return { ...known.entry };
+      if (known !== undefined) return known.entry;
       end(put(intent, attempt, lineage), attempt, result, retention);
       return "stored";
     },
     async release(attempt, key) {
       for (const known of entries.values()) {
-        if (known.owner !== owner || known.entry.state !== "running" || Math.abs(known.attempt) !== attempt) continue;
-        if (key !== undefined && known.entry.key !== key) continue;
+        if (known.owner !== owner || known.entry.state !== entryStates.running) continue;
+        if (Math.abs(known.attempt) !== attempt || (key !== undefined && known.entry.key !== key)) continue;
         if (known.attempt > 0) entries.delete(known.entry.key);
         else known.owner = "";
       }
     },
     async restart(claim, timeoutMs) {
       const known = entries.get(claim.key);
-      if (known === undefined || known.entry.state !== "running" || !isHeldBy(known, claim))
-        return { entry: known && { ...known.entry } };
+      if (known === undefined || known.entry.state !== entryStates.running || !isHeldBy(known, claim))
+        return { entry: known?.entry };
       known.lineage = `${owner}:${claim.attempt}`;
-      known.entry.endsAt = clock() + timeoutMs + endMarginMs;
+      known.entry = { ...known.entry, endsAt: clock() + timeoutMs + endMarginMs };
       return { lineage: known.lineage };
     },
     async running(olderThanMs) {
       const before = clock() - olderThanMs;
       return [...entries.values()]
-        .filter((known) => known.owner === owner && known.entry.state === "running" && known.acquiredAt <= before)
+        .filter(
+          (known) => known.owner === owner && known.entry.state === entryStates.running && known.acquiredAt <= before,
+        )
         .map(({ entry, attempt }) => ({ key: entry.key, attempt }));
     },
     async recover(limit, attempt) {
       const abandoned = [...entries.values()].filter(canTakeOver).slice(0, limit);
       return abandoned.map((known) => takeOver(known, attempt));
     },
-    async find(key) {
-      const known = entries.get(key);
-      return known && { ...known.entry };
-    },
+    find: async (key) => entries.get(key)?.entry,
     async erase(selector) {
       const matching = [...entries.values()].filter((known) => matches(known, selector, clock()));
       for (const { entry } of matching) entries.delete(entry.key);
@@ -164,10 +163,18 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
   };
 }
 
-function matches({ entry, endedAt }: MemoryEntry, selector: EraseSelector, now: number): boolean {
-  if (entry.state === "running") return false;
+function matches({ intent, entry, endedAt }: MemoryEntry, selector: EraseSelector, now: number): boolean {
+  if (entry.state === entryStates.running) return false;
   if ("olderThanMs" in selector) {
-    return endedAt <= now - (entry.state === "uncertain" ? selector.uncertainOlderThanMs : selector.olderThanMs);
+    const { olderThanMs, uncertainOlderThanMs } = selector;
+    return endedAt <= now - (entry.state === entryStates.uncertain ? uncertainOlderThanMs : olderThanMs);
   }
-  return selects(selector, entry.scope);
+  const texts = eraseTexts(selector);
+  if (texts === undefined) return false;
+  const { conversation, run, source } = texts;
+  return (
+    (conversation === "" || intent.conversation === conversation) &&
+    (run === "" || intent.run === run) &&
+    (source === "" || intent.source === source)
+  );
 }

@@ -2,16 +2,9 @@ import { randomUUID } from "node:crypto";
 import { statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
-import {
-  bytesFromResult,
-  conversationText,
-  entryFromStored,
-  eraseTexts,
-  intentText,
-  runText,
-  stateFromResult,
-} from "../codec.ts";
-import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
+import { eraseTexts } from "../codec.ts";
+import { entryStates } from "../ledger-store.ts";
+import type { StoreBeginResult, StoredCall, StoredIntent } from "../ledger-store.ts";
 import type { Ledger } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
@@ -63,42 +56,33 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
   return createResilientLedger(
     {
       async begin(intent, attempt): Promise<StoreBeginResult> {
-        const { key, digest, scope, effect, timeoutMs } = intent;
-        const values = [
-          owner,
-          await heartbeat.latest(),
-          attempt,
-          key,
-          digest,
-          intentText(intent),
-          conversationText(scope),
-        ];
-        const further = [runText(scope), scope.source, effect === "write", timeoutMs, heartbeat.dead()];
+        const { key, digest, isWrite, timeoutMs } = intent;
+        const values = [owner, await heartbeat.latest(), attempt, key, digest, ...textsOf(intent)];
+        const further = [isWrite, timeoutMs, heartbeat.dead()];
         const [row] = await run<Row & { told: string }>(statements.begin, ...values, ...further);
         const state = row?.told;
         if (row === undefined || state === "late")
           throw new StoreUnavailableError("PostgreSQL has answered too late", { untouched: true });
         if (state === "new") return { state, lineage: `${owner}:${attempt}` };
         const { entry, lineage } = callFrom(row);
-        const ownAttempt = entry.state === "running" && row.owner === owner ? Number(row.attempt) : undefined;
-        if (state === "conflict") return { state, ownAttempt };
+        const ownAttempt = entry.state === entryStates.running && row.owner === owner ? Number(row.attempt) : undefined;
+        if (state === "conflict") return { state, entry, ownAttempt };
         if (state === "abandoned") return { state, entry, lineage };
         return state === "ended" ? { state, entry } : { state: "running", entry, ownAttempt };
       },
       async finish({ key, attempt, lineage }, result, retention) {
-        const bytes = retention === "drop" ? null : Buffer.from(bytesFromResult(result));
-        const values = [owner, key, attempt, lineage, stateFromResult(result), retention, bytes];
+        const bytes = retention === "drop" ? null : Buffer.from(result.bytes);
+        const values = [owner, key, attempt, lineage, result.state, retention, bytes];
         const [row] = await run<Row & { told: string }>(statements.finish, ...values);
         if (row?.told === "stored" || row?.told === "gone") return row.told;
         if (row === undefined) throw new StoreUnavailableError("PostgreSQL has answered nothing");
         return callFrom(row).entry;
       },
       async write(intent, { attempt, lineage }, result, retention) {
-        const { key, digest, scope, effect, timeoutMs } = intent;
-        const values = [key, digest, intentText(intent), conversationText(scope), runText(scope), scope.source];
-        const whose = [owner, attempt, lineage, effect === "write", timeoutMs];
-        const end = [stateFromResult(result), retention, Buffer.from(bytesFromResult(result))];
-        const [row] = await run<Row>(statements.write, ...values, ...whose, ...end);
+        const { key, digest, isWrite, timeoutMs } = intent;
+        const whose = [owner, attempt, lineage, isWrite, timeoutMs];
+        const end = [result.state, retention, Buffer.from(result.bytes)];
+        const [row] = await run<Row>(statements.write, key, digest, ...textsOf(intent), ...whose, ...end);
         return row === undefined ? "stored" : callFrom(row).entry;
       },
       async release(attempt, key) {
@@ -166,8 +150,13 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
   }
 }
 
+/** What is stored of an intent beside key and digest, in the order of the statements. */
+function textsOf({ intent, conversation, run, source }: StoredIntent): string[] {
+  return [intent, conversation, run, source];
+}
+
 function callFrom(row: Row): StoredCall {
   const { key, digest, intent, state, result, lineage } = row;
   const times = { createdAt: Number(row.created_at), endsAt: Number(row.ends_at) };
-  return { entry: entryFromStored({ key, digest, intent, state, result, ...times }), lineage };
+  return { entry: { key, digest, intent, state, result, ...times }, lineage };
 }

@@ -1,20 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { RedisArgument, RedisScript, RedisStore } from "../../store/redis.ts";
 import { commandTimeoutMs } from "../../store/redis.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
-import {
-  bytesFromResult,
-  conversationText,
-  entryFromStored,
-  entryStates,
-  eraseTexts,
-  intentText,
-  runText,
-  stateFromResult,
-} from "../codec.ts";
-import type { StoreBeginResult, StoredCall } from "../ledger-store.ts";
-import type { Intent, Ledger, Retention } from "../ledger.ts";
+import { eraseTexts } from "../codec.ts";
+import { entryStates } from "../ledger-store.ts";
+import type { StoreBeginResult, StoredCall, StoredIntent, StoredResult } from "../ledger-store.ts";
+import type { Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { createHeartbeat } from "./heartbeat.ts";
@@ -52,10 +43,9 @@ export function createRedisLedger(
   }
 
   /** What the scripts store of an end, in their order. */
-  function endOf(result: ToolResult, retention: Retention): RedisArgument[] {
-    const state = stateFromResult(result);
+  function endOf({ state, bytes }: StoredResult, retention: Retention): RedisArgument[] {
     const keptMs = state === entryStates.uncertain ? uncertainMs : windowMs;
-    return [state, retention, Buffer.from(bytesFromResult(result)), keptMs];
+    return [state, retention, Buffer.from(bytes), keptMs];
   }
 
   function answered(answer: unknown): unknown[] {
@@ -76,8 +66,8 @@ export function createRedisLedger(
         if (state === "new") return { state, lineage: `${owner}:${attempt}` };
         const call = callFrom(parts);
         const { entry, lineage } = call;
-        const ownAttempt = entry.state === "running" && call.owner === owner ? call.attempt : undefined;
-        if (state === "conflict") return { state, ownAttempt };
+        const ownAttempt = entry.state === entryStates.running && call.owner === owner ? call.attempt : undefined;
+        if (state === "conflict") return { state, entry, ownAttempt };
         if (state === "abandoned") return { state, entry, lineage };
         return state === "ended" ? { state, entry } : { state: "running", entry, ownAttempt };
       },
@@ -156,10 +146,8 @@ function pairs(found: unknown): [string, string][] {
 }
 
 /** What the scripts store of an intent beside key and digest, in their order. */
-function columnsOf(intent: Intent): RedisArgument[] {
-  const { scope, effect, timeoutMs } = intent;
-  const isWrite = effect === "write" ? 1 : 0;
-  return [intentText(intent), conversationText(scope), runText(scope), scope.source, isWrite, timeoutMs];
+function columnsOf({ intent, conversation, run, source, isWrite, timeoutMs }: StoredIntent): RedisArgument[] {
+  return [intent, conversation, run, source, isWrite ? 1 : 0, timeoutMs];
 }
 
 interface ShownCall extends StoredCall {
@@ -171,7 +159,7 @@ interface ShownCall extends StoredCall {
 function callFrom(parts: unknown[]): ShownCall {
   const [, key, digest, intent, state, result, createdAt, endsAt, owner, attempt, lineage] = parts;
   return {
-    entry: entryFromStored({
+    entry: {
       key: String(key),
       digest: String(digest),
       intent: String(intent),
@@ -179,7 +167,7 @@ function callFrom(parts: unknown[]): ShownCall {
       result: Buffer.isBuffer(result) && result.length > 0 ? result : undefined,
       createdAt: Number(String(createdAt)),
       endsAt: Number(String(endsAt)),
-    }),
+    },
     owner: String(owner),
     attempt: Number(String(attempt)),
     lineage: String(lineage),

@@ -1,19 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { SqlValue, Step } from "../../store/sqlite-protocol.ts";
 import type { SqliteStore } from "../../store/sqlite.ts";
-import {
-  bytesFromResult,
-  conversationText,
-  entryFromStored,
-  entryStates,
-  eraseTexts,
-  intentText,
-  runText,
-  stateFromResult,
-} from "../codec.ts";
-import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
-import type { LedgerStore, StoredCall } from "../ledger-store.ts";
-import type { Intent, Ledger, LedgerEntry, Retention } from "../ledger.ts";
+import { eraseTexts } from "../codec.ts";
+import { endMarginMs, entryStates, takeoverRuns } from "../ledger-store.ts";
+import type { LedgerStore, StoredCall, StoredIntent, StoredResult } from "../ledger-store.ts";
+import type { Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { sql } from "./sqlite-statements.ts";
@@ -33,24 +24,29 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
   const owner = randomUUID();
 
   /** The columns of an entry that is this owner's. */
-  function columnsOf(intent: Intent, attempt: number, lineage: string): SqlValue[] {
+  function columnsOf(intent: StoredIntent, attempt: number, lineage: string): SqlValue[] {
     const now = store.now();
     return [
       intent.key,
       intent.digest,
-      intentText(intent),
-      conversationText(intent.scope),
-      runText(intent.scope),
-      intent.scope.source,
+      intent.intent,
+      intent.conversation,
+      intent.run,
+      intent.source,
       owner,
       attempt,
       lineage,
-      intent.effect === "write" ? 1 : 0,
+      intent.isWrite ? 1 : 0,
       intent.timeoutMs,
       now,
       now + intent.timeoutMs + endMarginMs,
       now,
     ];
+  }
+
+  /** The columns of an end. */
+  function endColumns({ state, bytes }: StoredResult, retention: Retention): SqlValue[] {
+    return [state, retention === "replay" ? 1 : 2, bytes, store.now()];
   }
 
   return {
@@ -66,21 +62,20 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
       const row = rows(results[2])[0];
       if (row === undefined) throw new Error("an entry vanished within its transaction");
       const { entry } = row;
-      const running = entry.state === "running";
+      const running = entry.state === entryStates.running;
       const ownAttempt = running && row.owner === owner ? row.attempt : undefined;
-      if (entry.digest !== intent.digest) return { state: "conflict", ownAttempt };
+      if (entry.digest !== intent.digest) return { state: "conflict", entry, ownAttempt };
       if (results[1] === 1) return { state: "abandoned", entry, lineage: row.lineage };
       return running ? { state: "running", entry, ownAttempt } : { state: "ended", entry };
     },
     async finish({ key, attempt, lineage }, result, retention) {
-      const state = stateFromResult(result);
-      const whose: SqlValue[] = [key, owner, attempt, lineage, state === entryStates.uncertain ? 1 : 0];
+      const whose: SqlValue[] = [key, owner, attempt, lineage, result.state === entryStates.uncertain ? 1 : 0];
       const change: Step =
         retention === "drop"
           ? { sql: sql.drop, params: whose, stop: true }
           : {
               sql: sql.finish,
-              params: [...whose, ...endColumns(state, retention), bytesFromResult(result), store.now()],
+              params: [...whose, ...endColumns(result, retention)],
               stop: true,
             };
       const results = await store.run([change, { sql: sql.find, params: [key] }]);
@@ -90,10 +85,12 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
       return row.owner === owner && Math.abs(row.attempt) === attempt ? "stored" : row.entry;
     },
     async write(intent, { attempt, lineage }, result, retention) {
-      const state = stateFromResult(result);
-      const ended = [...endColumns(state, retention), bytesFromResult(result), store.now()];
       const results = await store.run([
-        { sql: sql.write, params: [...columnsOf(intent, attempt, lineage), ...ended], stop: true },
+        {
+          sql: sql.write,
+          params: [...columnsOf(intent, attempt, lineage), ...endColumns(result, retention)],
+          stop: true,
+        },
         { sql: sql.find, params: [intent.key] },
       ]);
       return rows(results[1])[0]?.entry ?? "stored";
@@ -158,12 +155,7 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
   };
 }
 
-function endColumns(state: number, retention: Retention): SqlValue[] {
-  return [state, retention === "replay" ? 1 : 2];
-}
-
 interface Row extends StoredCall {
-  readonly entry: LedgerEntry;
   readonly owner: string;
   readonly attempt: number;
 }
@@ -172,7 +164,7 @@ function rows(found: unknown): Row[] {
   if (!Array.isArray(found)) return [];
   return (found as SqlValue[][]).map(
     ([key, digest, intent, state, result, createdAt, endsAt, owner, attempt, lineage]) => ({
-      entry: entryFromStored({
+      entry: {
         key: String(key),
         digest: String(digest),
         intent: String(intent),
@@ -180,7 +172,7 @@ function rows(found: unknown): Row[] {
         result: result instanceof Uint8Array ? result : undefined,
         createdAt: Number(createdAt),
         endsAt: Number(endsAt),
-      }),
+      },
       owner: String(owner),
       attempt: Number(attempt),
       lineage: String(lineage),
