@@ -109,7 +109,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     get running() {
       return memory.count;
     },
-    recover: () => recoverCalls(observed(runWork, telemetry), parts, telemetry.log),
+    recover: () => recoverCalls(observed(runWork, telemetry), parts, telemetry.log, () => draining),
     async erase(selector) {
       // The answers in memory are those of calls that the ledger does not hold.
       const inMemory = memory.forget(selector);

@@ -248,6 +248,30 @@ describe("after a crash between intent and outcome", () => {
 });
 
 describe("draining", () => {
+  test("takes over no more calls of dead processes: what is being recovered ends, the rest is left to others", async () => {
+    const server = createMemoryLedgerServer();
+    const dead = createResilientLedger(createMemoryLedgerStore(server));
+    const hanging = await startExecutor([aTool({ effect: "idempotent", execute: () => new Promise(() => {}) })], {
+      ledger: dead,
+    });
+    for (let id = 0; id < 40; id++)
+      void Promise.try(() => hanging.executor.execute(aCall({}, { id: `call-${id}` }), within())).catch(() => {});
+    await expect.poll(() => hanging.executor.running).toBe(40);
+    await dead.close();
+    const [started, released] = [gate(), gate()];
+    const execute = vi.fn(() => (started.open(), released.opened));
+    await using app = await startExecutor([aTool({ effect: "idempotent", execute })], {
+      ledger: createResilientLedger(createMemoryLedgerStore(server)),
+    });
+    const recovered = app.executor.recover();
+    await started.opened;
+    const drained = app.executor.drain(AbortSignal.timeout(10_000));
+    released.open();
+    expect(await recovered).toBe(32);
+    await drained;
+    expect(await app.executor.recover()).toBe(0);
+  });
+
   test("refuses new calls and waits for those that run, whole batches too", async () => {
     const go = gate();
     await using app = await startExecutor([aTool({ execute: async () => (await go.opened, "done") })]);

@@ -18,12 +18,17 @@ const batchSize = 32;
 /**
  * Recovers the calls of processes that died between intent and outcome: a `read` is forgotten, an `idempotent` call runs
  * again under the same key, a `write` is reconciled or becomes UNCERTAIN. Returns how many there were; resolves when they
- * have ended.
+ * have ended. Takes over no more once `isDraining`: other processes will.
  */
-export async function recoverCalls(run: Run, parts: ExecutorParts, log: Logger): Promise<number> {
+export async function recoverCalls(
+  run: Run,
+  parts: ExecutorParts,
+  log: Logger,
+  isDraining: () => boolean,
+): Promise<number> {
   let count = 0;
   const guards: AbandonedCall[] = [];
-  for (;;) {
+  while (!isDraining()) {
     const abandoned = await parts.ledger.recover(batchSize);
     if (abandoned.length === 0) break;
     const calls = abandoned.filter(({ entry }) => !isGuardEntry(entry));
