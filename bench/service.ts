@@ -22,14 +22,18 @@ export function startService(options: {
   /** URL of the sink for spans, tokens and deliveries. */
   sink: string;
   engineUrl?: string;
-  plugins?: readonly string[];
+  /** Paths, or whole entries of the file. */
+  plugins?: readonly (string | Readonly<Record<string, unknown>>)[];
   nodeArgs?: readonly string[];
 }): Promise<Program> {
   const { folder, sink } = options;
   const plugins =
     options.plugins ?? ["read", "write", "idempotent"].map((name) => join(root, "bench/plugins", `${name}.ts`));
   const file = join(folder, "jackfield.yaml");
-  writeFileSync(file, JSON.stringify({ plugins: plugins.map((use) => ({ use })) }));
+  writeFileSync(
+    file,
+    JSON.stringify({ plugins: plugins.map((plugin) => (typeof plugin === "string" ? { use: plugin } : plugin)) }),
+  );
   return startProgram("src/main.ts", {
     core: options.core,
     nodeArgs: options.nodeArgs ?? [],

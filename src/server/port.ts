@@ -78,8 +78,12 @@ export class PortServer extends net.Server {
       if (!this.emit("clientError", error, socket)) socket.destroy();
     });
 
+    const streamsPerConnection = options.streamsPerConnection ?? 100;
     this.#http2 = http2.createServer({
-      settings: { maxConcurrentStreams: options.streamsPerConnection ?? 100, enablePush: false },
+      settings: { maxConcurrentStreams: streamsPerConnection, enablePush: false },
+      // A client may cancel all that it has open, and again each second. Node allows bursts of 1000: 40 ms of everybody's time.
+      streamResetBurst: 2 * streamsPerConnection,
+      streamResetRate: streamsPerConnection,
       maxSettings: 32,
       maxSessionInvalidFrames: 100,
     });

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import * as http2 from "node:http2";
 import * as net from "node:net";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { createReadiness } from "../../src/app/readiness.ts";
+import { PortServer } from "../../src/server/port.ts";
 import { frame, framesIn, headerBlock, hello } from "../support/http2-frames.ts";
 import { over2, postJson, raw, start, rpcByRequest } from "./start.ts";
 
@@ -204,4 +205,25 @@ test("closing lets running requests finish on both protocols and then closes the
   expect((await second).text).toBe('{"ok":true}');
   await closed;
   await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
+});
+
+test("a client that resets streams as fast as it can is stopped long before its five thousandth (hazard 30)", async () => {
+  let begun = 0;
+  const server = new PortServer(() => {}, {
+    streams: () => {
+      begun += 1;
+      return () => {};
+    },
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const block = headerBlock("/jackfield.v1.ToolExecutor/ExecuteTool", { te: "trailers" });
+  const cancel = Buffer.from([0, 0, 0, http2.constants.NGHTTP2_CANCEL]);
+  const resets = Array.from({ length: 5000 }, (_, index) =>
+    Buffer.concat([frame(1, 4, 2 * index + 1, block), frame(3, 0, 2 * index + 1, cancel)]),
+  );
+  await raw((server.address() as net.AddressInfo).port, Buffer.concat([hello, ...resets]));
+  // What has been read in one piece is handled; Node by itself stops after 1,000.
+  expect(begun).toBeGreaterThan(200);
+  expect(begun).toBeLessThan(1000);
 });
