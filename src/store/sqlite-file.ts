@@ -13,7 +13,7 @@ export const databaseName = "jackfield.db";
 const lockName = "jackfield.lock";
 
 /** How long a statement waits for a lock that somebody else (a backup, say) holds on the file, in milliseconds. */
-const lockPatienceMs = 500;
+const lockTimeoutMs = 500;
 
 /** Why the file cannot be used. */
 export class StoreFileError extends Error {
@@ -55,7 +55,7 @@ export function openSqliteFile(folder: string): SqliteFile {
     const notices = folderNotices(folder);
     notices.push(...checkLog(path));
     makePrivate(path);
-    database = new DatabaseSync(path, { timeout: lockPatienceMs });
+    database = new DatabaseSync(path, { timeout: lockTimeoutMs });
     database.exec(
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA secure_delete = ON",
     );

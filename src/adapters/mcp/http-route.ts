@@ -5,7 +5,7 @@ import type { RawExchange, RawRoute, Reply, RequestFailure } from "../route.ts";
 import { type EventStream, openEventStream } from "../sse.ts";
 import { isObject } from "../tool-call.ts";
 import type { McpDoor } from "./door.ts";
-import { createPatience } from "./patience.ts";
+import { createSharedTimer } from "./shared-timer.ts";
 import type { EventSink, Peer } from "./peer.ts";
 import { codes, errorText } from "./protocol.ts";
 
@@ -29,7 +29,7 @@ export function createHttpRoute({
   streamAfterMs,
   commentEveryMs,
 }: HttpRouteOptions): RawRoute {
-  const patience = createPatience(streamAfterMs);
+  const streamTimer = createSharedTimer(streamAfterMs);
 
   async function serve({ request, reply, caller, clients, trace, signal }: RawExchange): Promise<FastifyReply> {
     // All requests of this turn are read before the first is executed: see server/port.ts.
@@ -37,10 +37,10 @@ export function createHttpRoute({
     const { headers, body } = request;
     const readsEvents = headers.accept?.includes("text/event-stream") === true;
     const events = readsEvents ? new ReplyEvents(reply, commentEveryMs) : undefined;
-    const waiting = events && patience.wait(events.open);
+    const waiting = events && streamTimer.wait(events.open);
     const about: Peer["about"] = {};
     const answer = await door.handle(body, { caller, clients, headers, values: trace?.values, signal, about, events });
-    if (waiting !== undefined) patience.forget(waiting);
+    if (waiting !== undefined) streamTimer.cancel(waiting);
     trace?.set({ "gen_ai.tool.call.id": about.call ?? "", "gen_ai.conversation.id": about.conversation ?? "" });
     if (events?.stream !== undefined) {
       if (answer !== undefined) events.send(answer.text);

@@ -28,7 +28,7 @@ export interface SenderOptions {
 }
 
 /** Longest wait for one answer, in milliseconds. */
-const patienceMs = 70_000;
+const timeoutMs = 70_000;
 
 /** Sends everything and resolves when all is answered. Never rejects: a request without an answer has status 0. */
 export async function sendAll(traffic: Iterator<Shot, void>, options: SenderOptions): Promise<void> {
@@ -65,7 +65,7 @@ async function send(shot: Shot, { baseUrl, headers }: SenderOptions): Promise<An
       method: "POST",
       headers: { "content-type": "application/json", ...headers[shot.way] },
       body: shot.body,
-      signal: AbortSignal.timeout(patienceMs),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     return ended(response.status, await response.text(), response.headers.get("jackfield-job-id") ?? "");
   } catch (cause) {

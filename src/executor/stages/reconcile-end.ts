@@ -37,7 +37,7 @@ function isCrash(reason: unknown): boolean {
 }
 
 /** Longest pause, in milliseconds, before the author is asked again about a request whose answer never came. */
-const longestPauseMs = 5_000;
+const maxPauseMs = 5_000;
 
 async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Promise<ToolResult | undefined> {
   const asked = askUntilClear(execution, parts);
@@ -63,7 +63,7 @@ async function askUntilClear(execution: Execution, parts: ExecutorParts): Return
   const startedAt = new Date(Date.now() - (performance.now() - (execution.startedAt as number)));
   const found = await reconcile(execution, startedAt, parts);
   if (found !== "not-done" || execution.sent?.mayBeUnderWay !== true) return found;
-  await pause(Math.min(execution.tool.timeoutMs / 2, longestPauseMs));
+  await pause(Math.min(execution.tool.timeoutMs / 2, maxPauseMs));
   return reconcile(execution, startedAt, parts);
 }
 
