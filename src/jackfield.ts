@@ -158,7 +158,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     { name: "tools", run: () => registry.check() },
     { name: "registered tools", run: () => remoteTools.check() },
     { name: "store", run: () => stores.check() },
-    { name: "configuration", run: () => ({ faults: [], notes: [...sandboxed, ...connected.notes] }) },
+    { name: "configuration", run: () => ({ problems: [], notes: [...sandboxed, ...connected.notes] }) },
   ]);
 
   const services = createServices({

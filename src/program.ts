@@ -52,8 +52,8 @@ async function tools(): Promise<readonly Tool[]> {
 /** Reports what would be served. */
 async function check(): Promise<CheckReport> {
   const { config, registry, notes } = await load();
-  const faults = registry.list().flatMap(({ message }) => reservedArguments(message));
-  if (faults.length > 0) throw new ConfigError(faults);
+  const problems = registry.list().flatMap(({ message }) => reservedArguments(message));
+  if (problems.length > 0) throw new ConfigError(problems);
   const effects = new Map<number, string>(Object.entries(Effect).map(([name, number]) => [number, name.toLowerCase()]));
   return {
     file: config.file,
@@ -68,7 +68,7 @@ async function check(): Promise<CheckReport> {
       ...notes,
       ...registry.list().flatMap(({ message }) => definitionWarnings(message)),
       ...registry.list().flatMap((tool) => {
-        return tool.fault === undefined ? [] : [`tool ${tool.name}: ${tool.fault}`];
+        return tool.problem === undefined ? [] : [`tool ${tool.name}: ${tool.problem}`];
       }),
     ],
   };

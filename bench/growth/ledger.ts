@@ -61,7 +61,7 @@ export async function ledgerCost(
   seconds: number,
 ): Promise<{ perSecond: number; p99Ms: number; findMicros: number; megabytes: number; openMs: number }> {
   using folder = scratchFolder();
-  let store = await openSqliteStore({ folder: folder.path, onFault: () => {} });
+  let store = await openSqliteStore({ folder: folder.path, onProblem: () => {} });
   let ledger = createSqliteLedger(store);
   let number = 0;
   const keep = async (): Promise<void> => {
@@ -81,7 +81,7 @@ export async function ledgerCost(
     await store.close();
     fill(folder.path, held);
     const from = performance.now();
-    store = await openSqliteStore({ folder: folder.path, onFault: () => {} });
+    store = await openSqliteStore({ folder: folder.path, onProblem: () => {} });
     openMs = performance.now() - from;
     ledger = createSqliteLedger(store);
     number = held;

@@ -77,7 +77,7 @@ export interface PollRoute extends RouteBase {
 /** A request that the adapter answers by itself, with the same clients: for protocols that fit none of the other kinds. */
 export interface RawRoute extends RouteBase {
   readonly kind: "raw";
-  /** Whether the body itself is a call's arguments, whose faults belong to the call. */
+  /** Whether the body itself is a call's arguments, whose problems belong to the call. */
   readonly bodyIsArguments?: boolean;
   /** Returns the W3C `traceparent` that a body holds. Asked where the request has no such header. */
   traceparent?(body: unknown): string | undefined;

@@ -24,7 +24,7 @@ export interface SettingsOrigin {
   readonly cwd?: string;
 }
 
-/** Resolves settings by object. Throws a ConfigError with one sentence per fault. */
+/** Resolves settings by object. Throws a ConfigError with one sentence per problem. */
 export function configFromObject(
   settings: JackfieldSettings,
   { env = {}, cwd = process.cwd() }: SettingsOrigin,

@@ -7,18 +7,18 @@ import { resolveConfig } from "../config/resolve-config.ts";
 import type { Tool } from "../plugin/tool.ts";
 
 /**
- * Reads the configuration from variables and `jackfield.yaml`. Faults are kept in it: `prepare` throws them together with
+ * Reads the configuration from variables and `jackfield.yaml`. Problems are kept in it: `prepare` throws them together with
  * those of plugins.
  */
 export function readConfig({ env, cwd }: { env: Env; cwd: string }): Config {
   return resolveConfig({ env, cwd, adapters: platforms, schema: shippedSchema });
 }
 
-/** Reads the configuration. Throws a ConfigError with one sentence per fault. */
+/** Reads the configuration. Throws a ConfigError with one sentence per problem. */
 export function loadConfig(sources: { env: Env; cwd: string }): Config {
   const config = readConfig(sources);
-  const { faults } = config.environment;
-  if (faults.length > 0) throw new ConfigError(faults);
+  const { problems } = config.environment;
+  if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 

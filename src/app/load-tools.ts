@@ -22,7 +22,7 @@ export async function loadTools(
   isolatedEnv: Env = {},
 ): Promise<Registry> {
   const bundled = new Set(bundledPlugins());
-  const faults: string[] = [];
+  const problems: string[] = [];
   const names = new Map<string, string>();
   const compiled: { tool: CompiledTool; plugin: PreparedPlugin }[] = [];
   for (const plugin of plugins) {
@@ -30,18 +30,20 @@ export async function loadTools(
     try {
       const tool = compile(plugin, bundled.has(use), open ? credentials : undefined);
       const first = names.get(tool.name);
-      if (first !== undefined) faults.push(`Plugin ${use}: its tool ${tool.name} is already carried by ${first}.`);
+      if (first !== undefined) problems.push(`Plugin ${use}: its tool ${tool.name} is already carried by ${first}.`);
       names.set(tool.name, first ?? use);
       compiled.push({ tool, plugin });
     } catch (error) {
-      faults.push(error instanceof PluginError ? error.ofPlugin(use).message : `Plugin ${use}: ${errorMessage(error)}`);
+      problems.push(
+        error instanceof PluginError ? error.ofPlugin(use).message : `Plugin ${use}: ${errorMessage(error)}`,
+      );
     }
   }
-  if (faults.length > 0) throw new ConfigError(faults);
+  if (problems.length > 0) throw new ConfigError(problems);
   const registry = createRegistry();
   const tools = await Promise.all(
     compiled.map(async ({ tool, plugin: { module } }) => {
-      if (!open || tool.fault !== undefined) return tool;
+      if (!open || tool.problem !== undefined) return tool;
       if (tool.isolation === "none") return openTool(tool, module.tool);
       // Most configurations need not load it.
       const { isolateTool } = await import("../isolation/isolate-tool.ts");
@@ -74,7 +76,7 @@ function compile(
 }
 
 /**
- * Says which variables a tool needs before it can work. A required setting that no variable gives is a fault of the file
+ * Says which variables a tool needs before it can work. A required setting that no variable gives is a problem of the file
  * instead, which ends the start.
  */
 function unconfigured(missing: PreparedPlugin["missing"]): string | undefined {

@@ -37,13 +37,13 @@ export class StoreOpenError extends Error {
  */
 export async function openStores(config: Config, log: Logger): Promise<Stores> {
   let faulty = false;
-  const onFault = (fault: string | undefined): void => {
-    if (fault !== undefined) log.error({ fault }, "the store cannot be used");
+  const onProblem = (problem: string | undefined): void => {
+    if (problem !== undefined) log.error({ problem }, "the store cannot be used");
     else if (faulty) log.info("the store can be used again");
-    faulty = fault !== undefined;
+    faulty = problem !== undefined;
   };
   const keys = config.encryption.keys.map(({ id, secret }) => ({ id, secret: encryptionSecret(secret) }));
-  const parts = { onFault, log, sealer: createSealer(keys, (note) => log.error(`encryption: ${note}`)) };
+  const parts = { onProblem, log, sealer: createSealer(keys, (note) => log.error(`encryption: ${note}`)) };
   const url = config.engineUrl?.reveal();
   if (url === undefined) return openEmbedded(config.dataDir, parts);
   return /^rediss?:/.test(url)
@@ -63,17 +63,17 @@ function explainMissing(packages: string): (reason: unknown) => never {
 
 /** What every store is opened with. */
 interface StoreParts {
-  readonly onFault: (fault: string | undefined) => void;
+  readonly onProblem: (problem: string | undefined) => void;
   readonly log: Logger;
   readonly sealer: Sealer;
 }
 
-async function openEmbedded(folder: string, { onFault, log, sealer }: StoreParts): Promise<Stores> {
+async function openEmbedded(folder: string, { onProblem, log, sealer }: StoreParts): Promise<Stores> {
   const { openSqliteStore } = await import("../store/sqlite.ts");
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
   const { createSqliteRegisteredTools } = await import("../remote-tools/drivers/sqlite.ts");
-  const store = await openSqliteStore({ folder, onFault, onNotice: (notice) => log.warn(notice) });
+  const store = await openSqliteStore({ folder, onProblem, onNotice: (notice) => log.warn(notice) });
   return stores(store, {
     kind: "sqlite",
     sealer,
@@ -87,24 +87,25 @@ async function openEmbedded(folder: string, { onFault, log, sealer }: StoreParts
 async function openRedis(
   url: string,
   { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork, engineTls }: Config,
-  { onFault, log, sealer }: StoreParts,
+  { onProblem, log, sealer }: StoreParts,
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
   const { createRedisJobQueue } = await import("../jobs/drivers/redis.ts");
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
-  const store = await openRedisStore({ url, tls: engineTls && readPeerTls(engineTls), onFault });
+  const store = await openRedisStore({ url, tls: engineTls && readPeerTls(engineTls), onProblem });
   // Undefined where Redis is away at the start: then it is asked as soon as it is there.
   const ask = async (): Promise<Durability | undefined> => {
-    const fault = await checkRedisDurability(store).catch((): false => false);
-    return fault === false ? undefined : { fault };
+    const problem = await checkRedisDurability(store).catch((): false => false);
+    return problem === false ? undefined : { problem };
   };
   let durability = await ask();
-  if (durability?.fault !== undefined && !mayLoseWork) {
+  if (durability?.problem !== undefined && !mayLoseWork) {
     await store.close();
-    throw new StoreOpenError(`${durability.fault}. ${durabilityHint}`);
+    throw new StoreOpenError(`${durability.problem}. ${durabilityHint}`);
   }
-  if (durability?.fault !== undefined) log.warn({ fault: durability.fault }, "the engine may lose acknowledged work");
+  if (durability?.problem !== undefined)
+    log.warn({ problem: durability.problem }, "the engine may lose acknowledged work");
   return stores(
     store,
     {
@@ -122,24 +123,30 @@ async function openRedis(
     },
     async () => {
       durability ??= await ask();
-      return durability?.fault === undefined || mayLoseWork ? [] : [`engine: ${durability.fault}. ${durabilityHint}`];
+      return durability?.problem === undefined || mayLoseWork
+        ? []
+        : [`engine: ${durability.problem}. ${durabilityHint}`];
     },
   );
 }
 
-/** Whether the engine keeps what it has acknowledged; `fault` says why not. */
+/** Whether the engine keeps what it has acknowledged; `problem` says why not. */
 interface Durability {
-  readonly fault: string | undefined;
+  readonly problem: string | undefined;
 }
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(url: string, { engineTls }: Config, { onFault, log, sealer }: StoreParts): Promise<Stores> {
+async function openPostgres(
+  url: string,
+  { engineTls }: Config,
+  { onProblem, log, sealer }: StoreParts,
+): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
   const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");
   const { createPostgresRegisteredTools } = await import("../remote-tools/drivers/postgres.ts");
-  const store = await openPostgresStore({ url, tls: engineTls && readPeerTls(engineTls), onFault });
+  const store = await openPostgresStore({ url, tls: engineTls && readPeerTls(engineTls), onProblem });
   return stores(store, {
     kind: "postgres",
     sealer,
@@ -154,7 +161,7 @@ async function openPostgres(url: string, { engineTls }: Config, { onFault, log, 
 function stores(
   store: { close(): Promise<void> },
   kept: Omit<Stores, "check" | "close">,
-  furtherFaults: () => Promise<string[]> = async () => [],
+  furtherProblems: () => Promise<string[]> = async () => [],
 ): Stores {
   const { kind, ledger, queue, sealer } = kept;
   const noun = kind === "sqlite" ? "store" : "engine";
@@ -162,11 +169,11 @@ function stores(
     ...kept,
     async check() {
       const asked = await Promise.allSettled([ledger.ping(), queue.ping()]);
-      const faults = asked.flatMap((one) =>
+      const problems = asked.flatMap((one) =>
         one.status === "rejected" ? [`${noun}: ${(one.reason as Error).message}`] : [],
       );
       return {
-        faults: [...new Set([...faults, ...(faults.length === 0 ? await furtherFaults() : [])])],
+        problems: [...new Set([...problems, ...(problems.length === 0 ? await furtherProblems() : [])])],
         notes: [...ledger.notes(), ...sealer.notes()],
       };
     },

@@ -9,7 +9,7 @@ import { sandboxParts } from "./sandbox-parts.ts";
 
 /**
  * Imports all plugins, reads the variables that they declare, and decides what the sandbox plays. Throws a ConfigError with
- * one sentence for each fault of the configuration and of a plugin.
+ * one sentence for each problem of the configuration and of a plugin.
  */
 export async function prepare(config: Config): Promise<Prepared> {
   const imported = await Promise.allSettled(config.plugins.map(importOne));
@@ -25,13 +25,13 @@ export async function prepare(config: Config): Promise<Prepared> {
   ];
   for (const { settings, credential } of plugins) {
     if (credential === undefined || known.includes(credential)) continue;
-    config.environment.fault(
+    config.environment.problem(
       `Plugin ${settings.use}: its config.credentials must name one of ${known.join(", ")}; found ${JSON.stringify(credential)}.`,
     );
   }
   const unusable = imported.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).message] : []));
-  const faults = [...config.environment.faults, ...unusable];
-  if (faults.length > 0) throw new ConfigError(faults);
+  const problems = [...config.environment.problems, ...unusable];
+  if (problems.length > 0) throw new ConfigError(problems);
   const complete = { ...config, plugins: plugins.map(({ settings }) => settings) };
   return { config: complete, plugins, sandboxParts: sandboxParts(complete, plugins) };
 }

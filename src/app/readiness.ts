@@ -1,20 +1,20 @@
 import { errorMessage } from "../errors.ts";
 import { withTimeout } from "../timing.ts";
 
-/** What one check found: faults make the service not ready, notes do not. */
+/** What one check found: problems make the service not ready, notes do not. */
 export interface CheckResult {
-  readonly faults: readonly string[];
+  readonly problems: readonly string[];
   readonly notes: readonly string[];
 }
 
 /** The state of the service. */
 export interface ReadyReport {
   readonly ready: boolean;
-  readonly faults: string[];
+  readonly problems: string[];
   readonly notes: string[];
 }
 
-/** One thing that the service needs, asked afresh. A rejection is a fault in its message's words. */
+/** One thing that the service needs, asked afresh. A rejection is a problem in its message's words. */
 export interface ReadyCheck {
   /** What is checked: `store`, `engine`, `tools`. */
   readonly name: string;
@@ -38,7 +38,7 @@ export interface Readiness {
 
 /** How checks are run. Times in milliseconds. */
 export interface ReadinessOptions {
-  /** A check that takes longer is a fault. 1000 by default. */
+  /** A check that takes longer is a problem. 1000 by default. */
   readonly timeoutMs?: number;
   /** How long a report is given out again. 1000 by default. */
   readonly cacheMs?: number;
@@ -55,8 +55,8 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
 
   const ask = async (): Promise<ReadyReport> => {
     const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs)));
-    const faults = results.flatMap((result) => result.faults);
-    return { ready: faults.length === 0, faults, notes: results.flatMap((result) => result.notes) };
+    const problems = results.flatMap((result) => result.problems);
+    return { ready: problems.length === 0, problems, notes: results.flatMap((result) => result.notes) };
   };
 
   const unready = (): void => {
@@ -78,10 +78,10 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
       unready();
     },
     async report(): Promise<ReadyReport> {
-      if (!ready) return { ready: false, faults: ["the service is shutting down"], notes: [] };
+      if (!ready) return { ready: false, problems: ["the service is shutting down"], notes: [] };
       if (cached === undefined || now() >= cached.until) cached = { report: ask(), until: now() + cacheMs };
       const report = await cached.report;
-      return { ready: report.ready, faults: [...report.faults], notes: [...report.notes] };
+      return { ready: report.ready, problems: [...report.problems], notes: [...report.notes] };
     },
   };
   return readiness;
@@ -92,6 +92,6 @@ async function runCheck(check: ReadyCheck, timeoutMs: number): Promise<CheckResu
     const late = () => new Error(`no answer within ${timeoutMs} ms`);
     return await withTimeout(Promise.resolve(check.run()), timeoutMs, late);
   } catch (error) {
-    return { faults: [`${check.name}: ${errorMessage(error)}`], notes: [] };
+    return { problems: [`${check.name}: ${errorMessage(error)}`], notes: [] };
   }
 }

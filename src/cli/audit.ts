@@ -28,27 +28,27 @@ Examples:
       if (session.json) session.say(JSON.stringify(verdict));
       else if (verdict.ok) session.say(`${file}: ${verdict.lines} lines, none changed, added or taken out.`);
       if (verdict.ok) return;
-      if (!session.json) for (const sentence of faultsOf(verdict)) session.note(`${file}: ${sentence}`);
+      if (!session.json) for (const sentence of problemsOf(verdict)) session.note(`${file}: ${sentence}`);
       session.finish(exit.notOk);
     });
 };
 
-function faultsOf({ firstBad, unsealed }: AuditVerdict): string[] {
-  const faults: string[] = [];
+function problemsOf({ firstBad, unsealed }: AuditVerdict): string[] {
+  const problems: string[] = [];
   if (firstBad !== undefined) {
     const { from, to } = firstBad;
-    faults.push(
+    problems.push(
       from === to
         ? `line ${to} was changed, or lines before it were added or taken out.`
         : `one of the lines ${from} to ${to} was changed, or lines in or before them were added or taken out.`,
     );
   }
   if (unsealed !== undefined) {
-    faults.push(
+    problems.push(
       `the last ${unsealed} lines are not sealed: the service is writing them now or died while it did, or they were added or cut.`,
     );
   }
-  return faults;
+  return problems;
 }
 
 async function verified(path: string, named: string): ReturnType<typeof verifyAudit> {

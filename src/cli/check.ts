@@ -9,7 +9,7 @@ export const addCheck: AddCommand = (program, open) => {
     .addHelpText(
       "after",
       `
-Exit code 1 and one sentence per fault on stderr where the service would not start.
+Exit code 1 and one sentence per problem on stderr where the service would not start.
 
 Examples:
   jackfield check

@@ -54,7 +54,7 @@ Examples:
 }
 
 function sentencesOf(reason: unknown): readonly string[] {
-  if (reason instanceof ConfigError) return reason.faults;
+  if (reason instanceof ConfigError) return reason.problems;
   return [
     reason instanceof Error && reason.message !== "" ? reason.message : "The command failed for no known reason.",
   ];

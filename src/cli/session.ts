@@ -61,7 +61,7 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
       try {
         return await run(connect());
       } catch (reason) {
-        throw reason instanceof ConnectError ? faultFrom(reason, url) : reason;
+        throw reason instanceof ConnectError ? problemFrom(reason, url) : reason;
       }
     },
     finish,
@@ -79,7 +79,7 @@ const wrongUse: ReadonlySet<Code> = new Set([
   Code.Unimplemented,
 ]);
 
-function faultFrom(error: ConnectError, url: string): CliError {
+function problemFrom(error: ConnectError, url: string): CliError {
   const { code, rawMessage, cause } = error;
   const said = sentence(rawMessage);
   if (

@@ -39,7 +39,7 @@ function adapterFrom(
     allowUnauthenticated: entry.allowUnauthenticated ?? (configuration.openUnless === undefined && rpcMayBeOpen),
     enabled: entry.enabled ?? true,
   };
-  const settings = { ...common, ...configuration.complete(given, environment.fault) };
+  const settings = { ...common, ...configuration.complete(given, environment.problem) };
   const configured = sandbox?.unless.some((key) => Object.hasOwn(given, key)) ?? true;
   return { configuration, settings, sandboxPart: common.enabled && !configured ? sandbox?.part : undefined };
 }

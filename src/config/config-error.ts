@@ -1,10 +1,10 @@
-/** A configuration that cannot be used. `faults` are whole sentences, one per fault; none holds a secret. */
+/** A configuration that cannot be used. `problems` are whole sentences, one per problem; none holds a secret. */
 export class ConfigError extends Error {
   override readonly name: string = "ConfigError";
-  readonly faults: readonly string[];
+  readonly problems: readonly string[];
 
-  constructor(faults: readonly string[]) {
-    super(faults.join("\n"));
-    this.faults = faults;
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
   }
 }

@@ -7,7 +7,7 @@ const keyBytes = 32;
 const idShape = /^[\w-]{1,32}$/;
 const hint = "Make one with `openssl rand -base64 32`.";
 
-/** The keys that stored values are encrypted with: the first one encrypts, all decrypt. Faults show no secret. */
+/** The keys that stored values are encrypted with: the first one encrypts, all decrypt. Problems show no secret. */
 export function encryptionFrom(
   environment: Environment,
   file: FileConfig,
@@ -16,25 +16,25 @@ export function encryptionFrom(
   for (const [index, { id, secret: text }] of (file.encryption?.keys ?? []).entries()) {
     const where = `encryption.keys[${index}]`;
     if (!idShape.test(id)) {
-      environment.fault(
+      environment.problem(
         `${where}.id must have 1 to 32 letters, digits, - and _: it is written beside each value; found ${JSON.stringify(id.slice(0, 64))}.`,
       );
     } else if (keys.some((key) => key.id === id)) {
-      environment.fault(
+      environment.problem(
         `${where}.id must be an id of its own, and never one that had another secret; found ${JSON.stringify(id)} twice.`,
       );
     }
     const bytes = bytesOf(text);
     if (bytes === undefined) {
-      environment.fault(
+      environment.problem(
         `${where}.secret must be ${keyBytes} random bytes in base64 or hex; found a text that is neither. ${hint}`,
       );
     } else if (bytes.length !== keyBytes) {
-      environment.fault(
+      environment.problem(
         `${where}.secret must be ${keyBytes} random bytes in base64 or hex; found ${bytes.length} bytes. ${hint}`,
       );
     } else if (keys.some(({ secret }) => encryptionSecret(secret).equals(bytes))) {
-      environment.fault(`${where}.secret must differ from those before; found one twice.`);
+      environment.problem(`${where}.secret must differ from those before; found one twice.`);
     } else keys.push({ id, secret: new Secret(text.trim()) });
   }
   return { keys };

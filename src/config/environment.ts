@@ -10,37 +10,37 @@ export interface Environment {
   get(name: string): string | undefined;
   /** The same, and the file that `NAME_FILE` names where it is set instead; its last line break is left out. */
   secret(name: string): string | undefined;
-  /** Adds a fault, a whole sentence. */
-  fault(sentence: string): void;
-  /** The faults found so far. */
-  readonly faults: readonly string[];
+  /** Adds a problem, a whole sentence. */
+  problem(sentence: string): void;
+  /** The problems found so far. */
+  readonly problems: readonly string[];
 }
 
-/** Makes the reader of variables. Relative `NAME_FILE` paths count from `cwd`; faults go into the given list. */
-export function createEnvironment(env: Env, cwd: string, faults: string[]): Environment {
+/** Makes the reader of variables. Relative `NAME_FILE` paths count from `cwd`; problems go into the given list. */
+export function createEnvironment(env: Env, cwd: string, problems: string[]): Environment {
   const told = new Set<string>();
-  const fault = (sentence: string): void => {
+  const problem = (sentence: string): void => {
     if (told.has(sentence)) return;
     told.add(sentence);
-    faults.push(sentence);
+    problems.push(sentence);
   };
   const get = (name: string): string | undefined => (Object.hasOwn(env, name) ? env[name] || undefined : undefined);
   return {
     get,
-    fault,
-    faults,
+    problem,
+    problems,
     secret(name) {
       const plain = get(name);
       const path = get(`${name}_FILE`);
       if (path === undefined) return plain;
       if (plain !== undefined) {
-        fault(`${name} and ${name}_FILE must not both be set; found both: keep one.`);
+        problem(`${name} and ${name}_FILE must not both be set; found both: keep one.`);
         return plain;
       }
       try {
-        return readSecretFile(resolve(cwd, path)) || emptyFile(name, path, fault);
+        return readSecretFile(resolve(cwd, path)) || emptyFile(name, path, problem);
       } catch (reason) {
-        fault(`${name}_FILE must name a file that can be read; found ${JSON.stringify(path)} (${whyNot(reason)}).`);
+        problem(`${name}_FILE must name a file that can be read; found ${JSON.stringify(path)} (${whyNot(reason)}).`);
         return undefined;
       }
     },
@@ -73,7 +73,7 @@ export function whyNot(reason: unknown): string {
   return words[code] ?? (code || "it cannot be read");
 }
 
-function emptyFile(name: string, path: string, fault: (sentence: string) => void): undefined {
-  fault(`${name}_FILE must name a file that holds the secret; found ${JSON.stringify(path)}, which is empty.`);
+function emptyFile(name: string, path: string, problem: (sentence: string) => void): undefined {
+  problem(`${name}_FILE must name a file that holds the secret; found ${JSON.stringify(path)}, which is empty.`);
   return undefined;
 }

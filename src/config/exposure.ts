@@ -10,16 +10,16 @@ interface EntryPoint {
   readonly fileKey: string;
 }
 
-/** Finds entry points that anybody may use: a fault where others than this machine can reach them, else a warning. */
+/** Finds entry points that anybody may use: a problem where others than this machine can reach them, else a warning. */
 export function checkExposure(config: Pick<Config, "host" | "adapters" | "callers" | "oauth" | "rpc">): {
-  faults: string[];
+  problems: string[];
   warnings: string[];
 } {
   const open = entryPoints(config).filter((entry) => entry.open);
   if (isLoopback(config.host)) {
     const local = open.filter(({ variable }) => variable !== "JACKFIELD_API_KEYS");
     return {
-      faults: [],
+      problems: [],
       warnings: local.map(
         ({ name, variable }) => `The ${name} is open to everybody on this machine: set ${variable} to close it.`,
       ),
@@ -28,7 +28,7 @@ export function checkExposure(config: Pick<Config, "host" | "adapters" | "caller
   const refused = byVariable(open.filter(({ allowed }) => !allowed));
   const allowed = byVariable(open.filter((entry) => entry.allowed));
   return {
-    faults: refused.map(
+    problems: refused.map(
       ({ variable, names, fileKeys }) =>
         `${variable} must be set where HOST is other than loopback; found it not set and HOST ${JSON.stringify(config.host)}` +
         ` (the ${listed(names)} would be open; ${listed(fileKeys, ", ", " and ")}: true in the file allows it).`,

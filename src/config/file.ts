@@ -14,13 +14,13 @@ export interface ConfigFile {
   readonly path: string | undefined;
   /** Folder that its relative paths count from. */
   readonly folder: string;
-  /** Checked against the schema; empty where there were faults. */
+  /** Checked against the schema; empty where there were problems. */
   readonly content: FileConfig;
   /** JSON pointers of the texts that held a placeholder. */
   readonly secretPaths: ReadonlySet<string>;
 }
 
-/** Reads the file that `JACKFIELD_CONFIG` names, else `jackfield.yaml`, which may be missing. Faults go to `environment`. */
+/** Reads the file that `JACKFIELD_CONFIG` names, else `jackfield.yaml`, which may be missing. Problems go to `environment`. */
 export function readConfigFile(environment: Environment, cwd: string, schema: () => object): ConfigFile {
   const named = environment.get("JACKFIELD_CONFIG");
   const path = resolve(cwd, named ?? "jackfield.yaml");
@@ -33,7 +33,7 @@ export function readConfigFile(environment: Environment, cwd: string, schema: ()
     if (named === undefined && missing) return none;
     const why = reason instanceof TypeError ? "it is not UTF-8 text" : whyNot(reason);
     const key = named === undefined ? "The configuration file" : "JACKFIELD_CONFIG";
-    environment.fault(
+    environment.problem(
       `${key} must name a file that can be read; found ${JSON.stringify(named ?? "jackfield.yaml")} (${why}).`,
     );
     return none;
@@ -63,7 +63,7 @@ function contentFrom(source: string, path: string, environment: Environment, sch
 interface ContentCheck {
   readonly path: string | undefined;
   readonly folder: string;
-  /** What a fault calls it. */
+  /** What a problem calls it. */
   readonly file: string;
   readonly environment: Environment;
   readonly schema: () => object;
@@ -82,7 +82,7 @@ function checked(parsed: unknown, { path, folder, file, environment, schema }: C
   if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
   // What could not be filled has had its sentence.
   const errors = (check.errors ?? []).filter(({ instancePath }) => !unfilled.includes(instancePath));
-  for (const sentence of sentencesFromAjv(errors, file, hidden)) environment.fault(sentence);
+  for (const sentence of sentencesFromAjv(errors, file, hidden)) environment.problem(sentence);
   return empty;
 }
 
@@ -94,13 +94,13 @@ function parse(source: string, file: string, environment: Environment): unknown 
     const line = at === undefined ? "" : ` at line ${at.line}, column ${at.col}`;
     // The library's message goes on with an excerpt of the file, which may hold a secret.
     const words = error.message.split(" at line ")[0]?.split("\n")[0] ?? error.code;
-    environment.fault(`${file} must be YAML; found a fault${line}: ${words}.`);
+    environment.problem(`${file} must be YAML; found a problem${line}: ${words}.`);
   }
   if (document.errors.length > 0) return undefined;
   try {
     return document.toJS({ maxAliasCount: 100 }) ?? {};
   } catch (reason) {
-    environment.fault(
+    environment.problem(
       `${file} must be YAML; found ${reason instanceof Error ? reason.message : "what cannot be read"}.`,
     );
     return undefined;

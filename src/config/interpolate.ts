@@ -5,7 +5,7 @@ import type { Environment } from "./environment.ts";
 
 /**
  * What a tree of values became: `secretPaths` are the JSON pointers of the texts that held a placeholder, `unfilled` of
- * those whose fault has been told.
+ * those whose problem has been told.
  */
 export interface Interpolated {
   readonly value: unknown;
@@ -17,7 +17,7 @@ const placeholder = /\$?\$\{([^}]*)\}/g;
 
 /**
  * Fills `${env:NAME}` and `${file:path}` in every text of a tree. `$${…}` stays as `${…}`. Relative paths count from
- * `folder`. What cannot be filled becomes a fault that names the key.
+ * `folder`. What cannot be filled becomes a problem that names the key.
  */
 export function interpolate(
   value: unknown,
@@ -47,20 +47,20 @@ export function interpolate(
     if (kind === "env") {
       const text = from.environment.secret(name);
       if (text !== undefined) return text;
-      from.environment.fault(`${from.file}: ${key} needs the variable ${name}; found it not set or empty.`);
+      from.environment.problem(`${from.file}: ${key} needs the variable ${name}; found it not set or empty.`);
       return undefined;
     }
     if (kind === "file") {
       try {
         return readSecretFile(resolve(from.folder, name));
       } catch (reason) {
-        from.environment.fault(
+        from.environment.problem(
           `${from.file}: ${key} needs the file ${JSON.stringify(name)}; found that it cannot be read (${whyNot(reason)}).`,
         );
         return undefined;
       }
     }
-    from.environment.fault(
+    from.environment.problem(
       `${from.file}: ${key} may hold \${env:NAME} or \${file:path}; found \${${inside}} (write $\${${inside}} for the text itself).`,
     );
     return undefined;

@@ -15,26 +15,28 @@ export interface NamedKey {
 }
 
 /**
- * The callers of `JACKFIELD_API_KEYS` and of the file, checked together. A fault never tells a key. `reserved` are the
+ * The callers of `JACKFIELD_API_KEYS` and of the file, checked together. A problem never tells a key. `reserved` are the
  * sources of others: a caller of such a name would share their calls and answers.
  */
 export function callersFrom(environment: Environment, file: FileConfig, reserved: readonly string[]): KeyedCaller[] {
   const callers: KeyedCaller[] = [];
   const take = (caller: KeyedCaller, where: string): void => {
     if (reserved.includes(caller.caller.name)) {
-      environment.fault(
+      environment.problem(
         `${where} must have a name that is no source of the service's own (${reserved.join(", ")}); ` +
           `found ${JSON.stringify(caller.caller.name)}: choose another.`,
       );
     }
     const twice = callers.some((other) => other.caller.name === caller.caller.name);
     if (twice)
-      environment.fault(`${where} must have a name of its own; found ${JSON.stringify(caller.caller.name)} twice.`);
+      environment.problem(`${where} must have a name of its own; found ${JSON.stringify(caller.caller.name)} twice.`);
     const shared = callers.find((other) =>
       other.keys.some((key) => caller.keys.some((own) => isSameKey(own.reveal(), key.reveal()))),
     );
     if (shared !== undefined && !twice) {
-      environment.fault(`${where} must have a key of its own; found the key of ${JSON.stringify(shared.caller.name)}.`);
+      environment.problem(
+        `${where} must have a key of its own; found the key of ${JSON.stringify(shared.caller.name)}.`,
+      );
     }
     for (const key of caller.keys) checkKey(key.reveal(), where, environment);
     callers.push(caller);
@@ -49,10 +51,10 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
     checkName(entry.name, `${where}.name`, environment);
     const { keys = [], signature } = entry;
     if (keys.length === 0 && signature === undefined) {
-      environment.fault(`${where} must hold keys, a signature, or both; found neither.`);
+      environment.problem(`${where} must hold keys, a signature, or both; found neither.`);
     }
     if (new Set(keys.map(digestText)).size < keys.length) {
-      environment.fault(`${where}.keys must differ from each other; found one twice.`);
+      environment.problem(`${where}.keys must differ from each other; found one twice.`);
     }
     const scopes = new Set<Scope>(entry.scopes ?? defaultScopes);
     const { requestsPerSecond, burst } = entry.rateLimit ?? {};
@@ -78,7 +80,7 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
   return callers;
 }
 
-/** Reads a list of keys: from a variable one key, called `unnamed`, or several as `name:key`. Faults show no key. */
+/** Reads a list of keys: from a variable one key, called `unnamed`, or several as `name:key`. Problems show no key. */
 export function namedKeysFrom(
   environment: Environment,
   where: string,
@@ -91,9 +93,9 @@ export function namedKeysFrom(
   for (const { name, key } of named) {
     checkName(name, where, environment);
     if (names.has(name))
-      environment.fault(`${where} must give each key a name of its own; found ${JSON.stringify(name)} twice.`);
+      environment.problem(`${where} must give each key a name of its own; found ${JSON.stringify(name)} twice.`);
     else if (keys.has(digestText(key)))
-      environment.fault(`${where} must not hold the same key twice; found it again at ${JSON.stringify(name)}.`);
+      environment.problem(`${where} must not hold the same key twice; found it again at ${JSON.stringify(name)}.`);
     checkKey(key, where, environment);
     names.add(name);
     keys.add(digestText(key));
@@ -108,7 +110,7 @@ function keyEntries(
   environment: Environment,
 ): { name: string; key: string }[] {
   if (text.trim() === "") {
-    environment.fault(`${where} must hold a key; found only spaces.`);
+    environment.problem(`${where} must hold a key; found only spaces.`);
     return [];
   }
   const only = text.trim();
@@ -116,7 +118,7 @@ function keyEntries(
   return entries(text).flatMap((entry, index) => {
     const { name, key, rest } = entryParts(entry);
     if (rest === undefined && name !== "" && key !== "") return [{ name, key }];
-    environment.fault(`Entry ${index + 1} of ${where} must be name:key; found ${shapeOf(entry)}.`);
+    environment.problem(`Entry ${index + 1} of ${where} must be name:key; found ${shapeOf(entry)}.`);
     return [];
   });
 }
@@ -124,12 +126,12 @@ function keyEntries(
 function callerFromEntry(entry: string, where: string, environment: Environment): KeyedCaller | undefined {
   const { name, key, rest: scopeText } = entryParts(entry);
   if (!entry.includes(":")) {
-    environment.fault(`${where} must be name:key or name:key:scope+scope; found ${shapeOf(entry)}.`);
+    environment.problem(`${where} must be name:key or name:key:scope+scope; found ${shapeOf(entry)}.`);
     return undefined;
   }
   checkName(name, where, environment);
   if (key.trim() === "") {
-    environment.fault(`${where} must hold a key after ${JSON.stringify(`${name}:`)}; found none.`);
+    environment.problem(`${where} must hold a key after ${JSON.stringify(`${name}:`)}; found none.`);
     return undefined;
   }
   const scopes = scopeText === undefined ? new Set(defaultScopes) : scopesFrom(scopeText, where, environment);
@@ -145,7 +147,7 @@ function entryParts(entry: string): { name: string; key: string; rest: string | 
 /** Checks a key that is given as its hash. */
 function checkKey(key: string, where: string, environment: Environment): void {
   if (!isBrokenKeyHash(key)) return;
-  environment.fault(`${where} must give a key itself, or as sha256: and 64 hex digits; found a hash that is none.`);
+  environment.problem(`${where} must give a key itself, or as sha256: and 64 hex digits; found a hash that is none.`);
 }
 
 function isSameKey(one: string, other: string): boolean {
@@ -164,7 +166,7 @@ function scopesFrom(text: string, where: string, environment: Environment): Set<
     else {
       const near = nearest(word, allScopes);
       // What is no near miss of a scope may be a key that stands in the wrong place.
-      environment.fault(
+      environment.problem(
         near === undefined
           ? `${where} must name known scopes after the key; found a word that is none: known are ${allScopes.join(", ")}.`
           : `${where} must name known scopes; found ${JSON.stringify(word)}, did you mean ${near}?`,
@@ -174,10 +176,10 @@ function scopesFrom(text: string, where: string, environment: Environment): Set<
   return scopes;
 }
 
-/** Checks that a name can stand in a source: faults go to `environment`. */
+/** Checks that a name can stand in a source: problems go to `environment`. */
 export function checkName(name: string, where: string, environment: Environment): void {
   if (nameShape.test(name)) return;
-  environment.fault(
+  environment.problem(
     `${where} must have a name of letters, digits, and . _ @ - (at most 64); found ${name.length} characters that are not.`,
   );
 }

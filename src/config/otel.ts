@@ -63,11 +63,11 @@ function samplingFrom(environment: Environment): Sampling {
   const text = environment.get("OTEL_TRACES_SAMPLER_ARG") ?? "1";
   const ratio = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
   if (ratio >= 0 && ratio <= 1) return { parentBased, ratio };
-  environment.fault(`OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1; found ${JSON.stringify(text)}.`);
+  environment.problem(`OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1; found ${JSON.stringify(text)}.`);
   return { parentBased, ratio: 1 };
 }
 
-/** `key=value` pairs, percent-encoded as W3C baggage. A fault does not tell values: headers hold keys. */
+/** `key=value` pairs, percent-encoded as W3C baggage. A problem does not tell values: headers hold keys. */
 function pairs(environment: Environment, name: string, text: string | undefined): Record<string, string> {
   const found: Record<string, string> = {};
   for (const pair of (text ?? "").split(",").filter((part) => part.trim() !== "")) {
@@ -76,7 +76,7 @@ function pairs(environment: Environment, name: string, text: string | undefined)
       if (at < 1) throw new Error("no equals sign");
       found[decodeURIComponent(pair.slice(0, at).trim())] = decodeURIComponent(pair.slice(at + 1).trim());
     } catch {
-      environment.fault(`${name} must be a list of key=value; found an entry that is none.`);
+      environment.problem(`${name} must be a list of key=value; found an entry that is none.`);
     }
   }
   return found;

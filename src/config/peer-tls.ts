@@ -43,19 +43,19 @@ export function engineTlsFrom(
   if (url !== null) checkUrlFiles(environment, url);
   const tls = filesFrom(environment, "engine.tls", content.engine?.tls, folder);
   if (tls === undefined) return undefined;
-  if (url === null) environment.fault("engine.tls must stand beside the URL of an engine; found no engine.url.");
+  if (url === null) environment.problem("engine.tls must stand beside the URL of an engine; found no engine.url.");
   else if (url.protocol === "redis:") {
-    environment.fault("engine.tls must stand beside a URL of scheme rediss:; found redis:, which is without TLS.");
+    environment.problem("engine.tls must stand beside a URL of scheme rediss:; found redis:, which is without TLS.");
   }
   const files = urlParameters.filter((name) => name !== "sslmode" && url?.searchParams.has(name));
   if (files.length > 0) {
-    environment.fault(
+    environment.problem(
       `engine.tls must be the one place that names certificates; found ${files.join(", ")} in the URL too.`,
     );
   }
   const mode = url?.searchParams.get("sslmode") ?? "verify-full";
   if (!["require", "verify-ca", "verify-full"].includes(mode)) {
-    environment.fault(
+    environment.problem(
       `engine.tls must not stand beside a URL that takes its checks away; found sslmode=${mode}: take it out.`,
     );
   }
@@ -70,7 +70,7 @@ export function downstreamTlsFrom(environment: Environment, { content, folder }:
     if (files === undefined) continue;
     checkOrigins(environment, "downstreams", [origin]);
     if (origin.startsWith("http:")) {
-      environment.fault(`downstreams[${JSON.stringify(origin)}].tls must be of an origin with https:; found http:.`);
+      environment.problem(`downstreams[${JSON.stringify(origin)}].tls must be of an origin with https:; found http:.`);
     }
     origins[origin] = files;
   }
@@ -105,7 +105,7 @@ function filesFrom(
 ): PeerTlsFiles | undefined {
   if (given === undefined) return undefined;
   if ((given.cert === undefined) !== (given.key === undefined)) {
-    environment.fault(`${where} must name cert and key together; found one of them.`);
+    environment.problem(`${where} must name cert and key together; found one of them.`);
     return undefined;
   }
   const path = (name: string | undefined) => (name === undefined ? undefined : resolve(folder, name));
@@ -113,7 +113,7 @@ function filesFrom(
   try {
     readPeerTls(files);
   } catch (cause) {
-    environment.fault(`${where} must name PEM files that can be used; found that ${problemOf(cause)}.`);
+    environment.problem(`${where} must name PEM files that can be used; found that ${problemOf(cause)}.`);
   }
   return files;
 }
@@ -126,7 +126,7 @@ function checkUrlFiles(environment: Environment, url: URL): void {
   try {
     readPeerTls({ ca, cert, key });
   } catch (cause) {
-    environment.fault(`The engine's URL must name PEM files that can be used; found that ${problemOf(cause)}.`);
+    environment.problem(`The engine's URL must name PEM files that can be used; found that ${problemOf(cause)}.`);
   }
 }
 

@@ -71,7 +71,7 @@ function variableOf(name: string, schema: JsonSchema, environment: Config["envir
   const text = schema["secret"] === true ? environment.secret(name) : environment.get(name);
   if (text === undefined) return undefined;
   const source = { key: name, text };
-  // A URL that may hold credentials is never shown in a fault.
+  // A URL that may hold credentials is never shown in a problem.
   if (schema["format"] === "uri") return httpUrl(environment, source);
   const schemes = schema["schemes"];
   return Array.isArray(schemes) ? storeUrl(environment, source, schemes as string[]) : text;

@@ -69,7 +69,7 @@ function valueOf(given: unknown, schema: SettingSchema, key: string, environment
     const number = Number(given);
     if (schema.type === "number" || Number.isInteger(number)) return number;
   }
-  environment.fault(`${key} must be ${expected[schema.type]}; found ${JSON.stringify(given)}.`);
+  environment.problem(`${key} must be ${expected[schema.type]}; found ${JSON.stringify(given)}.`);
   return undefined;
 }
 

@@ -52,18 +52,18 @@ export interface ConfigSources {
 
 /**
  * Resolves the configuration from variables and file, complete and checked. What is wrong with it is in
- * `environment.faults`, one sentence each: more may be found when plugins are loaded. Relative paths in the file count from
+ * `environment.problems`, one sentence each: more may be found when plugins are loaded. Relative paths in the file count from
  * its folder.
  */
 export function resolveConfig({ env, cwd, adapters, schema, settings, tools = new Map() }: ConfigSources): Config {
-  const faults: string[] = [];
-  const environment = createEnvironment(env, cwd, faults);
+  const problems: string[] = [];
+  const environment = createEnvironment(env, cwd, problems);
   const file =
     settings === undefined
       ? readConfigFile(environment, cwd, schema)
       : configFromObject(settings, environment, cwd, schema);
   const { content } = file;
-  const fileIsGood = faults.length === 0;
+  const fileIsGood = problems.length === 0;
 
   const plugins = pluginsFrom(file, tools);
   const dataDir = pathOf(environment, "JACKFIELD_DATA_DIR", content.dataDir, file, cwd) ?? resolve(cwd, ".data");
@@ -118,8 +118,8 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
     environment,
   };
   const exposure = checkExposure(parts);
-  // What a broken file said of keys is not known: its lack would be told as a fault that there may not be.
-  if (fileIsGood) faults.push(...exposure.faults);
+  // What a broken file said of keys is not known: its lack would be told as a problem that there may not be.
+  if (fileIsGood) problems.push(...exposure.problems);
   const noTools = plugins.length === 0 && content.plugins === undefined ? [noToolsWarning] : [];
   return { ...parts, warnings: [...noTools, ...unknownVariables(env), ...exposure.warnings] };
 }
@@ -151,7 +151,7 @@ function hostFrom(environment: Environment, file: FileConfig): string {
   if (source === undefined) return "127.0.0.1";
   const host = source.text.replace(/^\[(.*)\]$/, "$1");
   if (!isHostName(host) && isIP(host) === 0) {
-    environment.fault(`${source.key} must be a host name or an address; found ${JSON.stringify(source.text)}.`);
+    environment.problem(`${source.key} must be a host name or an address; found ${JSON.stringify(source.text)}.`);
     return "127.0.0.1";
   }
   return host;
@@ -170,7 +170,7 @@ function retentionFrom(
 ): Pick<Config, "ledger" | "jobs"> {
   const { windowHours = 24, uncertainHours = 7 * windowHours, readEntries = 10_000 } = ledger;
   if (uncertainHours < windowHours)
-    environment.fault(
+    environment.problem(
       `ledger.uncertainHours must be at least ledger.windowHours (${windowHours}); found ${uncertainHours}.`,
     );
   return {

@@ -42,7 +42,7 @@ const plugin = Type.Object(
     fallbackMessage: text("What the model reads of a failure that the tool has no message for."),
     sanitize,
     isolation: oneOf(["none", "worker", "process"], "Where the tool's function runs."),
-    required: flag("Its fault makes the service not ready."),
+    required: flag("Its problem makes the service not ready."),
     repeatWindowMs: integer(
       1,
       day,

@@ -16,14 +16,14 @@ const minSecretBytes = 16;
 /** Secrets of callers without a key, over all: each costs a digest of the body before it is known who sent it. */
 const maxKeylessSecrets = 16;
 
-/** Reads how requests are signed. Faults show no secret. */
+/** Reads how requests are signed. Problems show no secret. */
 export function signatureFrom(environment: Environment, where: string, entry: SignatureEntry): SignatureSettings {
   const { scheme, secrets, replayWindowS } = entry;
   if (new Set(secrets).size < secrets.length) {
-    environment.fault(`${where}.secrets must differ from each other; found one twice.`);
+    environment.problem(`${where}.secrets must differ from each other; found one twice.`);
   }
   if (scheme === "hub" && replayWindowS !== undefined) {
-    environment.fault(
+    environment.problem(
       `${where}.replayWindowS must be left out with scheme hub, whose requests hold no time; found it set.`,
     );
   }
@@ -45,12 +45,12 @@ export function secretBytes(scheme: SignatureSettings["scheme"], secret: string)
 function checkSecret(environment: Environment, where: string, secret: string): void {
   const text = withoutPrefix(secret);
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) {
-    environment.fault(`${where} must be whsec_ and base64; found a text that is none.`);
+    environment.problem(`${where} must be whsec_ and base64; found a text that is none.`);
     return;
   }
   const { length } = Buffer.from(text, "base64");
   if (length < minSecretBytes) {
-    environment.fault(`${where} must hold at least ${minSecretBytes} bytes, better 24; found ${length}.`);
+    environment.problem(`${where} must hold at least ${minSecretBytes} bytes, better 24; found ${length}.`);
   }
 }
 
@@ -66,7 +66,7 @@ export function checkCallerSignatures(environment: Environment, callers: readonl
     for (const secret of signature?.secrets ?? []) {
       const owner = owners.get(secret.reveal());
       if (owner !== undefined && owner !== caller.name) {
-        environment.fault(
+        environment.problem(
           `callers must sign with secrets of their own; found one of ${JSON.stringify(owner)} at ${JSON.stringify(caller.name)}.`,
         );
       }
@@ -75,7 +75,7 @@ export function checkCallerSignatures(environment: Environment, callers: readonl
     }
   }
   if (keyless > maxKeylessSecrets) {
-    environment.fault(
+    environment.problem(
       `callers without a key must have at most ${maxKeylessSecrets} secrets together, because each is tried at every request; ` +
         `found ${keyless}: give some of them keys too.`,
     );

@@ -33,7 +33,7 @@ export function tlsFrom(environment: Environment, { content, folder }: ConfigFil
   try {
     readTlsMaterial(config);
   } catch (cause) {
-    environment.fault(`tls must name a certificate and its key as PEM files; found that ${problemOf(cause)}.`);
+    environment.problem(`tls must name a certificate and its key as PEM files; found that ${problemOf(cause)}.`);
   }
   return config;
 }

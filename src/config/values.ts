@@ -2,13 +2,13 @@ import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import type { Environment } from "./environment.ts";
 
-/** A text and the key it came from, as a fault names it. */
+/** A text and the key it came from, as a problem names it. */
 export interface Sourced {
   readonly key: string;
   readonly text: string;
 }
 
-/** The variable where it is set, else the file's value, with the key that a fault has to name. */
+/** The variable where it is set, else the file's value, with the key that a problem has to name. */
 export function pick(
   environment: Environment,
   variable: string,
@@ -32,7 +32,7 @@ export function pickSecret(
   return fileValue === undefined ? undefined : { key: fileKey, text: fileValue };
 }
 
-/** A whole number within bounds; a fault and the default otherwise. */
+/** A whole number within bounds; a problem and the default otherwise. */
 export function wholeNumber(
   environment: Environment,
   name: string,
@@ -44,11 +44,11 @@ export function wholeNumber(
   if (text === undefined) return otherwise;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= least && value <= most) return value;
-  environment.fault(`${name} must be a whole number from ${least} to ${most}; found ${JSON.stringify(text)}.`);
+  environment.problem(`${name} must be a whole number from ${least} to ${most}; found ${JSON.stringify(text)}.`);
   return otherwise;
 }
 
-/** One of the given words; a fault and the default otherwise. */
+/** One of the given words; a problem and the default otherwise. */
 export function word<const Word extends string>(
   environment: Environment,
   name: string,
@@ -59,26 +59,26 @@ export function word<const Word extends string>(
   if (text === undefined) return otherwise;
   const found = known.find((candidate) => candidate === text.toLowerCase());
   if (found === undefined)
-    environment.fault(`${name} must be one of ${known.join(", ")}; found ${JSON.stringify(text)}.`);
+    environment.problem(`${name} must be one of ${known.join(", ")}; found ${JSON.stringify(text)}.`);
   return found ?? otherwise;
 }
 
-/** A base URL over HTTP without the slash at its end; a fault and undefined where it is none. */
+/** A base URL over HTTP without the slash at its end; a problem and undefined where it is none. */
 export function httpUrl(environment: Environment, source: Sourced | undefined): string | undefined {
   if (source === undefined) return undefined;
   const url = URL.parse(source.text);
-  const fault = (found: string): undefined => {
-    environment.fault(`${source.key} must be an http: or https: URL; found ${found}.`);
+  const problem = (found: string): undefined => {
+    environment.problem(`${source.key} must be an http: or https: URL; found ${found}.`);
     return undefined;
   };
-  if (url === null) return fault(source.text.includes("@") ? "a text that is none" : JSON.stringify(source.text));
-  if (url.username !== "" || url.password !== "") return fault("one with credentials in it");
-  if (url.protocol !== "http:" && url.protocol !== "https:") return fault(JSON.stringify(source.text));
-  if (url.search !== "" || url.hash !== "") return fault("one with a query or a fragment");
+  if (url === null) return problem(source.text.includes("@") ? "a text that is none" : JSON.stringify(source.text));
+  if (url.username !== "" || url.password !== "") return problem("one with credentials in it");
+  if (url.protocol !== "http:" && url.protocol !== "https:") return problem(JSON.stringify(source.text));
+  if (url.search !== "" || url.hash !== "") return problem("one with a query or a fragment");
   return source.text.replace(/\/+$/, "");
 }
 
-/** A URL that may hold credentials, of one of the schemes; a fault that does not tell it otherwise. */
+/** A URL that may hold credentials, of one of the schemes; a problem that does not tell it otherwise. */
 export function storeUrl(
   environment: Environment,
   source: Sourced | undefined,
@@ -88,7 +88,7 @@ export function storeUrl(
   const url = URL.parse(source.text);
   if (url !== null && schemes.includes(url.protocol)) return source.text;
   const found = url === null ? "a text that is no URL" : `the scheme ${url.protocol}`;
-  environment.fault(`${source.key} must be a URL of scheme ${schemes.join(" or ")}; found ${found}.`);
+  environment.problem(`${source.key} must be a URL of scheme ${schemes.join(" or ")}; found ${found}.`);
   return undefined;
 }
 
@@ -113,7 +113,7 @@ export function list(
 export function checkOrigins(environment: Environment, key: string, items: readonly string[]): readonly string[] {
   for (const item of items) {
     if (URL.parse(item)?.origin === item) continue;
-    environment.fault(`${key} must hold origins such as https://app.example.com; found ${JSON.stringify(item)}.`);
+    environment.problem(`${key} must hold origins such as https://app.example.com; found ${JSON.stringify(item)}.`);
   }
   return items;
 }
@@ -122,7 +122,9 @@ export function checkOrigins(environment: Environment, key: string, items: reado
 export function checkAddresses(environment: Environment, key: string, items: readonly string[]): void {
   for (const item of items) {
     if (isIP(bare(item)) || ipaddr.isValidCIDR(item) || isHostName(item)) continue;
-    environment.fault(`${key} must hold hosts, addresses or CIDRs such as 10.0.0.0/8; found ${JSON.stringify(item)}.`);
+    environment.problem(
+      `${key} must hold hosts, addresses or CIDRs such as 10.0.0.0/8; found ${JSON.stringify(item)}.`,
+    );
   }
 }
 
@@ -131,7 +133,7 @@ export function checkHosts(environment: Environment, key: string, items: readonl
   for (const item of items) {
     const host = item.replace(/:\d{1,5}$/, "");
     if (isIP(bare(item)) || isIP(bare(host)) || isHostName(host)) continue;
-    environment.fault(`${key} must hold host names such as jackfield.example.com; found ${JSON.stringify(item)}.`);
+    environment.problem(`${key} must hold host names such as jackfield.example.com; found ${JSON.stringify(item)}.`);
   }
 }
 

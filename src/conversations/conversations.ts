@@ -72,7 +72,7 @@ export function createConversations(options: ConversationsOptions): Conversation
       if (conversationId.length > longestId) throw rpcError("id-too-long", "conversation_id");
       const about = { id: conversationId || randomUUID(), model: model || "gpt-4o" };
       const observer = observeConversation(observation, { ...about, nowMs: now() }, scope.trace);
-      let fault: string | undefined = "The caller has gone away.";
+      let problem: string | undefined = "The caller has gone away.";
       try {
         const executor = scope.executor ?? options.executor;
         const end = yield* loop({
@@ -83,13 +83,13 @@ export function createConversations(options: ConversationsOptions): Conversation
           observer,
           contextValues: observation.contextValues,
         });
-        fault = end.text === tooManyRequests && end.rounds === mostRequests ? tooManyRequests : undefined;
+        problem = end.text === tooManyRequests && end.rounds === mostRequests ? tooManyRequests : undefined;
         yield event({ case: "done", value: { $typeName: "jackfield.v1.ConversationDone", ...end } });
       } catch (reason) {
-        fault = reasonInWords(reason);
+        problem = reasonInWords(reason);
         throw reason;
       } finally {
-        observer.conversation.end(fault);
+        observer.conversation.end(problem);
       }
     },
   };

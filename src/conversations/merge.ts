@@ -17,9 +17,9 @@ export async function* merge<T>(sources: readonly (() => AsyncIterable<T>)[], wi
   }
 
   let ended = false;
-  let fault: { reason: unknown } | undefined;
+  let problem: { reason: unknown } | undefined;
   Promise.all(Array.from({ length: Math.min(width, sources.length) }, draw))
-    .catch((reason: unknown) => (fault = { reason }))
+    .catch((reason: unknown) => (problem = { reason }))
     .finally(() => {
       ended = true;
       wake.resolve();
@@ -27,7 +27,7 @@ export async function* merge<T>(sources: readonly (() => AsyncIterable<T>)[], wi
 
   for (;;) {
     while (ready.length > 0) yield ready.shift()!;
-    if (fault) throw fault.reason;
+    if (problem) throw problem.reason;
     if (ended) return;
     await wake.promise;
     wake = Promise.withResolvers<void>();

@@ -56,6 +56,6 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function malformed(fault: string): Error {
-  return rpcError("gateway-failed", `gave an answer that ${fault}`);
+function malformed(problem: string): Error {
+  return rpcError("gateway-failed", `gave an answer that ${problem}`);
 }

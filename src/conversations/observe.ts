@@ -12,7 +12,7 @@ import {
 import { ConnectError, type ContextValues } from "@connectrpc/connect";
 import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { redact } from "../outbound/redact.ts";
-import { faultOf } from "./tool-content.ts";
+import { problemOf } from "./tool-content.ts";
 
 /** How conversations are observed: spans, audit lines, and the context values that carry a trace into an RPC. */
 export interface Observation {
@@ -36,8 +36,8 @@ export interface Observer {
 export interface Watched {
   readonly context: Context;
   set(attributes: Attributes): void;
-  /** Ends it once; `fault` is why it failed. */
-  end(fault?: string): void;
+  /** Ends it once; `problem` is why it failed. */
+  end(problem?: string): void;
 }
 
 /** Begins to watch a conversation. Names and attributes are those of requirements 002. */
@@ -60,7 +60,7 @@ export function observeConversation(
     toolEnded(result, span, waitedMs) {
       const success = result.outcome === Outcome.OK;
       const about = { conversation_id: id, tool_name: result.name, tool_call_id: result.callId };
-      const error = redact(faultOf(result));
+      const error = redact(problemOf(result));
       span.set({ success });
       span.end(success ? undefined : error);
       if (success) audit.write({ event: "tool_success", ...about, latency_ms: latencyMs(result) ?? waitedMs });
@@ -85,11 +85,11 @@ function watch(span: Span, parent: Context): Watched {
   return {
     context: trace.setSpan(parent, span),
     set: (attributes) => void span.setAttributes(attributes),
-    end(fault) {
+    end(problem) {
       if (!open) return;
       open = false;
       span.setStatus(
-        fault === undefined ? { code: SpanStatusCode.OK } : { code: SpanStatusCode.ERROR, message: fault },
+        problem === undefined ? { code: SpanStatusCode.OK } : { code: SpanStatusCode.ERROR, message: problem },
       );
       span.end();
     },

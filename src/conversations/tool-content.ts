@@ -31,15 +31,15 @@ export function contentOf(result: ToolResult, maxCharacters: number): string {
 }
 
 /** Why a call has no good answer, without the prefix that says whether it ran. */
-export function faultOf(result: ToolResult): string {
+export function problemOf(result: ToolResult): string {
   const { message = result.output, violations = [] } = result.error ?? {};
   if (result.outcome !== Outcome.INVALID_ARGUMENTS || violations.length === 0) return message;
-  const list = violations.map((fault) => `${fault.path}: ${fault.message}`).join(", ");
+  const list = violations.map((problem) => `${problem.path}: ${problem.message}`).join(", ");
   return `Tool input validation failed for ${result.name}: ${list}`;
 }
 
 function inWords(result: ToolResult): string {
-  const fault = faultOf(result);
-  if (neverRan.has(result.outcome)) return `Execution error: ${fault}`;
-  return plain.has(fault) ? fault : `Error: ${fault}`;
+  const problem = problemOf(result);
+  if (neverRan.has(result.outcome)) return `Execution error: ${problem}`;
+  return plain.has(problem) ? problem : `Error: ${problem}`;
 }

@@ -53,13 +53,13 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
   /** One in which the plugin could not be opened: it is tried there again. */
   let unopened: Isolate | undefined;
   let opening = 0;
-  let fault: string | undefined;
+  let openProblem: string | undefined;
   let checking: Promise<void> | undefined;
   let idleTimer: NodeJS.Timeout | undefined;
   let retryTimer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  const problem = (): string | undefined => (closed ? "it is closed" : (backoff.problem() ?? fault));
+  const problem = (): string | undefined => (closed ? "it is closed" : (backoff.problem() ?? openProblem));
 
   function onEnd(isolate: Isolate, killed: boolean): void {
     all.delete(isolate);
@@ -93,7 +93,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
       valueOf(await isolate.request("open", setup, signal));
       opening--;
       if (closed) return isolate.kill();
-      fault = undefined;
+      openProblem = undefined;
       opened.add(isolate);
       offer(isolate);
       refill();
@@ -105,7 +105,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
 
   function failed(isolate: Isolate, reason: string): void {
     // Where it is open elsewhere, the tool works.
-    if (opened.size === 0) fault = `it cannot be opened: ${reason}`;
+    if (opened.size === 0) openProblem = `it cannot be opened: ${reason}`;
     if (opened.size === 0 && unopened === undefined && !isolate.ended && !closed) unopened = isolate;
     else isolate.kill();
     retryTimer ??= setTimeout(() => {

@@ -68,7 +68,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
   }
 
   const { reconcile } = tool;
-  // What is wrong stands in `fault`.
+  // What is wrong stands in `problem`.
   await pool.ready().catch(() => {});
   return {
     ...tool,
@@ -77,7 +77,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
     reconcile:
       reconcile &&
       (async ({ args, startedAt }, context) => (await call("reconcile", args, context, startedAt)) as Reconciled),
-    get fault() {
+    get problem() {
       return pool.problem;
     },
     ready: () => pool.ready(),

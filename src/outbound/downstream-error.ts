@@ -8,19 +8,19 @@ export type DownstreamProblem = "status" | "network" | "open" | "refused" | "con
 
 /** A failed request to a downstream, in words that the model may read. */
 export class DownstreamError extends HttpError {
-  readonly fault: DownstreamProblem;
+  readonly problem: DownstreamProblem;
   /** Value of `Retry-After`, where there was one. */
   readonly retryAfter: string | undefined;
   /** False where it is certain that no byte of the request went out. */
   readonly sent: boolean;
 
   constructor(
-    fault: DownstreamProblem,
+    problem: DownstreamProblem,
     message: string,
     detail: { status?: number; retryAfter?: string | undefined; sent?: boolean; cause?: unknown } = {},
   ) {
     super(message, detail);
-    this.fault = fault;
+    this.problem = problem;
     this.retryAfter = detail.retryAfter;
     this.sent = detail.sent ?? true;
   }

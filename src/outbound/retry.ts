@@ -68,18 +68,18 @@ export async function pauseBeforeRetry(rule: RetryRule, retry: number, reason: u
 /** Makes what writes a line for each request to an origin that is repeated. */
 export function logRetries(log: (() => ToolLog) | undefined, origin: string): RetryRule["onRetry"] {
   if (log === undefined) return undefined;
-  return ({ status, fault }, retry, pauseMs) =>
+  return ({ status, problem }, retry, pauseMs) =>
     log().warn("a request is repeated after a pause", {
       origin,
       attempt: retry + 1,
       wait_ms: Math.round(pauseMs),
-      ...(status === undefined ? { problem: fault } : { status }),
+      ...(status === undefined ? { problem } : { status }),
     });
 }
 
 function isRetried(reason: unknown, repeatable: boolean): reason is DownstreamError {
   if (!(reason instanceof DownstreamError)) return false;
-  if (reason.fault === "network") return repeatable || !reason.sent;
+  if (reason.problem === "network") return repeatable || !reason.sent;
   return reason.status === 429;
 }
 

@@ -68,7 +68,7 @@ export function createSender(parts: SenderParts) {
       } catch (reason) {
         if (ending === "none") ending = endingOf(reason, scope);
         if (ending === "failed") reportTlsProblem(reason, origin, parts.onTlsProblem);
-        failSpan(span, reason instanceof DownstreamError ? reason.fault : "aborted");
+        failSpan(span, reason instanceof DownstreamError ? reason.problem : "aborted");
         throw reason;
       } finally {
         report(ending);
@@ -209,8 +209,8 @@ function failSpan(span: Span | undefined, errorType: string): void {
 
 function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Ending {
   if (reason instanceof DownstreamError) {
-    if (reason.fault === "network") return "failed";
-    return reason.fault === "content" ? "answered" : "none";
+    if (reason.problem === "network") return "failed";
+    return reason.problem === "content" ? "answered" : "none";
   }
   if (!signal.aborted) return "none";
   const timedOut = deadline !== undefined && performance.now() >= deadline;
@@ -229,7 +229,7 @@ function notAnswering(): DownstreamError {
 
 function asDownstreamError(error: Error, sent: boolean): Error {
   // The guard's refusal comes up through the connector as it is.
-  return "fault" in error ? error : networkError(error, sent);
+  return "problem" in error ? error : networkError(error, sent);
 }
 
 function isMisuse(error: Error): boolean {

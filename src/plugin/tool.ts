@@ -70,7 +70,7 @@ export interface HttpRequest {
   /** Sent as it is. */
   body?: string | Uint8Array;
   /**
-   * Sent as `Idempotency-Key`. A POST or PATCH is repeated on faults only when it is given and the tool is `idempotent`.
+   * Sent as `Idempotency-Key`. A POST or PATCH is repeated after errors only when it is given and the tool is `idempotent`.
    */
   idempotencyKey?: string;
   /** `false`: an answer of any status is returned, so that the tool can tell a 404 from a 409. Else only 2xx is. */

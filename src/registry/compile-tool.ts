@@ -103,7 +103,7 @@ export function compileTool(
     reconcile: reconcile && (async (call, context) => reconcile.call(tool, call, context)),
     config: settings.config,
     state: undefined,
-    fault: unconfigured,
+    problem: unconfigured,
     secrets,
     redact: createRedact(secrets),
     use: origin.use,

@@ -44,16 +44,17 @@ export function createRegistry(): Registry {
       return found;
     },
     async check() {
-      const faults: string[] = [];
+      const problems: string[] = [];
       const notes: string[] = [];
       await Promise.all(
         all().map(async (tool) => {
           // `ready` also tries again to open a tool that could not be opened.
-          const fault = await readinessProblem(tool);
-          if (fault !== undefined) (tool.required ? faults : notes).push(`tool ${tool.name}: ${tool.redact(fault)}`);
+          const problem = await readinessProblem(tool);
+          if (problem !== undefined)
+            (tool.required ? problems : notes).push(`tool ${tool.name}: ${tool.redact(problem)}`);
         }),
       );
-      return { faults: faults.sort(), notes: notes.sort() };
+      return { problems: problems.sort(), notes: notes.sort() };
     },
     async close() {
       const closed = Promise.allSettled(all().map((tool) => tool.close()));

@@ -11,10 +11,10 @@ export async function openTool(tool: CompiledTool, definition: Tool): Promise<Co
   const opened = {
     ...tool,
     state: undefined as unknown,
-    fault: undefined as string | undefined,
+    problem: undefined as string | undefined,
     async ready() {
       if (!isOpen) await open();
-      if (opened.fault !== undefined) throw new PluginError({ code: "not-open", reason: opened.fault });
+      if (opened.problem !== undefined) throw new PluginError({ code: "not-open", reason: opened.problem });
       await definition.ready?.(opened.state);
     },
     async close() {
@@ -25,9 +25,9 @@ export async function openTool(tool: CompiledTool, definition: Tool): Promise<Co
     try {
       opened.state = await definition.open?.(tool.config);
       isOpen = true;
-      opened.fault = undefined;
+      opened.problem = undefined;
     } catch (reason) {
-      opened.fault = `it cannot be opened: ${reason instanceof Error ? reason.message : String(reason)}`;
+      opened.problem = `it cannot be opened: ${reason instanceof Error ? reason.message : String(reason)}`;
     }
   };
   await open();

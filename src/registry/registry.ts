@@ -39,7 +39,7 @@ export interface CompiledTool {
   /** What `open` returned. */
   readonly state: unknown;
   /** Why the tool cannot work at present, in words; undefined where it can. Its calls fail at once with it. */
-  readonly fault: string | undefined;
+  readonly problem: string | undefined;
   /** The values of its configuration that its schema marks secret. */
   readonly secrets: readonly string[];
   /** The text with every value that the tool's configuration marks secret replaced by `[secret]`. */
@@ -73,7 +73,7 @@ export interface Registry {
   /** Adds or replaces a tool, for one tenant or for all. Calls that run keep the tool they started with. */
   put(tool: CompiledTool, tenant?: string): void;
   remove(name: string, tenant?: string): boolean;
-  /** Faults of required tools and notes on the others, asked afresh. */
-  check(): Promise<{ faults: string[]; notes: string[] }>;
+  /** Problems of required tools and notes on the others, asked afresh. */
+  check(): Promise<{ problems: string[]; notes: string[] }>;
   close(): Promise<void>;
 }

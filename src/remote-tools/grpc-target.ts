@@ -149,7 +149,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
 
 /** Notes that a call was refused: then it has changed nothing. */
 function noted(error: ToolError, sent: SentRequests | undefined): ToolError {
-  const refused = error instanceof DownstreamError && error.fault === "status";
+  const refused = error instanceof DownstreamError && error.problem === "status";
   if (refused && error.status !== undefined) sent?.answered(error.status);
   return error;
 }
@@ -235,7 +235,7 @@ function isUnconnected(reason: unknown): boolean {
 /** A refusal of our own, wherever in the chain of causes it is. */
 function refusalIn(reason: unknown): DownstreamError | undefined {
   for (let cause = reason; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DownstreamError && (cause.fault === "refused" || cause.fault === "late")) return cause;
+    if (cause instanceof DownstreamError && (cause.problem === "refused" || cause.problem === "late")) return cause;
   }
   return undefined;
 }

@@ -52,7 +52,7 @@ export interface RunningRemoteTools {
   /** Loads the stored tools, and from then on looks for changes. Resolves also where the store cannot be read yet. */
   start(): Promise<void>;
   /** Stored tools that cannot be offered, for readiness. */
-  check(): Promise<{ faults: string[]; notes: string[] }>;
+  check(): Promise<{ problems: string[]; notes: string[] }>;
   close(): Promise<void>;
 }
 
@@ -128,7 +128,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       const next = load(stored);
       loaded.swap(stored.key, next);
       if (next.note !== undefined)
-        log.warn({ ...parseRegistrationKey(stored.key), fault: next.note }, "a registered tool cannot be offered");
+        log.warn({ ...parseRegistrationKey(stored.key), problem: next.note }, "a registered tool cannot be offered");
       if (++compiled % compiledPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     for (const key of loaded.keys()) if (!keys.has(key)) loaded.swap(key, undefined);
@@ -224,7 +224,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     },
 
     async check() {
-      return { faults: [], notes: loaded.notes() };
+      return { problems: [], notes: loaded.notes() };
     },
 
     async close() {

@@ -40,7 +40,7 @@ export interface HttpParts extends OperatorParts {
 
 /**
  * Creates the HTTP server on one port for HTTP/1.1 and HTTP/2; call `listen` on what it returns. Bodies of all routes are
- * strict JSON; faults are `{"error":"…"}` in the order 401, 404, 405, 413, 415, 400 unless a mounted scope says otherwise.
+ * strict JSON; problems are `{"error":"…"}` in the order 401, 404, 405, 413, 415, 400 unless a mounted scope says otherwise.
  */
 export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   const { log, limits } = parts;
@@ -74,7 +74,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     recordRefusal(request, reply, parts.refusals, callers);
     done();
   });
-  app.setErrorHandler((error: FastifyError, request, reply) => answerFault(error, request, reply, log));
+  app.setErrorHandler((error: FastifyError, request, reply) => answerProblem(error, request, reply, log));
   await app.register(async (scope) => {
     // In a scope of its own, so that the hook costs the other routes nothing. It answers before the body is read.
     scope.addHook("onRequest", (_request, reply) => answerNotFound(reply));
@@ -115,7 +115,7 @@ function answerNotFound(reply: FastifyReply): void {
   reply.code(404).send({ error: "Not found" });
 }
 
-function answerFault(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+function answerProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
   const status = error.statusCode ?? 500;
   // Fastify closes the connection after any bad body; only of one that was not read to its end must we be rid.
   if (status !== 413 || request.raw.httpVersionMajor === 2) reply.removeHeader("connection");

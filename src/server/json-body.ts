@@ -54,7 +54,7 @@ function requireJson(headers: IncomingHttpHeaders): void {
 /**
  * Parses the body of a JSON route. Throws an HttpError 400 for a body that is empty, not UTF-8, not JSON, nested too
  * deeply, or that carries `__proto__` or `constructor.prototype` keys. Whatever stands under a key named `arguments` is
- * exempt from the last two: its faults belong to that call, not to the request.
+ * exempt from the last two: its problems belong to that call, not to the request.
  */
 export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
   const text = textOf(body);

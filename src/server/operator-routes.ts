@@ -34,9 +34,9 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
   app.get("/healthz", () => ({ alive: true }));
 
   app.get("/readyz", async (_request, reply) => {
-    const { ready, faults, notes } = await parts.readiness.report();
+    const { ready, problems, notes } = await parts.readiness.report();
     if (ready) return { ready, notes };
-    return reply.code(503).send({ ready, faults, notes });
+    return reply.code(503).send({ ready, faults: problems, notes });
   });
 
   app.get(

@@ -17,7 +17,7 @@ export interface PostgresStore {
    */
   migrate(part: string, script: string): Promise<void>;
   /** Why the server cannot be used, for the operator; undefined while it can. */
-  fault(): string | undefined;
+  problem(): string | undefined;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -47,10 +47,10 @@ export async function openPostgresStore(options: {
   tls?: PeerTls | undefined;
   /** Connections at most, 8 by default. */
   connections?: number;
-  /** Called with each fault, once, and with `undefined` when it has gone. */
-  onFault?: (fault: string | undefined) => void;
+  /** Called with each problem, once, and with `undefined` when it has gone. */
+  onProblem?: (problem: string | undefined) => void;
 }): Promise<PostgresStore> {
-  const { url, tls, connections = 8, onFault } = options;
+  const { url, tls, connections = 8, onProblem } = options;
   const name = URL.canParse(url) ? `PostgreSQL at ${new URL(url).host}` : "PostgreSQL";
   const connection: ClientConfig = {
     connectionString: tls === undefined ? url : withoutTls(url),
@@ -92,7 +92,7 @@ export async function openPostgresStore(options: {
       pool = createPool();
       silent.end().catch(() => {});
     },
-    onFault,
+    onProblem,
   });
   await circuit.probe();
 
@@ -125,7 +125,7 @@ export async function openPostgresStore(options: {
     url,
     query: (text, values = []) => circuit.request(async () => (await pool.query(text, [...values])).rows),
     migrate: (part, script) => circuit.request(() => migrate(part, script)),
-    fault: () => circuit.problem(),
+    problem: () => circuit.problem(),
     async ping() {
       await circuit.request(() => pool.query("SELECT 1"));
     },

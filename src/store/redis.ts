@@ -25,7 +25,7 @@ export interface RedisStore {
   /** Makes a request through the client. Rejects with a StoreUnavailableError. */
   ask<T>(request: (client: Redis) => Promise<T>): Promise<T>;
   /** Why the server cannot be used, for the operator; undefined while it can. */
-  fault(): string | undefined;
+  problem(): string | undefined;
   /**
    * Calls `listener` whenever the server answers again after an outage or a new connection: after a fail-over it may have
    * lost what it had acknowledged. Listeners, which never reject, are called one after the other, in the order in which they
@@ -67,10 +67,10 @@ export async function openRedisStore(options: {
   url: string;
   /** Certificates of a `rediss:` URL; those of Node are trusted where it is left out. */
   tls?: PeerTls | undefined;
-  /** Called with each fault, once, and with `undefined` when it has gone. */
-  onFault?: (fault: string | undefined) => void;
+  /** Called with each problem, once, and with `undefined` when it has gone. */
+  onProblem?: (problem: string | undefined) => void;
 }): Promise<RedisStore> {
-  const { url, tls, onFault } = options;
+  const { url, tls, onProblem } = options;
   const name = nameOf(url);
   const client = new Redis(url, { ...redisOptions(), ...(tls !== undefined && { tls }) });
   let trouble = "not connected";
@@ -93,9 +93,9 @@ export async function openRedisStore(options: {
       // Behind a silent network the old connection may never come back: try a new one.
       if (client.status === "ready") client.disconnect(true);
     },
-    onFault(fault) {
-      onFault?.(fault);
-      if (fault !== undefined) return;
+    onProblem(problem) {
+      onProblem?.(problem);
+      if (problem !== undefined) return;
       if (answered) void callAll(listeners);
       answered = true;
     },
@@ -138,7 +138,7 @@ export async function openRedisStore(options: {
     client,
     script,
     ask,
-    fault: () => circuit.problem(),
+    problem: () => circuit.problem(),
     onReturn(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -164,13 +164,13 @@ async function callAll(listeners: Iterable<() => Promise<void>>): Promise<void> 
 export async function checkRedisDurability(store: RedisStore): Promise<string | undefined> {
   const info = await store.ask((client) => client.info("persistence", "memory"));
   const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S*)`, "m").exec(info)?.[1];
-  const faults: string[] = [];
-  if (field("aof_enabled") !== "1") faults.push("it keeps no append-only file (set `appendonly yes`)");
+  const problems: string[] = [];
+  if (field("aof_enabled") !== "1") problems.push("it keeps no append-only file (set `appendonly yes`)");
   if (field("maxmemory_policy") !== "noeviction") {
-    faults.push(`it may evict keys (maxmemory-policy is ${field("maxmemory_policy") ?? "unknown"}: set noeviction)`);
+    problems.push(`it may evict keys (maxmemory-policy is ${field("maxmemory_policy") ?? "unknown"}: set noeviction)`);
   }
-  if (faults.length === 0) return undefined;
-  return `Redis at ${nameOf(store.url)} may lose acknowledged work: ${faults.join(" and ")}`;
+  if (problems.length === 0) return undefined;
+  return `Redis at ${nameOf(store.url)} may lose acknowledged work: ${problems.join(" and ")}`;
 }
 
 function nameOf(url: string): string {

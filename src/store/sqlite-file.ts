@@ -79,7 +79,7 @@ export function openSqliteFile(folder: string): SqliteFile {
         try {
           identity.close();
         } catch {
-          // The fault that closes the file may forbid it: the next start finds it as after a crash.
+          // The problem that closes the file may forbid it: the next start finds it as after a crash.
         }
         closeQuietly(opened);
         closeQuietly(lock);
@@ -221,6 +221,6 @@ function closeQuietly(database: DatabaseSync): void {
   try {
     database.close();
   } catch {
-    // Closing writes a checkpoint, which the fault that brought us here may forbid: the WAL keeps what was committed.
+    // Closing writes a checkpoint, which the problem that brought us here may forbid: the WAL keeps what was committed.
   }
 }

@@ -30,7 +30,7 @@ export type FromWorker =
   /** The file is open. `newest` is the newest time it knows, `notices` what an operator should know. */
   | { kind: "open"; newest: number; clock: ClockRecord | undefined; notices: readonly string[] }
   /** The file cannot be used now. `refused`: and never by this process. */
-  | { kind: "fault"; message: string; refused: boolean }
+  | { kind: "problem"; message: string; refused: boolean }
   /** A batch was committed: one reply for each request. */
   | { kind: "replies"; replies: Reply[] }
   /** A batch was not committed. `untouched`: nor was any of it written. */

@@ -13,7 +13,7 @@ if (port === null) throw new Error("sqlite-worker runs as a worker thread only")
 const reopenMs = 500;
 
 let file: SqliteFile | undefined;
-let fault = "the store is opening";
+let problem = "the store is opening";
 /** The files in the folder are not those that are open. */
 let detached = false;
 const texts = new Map<number, string>();
@@ -30,19 +30,19 @@ function open(): void {
     send({ kind: "open", newest, clock, notices });
   } catch (cause) {
     const refused = cause instanceof StoreFileError && cause.refused;
-    fault = cause instanceof Error ? cause.message : String(cause);
-    send({ kind: "fault", message: fault, refused });
+    problem = cause instanceof Error ? cause.message : String(cause);
+    send({ kind: "problem", message: problem, refused });
     if (!refused) setTimeout(open, reopenMs).unref();
   }
 }
 
-/** Closes the file after a fault, and opens it again when the cause may have gone. */
+/** Closes the file after a problem, and opens it again when the cause may have gone. */
 function reopenLater(cause: unknown): void {
-  fault = describe(cause, folder);
+  problem = describe(cause, folder);
   prepared.clear();
   file?.close();
   file = undefined;
-  send({ kind: "fault", message: fault, refused: false });
+  send({ kind: "problem", message: problem, refused: false });
   setTimeout(open, reopenMs).unref();
 }
 
@@ -69,7 +69,7 @@ function runSteps(request: ToWorker["requests"][number], database: SqliteFile["d
   return results;
 }
 
-/** True for faults of disk, file or lock: they concern the whole batch, not one request. */
+/** True for problems of disk, file or lock: they concern the whole batch, not one request. */
 function isEnvironment(cause: unknown): boolean {
   return [5, 6, 7, 8, 10, 11, 13, 14, 26].includes(resultCode(cause) & 0xff);
 }
@@ -89,12 +89,12 @@ function runRequest(request: ToWorker["requests"][number], database: SqliteFile[
 }
 
 function commit(requests: ToWorker["requests"]): FromWorker {
-  if (file === undefined) return { kind: "failed", message: fault, untouched: true };
+  if (file === undefined) return { kind: "failed", message: problem, untouched: true };
   const { database } = file;
   const missing = file.missing();
   if (missing !== undefined) {
     // What is written now would be lost with this process, and another one may work on the folder.
-    if (!detached) send({ kind: "fault", message: missing, refused: false });
+    if (!detached) send({ kind: "problem", message: missing, refused: false });
     detached = true;
     return { kind: "failed", message: missing, untouched: true };
   }

@@ -20,7 +20,7 @@ export interface SqliteStore {
   /** In which spans of that time something must have ended to be at least so many milliseconds old. */
   aged(ms: number): TimeSpan[];
   /** Why the store cannot be used, for the operator; undefined while it can. */
-  fault(): string | undefined;
+  problem(): string | undefined;
   /** Rejects with a StoreUnavailableError where nothing can be written now. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -43,26 +43,26 @@ const batchSize = 512;
 
 /**
  * Opens the embedded store in a folder. Rejects with a StoreRefusedError where another process has it or a newer version
- * has written it. With any other fault (read-only, full, damaged) it resolves all the same: the store then answers
+ * has written it. With any other problem (read-only, full, damaged) it resolves all the same: the store then answers
  * StoreUnavailableError and opens by itself when the cause has gone.
  */
 export async function openSqliteStore(options: {
   folder: string;
   wall?: Clock;
   boot?: Boot;
-  /** Called with each fault, once, and with `undefined` when it has gone. */
-  onFault?: (fault: string | undefined) => void;
+  /** Called with each problem, once, and with `undefined` when it has gone. */
+  onProblem?: (problem: string | undefined) => void;
   /** Called with what an operator should know when the file is opened. */
   onNotice?: (notice: string) => void;
 }): Promise<SqliteStore> {
-  const { folder, wall = Date.now, boot = currentBoot(), onFault, onNotice } = options;
+  const { folder, wall = Date.now, boot = currentBoot(), onProblem, onNotice } = options;
   const here = import.meta.url;
   const numbers = new Map<string, number>();
   let fresh: ToWorker["statements"] = [];
   let waiting: Waiting[] = [];
   const ahead: Waiting[][] = [];
   let flushing = false;
-  let fault: string | undefined = "the store is opening";
+  let problem: string | undefined = "the store is opening";
   let clock: Clock | undefined;
   let gap = { gapMs: 0, gapAt: 0 };
   let clockTimer: NodeJS.Timeout | undefined;
@@ -87,7 +87,7 @@ export async function openSqliteStore(options: {
       for (const notice of answer.notices) onNotice?.(notice);
       report(undefined);
       first.resolve();
-    } else if (answer.kind === "fault") {
+    } else if (answer.kind === "problem") {
       report(answer.message);
       if (answer.refused) first.reject(new StoreRefusedError(answer.message));
       else first.resolve();
@@ -125,9 +125,9 @@ export async function openSqliteStore(options: {
   }
 
   function report(next: string | undefined): void {
-    if (next === fault) return;
-    fault = next;
-    onFault?.(next);
+    if (next === problem) return;
+    problem = next;
+    onProblem?.(next);
   }
 
   /** The thread died, by lack of memory say: nothing that was with it is known to be stored. */
@@ -135,7 +135,7 @@ export async function openSqliteStore(options: {
     if (thread !== worker || closing !== undefined) return;
     report(`the store's thread died: ${cause instanceof Error ? cause.message : String(cause)}`);
     for (const request of [...ahead.splice(0).flat(), ...waiting.splice(0)])
-      request.reject(new StoreUnavailableError(fault ?? ""));
+      request.reject(new StoreUnavailableError(problem ?? ""));
     fresh = [...numbers].map(([sql, id]) => [id, sql]);
     first.resolve();
     restart = setTimeout(() => {
@@ -147,7 +147,7 @@ export async function openSqliteStore(options: {
   function flush(): void {
     if (restart !== undefined) {
       for (const request of waiting.splice(0))
-        request.reject(new StoreUnavailableError(fault ?? "", { untouched: true }));
+        request.reject(new StoreUnavailableError(problem ?? "", { untouched: true }));
     }
     while (waiting.length > 0 && ahead.length < batchesAhead) {
       const batch = waiting.length <= batchSize ? waiting : waiting.slice(0, batchSize);
@@ -207,7 +207,7 @@ export async function openSqliteStore(options: {
     run,
     now: () => (clock ?? unopened)(),
     aged: (ms) => agedSpans(store.now(), ms, gap),
-    fault: () => fault,
+    problem: () => problem,
     ping: async () => {
       await run([
         {

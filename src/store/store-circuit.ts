@@ -31,7 +31,7 @@ export function createStoreCircuit(options: {
   /** Called after each failed probe with the number of those in a row. */
   onFailedProbe?(failures: number): void;
   /** Called with each problem, once, and with `undefined` when it has gone. */
-  onFault?: ((problem: string | undefined) => void) | undefined;
+  onProblem?: ((problem: string | undefined) => void) | undefined;
 }): StoreCircuit {
   let problem: string | undefined = options.initialProblem;
   let failures = 0;
@@ -42,7 +42,7 @@ export function createStoreCircuit(options: {
   function report(next: string | undefined): void {
     if (next === problem || closed) return;
     problem = next;
-    options.onFault?.(next);
+    options.onProblem?.(next);
   }
 
   /** Probes that are asked for at the same time are one. */

@@ -49,7 +49,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     redactor,
     destination: options.destination,
   });
-  if (config.otel.traces !== undefined || config.otel.metrics !== undefined) reportExportFaults(log);
+  if (config.otel.traces !== undefined || config.otel.metrics !== undefined) reportExportProblems(log);
 
   const audit = createAudit({
     sink: openSink(config.auditFile, options.stderr ?? process.stderr),
@@ -139,8 +139,8 @@ function notClosedInTime(): Error {
   return new Error(`the exporters did not finish within ${longestCloseMs} ms`);
 }
 
-/** The library keeps its faults to itself, and its logger is one per process. */
-function reportExportFaults(log: Logger): void {
+/** The library keeps its problems to itself, and its logger is one per process. */
+function reportExportProblems(log: Logger): void {
   const warn = (...words: unknown[]): void => log.warn({ details: words.map(String) }, "telemetry export");
   const nothing = (): void => undefined;
   diag.setLogger(

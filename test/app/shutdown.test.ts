@@ -90,11 +90,11 @@ test("readiness: a check that rejects or hangs is a fault, a round is shared, dr
         },
       },
       { name: "engine", run: () => new Promise(() => {}) },
-      { name: "tools", run: () => ({ faults: [], notes: ["slow"] }) },
+      { name: "tools", run: () => ({ problems: [], notes: ["slow"] }) },
     ],
     { timeoutMs: 5, cacheMs: 1000, now: () => now },
   );
-  const expected = { ready: false, faults: ["store: locked", "engine: no answer within 5 ms"], notes: ["slow"] };
+  const expected = { ready: false, problems: ["store: locked", "engine: no answer within 5 ms"], notes: ["slow"] };
   expect(await Promise.all([readiness.report(), readiness.report()])).toEqual([expected, expected]);
   expect(rounds).toBe(1);
   now = 1000;
@@ -106,5 +106,5 @@ test("readiness: a check that rejects or hangs is a fault, a round is shared, dr
   expect([readiness.draining, readiness.serving(), told]).toEqual([false, false, 1]);
   readiness.drain();
   expect([readiness.draining, told]).toEqual([true, 1]);
-  expect(await readiness.report()).toEqual({ ready: false, faults: ["the service is shutting down"], notes: [] });
+  expect(await readiness.report()).toEqual({ ready: false, problems: ["the service is shutting down"], notes: [] });
 });

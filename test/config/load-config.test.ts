@@ -34,7 +34,7 @@ function faults(env: Record<string, string>, yaml?: string): readonly string[] {
   try {
     load(env, yaml);
   } catch (reason) {
-    if (reason instanceof ConfigError) return reason.faults;
+    if (reason instanceof ConfigError) return reason.problems;
     throw reason;
   }
   return [];
@@ -182,8 +182,8 @@ test.each([
 ])("a wrong variable of a plugin %o is one sentence that names it", async (env, sentence) => {
   const reason: unknown = await prepare(load(env as Record<string, string>)).catch((error: unknown) => error);
   expect(reason).toBeInstanceOf(ConfigError);
-  expect((reason as ConfigError).faults).toHaveLength(1);
-  expect((reason as ConfigError).faults[0]).toContain(sentence);
+  expect((reason as ConfigError).problems).toHaveLength(1);
+  expect((reason as ConfigError).problems[0]).toContain(sentence);
   expect((reason as ConfigError).message).not.toContain("hunter2");
 });
 

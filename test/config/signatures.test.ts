@@ -19,7 +19,7 @@ function faults(file: object, env: Record<string, string> = {}): readonly string
   try {
     load(file, env);
   } catch (reason) {
-    if (reason instanceof ConfigError) return reason.faults;
+    if (reason instanceof ConfigError) return reason.problems;
     throw reason;
   }
   return [];

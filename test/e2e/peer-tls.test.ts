@@ -258,7 +258,7 @@ describe.skipIf(missing !== "")(`certificates in the configuration${missing}`, (
     try {
       loadConfig({ env: {}, cwd: folder.path });
     } catch (reason) {
-      if (reason instanceof ConfigError) return reason.faults;
+      if (reason instanceof ConfigError) return reason.problems;
       throw reason;
     }
     return [];

@@ -50,7 +50,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
   test("what took too much memory is said in the log", async () => {
     const app = await start({ memoryMb: 48, timeoutMs: 15_000 });
     await app.call({ how: "buffers" });
-    expect(app.isolated.fault).toBeUndefined();
+    expect(app.isolated.problem).toBeUndefined();
     expect(app.log.join()).toMatch(/it took more than \d+ MiB of memory/);
   });
 
@@ -61,10 +61,10 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     const bystander = app.call({ how: "http", url: held.url });
     await held.asked;
     for (let times = 0; times < 5; times++) {
-      expect(app.isolated.fault).toBeUndefined();
+      expect(app.isolated.problem).toBeUndefined();
       expect(await app.call({ how: "exit" })).toMatchObject({ outcome: "FAILED" });
     }
-    expect(app.isolated.fault).toBe("it crashed 5 times within a minute and is started again in 30 s");
+    expect(app.isolated.problem).toBe("it crashed 5 times within a minute and is started again in 30 s");
     expect(await app.call({ how: "look" })).toMatchObject({
       outcome: "FAILED",
       output: "The tool unruly cannot work at present.",
@@ -173,11 +173,11 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     const folder = scratchFolder("jackfield-isolated");
     onTestFinished(() => folder[Symbol.dispose]());
     const app = await start({ plugin: "closed", config: { folder: join(folder.path, "later") } });
-    expect(app.isolated.fault).toBe("it cannot be opened: the database is away");
+    expect(app.isolated.problem).toBe("it cannot be opened: the database is away");
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
     expect((await app.registry.check()).notes).toEqual(["tool closed: it cannot be opened: the database is away"]);
     mkdirSync(join(folder.path, "later"));
-    expect(await app.registry.check()).toEqual({ faults: [], notes: [] });
+    expect(await app.registry.check()).toEqual({ problems: [], notes: [] });
     expect(await app.call({})).toMatchObject({ outcome: "OK" });
   });
 

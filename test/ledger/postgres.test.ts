@@ -122,7 +122,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     const faults: (string | undefined)[] = [];
     const absent = await openPostgresStore({
       url: "postgres://me:s3cret-word@127.0.0.1:1/x",
-      onFault: (fault) => faults.push(fault),
+      onProblem: (fault) => faults.push(fault),
     });
     await expect(absent.ping()).rejects.toThrow(/127\.0\.0\.1:1/);
     expect(faults.join(" ")).not.toContain("s3cret-word");

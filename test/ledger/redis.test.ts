@@ -142,7 +142,7 @@ describe.skipIf(missing)("a Redis server", () => {
     const faults: (string | undefined)[] = [];
     const absent = await openRedisStore({
       url: "redis://:s3cret-word@127.0.0.1:1",
-      onFault: (fault) => faults.push(fault),
+      onProblem: (fault) => faults.push(fault),
     });
     await expect(absent.ping()).rejects.toThrow(/127\.0\.0\.1:1/);
     expect(faults.join(" ")).not.toContain("s3cret-word");

@@ -79,7 +79,7 @@ describe("private addresses in a URL", () => {
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope());
     for (const url of spellings(listener.port)) {
-      expect(await rejection(http(url)), url).toMatchObject({ fault: "refused", sent: false });
+      expect(await rejection(http(url)), url).toMatchObject({ problem: "refused", sent: false });
     }
     expect(listener.connections).toBe(0);
     expect(outbound.changes).toEqual([]);
@@ -192,7 +192,7 @@ describe("names", () => {
     // The listener is at 127.0.0.1 only: the first try is let through and refused by the system, the retry by the guard.
     await using outbound = startOutbound({ guard: changing });
     const reason = await rejection(outbound.httpFor(scope())(`http://rebind.example:${listener.port}/`));
-    expect(reason).toMatchObject({ fault: "refused" });
+    expect(reason).toMatchObject({ problem: "refused" });
     expect(listener.connections).toBe(0);
   });
 });
@@ -204,8 +204,8 @@ describe("private addresses that may be reached", () => {
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope({ origins: [mine.origin] }));
     expect((await http(mine.origin)).status).toBe(200);
-    expect(await rejection(http(other.origin))).toMatchObject({ fault: "refused" });
-    expect(await rejection(outbound.httpFor(scope())(mine.origin))).toMatchObject({ fault: "refused" });
+    expect(await rejection(http(other.origin))).toMatchObject({ problem: "refused" });
+    expect(await rejection(outbound.httpFor(scope())(mine.origin))).toMatchObject({ problem: "refused" });
     expect(mine.requests).toHaveLength(1);
   });
 
@@ -214,13 +214,13 @@ describe("private addresses that may be reached", () => {
     for (const privateAddresses of [["127.0.0.0/8"], ["127.0.0.1"], [" 127.0.0.1/32 "]]) {
       await using outbound = startOutbound({ privateAddresses });
       expect((await outbound.httpFor(scope())(api.origin)).status).toBe(200);
-      expect(await rejection(outbound.httpFor(scope())("http://10.0.0.1/"))).toMatchObject({ fault: "refused" });
+      expect(await rejection(outbound.httpFor(scope())("http://10.0.0.1/"))).toMatchObject({ problem: "refused" });
     }
     const byName = createAddressGuard({ privateAddresses: ["Erp.Internal."], resolve: resolver(["127.0.0.1"]) });
     await using outbound = startOutbound({ guard: byName });
     expect((await outbound.httpFor(scope())(`http://erp.internal:${api.port}/`)).status).toBe(200);
     expect(await rejection(outbound.httpFor(scope())(`http://crm.internal:${api.port}/`))).toMatchObject({
-      fault: "refused",
+      problem: "refused",
     });
   });
 

@@ -401,7 +401,7 @@ describe("repeating", () => {
     await using outbound = startOutbound();
     const origin = raw.origin.replace("http:", "https:");
     const http = outbound.httpFor(scope({ origins: [origin], effect: "write" }));
-    expect(await rejection(http(origin, { method: "POST" }))).toMatchObject({ fault: "network", sent: false });
+    expect(await rejection(http(origin, { method: "POST" }))).toMatchObject({ problem: "network", sent: false });
     expect(raw.connections).toBe(4);
   });
 
@@ -501,7 +501,7 @@ describe("a request that would leave too late", () => {
     const sent = new SentRequests();
     const http = outbound.httpFor(scope({ origins: [api.origin], sent, ...times }));
     const reason = await rejection(http(api.origin, { method, idempotencyKey: "k" }));
-    expect(reason).toMatchObject({ fault: "late", sent: false });
+    expect(reason).toMatchObject({ problem: "late", sent: false });
     // The connection is good for the next one, which proves that nothing of the first one is on its way.
     await outbound.httpFor(scope({ origins: [api.origin] }))(`${api.origin}/next`);
     expect(api.requests.map(({ url }) => url)).toEqual(["/next"]);
@@ -516,7 +516,7 @@ describe("a request that would leave too late", () => {
     });
     await using outbound = startOutbound();
     const late = Object.defineProperty({ ...scope({ origins: [api.origin] }) }, "sendUntil", { get: () => until });
-    expect(await rejection(outbound.httpFor(late)(api.origin, { method: "POST" }))).toMatchObject({ fault: "late" });
+    expect(await rejection(outbound.httpFor(late)(api.origin, { method: "POST" }))).toMatchObject({ problem: "late" });
     expect(api.requests).toHaveLength(1);
   });
 

@@ -275,8 +275,8 @@ describe("a registered tool", () => {
     await first.register(tool, httpTo(target.url));
     const app = await startReplica(store);
     expect(await app.call()).toMatchObject({ outcome: "OK" });
-    const { faults, notes } = await app.remote.check();
-    expect(faults).toEqual([]);
+    const { problems, notes } = await app.remote.check();
+    expect(problems).toEqual([]);
     expect(notes).toHaveLength(3);
     expect(notes[2]).toMatch(/tool odd: .*"dict".*object/);
     expect(await app.unregister("odd")).toBe(true);

@@ -117,7 +117,7 @@ export function createNamedRegistry(names: readonly string[]): Registry {
     put() {},
     remove: () => false,
     async check() {
-      return { faults: [], notes: [] };
+      return { problems: [], notes: [] };
     },
     async close() {},
   };

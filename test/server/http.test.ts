@@ -218,9 +218,12 @@ describe("operator routes", () => {
 
   test("readyz tells faults with 503 and notes with 200", async () => {
     let faults = ["store: locked"];
-    const readiness = createReadiness([{ name: "store", run: () => ({ faults, notes: ["weather is slow"] }) }], {
-      cacheMs: 0,
-    });
+    const readiness = createReadiness(
+      [{ name: "store", run: () => ({ problems: faults, notes: ["weather is slow"] }) }],
+      {
+        cacheMs: 0,
+      },
+    );
     await using server = await start({ readiness });
     const bad = await fetch(`${server.url}/readyz`);
     expect([bad.status, await bad.json()]).toEqual([503, { ready: false, faults, notes: ["weather is slow"] }]);

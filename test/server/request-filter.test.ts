@@ -9,7 +9,7 @@ test.each(["localhost", "app.localhost", "127.0.0.1", "127.8.9.1", "::1", "0:0:0
   (host) => {
     using folder = scratchFolder();
     const config = loadConfig({ env: { HOST: host }, cwd: folder.path });
-    expect(checkExposure(config).faults).toEqual([]);
+    expect(checkExposure(config).problems).toEqual([]);
     const accepts = createHostCheck(host, ["jackfield.example"]);
     for (const good of ["localhost:8080", "127.0.0.1", "[::1]:8080", "app.localhost", "jackfield.example:1", undefined])
       expect([good, accepts(good)]).toEqual([good, true]);

@@ -53,10 +53,10 @@ describe("the files", () => {
       renameSync(join(folder.path, name), join(folder.path, "away"));
       await expect(ledger.ping()).rejects.toThrow(/was removed or replaced/);
       await expect(ledger.begin(anIntent())).rejects.toThrow(name);
-      expect(store.fault()).toContain(name);
+      expect(store.problem()).toContain(name);
       renameSync(join(folder.path, "away"), join(folder.path, name));
       await ledger.ping();
-      expect(store.fault()).toBeUndefined();
+      expect(store.problem()).toBeUndefined();
       await store.close();
     },
   );

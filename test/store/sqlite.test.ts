@@ -104,14 +104,14 @@ describe("a file that cannot be used", () => {
     writeFileSync(path, bad);
 
     const faults: (string | undefined)[] = [];
-    const store = await openSqliteStore({ folder: folder.path, onFault: (fault) => faults.push(fault) });
-    expect(store.fault()).toMatch(/jackfield\.db is damaged/);
+    const store = await openSqliteStore({ folder: folder.path, onProblem: (fault) => faults.push(fault) });
+    expect(store.problem()).toMatch(/jackfield\.db is damaged/);
     await expect(store.ping()).rejects.toThrow(/is damaged .*: put a backup in its place/);
     await expect(createSqliteLedger(store).begin(anIntent())).rejects.toThrow(LedgerUnavailableError);
     expect(readFileSync(path).equals(bad)).toBe(true);
 
     writeFileSync(path, good);
-    await expect.poll(() => store.fault(), { timeout: 5_000 }).toBeUndefined();
+    await expect.poll(() => store.problem(), { timeout: 5_000 }).toBeUndefined();
     expect(await count(store)).toBe(200);
     expect(faults.at(-1)).toBeUndefined();
     await store.close();
@@ -125,7 +125,7 @@ describe("a file that cannot be used", () => {
     await filled(folder.path);
     damage(join(folder.path, "jackfield.db"));
     const store = await openSqliteStore({ folder: folder.path });
-    expect(store.fault()).toMatch(/is damaged/);
+    expect(store.problem()).toMatch(/is damaged/);
     await store.close();
   });
 
@@ -157,9 +157,9 @@ describe("a file that cannot be used", () => {
     const file = join(folder.path, "file");
     writeFileSync(file, "");
     const store = await openSqliteStore({ folder: join(file, "data") });
-    expect(store.fault()).toMatch(/cannot be made/);
+    expect(store.problem()).toMatch(/cannot be made/);
     rmSync(file);
-    await expect.poll(() => store.fault(), { timeout: 5_000 }).toBeUndefined();
+    await expect.poll(() => store.problem(), { timeout: 5_000 }).toBeUndefined();
     await store.ping();
     await store.close();
   });
@@ -206,10 +206,10 @@ describe("a file that cannot be used", () => {
     if (disk === undefined) return skip("this user may not mount a small disk");
     disk.remount("ro");
     const store = await openSqliteStore({ folder: join(disk.path, "data") });
-    expect(store.fault()).toMatch(/read-only|cannot be made/);
+    expect(store.problem()).toMatch(/read-only|cannot be made/);
     await expect(store.ping()).rejects.toThrow(StoreUnavailableError);
     disk.remount("rw");
-    await expect.poll(() => store.fault(), { timeout: 5_000 }).toBeUndefined();
+    await expect.poll(() => store.problem(), { timeout: 5_000 }).toBeUndefined();
     await store.ping();
     await store.close();
   });

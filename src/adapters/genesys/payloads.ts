@@ -45,7 +45,7 @@ export function readRun(payload: unknown, callsPerRequest: number): RunPayload {
   return { runId: payload.run_id, calls: list.map((entry) => readCall(entry, badRun)) };
 }
 
-/** What a refused payload, or any other fault, reads. */
+/** What a refused payload, or any other problem, reads. */
 export function errorText(message: string): string {
   return JSON.stringify({ error: message });
 }
@@ -69,7 +69,7 @@ function readCall(entry: unknown, refusal: string): GenesysCall {
   if (!isObject(entry) || !isId(entry.id) || !isObject(entry.function)) throw new PayloadError(refusal);
   const { name, arguments: input } = entry.function;
   if (typeof name !== "string" || name === "") throw new PayloadError(refusal);
-  // Text or an object, as the document says; a list is refused behind the adapter, as that one call's fault.
+  // Text or an object, as the document says; a list is refused behind the adapter, as that one call's problem.
   if (typeof input !== "string" && (typeof input !== "object" || input === null)) throw new PayloadError(refusal);
   return { id: entry.id, name, arguments: input };
 }

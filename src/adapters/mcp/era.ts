@@ -14,7 +14,7 @@ export function eraOf({ method, meta }: RequestMessage, headers: IncomingHttpHea
   const header = headers?.["mcp-protocol-version"];
   const given = typeof header === "string" ? header.trim() : undefined;
   if (claimed !== undefined) {
-    // Where header and body differ, that is the fault, and is found when the two are compared.
+    // Where header and body differ, that is the problem, and is found when the two are compared.
     const differs = given !== undefined && given !== claimed;
     if (typeof claimed === "string" && claimed !== modernVersion && !differs) throw unsupported(claimed);
     return "modern";

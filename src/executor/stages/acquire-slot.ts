@@ -27,7 +27,7 @@ type Refusal = SlotRefusal | "not-ready";
 
 function tryAcquire(execution: Execution, { slotsOf }: ExecutorParts): Refusal | Promise<SlotRefusal> {
   const { tool } = execution;
-  if (tool.fault !== undefined) return "not-ready";
+  if (tool.problem !== undefined) return "not-ready";
   const slots = slotsOf(tool);
   const refusal = slots.acquire(tool, execution);
   if (refusal === undefined) execution.slots = slots;

@@ -56,9 +56,9 @@ export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArg
   return { value: value as JsonObject, json, digest: hash("sha256", json, "base64url") };
 }
 
-/** The words for arguments with faults: every one with its path. */
+/** The words for arguments with problems: every one with its path. */
 export function invalid(name: string, violations: Violation[]): ArgumentProblem {
-  const list = violations.map((fault) => `${fault.path}: ${fault.message}`).join(", ");
+  const list = violations.map((problem) => `${problem.path}: ${problem.message}`).join(", ");
   return { message: `Schema validation failed for ${name}: ${list}`, violations };
 }
 
