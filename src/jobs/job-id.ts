@@ -33,8 +33,8 @@ export function contentDigest(
 
 /**
  * The call with its arguments as JSON text, which is how they are stored: whatever is wrong with them is then reported when
- * the call is executed, as on every path, and what was accepted can always be read back. A number that JSON cannot express becomes one
- * that is refused where arguments are read.
+ * the call is executed, as on every path, and what was accepted can always be read back. A number that JSON cannot
+ * express becomes one that is refused where arguments are read.
  */
 export function withArgumentsText(call: ToolCall): ToolCall {
   const { input } = call;

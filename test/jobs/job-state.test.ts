@@ -1,8 +1,10 @@
+import { create } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createBackoff } from "../../src/jobs/backoff.ts";
-import { isOver, mayBecome, moved } from "../../src/jobs/job-state.ts";
+import { claimedState, isOver, mayBecome, moved, retried } from "../../src/jobs/job-state.ts";
 import { aRecord } from "./samples.ts";
 
 const states = [
@@ -37,6 +39,21 @@ describe("a job's state", () => {
     expect(next.job).toMatchObject({ state: JobState.EXECUTING, error: "why" });
     expect(record.job.state).toBe(JobState.ACCEPTED);
     expect(() => moved(record, JobState.DONE)).toThrow("a job may not go from ACCEPTED to DONE");
+  });
+
+  test("is EXECUTING once a worker has claimed it before its execution, else as it was", () => {
+    expect(states.map(claimedState)).toEqual([JobState.EXECUTING, ...states.slice(1)]);
+  });
+
+  test("is reopened by a retry: for delivery where there are results, else for execution; with nothing of its past", () => {
+    const dead = { ...moved(moved(aRecord(), JobState.EXECUTING), JobState.DEAD, { error: "why" }), deliveryMs: 7 };
+    const again = retried({ ...dead, failures: 3 });
+    expect(again).toMatchObject({ job: { state: JobState.ACCEPTED, error: "" }, deliveryMs: 0, failures: 0 });
+    const results = [create(ToolResultSchema, { callId: "1" })];
+    const executed = retried({ ...dead, job: { ...dead.job, results } });
+    expect(executed.job).toMatchObject({ state: JobState.DELIVERING, results });
+    expect(() => retried(aRecord({ state: JobState.DONE }))).toThrow("a job may not go from DONE to ACCEPTED");
+    expect(() => moved(aRecord(), 99 as JobState)).toThrow("a job may not go from ACCEPTED to 99");
   });
 
   test("is over when nothing more happens by itself", () => {
