@@ -9,7 +9,7 @@ import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
 import { cognigyInstruments } from "../../src/adapters/cognigy/metrics.ts";
 import { Secret } from "../../src/secret.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { Ended, stand, type StandOptions, type StandTool, until } from "./stand.ts";
 
 const path = "/api/v1/llm/tool-callback";
@@ -59,7 +59,7 @@ async function answerOf(response: Response): Promise<[number, string]> {
 }
 
 describe("the callback", () => {
-  verifies(["003.1", "003.3"], "it answers exactly the id and a text, 200 for failures too", async () => {
+  testRequirement(["003.1", "003.3"], "it answers exactly the id and a text, 200 for failures too", async () => {
     await using app = await cognigy();
     const cases: [unknown, string][] = [
       [callback("echo", { x: "ü" }), '{"x":"ü"}'],
@@ -84,7 +84,7 @@ describe("the callback", () => {
     }
   });
 
-  verifies("003.3", "a body that is no object, or has no tool_call_id or name, is a 400", async () => {
+  testRequirement("003.3", "a body that is no object, or has no tool_call_id or name, is a 400", async () => {
     await using app = await cognigy();
     const bad = [null, [], "x", 1, {}, { name: "echo" }, { tool_call_id: "a" }, callback("echo", {}, ""), callback("")];
     const odd = [
@@ -115,7 +115,7 @@ describe("the callback", () => {
     );
   });
 
-  verifies(
+  testRequirement(
     "003.2",
     "a wrong key is refused before the body is read, and a key's name chooses whose call it is",
     async () => {
@@ -155,7 +155,7 @@ describe("the callback", () => {
     expect(app.seen[0]).toMatchObject({ caller: "cognigy", context: undefined, answerWithinMs: 4900 });
   });
 
-  verifies("003.12", "an unhandled fault names the call and nothing else", async () => {
+  testRequirement("003.12", "an unhandled fault names the call and nothing else", async () => {
     await using app = await cognigy({ keys: [] });
     const internal = (id: string) => [
       500,
@@ -232,7 +232,7 @@ describe("the callback", () => {
 });
 
 describe("calls that take longer", () => {
-  verifies(
+  testRequirement(
     "003.7",
     "at the answer deadline the model reads so, and the poll finds the answer once it is there",
     async () => {
@@ -273,7 +273,7 @@ describe("calls that take longer", () => {
     expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
   });
 
-  verifies("003.10", "a call that outlives its answer is timed and attributed once, when it ends", async () => {
+  testRequirement("003.10", "a call that outlives its answer is timed and attributed once, when it ends", async () => {
     const release = Promise.withResolvers<void>();
     await using app = await cognigy({ answerWithinMs: 60, tools: { slow: () => release.promise.then(() => ({})) } });
     for (let n = 0; n < 2; n += 1) expect((await app.post(path, callback("slow", {}, "late"))).status).toBe(200);
@@ -294,46 +294,54 @@ describe("calls that take longer", () => {
     expect(await metrics()).toMatch(invocations);
   });
 
-  verifies("003.8", "beyond the limit of pending calls requests are turned away until calls have ended", async () => {
-    const release = Promise.withResolvers<void>();
-    const slow: StandTool = () => release.promise.then(() => ({}));
-    await using app = await cognigy({
-      answerWithinMs: 40,
-      maxPending: 2,
-      tools: { ...usual, slow },
-    });
-    await Promise.all([app.post(path, callback("slow", {}, "1")), app.post(path, callback("slow", {}, "2"))]);
-    const beyond = await app.post(path, callback("echo", {}, "3"));
-    expect(beyond.headers.get("retry-after")).toBe("1");
-    expect(await answerOf(beyond)).toEqual([
-      503,
-      '{"error":"Correlation context limit reached. Clear stale entries."}',
-    ]);
-    expect((await app.post(path, callback("slow", {}, "1"))).status).toBe(200);
-    release.resolve();
-    await until(async () => (await app.post(path, callback("echo", {}, "4"))).status === 200);
-  });
+  testRequirement(
+    "003.8",
+    "beyond the limit of pending calls requests are turned away until calls have ended",
+    async () => {
+      const release = Promise.withResolvers<void>();
+      const slow: StandTool = () => release.promise.then(() => ({}));
+      await using app = await cognigy({
+        answerWithinMs: 40,
+        maxPending: 2,
+        tools: { ...usual, slow },
+      });
+      await Promise.all([app.post(path, callback("slow", {}, "1")), app.post(path, callback("slow", {}, "2"))]);
+      const beyond = await app.post(path, callback("echo", {}, "3"));
+      expect(beyond.headers.get("retry-after")).toBe("1");
+      expect(await answerOf(beyond)).toEqual([
+        503,
+        '{"error":"Correlation context limit reached. Clear stale entries."}',
+      ]);
+      expect((await app.post(path, callback("slow", {}, "1"))).status).toBe(200);
+      release.resolve();
+      await until(async () => (await app.post(path, callback("echo", {}, "4"))).status === 200);
+    },
+  );
 
-  verifies(["003.8", "fault-003.cleanup"], "requests that wait count as pending, and failed ones do not", async () => {
-    const release = Promise.withResolvers<void>();
-    await using app = await cognigy({
-      maxPending: 1,
-      tools: { ...usual, slow: () => release.promise.then(() => ({})) },
-    });
-    for (let n = 0; n < 3; n += 1) expect((await app.post(path, callback("boom"))).status).toBe(500);
-    const waiting = app.post(path, callback("slow", {}, "1"));
-    await until(() => app.seen.length === 4);
-    expect((await app.post(path, callback("echo", {}, "2"))).status).toBe(503);
-    release.resolve();
-    expect((await waiting).status).toBe(200);
-    expect((await app.post(path, callback("echo", {}, "2"))).status).toBe(200);
-  });
+  testRequirement(
+    ["003.8", "fault-003.cleanup"],
+    "requests that wait count as pending, and failed ones do not",
+    async () => {
+      const release = Promise.withResolvers<void>();
+      await using app = await cognigy({
+        maxPending: 1,
+        tools: { ...usual, slow: () => release.promise.then(() => ({})) },
+      });
+      for (let n = 0; n < 3; n += 1) expect((await app.post(path, callback("boom"))).status).toBe(500);
+      const waiting = app.post(path, callback("slow", {}, "1"));
+      await until(() => app.seen.length === 4);
+      expect((await app.post(path, callback("echo", {}, "2"))).status).toBe(503);
+      release.resolve();
+      expect((await waiting).status).toBe(200);
+      expect((await app.post(path, callback("echo", {}, "2"))).status).toBe(200);
+    },
+  );
 });
 
 describe("browsers", () => {
   const origin = "https://app.cognigy.ai";
 
-  verifies("003.11", "only the configured origins may use the callback, and only this route", async () => {
+  testRequirement("003.11", "only the configured origins may use the callback, and only this route", async () => {
     await using app = await cognigy({ keys: [{ name: "", key: "k" }] });
     const ask = (url: string, from: string) =>
       fetch(app.url + url, {
@@ -367,7 +375,7 @@ describe("browsers", () => {
 });
 
 describe("metrics", () => {
-  verifies(
+  testRequirement(
     "003.10",
     "good answers are successes, all others fallbacks, 503 and 500 too, and only calls that ran are timed",
     async () => {

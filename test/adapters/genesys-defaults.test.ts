@@ -8,7 +8,7 @@ import { Secret } from "../../src/secret.ts";
 import { startDownstream, startOutbound } from "../outbound/downstream.ts";
 import { until } from "../support/asking.ts";
 import { holdTimeouts } from "../support/held-timeouts.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const job = create(JobSchema, { id: "job-1", context: { runId: "run-1" } });
 const lifetimeMs = 3_600_000;
@@ -75,7 +75,7 @@ describe("Genesys as it is connected", () => {
     ["000.13", "000.13", 60_000, "that tools use"],
     ["000.13", "own", 60_000, "of a credential of the file"],
   ] as const) {
-    verifies(id, `a token ${what} is replaced ${marginMs / 1000} s before it ends`, async () => {
+    testRequirement(id, `a token ${what} is replaced ${marginMs / 1000} s before it ends`, async () => {
       await using platform = await connect();
       const { clock, uses } = platform;
       const first = await uses[use]();
@@ -87,7 +87,7 @@ describe("Genesys as it is connected", () => {
     });
   }
 
-  verifies("001.8", "a delivery is given up after 10 s, to be tried again", async () => {
+  testRequirement("001.8", "a delivery is given up after 10 s, to be tried again", async () => {
     await using platform = await connect({ silent: true });
     using timeouts = holdTimeouts();
     let ended = false;

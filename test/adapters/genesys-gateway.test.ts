@@ -8,7 +8,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { Secret } from "../../src/secret.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { Ended, stand, type StandOptions, type StandTool } from "./stand.ts";
 
 const path = "/llm-gateway/tools";
@@ -64,7 +64,7 @@ async function outputs(response: Response): Promise<string[]> {
 }
 
 describe("what the LLM Gateway's webhook takes", () => {
-  verifies(["000.1", "000.4"], "arguments may be a text or an object", async () => {
+  testRequirement(["000.1", "000.4"], "arguments may be a text or an object", async () => {
     await using app = await gateway();
     const body = {
       tool_calls: [call("a", "echo", '{"x":1}'), call("b", "echo", { x: 2 })],
@@ -74,7 +74,7 @@ describe("what the LLM Gateway's webhook takes", () => {
     expect(await outputs(await app.post(path, body))).toEqual(['{"x":1}', '{"x":2}']);
   });
 
-  verifies("000.2", "tool_calls that are missing, no array or empty are refused", async () => {
+  testRequirement("000.2", "tool_calls that are missing, no array or empty are refused", async () => {
     await using app = await gateway();
     for (const body of [
       {},
@@ -92,36 +92,40 @@ describe("what the LLM Gateway's webhook takes", () => {
     }
   });
 
-  verifies("000.3", "a call without id, name or arguments refuses the request before any tool runs", async () => {
-    await using app = await gateway();
-    const bad = [
-      null,
-      "x",
-      [],
-      {},
-      { id: "a" },
-      { id: "a", function: null },
-      { function: { name: "echo", arguments: "{}" } },
-      { id: "", function: { name: "echo", arguments: "{}" } },
-      { id: 7, function: { name: "echo", arguments: "{}" } },
-      { id: "x".repeat(257), function: { name: "echo", arguments: "{}" } },
-      { id: "a", function: { arguments: "{}" } },
-      { id: "a", function: { name: "", arguments: "{}" } },
-      { id: "a", function: { name: "echo" } },
-      { id: "a", function: { name: "echo", arguments: null } },
-      { id: "a", function: { name: "echo", arguments: 5 } },
-    ];
-    for (const entry of bad) {
-      const response = await app.post(path, { tool_calls: [call("good", "echo"), entry] });
-      expect([response.status, await response.text()]).toEqual([
-        400,
-        '{"error":"Invalid tool call schema: missing id, name, or arguments"}',
-      ]);
-    }
-    expect(app.seen).toEqual([]);
-    const empty = await app.post(path, { tool_calls: [call("😀".repeat(256), "echo", "")] });
-    expect(await outputs(empty)).toEqual(["{}"]);
-  });
+  testRequirement(
+    "000.3",
+    "a call without id, name or arguments refuses the request before any tool runs",
+    async () => {
+      await using app = await gateway();
+      const bad = [
+        null,
+        "x",
+        [],
+        {},
+        { id: "a" },
+        { id: "a", function: null },
+        { function: { name: "echo", arguments: "{}" } },
+        { id: "", function: { name: "echo", arguments: "{}" } },
+        { id: 7, function: { name: "echo", arguments: "{}" } },
+        { id: "x".repeat(257), function: { name: "echo", arguments: "{}" } },
+        { id: "a", function: { arguments: "{}" } },
+        { id: "a", function: { name: "", arguments: "{}" } },
+        { id: "a", function: { name: "echo" } },
+        { id: "a", function: { name: "echo", arguments: null } },
+        { id: "a", function: { name: "echo", arguments: 5 } },
+      ];
+      for (const entry of bad) {
+        const response = await app.post(path, { tool_calls: [call("good", "echo"), entry] });
+        expect([response.status, await response.text()]).toEqual([
+          400,
+          '{"error":"Invalid tool call schema: missing id, name, or arguments"}',
+        ]);
+      }
+      expect(app.seen).toEqual([]);
+      const empty = await app.post(path, { tool_calls: [call("😀".repeat(256), "echo", "")] });
+      expect(await outputs(empty)).toEqual(["{}"]);
+    },
+  );
 
   test("more calls than a request may hold, and ids of a conversation that are none, are refused in words", async () => {
     await using app = await gateway();
@@ -188,7 +192,7 @@ async function raw(port: number, headers: string): Promise<string> {
 }
 
 describe("what the model reads", () => {
-  verifies("000.5", "an unknown tool costs its own call only, whatever its name", async () => {
+  testRequirement("000.5", "an unknown tool costs its own call only, whatever its name", async () => {
     await using app = await gateway();
     const names = ["nope", "constructor", "toString", "hasOwnProperty", "../x", "a b", "名", "x".repeat(129)];
     const tool_calls = [...names.map((name, n) => call(`${n}`, name)), call("good", "echo", '{"x":1}')];
@@ -198,7 +202,7 @@ describe("what the model reads", () => {
     ]);
   });
 
-  verifies("000.6", "arguments that are not JSON are that call's fault", async () => {
+  testRequirement("000.6", "arguments that are not JSON are that call's fault", async () => {
     await using app = await gateway();
     const tool_calls = [call("a", "echo", "{not json"), call("b", "echo")];
     expect(await outputs(await app.post(path, { tool_calls }))).toEqual([
@@ -207,7 +211,7 @@ describe("what the model reads", () => {
     ]);
   });
 
-  verifies("000.7", "a failing tool's message is its output and results stand in request order", async () => {
+  testRequirement("000.7", "a failing tool's message is its output and results stand in request order", async () => {
     await using app = await gateway({
       tools: { ...usual, late: () => new Promise((resolve) => setTimeout(resolve, 30, { late: true })) },
     });
@@ -251,7 +255,7 @@ describe("what the model reads", () => {
 });
 
 describe("the stream", () => {
-  verifies("000.8", "it carries the headers, a step for each ending, then one result and the end", async () => {
+  testRequirement("000.8", "it carries the headers, a step for each ending, then one result and the end", async () => {
     await using app = await gateway();
     const response = await app.post(path, { tool_calls: [call("a", "echo"), call("b", "fail")] });
     expect(response.status).toBe(200);
@@ -278,7 +282,7 @@ describe("the stream", () => {
     );
   });
 
-  verifies("000.8", "a client that asks for the end of its connection gets it after the stream", async () => {
+  testRequirement("000.8", "a client that asks for the end of its connection gets it after the stream", async () => {
     await using app = await gateway();
     const request = http.request(`${app.url}${path}`, {
       method: "POST",
@@ -293,7 +297,7 @@ describe("the stream", () => {
     await closed;
   });
 
-  verifies("000.8", "over HTTP/2 it is the same without a connection header", async () => {
+  testRequirement("000.8", "over HTTP/2 it is the same without a connection header", async () => {
     await using app = await gateway();
     const session = http2.connect(app.url);
     const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/json" });
@@ -308,33 +312,37 @@ describe("the stream", () => {
     expect(text).toContain("event: tool_result\n");
   });
 
-  verifies(["000.8", "000.9"], "progress is sent while others still run, and what a tool reports too", async () => {
-    const release = Promise.withResolvers<void>();
-    await using app = await gateway({
-      tools: {
-        ...usual,
-        slow: async (_args, { report }) => {
-          report("half way", 0.5);
-          await release.promise;
-          return { done: true };
+  testRequirement(
+    ["000.8", "000.9"],
+    "progress is sent while others still run, and what a tool reports too",
+    async () => {
+      const release = Promise.withResolvers<void>();
+      await using app = await gateway({
+        tools: {
+          ...usual,
+          slow: async (_args, { report }) => {
+            report("half way", 0.5);
+            await release.promise;
+            return { done: true };
+          },
         },
-      },
-    });
-    const reader = eventsOf(await app.post(path, { tool_calls: [call("s", "slow"), call("f", "echo")] }));
-    const early = [await reader.read(), await reader.read()].map(
-      (next) => JSON.parse(next.value!.data) as Record<string, unknown>,
-    );
-    expect(early).toContainEqual(expect.objectContaining({ step: 1, total: 2, status: "completed", id: "f" }));
-    expect(early).toContainEqual(
-      expect.objectContaining({ total: 2, status: "running", message: "half way", fraction: 0.5 }),
-    );
-    release.resolve();
-    const rest = [await reader.read(), await reader.read()];
-    expect(rest.map((next) => next.value?.event)).toEqual(["tool_progress", "tool_result"]);
-    expect((await reader.read()).done).toBe(true);
-  });
+      });
+      const reader = eventsOf(await app.post(path, { tool_calls: [call("s", "slow"), call("f", "echo")] }));
+      const early = [await reader.read(), await reader.read()].map(
+        (next) => JSON.parse(next.value!.data) as Record<string, unknown>,
+      );
+      expect(early).toContainEqual(expect.objectContaining({ step: 1, total: 2, status: "completed", id: "f" }));
+      expect(early).toContainEqual(
+        expect.objectContaining({ total: 2, status: "running", message: "half way", fraction: 0.5 }),
+      );
+      release.resolve();
+      const rest = [await reader.read(), await reader.read()];
+      expect(rest.map((next) => next.value?.event)).toEqual(["tool_progress", "tool_result"]);
+      expect((await reader.read()).done).toBe(true);
+    },
+  );
 
-  verifies("000.9", "a comment line keeps an idle stream open", async () => {
+  testRequirement("000.9", "a comment line keeps an idle stream open", async () => {
     const release = Promise.withResolvers<void>();
     await using app = await gateway({
       times: { commentEveryMs: 5, openAfterMs: 1 },
@@ -349,7 +357,7 @@ describe("the stream", () => {
     expect(text).toContain("event: tool_result");
   });
 
-  verifies("000.10", "conversation and session reach the call, and a batch has one trace id", async () => {
+  testRequirement("000.10", "conversation and session reach the call, and a batch has one trace id", async () => {
     await using app = await gateway();
     const body = {
       tool_calls: [call("a", "echo"), call("b", "echo")],
@@ -369,7 +377,7 @@ describe("the stream", () => {
     expect(app.seen.at(-1)?.traceId).toBe("0af7651916cd43dd8448eb211c80319c");
   });
 
-  verifies("000.15", "a fault before the stream began is a 500 that tells nothing", async () => {
+  testRequirement("000.15", "a fault before the stream began is a 500 that tells nothing", async () => {
     await using app = await gateway({
       tools: {
         boom: () => {

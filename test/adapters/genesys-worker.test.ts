@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type Job, JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { Secret } from "../../src/secret.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { stand, type StandOptions } from "./stand.ts";
 
 const path = "/webhook/tool-calls";
@@ -34,28 +34,32 @@ function stored(jobs: Job[]): NonNullable<StandOptions["submit"]> {
 }
 
 describe("the AI Gateway's webhook", () => {
-  verifies(["001.1", "001.3", "001.11"], "a batch is acknowledged with its job, the same for a repeat", async () => {
-    const jobs: Job[] = [];
-    await using app = await worker({ submit: stored(jobs) });
-    for (let round = 0; round < 2; round += 1) {
-      const response = await app.post(path, good, key);
-      expect([response.status, await response.text()]).toEqual([202, '{"status":"accepted"}']);
-      expect(response.headers.get("jackfield-job-id")).toBe("digest-of-the-batch");
-    }
-    const [first, second] = jobs;
-    expect(first).toMatchObject({
-      id: "",
-      source: "genesys",
-      context: { runId: "run-1", source: "genesys" },
-      calls: [
-        { id: "a", name: "search_inventory", input: { case: "argumentsJson", value: '{"sku":"AB-123"}' } },
-        { id: "b", name: "search_inventory", input: { case: "argumentsJson", value: "" } },
-      ],
-    });
-    expect(second).toEqual(first);
-  });
+  testRequirement(
+    ["001.1", "001.3", "001.11"],
+    "a batch is acknowledged with its job, the same for a repeat",
+    async () => {
+      const jobs: Job[] = [];
+      await using app = await worker({ submit: stored(jobs) });
+      for (let round = 0; round < 2; round += 1) {
+        const response = await app.post(path, good, key);
+        expect([response.status, await response.text()]).toEqual([202, '{"status":"accepted"}']);
+        expect(response.headers.get("jackfield-job-id")).toBe("digest-of-the-batch");
+      }
+      const [first, second] = jobs;
+      expect(first).toMatchObject({
+        id: "",
+        source: "genesys",
+        context: { runId: "run-1", source: "genesys" },
+        calls: [
+          { id: "a", name: "search_inventory", input: { case: "argumentsJson", value: '{"sku":"AB-123"}' } },
+          { id: "b", name: "search_inventory", input: { case: "argumentsJson", value: "" } },
+        ],
+      });
+      expect(second).toEqual(first);
+    },
+  );
 
-  verifies("001.2", "anything but a run with calls is refused before it is stored", async () => {
+  testRequirement("001.2", "anything but a run with calls is refused before it is stored", async () => {
     const jobs: Job[] = [];
     await using app = await worker({ submit: stored(jobs) });
     const bad: unknown[] = [
@@ -97,7 +101,7 @@ describe("the AI Gateway's webhook", () => {
     expect(texts[3]).toMatch(/^\[\[\[\[/);
   });
 
-  verifies("001.3", "what cannot be stored is a 503 within seconds, so that the platform retries", async () => {
+  testRequirement("001.3", "what cannot be stored is a 503 within seconds, so that the platform retries", async () => {
     const cases: [NonNullable<StandOptions["submit"]>, number, string][] = [
       [
         () => Promise.reject(new ConnectError("the store cannot be reached", Code.Unavailable)),

@@ -3,7 +3,7 @@ import { ConfigError, createJackfield } from "../../src/index.ts";
 import { defineTool, ToolError } from "../../src/plugin/index.ts";
 import { startDownstream } from "../outbound/downstream.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const greet = defineTool({
   name: "greet",
@@ -81,7 +81,7 @@ test.each<[object, string]>([
   expect((reason as ConfigError).message).toContain(message);
 });
 
-verifies(
+testRequirement(
   "000.13",
   "a tool's config names a credential, and its requests carry it although it never sees it",
   async () => {

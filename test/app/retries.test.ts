@@ -12,7 +12,7 @@ import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
 import { aRecord } from "../jobs/samples.ts";
 import { rejection, scope, startDownstream } from "../outbound/downstream.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 
 // Retries as they are in production: chance is not passed in, and the times are the default ones.
@@ -23,7 +23,7 @@ afterEach(() => void vi.restoreAllMocks());
 const telemetry = createSilentTelemetry();
 const busy = () => startDownstream((response) => response.writeHead(429).end());
 
-verifies(
+testRequirement(
   ["000.12", "003.6"],
   "requests of tools are repeated after 0.5, 1 and 2 s and a part of a quarter more",
   async () => {
@@ -47,7 +47,7 @@ verifies(
   },
 );
 
-verifies("002.9", "requests to the model are repeated after 2^n s and a part of a second, twice", async () => {
+testRequirement("002.9", "requests to the model are repeated after 2^n s and a part of a second, twice", async () => {
   await using gateway = await busy();
   const outbound = createOutbound({ downstreamBytes: 1024, privateAddresses: [], telemetry, version: "1.2.3" });
   const pauses: number[] = [];
@@ -101,7 +101,7 @@ test("deliveries are repeated after 1 s doubling to 60 s, less a part of a half"
   }
 });
 
-verifies("001.9", "a delivery is given up when its tries and pauses would take more than an hour", async () => {
+testRequirement("001.9", "a delivery is given up when its tries and pauses would take more than an hour", async () => {
   using folder = scratchFolder();
   const { delivery } = loadConfig({ env: {}, cwd: folder.path });
   const deliver = createDeliverer({

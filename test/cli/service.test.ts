@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { Conversations, Effect, Jobs, JobState, Outcome, ToolExecutor } from "../../src/client.ts";
 import { jackfield, startConnect } from "./command-line.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const orderTool = {
   name: "get_order",
@@ -143,7 +143,7 @@ describe("call", () => {
   });
 });
 
-verifies("002.8", "converse prints the answer on stdout and what happens on stderr", async () => {
+testRequirement("002.8", "converse prints the answer on stdout and what happens on stderr", async () => {
   await using server = await service().server;
   expect(await jackfield(["converse", "Hi", "--url", server.url])).toEqual({
     code: 0,

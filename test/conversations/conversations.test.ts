@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { answers, asksFor, busy, ends, says, startConversation } from "./stand-in.ts";
 
 const weather = answers({ location: "Zürich", temperature: 22 });
@@ -16,7 +16,7 @@ async function fault(promise: Promise<unknown>): Promise<ConnectError> {
 }
 
 describe("a conversation", () => {
-  verifies(
+  testRequirement(
     ["002.3", "002.7", "002.8"],
     "asks, runs two tools at once, one that fails, and gives the answer",
     async () => {
@@ -94,7 +94,7 @@ describe("a conversation", () => {
     expect(answers[64]?.content).toBe("Execution error: Too many tool calls: at most 64 are run");
   });
 
-  verifies("002.8", "runs the calls of one answer side by side and reports each as it ends", async () => {
+  testRequirement("002.8", "runs the calls of one answer side by side and reports each as it ends", async () => {
     const release = Promise.withResolvers<void>();
     await using talk = await startConversation([asksFor(["slow", "slow", ""], ["fast", "fast", ""]), says("ok")], {
       slow: async (call, { progress }) => {
@@ -124,20 +124,24 @@ describe("a conversation", () => {
     ).toEqual(["slow", "fast"]);
   });
 
-  verifies("002.8", "that never stops asking ends after five requests and runs nothing nobody would read", async () => {
-    let runs = 0;
-    await using talk = await startConversation([asksFor(["x", "again", "{}"])], {
-      again: async (call, hooks) => ((runs += 1), answers("more")(call, hooks)),
-    });
-    const { text, rounds, events } = await talk.converse();
-    expect(text).toBe("Maximum tool execution iterations reached.");
-    expect(rounds).toBe(5);
-    expect(talk.requests).toHaveLength(5);
-    expect(runs).toBe(4);
-    expect(events.filter((event) => event.case === "call")).toHaveLength(4);
-  });
+  testRequirement(
+    "002.8",
+    "that never stops asking ends after five requests and runs nothing nobody would read",
+    async () => {
+      let runs = 0;
+      await using talk = await startConversation([asksFor(["x", "again", "{}"])], {
+        again: async (call, hooks) => ((runs += 1), answers("more")(call, hooks)),
+      });
+      const { text, rounds, events } = await talk.converse();
+      expect(text).toBe("Maximum tool execution iterations reached.");
+      expect(rounds).toBe(5);
+      expect(talk.requests).toHaveLength(5);
+      expect(runs).toBe(4);
+      expect(events.filter((event) => event.case === "call")).toHaveLength(4);
+    },
+  );
 
-  verifies(["002.4", "002.5", "002.6"], "tells the model of every outcome in its own words", async () => {
+  testRequirement(["002.4", "002.5", "002.6"], "tells the model of every outcome in its own words", async () => {
     const sentences: Record<string, [ReturnType<typeof ends>, string]> = {
       a_timeout: [ends("TIMED_OUT", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
       a_throw: [ends("FAILED", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
@@ -243,7 +247,7 @@ describe("a conversation", () => {
 });
 
 describe("the gateway", () => {
-  verifies(
+  testRequirement(
     ["002.9", "fault-002.recursion"],
     "that answers 429 three times ends the conversation and is asked no more",
     async () => {
@@ -257,7 +261,7 @@ describe("the gateway", () => {
     },
   );
 
-  verifies("002.9", "is asked again after the pause it asks for", async () => {
+  testRequirement("002.9", "is asked again after the pause it asks for", async () => {
     await using talk = await startConversation([busy("7"), busy("soon"), says("ok")], {});
     expect((await talk.converse()).text).toBe("ok");
     expect(talk.pauses).toEqual([7000, 2500]);
@@ -270,7 +274,7 @@ describe("the gateway", () => {
     expect(talk.pauses).toEqual([]);
   });
 
-  verifies("002.10", "that turns the token away is asked once more with a new one", async () => {
+  testRequirement("002.10", "that turns the token away is asked once more with a new one", async () => {
     await using talk = await startConversation([{ status: 401, body: {} }, says("ok")], {});
     expect((await talk.converse()).text).toBe("ok");
     expect(talk.tokens.stale).toEqual(["token-1"]);
@@ -286,7 +290,7 @@ describe("the gateway", () => {
     expect(talk.requests).toHaveLength(2);
   });
 
-  verifies("002.8", "that does not answer in time ends the conversation in words", async () => {
+  testRequirement("002.8", "that does not answer in time ends the conversation in words", async () => {
     await using talk = await startConversation(["never"], {}, { timeoutMs: 50 });
     expect(await fault(talk.converse())).toMatchObject({
       code: Code.Unavailable,

@@ -1,9 +1,9 @@
 import { describe, expect } from "vitest";
 import { pauseMs } from "../../src/conversations/gateway.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 describe("the pause after a 429", () => {
-  verifies("002.9", "is what is asked for, else 2 s and then 2^n s with jitter, 30 s at most", () => {
+  testRequirement("002.9", "is what is asked for, else 2 s and then 2^n s with jitter, 30 s at most", () => {
     const half = () => 0.5;
     expect(pauseMs("3", 0, half)).toBe(3000);
     expect(pauseMs("0", 0, half)).toBe(500);

@@ -1,6 +1,6 @@
 import { SpanStatusCode, trace } from "@opentelemetry/api";
 import { expect, test } from "vitest";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { answers, asksFor, ends, says, startConversation } from "./stand-in.ts";
 
 async function twoTools() {
@@ -12,7 +12,7 @@ async function twoTools() {
   return talk;
 }
 
-verifies(
+testRequirement(
   "002.11",
   "a conversation is one tree of spans, and the pipeline's span is a child of the tool's",
   async () => {
@@ -48,32 +48,36 @@ verifies(
   },
 );
 
-verifies("002.12", "start, success and failure are audited, the failure without the secret it quotes", async () => {
-  await using talk = await twoTools();
-  const [start, ...tools] = talk.audited;
-  expect(start).toEqual({
-    event: "conversation_start",
-    conversation_id: "c-9",
-    model: "gpt-4o",
-    timestamp: 1_700_000_000.5,
-  });
-  expect(tools).toHaveLength(2);
-  expect(tools).toContainEqual({
-    event: "tool_success",
-    conversation_id: "c-9",
-    tool_name: "get_weather",
-    tool_call_id: "a",
-    latency_ms: 120,
-  });
-  expect(tools).toContainEqual({
-    event: "tool_failure",
-    conversation_id: "c-9",
-    tool_name: "broken",
-    error: "Login with Bearer [redacted] failed.",
-  });
-});
+testRequirement(
+  "002.12",
+  "start, success and failure are audited, the failure without the secret it quotes",
+  async () => {
+    await using talk = await twoTools();
+    const [start, ...tools] = talk.audited;
+    expect(start).toEqual({
+      event: "conversation_start",
+      conversation_id: "c-9",
+      model: "gpt-4o",
+      timestamp: 1_700_000_000.5,
+    });
+    expect(tools).toHaveLength(2);
+    expect(tools).toContainEqual({
+      event: "tool_success",
+      conversation_id: "c-9",
+      tool_name: "get_weather",
+      tool_call_id: "a",
+      latency_ms: 120,
+    });
+    expect(tools).toContainEqual({
+      event: "tool_failure",
+      conversation_id: "c-9",
+      tool_name: "broken",
+      error: "Login with Bearer [redacted] failed.",
+    });
+  },
+);
 
-verifies(["002.12", "fault-002.success"], "a timeout is audited as a failure", async () => {
+testRequirement(["002.12", "fault-002.success"], "a timeout is audited as a failure", async () => {
   await using talk = await startConversation([asksFor(["a", "slow", "{}"]), says("ok")], {
     slow: ends("TIMED_OUT", "Tool execution failed or timed out."),
   });

@@ -6,7 +6,7 @@ import { anthropicTools } from "../../src/definitions/anthropic.ts";
 import { mcpTools } from "../../src/definitions/mcp.ts";
 import { definitionFormats, nameFor, nameFrom } from "../../src/definitions/names.ts";
 import { openaiTools } from "../../src/definitions/openai.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const schema = { type: "object", properties: { id: { type: "string" } }, required: ["id"] };
 const read = create(ToolSchema, {
@@ -18,7 +18,7 @@ const read = create(ToolSchema, {
 });
 const write = create(ToolSchema, { name: "a.write", description: "Writes." });
 
-verifies("002.3", "definitions have OpenAI's form, by name", () => {
+testRequirement("002.3", "definitions have OpenAI's form, by name", () => {
   expect(openaiTools([read])).toEqual([
     { type: "function", function: { name: "b_read", description: "Reads.", parameters: schema } },
   ]);

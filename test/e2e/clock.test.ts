@@ -2,14 +2,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, sendCallback, sendRun } from "./support/requests.ts";
 import { until } from "./support/until.ts";
 import { startWorld } from "./support/world.ts";
 
 const hour = 3_600_000;
 
-verifies(
+testRequirement(
   ["001.11", "003.7"],
   "a clock set back an hour, then forward a day: nothing is repeated, nothing dropped, no token hunted for (hazard 61)",
   async () => {

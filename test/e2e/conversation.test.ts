@@ -6,7 +6,7 @@ import type { RunConversationResponse } from "../../gen/jackfield/v1/conversatio
 import { startReceiver } from "../support/receiver.ts";
 import type { Answer } from "../support/receiver.ts";
 import { startService, testTool } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const path = "/api/v2/ai-builder/llm-gateway/conversations";
 
@@ -79,7 +79,7 @@ const wants = (...calls: [id: string, name: string, args: object | string][]): A
 });
 const says = (content: string): Answer => ({ body: { choices: [{ message: { role: "assistant", content } }] } });
 
-verifies(
+testRequirement(
   ["002.4", "002.5", "002.7", "002.8", "002.10"],
   "two tools at once, then ones that fail, then the answer",
   async () => {
@@ -118,7 +118,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   "002.8",
   "a model that never stops asking is stopped after five requests, and the last calls are not run",
   async () => {
@@ -132,7 +132,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   ["002.9", "fault-002.recursion"],
   "a gateway that answers 429 three times ends it in words; twice does not",
   async () => {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, get, sendRun } from "./support/requests.ts";
 import { until } from "./support/until.ts";
 import { startWorld, type World } from "./support/world.ts";
@@ -9,7 +9,7 @@ import { startWorld, type World } from "./support/world.ts";
 const requestsOf = (world: World, callId: string) =>
   world.downstream.requests.filter((request) => request.callId === callId);
 
-verifies(
+testRequirement(
   ["001.3", "fault-001.lost"],
   "killed right after its 202: the batch is executed and delivered once",
   async () => {
@@ -27,7 +27,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   "001.11",
   "killed between execution and delivery, and while it delivers: not executed again, the same body and key again (hazard 58)",
   async () => {
@@ -54,7 +54,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   "001.11",
   "killed while a write runs: the model is told that nobody knows, and the batch is delivered all the same",
   async () => {

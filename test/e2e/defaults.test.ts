@@ -9,7 +9,7 @@ import { holdTimeouts } from "../support/held-timeouts.ts";
 import { type Answer, type Received, startReceiver } from "../support/receiver.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { type ServiceOptions, startService, testTool } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 // The whole service as it is started in production. Nothing here sets the number that a test is about.
 
@@ -37,7 +37,7 @@ async function startConnected(answer: (request: Received) => Answer | Promise<An
   };
 }
 
-verifies("000.9", "an idle stream gets a comment every 15 s", async () => {
+testRequirement("000.9", "an idle stream gets a comment every 15 s", async () => {
   const held: (() => void)[] = [];
   await using app = await startConnected(
     () => new Promise((resolve) => held.push(() => resolve({ body: { booked: true } }))),
@@ -63,7 +63,7 @@ verifies("000.9", "an idle stream gets a comment every 15 s", async () => {
   }
 });
 
-verifies("000.9", "a stream of the MCP door gets a comment every 15 s, too", async () => {
+testRequirement("000.9", "a stream of the MCP door gets a comment every 15 s, too", async () => {
   await using app = await startConnected(() => ({}));
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   try {
@@ -106,7 +106,7 @@ const converse = async (url: string): Promise<void> => {
 };
 const gatewayPath = "/api/v2/ai-builder/llm-gateway/conversations";
 
-verifies("002.8", "a request to the model is given up after 30 s", async () => {
+testRequirement("002.8", "a request to the model is given up after 30 s", async () => {
   await using app = await startConnected(() => new Promise(() => {}));
   using timeouts = holdTimeouts();
   const failed = vi.fn<(reason: unknown) => void>();
@@ -121,26 +121,30 @@ verifies("002.8", "a request to the model is given up after 30 s", async () => {
   expect(String(failed.mock.calls[0]?.[0])).toContain("did not answer within 30 s");
 });
 
-verifies("002.6", "the model gets 4096 characters of a tool's output, whatever they weigh in bytes", async () => {
-  const call = { id: "a", type: "function", function: { name: "odd", arguments: '{"how":"long"}' } };
-  const messages = [
-    { role: "assistant", content: null, tool_calls: [call] },
-    { role: "assistant", content: "Done." },
-  ];
-  await using app = await startConnected(() => ({ body: { choices: [{ message: messages.shift() }] } }));
-  await converse(app.url);
-  const [, second] = app
-    .received(gatewayPath)
-    .map(({ text }) => JSON.parse(text) as { messages: { role: string; content: string }[] });
-  expect(second?.messages.at(-1)).toMatchObject({ role: "tool", content: `${"😀".repeat(4093)}...` });
-});
+testRequirement(
+  "002.6",
+  "the model gets 4096 characters of a tool's output, whatever they weigh in bytes",
+  async () => {
+    const call = { id: "a", type: "function", function: { name: "odd", arguments: '{"how":"long"}' } };
+    const messages = [
+      { role: "assistant", content: null, tool_calls: [call] },
+      { role: "assistant", content: "Done." },
+    ];
+    await using app = await startConnected(() => ({ body: { choices: [{ message: messages.shift() }] } }));
+    await converse(app.url);
+    const [, second] = app
+      .received(gatewayPath)
+      .map(({ text }) => JSON.parse(text) as { messages: { role: string; content: string }[] });
+    expect(second?.messages.at(-1)).toMatchObject({ role: "tool", content: `${"😀".repeat(4093)}...` });
+  },
+);
 
 const runs = "/api/v2/ai/assistants/runs/";
 for (const [yaml, state, told] of [
   [{}, "JOB_STATE_DELIVERING", "is tried again by default"],
   [{ delivery: { retryForMs: 0 } }, "JOB_STATE_DEAD", "is given up when delivery.retryForMs of the file is used up"],
 ] as const) {
-  verifies("001.9", `a delivery that fails ${told}`, async () => {
+  testRequirement("001.9", `a delivery that fails ${told}`, async () => {
     await using app = await startConnected(() => ({ status: 503 }), { yaml });
     const tool_calls = [{ id: "a", type: "function", function: { name: "odd", arguments: '{"how":"text"}' } }];
     const accepted = await post(`${app.url}/webhook/tool-calls`, { run_id: "r", tool_calls });
@@ -153,27 +157,31 @@ for (const [yaml, state, told] of [
   });
 }
 
-verifies("003.10", "a replay is answered, but neither metrics nor the audit log count its call again", async () => {
-  using folder = scratchFolder();
-  await using seats = await startReceiver(() => ({ body: { booked: true } }));
-  const call = { tool_call_id: "once", name: "book", arguments: { seat: "1" } };
-  {
-    await using service = await startService({
-      dataDir: folder.path,
-      plugins: [{ use: testTool("book"), config: { baseUrl: seats.url } }],
-    });
-    const answers = [1, 2, 3].map(() => () => told(post(`${service.url}/api/v1/llm/tool-callback`, call)));
-    for (const answer of answers) expect(await answer()).toMatchObject({ status: 200 });
-    const samples = (await (await fetch(`${service.url}/metrics`)).text()).split("\n");
-    const totals = (name: string): (string | undefined)[] =>
-      samples.filter((line) => new RegExp(`^${name}[ {]`).test(line)).map((line) => / (\d+)$/.exec(line)?.[1]);
-    expect(totals("cognigy_tool_invocations_total")).toEqual(["3"]);
-    expect(totals("cognigy_tool_cost_attribution_total")).toEqual(["1"]);
-    expect(totals("cognigy_tool_execution_duration_seconds_count")).toEqual(["1"]);
-    expect(totals("jackfield_tool_calls_total")).toEqual(["1"]);
-    expect(totals("gen_ai_execute_tool_duration_seconds_count")).toEqual(["1"]);
-  }
-  expect(seats.received).toHaveLength(1);
-  const lines = readFileSync(join(folder.path, "audit.jsonl"), "utf8").trimEnd().split("\n");
-  expect(lines.filter((line) => line.includes('"once"'))).toHaveLength(1);
-});
+testRequirement(
+  "003.10",
+  "a replay is answered, but neither metrics nor the audit log count its call again",
+  async () => {
+    using folder = scratchFolder();
+    await using seats = await startReceiver(() => ({ body: { booked: true } }));
+    const call = { tool_call_id: "once", name: "book", arguments: { seat: "1" } };
+    {
+      await using service = await startService({
+        dataDir: folder.path,
+        plugins: [{ use: testTool("book"), config: { baseUrl: seats.url } }],
+      });
+      const answers = [1, 2, 3].map(() => () => told(post(`${service.url}/api/v1/llm/tool-callback`, call)));
+      for (const answer of answers) expect(await answer()).toMatchObject({ status: 200 });
+      const samples = (await (await fetch(`${service.url}/metrics`)).text()).split("\n");
+      const totals = (name: string): (string | undefined)[] =>
+        samples.filter((line) => new RegExp(`^${name}[ {]`).test(line)).map((line) => / (\d+)$/.exec(line)?.[1]);
+      expect(totals("cognigy_tool_invocations_total")).toEqual(["3"]);
+      expect(totals("cognigy_tool_cost_attribution_total")).toEqual(["1"]);
+      expect(totals("cognigy_tool_execution_duration_seconds_count")).toEqual(["1"]);
+      expect(totals("jackfield_tool_calls_total")).toEqual(["1"]);
+      expect(totals("gen_ai_execute_tool_duration_seconds_count")).toEqual(["1"]);
+    }
+    expect(seats.received).toHaveLength(1);
+    const lines = readFileSync(join(folder.path, "audit.jsonl"), "utf8").trimEnd().split("\n");
+    expect(lines.filter((line) => line.includes('"once"'))).toHaveLength(1);
+  },
+);

@@ -2,7 +2,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { createJackfieldClient, Outcome } from "../../src/client.ts";
 import { redisMissing, startRedis, type RedisServer } from "../support/redis-server.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, post, sendCallback, sendRun, streamResults } from "./support/requests.ts";
 import type { Service } from "./support/service.ts";
 import { until } from "./support/until.ts";
@@ -44,7 +44,7 @@ describe.skipIf(noRedis !== undefined)(
       return await all;
     }
 
-    verifies(
+    testRequirement(
       ["003.7", "fault-003.duplicate"],
       "through Cognigy's callback",
       async () => {
@@ -58,7 +58,7 @@ describe.skipIf(noRedis !== undefined)(
       60_000,
     );
 
-    verifies(
+    testRequirement(
       "fault-003.duplicate",
       "through Genesys' LLM gateway",
       async () => {
@@ -74,7 +74,7 @@ describe.skipIf(noRedis !== undefined)(
       60_000,
     );
 
-    verifies(
+    testRequirement(
       "001.11",
       "through Genesys' AI Gateway: one job, one delivery",
       async () => {
@@ -97,7 +97,7 @@ describe.skipIf(noRedis !== undefined)(
       60_000,
     );
 
-    verifies(
+    testRequirement(
       "001.11",
       "through gRPC and Connect side by side",
       async () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { smallDisk } from "../store/small-disk.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, get, sendCallback, sendRun } from "./support/requests.ts";
 import { until } from "./support/until.ts";
 import { startWorld, type World } from "./support/world.ts";
@@ -38,7 +38,7 @@ const noDisk = ((): string | undefined => {
 })();
 
 describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefined ? "" : ` (${noDisk})`}`, () => {
-  verifies(
+  testRequirement(
     ["001.3", "fault-001.lost"],
     "a full disk means 503 before any 202, and room means 202 again, without a restart (hazard 60)",
     async () => {
@@ -172,7 +172,7 @@ describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : `
     ["gone", "kill", "start"],
     ["silent", "pause", "resume"],
   ] as const) {
-    verifies(
+    testRequirement(
       ["001.3", "fault-001.lost"],
       `while Redis is ${how} the webhook says 503 within 2 s, and takes work again by itself`,
       async () => {

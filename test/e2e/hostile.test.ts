@@ -14,7 +14,7 @@ import { post, rpc, told } from "../support/asking.ts";
 import { nested, refusedArguments } from "../support/hostile-json.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 let service: ServiceUnderTest;
 beforeAll(async () => {
@@ -315,7 +315,7 @@ test("bad messages of RPC are invalid_argument or resource_exhausted (hazard 1)"
   expect(text.status).toBe(415);
 });
 
-verifies(
+testRequirement(
   "000.3",
   "ids twice in a request: the same arguments are one execution, others a conflict (hazard 13)",
   async () => {

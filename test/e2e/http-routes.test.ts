@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { post, told } from "../support/asking.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 let open: ServiceUnderTest;
 let closed: ServiceUnderTest;
@@ -39,7 +39,7 @@ test("health and readiness are open, with keys and without", async () => {
   }
 });
 
-verifies("002.3", "GET /tools gives the definitions in three forms, in a fixed order", async () => {
+testRequirement("002.3", "GET /tools gives the definitions in three forms, in a fixed order", async () => {
   const openai = await ask(`${open.url}/tools`);
   expect(openai.headers.get("content-type")).toMatch(/^application\/json/);
   const { tools } = JSON.parse(openai.text) as { tools: { type: string; function: Record<string, unknown> }[] };
@@ -136,7 +136,7 @@ test("faults come in the order 401, 404, 405, 413, 415, 400", async () => {
   }
 });
 
-verifies(["003.2", "003.7"], "calls of two Cognigy keys never meet", async () => {
+testRequirement(["003.2", "003.7"], "calls of two Cognigy keys never meet", async () => {
   const url = `${closed.url}/api/v1/llm/tool-callback`;
   const callback = (key: string, ms: number) =>
     told(post(url, { tool_call_id: "same", name: "nap", arguments: { ms } }, { "x-cognigy-ai-api-key": key }));
@@ -164,7 +164,7 @@ test("a foreign Host is refused on a loopback bind", async () => {
   expect(await status("[::1]:8080")).toBe(200);
 });
 
-verifies("003.8", "calls beyond the limit of pending ones are refused until there is room", async () => {
+testRequirement("003.8", "calls beyond the limit of pending ones are refused until there is room", async () => {
   await using own = await startService({
     yaml: { adapters: { cognigy: { maxPending: 2, answerWithinMs: 200 } } },
     plugins: [{ use: testTool("nap") }],

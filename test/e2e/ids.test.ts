@@ -11,7 +11,7 @@ import { post, rpc, told, until } from "../support/asking.ts";
 import { startOtlp, type WireSpan } from "../support/otlp.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { startService, testTool, type ServiceUnderTest } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 type Line = Record<string, unknown>;
 
@@ -26,7 +26,7 @@ const audited = (service: ServiceUnderTest) =>
   linesOf(readFileSync(join(service.dataDir, "audit.jsonl"), "utf8")).filter(({ event }) => event === "tool_execution");
 const call = (id: string, name: string, args: object) => ({ id, function: { name, arguments: args } });
 
-verifies(
+testRequirement(
   ["000.10", "000.12", "001.9"],
   "run and job stand on every line and span of a batch: its calls, their repeated requests, and its delivery",
   async () => {

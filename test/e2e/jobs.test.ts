@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, get, post, sendRun } from "./support/requests.ts";
 import { type Service, testPlugins } from "./support/service.ts";
 import { until } from "./support/until.ts";
@@ -84,7 +84,7 @@ describe.each(engines.filter(([, missing]) => missing === undefined))(
       }
     }, 120_000);
 
-    verifies(
+    testRequirement(
       "001.11",
       "killed between the effect and the delivery: another replica delivers, and the effect stays one",
       async () => {
@@ -134,7 +134,7 @@ test("a job that kills its process three times is set aside; the service comes u
   expect((await get(`${service.url}/readyz`)).status).toBe(200);
 }, 180_000);
 
-verifies(
+testRequirement(
   "001.3",
   "a batch is answered before its work starts, however long its tool computes",
   async () => {

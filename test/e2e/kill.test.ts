@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { describe, test } from "vitest";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { killRun } from "./support/kill-run.ts";
 
 /** The long form: `JACKFIELD_KILLS=100 vitest run test/e2e/kill.test.ts`. JACKFIELD_SEED repeats the kills of a run. */
@@ -12,7 +12,7 @@ const timeoutMs = 160_000 + long * 40_000;
 /** How long Redis says nothing, in milliseconds. */
 const silenceMs = long > 0 ? 40_000 : 3000;
 
-verifies(
+testRequirement(
   ["001.3", "001.11", "fault-001.lost"],
   `the service on its embedded store loses and doubles nothing, however it is killed (seed ${seed}) (hazard 57)`,
   () => killRun({ seed, kills: long || 5, replicas: 1 }),
@@ -23,7 +23,7 @@ const noRedis = redisMissing();
 
 describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : ` (${noRedis})`}`, () => {
   for (const replicas of long > 0 ? [2, 3] : [2]) {
-    verifies(
+    testRequirement(
       ["001.3", "001.11", "003.9"],
       `${replicas} replicas lose and double nothing, although they and Redis are killed and Redis falls silent (seed ${seed})`,
       async () => {

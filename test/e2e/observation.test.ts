@@ -12,14 +12,14 @@ import { program } from "../support/program.ts";
 import { startOtlp } from "../support/otlp.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { startService, testTool } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
 
-verifies(
+testRequirement(
   ["000.10", "fault-002.spans"],
   "one trace leads from the incoming traceparent to the downstream's header, exported to a real receiver",
   async () => {
@@ -99,7 +99,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   ["002.11", "002.12", "fault-002.spans"],
   "the spans of a conversation are nested, and its audit lines say what happened",
   async () => {
@@ -186,7 +186,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   "003.10",
   "/metrics holds every name of the contract, read by a real parser, and all that dashboard and alerts ask for",
   async () => {

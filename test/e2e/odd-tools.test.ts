@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { post, rpc, told } from "../support/asking.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 let service: ServiceUnderTest;
 beforeAll(async () => {
@@ -61,7 +61,7 @@ const expected: [string, string, string, string?][] = [
 ];
 
 for (const [how, outcome, output, json] of expected) {
-  verifies(
+  testRequirement(
     ["000.7", "002.5", "003.3"],
     `a tool that answers ${how} costs one call and one clear answer (hazard 38)`,
     async () => {
@@ -71,7 +71,7 @@ for (const [how, outcome, output, json] of expected) {
   );
 }
 
-verifies(
+testRequirement(
   ["002.6", "fault-002.cut"],
   "large answers are cut to size and stay JSON, without half a character",
   async () => {

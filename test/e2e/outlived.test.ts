@@ -1,6 +1,6 @@
 import { describe, expect } from "vitest";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { pollCallback, sendCallback } from "./support/requests.ts";
 import { until } from "./support/until.ts";
 import { startWorld } from "./support/world.ts";
@@ -14,7 +14,7 @@ const noRedis = redisMissing();
 const outputOf = (text: string): unknown => (JSON.parse(text) as { output: unknown }).output;
 
 describe.skipIf(noRedis !== undefined)(`over two replicas${noRedis === undefined ? "" : ` (${noRedis})`}`, () => {
-  verifies(
+  testRequirement(
     ["003.7", "003.9"],
     "a call that outlived its answer deadline is found by a poll at the other replica",
     async () => {
@@ -50,7 +50,7 @@ describe.skipIf(noRedis !== undefined)(`over two replicas${noRedis === undefined
     60_000,
   );
 
-  verifies(
+  testRequirement(
     ["003.9"],
     "a call whose replica was killed is taken over by the other one within seconds",
     async () => {
@@ -84,7 +84,7 @@ describe.skipIf(noRedis !== undefined)(`over two replicas${noRedis === undefined
   );
 });
 
-verifies(
+testRequirement(
   ["003.7", "003.9", "fault-003.duplicate"],
   "on the embedded store a call that outlived its answer deadline survives kill -9",
   async () => {

@@ -1,11 +1,11 @@
 import { expect } from "vitest";
 import { createJackfieldClient, JobState } from "../../src/client.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, sendRun } from "./support/requests.ts";
 import { until } from "./support/until.ts";
 import { startWorld } from "./support/world.ts";
 
-verifies(
+testRequirement(
   ["001.9", "fault-001.401"],
   "a platform that refuses for good gets one try, or one more with a new token, and the job waits for a person",
   async () => {
@@ -39,7 +39,7 @@ verifies(
   60_000,
 );
 
-verifies(
+testRequirement(
   "001.9",
   "a delivery that may succeed later is repeated with the same body and key, and not executed again",
   async () => {

@@ -7,7 +7,7 @@ import { post, told, until } from "../support/asking.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { runProcess, startProcess, testTool } from "../support/service.ts";
 import type { ProcessOptions } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const folder = scratchFolder("jackfield-wrong");
 afterAll(() => folder[Symbol.dispose]());
@@ -230,7 +230,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   }, 60_000);
 }
 
-verifies(
+testRequirement(
   ["000.8", "000.9"],
   "a stream that is open at the shutdown gets its end",
   async () => {

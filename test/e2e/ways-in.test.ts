@@ -5,7 +5,7 @@ import { post, rpc, told, until } from "../support/asking.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { version } from "../../src/version.ts";
 
 let service: ServiceUnderTest;
@@ -41,7 +41,7 @@ function callback(body: unknown, headers?: Record<string, string>) {
   return told(post(`${service.url}/api/v1/llm/tool-callback`, body, headers));
 }
 
-verifies(
+testRequirement(
   ["000.1", "000.4", "000.7", "000.8"],
   "the LLM Gateway gets events of its own shape from every bundled tool",
   async () => {
@@ -104,81 +104,89 @@ verifies(
   90_000,
 );
 
-verifies(["000.2", "000.3"], "the LLM Gateway's bad envelopes read exactly so (hazards 1, 11 and 12)", async () => {
-  const noCalls = '{"error":"Missing or invalid tool_calls array"}';
-  for (const body of [
-    {},
-    { tool_calls: null },
-    { tool_calls: {} },
-    { tool_calls: [] },
-    { tool_calls: "x" },
-    [],
-    '"x"',
-    "null",
-    "1",
-  ]) {
-    const answer = await gateway(body);
-    expect([answer.status, answer.text]).toEqual([400, noCalls]);
-    expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
-  }
-  const badCall = '{"error":"Invalid tool call schema: missing id, name, or arguments"}';
-  const good = { id: "a", function: { name: "get_weather", arguments: "{}" } };
-  const bad = [
-    null,
-    1,
-    "x",
-    [],
-    {},
-    { id: "a" },
-    { id: "a", function: null },
-    { id: "a", function: {} },
-    { id: "a", function: { name: "x" } },
-    { id: "a", function: { arguments: "{}" } },
-    { id: "a", function: { name: "", arguments: "{}" } },
-    { id: "", function: good.function },
-    { function: good.function },
-    { id: 1, function: good.function },
-    { id: "i".repeat(257), function: good.function },
-    { id: "a", function: { name: "x", arguments: null } },
-    { id: "a", function: { name: 1, arguments: "{}" } },
-  ];
-  for (const one of bad) {
-    const answer = await gateway({ tool_calls: [good, one] });
-    expect([JSON.stringify(one), answer.status, answer.text]).toEqual([JSON.stringify(one), 400, badCall]);
-  }
-  const longest = await gateway({ tool_calls: [call("😀".repeat(256), "get_weather", '{"location":"London"}')] });
-  expect(longest.status).toBe(200);
-});
+testRequirement(
+  ["000.2", "000.3"],
+  "the LLM Gateway's bad envelopes read exactly so (hazards 1, 11 and 12)",
+  async () => {
+    const noCalls = '{"error":"Missing or invalid tool_calls array"}';
+    for (const body of [
+      {},
+      { tool_calls: null },
+      { tool_calls: {} },
+      { tool_calls: [] },
+      { tool_calls: "x" },
+      [],
+      '"x"',
+      "null",
+      "1",
+    ]) {
+      const answer = await gateway(body);
+      expect([answer.status, answer.text]).toEqual([400, noCalls]);
+      expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
+    }
+    const badCall = '{"error":"Invalid tool call schema: missing id, name, or arguments"}';
+    const good = { id: "a", function: { name: "get_weather", arguments: "{}" } };
+    const bad = [
+      null,
+      1,
+      "x",
+      [],
+      {},
+      { id: "a" },
+      { id: "a", function: null },
+      { id: "a", function: {} },
+      { id: "a", function: { name: "x" } },
+      { id: "a", function: { arguments: "{}" } },
+      { id: "a", function: { name: "", arguments: "{}" } },
+      { id: "", function: good.function },
+      { function: good.function },
+      { id: 1, function: good.function },
+      { id: "i".repeat(257), function: good.function },
+      { id: "a", function: { name: "x", arguments: null } },
+      { id: "a", function: { name: 1, arguments: "{}" } },
+    ];
+    for (const one of bad) {
+      const answer = await gateway({ tool_calls: [good, one] });
+      expect([JSON.stringify(one), answer.status, answer.text]).toEqual([JSON.stringify(one), 400, badCall]);
+    }
+    const longest = await gateway({ tool_calls: [call("😀".repeat(256), "get_weather", '{"location":"London"}')] });
+    expect(longest.status).toBe(200);
+  },
+);
 
-verifies(["000.3", "000.5", "000.6", "000.7"], "each call of a batch answers for itself (hazard 15)", async () => {
-  const names = ["constructor", "toString", "__proto__", "hasOwnProperty", "../x", "x".repeat(129), "a b", "名"];
-  const { text } = await gateway({
-    tool_calls: [
-      ...names.map((name, index) => call(`u${index}`, name, "{}")),
-      call("j", "get_weather", "{not json"),
-      call("e", "get_weather", ""),
-      call("n", "get_order_status", '{"order_id":"NONE-1"}'),
-      call("g", "get_weather", '{"location":"London"}'),
-    ],
-  });
-  const last = eventsOf(text).at(-1);
-  const { tool_results: results } = JSON.parse(last?.data ?? "") as {
-    tool_results: { id: string; function: { name: string; output: string } }[];
-  };
-  const output = Object.fromEntries(results.map((result) => [result.id, result.function.output]));
-  for (const [index, name] of names.entries()) {
-    expect(output[`u${index}`]).toBe(JSON.stringify({ error: `Unknown tool: ${name}` }));
-    expect(results[index]?.function.name).toBe(name);
-  }
-  expect(output["j"]).toBe('{"error":"Invalid JSON in arguments for get_weather"}');
-  expect(output["e"]).toBe(
-    `{"error":"Schema validation failed for get_weather: : must have required property 'location'"}`,
-  );
-  expect(output["n"]).toMatch(/^\{"error":"External API returned 404: /);
-  expect(output["g"]).toBe(london);
-});
+testRequirement(
+  ["000.3", "000.5", "000.6", "000.7"],
+  "each call of a batch answers for itself (hazard 15)",
+  async () => {
+    const names = ["constructor", "toString", "__proto__", "hasOwnProperty", "../x", "x".repeat(129), "a b", "名"];
+    const { text } = await gateway({
+      tool_calls: [
+        ...names.map((name, index) => call(`u${index}`, name, "{}")),
+        call("j", "get_weather", "{not json"),
+        call("e", "get_weather", ""),
+        call("n", "get_order_status", '{"order_id":"NONE-1"}'),
+        call("g", "get_weather", '{"location":"London"}'),
+      ],
+    });
+    const last = eventsOf(text).at(-1);
+    const { tool_results: results } = JSON.parse(last?.data ?? "") as {
+      tool_results: { id: string; function: { name: string; output: string } }[];
+    };
+    const output = Object.fromEntries(results.map((result) => [result.id, result.function.output]));
+    for (const [index, name] of names.entries()) {
+      expect(output[`u${index}`]).toBe(JSON.stringify({ error: `Unknown tool: ${name}` }));
+      expect(results[index]?.function.name).toBe(name);
+    }
+    expect(output["j"]).toBe('{"error":"Invalid JSON in arguments for get_weather"}');
+    expect(output["e"]).toBe(
+      `{"error":"Schema validation failed for get_weather: : must have required property 'location'"}`,
+    );
+    expect(output["n"]).toMatch(/^\{"error":"External API returned 404: /);
+    expect(output["g"]).toBe(london);
+  },
+);
 
-verifies(
+testRequirement(
   ["001.1", "001.3", "001.7", "001.8"],
   "the AI Gateway's batch is accepted, and delivered in one request of the exact shape",
   async () => {
@@ -237,7 +245,7 @@ verifies(
   },
 );
 
-verifies("001.2", "the AI Gateway's bad envelopes read exactly so", async () => {
+testRequirement("001.2", "the AI Gateway's bad envelopes read exactly so", async () => {
   const good = call("a", "get_weather", "{}");
   const bodies = [
     [],
@@ -273,7 +281,7 @@ test("without credentials and without the sandbox the AI Gateway is told so befo
   expect(jobs.body).toEqual({});
 });
 
-verifies(["003.1", "003.3", "003.4"], "Cognigy gets exactly the id and the output", async () => {
+testRequirement(["003.1", "003.3", "003.4"], "Cognigy gets exactly the id and the output", async () => {
   const ask = async (body: object) => {
     const { status, text } = await callback(body);
     return [status, text];
@@ -326,7 +334,7 @@ verifies(["003.1", "003.3", "003.4"], "Cognigy gets exactly the id and the outpu
   }
 });
 
-verifies(["003.2", "003.7", "003.11"], "the Cognigy routes know keys, polls and preflights", async () => {
+testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes know keys, polls and preflights", async () => {
   await using own = await startService({
     env: { COGNIGY_API_KEY: "cog-key-1", GENESYS_WEBHOOK_KEY: "hook-key-1" },
     yaml: { adapters: { cognigy: { answerWithinMs: 300 } } },
@@ -414,7 +422,7 @@ verifies(["003.2", "003.7", "003.11"], "the Cognigy routes know keys, polls and 
   }
 });
 
-verifies(["000.9", "000.11", "fault-000.progress"], "progress is sent while other calls still run", async () => {
+testRequirement(["000.9", "000.11", "fault-000.progress"], "progress is sent while other calls still run", async () => {
   await using own = await startService({ plugins: [{ use: testTool("nap") }] });
   const response = await post(`${own.url}/llm-gateway/tools`, {
     tool_calls: [
@@ -443,7 +451,7 @@ verifies(["000.9", "000.11", "fault-000.progress"], "progress is sent while othe
   expect(events.at(-1)?.event).toBe("tool_result");
 });
 
-verifies("000.10", "conversation and session reach the tool and its log lines, with the trace id", async () => {
+testRequirement("000.10", "conversation and session reach the tool and its log lines, with the trace id", async () => {
   await using own = await startService({ plugins: [{ use: testTool("echo") }] });
   const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   const answer = await told(

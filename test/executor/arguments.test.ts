@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { readArguments } from "../../src/executor/stages/parse-arguments.ts";
 import { aCall, aTool, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { property } from "../support/property.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const echo = aTool({ execute: (args) => args });
 const limits = { argumentsBytes: 262_144, depth: 32 };
@@ -18,7 +18,7 @@ async function answer(args: object | string, name = "work") {
 }
 
 describe("arguments", () => {
-  verifies("000.6", "that are not JSON are said to be none", async () => {
+  testRequirement("000.6", "that are not JSON are said to be none", async () => {
     for (const text of ["{", "nope", "{'a':1}", '{"a":1}x', "\u0000"]) {
       expect(await answer(text)).toMatchObject({
         outcome: "INVALID_ARGUMENTS",
@@ -108,7 +108,7 @@ describe("arguments", () => {
     expect(await of("é".repeat(47))).toBe("INVALID_ARGUMENTS");
   });
 
-  verifies(
+  testRequirement(
     ["000.5", "fault-000.prototype"],
     "of an unknown tool do not matter: names of prototypes and impossible names are unknown like any other",
     async () => {

@@ -5,7 +5,7 @@ import { errorResult } from "../../src/executor/tool-result.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { aCall, aTool, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 /** A tool that counts its runs and waits at a gate. */
 function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
@@ -22,7 +22,7 @@ function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
 }
 
 describe("a batch", () => {
-  verifies(["000.7", "001.7"], "goes on when calls fail, and answers in request order", async () => {
+  testRequirement(["000.7", "001.7"], "goes on when calls fail, and answers in request order", async () => {
     const othersEnded = Promise.withResolvers<void>();
     const tool = aTool({
       async execute({ ms }: { ms: number }) {
@@ -54,7 +54,7 @@ describe("a batch", () => {
     expect(ended.at(-1)).toBe("a");
   });
 
-  verifies("000.11", "runs its calls side by side, 16 at most", async () => {
+  testRequirement("000.11", "runs its calls side by side, 16 at most", async () => {
     let [now, most] = [0, 0];
     const full = Promise.withResolvers<void>();
     const tool = aTool({

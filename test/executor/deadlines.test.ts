@@ -4,7 +4,7 @@ import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Effect, ExecutionContext } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
 const effects: Effect[] = ["read", "idempotent", "write"];
@@ -51,7 +51,7 @@ describe("the answer deadline", () => {
 });
 
 describe("the execution deadline", () => {
-  verifies(
+  testRequirement(
     ["002.5", "fault-002.unseen"],
     "ends the work: the signal fires, the answer is the fallback, what comes later is dropped",
     async () => {
@@ -253,7 +253,7 @@ describe("progress", () => {
 });
 
 describe("what is seen of a call", () => {
-  verifies(
+  testRequirement(
     "000.10",
     "conversation and session reach the tool, its log and the audit line, which has a trace id",
     async () => {

@@ -9,7 +9,7 @@ import type { JsonSchema } from "../../src/plugin/tool.ts";
 import { startTool } from "../../src/testing/start-tool.ts";
 import { aCall, aTool, caller, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { property } from "../support/property.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 async function returning(returned: unknown) {
   await using tool = await startTool(aTool({ execute: () => returned }));
@@ -21,7 +21,7 @@ function fit(returned: unknown, maxBytes: number) {
 }
 
 describe("an answer", () => {
-  verifies(["002.6", "fault-002.text"], "is JSON text with letters kept, or the text itself", async () => {
+  testRequirement(["002.6", "fault-002.text"], "is JSON text with letters kept, or the text itself", async () => {
     expect(await returning({ name: "Müller 日本" })).toMatchObject({
       outcome: "OK",
       output: '{"name":"Müller 日本"}',
@@ -57,7 +57,7 @@ describe("an answer", () => {
     expect(result.value).toEqual(JSON.parse(output));
   });
 
-  verifies("002.6", "that cannot be serialised is said to be so", async () => {
+  testRequirement("002.6", "that cannot be serialised is said to be so", async () => {
     const circle: Record<string, unknown> = {};
     circle["circle"] = circle;
     const hostile = {

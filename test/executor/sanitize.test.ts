@@ -4,7 +4,7 @@ import { sanitize } from "../../src/json/sanitize.ts";
 import type { JsonObject, SanitizeMode } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { property } from "../support/property.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const cleaned = (text: string, mode: SanitizeMode) => sanitize({ a: text }, mode)["a"];
 
@@ -15,14 +15,18 @@ describe("sanitising", () => {
     }
   });
 
-  verifies("003.5", "by default removes control characters, overrides and BOM, composes letters and trims", () => {
-    expect(cleaned("\ufeffW23\u202e78\u0000\u0007\u009b\u2066\u007f", "text")).toBe("W2378");
-    expect(cleaned("Mu\u0308ller", "text")).toBe("Müller");
-    expect(cleaned("\u00a0 x \n", "text")).toBe("x");
-    expect(cleaned("a\ud800b", "text")).toBe("ab");
-  });
+  testRequirement(
+    "003.5",
+    "by default removes control characters, overrides and BOM, composes letters and trims",
+    () => {
+      expect(cleaned("\ufeffW23\u202e78\u0000\u0007\u009b\u2066\u007f", "text")).toBe("W2378");
+      expect(cleaned("Mu\u0308ller", "text")).toBe("Müller");
+      expect(cleaned("\u00a0 x \n", "text")).toBe("x");
+      expect(cleaned("a\ud800b", "text")).toBe("ab");
+    },
+  );
 
-  verifies("003.5", "by default keeps line breaks, tabs, joiners and variation selectors", () => {
+  testRequirement("003.5", "by default keeps line breaks, tabs, joiners and variation selectors", () => {
     expect(cleaned("a,b\nc,d\tE", "text")).toBe("a,b\nc,d\tE");
     expect(cleaned("a\r\nb\rc\r\r\nd", "text")).toBe("a\nb\nc\n\nd");
     const family = "\u{1f469}\u200d\u{1f469}\u200d\u{1f467}";
@@ -39,14 +43,14 @@ describe("sanitising", () => {
     }
   });
 
-  verifies("003.5", "by default trims the ends unless nothing would be left", () => {
+  testRequirement("003.5", "by default trims the ends unless nothing would be left", () => {
     expect(cleaned(" \n\t x \r\n", "text")).toBe("x");
     expect(cleaned("\n", "text")).toBe("\n");
     expect(cleaned(" \u0000 ", "text")).toBe("  ");
     expect(cleaned("\u0000", "text")).toBe("");
   });
 
-  verifies("003.5", "never makes a value of enum or const unreachable", async () => {
+  testRequirement("003.5", "never makes a value of enum or const unreachable", async () => {
     const odd = [" padded ", "New York, NY", "e\u0301", "a\u0000b", "Ja, ich will!", "x".repeat(300)];
     const inputSchema = {
       type: "object",
@@ -81,7 +85,7 @@ describe("sanitising", () => {
     expect(cleaned(`e\u0301 ${marks} e\u0301`, "text")).toBe(`é ${marks} é`);
   });
 
-  verifies(["003.5", "fault-003.cut"], "in strict mode keeps a few characters, trims, and cuts at 250", () => {
+  testRequirement(["003.5", "fault-003.cut"], "in strict mode keeps a few characters, trims, and cuts at 250", () => {
     expect(cleaned(" Müller <b>#1</b>: a_b-c@d.e ", "strict")).toBe("Mller b1b a_b-c@d.e");
     expect(cleaned("x".repeat(300), "strict")).toHaveLength(250);
     expect(cleaned(`${"x".repeat(249)} y`, "strict")).toBe("x".repeat(249));
@@ -91,7 +95,7 @@ describe("sanitising", () => {
     expect(cleaned(" \u200b<x> ", "off")).toBe(" \u200b<x> ");
   });
 
-  verifies("003.5", "reaches strings in nested objects and arrays; property names and other values stay", () => {
+  testRequirement("003.5", "reaches strings in nested objects and arrays; property names and other values stay", () => {
     const value: JsonObject = { "ü ": [" a ", { b: [[" c "]] }], n: 1, t: true, z: null };
     const before = structuredClone(value);
     expect(sanitize(value, "strict")).toEqual({ "ü ": ["a", { b: [["c"]] }], n: 1, t: true, z: null });
@@ -106,7 +110,7 @@ describe("sanitising", () => {
     },
   );
 
-  verifies("003.5", "happens before validation", async () => {
+  testRequirement("003.5", "happens before validation", async () => {
     const inputSchema = { type: "object", properties: { id: { type: "string", minLength: 1 } } } as const;
     await using app = await startExecutor([aTool({ inputSchema, execute: ({ id }: { id: string }) => id })]);
     const result = await app.executor.execute(aCall({ id: "\u0000\ufeff" }), within());

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { type IsolatedOptions, startDownstream, startHeld, startIsolated } from "./start-isolated.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
@@ -10,7 +10,7 @@ const uncertain = "It is not known whether this request took effect. Do not repe
 describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
   const start = (options: Omit<IsolatedOptions, "isolation"> = {}) => startIsolated({ isolation, ...options });
 
-  verifies("002.5", "a loop without end is stopped at its deadline, and blocks nobody (hazard 40)", async () => {
+  testRequirement("002.5", "a loop without end is stopped at its deadline, and blocks nobody (hazard 40)", async () => {
     const app = await start({ timeoutMs: 2000 });
     const looping = app.call({ how: "loop" });
     expect(await app.call({}, "work")).toMatchObject({ outcome: "OK", output: "at once" });
@@ -27,7 +27,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
 
   const deaths = ["exit", "timer", "memory", "buffers", "send nonsense"];
   for (const how of [...deaths, ...(isolation === "process" ? ["abort", "segfault", "disconnect"] : [])]) {
-    verifies(
+    testRequirement(
       "002.5",
       `a crash (${how}) costs its own call, and the next one is answered (hazard 43)`,
       async () => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { JobSchema, type Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolCallSchema, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../src/jobs/job-id.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 type Input = ToolCall["input"];
 
@@ -16,7 +16,7 @@ const job = (input: Input, change: MessageInitShape<typeof JobSchema> = {}): Job
 };
 
 describe("the id of a job without one", () => {
-  verifies("001.11", "is the same for the same batch in other wording", () => {
+  testRequirement("001.11", "is the same for the same batch in other wording", () => {
     const id = jobIdFrom("t", job(text('{"k":"a","z":1,"a":{"x":1,"y":2},"s":"é"}')));
     const others = [
       text('{ "z": 1.0, "s": "\\u00e9", "a": {"y":2,"x":1}, "k": "a" }'),

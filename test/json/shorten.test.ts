@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import { parseJson } from "../../src/json/exact-number.ts";
 import { codePoints, fits, shortenJson, shortenText } from "../../src/json/shorten.ts";
 import { property } from "../support/property.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const characters = (max: number) => ({ max, unit: "characters" }) as const;
 
 describe("JSON that is too long", () => {
-  verifies(["002.6", "fault-002.cut"], "stays JSON, with a count of what was left out", () => {
+  testRequirement(["002.6", "fault-002.cut"], "stays JSON, with a count of what was left out", () => {
     const rows = Array.from({ length: 2000 }, (_, index) => ({ sku: `AB-${index}`, note: "größer" }));
     const cut = shortenJson(rows, characters(4096));
     const kept = JSON.parse(cut) as unknown[];
@@ -45,7 +45,7 @@ describe("JSON that is too long", () => {
 });
 
 describe("text that is too long", () => {
-  verifies("002.6", "is cut with three dots", () => {
+  testRequirement("002.6", "is cut with three dots", () => {
     expect(shortenText("a".repeat(5000), characters(4096))).toBe("a".repeat(4093) + "...");
     expect(shortenText("a".repeat(4096), characters(4096))).toBe("a".repeat(4096));
   });

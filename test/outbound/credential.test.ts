@@ -4,7 +4,7 @@ import type { CredentialConfig } from "../../src/config/config.ts";
 import { createCredential } from "../../src/outbound/credential.ts";
 import { createTokenSources } from "../../src/outbound/oauth.ts";
 import { Secret } from "../../src/secret.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
 
 const fixed: [CredentialConfig, Record<string, string>][] = [
@@ -79,7 +79,7 @@ describe("credentials of tools", () => {
     expect(seen[2]).not.toHaveProperty(name);
   });
 
-  verifies(
+  testRequirement(
     "000.13",
     "a token is cached, asked for once by calls side by side, and renewed once after a 401",
     async () => {
@@ -96,7 +96,7 @@ describe("credentials of tools", () => {
     },
   );
 
-  verifies("000.13", "a refused token is not sent again when no other one can be had", async () => {
+  testRequirement("000.13", "a refused token is not sent again when no other one can be had", async () => {
     const accepted = { token: "t-1", granting: true };
     const { http, api, sent } = await platform(accepted);
     await http(api.origin);

@@ -7,7 +7,7 @@ import { SentRequests } from "../../src/outbound/sent-requests.ts";
 import { type HttpError, isHttpError } from "../../src/plugin/http-error.ts";
 import { isToolError } from "../../src/plugin/tool-error.ts";
 import type { HttpRequest } from "../../src/plugin/tool.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { deadPort, rejection, scope, startDownstream, startOutbound, startRaw } from "./downstream.ts";
 
 describe("a request", () => {
@@ -112,7 +112,7 @@ describe("a request", () => {
 });
 
 describe("what the model reads of a fault", () => {
-  verifies(
+  testRequirement(
     ["000.12", "003.6"],
     "a 5xx and any other non-2xx fails at once with status and body (hazard 50)",
     async () => {
@@ -284,7 +284,7 @@ describe("redirects", () => {
 });
 
 describe("repeating", () => {
-  verifies(
+  testRequirement(
     ["000.12", "003.6", "fault-000.last"],
     "a 429 is repeated until it is answered, at most 3 times, with growing pauses",
     async () => {
@@ -305,7 +305,7 @@ describe("repeating", () => {
     },
   );
 
-  verifies(
+  testRequirement(
     ["000.12", "fault-000.date"],
     "Retry-After replaces the backoff, as seconds and as an HTTP date",
     async () => {
@@ -343,17 +343,21 @@ describe("repeating", () => {
     expect(pauses).toEqual(values.map(() => 60));
   });
 
-  verifies("000.12", "a wait past the execution deadline is not begun: the 429 is answered at once", async () => {
-    await using api = await startDownstream((response) =>
-      response.writeHead(429, { "retry-after": "9999999" }).end("later"),
-    );
-    const pauses: number[] = [];
-    await using outbound = startOutbound({ pause: async (ms) => void pauses.push(ms) });
-    const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin], within: 5000 }))(api.origin));
-    expect(reason.message).toBe("External API returned 429: later");
-    expect(pauses).toEqual([]);
-    expect(api.requests).toHaveLength(1);
-  });
+  testRequirement(
+    "000.12",
+    "a wait past the execution deadline is not begun: the 429 is answered at once",
+    async () => {
+      await using api = await startDownstream((response) =>
+        response.writeHead(429, { "retry-after": "9999999" }).end("later"),
+      );
+      const pauses: number[] = [];
+      await using outbound = startOutbound({ pause: async (ms) => void pauses.push(ms) });
+      const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin], within: 5000 }))(api.origin));
+      expect(reason.message).toBe("External API returned 429: later");
+      expect(pauses).toEqual([]);
+      expect(api.requests).toHaveLength(1);
+    },
+  );
 
   const sent: [string, HttpRequest, "read" | "idempotent" | "write", number][] = [
     ["a GET of a write", {}, "write", 4],
@@ -365,7 +369,7 @@ describe("repeating", () => {
     ["a PATCH with key of a write", { method: "PATCH", idempotencyKey: "k" }, "write", 1],
   ];
   for (const [what, request, effect, tries] of sent) {
-    verifies(
+    testRequirement(
       "000.12",
       `${what} that may have arrived is sent ${tries === 1 ? "once" : "up to four times"}`,
       async () => {

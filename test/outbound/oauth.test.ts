@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Secret } from "../../src/secret.ts";
 import { createTokenSource, createTokenSources } from "../../src/outbound/oauth.ts";
 import { describeTokenFetch, describeTokenRetrieval, TokenError } from "../../src/outbound/token-failure.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { deadPort, type Downstream, rejection, startDownstream, startOutbound } from "./downstream.ts";
 
 const secret = "s-e_cret/+=1";
@@ -31,7 +31,7 @@ function clientOf(api: Downstream, over = {}) {
 }
 
 describe("a token", () => {
-  verifies(
+  testRequirement(
     ["000.13", "fault-000.url"],
     "is asked for by client credentials in the Basic header, never in the URL, with the scopes",
     async () => {
@@ -53,7 +53,7 @@ describe("a token", () => {
     ["000.13", 60_000],
     ["001.10", 300_000],
   ] as const) {
-    verifies(id, `is kept, and replaced ${margin / 1000} s before it ends`, async () => {
+    testRequirement(id, `is kept, and replaced ${margin / 1000} s before it ends`, async () => {
       await using api = await startPlatform(3600);
       await using outbound = startOutbound();
       const clock = { now: 5000 };
@@ -71,17 +71,21 @@ describe("a token", () => {
     });
   }
 
-  verifies("000.13", "wanted by 100 at once is asked for once, at the start and after a 401 (hazard 51)", async () => {
-    await using api = await startPlatform(3600);
-    await using outbound = startOutbound();
-    const source = createTokenSource({ ...clientOf(api), send: outbound.send });
-    const first = await Promise.all(Array.from({ length: 100 }, () => source.get()));
-    expect(new Set(first)).toEqual(new Set(["token-1"]));
-    const second = await Promise.all(Array.from({ length: 100 }, () => source.refresh("token-1")));
-    expect(new Set(second)).toEqual(new Set(["token-2"]));
-    expect(await source.refresh("token-1")).toBe("token-2");
-    expect(api.requests).toHaveLength(2);
-  });
+  testRequirement(
+    "000.13",
+    "wanted by 100 at once is asked for once, at the start and after a 401 (hazard 51)",
+    async () => {
+      await using api = await startPlatform(3600);
+      await using outbound = startOutbound();
+      const source = createTokenSource({ ...clientOf(api), send: outbound.send });
+      const first = await Promise.all(Array.from({ length: 100 }, () => source.get()));
+      expect(new Set(first)).toEqual(new Set(["token-1"]));
+      const second = await Promise.all(Array.from({ length: 100 }, () => source.refresh("token-1")));
+      expect(new Set(second)).toEqual(new Set(["token-2"]));
+      expect(await source.refresh("token-1")).toBe("token-2");
+      expect(api.requests).toHaveLength(2);
+    },
+  );
 
   for (const expires of [0, -5, "-1", 30]) {
     test(`that ends within the margin (${JSON.stringify(expires)}) is used for a second: no hot loop (hazard 51)`, async () => {
@@ -164,14 +168,14 @@ describe("a token that cannot be had", () => {
     )) as TokenError;
   };
 
-  verifies("000.13", "reads with status and body", async () => {
+  testRequirement("000.13", "reads with status and body", async () => {
     const reason = await failing(503, "try later", describeTokenFetch);
     expect(reason.message).toBe("OAuth token fetch failed with 503: try later");
     expect(reason).toMatchObject({ status: 503, retryAfter: "7" });
     expect((await failing(302, "moved", describeTokenFetch)).message).toBe("OAuth token fetch failed with 302: moved");
   });
 
-  verifies("001.10", "says for 401 and 403 what to look at, and for others what happened", async () => {
+  testRequirement("001.10", "says for 401 and 403 what to look at, and for others what happened", async () => {
     expect((await failing(401, "{}", describeTokenRetrieval)).message).toBe(
       "OAuth authentication failed. Verify client_id and client_secret.",
     );

@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { backoffMs, retryAfterMs } from "../../src/outbound/retry.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const now = Date.UTC(2026, 0, 2, 3, 4, 5);
 
-verifies("000.12", "seconds and HTTP dates in all three forms are read", () => {
+testRequirement("000.12", "seconds and HTTP dates in all three forms are read", () => {
   expect(retryAfterMs("1", now)).toBe(1000);
   expect(retryAfterMs(" 120 ", now)).toBe(120_000);
   expect(retryAfterMs("1.5", now)).toBe(1500);
@@ -58,12 +58,16 @@ test("whatever is sent, the wait fits into a timer and is never negative (hazard
   );
 });
 
-verifies(["003.6", "000.12"], "the backoff doubles from 500 ms to 2 s, and chance adds at most a quarter", () => {
-  expect([0, 1, 2, 3, 9].map((retry) => backoffMs(retry, undefined, () => 0))).toEqual([500, 1000, 2000, 2000, 2000]);
-  fc.assert(
-    fc.property(fc.nat(50), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (retry, chance) => {
-      const ms = backoffMs(retry, undefined, () => chance);
-      return ms >= 500 && ms <= 2500;
-    }),
-  );
-});
+testRequirement(
+  ["003.6", "000.12"],
+  "the backoff doubles from 500 ms to 2 s, and chance adds at most a quarter",
+  () => {
+    expect([0, 1, 2, 3, 9].map((retry) => backoffMs(retry, undefined, () => 0))).toEqual([500, 1000, 2000, 2000, 2000]);
+    fc.assert(
+      fc.property(fc.nat(50), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (retry, chance) => {
+        const ms = backoffMs(retry, undefined, () => chance);
+        return ms >= 500 && ms <= 2500;
+      }),
+    );
+  },
+);

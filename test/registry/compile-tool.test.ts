@@ -3,7 +3,7 @@ import type { Tool } from "../../src/plugin/tool.ts";
 import { compileTool } from "../../src/registry/compile-tool.ts";
 import type { ToolSettings } from "../../src/registry/compile-tool.ts";
 import { aTool } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const plain: ToolSettings = {
   config: {},
@@ -22,7 +22,7 @@ const compile = (change: Partial<Tool> = {}, settings: Partial<ToolSettings> = {
   );
 
 describe("a tool", () => {
-  verifies("002.2", "is refused in one sentence that names it where something is wrong with it", () => {
+  testRequirement("002.2", "is refused in one sentence that names it where something is wrong with it", () => {
     const wrong: [Partial<Tool>, string][] = [
       [{ name: "a b" }, "its name must be 1 to 64 letters"],
       [{ description: "" }, "it has no description"],

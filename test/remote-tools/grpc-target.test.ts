@@ -11,7 +11,7 @@ import { SentRequests } from "../../src/outbound/sent-requests.ts";
 import { fencedManager } from "../../src/remote-tools/grpc-sessions.ts";
 import { deadPort } from "../outbound/downstream.ts";
 import { gate } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { embedded, refusal, startReplica, tool } from "./replica.ts";
 
 const grpcTo = (address: string, tls = false) => ({ target: { case: "grpc" as const, value: { address, tls } } });
@@ -32,7 +32,7 @@ async function startPlugin(implementation: Partial<ServiceImpl<typeof ToolPlugin
 }
 
 describe("a gRPC target", () => {
-  verifies("002.1", "gets the arguments, reports progress and answers", async () => {
+  testRequirement("002.1", "gets the arguments, reports progress and answers", async () => {
     const address = await startPlugin({
       async *execute({ name, arguments: args, callId, idempotencyKey, conversationId }) {
         yield { event: { case: "progress", value: { message: "half", fraction: 0.5 } } };
@@ -198,7 +198,7 @@ describe("a gRPC target", () => {
     expect(await running).toMatchObject({ outcome: "OK", output: "done" });
   });
 
-  verifies(
+  testRequirement(
     "002.1",
     "at a private address is refused at registration; a name that leads to one, when it is connected",
     async () => {

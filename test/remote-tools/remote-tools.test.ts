@@ -8,11 +8,11 @@ import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqli
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { aTool, caller, gate } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
 
 describe("an HTTP target", () => {
-  verifies("002.1", "gets the arguments as JSON by POST with the key, and its JSON is the output", async () => {
+  testRequirement("002.1", "gets the arguments as JSON by POST with the key, and its JSON is the output", async () => {
     const target = await startTarget((body) => ({ body: { got: JSON.parse(body) as unknown } }));
     const app = await startReplica(await embedded());
     await app.register({ ...tool, effect: Effect.WRITE }, httpTo(target.url, { "X-Team": "blue" }));
@@ -23,7 +23,7 @@ describe("an HTTP target", () => {
     expect(request.headers["idempotency-key"]).toMatch(/^\S{16,}$/);
   });
 
-  verifies(
+  testRequirement(
     "003.5",
     "a tool registered at run time says how its arguments are cleaned, and keeps it over a restart",
     async () => {
@@ -104,7 +104,7 @@ describe("an HTTP target", () => {
     await app.register(tool, httpTo("https://example.com/", { "x-a": "v".repeat(8189) }));
   });
 
-  verifies(
+  testRequirement(
     "002.1",
     "at a private address is refused at registration, and the words name the variable that allows it",
     async () => {
@@ -206,7 +206,7 @@ describe("registering", () => {
 });
 
 describe("a registered tool", () => {
-  verifies("002.1", "is there after a restart", async () => {
+  testRequirement("002.1", "is there after a restart", async () => {
     const target = await startTarget((body) => ({ body }));
     const folder = scratchFolder();
     onTestFinished(() => folder[Symbol.dispose]());

@@ -8,7 +8,7 @@ import { Code } from "@connectrpc/connect";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import { caller } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
 
 interface Engine {
@@ -40,7 +40,7 @@ const engines: Record<string, Engine> = {
 
 for (const [name, engine] of Object.entries(engines)) {
   describe.skipIf(engine.missing !== undefined)(`on ${name}`, () => {
-    verifies(
+    testRequirement(
       "002.1",
       `a tool registered on one replica is on all within 2 s, replaced and withdrawn too (${name})`,
       async () => {

@@ -8,7 +8,7 @@ import searchInventory from "@jackfield/search-inventory";
 import updateTicketPriority from "@jackfield/update-ticket-priority";
 import { startSandbox, startTool } from "jackfield/testing";
 import { expect } from "vitest";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 interface Asked {
   readonly line: string;
@@ -49,21 +49,25 @@ async function startDownstream(answers: Record<string, unknown>) {
 
 const ids = { callId: "call-1", conversationId: "conv-1", sessionId: "sess-1" };
 
-verifies("000.14", "get_order_status asks for the order with the key, and adds conversation and session", async () => {
-  await using downstream = await startDownstream({
-    "GET /orders/%23W2378156": { id: "#W2378156", status: "shipped", estimated_delivery: "2026-12-04", total: 1 },
-  });
-  await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url, apiKey: "k-1" } });
-  const result = await tool.call({ order_id: "#W2378156" }, ids);
-  expect(result.output).toBe(
-    '{"order_id":"#W2378156","status":"shipped","estimated_delivery":"2026-12-04","conversation_id":"conv-1","session_id":"sess-1"}',
-  );
-  expect(downstream.asked).toMatchObject([{ line: "GET /orders/%23W2378156", authorization: "Bearer k-1" }]);
-  const alone = await tool.call({ order_id: "#W2378156" });
-  expect(alone.output).toBe('{"order_id":"#W2378156","status":"shipped","estimated_delivery":"2026-12-04"}');
-});
+testRequirement(
+  "000.14",
+  "get_order_status asks for the order with the key, and adds conversation and session",
+  async () => {
+    await using downstream = await startDownstream({
+      "GET /orders/%23W2378156": { id: "#W2378156", status: "shipped", estimated_delivery: "2026-12-04", total: 1 },
+    });
+    await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url, apiKey: "k-1" } });
+    const result = await tool.call({ order_id: "#W2378156" }, ids);
+    expect(result.output).toBe(
+      '{"order_id":"#W2378156","status":"shipped","estimated_delivery":"2026-12-04","conversation_id":"conv-1","session_id":"sess-1"}',
+    );
+    expect(downstream.asked).toMatchObject([{ line: "GET /orders/%23W2378156", authorization: "Bearer k-1" }]);
+    const alone = await tool.call({ order_id: "#W2378156" });
+    expect(alone.output).toBe('{"order_id":"#W2378156","status":"shipped","estimated_delivery":"2026-12-04"}');
+  },
+);
 
-verifies(
+testRequirement(
   "000.14",
   "update_ticket_priority patches the ticket with an idempotency key and the priority alone",
   async () => {
@@ -83,7 +87,7 @@ verifies(
   },
 );
 
-verifies("000.14", "fetch_customer_balance asks for the balance of a customer", async () => {
+testRequirement("000.14", "fetch_customer_balance asks for the balance of a customer", async () => {
   await using downstream = await startDownstream({
     "GET /customers/J%C3%BCrgen%20M/balance": { balance: -12.5, currency: "EUR" },
   });
@@ -93,7 +97,7 @@ verifies("000.14", "fetch_customer_balance asks for the balance of a customer", 
   expect(downstream.asked).toMatchObject([{ authorization: "Bearer k-1" }]);
 });
 
-verifies("000.14", "an id may have 64 characters, and without a key no Authorization is sent", async () => {
+testRequirement("000.14", "an id may have 64 characters, and without a key no Authorization is sent", async () => {
   const longest = "ü".repeat(64);
   await using downstream = await startDownstream({
     [`GET /orders/${encodeURIComponent(longest)}`]: {
@@ -109,12 +113,12 @@ verifies("000.14", "an id may have 64 characters, and without a key no Authoriza
   expect(downstream.asked[0]?.authorization).toBeUndefined();
 });
 
-verifies("000.12", "the bundled REST tools may take 10 s", () => {
+testRequirement("000.12", "the bundled REST tools may take 10 s", () => {
   const tools = [getOrderStatus, updateTicketPriority, fetchCustomerBalance, getWeather, checkInventory];
   expect(tools.map((tool) => tool.timeoutMs)).toEqual([10_000, 10_000, 10_000, 10_000, 10_000]);
 });
 
-verifies("002.13", "get_weather answers for any place, in celsius by default and in fahrenheit", async () => {
+testRequirement("002.13", "get_weather answers for any place, in celsius by default and in fahrenheit", async () => {
   await using sandbox = await startSandbox({ parts: { weather: true } });
   const config = { baseUrl: sandbox.weatherUrl ?? "", geocodingBaseUrl: sandbox.geocodingUrl ?? "" };
   await using tool = await startTool(getWeather, { config });
@@ -129,7 +133,7 @@ verifies("002.13", "get_weather answers for any place, in celsius by default and
   expect(getWeather.effect).toBe("read");
 });
 
-verifies("002.13", "check_inventory asks for the product with the warehouse as query", async () => {
+testRequirement("002.13", "check_inventory asks for the product with the warehouse as query", async () => {
   await using downstream = await startDownstream({
     "GET /inventory/SKU-8842?warehouse=EU-CENTRAL": { quantity: 145, status: "in_stock" },
   });
@@ -139,7 +143,7 @@ verifies("002.13", "check_inventory asks for the product with the warehouse as q
   expect(checkInventory.effect).toBe("read");
 });
 
-verifies(
+testRequirement(
   ["001.5", "001.6"],
   "search_inventory finds active stock in the embedded database",
   async () => {
@@ -162,7 +166,7 @@ verifies(
   60_000,
 );
 
-verifies("001.6", "a database that cannot be reached is noticed by the readiness, before any call", async () => {
+testRequirement("001.6", "a database that cannot be reached is noticed by the readiness, before any call", async () => {
   const state = await searchInventory.open?.({ databaseUrl: "postgres://nobody:geheim@127.0.0.1:9/none" });
   if (state === undefined) {
     throw new Error("the tool has no state");

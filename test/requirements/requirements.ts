@@ -1,5 +1,5 @@
-/** The demands of the four seed documents by id: what each asks for, in a few words. */
-export const demands: Readonly<Record<string, string>> = {
+/** The requirements by id: what each asks for, in a few words. */
+export const requirements: Readonly<Record<string, string>> = {
   "000.1": "the LLM Gateway webhook takes a batch of calls with conversation and session",
   "000.2": "a batch that is missing, no array or empty is a 400 with its exact words",
   "000.3": "a call without id, name or arguments is a 400 before any tool runs",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { JsonSchema } from "../../src/plugin/tool.ts";
 import { compileSchema } from "../../src/schema/compile-schema.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const many = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
@@ -94,7 +94,7 @@ const hostile: Record<string, [JsonSchema, object]> = {
 
 describe("a value whose check would take more than its size and the schema's", () => {
   for (const [what, [schema, value]] of Object.entries(hostile)) {
-    verifies("002.4", `is refused in words: ${what} (hazards 40 and 45)`, () => {
+    testRequirement("002.4", `is refused in words: ${what} (hazards 40 and 45)`, () => {
       const validate = compileSchema(schema);
       const bytes = JSON.stringify(value).length;
       expect(bytes).toBeLessThan(630_000);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { compileSchema } from "../../src/schema/compile-schema.ts";
 import { aCall, aTool, startExecutor, within } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 const latest = "https://json-schema.org/draft/2020-12/schema";
 const faults = (schema: object, value: unknown) =>
@@ -9,7 +9,7 @@ const faults = (schema: object, value: unknown) =>
 const object = (properties: object, more: object = {}) => ({ type: "object", properties, ...more });
 
 describe("validation", () => {
-  verifies(
+  testRequirement(
     ["001.4", "002.4"],
     "names every violation with its path, in words that a model can mend its call by",
     async () => {
@@ -36,7 +36,7 @@ describe("validation", () => {
     },
   );
 
-  verifies(["003.4", "002.2"], "is by draft-07, and by 2020-12 where $schema says so", () => {
+  testRequirement(["003.4", "002.2"], "is by draft-07, and by 2020-12 where $schema says so", () => {
     const tuple = { type: "object", properties: { a: { items: [{ type: "string" }] } } };
     expect(faults(tuple, { a: [1] })).toEqual(["/a/0: must be string"]);
     expect(faults({ $schema: "http://json-schema.org/draft-07/schema#", ...tuple }, { a: [1] })).toHaveLength(1);

@@ -4,7 +4,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { caller } from "../support/executor.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "../remote-tools/replica.ts";
 
 const withA = (a: JsonObject): JsonObject => ({ type: "object", properties: { a } });
@@ -51,7 +51,7 @@ const refused: Record<string, [JsonObject, RegExp]> = {
 
 describe("a schema that is refused in words, and nothing is offered", () => {
   for (const [what, [inputSchema, words]] of Object.entries(refused)) {
-    verifies("002.2", what, async () => {
+    testRequirement("002.2", what, async () => {
       const app = await startReplica(await embedded());
       const refusedWith = await refusal(app.register({ ...tool, inputSchema }, httpTo("https://example.com/")));
       expect(refusedWith.code).toBe(Code.InvalidArgument);
@@ -69,7 +69,7 @@ describe("a schema that is refused in words, and nothing is offered", () => {
     tuple: "array",
     String: "string",
   })) {
-    verifies("002.2", `the type word ${word}: the reason says what to write instead (hazard 46)`, async () => {
+    testRequirement("002.2", `the type word ${word}: the reason says what to write instead (hazard 46)`, async () => {
       const app = await startReplica(await embedded());
       const { code, words } = await refusal(
         app.register({ ...tool, inputSchema: withA({ type: word }) }, httpTo("https://example.com/")),
@@ -80,7 +80,7 @@ describe("a schema that is refused in words, and nothing is offered", () => {
     });
   }
 
-  verifies("002.2", "a remote reference, without a packet leaving (hazard 45)", async () => {
+  testRequirement("002.2", "a remote reference, without a packet leaving (hazard 45)", async () => {
     let connections = 0;
     const listener = createServer(() => void connections++);
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
@@ -104,7 +104,7 @@ describe("a schema that is refused in words, and nothing is offered", () => {
 });
 
 describe("a schema that is taken", () => {
-  verifies("002.2", "with a pattern that would take others exponential time checks in no time", async () => {
+  testRequirement("002.2", "with a pattern that would take others exponential time checks in no time", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
     await app.register({ ...tool, inputSchema: withA({ type: "string", pattern: "^(a+)+$" }) }, httpTo(target.url));

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { SchemaError } from "../../src/schema/check-schema.ts";
 import { createTrialCompiler, type TrialLimits } from "../../src/schema/trial-compiler.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 
 function start(limits?: TrialLimits) {
   const trial = createTrialCompiler(limits);
@@ -17,7 +17,7 @@ const large = {
   ),
 };
 
-verifies("002.2", "a large schema is compiled in another thread before the process compiles it", async () => {
+testRequirement("002.2", "a large schema is compiled in another thread before the process compiles it", async () => {
   const trial = start({ timeoutMs: 20_000, memoryMb: 128 });
   await expect(trial.check(large)).resolves.toBeUndefined();
   await expect(trial.check({ ...large, not: { $ref: "#/nowhere" } })).rejects.toThrow(/can't resolve/);
@@ -25,13 +25,17 @@ verifies("002.2", "a large schema is compiled in another thread before the proce
   await expect(trial.check(large)).resolves.toBeUndefined();
 });
 
-verifies("002.2", "a schema that takes too long is refused, and the next one is compiled (hazard 45)", async () => {
-  const trial = start({ timeoutMs: 1, memoryMb: 128 });
-  await expect(trial.check(large)).rejects.toThrow("it takes too long to compile");
-  await expect(trial.check(small)).resolves.toBeUndefined();
-});
+testRequirement(
+  "002.2",
+  "a schema that takes too long is refused, and the next one is compiled (hazard 45)",
+  async () => {
+    const trial = start({ timeoutMs: 1, memoryMb: 128 });
+    await expect(trial.check(large)).rejects.toThrow("it takes too long to compile");
+    await expect(trial.check(small)).resolves.toBeUndefined();
+  },
+);
 
-verifies("002.2", "a schema that takes too much memory costs the thread alone (hazard 45)", async () => {
+testRequirement("002.2", "a schema that takes too much memory costs the thread alone (hazard 45)", async () => {
   const trial = start({ timeoutMs: 20_000, memoryMb: 12 });
   await expect(trial.check(large)).rejects.toThrow("it takes too much memory to compile");
   await expect(trial.check({ ...small, properties: { a: { type: "dict" } } })).rejects.toThrow("say object");

@@ -9,7 +9,7 @@ import { createAudit, createExecutionLines } from "../../src/telemetry/audit.ts"
 import { verifyAudit } from "../../src/telemetry/audit-chain.ts";
 import { fileSink, stderrSink } from "../../src/telemetry/audit-file.ts";
 import { createRedactor } from "../../src/telemetry/redact.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { withTelemetry } from "./with-telemetry.ts";
 
 async function folder() {
@@ -20,7 +20,7 @@ async function folder() {
 const open = (file: string) =>
   createAudit({ sink: fileSink(file), redactor: createRedactor([]), report: () => undefined });
 
-verifies(
+testRequirement(
   "002.12",
   "the audit log is one JSON line per event with the event's fields, in a file of its own",
   async () => {

@@ -6,7 +6,7 @@ import parsePrometheus from "parse-prometheus-text-format";
 import type { Family } from "parse-prometheus-text-format";
 import { metricNames } from "../../src/telemetry/attributes.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
-import { verifies } from "../support/verifies.ts";
+import { testRequirement } from "../support/test-requirement.ts";
 import { withTelemetry } from "./with-telemetry.ts";
 
 const prices = { tools: { "get_*": 0.5 }, callers: { crm: { get_weather: 2 } } };
@@ -42,7 +42,7 @@ async function exercised() {
   return run;
 }
 
-verifies("003.10", "the Cognigy metrics have the names and labels that Prometheus queries use", async () => {
+testRequirement("003.10", "the Cognigy metrics have the names and labels that Prometheus queries use", async () => {
   await using run = await exercised();
   const families = await read(run.telemetry);
   expect(families.get("cognigy_tool_invocations_total")?.metrics).toEqual([

@@ -1,7 +1,7 @@
 import { test } from "vitest";
 
-/** A test that proves demands of the seed documents: the ids stand in its name, where the coverage test finds them. */
-export function verifies(
+/** A test of requirements: the ids stand in its name, where the coverage test finds them. */
+export function testRequirement(
   ids: string | readonly string[],
   behaviour: string,
   run: () => unknown,
