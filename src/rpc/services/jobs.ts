@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
@@ -25,6 +26,9 @@ export interface JobsParts {
   readonly limits: Limits;
   readonly telemetry: Telemetry;
 }
+
+/** Length of arguments, in characters, from which a job is digested and written in turns of the event loop of their own. */
+const ownTurnLength = 262_144;
 
 /** The implementation of Jobs. A caller sees the jobs of its own tenant only. */
 export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts): ServiceImpl<typeof Jobs> {
@@ -78,7 +82,10 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     async submitJob(request, context) {
       const caller = callerWith("jobs:write", context);
       callerWith("tools:execute", context);
+      const isLarge = argumentsLength(request.job) > ownTurnLength;
+      if (isLarge) await setImmediate();
       const content = submitted(request.job, caller);
+      if (isLarge) await setImmediate();
       const now = timestampNow();
       const deliverable =
         Object.hasOwn(deliveries, content.source) && deliveries[content.source]?.tenant === caller.tenant;
@@ -172,4 +179,10 @@ function withoutContent({
 }: ToolResult): ToolResult {
   const known = { callId, name, outcome, truncated, replayed, attempts, ...(duration !== undefined && { duration }) };
   return create(ToolResultSchema, error === undefined ? known : { ...known, error: create(ToolErrorSchema) });
+}
+
+function argumentsLength(job: Job | undefined): number {
+  let length = 0;
+  for (const { input } of job?.calls ?? []) if (input.case === "argumentsJson") length += input.value.length;
+  return length;
 }

@@ -155,7 +155,9 @@ export const connectJson: Door = {
       return;
     }
     if (type !== "application/connect+json" || cut) return;
-    const end = json(text.slice(text.lastIndexOf("\u0000") + 2));
+    // The frame that ends the stream: a flag, four bytes of length, and an object.
+    const frame = text.slice(text.lastIndexOf("\u0002\u0000"));
+    const end = json(frame.slice(frame.search(/\{["}]/)));
     if (end["error"] !== undefined) expectConnectError(end["error"] as Record<string, unknown>);
   },
 };
