@@ -201,7 +201,7 @@ test.each([
   ['host: "${NOPE}"', "may hold ${env:NAME} or ${file:path}"],
   ["callers: [{ name: a, keys: [] }]", "callers[0].keys must be a list of at least 1; found an empty list."],
   ["callers: [{ name: a, keys: [12345] }]", "callers[0].keys[0] must be a text; found [secret]."],
-  ["a: [", "must be YAML; found a fault at line 1"],
+  ["a: [", "must be YAML; found a problem at line 1"],
   ["- a", "the document must be a group of keys; found a list."],
 ])("a wrong file (%s) is told by its key", (yaml, sentence) => {
   expect(faults({}, yaml).join("\n")).toContain(sentence);
