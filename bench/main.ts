@@ -53,7 +53,7 @@ const bench: Bench = {
   warmSeconds: Math.min(1.5, Number(given.seconds)),
   sink: `http://127.0.0.1:${sink.port}`,
   number: createNumbers(),
-  mostRows: Number(given.rows),
+  maxRows: Number(given.rows),
   say,
 };
 say(`${cores.words}; load average ${loadBefore.toFixed(2)}`);

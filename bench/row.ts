@@ -14,7 +14,7 @@ export interface Bench {
   readonly sink: string;
   readonly number: () => number;
   /** Most rows of the ledger that the growth tables go to: ten million take 6 GB of disk and some minutes. */
-  readonly mostRows: number;
+  readonly maxRows: number;
   say(line: string): void;
 }
 

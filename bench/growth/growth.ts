@@ -77,7 +77,7 @@ async function overArguments(bench: Bench): Promise<Table> {
 
 async function overLedger(bench: Bench): Promise<Table> {
   const rows: string[][] = [];
-  for (const held of [1000, 10_000, 100_000, 1_000_000, 10_000_000].filter((rows) => rows <= bench.mostRows)) {
+  for (const held of [1000, 10_000, 100_000, 1_000_000, 10_000_000].filter((rows) => rows <= bench.maxRows)) {
     const cost = await ledgerCost(held, bench.seconds);
     rows.push([
       held.toLocaleString("en-US"),

@@ -54,11 +54,11 @@ export interface Conversations {
   run(request: RunConversationRequest, scope: ConversationScope): AsyncIterable<RunConversationResponse>;
 }
 
-const mostRequests = 5;
+const maxRequests = 5;
 const tooManyRequests = "Maximum tool execution iterations reached.";
 /** Calls of one answer that run side by side. */
 const width = 64;
-const longestId = 256;
+const maxIdLength = 256;
 
 /** Makes the loop of requirements 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
 export function createConversations(options: ConversationsOptions): Conversations {
@@ -69,7 +69,7 @@ export function createConversations(options: ConversationsOptions): Conversation
     async *run(request, scope) {
       const { message, model, conversationId } = request;
       if (message === "") throw rpcError("invalid-request", "message must not be empty");
-      if (conversationId.length > longestId) throw rpcError("id-too-long", "conversation_id");
+      if (conversationId.length > maxIdLength) throw rpcError("id-too-long", "conversation_id");
       const about = { id: conversationId || randomUUID(), model: model || "gpt-4o" };
       const observer = observeConversation(observation, { ...about, nowMs: now() }, scope.trace);
       let problem: string | undefined = "The caller has gone away.";
@@ -83,7 +83,7 @@ export function createConversations(options: ConversationsOptions): Conversation
           observer,
           contextValues: observation.contextValues,
         });
-        problem = end.text === tooManyRequests && end.rounds === mostRequests ? tooManyRequests : undefined;
+        problem = end.text === tooManyRequests && end.rounds === maxRequests ? tooManyRequests : undefined;
         yield event({ case: "done", value: { $typeName: "jackfield.v1.ConversationDone", ...end } });
       } catch (reason) {
         problem = reasonInWords(reason);
@@ -98,7 +98,7 @@ export function createConversations(options: ConversationsOptions): Conversation
     const { observer, signal, model } = talk;
     const tools = await offeredTools(talk.executor, signal);
     const messages: JsonObject[] = [{ role: "user", content: talk.message }];
-    for (let iteration = 0; iteration < mostRequests; iteration += 1) {
+    for (let iteration = 0; iteration < maxRequests; iteration += 1) {
       const span = observer.invocation(iteration, tools.definitions.length);
       try {
         const begun = performance.now();
@@ -110,7 +110,7 @@ export function createConversations(options: ConversationsOptions): Conversation
         yield turn(iteration, answer);
         if (answer.calls.length === 0) return { text: answer.text, rounds: iteration + 1 };
         // Nobody would read what the last answer asks for.
-        if (iteration + 1 === mostRequests) break;
+        if (iteration + 1 === maxRequests) break;
         messages.push(answer.message, ...(yield* answerCalls(talk, answer, tools, span)));
       } catch (reason) {
         span.end(reasonInWords(reason));
@@ -119,7 +119,7 @@ export function createConversations(options: ConversationsOptions): Conversation
         span.end();
       }
     }
-    return { text: tooManyRequests, rounds: mostRequests };
+    return { text: tooManyRequests, rounds: maxRequests };
   }
 
   /** Runs the calls of one answer side by side and gives the messages that answer them, in the order of the calls. */

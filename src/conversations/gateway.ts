@@ -49,7 +49,7 @@ type GatewayScope = Pick<SendScope, "trace" | "attributes">;
 const path = "/api/v2/ai-builder/llm-gateway/conversations";
 const attempts = 3;
 /** Where the gateway asks for a longer pause than this, the answer is that it is too busy: nobody waits that long. */
-const longestPauseMs = 120_000;
+const maxPauseMs = 120_000;
 
 /** Makes the function that asks the model. A 429 is repeated after a pause, and a 401 once with a new token. */
 export function createGateway(options: GatewayOptions): AskGateway {
@@ -87,7 +87,7 @@ export function createGateway(options: GatewayOptions): AskGateway {
       if (answer.status >= 200 && answer.status < 300) return modelAnswerFrom(answer);
       if (answer.status !== 429) throw rpcError("gateway-failed", `answered ${answer.status}: ${answer.excerpt()}`);
       const pause = pauseMs(answer.headers["retry-after"], attempt, random);
-      if (attempt + 1 >= attempts || pause > longestPauseMs) throw rpcError("gateway-busy");
+      if (attempt + 1 >= attempts || pause > maxPauseMs) throw rpcError("gateway-busy");
       options.onRetry?.({ origin: new URL(url).origin, conversationId, attempt: attempt + 1, pauseMs: pause });
       await sleep(pause, signal);
     }

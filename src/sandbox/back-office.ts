@@ -8,7 +8,7 @@ interface Effect {
   readonly idempotency_key: string | null;
 }
 
-const mostEffects = 100_000;
+const maxEffects = 100_000;
 const priorities: readonly string[] = ["low", "medium", "high", "urgent"] satisfies Priority[];
 
 /**
@@ -28,7 +28,7 @@ export function createBackOfficeRoutes(): Routes {
     tickets.set(ticketId, ticket);
     total += 1;
     effects.push({ ticket_id: ticketId, priority, idempotency_key: key ?? null });
-    if (effects.length > mostEffects) {
+    if (effects.length > maxEffects) {
       effects.shift();
     }
     return { body: { id: ticket.id, priority: ticket.priority, status: ticket.status } };
@@ -59,7 +59,7 @@ export function createBackOfficeRoutes(): Routes {
       if (key !== undefined) {
         answersByKey.set(key, { request: description, answer });
         const oldest = answersByKey.keys().next().value;
-        if (answersByKey.size > mostEffects && oldest !== undefined) {
+        if (answersByKey.size > maxEffects && oldest !== undefined) {
           answersByKey.delete(oldest);
         }
       }

@@ -29,7 +29,7 @@ export interface Faults {
   clear(): void;
 }
 
-const longestDelayMs = 120_000;
+const maxDelayMs = 120_000;
 
 /**
  * Reads `delay=2000; status=503; retry-after=1; times=2; cut`. `retry-after-date=2` gives the HTTP date two seconds
@@ -116,7 +116,7 @@ function faultFromSettings(settings: Record<string, unknown>, now: number): Faul
   const ahead = wholeNumber(settings, "retry-after-date", -1_000_000, 1_000_000);
   const literal = settings["retry-after"];
   return {
-    delayMs: wholeNumber(settings, "delay", 0, longestDelayMs) ?? 0,
+    delayMs: wholeNumber(settings, "delay", 0, maxDelayMs) ?? 0,
     status: wholeNumber(settings, "status", 200, 599),
     retryAfter:
       ahead !== undefined

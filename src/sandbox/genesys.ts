@@ -11,7 +11,7 @@ interface Delivery {
   times: number;
 }
 
-const mostDeliveries = 10_000;
+const maxDeliveries = 10_000;
 
 /**
  * The routes of the Genesys platform: `POST /oauth/token` (any client id and secret, by Basic or in the form),
@@ -81,7 +81,7 @@ function record(deliveries: Map<string, Delivery>, runId: string, key: string | 
   }
   deliveries.set(id, { run_id: runId, idempotency_key: key, tool_calls: calls, times: 1 });
   const oldest = deliveries.keys().next().value;
-  if (deliveries.size > mostDeliveries && oldest !== undefined) {
+  if (deliveries.size > maxDeliveries && oldest !== undefined) {
     deliveries.delete(oldest);
   }
 }

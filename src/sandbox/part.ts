@@ -43,7 +43,7 @@ export class SandboxHttpError extends Error {
   }
 }
 
-const longestBody = 4 * 1024 * 1024;
+const maxBodyBytes = 4 * 1024 * 1024;
 
 /**
  * Serves routes on a free loopback port. Every part also has `POST`, `GET` and `DELETE /_faults`, and obeys the header
@@ -177,8 +177,8 @@ async function bodyOf(incoming: IncomingMessage): Promise<string> {
   let bytes = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
-    if (bytes > longestBody) {
-      throw new SandboxHttpError(413, `The body is longer than ${longestBody} bytes`);
+    if (bytes > maxBodyBytes) {
+      throw new SandboxHttpError(413, `The body is longer than ${maxBodyBytes} bytes`);
     }
     chunks.push(chunk);
   }

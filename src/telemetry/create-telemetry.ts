@@ -37,7 +37,7 @@ export interface TelemetryOptions {
   readonly spanExporter?: SpanExporter;
 }
 
-const longestCloseMs = 5000;
+const maxCloseMs = 5000;
 
 /** Makes what watches the service. Throws a ConfigError where the audit file cannot be opened. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
@@ -107,10 +107,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     prometheus: prometheus.text,
     close() {
       closing ??= closeAll(
-        [
-          audit.close(),
-          withTimeout(Promise.all([tracing.close(), meters.shutdown()]), longestCloseMs, notClosedInTime),
-        ],
+        [audit.close(), withTimeout(Promise.all([tracing.close(), meters.shutdown()]), maxCloseMs, notClosedInTime)],
         log,
       );
       return closing;
@@ -136,7 +133,7 @@ async function closeAll(parts: readonly Promise<unknown>[], log: Logger): Promis
 }
 
 function notClosedInTime(): Error {
-  return new Error(`the exporters did not finish within ${longestCloseMs} ms`);
+  return new Error(`the exporters did not finish within ${maxCloseMs} ms`);
 }
 
 /** The library keeps its problems to itself, and its logger is one per process. */

@@ -85,7 +85,7 @@ interface Series {
 }
 
 /** Names come from callers: beyond so many series the rest of a family is one, labelled `other`. */
-const mostSeries = 20_000;
+const maxSeries = 20_000;
 
 /**
  * Counters and histograms that cost a map look-up on the request path, where the library's own cost twenty times that.
@@ -169,7 +169,7 @@ function seriesOf(
   const kept = new Map<string, Map<string, Series>>();
   const all: Series[] = [];
   const make = (first: string, second: string): Series => {
-    if (all.length >= mostSeries && first !== "other") return find("other", "other");
+    if (all.length >= maxSeries && first !== "other") return find("other", "other");
     const attributes: Attributes = { ...constant };
     if (labels[0] !== undefined) attributes[labels[0]] = first;
     if (labels[1] !== undefined) attributes[labels[1]] = second;

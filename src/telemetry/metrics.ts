@@ -9,7 +9,7 @@ import type { Metrics } from "./telemetry.ts";
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const breakerValue = { closed: 0, "half-open": 1, open: 2 } as const;
 /** Prices remembered by caller. */
-const mostPrices = 20_000;
+const maxPrices = 20_000;
 
 /** Makes the measurements: what the request path counts goes to `series`, what is read at a collection to `meter`. */
 export function createMetrics(meter: Meter, series: ReturnType<typeof createAccumulators>, prices: Prices): Metrics {
@@ -111,7 +111,7 @@ function rememberPrices(prices: Prices): (tool: string, caller: string) => numbe
     const own = Object.hasOwn(prices.callers, caller) ? prices.callers[caller] : undefined;
     const price = priceIn(own, tool) ?? priceIn(prices.tools, tool) ?? 0;
     const inner = kept.get(caller) ?? new Map<string, number>();
-    if (inner.size < mostPrices) kept.set(caller, inner.set(tool, price));
+    if (inner.size < maxPrices) kept.set(caller, inner.set(tool, price));
     return price;
   };
 }

@@ -44,12 +44,7 @@ testRequirement(
     let lines: Line[] = [];
     {
       await using service = await startService({
-        env: {
-          OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url,
-          GENESYS_API_BASE_URL: platform.url,
-          GENESYS_CLIENT_ID: "i",
-          GENESYS_CLIENT_SECRET: "geheim-geheim",
-        },
+        env: onPlatform(otlp.url, platform.url),
         plugins: [{ use: testTool("book"), config: { baseUrl: office.url } }],
       });
       const accepted = await told(
@@ -234,12 +229,7 @@ test("a model that is busy leaves a line with the conversation, before it is ask
   });
   {
     await using service = await startService({
-      env: {
-        OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url,
-        GENESYS_API_BASE_URL: platform.url,
-        GENESYS_CLIENT_ID: "i",
-        GENESYS_CLIENT_SECRET: "geheim-geheim",
-      },
+      env: onPlatform(otlp.url, platform.url),
       plugins: [{ use: testTool("echo") }],
     });
     const client = createClient(Conversations, createConnectTransport({ baseUrl: service.url, httpVersion: "1.1" }));
@@ -256,3 +246,13 @@ test("a model that is busy leaves a line with the conversation, before it is ask
     );
   expect(questions).toHaveLength(2);
 }, 60_000);
+
+/** The variables of a service that answers a platform and exports to a collector. */
+function onPlatform(collector: string, platform: string): Record<string, string> {
+  return {
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector,
+    GENESYS_API_BASE_URL: platform,
+    GENESYS_CLIENT_ID: "i",
+    GENESYS_CLIENT_SECRET: "geheim-geheim",
+  };
+}

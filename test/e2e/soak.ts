@@ -174,7 +174,7 @@ console.log(
       slopePerThousand: Math.round(slope * 1000) / 1000,
     },
     fds: { warm: warm.fds, end: last.fds },
-    mostEntries: Math.max(...samples.map(({ entries }) => entries)),
+    maxEntries: Math.max(...samples.map(({ entries }) => entries)),
     statuses: report.statuses,
     faults: faults.slice(0, 20),
   }),

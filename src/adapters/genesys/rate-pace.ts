@@ -13,7 +13,7 @@ export interface RatePace {
 /** Requests left to others who share the limit; from here on we wait for the next window. */
 const reserve = 1;
 const pauseMs = 1000;
-const longestPauseMs = 60_000;
+const maxPauseMs = 60_000;
 
 /**
  * Reads `X-RateLimit-Remaining`, and `X-RateLimit-Reset` in seconds or as Unix time; without the latter a pause is 1 s.
@@ -29,7 +29,7 @@ export function createRatePace(now: () => number): RatePace {
     waitMs() {
       if (remaining === undefined || remaining > reserve) return 0;
       const wait = resetAt - now();
-      if (wait > 0) return Math.min(wait, longestPauseMs);
+      if (wait > 0) return Math.min(wait, maxPauseMs);
       // A new window: what it allows is not known before its first answer.
       remaining = undefined;
       return 0;
@@ -55,5 +55,5 @@ function resetMs(text: string | undefined, nowMs: number): number {
   if (value === undefined) return pauseMs;
   // Nobody announces a window of 30 years: large numbers are times.
   const ms = value > 1_000_000_000 ? value * 1000 - nowMs : value * 1000;
-  return Math.min(Math.max(ms, pauseMs), longestPauseMs);
+  return Math.min(Math.max(ms, pauseMs), maxPauseMs);
 }

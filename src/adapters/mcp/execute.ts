@@ -44,12 +44,12 @@ async function executeWithProgress(
 }
 
 /** The least step between two reports: MCP wants progress to rise with each. */
-const leastStep = 0.001;
+const minStep = 0.001;
 
 function progressReporter(progressToken: string | number, events: EventSink): (progress: Progress) => void {
-  let last = -leastStep;
+  let last = -minStep;
   return ({ fraction, message }) => {
-    last = fraction > last ? fraction : last + leastStep;
+    last = fraction > last ? fraction : last + minStep;
     events.offer(
       notificationText("notifications/progress", {
         progressToken,

@@ -1,7 +1,7 @@
 import type { SimReport } from "./tally.ts";
 
 /** How many broken promises are told one by one. */
-const mostFaults = 20;
+const maxFaults = 20;
 
 /** The report as people read it, one line each. */
 export function reportLines(report: SimReport, received: boolean): string[] {
@@ -27,7 +27,7 @@ export function reportLines(report: SimReport, received: boolean): string[] {
   }
   if (report.toolFailures > 0)
     lines.push(`Tools      ${report.toolFailures} answers say that a tool failed: see the service's log`);
-  const shown = faults.slice(0, mostFaults);
+  const shown = faults.slice(0, maxFaults);
   lines.push(...shown.map((fault) => `Broken     ${fault}`));
   if (faults.length > shown.length)
     lines.push(`Broken     … and ${faults.length - shown.length} more: --json lists all`);
