@@ -2,6 +2,8 @@
 //
 //   npm run mutation                                          everything, which takes hours
 //   npm run mutation -- --mutate src/jobs/backoff.ts          other words go to Stryker as they are
+//   npm run mutation -- --room outbound                       one room with its own tests; also a folder: adapters/mcp
+//   npm run mutation -- --room jobs --sample 200 --seed 1     of one room only so many changes, drawn at random
 //   npm run mutation -- --since main [--seconds 120]          only the lines that changed since a commit, within a time
 //   npm run mutation -- --table REPORT.json…                  the score of each file and what survives, from JSON reports
 //
@@ -9,29 +11,21 @@
 // counted: the next run of everything sees it.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-interface Mutant {
-  readonly mutatorName: string;
-  readonly status: string;
-  readonly replacement?: string;
-  readonly location: { readonly start: { readonly line: number } };
-}
-
-interface Report {
-  readonly files: Readonly<Record<string, { readonly mutants: readonly Mutant[] }>>;
-}
+import { readReport, survivorsOf, table } from "./mutation-report.ts";
 
 const root = join(import.meta.dirname, "..");
 const stryker = join(root, "node_modules/@stryker-mutator/core/bin/stryker.js");
 const args = process.argv.slice(2);
 const since = valueOf("--since");
+const room = valueOf("--room");
 
 if (args.includes("--table")) console.log(table(args.slice(args.indexOf("--table") + 1).map(readReport)));
-else if (since === undefined) process.exitCode = await run(args);
-else process.exitCode = await runSince(since, Number(valueOf("--seconds") ?? 120));
+else if (room !== undefined) process.exitCode = await runRoom(room, valueOf("--sample"), valueOf("--seed") ?? "1");
+else if (since !== undefined) process.exitCode = await runSince(since, Number(valueOf("--seconds") ?? 120));
+else process.exitCode = await run(args);
 
 function valueOf(name: string): string | undefined {
   const at = args.indexOf(name);
@@ -47,6 +41,44 @@ async function run(words: readonly string[], seconds?: number): Promise<number> 
   return code ?? 130;
 }
 
+/** Runs Stryker with other settings than those of the file, at most for so long. */
+async function runWith(settings: Readonly<Record<string, unknown>>, seconds?: number): Promise<number> {
+  const config = JSON.parse(readFileSync(join(root, "stryker.config.json"), "utf8")) as Record<string, unknown>;
+  const folder = mkdtempSync(join(tmpdir(), "jackfield-mutation-"));
+  const configFile = join(folder, "stryker.config.json");
+  writeFileSync(configFile, JSON.stringify({ ...config, incremental: false, ...settings }));
+  try {
+    return await run([configFile], seconds);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** One room, or so many changes of it. Leaves its report where the results of runs are kept, for `--table`. */
+async function runRoom(room: string, size: string | undefined, seed: string): Promise<number> {
+  const folder = join(root, "node_modules/.cache/stryker");
+  const name = room.replaceAll("/", "-");
+  const reportFile = join(folder, size === undefined ? `${name}.json` : `${name}-${size}-${seed}.json`);
+  const sampling = {
+    plugins: ["@stryker-mutator/vitest-runner", join(root, "scripts/mutation-sample.ts")],
+    checkers: ["sample"],
+    sample: { size: Number(size), seed },
+  };
+  mkdirSync(folder, { recursive: true });
+  rmSync(reportFile, { force: true });
+  const code = await runWith({
+    mutate: [`src/${room}/**/*.ts`],
+    testFiles: testFilesOf([room.split("/")[0] ?? room]),
+    concurrency: 1,
+    reporters: ["json", "progress-append-only"],
+    jsonReporter: { fileName: reportFile },
+    tempDirName: `.stryker-tmp/${name}`,
+    ...(size !== undefined && sampling),
+  });
+  if (existsSync(reportFile)) console.log(`${table([readReport(reportFile)])}\n\nreport: ${reportFile}`);
+  return code;
+}
+
 async function runSince(base: string, seconds: number): Promise<number> {
   if (!isCommit(base)) {
     console.log(`mutation: ${base} is not known here: nothing to compare with`);
@@ -57,16 +89,13 @@ async function runSince(base: string, seconds: number): Promise<number> {
     console.log(`mutation: no line of a room under mutation has changed since ${base}`);
     return 0;
   }
-  const config = JSON.parse(readFileSync(join(root, "stryker.config.json"), "utf8")) as Record<string, unknown>;
   const folder = mkdtempSync(join(tmpdir(), "jackfield-mutation-"));
   const reportFile = join(folder, "report.json");
-  const configFile = join(folder, "stryker.config.json");
-  const own = { mutate, testFiles: testFilesOf(mutate), incremental: false };
+  const testFiles = testFilesOf(mutate.map((one) => one.split("/")[1] ?? ""));
   const reporting = { reporters: ["json", "clear-text"], jsonReporter: { fileName: reportFile } };
-  writeFileSync(configFile, JSON.stringify({ ...config, ...own, ...reporting, tempDirName: ".stryker-tmp/since" }));
   console.log(`mutation: ${mutate.join(" ")}`);
   try {
-    await run([configFile], seconds);
+    await runWith({ mutate, testFiles, ...reporting, tempDirName: ".stryker-tmp/since" }, seconds);
     if (!existsSync(reportFile)) {
       console.log(`mutation: not done within ${seconds} s; nothing is counted`);
       return 0;
@@ -106,49 +135,10 @@ function changedLines(base: string): string[] {
   return ranges;
 }
 
-/** The tests of the rooms of these files, without those that need a server: more takes longer than a short run has. */
-function testFilesOf(mutate: readonly string[]): string[] {
-  const rooms = new Set(mutate.map((one) => one.split("/")[1]));
-  return [...rooms]
-    .flatMap((room) => globSync(`test/${room}/**/*.test.ts`, { cwd: root }))
-    .filter((file) => !/redis|postgres|outages|conformance|model/.test(file));
-}
-
-function readReport(path: string): Report {
-  return JSON.parse(readFileSync(path, "utf8")) as Report;
-}
-
-function survivorsOf({ files }: Report): string[] {
-  return Object.entries(files).flatMap(([file, { mutants }]) =>
-    mutants
-      .filter(({ status }) => status === "Survived")
-      .map((one) => `survived: ${file}:${one.location.start.line} ${one.mutatorName}: ${oneLine(one.replacement)}`),
+/** The tests of these rooms, without those that need a server: more takes longer than a short run has. */
+function testFilesOf(rooms: readonly string[]): string[] {
+  const patterns = [...new Set(rooms)].map((room) => `test/${room}/**/*.test.ts`);
+  return globSync([...patterns, "test/app/retries.test.ts", "test/e2e/defaults.test.ts"], { cwd: root }).filter(
+    (file) => !/redis|postgres|outages|conformance|model/.test(file),
   );
-}
-
-/** A table in Markdown: each file with its score, and below what survives. */
-function table(reports: readonly Report[]): string {
-  const rows = reports.flatMap(({ files }) =>
-    Object.entries(files).map(([file, { mutants }]) => {
-      const count = (...statuses: string[]): number => mutants.filter(({ status }) => statuses.includes(status)).length;
-      const detected = count("Killed", "Timeout");
-      const all = detected + count("Survived", "NoCoverage");
-      return { file, detected, all };
-    }),
-  );
-  const lines = rows
-    .filter(({ all }) => all > 0)
-    .toSorted((a, b) => (a.file < b.file ? -1 : 1))
-    .map(
-      ({ file, detected, all }) =>
-        `| \`${file}\` | ${((100 * detected) / all).toFixed(0)} % | ${all - detected} of ${all} |`,
-    );
-  return ["| file | score | survive |", "| --- | ---: | ---: |", ...lines, "", ...reports.flatMap(survivorsOf)].join(
-    "\n",
-  );
-}
-
-function oneLine(text = ""): string {
-  const line = text.replaceAll(/\s+/g, " ");
-  return line.length < 100 ? line : `${line.slice(0, 100)}…`;
 }
