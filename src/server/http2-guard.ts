@@ -5,29 +5,70 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 const controlFrames = 50;
 
 /**
- * Ends sessions that send floods of PING or SETTINGS frames. Each request resets the count: clients measure their bandwidth
- * by PING.
+ * Ends sessions that send floods of PING or SETTINGS frames, or whose streams are aborted faster than `abortsPerSecond`. Each
+ * request resets the count of control frames: clients measure their bandwidth by PING.
+ *
+ * nghttp2 has limits of its own for aborted streams, but goes on to create streams until it has sent its GOAWAY, which is after
+ * the whole piece that was read: 550 streams and 10 ms. Destroyed here, the session ignores the rest of the piece.
  */
-export function guardSession(session: ServerHttp2Session): void {
-  let since = 0;
-  let count = 0;
-  const onControl = (): void => {
-    const now = performance.now();
-    if (now - since > 1000) {
-      since = now;
-      count = 0;
-    }
-    count += 1;
-    if (count <= controlFrames || session.destroyed) return;
+export function guardSession(session: ServerHttp2Session, abortsPerSecond: number): void {
+  const controls = createCount(controlFrames);
+  const aborts = createCount(abortsPerSecond);
+  const end = (): void => {
+    if (session.destroyed) return;
     session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
   };
+  const onControl = (): void => {
+    if (controls.isExceeded()) end();
+  };
+  const onAborted = (): void => {
+    if (aborts.isExceeded()) end();
+  };
   session.on("ping", onControl);
   session.on("remoteSettings", onControl);
-  session.on("stream", () => {
-    count = 0;
+  session.on("stream", (stream) => {
+    controls.reset();
+    stream.once("aborted", onAborted);
   });
 }
+
+/** Counts up to a limit per second. */
+function createCount(limit: number): { isExceeded(): boolean; reset(): void } {
+  let since = 0;
+  let count = 0;
+  return {
+    isExceeded() {
+      const now = performance.now();
+      if (now - since > 1000) {
+        since = now;
+        count = 0;
+      }
+      count += 1;
+      return count > limit;
+    },
+    reset() {
+      count = 0;
+    },
+  };
+}
+
+/**
+ * Counts the RST_STREAM frames in the first bytes of a connection, preface included. Node hands bytes that were read before the
+ * session existed to nghttp2 in one piece, and emits their streams only afterwards, when `guardSession` can save nothing.
+ */
+export function resetsIn(head: Buffer): number {
+  let count = 0;
+  for (let at = prefaceLength; at + frameHeader <= head.length; at += frameHeader + head.readUIntBE(at, 3)) {
+    if (head[at + 3] === rstStream) count += 1;
+  }
+  return count;
+}
+
+const prefaceLength = 24;
+const frameHeader = 9;
+/** The type of RST_STREAM frames (RFC 9113, 6.4). */
+const rstStream = 3;
 
 interface StreamProgress {
   readonly bodyUntil: number;

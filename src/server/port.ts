@@ -1,7 +1,7 @@
 import * as http from "node:http";
 import * as http2 from "node:http2";
 import * as net from "node:net";
-import { createStreamWatch, guardSession } from "./http2-guard.ts";
+import { createStreamWatch, guardSession, resetsIn } from "./http2-guard.ts";
 import { sniff } from "./sniff.ts";
 import type { SniffState } from "./sniff.ts";
 import { createTlsAcceptor, type TlsAcceptor, type TlsAcceptorParts } from "./tls.ts";
@@ -45,6 +45,8 @@ export class PortServer extends net.Server {
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #sniffing = new Map<net.Socket, SniffState>();
   readonly #requestMs: number;
+  /** Streams that a client may reset at once. */
+  readonly #resets: number;
   readonly #tls: TlsAcceptor | undefined;
   #closing = false;
 
@@ -79,10 +81,12 @@ export class PortServer extends net.Server {
     });
 
     const streamsPerConnection = options.streamsPerConnection ?? 100;
+    // A client may cancel all that it has open, and again each second.
+    this.#resets = 2 * streamsPerConnection;
     this.#http2 = http2.createServer({
       settings: { maxConcurrentStreams: streamsPerConnection, enablePush: false },
-      // A client may cancel all that it has open, and again each second. Node allows bursts of 1000: 40 ms of everybody's time.
-      streamResetBurst: 2 * streamsPerConnection,
+      // Node allows bursts of 1000: 40 ms of everybody's time.
+      streamResetBurst: this.#resets,
       streamResetRate: streamsPerConnection,
       maxSettings: 32,
       maxSessionInvalidFrames: 100,
@@ -107,7 +111,7 @@ export class PortServer extends net.Server {
       this.#sessions.add(session);
       session.once("close", () => this.#sessions.delete(session));
       session.setTimeout(idleMs, () => session.close());
-      guardSession(session);
+      guardSession(session, this.#resets);
     });
     // A broken peer ends its own session only: node has sent the GOAWAY.
     this.#http2.on("sessionError", () => {});
@@ -141,8 +145,9 @@ export class PortServer extends net.Server {
   }
 
   #sniff(socket: net.Socket): void {
-    const found = (isHttp2: boolean): void => {
-      (isHttp2 ? this.#http2 : this.#http1).emit("connection", socket);
+    const found = (isHttp2: boolean, head: Buffer): void => {
+      if (isHttp2 && resetsIn(head) > this.#resets) socket.destroy();
+      else (isHttp2 ? this.#http2 : this.#http1).emit("connection", socket);
     };
     const sniffing = sniff(socket, this.#requestMs, found, () => this.#sniffing.delete(socket));
     this.#sniffing.set(socket, sniffing);

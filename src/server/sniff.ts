@@ -10,13 +10,13 @@ export interface SniffState {
 
 /**
  * Reads the first bytes of a connection, puts them back and reports whether they are the preface of HTTP/2. Calls `found`
- * once, or never if the connection ends first. Once bytes have come that could be either, the rest must follow within a
+ * once, with all bytes that have come, or never if the connection ends first. Once bytes have come that could be either, the rest must follow within a
  * second.
  */
 export function sniff(
   socket: Socket,
   silentMs: number,
-  found: (isHttp2: boolean) => void,
+  found: (isHttp2: boolean, head: Buffer) => void,
   ended: () => void,
 ): SniffState {
   const state: SniffState = { until: performance.now() + silentMs };
@@ -45,7 +45,7 @@ export function sniff(
     if (same && length < preface.length) return;
     stop();
     socket.unshift(head);
-    found(same);
+    found(same, head);
   };
   socket.on("readable", onReadable);
   socket.on("error", onEnd);
