@@ -15,6 +15,8 @@ export interface Program extends AsyncDisposable {
   /** Stops it in its tracks, so that it takes no time from another one. */
   pause(): void;
   resume(): void;
+  /** Stops it by SIGTERM, as a deployment does, and waits for its end. Resources that are disposed of are killed. */
+  stop(): Promise<void>;
 }
 
 /** The folder of the project. */
@@ -55,11 +57,17 @@ export async function startProgram(
     cpuSeconds: () => cpuSecondsOf(child.pid),
     pause: () => void child.kill("SIGSTOP"),
     resume: () => void child.kill("SIGCONT"),
+    async stop() {
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+    },
     async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGCONT");
       const ended = once(child, "exit");
       child.kill(options.nodeArgs?.some((arg) => arg.startsWith("--cpu-prof")) ? "SIGTERM" : "SIGKILL");
-      if (child.exitCode === null && child.signalCode === null) await ended;
+      await ended;
     },
   };
 }

@@ -1,4 +1,4 @@
-import { startProgram } from "../program.ts";
+import { type Program, startProgram } from "../program.ts";
 import { ratio, type Row, type Side } from "../row.ts";
 import { scratchFolder } from "../scratch.ts";
 import { startService } from "../service.ts";
@@ -12,7 +12,10 @@ const bundled = [
 ];
 const withoutInventory = bundled.map((name) => `@jackfield/${name}`);
 
-/** From the start of the process to its being ready, against a bare Fastify with Connect. */
+/**
+ * From the start of the process to its being ready, against a bare Fastify with Connect. A start is that of a service that
+ * ran before and was stopped by SIGTERM: its data folder holds compiled code, and the tables of the embedded inventory.
+ */
 export const start: Row = {
   name: "start",
   title: "start to ready",
@@ -20,42 +23,33 @@ export const start: Row = {
     const { server: core } = bench.cores;
     const without: Side = { name: "Jackfield without search_inventory", values: [] };
     const complete: Side = { name: "Jackfield with search_inventory", values: [] };
+    const first: Side = { name: "Jackfield without search_inventory, first start of a data folder", values: [] };
     const bare: Side = { name: "bare Fastify and Connect", values: [] };
-    using kept = scratchFolder();
-    // The tables of the embedded inventory are made once in the life of a data folder, and code is compiled once in that
-    // of an installation: both are there a moment after the first start.
-    {
-      const plugins = [...withoutInventory, "@jackfield/search-inventory"];
-      await using _first = await startService({ core, folder: kept.path, sink: bench.sink, plugins });
-      await new Promise((resolve) => void setTimeout(resolve, 3000));
-    }
+    const service = (folder: string, plugins: readonly string[]): Promise<Program> =>
+      startService({ core, folder, sink: bench.sink, plugins });
+    const inventory = [...withoutInventory, "@jackfield/search-inventory"];
+    using used = scratchFolder();
+    using usedWithInventory = scratchFolder();
+    await timed(() => service(used.path, withoutInventory));
+    await timed(() => service(usedWithInventory.path, inventory));
     for (let round = 0; round < Math.max(bench.rounds, 5); round++) {
-      using folder = scratchFolder();
-      without.values.push(
-        await timed(() => startService({ core, folder: folder.path, sink: bench.sink, plugins: withoutInventory })),
-      );
-      complete.values.push(
-        await timed(() =>
-          startService({
-            core,
-            folder: kept.path,
-            sink: bench.sink,
-            plugins: [...withoutInventory, "@jackfield/search-inventory"],
-          }),
-        ),
-      );
+      using fresh = scratchFolder();
+      without.values.push(await timed(() => service(used.path, withoutInventory)));
+      complete.values.push(await timed(() => service(usedWithInventory.path, inventory)));
+      first.values.push(await timed(() => service(fresh.path, withoutInventory)));
       bare.values.push(await timed(() => startProgram("bench/peers/bare-start.ts", { core })));
       bench.say(
-        `  ${[without, complete, bare].map(({ name, values }) => `${name} ${Math.round(values.at(-1)!)} ms`).join(", ")}`,
+        `  ${[without, complete, first, bare].map(({ name, values }) => `${name} ${Math.round(values.at(-1)!)} ms`).join(", ")}`,
       );
     }
-    const sides = [without, complete, bare];
+    const sides = [without, complete, first, bare];
     const more = complete.values.map((value, index) => value - without.values[index]!);
     return {
       unit: "ms",
       sides,
       ratios: [
         ratio(sides, without.name, bare.name, 2, true),
+        { ...ratio(sides, first.name, bare.name, undefined, true), name: "first start of a data folder / bare" },
         { name: "search_inventory adds, in ms", values: more, goal: 2000, atMost: true },
       ],
       notes: ["both run as TypeScript from the repository"],
@@ -63,7 +57,8 @@ export const start: Row = {
   },
 };
 
-async function timed(begin: () => ReturnType<typeof startProgram>): Promise<number> {
+async function timed(begin: () => Promise<Program>): Promise<number> {
   await using program = await begin();
+  await program.stop();
   return program.readyMs;
 }

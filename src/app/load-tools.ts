@@ -6,6 +6,7 @@ import { createRedact } from "../registry/tool-secrets.ts";
 import { createRegistry } from "../registry/create-registry.ts";
 import type { Credential } from "../outbound/http.ts";
 import { openTool } from "../registry/open-tool.ts";
+import { type CompileSchema, createSchemaCompiler } from "../schema/compile-schema.ts";
 import { errorMessage } from "../errors.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Env } from "../config/environment.ts";
@@ -25,10 +26,11 @@ export async function loadTools(
   const problems: string[] = [];
   const names = new Map<string, string>();
   const compiled: { tool: CompiledTool; plugin: PreparedPlugin }[] = [];
+  const compileSchema = createSchemaCompiler();
   for (const plugin of plugins) {
     const { use } = plugin.settings;
     try {
-      const tool = compile(plugin, bundled.has(use), open ? credentials : undefined);
+      const tool = compile(plugin, bundled.has(use), open ? credentials : undefined, compileSchema);
       const first = names.get(tool.name);
       if (first !== undefined) problems.push(`Plugin ${use}: its tool ${tool.name} is already carried by ${first}.`);
       names.set(tool.name, first ?? use);
@@ -59,6 +61,7 @@ function compile(
   { settings, missing, credential: name, module }: PreparedPlugin,
   bundled: boolean,
   credentials: Readonly<Record<string, Credential>> | undefined,
+  compileSchema: CompileSchema,
 ): CompiledTool {
   const credential = name === undefined ? undefined : credentials?.[name];
   const withoutCredential =
@@ -66,10 +69,8 @@ function compile(
       ? `it is not configured: the credentials ${name} are not set`
       : undefined;
   const origin = { use: settings.use, version: module.version, bundled };
-  const tool = compileTool(module.tool, settings, {
-    ...origin,
-    unconfigured: unconfigured(missing) ?? withoutCredential,
-  });
+  const unconfigured = missingSettings(missing) ?? withoutCredential;
+  const tool = compileTool(module.tool, settings, { ...origin, unconfigured }, compileSchema);
   if (credential === undefined) return tool;
   const secrets = [...tool.secrets, ...credential.secrets];
   return { ...tool, credential, secrets, redact: createRedact(secrets) };
@@ -79,7 +80,7 @@ function compile(
  * Says which variables a tool needs before it can work. A required setting that no variable gives is a problem of the file
  * instead, which ends the start.
  */
-function unconfigured(missing: PreparedPlugin["missing"]): string | undefined {
+function missingSettings(missing: PreparedPlugin["missing"]): string | undefined {
   const required = missing.filter(({ required: needed }) => needed);
   if (required.length === 0 || required.some(({ env }) => env === undefined)) return undefined;
   return `it is not configured: set ${required.map(({ env }) => env).join(" and ")}`;
