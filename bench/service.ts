@@ -34,8 +34,9 @@ export function startService(options: {
     file,
     JSON.stringify({ plugins: plugins.map((plugin) => (typeof plugin === "string" ? { use: plugin } : plugin)) }),
   );
-  return startProgram("src/main.ts", {
+  return startProgram("bin/jackfield.js", {
     core: options.core,
+    args: ["serve"],
     nodeArgs: options.nodeArgs ?? [],
     env: {
       PORT: "0",

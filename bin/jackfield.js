@@ -2,15 +2,15 @@
 // Starts the command line: from its source in the repository, from compiled code in the published package.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { enableCompileCache } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileCacheFolder } from "./compile-cache.js";
 
 const oldestMajor = 24;
 const condition = "--conditions=@jackfield/source";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const source = join(root, "src", "main.ts");
-const compiled = join(root, "dist", "src", "main.js");
-const inRepository = existsSync(source);
+const inRepository = existsSync(join(root, "src", "main.ts"));
 
 /** @returns {string | undefined} The Node to run with: this one, or the one that the repository installs for itself. */
 function suitableNode() {
@@ -41,11 +41,14 @@ if (node === undefined) {
   console.error(missingNode());
   process.exitCode = 1;
 } else if (node === process.execPath && (!inRepository || process.execArgv.includes(condition))) {
+  // Before anything else is loaded: the next start finds what this one compiled, and takes two thirds of the time. This file
+  // is JavaScript, so that the next start need not load what reads TypeScript either.
+  const cache = compileCacheFolder({ env: process.env, cwd: process.cwd(), create: process.argv[2] === "serve" });
+  if (cache !== undefined) enableCompileCache(cache);
   await import(inRepository ? "../src/main.ts" : "../dist/src/main.js");
 } else {
-  const child = spawn(node, [...(inRepository ? [condition, source] : [compiled]), ...process.argv.slice(2)], {
-    stdio: "inherit",
-  });
+  const program = [...(inRepository ? [condition] : []), fileURLToPath(import.meta.url)];
+  const child = spawn(node, [...program, ...process.argv.slice(2)], { stdio: "inherit" });
   // A terminal sends SIGINT to both processes; a supervisor sends SIGTERM to this one only.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => child.kill("SIGTERM"));

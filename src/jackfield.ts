@@ -180,7 +180,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
         telemetry,
       }),
   });
-  const verifyToken = tokenVerifier(config.oauth, { send: outbound.send, log });
+  const verifyToken = await tokenVerifier(config.oauth, { send: outbound.send, log });
   const authenticate = createAuthenticator(config.callers, verifyToken);
   const refusals = createAccessRefusals(telemetry);
   teardown.add(() => refusals.close());

@@ -4,7 +4,7 @@ import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { localCaller } from "../auth/authenticator.ts";
 import type { Caller, SanitizeMode } from "../auth/caller.ts";
-import { tokenCaller } from "../auth/oauth-tokens.ts";
+import { tokenCaller } from "../auth/token-caller.ts";
 import type { Scope } from "../config/scope.ts";
 import type { Config } from "../config/config.ts";
 import type { JobRecord } from "../jobs/job-queue.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { createTokenVerifier, type TokenVerifier } from "../auth/oauth-tokens.ts";
+import type { TokenVerifier } from "../auth/oauth-tokens.ts";
 import type { OauthConfig } from "../config/config.ts";
 import type { Outbound } from "../outbound/http.ts";
 
@@ -7,11 +7,13 @@ import type { Outbound } from "../outbound/http.ts";
 const fetchTimeoutMs = 5000;
 
 /** Makes the check of tokens; undefined where none are taken. Keys come through the outbound guard, from configured origins. */
-export function tokenVerifier(
+export async function tokenVerifier(
   configs: readonly OauthConfig[],
   { send, log }: { readonly send: Outbound["send"]; readonly log: Logger },
-): TokenVerifier | undefined {
+): Promise<TokenVerifier | undefined> {
   if (configs.length === 0) return undefined;
+  // Most services take no tokens, and need not load what verifies them.
+  const { createTokenVerifier } = await import("../auth/oauth-tokens.ts");
   const configuredOrigins = new Set(
     configs.flatMap(({ issuer, jwksUrl }) => [issuer, ...(jwksUrl === undefined ? [] : [jwksUrl])]).map(originOf),
   );

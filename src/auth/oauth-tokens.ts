@@ -3,6 +3,7 @@ import type { OauthConfig } from "../config/config.ts";
 import { allScopes, type Scope } from "../config/scope.ts";
 import type { Caller } from "./caller.ts";
 import { createIssuerKeys, type KeyOptions } from "./oauth-keys.ts";
+import { tokenCaller } from "./token-caller.ts";
 
 /** Finds the caller of a token; undefined for a token that proves nobody. */
 export type TokenVerifier = (token: string) => Promise<Caller | undefined>;
@@ -92,11 +93,6 @@ export function createTokenVerifier(
       return undefined;
     }
   };
-}
-
-/** The caller that the tokens of an issuer's subject stand for, with what is configured for all of them. */
-export function tokenCaller({ name, tenant, tools }: OauthConfig, subject: string, scopes: readonly Scope[]): Caller {
-  return { name: `${name}:${subject}`, tenant, scopes: new Set(scopes), tools };
 }
 
 function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefined {

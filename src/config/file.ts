@@ -78,6 +78,9 @@ function checked(parsed: unknown, { path, folder, file, environment, schema }: C
     verbose: true,
     ownProperties: true,
     allowUnionTypes: true,
+    // The schema is our own, and its check runs once: neither is worth the time at each start.
+    validateSchema: false,
+    code: { optimize: false },
   }).compile<FileConfig>(schema());
   if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
   // What could not be filled has had its sentence.

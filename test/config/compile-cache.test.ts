@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { compileCacheFolder } from "../../src/config/compile-cache.ts";
+import { compileCacheFolder } from "../../bin/compile-cache.js";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 test("compiled code is kept in the data folder, for this user only", () => {
