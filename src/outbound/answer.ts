@@ -18,6 +18,7 @@ const inflaters = {
 
 /** What came back, its body still in its content encoding. */
 export interface WireAnswer {
+  /** 200 and above: what comes before the answer is none. */
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: Buffer;
@@ -41,7 +42,7 @@ export const acceptEncoding = "gzip, deflate, br";
  */
 export async function readAnswer(received: WireAnswer, limit: number, quoting: Quoting): Promise<Answer> {
   const { status, headers, cut } = received;
-  const ok = status >= 200 && status < 300;
+  const ok = status < 300;
   try {
     const body = cut && headers["content-encoding"] ? Buffer.alloc(0) : received.body;
     return answerFrom(status, headers, await decode(body, headers["content-encoding"], limit), quoting);

@@ -41,7 +41,7 @@ export function createOrigins(options: OriginOptions): (origin: string) => Origi
 
 function forgetIdle(states: Map<string, OriginState>): void {
   for (const [origin, { breaker, inFlight }] of states) {
-    if (inFlight.running === 0 && (breaker.state === "closed" || !breaker.blocked)) states.delete(origin);
+    if (inFlight.running === 0 && !breaker.blocked) states.delete(origin);
   }
 }
 

@@ -91,7 +91,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
           let last: Answer | undefined;
           try {
             last = await followRedirects(prepared, step);
-            if (last.status >= 200 && last.status <= 299) return last;
+            if (last.status < 300) return last;
             throw statusError(last);
           } catch (reason) {
             const repeatable = isRepeatable(request, scope.effect);
@@ -132,7 +132,7 @@ function prepare(target: string | URL, request: HttpRequest, userAgent: string):
   for (const [name, value] of Object.entries(request.headers ?? {})) {
     const lower = name.toLowerCase();
     headers[lower] = value;
-    if (lower !== "idempotency-key" && secretHeader.test(lower)) secrets.push(value, value.replace(/^\w+\s+/, ""));
+    if (lower !== "idempotency-key" && secretHeader.test(lower)) secrets.push(...secretsIn(value));
   }
   return {
     url,
@@ -186,10 +186,14 @@ async function transmitAuthorized(
 }
 
 function withHeaders(request: PreparedRequest, headers: Readonly<Record<string, string>>): PreparedRequest {
-  const secrets = Object.values(headers).flatMap((value) => [value, value.replace(/^\w+\s+/, "")]);
   return {
     ...request,
     headers: { ...request.headers, ...headers },
-    secrets: [...request.secrets, ...secrets],
+    secrets: [...request.secrets, ...Object.values(headers).flatMap(secretsIn)],
   };
+}
+
+/** What must not be quoted of a header: all of it, and what follows the scheme in `Bearer …`. */
+function secretsIn(header: string): string[] {
+  return [header, header.replace(/^\w+\s+/, "")];
 }

@@ -92,7 +92,7 @@ export function retryAfterMs(value: string | undefined, nowMs: number = Date.now
   const text = value?.trim();
   // The length bound keeps a hostile header cheap.
   if (!text || text.length > 512 || !list.test(text)) return undefined;
-  const waits = (text.match(items) ?? []).map((found) => itemMs(found, nowMs)).filter((ms) => !Number.isNaN(ms));
+  const waits = Array.from(text.matchAll(items), ([found]) => itemMs(found, nowMs)).filter((ms) => !Number.isNaN(ms));
   if (waits.length === 0) return undefined;
   return Math.min(Math.max(0, ...waits), maxTimerMs);
 }

@@ -148,7 +148,7 @@ function exchange(
         chunks.push(chunk.subarray(0, limit - size));
         size += chunk.length;
         if (size <= limit) return;
-        if (status >= 200 && status < 300) {
+        if (status < 300) {
           if (end()) reject(tooLargeError(limit));
         } else {
           finish(true);

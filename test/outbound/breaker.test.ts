@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type BreakerState, createBreaker, createInFlight } from "../../src/outbound/origins.ts";
+import { type BreakerState, createBreaker, createInFlight, createOrigins } from "../../src/outbound/origins.ts";
 import { rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
 
 function breaker() {
@@ -104,6 +104,50 @@ describe("a dead downstream", () => {
     expect(outbound.changes).toEqual([[api.origin, "open"]]);
   });
 
+  test.each([502, 503, 504])("opens the breaker where a proxy answers %d in its place", async (status) => {
+    await using api = await startDownstream((response) => response.writeHead(status).end());
+    await using outbound = startOutbound({ breakerFailures: 2 });
+    const ask = () => rejection(outbound.httpFor(scope({ origins: [api.origin], retry: { retries: 0 } }))(api.origin));
+    await ask();
+    expect(outbound.changes).toEqual([]);
+    await ask();
+    expect(outbound.changes).toEqual([[api.origin, "open"]]);
+  });
+
+  test("is not declared dead by an answer that cannot be used, nor by requests that are not sent", async () => {
+    await using api = await startDownstream((response, request) => {
+      if (request.url === "/dead") response.destroy();
+      else response.end("x".repeat(20));
+    });
+    await using outbound = startOutbound({ breakerFailures: 2, downstreamBytes: 10 });
+    const ask = (path: string, over = {}) =>
+      rejection(outbound.httpFor(scope({ origins: [api.origin], retry: { retries: 0 }, ...over }))(api.origin + path));
+    await ask("/dead");
+    expect(await ask("/", { deadline: 0 })).toMatchObject({ problem: "late" });
+    expect(await ask("/")).toMatchObject({ problem: "content" });
+    await ask("/dead");
+    expect(outbound.changes).toEqual([]);
+    await ask("/dead");
+    expect(outbound.changes).toEqual([[api.origin, "open"]]);
+  });
+
+  test("is declared dead by a signal that fires after the execution deadline, whatever its reason", async () => {
+    await using api = await startDownstream(() => {});
+    await using outbound = startOutbound({ breakerFailures: 1 });
+    for (const over of [Infinity, 0]) {
+      let deadline = Infinity;
+      const controller = new AbortController();
+      const one = scope({ origins: [api.origin], signal: controller.signal });
+      Object.defineProperty(one, "deadline", { get: () => deadline });
+      const request = rejection(outbound.httpFor(one)(`${api.origin}/${over}`));
+      await expect.poll(() => api.requests.some(({ url }) => url === `/${over}`)).toBe(true);
+      deadline = over;
+      controller.abort(new Error("over"));
+      expect((await request).message).toBe("over");
+      expect(outbound.changes).toEqual(over === 0 ? [[api.origin, "open"]] : []);
+    }
+  });
+
   test("is not declared dead by callers that go away", async () => {
     await using api = await startDownstream(() => {});
     await using outbound = startOutbound({ breakerFailures: 1 });
@@ -154,5 +198,32 @@ describe("requests in flight", () => {
     await third;
     limit.leave();
     expect([limit.running, limit.waiting]).toEqual([0, 0]);
+  });
+});
+
+describe("the states of origins", () => {
+  test("are forgotten when there are a thousand, but for those in use and those of the dead", () => {
+    const clock = { now: 0 };
+    const limits: string[] = [];
+    const stateOf = createOrigins({
+      inFlightPerOrigin: (origin) => limits.push(origin),
+      breakerFailures: 1,
+      breakerOpenMs: 1000,
+      now: () => clock.now,
+      metrics: { breakerChanged() {} },
+    });
+    const states = Object.fromEntries(["idle", "busy", "dead", "risen"].map((name) => [name, stateOf(name)]));
+    void states["busy"]!.inFlight.enter(AbortSignal.any([]));
+    states["risen"]!.breaker.admit()!("failed");
+    clock.now = 1000;
+    states["dead"]!.breaker.admit()!("failed");
+    for (let n = 4; n < 1000; n += 1) stateOf(`https://${n}.example.com`);
+    expect(stateOf("idle")).toBe(states["idle"]);
+    expect(limits).toHaveLength(1000);
+    stateOf("https://one-more.example.com");
+    expect(["idle", "busy", "dead", "risen"].filter((name) => stateOf(name) === states[name])).toEqual([
+      "busy",
+      "dead",
+    ]);
   });
 });

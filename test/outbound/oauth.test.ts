@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Secret } from "../../src/secret.ts";
 import { createTokenSource, createTokenSources } from "../../src/outbound/oauth.ts";
 import { describeTokenFetch, describeTokenRetrieval, TokenError } from "../../src/outbound/token-failure.ts";
+import { secretsIn } from "../../src/outbound/token-request.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 import { deadPort, type Downstream, rejection, startDownstream, startOutbound } from "./downstream.ts";
 
@@ -213,5 +214,79 @@ describe("a token that cannot be had", () => {
       "Token retrieval failed: the token endpoint did not answer in time",
     );
     expect(await source.get()).toBe("token-2");
+  });
+});
+
+describe("the secrets of a token endpoint's answer", () => {
+  test.each([
+    ['{"access_token":"a\\u0062c"}', ["a\\u0062c", "abc"]],
+    ['{"access_token" : "abc", "refresh_token":"def","x":"y"}', ["abc", "def"]],
+    ["access_token=abc&id_token=def&scope=x", ["abc", "def"]],
+    ["{'client_secret': abc}", ["abc"]],
+    ['{"access_token":"ab\\q', ["ab\\q"]],
+    ['{"access_token":"", "id_token":"abc", "refresh_token":"abc"}', ["abc"]],
+    ['{"token":"abc"}', []],
+  ])("in %s are %j", (answer, secrets) => {
+    expect(secretsIn(answer)).toEqual(secrets);
+  });
+
+  test("are handed to whoever hides them, whatever becomes of the answer", async () => {
+    const hidden: string[] = [];
+    const hide = (text: string) => hidden.push(text);
+    await using api = await startDownstream((response, _request, nth) =>
+      nth === 1
+        ? response.end('{"access_token":"winter-1","token_type":"Bearer","refresh_token":"winter-2"}')
+        : response.writeHead(400).end("id_token=winter-3 is of no use"),
+    );
+    await using outbound = startOutbound();
+    const source = createTokenSource({ ...clientOf(api), send: outbound.send, hide });
+    expect(await source.get()).toBe("winter-1");
+    const reason = (await rejection(source.refresh("winter-1"))) as TokenError;
+    expect(reason.message).toBe("OAuth token fetch failed with 400: id_token=[redacted] is of no use");
+    expect(hidden).toEqual(["winter-1", "winter-2", "winter-3"]);
+  });
+});
+
+describe("what endpoints get wrong", () => {
+  test.each([
+    ["no type", { access_token: "t" }],
+    ["a type in another case", { access_token: "t", token_type: "BEARER" }],
+    ["tokens that nobody asked for", { access_token: "t", id_token: 7, refresh_token: { a: 1 } }],
+  ])("is put right: %s", async (_what, answer) => {
+    await using api = await startDownstream((response) =>
+      response.writeHead(200, { "content-type": "text/html" }).end(JSON.stringify(answer)),
+    );
+    await using outbound = startOutbound();
+    expect(await createTokenSource({ ...clientOf(api), send: outbound.send }).get()).toBe("t");
+  });
+
+  test("is not put right where the status is another than 200: it is told in words where there is no body", async () => {
+    await using api = await startDownstream((response, _request, nth) =>
+      nth === 1
+        ? response.writeHead(201).end('{"access_token":"t","token_type":"Bearer"}')
+        : response.writeHead(503).end(),
+    );
+    await using outbound = startOutbound();
+    const source = createTokenSource({ ...clientOf(api), send: outbound.send });
+    expect((await rejection(source.get())).message).toMatch(/^OAuth token fetch failed with 201: /);
+    expect((await rejection(source.get())).message).toBe("OAuth token fetch failed with 503: Service Unavailable");
+  });
+
+  test("no scopes are asked for where there are none", async () => {
+    await using api = await startPlatform(3600);
+    await using outbound = startOutbound();
+    await createTokenSource({ ...clientOf(api, { scopes: "" }), send: outbound.send }).get();
+    expect(api.requests[0]!.body).toBe("grant_type=client_credentials");
+  });
+
+  test("the request itself cannot be made: the words say so, and nothing else", async () => {
+    await using api = await startPlatform(3600);
+    const send = async (): Promise<never> => {
+      throw new RangeError("winter");
+    };
+    const source = createTokenSource({ ...clientOf(api), send });
+    const reason = (await rejection(source.get())) as TokenError;
+    expect(reason.message).toBe("Token retrieval failed: the token request could not be made");
+    expect([reason.status, reason.retryAfter]).toEqual([undefined, undefined]);
   });
 });

@@ -33,6 +33,36 @@ test("a secret that is known is taken out wherever it stands", () => {
   );
 });
 
+test("a URL of a host that is not public is taken out in every spelling, one of a public host stays", () => {
+  const internal = [
+    "http://[::1]:80/a",
+    "https://127.0.0.1./a",
+    "redis://cache/0",
+    "ws://erp.local",
+    "http://erp.intranet./x",
+    "http://999.999.999.999.999/",
+    "http://[broken",
+    "amqp://[fd00::1]/q",
+  ];
+  for (const url of internal) expect(redact(`see ${url} there`), url).toBe("see [internal URL] there");
+  for (const url of ["http://[2606:4700::1111]/a", "https://8.8.8.8/", "wss://localhost.example.com./x"]) {
+    expect(redact(`see ${url} there`), url).toBe(`see ${url} there`);
+  }
+});
+
+test("a secret of fewer than four characters is in too many words to be taken out", () => {
+  expect(redact("abc abcd", ["abc"])).toBe("abc abcd");
+  expect(redact("abc abcd", ["abcd"])).toBe("abc [redacted]");
+});
+
+test("an excerpt is of the first 4096 characters, without what is to be hidden, and without space around it", () => {
+  expect(excerpt(`  ${"a".repeat(200)}  `)).toBe("a".repeat(200));
+  expect(excerpt(`${" ".repeat(4090)}abcdefgh`)).toBe("abcdef");
+  expect(excerpt("Bearer abcdefgh, winter", ["winter"], (text) => text.replace("Bearer", "A"))).toBe(
+    "A [redacted], [redacted]",
+  );
+});
+
 test("an excerpt has at most 200 code points, none of them broken", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 1000 }), (text) => {

@@ -1,6 +1,7 @@
+import { getEventListeners } from "node:events";
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
-import { backoffMs, retryAfterMs } from "../../src/outbound/retry.ts";
+import { expect, test, vi } from "vitest";
+import { backoffMs, retryAfterMs, wait } from "../../src/outbound/retry.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 const now = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -42,6 +43,17 @@ test("of a repeated header the longest wait counts", () => {
   expect(retryAfterMs("5, garbage", now)).toBeUndefined();
 });
 
+test("a date that no calendar has is passed over, and is nothing where it stands alone", () => {
+  const odd = "Fri, 99 Jan 2026 99:99:99 GMT";
+  expect(retryAfterMs(odd, now)).toBeUndefined();
+  expect(retryAfterMs(`5, ${odd}`, now)).toBe(5000);
+});
+
+test("up to 512 characters are read, spaces around commas too", () => {
+  expect(retryAfterMs(`1 ,${"2,".repeat(254)}3`, now)).toBe(3000);
+  expect(retryAfterMs(`1 ,${"2,".repeat(255)}3`, now)).toBeUndefined();
+});
+
 test("whatever is sent, the wait fits into a timer and is never negative (hazard 49)", () => {
   const texts = fc.oneof(
     fc.string(),
@@ -71,3 +83,40 @@ testRequirement(
     );
   },
 );
+
+testRequirement("000.12", "a policy's longest pause is never below its first one", () => {
+  expect([0, 1, 2, 3].map((retry) => backoffMs(retry, { baseMs: 100, maxMs: 300 }, () => 0))).toEqual([
+    100, 200, 300, 300,
+  ]);
+  expect([0, 1].map((retry) => backoffMs(retry, { baseMs: 5000 }, () => 1))).toEqual([6250, 6250]);
+});
+
+test("a wait ends in time, or with the reason of the signal as soon as it fires, and leaves nothing on it", async () => {
+  vi.useFakeTimers();
+  try {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const ends: string[] = [];
+    const waited = [0, -5, 40, 2 ** 40, Number.NaN].map((ms) =>
+      wait(ms, signal).then(
+        () => ends.push(`${ms} over`),
+        (reason: Error) => ends.push(`${ms} ${reason.message}`),
+      ),
+    );
+    await vi.advanceTimersByTimeAsync(39);
+    expect(ends).toEqual(["0 over", "-5 over"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(ends.slice(2)).toEqual(["40 over"]);
+    await vi.advanceTimersByTimeAsync(2 ** 31 - 100);
+    expect(getEventListeners(signal, "abort")).toHaveLength(2);
+    controller.abort(new Error("gone"));
+    await Promise.all(waited);
+    expect(ends.slice(3)).toEqual([`${2 ** 40} gone`, "NaN gone"]);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+    await expect(wait(1, signal)).rejects.toThrow("gone");
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});

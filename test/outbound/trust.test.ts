@@ -1,0 +1,107 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { createTrust } from "../../src/outbound/trust.ts";
+import { createCertificate } from "../support/certificates.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { deadPort, rejection, scope, startOutbound } from "./downstream.ts";
+
+const missing = spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
+const folder = scratchFolder();
+const file = (name: string): string => join(folder.path, name);
+
+beforeAll(() => {
+  if (missing !== "") return;
+  createCertificate(folder.path, "authority");
+  createCertificate(folder.path, "stranger");
+  createCertificate(folder.path, "server", { ca: "authority" });
+  createCertificate(folder.path, "client", { ca: "authority" });
+});
+afterAll(() => folder[Symbol.dispose]());
+
+/** A downstream of our own authority; it answers with the name in the client's certificate. */
+async function startSecure(): Promise<string> {
+  const server = createServer(
+    {
+      cert: readFileSync(file("server.crt")),
+      key: readFileSync(file("server.key")),
+      ca: readFileSync(file("authority.crt")),
+      requestCert: true,
+      rejectUnauthorized: false,
+    },
+    (request, response) => {
+      const name = (request.socket as TLSSocket).getPeerCertificate().subject?.CN ?? null;
+      response.end(JSON.stringify(name));
+    },
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
+  const own = () => file("authority.crt");
+  const withClient = () => ({ ca: own(), cert: file("client.crt"), key: file("client.key") });
+
+  async function ask(origin: string, trust: Parameters<typeof createTrust>[0], problems: unknown[] = []) {
+    await using outbound = startOutbound({
+      trust: createTrust(trust),
+      onTlsProblem: (at, problem) => problems.push([at, problem]),
+    });
+    const http = outbound.httpFor(scope({ origins: [origin], retry: { retries: 0 } }));
+    return [(await http(origin)).json(), (await http(origin)).json()];
+  }
+
+  test("trust an own authority beside those of Node, for every origin", async () => {
+    const origin = await startSecure();
+    expect(await ask(origin, { ca: own(), origins: {} })).toEqual([null, null]);
+  });
+
+  test("prove us by the certificate of their origin, and by that of no other", async () => {
+    const origin = await startSecure();
+    const other = await startSecure();
+    const origins = { [origin]: withClient() };
+    expect(await ask(origin, { ca: undefined, origins })).toEqual(["client", "client"]);
+    expect(await ask(other, { ca: own(), origins })).toEqual([null, null]);
+  });
+
+  test("of an origin with a certificate but no authority of its own trust the usual ones and ours", async () => {
+    const origin = await startSecure();
+    const { ca: _, ...pair } = withClient();
+    expect(await ask(origin, { ca: own(), origins: { [origin]: pair } })).toEqual(["client", "client"]);
+    await rejection(ask(origin, { ca: undefined, origins: { [origin]: pair } }));
+  });
+
+  test.each([
+    ["no authority", undefined, undefined],
+    ["another authority", "stranger.crt", undefined],
+    ["another authority for the origin, though everywhere else the right one", "authority.crt", "stranger.crt"],
+  ])("do not come about with %s, and the operator is told what to do", async (_what, everywhere, ofOrigin) => {
+    const origin = await startSecure();
+    const problems: [string, string][] = [];
+    const trust = {
+      ca: everywhere && file(everywhere),
+      origins: ofOrigin === undefined ? {} : { [origin]: { ca: file(ofOrigin) } },
+    };
+    const reason = await rejection(ask(origin, trust, problems));
+    expect(reason.message).toBe("External API could not be reached.");
+    expect(problems).toEqual([[origin, expect.stringContaining(`downstreams["${origin}"].tls.ca`)]]);
+  });
+});
+
+test("the operator is told nothing of a downstream that is merely away", async () => {
+  const problems: unknown[] = [];
+  await using outbound = startOutbound({ onTlsProblem: (...problem) => problems.push(problem) });
+  const origin = `http://127.0.0.1:${await deadPort()}`;
+  await rejection(outbound.httpFor(scope({ origins: [origin], retry: { retries: 0 } }))(origin));
+  expect(problems).toEqual([]);
+});
