@@ -1,23 +1,9 @@
 import { expect, test, vi } from "vitest";
-import {
-  createMemoryLedger,
-  createMemoryLedgerServer,
-  createMemoryLedgerStore,
-} from "../../src/ledger/drivers/memory.ts";
-import type { LedgerStore } from "../../src/ledger/ledger-store.ts";
+import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
-import { createResilientLedger } from "../../src/ledger/resilient-ledger.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
+import { faulty } from "./faulty.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
-
-/** A ledger over a store in memory whose requests can be made to fail, and its server. */
-function faulty(faults: (store: LedgerStore) => Partial<LedgerStore>) {
-  let now = 1_000_000;
-  const server = createMemoryLedgerServer(() => now);
-  const store = createMemoryLedgerStore(server);
-  const ledger = createResilientLedger({ ...store, ...faults(store) });
-  return { ledger, server, pass: (ms: number) => (now += ms) };
-}
 
 /** A store whose first `begin` is committed only when `commit` is called, long after its caller has given up. */
 function lateCommit() {

@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { JobTable, NewJob } from "../../src/jobs/job-table.ts";
+import { createRecentJobs } from "../../src/jobs/recent-jobs.ts";
+
+function aJob(id: string): NewJob {
+  const empty = { tenant: "", source: "", conversationId: "", runId: "", record: "" };
+  return { ...empty, id, state: JobState.ACCEPTED };
+}
+
+/** A table that has lost the jobs of these ids and can be away, with what was asked of it and told to the operator. */
+function losing(lost: string[], options: { canRestore?: boolean } = {}) {
+  let now = 0;
+  const seen = { asked: [] as string[], lines: [] as object[], away: false };
+  const restore = async ({ id }: NewJob): Promise<boolean> => {
+    if (seen.away) throw new Error("down");
+    seen.asked.push(id);
+    return lost.includes(id);
+  };
+  const table = { ...(options.canRestore !== false && { restore }) } as unknown as JobTable;
+  const log = { warn: (fields: object, message: string) => void seen.lines.push({ ...fields, message }), error() {} };
+  const recent = createRecentJobs(table, log, () => now);
+  return { seen, recent, pass: (ms: number) => (now += ms) };
+}
+
+test("a server that is back is given the jobs of the last minute, with a line for each that it had lost", async () => {
+  const { seen, recent, pass } = losing(["b"]);
+  recent.remember(aJob("old"));
+  pass(1);
+  for (const id of ["a", "b", "c"]) recent.remember(aJob(id));
+  pass(60_000);
+  await recent.restore();
+  expect(seen.asked).toEqual(["a", "b", "c"]);
+  const message = "the store has lost a job that it had acknowledged: it is written anew";
+  expect(seen.lines).toEqual([{ job: "b", message }]);
+});
+
+test("a server that goes away again is asked at its next return", async () => {
+  const { seen, recent } = losing([]);
+  recent.remember(aJob("a"));
+  seen.away = true;
+  await recent.restore();
+  expect(seen.asked).toEqual([]);
+  seen.away = false;
+  await recent.restore();
+  expect(seen.asked).toEqual(["a"]);
+});
+
+test("a job that is remembered again counts from then", async () => {
+  const { seen, recent, pass } = losing([]);
+  recent.remember(aJob("a"));
+  recent.remember(aJob("b"));
+  pass(40_000);
+  recent.remember(aJob("a"));
+  pass(40_000);
+  await recent.restore();
+  expect(seen.asked).toEqual(["a"]);
+});
+
+test("of more than 1,000 jobs the oldest are forgotten", async () => {
+  const { seen, recent } = losing([]);
+  for (let count = 0; count <= 1_000; count += 1) recent.remember(aJob(`job-${count}`));
+  await recent.restore();
+  expect(seen.asked).toHaveLength(1_000);
+  expect(seen.asked[0]).toBe("job-1");
+});
+
+test("nothing is remembered where the store loses nothing", async () => {
+  const { seen, recent } = losing([], { canRestore: false });
+  recent.remember(aJob("a"));
+  await recent.restore();
+  expect([seen.asked, seen.lines]).toEqual([[], []]);
+});

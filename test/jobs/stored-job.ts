@@ -1,0 +1,60 @@
+import { createJobCodec, heldRow } from "../../src/jobs/job-codec.ts";
+import type { JobRow, JobTable, NewJob } from "../../src/jobs/job-table.ts";
+import type { JobLog } from "../../src/jobs/lease.ts";
+import { plainSealer } from "../../src/store/sealer.ts";
+import { aRecord } from "./samples.ts";
+
+export const codec = createJobCodec(plainSealer);
+
+/** The row of a job as a table answers it to the claim under this token. */
+export function aHeldRow(id: string, token: string): JobRow {
+  return heldRow(codec.newJob(aRecord({ id })), token);
+}
+
+/**
+ * A table of a server that holds rows as a test puts them there. `requests` says what was asked of it; what a test does
+ * not replace answers as a server that works.
+ */
+export function aTable(leaseMs: number, replaced: Partial<JobTable> = {}) {
+  const rows = new Map<string, JobRow>();
+  const requests: unknown[][] = [];
+  const table = {
+    pollMs: 1_000,
+    leaseMs,
+    get: async (id) => rows.get(id),
+    insert: async (job: NewJob, token: string) => {
+      requests.push(["insert", job.id, token]);
+      if (!rows.has(job.id)) return void rows.set(job.id, heldRow(job, token));
+      return rows.get(job.id);
+    },
+    write: async (id, expected, change) => {
+      requests.push(["write", id, expected, change]);
+      const row = rows.get(id);
+      if (row === undefined || row.token !== expected.token || row.held !== expected.held) return false;
+      rows.set(id, { ...row, state: change.state, record: change.record ?? row.record, held: change.next === "hold" });
+      return true;
+    },
+    remove: async (id, token) => {
+      requests.push(["remove", id, token]);
+      rows.delete(id);
+    },
+    extend: async (leases) => {
+      requests.push(["extend", leases]);
+      return leases.filter(({ id, token }) => rows.get(id)?.token === token).map(({ id }) => id);
+    },
+    claim: async (request) => {
+      requests.push(["claim", request]);
+      return [];
+    },
+    release: async (token) => void requests.push(["release", token]),
+    ...replaced,
+  } as Partial<JobTable> as JobTable;
+  return { table, rows, requests };
+}
+
+/** A log, and the lines it was given. */
+export function aLog(): JobLog & { readonly lines: object[] } {
+  const lines: object[] = [];
+  const line = (level: string) => (fields: object, message: string) => void lines.push({ level, message, ...fields });
+  return { lines, warn: line("warn"), error: line("error") };
+}
