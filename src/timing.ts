@@ -30,6 +30,30 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
   }
 }
 
+/** Does a piece of work in this turn of the event loop, or in one of the next ones. */
+export type Pacer = (work: () => void) => void;
+
+/**
+ * Creates a pacer, which does so many pieces of work per turn of the event loop, the first ones at once and all in their
+ * order. What is due together, such as the deadlines of calls that began together, then holds up nothing else that arrives.
+ */
+export function createPacer(perTurn: number): Pacer {
+  const waiting: (() => void)[] = [];
+  let left = perTurn;
+  const onTurn = (): void => {
+    left = perTurn;
+    const due = waiting.splice(0, perTurn);
+    for (const work of due) pace(work);
+  };
+  const pace = (work: () => void): void => {
+    if (left === 0) return void waiting.push(work);
+    if (left === perTurn) setImmediate(onTurn);
+    left -= 1;
+    work();
+  };
+  return pace;
+}
+
 /** Resolves like `work`, or rejects with the reason of the signal as soon as it fires. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) throw signal.reason;

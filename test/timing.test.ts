@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { maxTimerMs, orAborted, settledWithin, withTimeout } from "../src/timing.ts";
+import { createPacer, maxTimerMs, orAborted, settledWithin, withTimeout } from "../src/timing.ts";
 import { errorMessage } from "../src/errors.ts";
 
 const never = new Promise<never>(() => {});
@@ -28,6 +28,22 @@ test("settledWithin says whether the work has settled, however it did", async ()
   expect(await settledWithin(Promise.resolve(), 1000)).toBe(true);
   expect(await settledWithin(Promise.reject(new Error("broken")), 1000)).toBe(true);
   expect(await settledWithin(never, 1)).toBe(false);
+});
+
+test("a pacer does what fits into this turn of the event loop at once, and the rest in order in the next ones", async () => {
+  const pace = createPacer(2);
+  const done: number[] = [];
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  for (let n = 1; n <= 5; n++) pace(() => done.push(n));
+  expect(done).toEqual([1, 2]);
+  await turn();
+  expect(done).toEqual([1, 2, 3, 4]);
+  pace(() => done.push(6));
+  await turn();
+  expect(done).toEqual([1, 2, 3, 4, 5, 6]);
+  await turn();
+  pace(() => done.push(7));
+  expect(done.at(-1)).toBe(7);
 });
 
 test("orAborted rejects with the signal's reason as soon as it fires", async () => {

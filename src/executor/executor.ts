@@ -8,7 +8,7 @@ import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { maxTimerMs } from "../timing.ts";
+import { createPacer, maxTimerMs, type Pacer } from "../timing.ts";
 import { executeBatch } from "./batch.ts";
 import { createCallMemory } from "./call-memory.ts";
 import type { ExecutionRequest, Executor } from "./contract.ts";
@@ -47,6 +47,9 @@ export interface RunningExecutor extends Executor {
   erase(selector: CallSelector): Promise<number>;
 }
 
+/** Deadlines that pass, and slots that change hands, in one turn of the event loop: each ends a call, and lets another begin. */
+const endsPerTurn = 4;
+
 /** Calls of one batch that run side by side. */
 const batchConcurrency = 16;
 
@@ -55,6 +58,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const { registry, ledger, outbound, telemetry, limits, recentEntries, onToolError } = options;
   const memory = createCallMemory(recentEntries);
   const guard = createRepeatGuard(ledger, recentEntries, options.clock);
+  const pace = createPacer(endsPerTurn);
   const batches = new Set<Promise<unknown>>();
   let draining = false;
   const parts: ExecutorParts = {
@@ -64,7 +68,8 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     limits,
     memory,
     guard,
-    slotsOf: createSlots(),
+    pace,
+    slotsOf: createSlots(pace),
     logOf: (execution) => toolLog(execution, telemetry),
     attributesOf: requestAttributes,
   };
@@ -81,7 +86,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     answer.catch(() => {});
     execution.answer = answer;
     const joined = execution.joined ?? execution;
-    const waited = waitFor(joined, joined.answer ?? answer, request, onOutlived);
+    const waited = waitFor(joined, joined.answer ?? answer, request, onOutlived, pace);
     return waited.then((result) => fitForCaller(result, request.caller), throwRpcError);
   }
 
@@ -147,6 +152,7 @@ function waitFor(
   answer: Promise<ToolResult>,
   { answerWithinMs: callerWithinMs, cancellation }: ExecutionRequest,
   onOutlived: (execution: Execution) => void,
+  pace: Pacer,
 ): Promise<ToolResult> {
   execution.waiters++;
   const ofTool = execution.tool.answerWithinMs;
@@ -156,7 +162,9 @@ function waitFor(
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     let unsubscribe: (() => void) | undefined;
+    let stopped = false;
     const stop = (): void => {
+      stopped = true;
       clearTimeout(timer);
       unsubscribe?.();
     };
@@ -169,12 +177,13 @@ function waitFor(
     };
     if (answerWithinMs !== undefined) {
       const onDeadline = (): void => {
+        if (stopped) return;
         stop();
         execution.outlived = true;
         onOutlived(execution);
         resolve(pending(execution));
       };
-      timer = setTimeout(onDeadline, Math.min(answerWithinMs, maxTimerMs));
+      timer = setTimeout(() => pace(onDeadline), Math.min(answerWithinMs, maxTimerMs));
     }
     const thenStop =
       <T>(settle: (value: T) => void) =>

@@ -3,6 +3,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { ToolLog } from "../plugin/tool.ts";
 import type { CompiledTool, Registry } from "../registry/registry.ts";
+import type { Pacer } from "../timing.ts";
 import type { CallMemory } from "./call-memory.ts";
 import type { Execution } from "./execution.ts";
 import type { RepeatGuard } from "./repeat-guard.ts";
@@ -24,6 +25,8 @@ export interface ExecutorParts {
   readonly memory: CallMemory;
   readonly slotsOf: SlotsOf;
   readonly guard: RepeatGuard;
+  /** Spreads the ends of calls that are due together. */
+  readonly pace: Pacer;
   /** The log of one execution, as its tool sees it. */
   logOf(execution: Execution): ToolLog;
   /** The ids of one execution, for the spans of its requests. */

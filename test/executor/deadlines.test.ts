@@ -51,6 +51,40 @@ describe("the answer deadline", () => {
 });
 
 describe("the execution deadline", () => {
+  test("of many calls at once ends a few of them, and lets as few others begin, in each turn of the event loop", async () => {
+    let turn = 0;
+    let counting = true;
+    const count = (): void => {
+      turn += 1;
+      if (counting) setImmediate(count);
+    };
+    count();
+    const begun: number[] = [];
+    const ended: number[] = [];
+    const tool = aTool({
+      effect: "read",
+      timeoutMs: 50,
+      limits: { concurrency: 64, queue: 64 },
+      execute: (_args, { signal }) => {
+        begun.push(turn);
+        signal.addEventListener("abort", () => ended.push(turn));
+        return never();
+      },
+    });
+    await using app = await startExecutor([tool]);
+    const calls = Array.from({ length: 128 }, (_, n) =>
+      Promise.resolve(app.executor.execute(aCall({}, { id: `call-${n}` }), within("c"))),
+    );
+    await vi.waitFor(() => expect(begun.length).toBe(128));
+    counting = false;
+    await Promise.all(calls);
+    const mostInOneTurn = (turns: readonly number[]) =>
+      Math.max(...turns.map((one) => turns.filter((other) => other === one).length));
+    expect(ended.length).toBeGreaterThanOrEqual(64);
+    expect(mostInOneTurn(ended.slice(0, 64))).toBeLessThanOrEqual(8);
+    expect(mostInOneTurn(begun.slice(64))).toBeLessThanOrEqual(8);
+  });
+
   testRequirement(
     ["002.5", "fault-002.unseen"],
     "ends the work: the signal fires, the answer is the fallback, what comes later is dropped",

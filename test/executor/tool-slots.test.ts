@@ -7,7 +7,7 @@ const tool = (name: string, tenant?: string) =>
 const execution = { onCancel: () => () => {} };
 
 test("a tool that one tenant keeps busy leaves another tenant's tool of the same name alone", () => {
-  const slotsOf = createSlots();
+  const slotsOf = createSlots((work) => work());
   const acquire = (of: CompiledTool) => slotsOf(of).acquire(of, execution);
   expect(acquire(tool("work", "a"))).toBeUndefined();
   expect(acquire(tool("work", "a"))).toMatchObject({ retryAfterSeconds: expect.any(Number) });
@@ -16,7 +16,7 @@ test("a tool that one tenant keeps busy leaves another tenant's tool of the same
 });
 
 test("a tool that is replaced keeps its count", () => {
-  const slotsOf = createSlots();
+  const slotsOf = createSlots((work) => work());
   const before = tool("work", "a");
   void slotsOf(before).acquire(before, execution);
   const after = tool("work", "a");

@@ -19,7 +19,14 @@ export async function reconcile(
   const { reconcile: ask } = tool;
   if (ask === undefined) return undefined;
   const context = new ToolContext(execution, performance.now() + tool.timeoutMs, false, parts);
-  const end = await runTool(ask, { args, callId, idempotencyKey, startedAt }, tool.timeoutMs, execution, context);
+  const end = await runTool(
+    ask,
+    { args, callId, idempotencyKey, startedAt },
+    tool.timeoutMs,
+    execution,
+    context,
+    parts.pace,
+  );
   if (end.kind === "threw") execution.reconcileError = { reason: end.reason };
   if (end.kind !== "returned") return undefined;
   const found = end.returned as Reconciled | null | undefined;

@@ -1,5 +1,6 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
+import type { Pacer } from "../../timing.ts";
 import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
 import { storedAnswer } from "../intent.ts";
@@ -75,12 +76,12 @@ function refused(execution: Execution, refusal: Exclude<Refusal, undefined>): To
 }
 
 /** Creates the slots of all tools. */
-export function createSlots(): SlotsOf {
+export function createSlots(pace: Pacer): SlotsOf {
   const byName = new Map<string, ToolSlots>();
   return ({ name, tenant }) => {
     const key = tenant === undefined ? name : `${tenant}/${name}`;
     let slots = byName.get(key);
-    if (slots === undefined) byName.set(key, (slots = createToolSlots()));
+    if (slots === undefined) byName.set(key, (slots = createToolSlots(pace)));
     return slots;
   };
 }
@@ -88,7 +89,7 @@ export function createSlots(): SlotsOf {
 /** The longest time that a refusal asks for, in seconds. */
 const maxRetryAfterSeconds = 60;
 
-function createToolSlots(): ToolSlots {
+function createToolSlots(pace: Pacer): ToolSlots {
   let running = 0;
   const queue: (() => void)[] = [];
   // Moving average of how long an execution takes, in milliseconds.
@@ -115,7 +116,7 @@ function createToolSlots(): ToolSlots {
       };
       queue.push(enter);
       // After so long a slot would help nobody.
-      const timer = setTimeout(leave, tool.timeoutMs);
+      const timer = setTimeout(() => pace(leave), tool.timeoutMs);
       const unsubscribe = execution.onCancel(leave);
     });
   }
@@ -132,7 +133,7 @@ function createToolSlots(): ToolSlots {
       if (ms !== undefined) averageMs += (ms - averageMs) / 8;
       const next = queue.shift();
       if (next === undefined) running--;
-      else next();
+      else pace(next);
     },
   };
 }

@@ -1,6 +1,7 @@
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
 import { LedgerUnavailableError } from "../../ledger/ledger.ts";
+import type { Pacer } from "../../timing.ts";
 import type { Execution, RunEnd } from "../execution.ts";
 import { PluginError } from "../../registry/plugin-error.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
@@ -20,7 +21,7 @@ export function invoke(execution: Execution, parts: ExecutorParts): StageAnswer 
   if (timeoutMs <= 0) throw new LedgerUnavailableError("the intent was stored too long ago for the call to run");
   execution.startedAt = now;
   const context = new ToolContext(execution, now + timeoutMs, true, parts);
-  const end = runTool(tool.run, args, timeoutMs, execution, context);
+  const end = runTool(tool.run, args, timeoutMs, execution, context, parts.pace);
   if (end instanceof Promise) return end.then((ended) => keep(execution, ended));
   return keep(execution, end);
 }
@@ -47,11 +48,12 @@ export function runTool<Input>(
   timeoutMs: number,
   execution: Execution,
   context: ToolContext,
+  pace: Pacer,
 ): RunEnd | Promise<RunEnd> {
   try {
     const returned = run(input, context);
     return isThenable(returned)
-      ? underDeadline(Promise.resolve(returned), timeoutMs, execution, context)
+      ? underDeadline(Promise.resolve(returned), timeoutMs, execution, context, pace)
       : { kind: "returned", returned };
   } catch (reason) {
     return { kind: "threw", reason };
@@ -63,21 +65,26 @@ function underDeadline(
   timeoutMs: number,
   execution: Execution,
   context: ToolContext,
+  pace: Pacer,
 ): Promise<RunEnd> {
   return new Promise((resolve) => {
     const late = promise.then(
       (returned): RunEnd => ({ kind: "returned", returned }),
       (reason: unknown): RunEnd => ({ kind: "threw", reason }),
     );
+    let finished = false;
     const finish = (end: RunEnd): void => {
+      finished = true;
       clearTimeout(timer);
       unsubscribe();
       resolve(end);
     };
-    const timer = setTimeout(() => {
+    const onDeadline = (): void => {
+      if (finished) return;
       finish({ kind: "timed-out", late });
       context.abort(new DOMException("The tool's execution deadline has passed.", "TimeoutError"));
-    }, timeoutMs);
+    };
+    const timer = setTimeout(() => pace(onDeadline), timeoutMs);
     const unsubscribe = execution.onCancel(() => {
       finish({ kind: "cancelled", late });
       context.abort(new DOMException("The call was cancelled: no caller is waiting.", "AbortError"));
