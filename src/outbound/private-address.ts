@@ -29,7 +29,7 @@ export function isPrivateAddress(text: string): boolean {
 
 /** Tells whether an IP address, in IPv6-mapped form too, lies in one of the blocks. */
 export function isInBlocks(text: string, blocks: readonly Block[]): boolean {
-  if (blocks.length === 0 || !ipaddr.isValid(text)) return false;
+  if (!ipaddr.isValid(text)) return false;
   const address = ipaddr.process(text);
   return blocks.some((block) => block[0].kind() === address.kind() && address.match(block));
 }

@@ -84,7 +84,7 @@ export async function requestToken(
           // Before anything is done with it: whatever goes wrong from here on may quote it.
           held = secretsIn(answer.text());
           for (const text of held) hide(text);
-          return new Response(lenient(answer), { status: 200, headers: { "content-type": "application/json" } });
+          return new Response(lenient(answer));
         },
       },
     );
@@ -108,10 +108,9 @@ export class TokenRefusedError extends Error {
 /** The answer with what endpoints get wrong put right: tokens nobody asked for, a missing type, a lifetime that is a text, negative or no number. */
 function lenient(answer: Answer): string {
   if (answer.status !== 200) throw new Error("the token endpoint answered with another status than 200");
-  const body = answer.json<unknown>();
-  if (typeof body !== "object" || body === null) return JSON.stringify(body ?? null);
   // Tokens of another kind are not used, so it does not matter whether they are good.
-  const { expires_in: stated, id_token: _, refresh_token: __, ...rest } = body as Record<string, unknown>;
+  const body = Object(answer.json()) as Record<string, unknown>;
+  const { expires_in: stated, id_token: _, refresh_token: __, ...rest } = body;
   const seconds = typeof stated === "number" || (typeof stated === "string" && stated.trim()) ? Number(stated) : NaN;
   return JSON.stringify({
     token_type: "Bearer",

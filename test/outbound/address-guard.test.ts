@@ -148,6 +148,28 @@ describe("private addresses in a URL", () => {
     }
   });
 
+  test("a user name or a password in it is refused, of whatever host", () => {
+    for (const url of ["http://me@example.com/", "http://:secret@example.com/", "http://me:secret@mine.example.com/"]) {
+      expect(() => guard.check(new URL(url), new Set(["http://mine.example.com"])), url).toThrow(
+        expect.objectContaining({
+          message: "A URL with a user name or password is not requested.",
+          problem: "refused",
+          sent: false,
+        }),
+      );
+    }
+  });
+
+  test("another scheme is refused, of whatever host", () => {
+    expect(() => guard.check(new URL("ftp://example.com/"), none)).toThrow(
+      expect.objectContaining({
+        message: "Only http and https URLs can be requested.",
+        problem: "refused",
+        sent: false,
+      }),
+    );
+  });
+
   test("a bare host is judged in every spelling too", () => {
     for (const host of [
       "127.0.0.1",
@@ -158,11 +180,64 @@ describe("private addresses in a URL", () => {
       "localhost",
       "169.254.169.254",
       "",
+      ".",
       "a b",
     ]) {
-      expect(() => guard.checkHost(host), host).toThrow();
+      expect(() => guard.checkHost(host), host).toThrow(expect.objectContaining({ problem: "refused", sent: false }));
     }
+    expect(() => guard.checkHost("a b")).toThrow("The host is not valid.");
+    expect(() => guard.checkHost("2606:4700::1111")).not.toThrow();
     expect(() => guard.checkHost("example.com")).not.toThrow();
+  });
+});
+
+describe("the look-up of a name", () => {
+  function lookUp(found: string[] | Error, options: object, privateAddresses: string[] = []) {
+    const resolve = found instanceof Error ? failing(found) : resolver(found);
+    const { lookup } = createAddressGuard({ privateAddresses, resolve });
+    return new Promise<unknown[]>((done) => lookup("Some.Name.", options, (...answer) => done(answer)));
+  }
+
+  function failing(error: Error): typeof resolveName {
+    const resolve = (_host: string, _options: unknown, callback: (error: Error) => void): void => callback(error);
+    return resolve as unknown as typeof resolveName;
+  }
+
+  test("gives the first public address, or all of them", async () => {
+    const found = ["93.184.216.34", "2606:4700::1111"];
+    expect(await lookUp(found, {})).toEqual([null, "93.184.216.34", 4]);
+    expect(await lookUp(found.toReversed(), {})).toEqual([null, "2606:4700::1111", 6]);
+    expect(await lookUp(found, { all: true })).toEqual([
+      null,
+      [
+        { address: "93.184.216.34", family: 4 },
+        { address: "2606:4700::1111", family: 6 },
+      ],
+    ]);
+  });
+
+  test("fails as the resolver does, and where there is no address or one that is private", async () => {
+    const reason = new Error("no such name");
+    expect((await lookUp(reason, {}))[0]).toBe(reason);
+    expect((await lookUp([], {}))[0]).toMatchObject({ message: "no address for some.name", code: "ENOTFOUND" });
+    expect((await lookUp(["93.184.216.34", "fd00::7"], {}))[0]).toMatchObject({ problem: "refused", sent: false });
+  });
+
+  test.each([["fd00::7"], ["[fd00::7]"], ["fd00::/16"], ["[fd00::]/16", "[fd00::7]"], ["some.name"]])(
+    "lets a private IPv6 address through that the operator named as %s",
+    async (...named) => {
+      expect(await lookUp(["fd00::7"], {}, named.slice(-1))).toEqual([null, "fd00::7", 6]);
+    },
+  );
+
+  test("does not let through the neighbours of an address that the operator named", async () => {
+    for (const [named, found] of [
+      ["fd00::7", "fd00::8"],
+      ["10.0.0.7", "10.0.0.8"],
+      ["10.0.0.7", "fd00::7"],
+    ] as const) {
+      expect((await lookUp([found], {}, [named]))[0], found).toMatchObject({ problem: "refused" });
+    }
   });
 });
 
@@ -216,7 +291,7 @@ describe("private addresses that may be reached", () => {
       expect((await outbound.httpFor(scope())(api.origin)).status).toBe(200);
       expect(await rejection(outbound.httpFor(scope())("http://10.0.0.1/"))).toMatchObject({ problem: "refused" });
     }
-    const byName = createAddressGuard({ privateAddresses: ["Erp.Internal."], resolve: resolver(["127.0.0.1"]) });
+    const byName = createAddressGuard({ privateAddresses: [" Erp.Internal. "], resolve: resolver(["127.0.0.1"]) });
     await using outbound = startOutbound({ guard: byName });
     expect((await outbound.httpFor(scope())(`http://erp.internal:${api.port}/`)).status).toBe(200);
     expect(await rejection(outbound.httpFor(scope())(`http://crm.internal:${api.port}/`))).toMatchObject({

@@ -104,6 +104,14 @@ describe("a dead downstream", () => {
     expect(outbound.changes).toEqual([[api.origin, "open"]]);
   });
 
+  test("that is silent for as long as a request without deadline may take opens the breaker", async () => {
+    await using api = await startDownstream(() => {});
+    await using outbound = startOutbound({ breakerFailures: 1 });
+    const scopeOfSend = { signal: AbortSignal.timeout(30), configuredOrigins: new Set([api.origin]) };
+    expect((await rejection(outbound.send(api.origin, {}, scopeOfSend))).name).toBe("TimeoutError");
+    expect(outbound.changes).toEqual([[api.origin, "open"]]);
+  });
+
   test.each([502, 503, 504])("opens the breaker where a proxy answers %d in its place", async (status) => {
     await using api = await startDownstream((response) => response.writeHead(status).end());
     await using outbound = startOutbound({ breakerFailures: 2 });

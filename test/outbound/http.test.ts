@@ -240,11 +240,11 @@ describe("an answer's size", () => {
     }
   });
 
-  test("an error with a huge body still tells its status", async () => {
-    await using api = await startDownstream((response) => response.writeHead(500).end("e".repeat(limit * 3)));
+  test.each([300, 500])("%d with a huge body still tells its status", async (status) => {
+    await using api = await startDownstream((response) => response.writeHead(status).end("e".repeat(limit * 3)));
     await using outbound = startOutbound({ downstreamBytes: limit });
     const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(api.origin));
-    expect(reason.message).toBe(`External API returned 500: ${"e".repeat(200)}`);
+    expect(reason.message).toBe(`External API returned ${status}: ${"e".repeat(200)}`);
   });
 });
 

@@ -48,9 +48,14 @@ describe("what a request says", () => {
     await using api = await startDownstream((response) => response.end("{}"));
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope({ origins: [api.origin] }));
-    const reason = await rejection(http(api.origin, { headers: { "x-note": "two\nlines" } }));
-    expect(reason).toMatchObject({ code: "UND_ERR_INVALID_ARG" });
-    expect(reason).not.toHaveProperty("problem");
+    for (const [headers, code] of [
+      [{ "x-note": "two\nlines" }, "UND_ERR_INVALID_ARG"],
+      [{ expect: "100-continue" }, "UND_ERR_NOT_SUPPORTED"],
+    ] as const) {
+      const reason = await rejection(http(api.origin, { headers }));
+      expect(reason).toMatchObject({ code });
+      expect(reason).not.toHaveProperty("problem");
+    }
     expect(api.requests).toEqual([]);
   });
 });
@@ -89,6 +94,20 @@ describe("what was sent as a secret", () => {
     expect((await rejection(http(api.origin))).message).toBe(
       "External API returned 400: x-key [redacted] and [redacted]",
     );
+  });
+
+  test("by a credential is left out where the tool sets one of its headers itself", async () => {
+    await using api = await startDownstream((response) => response.end("{}"));
+    await using outbound = startOutbound();
+    const credential = {
+      secrets: [],
+      headers: async () => ({ "x-key": "k", "x-id": "i" }),
+      renew: async () => undefined,
+    };
+    const http = outbound.httpFor(scope({ origins: [api.origin], credential }));
+    await http(api.origin, { headers: { "X-Key": "own" } });
+    expect(api.requests[0]!.headers).toMatchObject({ "x-key": "own" });
+    expect(api.requests[0]!.headers).not.toHaveProperty("x-id");
   });
 
   test("by a credential that cannot be renewed and was turned away is not sent again", async () => {

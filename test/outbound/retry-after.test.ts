@@ -16,6 +16,17 @@ testRequirement("000.12", "seconds and HTTP dates in all three forms are read", 
   expect(retryAfterMs("Wed, 21 Oct 2015 07:28:00 GMT", now)).toBe(0);
 });
 
+test("a date that names no zone is in GMT, wherever the service runs", () => {
+  const zone = process.env["TZ"];
+  process.env["TZ"] = "America/New_York";
+  try {
+    expect(retryAfterMs("Fri Jan  2 03:04:15 2026", now)).toBe(10_000);
+  } finally {
+    if (zone === undefined) delete process.env["TZ"];
+    else process.env["TZ"] = zone;
+  }
+});
+
 test("what is neither is nothing", () => {
   for (const text of [
     undefined,
