@@ -90,7 +90,7 @@ export class Execution {
   outlivedClaim: Promise<Claim | undefined> | undefined;
   cancelled = false;
   #idempotencyKey: string | undefined;
-  #cancelListeners: Set<() => void> | undefined;
+  #cancelListeners: (() => void)[] | undefined;
   #progressListeners: ((progress: Progress) => void)[] | undefined;
 
   constructor(call: ToolCall, request: ExecutionRequest, scope: CallScope, abandoned?: AbandonedCall) {
@@ -144,11 +144,9 @@ export class Execution {
     for (const listener of this.#cancelListeners ?? []) listener();
   }
 
-  /** Calls `listener` when the execution is cancelled from now on. Returns what unsubscribes it. */
-  onCancel(listener: () => void): () => void {
-    const listeners = (this.#cancelListeners ??= new Set());
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+  /** Calls `listener` when the execution is cancelled from now on, also if what it is for has ended by then. */
+  onCancel(listener: () => void): void {
+    (this.#cancelListeners ??= []).push(listener);
   }
 }
 

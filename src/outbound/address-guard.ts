@@ -6,10 +6,10 @@ import { type Block, blockFromText, isInBlocks, isPrivateAddress } from "./priva
 /** Keeps requests from private addresses that nobody configured. */
 export interface AddressGuard {
   /**
-   * Refuses a URL that is not plain http or https, or whose host is a private address or a local name, unless its origin
-   * is configured. Throws a DownstreamError whose message names JACKFIELD_PRIVATE_ADDRESSES. Names are judged by `lookup`.
+   * Refuses a URL whose host is a private address or a local name. Throws a DownstreamError whose message names
+   * JACKFIELD_PRIVATE_ADDRESSES. Names are judged by `lookup`.
    */
-  check(url: URL, configuredOrigins: ReadonlySet<string>): void;
+  check(url: URL): void;
   /** The same for a bare host, as in a gRPC address. */
   checkHost(host: string): void;
   /** For `net.connect`: resolves a name and refuses it where any of its addresses is private. */
@@ -47,15 +47,7 @@ export function createAddressGuard({ privateAddresses, resolve = resolveName }: 
   }
 
   return {
-    check(url, configuredOrigins) {
-      if (url.protocol !== "https:" && url.protocol !== "http:") {
-        throw new DownstreamError("refused", "Only http and https URLs can be requested.", { sent: false });
-      }
-      if (url.username !== "" || url.password !== "") {
-        throw new DownstreamError("refused", "A URL with a user name or password is not requested.", { sent: false });
-      }
-      if (!configuredOrigins.has(url.origin)) checkName(url.hostname);
-    },
+    check: (url) => checkName(url.hostname),
     checkHost(host) {
       // The URL parser knows every spelling of an IPv4 address: 0x7f.1, 017700000001, 2130706433.
       const parsed = URL.parse(`http://${host.includes(":") && !host.startsWith("[") ? `[${host}]` : host}`);

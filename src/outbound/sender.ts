@@ -40,12 +40,24 @@ type Run = Partial<Pick<HttpScope, "deadline" | "sendUntil" | "sent">>;
 /** What the statuses of a proxy without a live server behind it are: the origin does not answer. */
 const gone: ReadonlySet<number> = new Set([502, 503, 504]);
 
+/** Refuses a URL that is not plain http or https. Throws a DownstreamError. */
+export function checkUrl({ protocol, username, password }: URL): void {
+  if (protocol !== "https:" && protocol !== "http:") {
+    throw new DownstreamError("refused", "Only http and https URLs can be requested.", { sent: false });
+  }
+  if (username !== "" || password !== "") {
+    throw new DownstreamError("refused", "A URL with a user name or password is not requested.", { sent: false });
+  }
+}
+
 /** Sends prepared requests, each once: past the guard, in line for a slot, past the breaker, in a span of its own. */
 export function createSender(parts: SenderParts) {
   return async (prepared: PreparedRequest, scope: SendScope & Run): Promise<Answer> => {
     const { url, method } = prepared;
     const { origin } = url;
-    parts.guard.check(url, scope.configuredOrigins);
+    checkUrl(url);
+    const isConfigured = scope.configuredOrigins.has(origin);
+    if (!isConfigured) parts.guard.check(url);
     const { breaker, inFlight } = parts.stateOf(origin);
     if (breaker.blocked) throw notAnswering();
     const queued = inFlight.enter(scope.signal);
@@ -58,7 +70,7 @@ export function createSender(parts: SenderParts) {
       let ending: Ending = "none";
       try {
         Object.assign(prepared.headers, headers);
-        const dispatcher = scope.configuredOrigins.has(origin) ? parts.configured : parts.guarded;
+        const dispatcher = isConfigured ? parts.configured : parts.guarded;
         const received = await exchange(dispatcher, prepared, parts.downstreamBytes, scope);
         if (isChanging(method)) scope.sent?.answered(received.status);
         ending = gone.has(received.status) ? "failed" : "answered";

@@ -1,6 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { HttpTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
+import { checkUrl } from "../outbound/sender.ts";
 import type { ExecutionContext } from "../plugin/tool.ts";
 import type { Target } from "./target.ts";
 import { TargetError } from "./target.ts";
@@ -24,14 +25,13 @@ const ours: ReadonlySet<string> = new Set([
 /** Headers whose values are no secret: they may appear in what the tool answers. */
 const plain: ReadonlySet<string> = new Set(["accept", "accept-language", "user-agent", "cache-control"]);
 
-const none: ReadonlySet<string> = new Set();
-
 /** An HTTP endpoint as a target. Throws a TargetError for a URL or header that cannot be used. */
 export function createHttpTarget({ url: text, headers }: HttpTarget, guard: AddressGuard): Target {
   const url = URL.parse(text);
   if (url === null) throw new TargetError("target.http.url is not an absolute URL");
   try {
-    guard.check(url, none);
+    checkUrl(url);
+    guard.check(url);
   } catch (cause) {
     throw new TargetError(`target.http.url cannot be used: ${(cause as Error).message}`, { cause });
   }

@@ -4,7 +4,7 @@ import type { CompiledTool } from "../../src/registry/registry.ts";
 
 const tool = (name: string, tenant?: string) =>
   ({ name, tenant, concurrency: 1, queue: 0, timeoutMs: 1000 }) as CompiledTool;
-const execution = { onCancel: () => () => {} };
+const execution = { onCancel: () => {} };
 
 test("a tool that one tenant keeps busy leaves another tenant's tool of the same name alone", () => {
   const slotsOf = createSlots((work) => work());

@@ -4,7 +4,6 @@ import type { Execution } from "../execution.ts";
 import type { ExecutorParts } from "../stage.ts";
 import { runTool } from "../stages/invoke.ts";
 import { resultOfEnd } from "../stages/shape-output.ts";
-import { ToolContext } from "../tool-context.ts";
 
 /**
  * Asks the tool's author what became of a write that began at `startedAt`, no longer than the tool may run: its result, `not-done`, or undefined where
@@ -18,15 +17,9 @@ export async function reconcile(
   const { tool, args, callId, idempotencyKey } = execution;
   const { reconcile: ask } = tool;
   if (ask === undefined) return undefined;
-  const context = new ToolContext(execution, performance.now() + tool.timeoutMs, false, parts);
-  const end = await runTool(
-    ask,
-    { args, callId, idempotencyKey, startedAt },
-    tool.timeoutMs,
-    execution,
-    context,
-    parts.pace,
-  );
+  const { timeoutMs } = tool;
+  const input = { args, callId, idempotencyKey, startedAt };
+  const end = await runTool(ask, input, { execution, timeoutMs, isRun: false }, parts);
   if (end.kind === "threw") execution.reconcileError = { reason: end.reason };
   if (end.kind !== "returned") return undefined;
   const found = end.returned as Reconciled | null | undefined;

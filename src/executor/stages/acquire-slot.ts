@@ -104,7 +104,6 @@ function createToolSlots(pace: Pacer): ToolSlots {
     return new Promise((resolve) => {
       const settle = (answer: SlotRefusal): void => {
         clearTimeout(timer);
-        unsubscribe();
         resolve(answer);
       };
       const enter = (): void => settle(undefined);
@@ -117,7 +116,7 @@ function createToolSlots(pace: Pacer): ToolSlots {
       queue.push(enter);
       // After so long a slot would help nobody.
       const timer = setTimeout(() => pace(leave), tool.timeoutMs);
-      const unsubscribe = execution.onCancel(leave);
+      execution.onCancel(leave);
     });
   }
 

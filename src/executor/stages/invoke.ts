@@ -20,8 +20,7 @@ export function invoke(execution: Execution, parts: ExecutorParts): StageAnswer 
   const timeoutMs = claim === undefined ? tool.timeoutMs : Math.min(tool.timeoutMs, claim.sendUntil - now);
   if (timeoutMs <= 0) throw new LedgerUnavailableError("the intent was stored too long ago for the call to run");
   execution.startedAt = now;
-  const context = new ToolContext(execution, now + timeoutMs, true, parts);
-  const end = runTool(tool.run, args, timeoutMs, execution, context, parts.pace);
+  const end = runTool(tool.run, args, { execution, timeoutMs, isRun: true }, parts);
   if (end instanceof Promise) return end.then((ended) => keep(execution, ended));
   return keep(execution, end);
 }
@@ -38,22 +37,30 @@ function isNotStarted(end: RunEnd): boolean {
   return end.kind === "threw" && attempt(() => end.reason instanceof PluginError) === true;
 }
 
+/** What a function of a tool is run for. */
+interface RunScope {
+  readonly execution: Execution;
+  /** Its deadline in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether this is the run of the call, whose requests decide what may have happened. */
+  readonly isRun: boolean;
+}
+
 /**
- * Runs a function of a tool under a deadline in milliseconds. At the deadline, or when the execution is cancelled, the
- * context's signal fires and the run is over. Answers synchronously where the function does.
+ * Runs a function of a tool under a deadline. At the deadline, or when the execution is cancelled, the context's signal
+ * fires and the run is over. Answers synchronously where the function does.
  */
 export function runTool<Input>(
   run: (input: Input, context: ToolContext) => unknown,
   input: Input,
-  timeoutMs: number,
-  execution: Execution,
-  context: ToolContext,
-  pace: Pacer,
+  { execution, timeoutMs, isRun }: RunScope,
+  parts: ExecutorParts,
 ): RunEnd | Promise<RunEnd> {
+  const context = new ToolContext(execution, performance.now() + timeoutMs, isRun, parts);
   try {
     const returned = run(input, context);
     return isThenable(returned)
-      ? underDeadline(Promise.resolve(returned), timeoutMs, execution, context, pace)
+      ? underDeadline(Promise.resolve(returned), timeoutMs, execution, context, parts.pace)
       : { kind: "returned", returned };
   } catch (reason) {
     return { kind: "threw", reason };
@@ -72,24 +79,27 @@ function underDeadline(
       (returned): RunEnd => ({ kind: "returned", returned }),
       (reason: unknown): RunEnd => ({ kind: "threw", reason }),
     );
-    let finished = false;
-    const finish = (end: RunEnd): void => {
-      finished = true;
+    let isOver = false;
+    const finish = (end: RunEnd, aborted?: DOMException): void => {
+      if (isOver) return;
+      isOver = true;
       clearTimeout(timer);
-      unsubscribe();
       resolve(end);
+      if (aborted !== undefined) context.abort(aborted);
     };
-    const onDeadline = (): void => {
-      if (finished) return;
-      finish({ kind: "timed-out", late });
-      context.abort(new DOMException("The tool's execution deadline has passed.", "TimeoutError"));
-    };
+    const onDeadline = (): void =>
+      finish(
+        { kind: "timed-out", late },
+        new DOMException("The tool's execution deadline has passed.", "TimeoutError"),
+      );
     const timer = setTimeout(() => pace(onDeadline), timeoutMs);
-    const unsubscribe = execution.onCancel(() => {
-      finish({ kind: "cancelled", late });
-      context.abort(new DOMException("The call was cancelled: no caller is waiting.", "AbortError"));
+    execution.onCancel(() => {
+      finish(
+        { kind: "cancelled", late },
+        new DOMException("The call was cancelled: no caller is waiting.", "AbortError"),
+      );
     });
-    void late.then(finish);
+    void late.then((end) => finish(end));
   });
 }
 

@@ -2,9 +2,8 @@ import {
   create,
   type DescMessage,
   type DescMethod,
-  type DescMethodStreaming,
-  type DescMethodUnary,
   type DescService,
+  type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
 import {
@@ -13,9 +12,7 @@ import {
   createClient,
   type MethodImplSpec,
   type ServiceImplSpec,
-  type StreamResponse,
   type Transport,
-  type UnaryResponse,
 } from "@connectrpc/connect";
 import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
@@ -43,21 +40,36 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
   for (const { methods: specs } of services) for (const spec of Object.values(specs)) methods.set(spec.method, spec);
 
   return {
-    async unary(method, signal, timeoutMs, header, input, values) {
+    async unary(method, signal, timeoutMs, headers, input, contextValues) {
       const spec = methods.get(method);
       if (spec?.kind !== "unary") throw rpcError("unimplemented", method.name);
-      const call = inProcessCall(method, options, [signal, timeoutMs, header, values]);
-      const message = await invokeUnary(spec, input, call, front);
-      return new InProcessResponse(method, message as MessageShape<typeof method.output>, call);
+      let header = new Headers();
+      let trailer = new Headers();
+      const onHeader = (received: Headers): void => void (header = received);
+      const onTrailer = (received: Headers): void => void (trailer = received);
+      const given = { signal, timeoutMs, headers, contextValues, onHeader, onTrailer };
+      const message = (await invokeUnary(spec, input, given, options)) as MessageShape<typeof method.output>;
+      return { stream: false, service: method.parent, method, message, header, trailer };
     },
 
-    async stream(method, signal, timeoutMs, header, input, values) {
+    async stream(method, signal, timeoutMs, headers, input, contextValues) {
       const spec = methods.get(method);
       if (spec === undefined || spec.kind === "unary") throw rpcError("unimplemented", method.name);
-      const call = inProcessCall(method, options, [signal, timeoutMs, header, values]);
+      const call = inProcessCall(method, { signal, timeoutMs, headers, contextValues }, options);
       front.begin(call);
-      const message = invokeStreaming(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, front);
-      return new InProcessStream(method, message as AsyncIterable<MessageShape<typeof method.output>>, call);
+      const messages = invokeStreaming(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, front);
+      return {
+        stream: true,
+        service: method.parent,
+        method,
+        message: messages as AsyncIterable<MessageShape<typeof method.output>>,
+        get header() {
+          return call.responseHeader;
+        },
+        get trailer() {
+          return call.responseTrailer;
+        },
+      };
     },
   };
 }
@@ -80,63 +92,51 @@ export function createInProcessClient<Service extends DescService>(
   );
 }
 
-function createUnary(spec: UnaryMethod, { caller, front }: InProcessOptions) {
-  return (input: Parameters<typeof invokeUnary>[1], options?: CallOptions) => {
-    const { signal, timeoutMs, headers, contextValues } = options ?? {};
-    const call = inProcessCall(spec.method, { caller, front }, [signal, timeoutMs, headers, contextValues]);
-    const message = invokeUnary(spec, input, call, front);
-    if (options?.onHeader === undefined && options?.onTrailer === undefined) return message;
-    return message.then((answer) => {
-      options.onHeader?.(call.responseHeader);
-      options.onTrailer?.(call.responseTrailer);
-      return answer;
-    });
-  };
+function createUnary(spec: UnaryMethod, options: InProcessOptions) {
+  return (input: MessageInitShape<DescMessage>, given: CallOptions = {}) => invokeUnary(spec, input, given, options);
 }
 
 /** Makes the call of a method. */
 function inProcessCall(
   method: DescMethod,
+  { signal, timeoutMs, headers, contextValues }: CallOptions,
   { caller }: InProcessOptions,
-  [signal, timeout, header, values]: CallArguments,
 ): RpcCall {
   return new RpcCall({
     method,
     protocolName: inProcess,
     caller,
-    trace: values?.get(kTrace),
-    jobId: values?.get(kJob),
+    trace: contextValues?.get(kTrace),
+    jobId: contextValues?.get(kJob),
     signal,
-    timeout,
-    header: header === undefined ? undefined : () => new Headers(header),
+    timeout: timeoutMs,
+    header: headers === undefined ? undefined : () => new Headers(headers),
   });
 }
 
 /** Runs a unary method as every call from outside is run. Rejects with a ConnectError. */
 async function invokeUnary(
   spec: UnaryMethod,
-  input: Parameters<typeof create>[1],
-  call: RpcCall,
-  front: Front,
+  input: MessageInitShape<DescMessage>,
+  given: CallOptions,
+  options: InProcessOptions,
 ): Promise<MessageShape<DescMessage>> {
+  const { front } = options;
+  const call = inProcessCall(spec.method, given, options);
   front.begin(call);
+  let message;
   try {
     front.admit(call);
     const output = call.invoke(spec, create(spec.method.input, input));
-    const message = output instanceof Promise ? await output : output;
-    front.end(call);
-    return message;
+    message = output instanceof Promise ? await output : output;
   } catch (reason) {
     throw front.end(call, { reason });
   }
+  front.end(call);
+  given.onHeader?.(call.responseHeader);
+  given.onTrailer?.(call.responseTrailer);
+  return message;
 }
-
-type CallArguments = [
-  signal: Parameters<Transport["unary"]>[1],
-  timeoutMs: Parameters<Transport["unary"]>[2],
-  header: Parameters<Transport["unary"]>[3],
-  values: Parameters<Transport["unary"]>[5],
-];
 
 async function* invokeStreaming(
   spec: StreamingSpec,
@@ -171,56 +171,4 @@ async function* outputOf(spec: StreamingSpec, input: AsyncIterable<MessageShape<
 
 async function* normalized(desc: DescMessage, input: AsyncIterable<MessageShape<DescMessage>>) {
   for await (const message of input) yield create(desc, message);
-}
-
-/** The answer to a unary call. Its headers are created on first use. */
-class InProcessResponse<I extends DescMessage, O extends DescMessage> implements UnaryResponse<I, O> {
-  readonly stream = false;
-  readonly method: DescMethodUnary<I, O>;
-  readonly message: MessageShape<O>;
-  readonly #call: RpcCall;
-
-  constructor(method: DescMethodUnary<I, O>, message: MessageShape<O>, call: RpcCall) {
-    this.method = method;
-    this.message = message;
-    this.#call = call;
-  }
-
-  get service(): DescService {
-    return this.method.parent;
-  }
-
-  get header(): Headers {
-    return this.#call.responseHeader;
-  }
-
-  get trailer(): Headers {
-    return this.#call.responseTrailer;
-  }
-}
-
-/** The same for a stream of answers. */
-class InProcessStream<I extends DescMessage, O extends DescMessage> implements StreamResponse<I, O> {
-  readonly stream = true;
-  readonly method: DescMethodStreaming<I, O>;
-  readonly message: AsyncIterable<MessageShape<O>>;
-  readonly #call: RpcCall;
-
-  constructor(method: DescMethodStreaming<I, O>, message: AsyncIterable<MessageShape<O>>, call: RpcCall) {
-    this.method = method;
-    this.message = message;
-    this.#call = call;
-  }
-
-  get service(): DescService {
-    return this.method.parent;
-  }
-
-  get header(): Headers {
-    return this.#call.responseHeader;
-  }
-
-  get trailer(): Headers {
-    return this.#call.responseTrailer;
-  }
 }
