@@ -50,7 +50,7 @@ describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefine
       ];
       await delivered(world, acknowledged);
 
-      fill(join(disk.path, "ballast"));
+      const free = disk.fill();
       const note = "x".repeat(50_000);
       let refused: Awaited<ReturnType<typeof sendRun>> | undefined;
       // What the database has reserved already may still take a few.
@@ -69,7 +69,7 @@ describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefine
         return status === 503 && text.includes("the disk is full");
       });
 
-      rmSync(join(disk.path, "ballast"));
+      free();
       await until("it takes work again", async () => {
         const reply = await sendRun(service.url, "after", genesysCall("c", "put"));
         if (reply.status === 202) acknowledged.push(reply.headers.get("jackfield-job-id"));
@@ -217,15 +217,3 @@ describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : `
     );
   }
 });
-
-/** Takes all that is left of the disk. */
-function fill(path: string): void {
-  const flags = { flag: "a" } as const;
-  for (let size = 1_048_576; size >= 512;) {
-    try {
-      writeFileSync(path, Buffer.alloc(size), flags);
-    } catch {
-      size /= 2;
-    }
-  }
-}

@@ -1,4 +1,6 @@
 import { execFileSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 /** A disk of its own: it can be filled and made read-only. */
@@ -6,6 +8,8 @@ export interface SmallDisk extends Disposable {
   readonly path: string;
   /** Mounts it again, read-only or writable. */
   remount(mode: "ro" | "rw"): void;
+  /** Takes all that is left of it, and gives that back when the function that this returns is called. */
+  fill(): () => void;
 }
 
 /** Mounts a small disk in memory; undefined where this process may not mount (root on Linux may). */
@@ -22,9 +26,24 @@ export function smallDisk(megabytes: number): SmallDisk | undefined {
     remount: (mode) => {
       execFileSync("mount", ["-o", `remount,${mode}`, folder.path], { stdio: "ignore" });
     },
+    fill: () => {
+      const ballast = join(folder.path, "ballast");
+      fill(ballast);
+      return () => rmSync(ballast);
+    },
     [Symbol.dispose]: () => {
       execFileSync("umount", ["-l", folder.path], { stdio: "ignore" });
       folder[Symbol.dispose]();
     },
   };
+}
+
+function fill(path: string): void {
+  for (let size = 1_048_576; size >= 512;) {
+    try {
+      writeFileSync(path, Buffer.alloc(size), { flag: "a" });
+    } catch {
+      size /= 2;
+    }
+  }
 }
