@@ -8,7 +8,6 @@ export type {
   Requester,
   Measure,
   Instrument,
-  Measurement,
   TraceStart,
   RequestTrace,
   AdapterLog,
@@ -23,8 +22,6 @@ export interface Adapter {
   readonly name: string;
   readonly identity: AdapterIdentity;
   readonly routes: readonly Route[];
-  /** Limit of unanswered calls, and the message of the 503 for a call beyond it. No limit where it is left out. */
-  readonly pending?: { readonly limit: number; readonly message: string };
 }
 
 /**

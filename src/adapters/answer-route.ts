@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import type { RequestTrace } from "./adapter.ts";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { AdapterClients, RequestTrace } from "./adapter.ts";
 import { answerDuration } from "./answer-budget.ts";
 import { retrySeconds, sendFailure, sendJson } from "./replies.ts";
 import type { RouteContext } from "./route-context.ts";
@@ -8,25 +11,28 @@ import type { AnswerRoute } from "./route.ts";
 
 /** Serves a route of kind `answer`. The hottest path of the adapters: a plain call allocates nothing that it can do without. */
 export function serveAnswer(route: AnswerRoute, context: RouteContext) {
-  const { pending } = context;
+  const { measure } = context.host;
   const answerWithin = answerDuration(route.answerWithinMs);
+  const pending =
+    route.pending && createPendingCalls({ limit: route.pending.limit, retryMs: context.times.pendingRetryMs });
+  context.onClose(() => pending?.close());
 
   const watchOutlived = ({ clients, caller }: FastifyRequest, callId: string): void =>
-    pending?.calls.outlived({
+    pending?.outlived({
       caller: caller.name,
       callId,
       clients,
-      onEnd: (result) => context.measure(route.measureLateResult?.(result)),
+      onEnd: (result) => route.measureLateResult?.(result, measure),
     });
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     // All requests of this tick are read before the first is executed: see server/port.ts.
     await Promise.resolve();
     const call = route.call(request.body);
-    if (pending !== undefined && !pending.calls.begin(request.caller.name, call.id)) {
-      const { message } = pending;
+    if (pending?.begin(request.caller.name, call.id) === false) {
+      const message = route.pending?.message ?? "";
       const failure = { status: 503, message, retryAfter: retrySeconds, payload: request.body };
-      context.measure(route.measureFailure?.(failure));
+      route.measureFailure?.(failure, measure);
       return sendFailure(reply, route, failure);
     }
     let trace: RequestTrace | undefined;
@@ -40,7 +46,7 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
       );
       if (result === undefined) throw new TypeError("the executor answered without a result");
       if (result.outcome === Outcome.PENDING) watchOutlived(request, call.id);
-      context.measure(route.measureAnswer?.(result));
+      route.measureAnswer?.(result, measure);
       sendJson(reply, route.answer(call, result));
       trace?.end(200);
       return reply;
@@ -48,7 +54,109 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
       trace?.end(500);
       throw error;
     } finally {
-      pending?.calls.end();
+      pending?.end();
     }
   };
+}
+
+/** How pending calls are counted. Times in milliseconds. */
+export interface PendingCallsOptions {
+  readonly limit: number;
+  /** Pause after the state of a call could not be read. */
+  readonly retryMs?: number;
+  /** A call that is still running after this time is no longer counted. */
+  readonly staleAfterMs?: number;
+  readonly now?: () => number;
+}
+
+/** A call that outlived its answer. */
+export interface OutlivedCall {
+  /** Name of the caller: ids are unique per caller. */
+  readonly caller: string;
+  readonly callId: string;
+  readonly clients: Pick<AdapterClients, "executor">;
+  /** Called once with the result, where the call ends while it is counted. */
+  onEnd?(result: ToolResult): void;
+}
+
+/** The unanswered calls of one adapter: requests that wait, and calls that outlived their request. */
+export interface PendingCalls {
+  readonly count: number;
+  /**
+   * Counts a request, unless the limit is reached: then it returns false. A repeat of a call that is already counted always
+   * may begin. Call `end` when it has its answer.
+   */
+  begin(caller: string, callId: string): boolean;
+  end(): void;
+  /** Counts a call until it has ended. */
+  outlived(call: OutlivedCall): void;
+  close(): void;
+}
+
+/** Counts pending calls. A call that has ended gives its slot back at once: each is waited for by `WaitCall`. */
+export function createPendingCalls(options: PendingCallsOptions): PendingCalls {
+  const { limit, retryMs = 1000, staleAfterMs = 86_400_000, now = () => performance.now() } = options;
+  const outlived = new Set<string>();
+  const closed = new AbortController();
+  let waiting = 0;
+
+  async function watch(call: OutlivedCall, key: string): Promise<void> {
+    const until = now() + staleAfterMs;
+    try {
+      while (now() < until && !closed.signal.aborted) {
+        const state = await stateOf(call, closed.signal);
+        if (state.ended) {
+          if (state.result !== undefined) call.onEnd?.(state.result);
+          return;
+        }
+        if (state.unreachable) await sleep(retryMs, undefined, { ref: false, signal: closed.signal });
+      }
+    } catch {
+      // Only the end of the adapter ends the pause early.
+    } finally {
+      outlived.delete(key);
+    }
+  }
+
+  return {
+    get count() {
+      return waiting + outlived.size;
+    },
+    begin(caller, callId) {
+      const admitted = waiting + outlived.size < limit || outlived.has(keyOf(caller, callId));
+      if (admitted) waiting += 1;
+      return admitted;
+    },
+    end() {
+      waiting -= 1;
+    },
+    outlived(call) {
+      const key = keyOf(call.caller, call.callId);
+      if (outlived.has(key) || closed.signal.aborted) return;
+      outlived.add(key);
+      void watch(call, key);
+    },
+    close: () => closed.abort(),
+  };
+}
+
+function keyOf(caller: string, callId: string): string {
+  return `${caller}\n${callId}`;
+}
+
+interface CallStateFound {
+  readonly ended: boolean;
+  readonly unreachable?: boolean;
+  readonly result?: ToolResult | undefined;
+}
+
+/** Waits until the call has ended, or as long as `WaitCall` waits. */
+async function stateOf({ clients, callId }: OutlivedCall, signal: AbortSignal): Promise<CallStateFound> {
+  try {
+    const { state, result } = await clients.executor.waitCall({ callId }, { signal });
+    return { ended: state !== CallState.RUNNING, result };
+  } catch (error) {
+    const notFound = error instanceof ConnectError && error.code === Code.NotFound;
+    return { ended: notFound, unreachable: !notFound };
+  }
 }

@@ -60,13 +60,6 @@ export interface Instrument {
   readonly labels: readonly string[];
 }
 
-/** One value for one instrument. */
-export interface Measurement {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
 /** Where the span of a request starts. */
 export interface TraceStart {
   readonly method: string;

@@ -20,7 +20,7 @@ export function mountAdapter(
   host: AdapterHost,
   times: Partial<RouteTimes> = {},
 ): void {
-  const context = createRouteContext(app, adapter, host, times);
+  const context = createRouteContext(app, host, times);
   if (!app.hasRequestDecorator("caller")) {
     app.decorateRequest("caller");
     app.decorateRequest("clients");
@@ -58,7 +58,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
       const failure = failureFromError(error, request.body);
       // Fastify closes the connection after any bad body. That is needed only where a body was not read to its end.
       if (failure.status !== 413 || request.raw.httpVersionMajor >= 2) reply.removeHeader("connection");
-      if (failure.status >= 500) context.measure(route.measureFailure?.(failure));
+      if (failure.status >= 500) route.measureFailure?.(failure, host.measure);
       if (failure.status === 500) {
         host.log.error({ err: error, adapter: adapter.name, route: route.path, ...request.about }, "request failed");
       }

@@ -2,8 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../auth/caller.ts";
-import type { Adapter, AdapterClients, AdapterHost, Measurement, RequestTrace } from "./adapter.ts";
-import { createPendingCalls, type PendingCalls } from "./pending-calls.ts";
+import type { AdapterClients, AdapterHost, RequestTrace } from "./adapter.ts";
 import type { Route } from "./route.ts";
 
 declare module "fastify" {
@@ -47,32 +46,24 @@ const defaultTimes: RouteTimes = {
 export interface RouteContext {
   readonly host: AdapterHost;
   readonly times: RouteTimes;
-  /** The unanswered calls, and the message of the 503 for a call beyond their limit. Undefined without a limit. */
-  readonly pending: { readonly calls: PendingCalls; readonly message: string } | undefined;
   /** Starts the span of a request. `otherwise` is its trace context where the request has no header for it. */
   startTrace(request: FastifyRequest, route: Route, otherwise?: string): RequestTrace | undefined;
   /** Returns the signal that fires when the client of a request has gone away. */
   clientGone(request: FastifyRequest, reply: FastifyReply): AbortSignal;
-  /** Records every measurement of a list. */
-  measure(list: readonly Measurement[] | undefined): void;
+  /** Calls `close` when the server is closed. */
+  onClose(close: () => void): void;
 }
 
 /**
  * Creates the context. An HTTP/1 connection carries one request at a time, so its requests share one signal that is made
  * once per connection; over HTTP/2 each request has a stream, and a signal, of its own.
  */
-export function createRouteContext(
-  app: FastifyInstance,
-  adapter: Adapter,
-  host: AdapterHost,
-  given: Partial<RouteTimes>,
-): RouteContext {
+export function createRouteContext(app: FastifyInstance, host: AdapterHost, given: Partial<RouteTimes>): RouteContext {
   const times = { ...defaultTimes, ...given };
   const connections = new WeakMap<Socket, AbortSignal>();
   return {
     host,
     times,
-    pending: adapter.pending && countPending(app, adapter.pending, times),
     startTrace(request, route, otherwise) {
       const shared = route.kind === "stream" || route.kind === "accept";
       const { traceparent = otherwise, tracestate } = request.headers;
@@ -92,23 +83,13 @@ export function createRouteContext(
       if (signal === undefined) connections.set(socket, (signal = whenClosed(socket)));
       return signal;
     },
-    measure(list) {
-      for (const { name, labels, value } of list ?? []) host.measure(name, labels, value);
+    onClose(close) {
+      app.addHook("onClose", (_app, done) => {
+        close();
+        done();
+      });
     },
   };
-}
-
-function countPending(
-  app: FastifyInstance,
-  { limit, message }: NonNullable<Adapter["pending"]>,
-  { pendingRetryMs }: RouteTimes,
-) {
-  const calls = createPendingCalls({ limit, retryMs: pendingRetryMs });
-  app.addHook("onClose", (_app, done) => {
-    calls.close();
-    done();
-  });
-  return { calls, message };
 }
 
 /** A signal for all requests of one connection. */

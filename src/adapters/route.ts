@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { CallContext, Progress, ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
-import type { AdapterClients, Measurement, RawRequest, RequestTrace } from "./host.ts";
+import type { AdapterClients, Measure, RawRequest, RequestTrace } from "./host.ts";
 import type { StreamEvent } from "./sse.ts";
 
 /** One address of an adapter. Its kind says what is done with a request. */
@@ -20,7 +20,7 @@ export interface RouteBase {
   /** Origins whose browsers may use the route, and the headers that they may send. */
   readonly cors?: { readonly origins: readonly string[]; readonly headers: readonly string[] };
   /** Measures a request that was refused or failed with a 5xx. */
-  measureFailure?(failure: RequestFailure): readonly Measurement[];
+  measureFailure?(failure: RequestFailure, measure: Measure): void;
 }
 
 /** One call, answered in the body of the same request. */
@@ -33,9 +33,11 @@ export interface AnswerRoute extends RouteBase {
   /** Returns the JSON text of the 200. */
   answer(call: ToolCall, result: ToolResult): string;
   /** Measures an answer as it is given. */
-  measureAnswer?(result: ToolResult): readonly Measurement[];
+  measureAnswer?(result: ToolResult, measure: Measure): void;
   /** Measures the result of a call that outlived its answer. */
-  measureLateResult?(result: ToolResult): readonly Measurement[];
+  measureLateResult?(result: ToolResult, measure: Measure): void;
+  /** Limit of unanswered calls, and the message of the 503 for a call beyond it. No limit where it is left out. */
+  readonly pending?: { readonly limit: number; readonly message: string };
 }
 
 /** Calls whose progress and results are streamed as server-sent events. */

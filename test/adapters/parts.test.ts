@@ -6,7 +6,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CallState, type WaitCallResponse, WaitCallResponseSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AdapterClients } from "../../src/adapters/adapter.ts";
-import { createPendingCalls } from "../../src/adapters/pending-calls.ts";
+import { createPendingCalls } from "../../src/adapters/answer-route.ts";
 import { eventText } from "../../src/adapters/sse.ts";
 import { until } from "./stand.ts";
 

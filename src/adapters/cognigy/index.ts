@@ -4,7 +4,7 @@ import type { Platform } from "../platform.ts";
 import type { AnswerRoute, PollRoute, Reply, RequestFailure } from "../route.ts";
 import { isId } from "../tool-call.ts";
 import { cognigyInstruments, measureAnswer, measureFailure, measureLateResult } from "./metrics.ts";
-import { answerText, callFromCallback, idFromPayload, outputFromResult, pendingText } from "./payloads.ts";
+import { answerText, callFromCallback, createAnswerWriter, idFromPayload, pendingText } from "./payloads.ts";
 import { cognigyConfiguration, type CognigySettings } from "./settings.ts";
 
 /** NICE Cognigy.AI. */
@@ -21,6 +21,7 @@ export function createCognigyAdapter(
   settings: Omit<AdapterSettings, "allowUnauthenticated" | "enabled"> & CognigySettings,
 ): Adapter {
   const { answerWithinMs, keys, signature, sanitize, maxOutput } = settings;
+  const answer = createAnswerWriter(maxOutput);
   const callback: AnswerRoute = {
     kind: "answer",
     method: "POST",
@@ -28,7 +29,8 @@ export function createCognigyAdapter(
     answerWithinMs,
     cors: { origins: settings.corsOrigins, headers: ["X-Cognigy-AI-API-Key", "Content-Type"] },
     call: callFromCallback,
-    answer: (call, result) => answerText(call.id, outputFromResult(result, maxOutput)),
+    answer,
+    pending: { limit: settings.maxPending, message: "Correlation context limit reached. Clear stale entries." },
     measureAnswer,
     measureLateResult,
     measureFailure,
@@ -39,7 +41,7 @@ export function createCognigyAdapter(
     method: "GET",
     path: "/api/v1/llm/tool-callback/:tool_call_id",
     callId: ({ tool_call_id: callId }) => (isId(callId) ? callId : undefined),
-    answered: (callId, result) => ({ status: 200, body: answerText(callId, outputFromResult(result, maxOutput)) }),
+    answered: (id, result) => ({ status: 200, body: answer({ id }, result) }),
     running: (callId) => ({ status: 202, body: pendingText(callId) }),
     unknown: () => ({ status: 404, body: '{"error":"Unknown tool_call_id"}' }),
     failure: cognigyFailure,
@@ -55,7 +57,6 @@ export function createCognigyAdapter(
       sanitize,
       maxOutput,
     },
-    pending: { limit: settings.maxPending, message: "Correlation context limit reached. Clear stale entries." },
     routes: [callback, poll],
   };
 }

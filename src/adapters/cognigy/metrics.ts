@@ -1,5 +1,5 @@
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
-import type { Instrument, Measurement } from "../adapter.ts";
+import type { Instrument, Measure } from "../adapter.ts";
 
 const invocations = "cognigy.tool.invocations";
 const duration = "cognigy.tool.execution.duration";
@@ -17,29 +17,25 @@ export const cognigyInstruments: readonly Instrument[] = [
   },
 ];
 
-const answeredWell: Measurement = { name: invocations, labels: { status: "success" }, value: 1 };
-const answeredByFallback: Measurement = { name: invocations, labels: { status: "fallback" }, value: 1 };
+const succeeded = { status: "success" };
+const fellBack = { status: "fallback" };
 
 /** Measures an answer. A call that outlived its answer deadline has its duration and cost measured when it ends. */
-export function measureAnswer(result: ToolResult): readonly Measurement[] {
-  const answered = result.outcome === Outcome.OK ? answeredWell : answeredByFallback;
-  const ran = result.outcome !== Outcome.PENDING && !result.replayed;
-  return ran ? [answered, ...measureLateResult(result)] : [answered];
+export function measureAnswer(result: ToolResult, measure: Measure): void {
+  if (result.outcome !== Outcome.PENDING && !result.replayed) measureLateResult(result, measure);
+  measure(invocations, result.outcome === Outcome.OK ? succeeded : fellBack, 1);
 }
 
 /** Measures duration and cost of a call whose tool ran. */
-export function measureLateResult(result: ToolResult): readonly Measurement[] {
-  if (result.attempts === 0) return [];
-  const status = result.outcome === Outcome.OK ? "success" : "fallback";
-  return [
-    { name: duration, labels: {}, value: seconds(result) },
-    { name: cost, labels: { tool: result.name, status }, value: 1 },
-  ];
+export function measureLateResult(result: ToolResult, measure: Measure): void {
+  if (result.attempts === 0) return;
+  measure(duration, {}, seconds(result));
+  measure(cost, { tool: result.name, status: result.outcome === Outcome.OK ? "success" : "fallback" }, 1);
 }
 
 /** Measures a request that got a 5xx: for the caller it is a fallback as well. */
-export function measureFailure(): readonly Measurement[] {
-  return [answeredByFallback];
+export function measureFailure(_failure: unknown, measure: Measure): void {
+  measure(invocations, fellBack, 1);
 }
 
 function seconds({ duration: taken }: ToolResult): number {

@@ -17,8 +17,14 @@ export function callFromCallback(payload: unknown): ToolCall {
   return toolCall(tool_call_id, name, payload.arguments);
 }
 
+/** Makes what writes the answer to a call: as JSON text, with an output of at most `maxOutput` bytes. */
+export function createAnswerWriter(maxOutput: number) {
+  return ({ id }: Pick<ToolCall, "id">, result: ToolResult): string =>
+    answerText(id, outputFromResult(result, maxOutput));
+}
+
 /** Returns what the model reads of a result. */
-export function outputFromResult(result: ToolResult, maxOutput: number): string {
+function outputFromResult(result: ToolResult, maxOutput: number): string {
   if (result.outcome === Outcome.OK) return result.output;
   const violations = violationsOf(result);
   if (violations.length === 0) return result.error?.message ?? result.output;
