@@ -245,7 +245,6 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       }
       // The new claim takes the place of the old one.
       held.ended = true;
-      running.delete(held);
       const intent = { ...held.intent, timeoutMs };
       return { state: "restarted", claim: issue(intent, held.attempt, answer.lineage, sentAt) };
     },

@@ -1,6 +1,6 @@
 import { array, assert, nat, property } from "fast-check";
-import { afterEach, describe, expect, test } from "vitest";
-import { createHeartbeat, type Heartbeat } from "../../src/ledger/drivers/heartbeat.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { createHeartbeat, type Heartbeat, type HeartbeatAnswer } from "../../src/ledger/drivers/heartbeat.ts";
 import { createOwnerWatch } from "../../src/ledger/drivers/owner-watch.ts";
 import { createServerTime } from "../../src/ledger/drivers/server-time.ts";
 
@@ -84,6 +84,38 @@ describe("the server's time", () => {
     expect(Math.abs(time.skewMs)).toBeLessThan(1_500);
   });
 
+  test("what the time of an answer may explain is neither a step nor a difference, what is beyond is both", () => {
+    let now = 0;
+    let wall = 0;
+    const time = createServerTime({ monotonic: () => now, wall: () => wall });
+    time.set(0, 0);
+    expect([time.now(), time.steppedMs, time.skewMs]).toEqual([0, 0, 0]);
+    // Sent at 0, received at 400: the server may have answered 200 ms earlier or later than in the middle.
+    now = 400;
+    wall = 400;
+    time.set(200 + 1_200, 0);
+    expect([time.steppedMs, time.now()]).toEqual([0, 1_600]);
+    time.set(200, 0);
+    expect([time.steppedMs, time.skewMs]).toEqual([0, 0]);
+    time.set(200 + 1_201, 0);
+    expect(time.steppedMs).toBe(1_201);
+    wall = 200 + 1_401 + 201;
+    time.set(200 + 1_201, 0);
+    expect([time.steppedMs, time.skewMs]).toEqual([1_201, 201]);
+    wall -= 1;
+    time.set(200 + 1_201, 0);
+    expect(time.skewMs).toBe(0);
+  });
+
+  test("a step back alone is no step forward", () => {
+    const time = createServerTime({ monotonic: () => 0, wall: () => 0 });
+    time.set(90_000, 0);
+    time.set(0, 0);
+    expect(time.steppedMs).toBe(0);
+    time.set(5_000, 0);
+    expect(time.steppedMs).toBe(5_000);
+  });
+
   test("a clock of this machine that differs is measured", () => {
     const time = createServerTime({ monotonic: () => 0, wall: () => 7_200_000 });
     time.set(0, 0);
@@ -93,7 +125,10 @@ describe("the server's time", () => {
 
 describe("a heartbeat", () => {
   let heartbeat: Heartbeat | undefined;
-  afterEach(() => heartbeat?.stop());
+  afterEach(() => {
+    heartbeat?.stop();
+    vi.useRealTimers();
+  });
   const start = (time: () => number): Heartbeat =>
     (heartbeat = createHeartbeat(async () => ({ time: time(), owners: [] }), {
       server: "Redis",
@@ -120,6 +155,89 @@ describe("a heartbeat", () => {
     await beating.beat();
     expect(Math.round(beating.steppedMs / 1000)).toBe(90_000);
     expect(beating.notes().join()).toContain("was put forward by 90000");
+  });
+
+  test("notes a clock of this machine that is ahead, and nothing of a second or less", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "Date", "setTimeout", "clearTimeout"] });
+    const notesWith = async (aheadMs: number): Promise<string[]> => {
+      const beating = start(() => Date.now() - aheadMs);
+      await beating.beat();
+      beating.stop();
+      return beating.notes();
+    };
+    expect(await notesWith(1_001)).toEqual(["this machine's clock is 1.0 s ahead of that of Redis: synchronise both"]);
+    for (const aheadMs of [1_000, 0, -1_000]) expect(await notesWith(aheadMs)).toEqual([]);
+  });
+
+  test("notes a clock of the server from more than a second on that it was put forward", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "Date", "setTimeout", "clearTimeout"] });
+    // Both machines' clocks are put forward: only the server's matters to what it keeps.
+    const beating = start(() => Date.now());
+    await beating.beat();
+    vi.setSystemTime(Date.now() + 1_000);
+    await beating.beat();
+    expect(beating.notes()).toEqual([]);
+    vi.setSystemTime(Date.now() + 5_000);
+    await beating.beat();
+    expect(beating.notes()).toEqual([
+      "the clock of Redis was put forward by 5.0 s: ended calls are kept as much longer",
+    ]);
+  });
+
+  test("beats every 800 ms, also after a beat that failed, until it is stopped", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+    let beats = 0;
+    const answers: (() => Promise<HeartbeatAnswer>)[] = [];
+    const answer = { time: 0, owners: [] };
+    const beating = createHeartbeat(async () => ((beats += 1), await (answers.shift()?.() ?? answer)), {
+      server: "Redis",
+      answerWithinMs: 1_500,
+    });
+    expect(beats).toBe(1);
+    await vi.advanceTimersByTimeAsync(799);
+    expect(beats).toBe(1);
+    answers.push(() => Promise.reject(new Error("down")));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(beats).toBe(2);
+    await vi.advanceTimersByTimeAsync(800);
+    expect(beats).toBe(3);
+    beating.stop();
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect([beats, vi.getTimerCount()]).toEqual([3, 0]);
+
+    // Stopped while a beat is under way.
+    const late = Promise.withResolvers<HeartbeatAnswer>();
+    createHeartbeat(() => late.promise, { server: "Redis", answerWithinMs: 1_500 }).stop();
+    late.resolve(answer);
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("calls an owner dead that has not beaten for 2.5 s of its own beats", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+    heartbeat = createHeartbeat(async () => ({ time: 0, owners: [["other", "7"]] }), {
+      server: "Redis",
+      answerWithinMs: 1_500,
+    });
+    await vi.advanceTimersByTimeAsync(2_400);
+    expect(heartbeat.dead()).toEqual([]);
+    await vi.advanceTimersByTimeAsync(800);
+    expect(heartbeat.dead()).toEqual(["other:7"]);
+  });
+
+  test("asks the server for its time once, and carries it on", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+    let beats = 0;
+    const answer = Promise.withResolvers<HeartbeatAnswer>();
+    heartbeat = createHeartbeat(() => ((beats += 1), answer.promise), { server: "Redis", answerWithinMs: 1_500 });
+    const latest = heartbeat.latest();
+    answer.resolve({ time: 1_000_000, owners: [] });
+    expect([await latest, beats]).toEqual([1_001_500, 2]);
+    await vi.advanceTimersByTimeAsync(300);
+    expect([await heartbeat.latest(), beats]).toEqual([1_001_800, 2]);
+    const away = createHeartbeat(() => Promise.reject(new Error("down")), { server: "Redis", answerWithinMs: 1_500 });
+    await expect(away.latest()).rejects.toThrow("down");
+    away.stop();
   });
 
   test("says until when the server may still carry out a request", async () => {

@@ -1,12 +1,14 @@
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { statements } from "../../src/ledger/drivers/postgres-schema.ts";
 import { createPostgresLedger } from "../../src/ledger/drivers/postgres.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
-import { openPostgresStore } from "../../src/store/postgres.ts";
+import { openPostgresStore, statementTimeoutMs } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { ledgerConformance } from "./conformance.ts";
+import { committedLate, provesLateIntentsAreNobodys } from "./late.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
 const missing = postgresMissing();
@@ -117,6 +119,59 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await other.close();
     for (const store of [first, second]) await store.close();
   }, 20_000);
+
+  test("that carries out an intent after its caller was refused has it for nobody", async () => {
+    const store = await openPostgresStore({ url: server.url });
+    await provesLateIntentsAreNobodys(async () => {
+      const { method, commit } = committedLate(store.query, (text) => text === statements.begin);
+      return { ledger: createPostgresLedger({ ...store, query: method as PostgresStore["query"] }), commit };
+    });
+    await store.close();
+  });
+
+  test("that gets to an intent too late carries out nothing, and nothing is to be undone", async () => {
+    const store = await openPostgresStore({ url: server.url });
+    let waits = true;
+    const asked: string[] = [];
+    const query: PostgresStore["query"] = async (text, values) => {
+      asked.push(text);
+      // As long as its caller waits.
+      if (waits && text === statements.begin)
+        await new Promise((resolve) => setTimeout(resolve, statementTimeoutMs + 100));
+      return await store.query(text, values);
+    };
+    const ledger = createPostgresLedger({ ...store, query });
+    const intent = anIntent();
+    await expect(ledger.begin(intent)).rejects.toThrow(new LedgerUnavailableError("PostgreSQL has answered too late"));
+    waits = false;
+    expect(await ledger.find(intent.key)).toBeUndefined();
+    expect((await ledger.begin(intent)).state).toBe("new");
+    expect(asked).not.toContain(statements.release);
+    await ledger.close();
+    await store.close();
+  });
+
+  test("whose table cannot be made refuses, and has it made by the next request", async () => {
+    const store = await openPostgresStore({ url: server.url });
+    let refuses = true;
+    const migrate: PostgresStore["migrate"] = async (...part) => {
+      if (refuses) throw new Error("starting up");
+      await store.migrate(...part);
+    };
+    const released: string[] = [];
+    const query: PostgresStore["query"] = async (text, values) => {
+      if (text === statements.release) released.push(text);
+      return await store.query(text, values);
+    };
+    const ledger = createPostgresLedger({ ...store, migrate, query });
+    const intent = anIntent();
+    await expect(ledger.begin(intent)).rejects.toThrow(new LedgerUnavailableError("starting up"));
+    refuses = false;
+    expect((await ledger.begin(intent)).state).toBe("new");
+    expect(released).toEqual([]);
+    await ledger.close();
+    await store.close();
+  });
 
   test("that is not there is told, and nothing crashes", async () => {
     const faults: (string | undefined)[] = [];

@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
+import * as scripts from "../../src/ledger/drivers/redis-scripts.ts";
 import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
-import { checkRedisDurability, openRedisStore } from "../../src/store/redis.ts";
+import { checkRedisDurability, commandTimeoutMs, openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import type { RedisServer } from "../support/redis-server.ts";
 import { ledgerConformance } from "./conformance.ts";
+import { committedLate, provesLateIntentsAreNobodys } from "./late.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
 const missing = redisMissing();
@@ -115,6 +117,35 @@ describe.skipIf(missing)("a Redis server", () => {
     await store.ask((client) => client.flushall());
     expect(await ledger.begin(ended)).toMatchObject({ state: "ended", entry: { result: { output: "done" } } });
     expect((await ledger.find(ended.key))?.state).toBe("done");
+    await ledger.close();
+  });
+
+  test("that carries out an intent after its caller was refused has it for nobody", async () => {
+    await provesLateIntentsAreNobodys(async () => {
+      const { method: script, commit } = committedLate(store.script, (asked) => asked === scripts.begin);
+      return { ledger: createRedisLedger({ ...store, script }, { windowMs, uncertainMs }), commit };
+    });
+  });
+
+  test("that gets to an intent or a recovery too late carries out nothing, and nothing is to be undone", async () => {
+    let waits = true;
+    const asked: unknown[] = [];
+    const script: RedisStore["script"] = async (one, keys, args) => {
+      asked.push(one);
+      // As long as its caller waits.
+      if (waits && (one === scripts.begin || one === scripts.recover))
+        await new Promise((resolve) => setTimeout(resolve, commandTimeoutMs + 100));
+      return await store.script(one, keys, args);
+    };
+    const ledger = createRedisLedger({ ...store, script }, { windowMs, uncertainMs });
+    const intent = anIntent();
+    const late = new LedgerUnavailableError("Redis has answered too late");
+    const refused = [ledger.begin(intent), ledger.recover(1)].map((request) => expect(request).rejects.toThrow(late));
+    await Promise.all(refused);
+    waits = false;
+    expect(await ledger.find(intent.key)).toBeUndefined();
+    expect((await ledger.begin(intent)).state).toBe("new");
+    expect(asked).not.toContain(scripts.release);
     await ledger.close();
   });
 

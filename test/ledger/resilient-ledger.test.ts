@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
@@ -54,7 +55,7 @@ test("an intent whose commit came late, and that nobody asks for again, is given
 
 test("outcomes that could not be stored are stored when the store is back, in the order in which they came", async () => {
   let down = true;
-  const { ledger } = faulty((store) => ({
+  const { ledger, lines } = faulty((store) => ({
     finish: (...outcome) => {
       if (down) return Promise.reject(new StoreUnavailableError("down"));
       return store.finish(...outcome);
@@ -64,6 +65,9 @@ test("outcomes that could not be stored are stored when the store is back, in th
   expect(await ledger.finish(await beginNew(ledger, one), aResult("1"), "replay")).toMatchObject({ state: "deferred" });
   expect(await ledger.finish(await beginNew(ledger, two), aResult("2"), "drop")).toMatchObject({ state: "deferred" });
   expect(ledger.pendingOutcomes).toBe(2);
+  const message = "error the outcome of a call could not be stored; it is tried again";
+  expect(lines).toHaveLength(2);
+  for (const line of lines) expect(line).toMatch(new RegExp(`^${message} .*"tool":"${one.tool}"`));
   // A repeat meanwhile does not run: the store still has the intent.
   await expect(ledger.begin(one)).rejects.toThrow(LedgerUnavailableError);
   down = false;
@@ -99,4 +103,170 @@ test("a claim of another ledger is refused", async () => {
   const claim = await beginNew(createMemoryLedger(), anIntent());
   const other = createMemoryLedger();
   await expect(other.finish({ ...claim }, aResult(), "replay")).rejects.toThrow(TypeError);
+});
+
+test("an attempt that certainly did not reach the store is not undone later, and any other is", async () => {
+  const released: unknown[] = [];
+  let untouched = true;
+  const { ledger } = faulty(() => ({
+    begin: () => Promise.reject(new StoreUnavailableError("down", { untouched })),
+    recover: () => Promise.reject(new StoreUnavailableError("down", { untouched })),
+    release: async (attempt, key) => void released.push([attempt, key]),
+  }));
+  const [one, two] = [anIntent(), anIntent()];
+  await expect(ledger.begin(one)).rejects.toThrow(new LedgerUnavailableError("down"));
+  await expect(ledger.recover(1)).rejects.toThrow(LedgerUnavailableError);
+  untouched = false;
+  await expect(ledger.begin(two)).rejects.toThrow(LedgerUnavailableError);
+  await expect(ledger.recover(1)).rejects.toThrow(LedgerUnavailableError);
+  await ledger.close();
+  expect(released).toEqual([
+    [3, two.key],
+    [4, undefined],
+  ]);
+});
+
+test("the next attempt of a key, or of a recovery, waits for what is to be undone", async () => {
+  const { ledger, store, undo } = undoing();
+  const intent = anIntent();
+  await expect(ledger.begin(intent)).rejects.toThrow("no answer");
+  await expect(ledger.recover(5)).rejects.toThrow("no answer");
+  store.answers = true;
+  await expect(ledger.begin(intent)).rejects.toThrow(new LedgerUnavailableError("cannot be undone"));
+  await expect(ledger.recover(5)).rejects.toThrow(new LedgerUnavailableError("cannot be undone"));
+  expect(store.asked).toEqual(["begin", "recover"]);
+  undo();
+  expect((await ledger.begin(intent)).state).toBe("new");
+  expect(await ledger.recover(5)).toEqual([]);
+});
+
+/** A store that does not answer what acquires entries, and undoes nothing, until the test says so. */
+function undoing() {
+  const store = { answers: false, undoes: false, asked: [] as string[] };
+  const { ledger } = faulty((works) => {
+    const asked = <A extends unknown[], R>(name: string, method: (...args: A) => Promise<R>) =>
+      ((...args: A) => {
+        store.asked.push(name);
+        return store.answers ? method(...args) : Promise.reject(new StoreUnavailableError("no answer"));
+      }) as typeof method;
+    return {
+      begin: asked("begin", works.begin),
+      recover: asked("recover", works.recover),
+      release: (...args) =>
+        store.undoes ? works.release(...args) : Promise.reject(new StoreUnavailableError("cannot be undone")),
+    };
+  });
+  return { ledger, store, undo: () => (store.undoes = true) };
+}
+
+test("an outcome waits for what is to be done to its entry before", async () => {
+  let down = true;
+  const order: string[] = [];
+  const { ledger } = faulty((store) => ({
+    finish: async (claim, result, retention) => {
+      if (down) throw new StoreUnavailableError("down");
+      order.push(`${result.state} ${retention}`);
+      return await store.finish(claim, result, retention);
+    },
+  }));
+  const intent = anIntent();
+  const claim = await beginNew(ledger, intent);
+  const first = await ledger.finish(claim, aResult("?", Outcome.UNCERTAIN), "replay");
+  down = false;
+  expect(await ledger.finish(claim, aResult("known"), "replay")).toEqual({ state: "stored" });
+  expect(order).toEqual(["2 replay", "1 replay"]);
+  expect(first).toMatchObject({ state: "deferred" });
+  expect(await (first.state === "deferred" ? first.recorded : undefined)).toEqual({ state: "stored" });
+  expect(ledger.pendingOutcomes).toBe(0);
+});
+
+test("a release after the outcome, or a second one, does nothing", async () => {
+  const released: unknown[] = [];
+  const { ledger } = faulty((store) => ({
+    release: async (...what) => {
+      released.push(what);
+      await store.release(...what);
+    },
+  }));
+  const [ended, given] = [anIntent(), anIntent()];
+  const claim = await beginNew(ledger, ended);
+  await ledger.finish(claim, aResult(), "replay");
+  await ledger.release(claim);
+  const back = await beginNew(ledger, given);
+  await ledger.release(back);
+  await ledger.release(back);
+  expect(released).toEqual([[2, given.key]]);
+});
+
+test("calls that are recovered together stay with this process until each has ended", async () => {
+  const { ledger, server, pass } = faulty(() => ({}));
+  const dying = createMemoryLedger({ server });
+  const intents = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
+  for (const intent of intents) await beginNew(dying, intent);
+  await dying.close();
+  const calls = await ledger.recover(10);
+  expect(calls).toHaveLength(2);
+  await ledger.finish(calls[0]!.claim, aResult(), "replay");
+  await ledger.finish(calls[0]!.claim, aResult(), "replay");
+  pass(60_000);
+  // The second one is no orphan.
+  expect(await ledger.recover(10)).toEqual([]);
+  await ledger.release(calls[1]!.claim);
+  expect((await ledger.begin(intents[1]!)).state).toBe("abandoned");
+});
+
+test("an entry that nobody holds is given back once it is five seconds old, and not before", async () => {
+  const { ledger, commit, pass } = lateCommit();
+  const intent = anIntent();
+  await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
+  await ledger.recover(10);
+  await commit();
+  pass(4_999);
+  await ledger.recover(10);
+  expect((await ledger.find(intent.key))?.state).toBe("running");
+  pass(1);
+  await ledger.recover(10);
+  expect(await ledger.find(intent.key)).toBeUndefined();
+});
+
+test("a run may let requests out for its time and two seconds, one that was taken over for its time twice", async () => {
+  let now = 500;
+  const { ledger, server } = faulty(() => ({}), { monotonic: () => now });
+  const [own, abandoned, recovered] = ["idempotent", "idempotent", "idempotent"].map(() =>
+    anIntent({ effect: "idempotent", timeoutMs: 1_000 }),
+  );
+  const dying = createMemoryLedger({ server });
+  for (const intent of [abandoned, recovered]) await beginNew(dying, intent!);
+  await dying.close();
+  expect((await beginNew(ledger, own!)).sendUntil).toBe(500 + 1_000 + 2_000);
+  now = 600;
+  const begun = await ledger.begin(abandoned!);
+  const taken = "claim" in begun ? begun.claim : undefined;
+  expect(taken?.sendUntil).toBe(600 + 2_000 + 2_000);
+  const [call] = await ledger.recover(1);
+  expect(call?.claim).toMatchObject({ key: recovered!.key, sendUntil: 600 + 2_000 + 2_000 });
+  now = 700;
+  const restarted = await ledger.restart(taken!, 3_000);
+  expect(restarted).toMatchObject({
+    state: "restarted",
+    claim: { key: abandoned!.key, sendUntil: 700 + 3_000 + 2_000 },
+  });
+});
+
+test("what the store cannot do now is unavailable, with its reason", async () => {
+  const down = (): Promise<never> => Promise.reject(new StoreUnavailableError("the disk is full"));
+  const odd = (): Promise<never> => Promise.reject("no error at all");
+  const { ledger } = faulty(() => ({ find: down, erase: down, ping: odd, running: down, restart: down }));
+  const unavailable = new LedgerUnavailableError("the disk is full");
+  await expect(ledger.find("key")).rejects.toThrow(unavailable);
+  await expect(ledger.erase({ tenant: "t", runId: "r" })).rejects.toThrow(unavailable);
+  await expect(ledger.recover(1)).rejects.toThrow(unavailable);
+  const claim = await beginNew(ledger, anIntent());
+  await expect(ledger.restart(claim, 1)).rejects.toThrow(unavailable);
+  await expect(ledger.ping()).rejects.toThrow(new LedgerUnavailableError("no error at all"));
+});
+
+test("it has the notes of its store, and none where that has none", async () => {
+  expect(faulty(() => ({ notes: () => ["clocks differ"] })).ledger.notes()).toEqual(["clocks differ"]);
+  expect(faulty(() => ({})).ledger.notes()).toEqual([]);
 });

@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { selects } from "../../src/ledger/selects.ts";
+
+const scope = { tenant: "t", source: "s", conversationId: "c", sessionId: "", runId: "r" };
+
+test("a selector names the calls of its conversation, its run, or both", () => {
+  expect(selects({ tenant: "t", conversationId: "c" }, scope)).toBe(true);
+  expect(selects({ tenant: "t", runId: "r" }, scope)).toBe(true);
+  expect(selects({ tenant: "t", source: "s", conversationId: "c", runId: "r" }, scope)).toBe(true);
+});
+
+test("a selector names no call that differs in any part that it gives", () => {
+  for (const other of [{ tenant: "x" }, { source: "x" }, { conversationId: "x" }, { runId: "x" }])
+    expect(selects({ tenant: "t", source: "s", conversationId: "c", runId: "r", ...other }, scope)).toBe(false);
+});
+
+test("a selector without conversation and run names nothing", () => {
+  expect(selects({ tenant: "t", source: "s" }, scope)).toBe(false);
+  expect(selects({ tenant: "t" }, { ...scope, conversationId: "", runId: "" })).toBe(false);
+});

@@ -1,0 +1,47 @@
+import { expect, onTestFinished, test } from "vitest";
+import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
+import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+import { committedLate, provesLateIntentsAreNobodys } from "./late.ts";
+import { aResult, anIntent, beginNew } from "./samples.ts";
+
+/** A store of the test. */
+async function aStore(): Promise<SqliteStore> {
+  const folder = scratchFolder();
+  const store = await openSqliteStore({ folder: folder.path });
+  onTestFinished(async () => {
+    await store.close();
+    folder[Symbol.dispose]();
+  });
+  return store;
+}
+
+test("an intent whose commit came late is nobody's: the next caller runs it, with whatever arguments", async () => {
+  await provesLateIntentsAreNobodys(async () => {
+    const store = await aStore();
+    const { method: run, commit } = committedLate(store.run);
+    return { ledger: createSqliteLedger({ ...store, run }), commit };
+  });
+});
+
+test("what another owner runs is nobody's orphan here", async () => {
+  const store = await aStore();
+  const [first, second] = [createSqliteLedger(store), createSqliteLedger(store)];
+  const intent = anIntent({ timeoutMs: 60_000 });
+  await beginNew(first, intent);
+  // The same number of attempt, by another owner.
+  expect((await second.begin(intent)).state).toBe("running");
+  expect((await second.begin({ ...intent, digest: "other" })).state).toBe("conflict");
+  expect(await second.recover(10)).toEqual([]);
+  expect((await first.find(intent.key))?.state).toBe("running");
+});
+
+test("more than a portion of old entries is forgotten by one request", async () => {
+  const ledger = createSqliteLedger(await aStore());
+  const intents = Array.from({ length: 501 }, () => anIntent());
+  await Promise.all(
+    intents.map(async (intent) => await ledger.finish(await beginNew(ledger, intent), aResult(), "replay")),
+  );
+  expect(await ledger.erase({ olderThanMs: 0, uncertainOlderThanMs: 0 })).toBe(501);
+  expect(await ledger.find(intents[0]!.key)).toBeUndefined();
+});
