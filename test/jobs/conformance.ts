@@ -278,6 +278,15 @@ export function jobConformance(
       await runDry();
     });
 
+    test("a cursor that no page has given lists nothing", async () => {
+      await queue.enqueue(aRecord({ tenant: "pages" }));
+      for (const after of ["x", "1x", "x1", "9".repeat(40)]) {
+        const page = { tenant: "pages", state: JobState.UNSPECIFIED, size: 3, after };
+        expect(await queue.list(page)).toEqual({ records: [], next: "" });
+      }
+      await runDry();
+    });
+
     test("the status counts what is open and how old it is", async () => {
       expect(await queue.status()).toMatchObject({ open: 0, oldestMs: 0 });
       await queue.enqueue(aRecord());

@@ -1,0 +1,351 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import type { JobRecord, Work, WorkResult } from "../../src/jobs/job-queue.ts";
+import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import { startWorker } from "../../src/jobs/worker.ts";
+import { aRecord } from "./samples.ts";
+import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+});
+afterEach(() => void vi.useRealTimers());
+
+/** Lets so many milliseconds pass, and what they start come to rest. */
+async function pass(ms = 0): Promise<void> {
+  const stepMs = Math.max(250, ms / 100);
+  for (let left = ms; left >= 0; left -= stepMs) {
+    await vi.advanceTimersByTimeAsync(Math.min(left, stepMs));
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+const inState = (record: JobRecord, state: JobState): JobRecord => ({ ...record, job: { ...record.job, state } });
+const done = async (record: JobRecord): Promise<WorkResult> => ({
+  kind: "ended",
+  record: inState(record, JobState.DONE),
+});
+
+/** A worker on a server with these jobs due, and what it did. */
+function working(
+  work: Work,
+  { due = [], concurrency = 2, ...replaced }: Partial<JobTable> & { due?: JobRow[]; concurrency?: number } = {},
+) {
+  const server = { away: false, due, suspects: [] as JobRow[], claims: [] as string[] };
+  const { table, rows, requests } = aTable(60_000, {
+    claim: async ({ token, count, suspects }) => {
+      server.claims.push(suspects ? "suspects" : "due");
+      if (server.away) throw new Error("down");
+      return (suspects ? server.suspects : server.due).splice(0, count).map((row) => {
+        const claimed = { ...row, token };
+        rows.set(row.id, claimed);
+        return claimed;
+      });
+    },
+    ...replaced,
+  });
+  const log = aLog();
+  const stopped: unknown[] = [];
+  const worker = startWorker({
+    table,
+    owner: "me",
+    codec,
+    work,
+    concurrency,
+    log,
+    onStop: (ended) => void stopped.push(ended),
+  });
+  const writes = (): unknown[] => requests.filter(([name]) => name === "write").map(([, id, , change]) => [id, change]);
+  const dueClaims = (): number => server.claims.filter((kind) => kind === "due").length;
+  return { worker, server, rows, requests, log, stopped, writes, dueClaims };
+}
+
+const due = (id: string): JobRow => aHeldRow(id, "");
+
+/** Work that ends when it is told to, and the ids that it was given. */
+function held() {
+  const ids: string[] = [];
+  const ends: (() => void)[] = [];
+  const work: Work = async (record) => {
+    ids.push(record.job.id);
+    await new Promise<void>((resolve) => ends.push(resolve));
+    return await done(record);
+  };
+  return { ids, ends, work };
+}
+
+describe("a worker", () => {
+  test("looks for jobs at once, when its table polls, and when it is woken", async () => {
+    const { worker, dueClaims } = working(done);
+    await pass(999);
+    expect(dueClaims()).toBe(1);
+    await pass(1);
+    expect(dueClaims()).toBe(2);
+    worker.wake();
+    await pass();
+    expect(dueClaims()).toBe(3);
+    await pass(999);
+    expect(dueClaims()).toBe(3);
+  });
+
+  test("claims as many jobs as it has free slots, and again as soon as one of them ends where there may be more", async () => {
+    const { ids, ends, work } = held();
+    const { dueClaims } = working(work, { due: ["a", "b", "c"].map(due) });
+    await pass();
+    expect([ids, dueClaims()]).toEqual([["a", "b"], 1]);
+    await pass(10_000);
+    expect(dueClaims()).toBe(1);
+    ends[0]?.();
+    await pass();
+    expect(ids).toEqual(["a", "b", "c"]);
+    ends[1]?.();
+    ends[2]?.();
+    await pass();
+    const claims = dueClaims();
+    await pass(999);
+    expect(dueClaims()).toBe(claims);
+  });
+
+  test("tries every half second while the store is away, with one line for each outage", async () => {
+    const { server, dueClaims, log } = working(done);
+    await pass();
+    server.away = true;
+    await pass(1_000);
+    expect(dueClaims()).toBe(2);
+    await pass(1_000);
+    expect(dueClaims()).toBe(4);
+    const line = { level: "warn", message: "no jobs can be fetched at present", reason: "down" };
+    expect(log.lines).toEqual([line]);
+    server.away = false;
+    await pass(1_500);
+    server.away = true;
+    await pass(1_500);
+    expect(log.lines).toEqual([line, line]);
+  });
+
+  test("is a problem once it has fetched nothing for more than three seconds, and none when it fetches again or is stopped", async () => {
+    const { worker, server } = working(done);
+    await pass();
+    server.away = true;
+    await pass(3_000);
+    expect(worker.problem()).toBeUndefined();
+    await pass(1_000);
+    expect(worker.problem()).toBe("no jobs have been fetched for 4 s: down");
+    server.away = false;
+    await pass(1_000);
+    expect(worker.problem()).toBeUndefined();
+    server.away = true;
+    await pass(10_000);
+    expect(worker.problem()).toMatch(/^no jobs have been fetched for \d+ s: down$/);
+    await worker.stop();
+    expect(worker.problem()).toBeUndefined();
+  });
+
+  test("whose store does not answer is a problem without a reason", async () => {
+    const { worker } = working(done, { claim: () => new Promise(() => {}) });
+    await pass(4_000);
+    expect(worker.problem()).toBe("no jobs have been fetched for 4 s");
+  });
+
+  test("with all slots taken is a problem once none of its jobs has ended for more than five minutes", async () => {
+    const { ends, work } = held();
+    const { worker } = working(work, { due: ["a", "b", "c"].map(due) });
+    await pass(300_000);
+    expect(worker.problem()).toBeUndefined();
+    await pass(120_000);
+    expect(worker.problem()).toBe("none of 2 jobs under way has ended for 7 minutes");
+    ends[0]?.();
+    await pass(300_000);
+    expect(worker.problem()).toBeUndefined();
+    await pass(60_000);
+    expect(worker.problem()).toBe("none of 2 jobs under way has ended for 6 minutes");
+  });
+
+  test("gives a job back as last saved where its work throws, due in a second", async () => {
+    const failing: Work = async (record, lease) => {
+      await lease.save(inState(record, JobState.DELIVERING));
+      throw new Error("no detail");
+    };
+    const { writes } = working(failing, { due: [due("a")] });
+    await pass();
+    expect(writes()).toEqual([
+      ["a", { state: JobState.DELIVERING, next: "hold", record: expect.any(String) as string }],
+      ["a", { state: JobState.DELIVERING, next: 1_000, record: expect.any(String) as string }],
+    ]);
+  });
+
+  test("gives a job back at once where its work throws because it has to stop, and takes no more", async () => {
+    const cutOff: Work = async (_record, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      throw new Error("aborted");
+    };
+    const { worker, writes, stopped, dueClaims } = working(cutOff, { due: [due("a")] });
+    await pass();
+    await worker.stop(AbortSignal.abort());
+    await pass();
+    expect(writes()).toEqual([["a", { state: JobState.EXECUTING, next: 0, record: expect.any(String) as string }]]);
+    expect(stopped).toEqual([worker]);
+    const claims = dueClaims();
+    worker.wake();
+    await pass(10_000);
+    expect([dueClaims(), vi.getTimerCount()]).toEqual([claims, 0]);
+  });
+
+  test("looks for a job again when its pause is over, where the table does not poll before", async () => {
+    const later = (afterMs: number): Work => {
+      return async (record) => ({ kind: "later", record: inState(record, JobState.DELIVERING), afterMs });
+    };
+    const soon = working(later(299), { due: [due("a")] });
+    await pass(299);
+    expect([soon.writes(), soon.dueClaims()]).toEqual([
+      [["a", { state: JobState.DELIVERING, next: 299, record: expect.any(String) as string }]],
+      1,
+    ]);
+    await pass(1);
+    expect(soon.dueClaims()).toBe(2);
+    const ended = working(done, { due: [due("a")] });
+    await pass(900);
+    expect([ended.writes(), ended.dueClaims()]).toEqual([
+      [["a", { state: JobState.DONE, next: 0, record: expect.any(String) as string }]],
+      1,
+    ]);
+  });
+
+  test("sets aside what no worker can process, with a line; a record that cannot be read stays as it is", async () => {
+    const poison = { ...due("poison"), deaths: 3 };
+    const torn = { ...due("torn"), record: "{" };
+    const { writes, log, rows } = working(done, { due: [torn, poison] });
+    await pass();
+    const error = "set aside: the process died 3 times in a row while this job was running";
+    expect(writes()).toEqual([
+      ["torn", { state: JobState.DEAD, next: 0 }],
+      ["poison", { state: JobState.DEAD, next: 0, record: expect.any(String) as string }],
+    ]);
+    expect(codec.read(rows.get("poison")!).record.job.error).toBe(error);
+    const message = "a job became a dead letter";
+    expect(log.lines).toEqual([
+      {
+        level: "error",
+        message,
+        job: "torn",
+        error: expect.stringMatching(/^the stored job cannot be read/) as string,
+      },
+      { level: "error", message, job: "poison", error },
+    ]);
+  });
+
+  test("runs jobs that may have killed their process one at a time, looking for them once a second", async () => {
+    const { ids, ends, work } = held();
+    const { server } = working(work, { concurrency: 3 });
+    const suspect = (id: string): JobRow => ({ ...due(id), deaths: 2 });
+    await pass();
+    expect(server.claims).toEqual(["due", "suspects"]);
+    server.suspects.push(suspect("a"), suspect("b"));
+    await pass(999);
+    expect(ids).toEqual([]);
+    await pass(1);
+    expect(ids).toEqual(["a"]);
+    await pass(5_000);
+    expect(ids).toEqual(["a"]);
+    ends[0]?.();
+    await pass();
+    expect(ids).toEqual(["a", "b"]);
+  });
+
+  test("gives suspects back that it has claimed beside another, with their deaths", async () => {
+    const { ids, ends, work } = held();
+    const suspects = ["a", "b"].map((id) => ({ ...due(id), deaths: 2 }));
+    const { writes } = working(work, { due: suspects, concurrency: 3 });
+    await pass();
+    expect(ids).toEqual(["a"]);
+    expect(writes()).toEqual([["b", { state: JobState.EXECUTING, next: 500, keepDeaths: true }]]);
+    ends[0]?.();
+    await pass();
+  });
+});
+
+describe("a job that is submitted to a process that works", () => {
+  const submitted = (id: string): [Parameters<ReturnType<typeof working>["worker"]["insert"]>[0], JobRecord] => {
+    const record = aRecord({ id });
+    return [codec.newJob(record), record];
+  };
+
+  test("is stored as held and worked on in its next state, once its submitter has been answered", async () => {
+    const seen: JobRecord[] = [];
+    const { worker, requests, rows } = working(async (record) => (seen.push(record), await done(record)));
+    await pass();
+    requests.length = 0;
+    const inserted = worker.insert(...submitted("a"));
+    expect(await inserted).toBeUndefined();
+    expect(requests).toEqual([["insert", "a", expect.stringMatching(/^me\.\d+$/)]]);
+    expect(seen).toEqual([]);
+    await pass();
+    expect(seen.map(({ job }) => [job.id, job.state])).toEqual([["a", JobState.EXECUTING]]);
+    expect(rows.get("a")).toMatchObject({ state: JobState.DONE, held: false });
+  });
+
+  test("is not worked on where its id is known", async () => {
+    const { ids, work } = held();
+    const { worker, rows } = working(work);
+    rows.set("a", aHeldRow("a", "another's"));
+    await pass();
+    expect(await worker.insert(...submitted("a"))).toBe(rows.get("a"));
+    await pass();
+    expect(ids).toEqual([]);
+    expect(worker.insert(...submitted("b"))).toBeDefined();
+  });
+
+  test("is nobody's where it could not be stored: what was stored all the same is given back", async () => {
+    const { ids, work } = held();
+    const tokens: string[] = [];
+    const insert = (_job: unknown, token: string): Promise<never> => {
+      tokens.push(token);
+      return Promise.reject(new Error("no answer"));
+    };
+    const { worker, requests } = working(work, { insert });
+    await pass();
+    await expect(worker.insert(...submitted("a"))).rejects.toThrow("no answer");
+    await pass(1_000);
+    expect(ids).toEqual([]);
+    const released = requests.filter(([name]) => name === "release").map(([, token]) => token);
+    expect(new Set(released)).toEqual(new Set(tokens));
+  });
+
+  test("waits in the table where older jobs may wait, no slot is free, or the store was away", async () => {
+    const { ids, ends, work } = held();
+    const { worker, server } = working(work, { concurrency: 1 });
+    expect(worker.insert(...submitted("before the first claim"))).toBeUndefined();
+    await pass();
+    void worker.insert(...submitted("a"));
+    expect(worker.insert(...submitted("b"))).toBeUndefined();
+    await pass();
+    expect(ids).toEqual(["a"]);
+    ends[0]?.();
+    await pass();
+    server.away = true;
+    await pass(1_000);
+    expect(worker.insert(...submitted("c"))).toBeUndefined();
+    server.away = false;
+    await pass(1_000);
+    expect(worker.insert(...submitted("d"))).toBeDefined();
+    await pass();
+    ends[1]?.();
+    await pass();
+    await worker.stop();
+    expect(worker.insert(...submitted("e"))).toBeUndefined();
+  });
+
+  test("leaves the slots alone that a claim under way may fill", async () => {
+    const answer = Promise.withResolvers<JobRow[]>();
+    let claims = 0;
+    const { worker } = working(done, {
+      claim: async ({ suspects }) => (!suspects && (claims += 1) === 2 ? await answer.promise : []),
+    });
+    await pass(1_000);
+    expect(claims).toBe(2);
+    expect(worker.insert(...submitted("a"))).toBeUndefined();
+    answer.resolve([]);
+    await pass();
+    expect(worker.insert(...submitted("a"))).toBeDefined();
+  });
+});
