@@ -7,7 +7,7 @@ import type { Stores } from "./open-stores.ts";
 /** What is maintained. Times in milliseconds. */
 export interface MaintenanceParts {
   readonly executor: RunningExecutor;
-  readonly stores: Pick<Stores, "ledger" | "queue">;
+  readonly stores: Pick<Stores, "ledger" | "queue" | "checkKeys">;
   readonly telemetry: Pick<Telemetry, "log" | "metrics">;
   /** How long ended calls and jobs are kept. */
   readonly windowMs: number;
@@ -46,6 +46,7 @@ export function startMaintenance(parts: MaintenanceParts): Maintenance {
       await Promise.all([
         ledger.erase({ olderThanMs: windowMs, uncertainOlderThanMs: uncertainMs }),
         eraseJobs(queue, { olderThanMs: windowMs, deadOlderThanMs: deadJobsMs }, isStopped),
+        stores.checkKeys(),
       ]);
     },
     log,

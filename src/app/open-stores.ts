@@ -5,6 +5,14 @@ import type { JobQueue } from "../jobs/job-queue.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { encryptionSecret } from "../config/encryption.ts";
 import { createSealer, type Sealer } from "../store/sealer.ts";
+import {
+  createKeyCheck,
+  type KeyCheck,
+  postgresUsedKeys,
+  redisUsedKeys,
+  sqliteUsedKeys,
+  type UsedKeys,
+} from "../store/used-keys.ts";
 import { postgresSecret, redisSecret, type SharedSecret, sqliteSecret } from "../store/shared-secret.ts";
 import type { RegisteredTools } from "../remote-tools/registered-tools.ts";
 import type { CheckResult } from "./readiness.ts";
@@ -21,6 +29,8 @@ export interface Stores {
   readonly sealer: Sealer;
   /** Random bits that all processes of the store share. */
   readonly sharedSecret: SharedSecret;
+  /** Remembers in the store which key seals, and looks for keys that are missing. Rejects with a StoreUnavailableError. */
+  checkKeys(): Promise<void>;
   /** What readiness says of it. */
   check(): Promise<CheckResult>;
   close(): Promise<void>;
@@ -43,7 +53,11 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
     faulty = problem !== undefined;
   };
   const keys = config.encryption.keys.map(({ id, secret }) => ({ id, secret: encryptionSecret(secret) }));
-  const parts = { onProblem, log, sealer: createSealer(keys, (note) => log.error(`encryption: ${note}`)) };
+  const sealer = createSealer(keys, (note) => log.error(`encryption: ${note}`));
+  const { ledger, jobs, encryption } = config;
+  const retentionMs = (Math.max(ledger.windowHours, ledger.uncertainHours, jobs.deadHours) + 1) * hourMs;
+  const keyCheck = (used: UsedKeys) => createKeyCheck(used, sealer, { lost: encryption.lostKeys, retentionMs });
+  const parts = { onProblem, log, sealer, keyCheck };
   const url = config.engineUrl?.reveal();
   if (url === undefined) return openEmbedded(config.dataDir, parts);
   return /^rediss?:/.test(url)
@@ -66,9 +80,10 @@ interface StoreParts {
   readonly onProblem: (problem: string | undefined) => void;
   readonly log: Logger;
   readonly sealer: Sealer;
+  readonly keyCheck: (used: UsedKeys) => KeyCheck;
 }
 
-async function openEmbedded(folder: string, { onProblem, log, sealer }: StoreParts): Promise<Stores> {
+async function openEmbedded(folder: string, { onProblem, log, sealer, keyCheck }: StoreParts): Promise<Stores> {
   const { openSqliteStore } = await import("../store/sqlite.ts");
   const { createSqliteLedger } = await import("../ledger/drivers/sqlite.ts");
   const { createSqliteJobQueue } = await import("../jobs/drivers/sqlite.ts");
@@ -81,13 +96,14 @@ async function openEmbedded(folder: string, { onProblem, log, sealer }: StorePar
     queue: createSqliteJobQueue(store, { log, sealer }),
     registeredTools: createSqliteRegisteredTools(store),
     sharedSecret: sqliteSecret(store),
+    keyCheck: keyCheck(sqliteUsedKeys(store)),
   });
 }
 
 async function openRedis(
   url: string,
   { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork, engineTls }: Config,
-  { onProblem, log, sealer }: StoreParts,
+  { onProblem, log, sealer, keyCheck }: StoreParts,
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
@@ -120,6 +136,7 @@ async function openRedis(
       queue: createRedisJobQueue(store, { log, sealer }),
       registeredTools: createRedisRegisteredTools(store),
       sharedSecret: redisSecret(store),
+      keyCheck: keyCheck(redisUsedKeys(store)),
     },
     async () => {
       durability ??= await ask();
@@ -140,7 +157,7 @@ const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in
 async function openPostgres(
   url: string,
   { engineTls }: Config,
-  { onProblem, log, sealer }: StoreParts,
+  { onProblem, log, sealer, keyCheck }: StoreParts,
 ): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
@@ -154,27 +171,37 @@ async function openPostgres(
     queue: createPostgresJobQueue(store, { log, sealer }),
     registeredTools: createPostgresRegisteredTools(store),
     sharedSecret: postgresSecret(store),
+    keyCheck: keyCheck(postgresUsedKeys(store)),
   });
 }
 
 /** Joins what is kept in one store: its check asks all of it, and it is closed after all of it. */
-function stores(
+async function stores(
   store: { close(): Promise<void> },
-  kept: Omit<Stores, "check" | "close">,
+  { keyCheck, ...kept }: Omit<Stores, "check" | "checkKeys" | "close"> & { readonly keyCheck: KeyCheck },
   furtherProblems: () => Promise<string[]> = async () => [],
-): Stores {
+): Promise<Stores> {
   const { kind, ledger, queue, sealer } = kept;
+  // Where the store is away, it is asked as soon as it is there.
+  await keyCheck.refresh().catch(() => {});
   const noun = kind === "sqlite" ? "store" : "engine";
   return {
     ...kept,
+    checkKeys: () => keyCheck.refresh(),
     async check() {
       const asked = await Promise.allSettled([ledger.ping(), queue.ping()]);
       const problems = asked.flatMap((one) =>
         one.status === "rejected" ? [`${noun}: ${(one.reason as Error).message}`] : [],
       );
+      if (problems.length === 0) {
+        if (keyCheck.isMissing === undefined) await keyCheck.refresh();
+        problems.push(...(await furtherProblems()));
+      }
+      const ofKeys = sealer.notes();
+      if (keyCheck.isMissing === true) problems.push(...ofKeys);
       return {
-        problems: [...new Set([...problems, ...(problems.length === 0 ? await furtherProblems() : [])])],
-        notes: [...ledger.notes(), ...sealer.notes()],
+        problems: [...new Set(problems)],
+        notes: [...ledger.notes(), ...(keyCheck.isMissing === true ? [] : ofKeys)],
       };
     },
     async close() {

@@ -147,7 +147,11 @@ export interface Config {
   /** How long dead jobs are kept. */
   readonly jobs: { readonly deadHours: number };
   /** What stored values are encrypted with: the first key encrypts, all decrypt. Without a key they are plain. */
-  readonly encryption: { readonly keys: readonly EncryptionKey[] };
+  readonly encryption: {
+    readonly keys: readonly EncryptionKey[];
+    /** Ids of keys that are lost for good. */
+    readonly lostKeys: readonly string[];
+  };
   readonly delivery: { readonly retryForMs: number };
   /** Milliseconds for which new work is taken on after readiness is off. */
   readonly shutdown: { readonly delayMs: number };

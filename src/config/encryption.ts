@@ -1,5 +1,5 @@
 import { Secret } from "../secret.ts";
-import type { EncryptionKey } from "./config.ts";
+import type { Config, EncryptionKey } from "./config.ts";
 import type { Environment } from "./environment.ts";
 import type { FileConfig } from "./schema.ts";
 
@@ -8,10 +8,7 @@ const idShape = /^[\w-]{1,32}$/;
 const hint = "Make one with `openssl rand -base64 32`.";
 
 /** The keys that stored values are encrypted with: the first one encrypts, all decrypt. Problems show no secret. */
-export function encryptionFrom(
-  environment: Environment,
-  file: FileConfig,
-): { readonly keys: readonly EncryptionKey[] } {
+export function encryptionFrom(environment: Environment, file: FileConfig): Config["encryption"] {
   const keys: EncryptionKey[] = [];
   for (const [index, { id, secret: text }] of (file.encryption?.keys ?? []).entries()) {
     const where = `encryption.keys[${index}]`;
@@ -37,7 +34,7 @@ export function encryptionFrom(
       environment.problem(`${where}.secret must differ from those before; found one twice.`);
     } else keys.push({ id, secret: new Secret(text.trim()) });
   }
-  return { keys };
+  return { keys, lostKeys: file.encryption?.lostKeys ?? [] };
 }
 
 /** The bytes of a secret that was checked. */

@@ -20,15 +20,25 @@ export const ledger = Type.Object(
 /** What stored values are encrypted with. */
 export const encryption = Type.Object(
   {
-    keys: Type.Array(
-      Type.Object(
-        {
-          id: Type.String({ minLength: 1, description: "Written beside each value. Never give it to another secret." }),
-          secret: Type.String({ minLength: 1, description: "32 random bytes in base64 or hex." }),
-        },
-        closed,
+    keys: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            id: Type.String({
+              minLength: 1,
+              description: "Written beside each value. Never give it to another secret.",
+            }),
+            secret: Type.String({ minLength: 1, description: "32 random bytes in base64 or hex." }),
+          },
+          closed,
+        ),
+        { minItems: 1, description: "The first one encrypts, all decrypt." },
       ),
-      { minItems: 1, description: "The first one encrypts, all decrypt." },
+    ),
+    lostKeys: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: "Ids of keys that are lost for good: the service is ready without them.",
+      }),
     ),
   },
   { ...closed, description: "Encrypt what is stored of calls and jobs, and of registered tools." },

@@ -16,6 +16,8 @@ export interface SealingKey {
 export interface Sealer {
   /** False without keys. */
   readonly seals: boolean;
+  /** The id of the key that seals; undefined without keys. */
+  readonly keyId: string | undefined;
   /** Seals a text, or bytes that are to be stored as one. `row` names row and field. */
   sealText(plain: string | Uint8Array, row: string): string;
   /** Opens a text, or returns a plain one. Throws a SealError. */
@@ -73,7 +75,7 @@ export function createSealer(keys: readonly SealingKey[], onNote: (note: string)
     return (
       known.get(id) ??
       fail(
-        `stored values are encrypted with the key ${JSON.stringify(id)}: add it to encryption.keys`,
+        `stored values are encrypted with the key ${JSON.stringify(id)}: add it to encryption.keys, or to encryption.lostKeys where it is lost`,
         `it is encrypted with the key ${JSON.stringify(id)}, which encryption.keys does not hold`,
       )
     );
@@ -113,6 +115,7 @@ export function createSealer(keys: readonly SealingKey[], onNote: (note: string)
 
   return {
     seals: first !== undefined,
+    keyId: first?.id,
     sealText(plain, row) {
       if (first === undefined) return typeof plain === "string" ? plain : Buffer.from(plain).toString();
       return `${textMark}${first.id}.${seal(first, Buffer.from(plain), row).toString("base64url")}`;

@@ -98,6 +98,10 @@ export const migrations: readonly string[] = [
   -- One row: random bits that outlive the process (see shared-secret.ts).
   CREATE TABLE shared_secret (id INTEGER PRIMARY KEY CHECK (id = 1), text TEXT NOT NULL) STRICT;
   `,
+  `
+  -- The keys that values were sealed with (see used-keys.ts).
+  CREATE TABLE used_keys (id TEXT PRIMARY KEY NOT NULL, sample TEXT NOT NULL, used_at INTEGER NOT NULL) STRICT;
+  `,
 ];
 
 /** The newest time that the tables know: the clock of a new process may not start before it. */

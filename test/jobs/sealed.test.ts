@@ -107,7 +107,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(dead?.job.error).toContain('it is encrypted with the key "one", which encryption.keys does not hold');
       expect(lines).toEqual([expect.stringContaining("a job became a dead letter")]);
       expect(sealer.notes()).toEqual([
-        'encryption: stored values are encrypted with the key "one": add it to encryption.keys',
+        'encryption: stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys where it is lost',
       ]);
       const again = queueWith(createSealer([two, one]));
       expect(argumentsOf((await again.retry(given.job.id)) || undefined)).toBe(argumentsOf(given));

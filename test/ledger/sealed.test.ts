@@ -100,7 +100,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(lines).toHaveLength(1);
       expect(JSON.stringify(lines)).not.toContain("missing");
       expect(sealer.notes()).toEqual([
-        'encryption: stored values are encrypted with the key "one": add it to encryption.keys',
+        'encryption: stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys where it is lost',
       ]);
       expect((await without.find(intent.key))?.unreadable).toContain(
         'the key "one", which encryption.keys does not hold',
