@@ -14,11 +14,6 @@ export interface Caller extends CallerSettings {
   readonly uniqueCallIds?: boolean;
 }
 
-/** Tells whether the caller has a scope. */
-export function hasScope(caller: Caller, scope: Scope): boolean {
-  return caller.scopes.has(scope) || caller.scopes.has("admin");
-}
-
 /** Tells whether the caller may use and see the tool of this name. */
 export function allowsTool(caller: Caller, tool: string): boolean {
   const patterns = caller.tools;

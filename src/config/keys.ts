@@ -1,5 +1,5 @@
 import type { KeyedCaller } from "./caller-settings.ts";
-import { allScopes, defaultScopes, type Scope } from "./scope.ts";
+import { allScopes, defaultScopes, grantedScopes, type Scope } from "./scope.ts";
 import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";
@@ -56,7 +56,7 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
     if (new Set(keys.map(digestText)).size < keys.length) {
       environment.problem(`${where}.keys must differ from each other; found one twice.`);
     }
-    const scopes = new Set<Scope>(entry.scopes ?? defaultScopes);
+    const scopes = grantedScopes(entry.scopes ?? defaultScopes);
     const { requestsPerSecond, burst } = entry.rateLimit ?? {};
     const caller = {
       name: entry.name,
@@ -134,7 +134,7 @@ function callerFromEntry(entry: string, where: string, environment: Environment)
     environment.problem(`${where} must hold a key after ${JSON.stringify(`${name}:`)}; found none.`);
     return undefined;
   }
-  const scopes = scopeText === undefined ? new Set(defaultScopes) : scopesFrom(scopeText, where, environment);
+  const scopes = grantedScopes(scopeText === undefined ? defaultScopes : scopesFrom(scopeText, where, environment));
   return { caller: { name, tenant: "default", scopes, tools: undefined }, keys: [new Secret(key)] };
 }
 
@@ -158,11 +158,11 @@ function digestText(key: string): string {
   return keyDigest(key).toString("hex");
 }
 
-function scopesFrom(text: string, where: string, environment: Environment): Set<Scope> {
-  const scopes = new Set<Scope>();
+function scopesFrom(text: string, where: string, environment: Environment): Scope[] {
+  const scopes: Scope[] = [];
   for (const word of text.split("+").map((part) => part.trim())) {
     const scope = allScopes.find((known) => known === word);
-    if (scope !== undefined) scopes.add(scope);
+    if (scope !== undefined) scopes.push(scope);
     else {
       const near = nearest(word, allScopes);
       // What is no near miss of a scope may be a key that stands in the wrong place.

@@ -16,5 +16,10 @@ export const allScopes = [
 /** What a caller may do. `admin` includes all others. */
 export type Scope = (typeof allScopes)[number];
 
+/** The scopes that a caller has who is given these. */
+export function grantedScopes(given: readonly Scope[]): ReadonlySet<Scope> {
+  return new Set(given.includes("admin") ? allScopes : given);
+}
+
 /** The scopes of a key that names none. */
 export const defaultScopes: readonly Scope[] = ["tools:execute", "tools:read", "jobs:read"];

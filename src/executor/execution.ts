@@ -46,8 +46,6 @@ export class Execution {
   /** The tool's effect, or the one that an abandoned call was begun with. */
   effect: CompiledTool["effect"] = Effect.WRITE;
   args!: JsonObject;
-  /** Size of the arguments as JSON text: it bounds the steps of their check. */
-  argumentsBytes!: number;
   /** Digest of the arguments before sanitising. */
   digest = "";
   /** Key in the ledger; undefined where the call is not deduplicated. */

@@ -2,27 +2,23 @@ import { Effect, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb
 import { modelError } from "../errors.ts";
 import type { Execution } from "./execution.ts";
 import { acquireSlot, releaseSlot } from "./stages/acquire-slot.ts";
+import { checkArguments } from "./stages/check-arguments.ts";
 import { continueAbandoned } from "./stages/continue-abandoned.ts";
 import { deduplicate } from "./stages/deduplicate.ts";
 import { guardRepeats } from "./stages/guard-repeats.ts";
 import { invoke } from "./stages/invoke.ts";
-import { parseArguments } from "./stages/parse-arguments.ts";
 import { persistIntent } from "./stages/persist-intent.ts";
 import { discardExecution, recordOutcome } from "./stages/record-outcome.ts";
 import { reconcileEnd } from "./stages/reconcile-end.ts";
 import { resolveTool } from "./stages/resolve-tool.ts";
-import { sanitize } from "./stages/sanitize.ts";
 import { shapeOutput } from "./stages/shape-output.ts";
-import { validate } from "./stages/validate.ts";
 import type { ExecutorParts, Stage, StageAnswer } from "./stage.ts";
 import { errorResult } from "./tool-result.ts";
 
 /** What every call passes first, in this order. A call that ends here leaves nothing behind. */
 const intake: readonly Stage[] = [
   resolveTool, // UNKNOWN_TOOL, DENIED
-  parseArguments, // INVALID_ARGUMENTS
-  sanitize,
-  validate, // INVALID_ARGUMENTS
+  checkArguments, // reads, sanitizes and validates them: INVALID_ARGUMENTS
   deduplicate, // joins the running call, or ends with the kept answer or CONFLICT
 ];
 

@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
-import { hasScope } from "../auth/caller.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { Scope } from "../config/scope.ts";
 
@@ -18,7 +17,7 @@ export function requireScope(authenticate: Authenticate, callers: Callers, scope
       return;
     }
     callers.set(request, caller);
-    if (hasScope(caller, scope)) done();
+    if (caller.scopes.has(scope)) done();
     else {
       reply.code(403).send({ error: `This caller lacks the scope ${scope}` });
     }

@@ -3,6 +3,7 @@ import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { PluginConfig } from "../config/config.ts";
+import { allScopes } from "../config/scope.ts";
 import { cancellationFromSignal } from "../executor/cancellation.ts";
 import { createExecutor } from "../executor/executor.ts";
 import { jsonFromValue } from "../executor/json-value.ts";
@@ -51,7 +52,7 @@ export interface StartedTool extends AsyncDisposable {
 /** How the tool is configured, as in the configuration file. */
 export type StartOptions = Partial<Omit<PluginConfig, "use" | "isolation" | "secretPaths">>;
 
-const caller: Caller = { name: "test", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+const caller: Caller = { name: "test", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
 /**
  * Runs a tool through the real pipeline: parsing, sanitising, validation, ledger (in memory), limits, deadlines and output.

@@ -20,6 +20,7 @@ import { mountAdapter } from "../../src/adapters/mount.ts";
 import type { RouteTimes } from "../../src/adapters/route-context.ts";
 import { createAdapterHost } from "../../src/app/adapter-host.ts";
 import { localCaller } from "../../src/auth/authenticator.ts";
+import { allScopes } from "../../src/config/scope.ts";
 import { modelError } from "../../src/errors.ts";
 import { rpcByRequest } from "../server/start.ts";
 import { createOpenFront } from "../support/front.ts";
@@ -212,7 +213,7 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
     const transport = createInProcessTransport(
       [createServiceImplSpec(ToolExecutor, executor), createServiceImplSpec(Jobs, jobs)],
       {
-        caller: { name: "stand", tenant: "default", scopes: new Set(["admin"]), tools: undefined },
+        caller: { name: "stand", tenant: "default", scopes: new Set(allScopes), tools: undefined },
         front: createOpenFront(observed.telemetry),
       },
     );

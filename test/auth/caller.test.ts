@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { createAuthenticator as createAnyAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
-import { allowsTool, hasScope, matchesPattern } from "../../src/auth/caller.ts";
+import { allowsTool, matchesPattern } from "../../src/auth/caller.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { Secret } from "../../src/secret.ts";
 
@@ -26,7 +26,7 @@ const caller = (name: string, tools?: string[]): Caller => ({
 test("without keys everybody is local, with all scopes", () => {
   const authenticate = createAuthenticator([]);
   expect(authenticate(undefined)).toBe(localCaller);
-  expect(hasScope(authenticate("Bearer x")!, "jobs:write")).toBe(true);
+  expect(authenticate("Bearer x")!.scopes.has("jobs:write")).toBe(true);
 });
 
 test("each key finds its caller, and nothing else finds anybody", () => {

@@ -2,11 +2,12 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Caller } from "../../src/auth/caller.ts";
 import { createRateLimiter } from "../../src/auth/rate-limiter.ts";
+import { allScopes } from "../../src/config/scope.ts";
 
 const caller = (requestsPerSecond: number, burst: number, tenant = "default"): Caller => ({
   name: "crm",
   tenant,
-  scopes: new Set(["admin"]),
+  scopes: new Set(allScopes),
   tools: undefined,
   rateLimit: { requestsPerSecond, burst },
 });

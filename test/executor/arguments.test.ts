@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readArguments } from "../../src/executor/stages/parse-arguments.ts";
+import { readArguments } from "../../src/executor/stages/check-arguments.ts";
 import { aCall, aTool, outcomeOf, startExecutor, within } from "../support/executor.ts";
 import { property } from "../support/property.ts";
 import { testRequirement } from "../support/test-requirement.ts";

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Jobs, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
-import type { Scope } from "../../src/config/scope.ts";
+import { grantedScopes, type Scope } from "../../src/config/scope.ts";
 import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
 import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
@@ -33,7 +33,7 @@ afterEach(async () => {
 const all: readonly Scope[] = ["tools:execute", "jobs:read", "jobs:write"];
 
 function callerOf(name: string, scopes: readonly Scope[] = all, change: Partial<Caller> = {}): Caller {
-  return { name, tenant: "default", scopes: new Set(scopes), tools: undefined, ...change };
+  return { name, tenant: "default", scopes: grantedScopes(scopes), tools: undefined, ...change };
 }
 
 function jobsOf(caller: Caller) {

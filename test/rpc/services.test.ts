@@ -8,7 +8,7 @@ import { Jobs, JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallState, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { type RegisterToolRequest, ToolRegistry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
-import type { Scope } from "../../src/config/scope.ts";
+import { grantedScopes, type Scope } from "../../src/config/scope.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import type { JobQueue, JobRecord } from "../../src/jobs/job-queue.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
@@ -25,7 +25,7 @@ import {
 } from "./rpc-kit.ts";
 
 function callerOf(...scopes: Scope[]): Caller {
-  return { name: "crm", tenant: "t1", scopes: new Set(scopes), tools: ["get_*"] };
+  return { name: "crm", tenant: "t1", scopes: grantedScopes(scopes), tools: ["get_*"] };
 }
 
 /** A queue that keeps jobs in a map, for what the service itself decides. */

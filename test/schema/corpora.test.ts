@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect } from "vitest";
 import { create } from "@bufbuild/protobuf";
 import { ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { readArguments } from "../../src/executor/stages/parse-arguments.ts";
+import { readArguments } from "../../src/executor/stages/check-arguments.ts";
 import { SchemaError } from "../../src/schema/check-schema.ts";
 import { createSchemaCompiler } from "../../src/schema/compile-schema.ts";
 import { nearlyJson } from "../support/hostile-json.ts";

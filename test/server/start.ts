@@ -6,6 +6,7 @@ import type * as http2 from "node:http2";
 import * as net from "node:net";
 import { pino } from "pino";
 import type { Caller } from "../../src/auth/caller.ts";
+import { allScopes } from "../../src/config/scope.ts";
 import { createHttp } from "../../src/server/http.ts";
 import type { HttpParts } from "../../src/server/http.ts";
 import type { Rpc } from "../../src/rpc/rpc.ts";
@@ -22,7 +23,7 @@ export interface Started extends AsyncDisposable {
 /** Starts the HTTP side with a route `POST /echo` that answers the parsed body. */
 export async function start(parts: Partial<HttpParts> = {}): Promise<Started> {
   const log: string[] = [];
-  const everything: Caller = { name: "local", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+  const everything: Caller = { name: "local", tenant: "default", scopes: new Set(allScopes), tools: undefined };
   const app = await createHttp({
     host: "127.0.0.1",
     allowedHosts: [],

@@ -3,6 +3,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../src/auth/caller.ts";
+import { allScopes } from "../../src/config/scope.ts";
 import { createExecutor } from "../../src/executor/executor.ts";
 import type { RunningExecutor } from "../../src/executor/executor.ts";
 import type { ExecutionRequest } from "../../src/executor/contract.ts";
@@ -40,7 +41,7 @@ export interface ExecutorUnderTest extends AsyncDisposable {
 }
 
 /** Who asks, where a test does not say. */
-export const caller: Caller = { name: "test", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+export const caller: Caller = { name: "test", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
 /** Starts the real pipeline with these tools: real registry, outgoing HTTP and ledger. */
 export async function startExecutor(tools: readonly Tool[], options: ExecutorOptions = {}): Promise<ExecutorUnderTest> {

@@ -1,11 +1,12 @@
 import type { Authenticator } from "../../src/auth/authenticator.ts";
 import type { Caller } from "../../src/auth/caller.ts";
+import { allScopes } from "../../src/config/scope.ts";
 import { createFront, type Front } from "../../src/rpc/front.ts";
 import { createAccessRefusals } from "../../src/telemetry/access-refusals.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
 /** A caller who may do everything. */
-export const local: Caller = { name: "local", tenant: "default", scopes: new Set(["admin"]), tools: undefined };
+export const local: Caller = { name: "local", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
 /** A front that takes everybody for one caller. */
 export function createOpenFront(telemetry: Telemetry, authenticate: Authenticator = () => local): Front {

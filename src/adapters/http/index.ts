@@ -1,5 +1,5 @@
 import type { FastifyReply } from "fastify";
-import { hasScope, type SanitizeMode } from "../../auth/caller.ts";
+import type { SanitizeMode } from "../../auth/caller.ts";
 import type { Adapter } from "../adapter.ts";
 import { createChallenges } from "../challenge.ts";
 import type { Platform } from "../platform.ts";
@@ -62,7 +62,7 @@ export function createHttpAdapter(settings: HttpSettings, { version, metadataUrl
   }
 
   const refuseScope: RefuseScope = ({ caller, reply }, scope) => {
-    if (hasScope(caller, scope)) return false;
+    if (caller.scopes.has(scope)) return false;
     reply.code(403).header("www-authenticate", challenges.insufficient(scope));
     sendJson(reply, JSON.stringify({ error: `This caller lacks the scope ${scope}` }));
     return true;

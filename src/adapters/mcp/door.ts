@@ -1,5 +1,4 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { hasScope } from "../../auth/caller.ts";
 import type { Scope } from "../../auth/caller.ts";
 import type { AdapterLog } from "../adapter.ts";
 import { createToolCatalogs, type ToolCatalog } from "../tool-catalog.ts";
@@ -174,7 +173,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
       const status = era === "modern" ? 404 : 200;
       throw new McpError(codes.methodNotFound, `Method not found: ${message.method}`, { status });
     }
-    if (method.scope !== undefined && !hasScope(peer.caller, method.scope)) throw options.missingScope(method.scope);
+    if (method.scope !== undefined && !peer.caller.scopes.has(method.scope)) throw options.missingScope(method.scope);
     if (method.needsTasks === true && !capabilities.tasks) {
       throw new McpError(codes.missingCapability, `${message.method} needs the extension ${reserved.tasks}`, {
         status: 400,

@@ -1,7 +1,7 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { CallContext } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { hasScope, type Caller } from "../../auth/caller.ts";
+import type { Caller } from "../../auth/caller.ts";
 import type { Scope } from "../../config/scope.ts";
 import { rpcError } from "../../errors.ts";
 import type { ExecutionRequest } from "../../executor/contract.ts";
@@ -19,7 +19,7 @@ export function rpcCall(context: HandlerContext): RpcCall {
 export function callerWith(scope: Scope, context: HandlerContext): Caller {
   const { caller } = rpcCall(context);
   if (caller === undefined) throw rpcError("unauthenticated");
-  if (!hasScope(caller, scope)) throw rpcError("scope-missing", scope);
+  if (!caller.scopes.has(scope)) throw rpcError("scope-missing", scope);
   return caller;
 }
 
@@ -44,7 +44,9 @@ function checkContext(context: CallContext | undefined): void {
 export function contextOf(context: CallContext | undefined, caller: Caller): CallContext {
   checkContext(context);
   const source =
-    context !== undefined && context.source !== "" && hasScope(caller, "calls:delegate") ? context.source : caller.name;
+    context !== undefined && context.source !== "" && caller.scopes.has("calls:delegate")
+      ? context.source
+      : caller.name;
   if (context?.source === source) return context;
   const { conversationId = "", sessionId = "", runId = "" } = context ?? {};
   return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId, source };

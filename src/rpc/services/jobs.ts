@@ -9,7 +9,7 @@ import {
   type ToolCall,
   type ToolResult,
 } from "../../../gen/jackfield/v1/tool_pb.ts";
-import { allowsTool, hasScope, type Caller } from "../../auth/caller.ts";
+import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
 import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../jobs/job-id.ts";
@@ -66,7 +66,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     if (job.calls.length > limits.callsPerRequest) throw rpcError("too-many-calls", String(limits.callsPerRequest));
     for (const call of job.calls) checkId("job.calls.id", call.id);
     const callContext = contextOf(job.context, caller);
-    const source = job.source !== "" && hasScope(caller, "calls:delegate") ? job.source : callContext.source;
+    const source = job.source !== "" && caller.scopes.has("calls:delegate") ? job.source : callContext.source;
     const content = { source, calls: job.calls.map(withArgumentsText), context: { ...callContext, source } };
     const derived = jobIdFrom(caller.tenant, content);
     if (isDerivedId(job.id) && job.id !== derived) throw rpcError("job-id-reserved", JSON.stringify(job.id));
@@ -154,7 +154,7 @@ function traceparentOf(context: HandlerContext, telemetry: Telemetry): string {
  */
 function visibleJob({ job, caller: submitter }: JobRecord, caller: Caller): Job {
   if (submitter === caller.name) return job;
-  const content = hasScope(caller, "calls:content");
+  const content = caller.scopes.has("calls:content");
   const shows = (name: string): boolean => content && allowsTool(caller, name);
   return {
     ...job,

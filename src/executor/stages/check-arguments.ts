@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
-import { Outcome, type ToolCall, type Violation } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome, type ToolCall, type ToolResult, type Violation } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
 import { canonicalJson } from "../../json/canonical.ts";
 import { type ExactJson, ExactNumber, parseJson } from "../../json/exact-number.ts";
+import { sanitize } from "../../json/sanitize.ts";
 import type { JsonObject } from "../../plugin/tool.ts";
 import { escapePointer } from "../../json/pointer.ts";
 import { maxViolations, violation } from "../../schema/violations.ts";
@@ -25,16 +26,22 @@ export interface ArgumentProblem {
   readonly violations: Violation[];
 }
 
-/** Reads the arguments, text or object, under the same rules on every path. Ends the call with INVALID_ARGUMENTS. */
-export function parseArguments(execution: Execution, { limits }: ExecutorParts): StageAnswer {
-  const parsed = readArguments(execution.call, limits);
-  if ("violations" in parsed) {
-    return errorResult(execution, Outcome.INVALID_ARGUMENTS, parsed.message, parsed.violations);
-  }
-  execution.args = parsed.value;
-  execution.argumentsBytes = parsed.json.length;
-  execution.digest = parsed.digest;
-  return undefined;
+/**
+ * Reads the arguments and digests them, cleans their strings as the tool asks for it, else as the adapter does, and checks
+ * them against the tool's schema. Ends the call with INVALID_ARGUMENTS and every violation.
+ */
+export function checkArguments(execution: Execution, { limits }: ExecutorParts): StageAnswer {
+  const { call, tool, request } = execution;
+  const read = readArguments(call, limits);
+  if ("violations" in read) return refused(execution, read);
+  execution.digest = read.digest;
+  execution.args = sanitize(read.value, tool.sanitize ?? request.caller.sanitize ?? "text", tool.literals);
+  const violations = tool.validateInput(execution.args, read.json.length);
+  return violations.length === 0 ? undefined : refused(execution, invalid(call.name, [...violations]));
+}
+
+function refused(execution: Execution, { message, violations }: ArgumentProblem): ToolResult {
+  return errorResult(execution, Outcome.INVALID_ARGUMENTS, message, violations);
 }
 
 /**
@@ -57,7 +64,7 @@ export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArg
 }
 
 /** The words for arguments with problems: every one with its path. */
-export function invalid(name: string, violations: Violation[]): ArgumentProblem {
+function invalid(name: string, violations: Violation[]): ArgumentProblem {
   const list = violations.map((problem) => `${problem.path}: ${problem.message}`).join(", ");
   return { message: `Schema validation failed for ${name}: ${list}`, violations };
 }
