@@ -16,7 +16,7 @@ const needed =
 
 interface Readiness {
   readonly ready: boolean;
-  readonly problems: string[];
+  readonly faults?: string[];
   readonly notes: string[];
 }
 
@@ -76,7 +76,7 @@ test("with a key nothing in the data folder tells arguments or answers; without 
     await using without = await serve(dataDir, office.url, [two]);
     // Before any value needs it.
     expect(without.service.logs()).toContain(JSON.stringify(`encryption: ${needed}`));
-    expect(await without.ready()).toMatchObject({ ready: false, problems: [`encryption: ${needed}`] });
+    expect(await without.ready()).toMatchObject({ ready: false, faults: [`encryption: ${needed}`] });
     const unknown = await without.book("b1", "seat-of-mrs-smith");
     expect(unknown?.outcome).toBe(Outcome.UNCERTAIN);
     expect(unknown?.output).toBe("It is not known whether this request took effect. Do not repeat it; check first.");
