@@ -1,0 +1,136 @@
+import { describe, expect, test } from "vitest";
+import type { McpDoor } from "../../../src/adapters/mcp/door.ts";
+import type { McpAnswer, Peer } from "../../../src/adapters/mcp/peer.ts";
+import { createLineServer } from "../../../src/adapters/mcp/stdio.ts";
+import { localCaller } from "../../../src/auth/authenticator.ts";
+
+/** A line server whose door answers when the test lets it: the protocol of lines, without a process around it. */
+function start() {
+  const written: unknown[] = [];
+  const requests: { body: unknown; peer: Peer; answer: (answer: McpAnswer | undefined) => void }[] = [];
+  let closed = 0;
+  const door: McpDoor = {
+    handle(body, peer) {
+      const { promise, resolve } = Promise.withResolvers<McpAnswer | undefined>();
+      requests.push({ body, peer, answer: resolve });
+      return promise;
+    },
+    close: () => void (closed += 1),
+  };
+  const clients = {} as never;
+  const server = createLineServer({
+    door,
+    caller: localCaller,
+    host: { clientsFor: () => clients },
+    maxLineLength: 100,
+    write: (line) => void written.push(JSON.parse(line)),
+  });
+  const send = (message: object) => server.receive(JSON.stringify({ jsonrpc: "2.0", ...message }));
+  return { server, written, requests, send, clients, closes: () => closed };
+}
+
+const done = (id: unknown): McpAnswer => ({ status: 200, text: JSON.stringify({ id, result: {} }) });
+
+describe("lines", () => {
+  test("are served side by side, as the one caller, and answered as they end", async () => {
+    const { server, written, requests, send, clients } = start();
+    send({ id: 1, method: "ping" });
+    send({ id: "2", method: "ping" });
+    expect(requests.map(({ body }) => body)).toEqual([
+      { jsonrpc: "2.0", id: 1, method: "ping" },
+      { jsonrpc: "2.0", id: "2", method: "ping" },
+    ]);
+    expect(requests[0]!.peer).toMatchObject({ caller: localCaller, headers: undefined, values: undefined, about: {} });
+    expect(requests[0]!.peer.clients).toBe(clients);
+    requests[1]!.answer(done("2"));
+    requests[0]!.answer(done(1));
+    await server.end();
+    expect(written).toEqual([
+      { id: "2", result: {} },
+      { id: 1, result: {} },
+    ]);
+  });
+
+  test("that are empty say nothing; those that are no JSON or too long are refused without an id", async () => {
+    const { server, written, requests } = start();
+    for (const line of ["", "  \t", "{", `"${"x".repeat(98)}"`, `"${"x".repeat(99)}"`]) server.receive(line);
+    expect(written).toEqual([
+      { jsonrpc: "2.0", error: { code: -32700, message: "The message is not valid JSON" } },
+      { jsonrpc: "2.0", error: { code: -32600, message: "The message is too long" } },
+    ]);
+    // Exactly as long as a line may be: it is for the door to say what it thinks of it.
+    expect(requests.map(({ body }) => body)).toEqual(["x".repeat(98)]);
+    requests[0]!.answer(undefined);
+    await server.end();
+    expect(written).toHaveLength(2);
+  });
+
+  test("carry notifications before the answer", async () => {
+    const { server, written, requests, send } = start();
+    send({ id: 1, method: "tools/call" });
+    const { events } = requests[0]!.peer;
+    events?.send('{"method":"a"}');
+    expect(events?.offer('{"method":"b"}')).toBe(true);
+    requests[0]!.answer(done(1));
+    await server.end();
+    expect(written).toEqual([{ method: "a" }, { method: "b" }, { id: 1, result: {} }]);
+  });
+});
+
+describe("a request that is cancelled", () => {
+  test("hears of it and is not answered; others are, also the next of the same id", async () => {
+    const { server, written, requests, send } = start();
+    for (const id of [1, 2]) send({ id, method: "tools/call" });
+    send({ method: "notifications/cancelled", params: { requestId: 1 } });
+    requests[2]!.answer(undefined);
+    expect(requests.slice(0, 2).map(({ peer }) => peer.signal.aborted)).toEqual([true, false]);
+    requests[0]!.answer(done(1));
+    requests[1]!.answer(done(2));
+    await expect.poll(() => written).toEqual([{ id: 2, result: {} }]);
+    send({ id: 1, method: "ping" });
+    requests[3]!.answer(done(1));
+    await server.end();
+    expect(written).toEqual([
+      { id: 2, result: {} },
+      { id: 1, result: {} },
+    ]);
+  });
+
+  test("keeps the newer request of its id within reach while it ends itself", async () => {
+    const { server, requests, send } = start();
+    for (let n = 0; n < 2; n += 1) send({ id: 1, method: "tools/call" });
+    requests[0]!.answer(done(1));
+    await expect.poll(() => requests.length).toBe(2);
+    await new Promise(setImmediate);
+    send({ method: "notifications/cancelled", params: { requestId: 1 } });
+    expect(requests[1]!.peer.signal.aborted).toBe(true);
+    for (const { answer } of requests) answer(undefined);
+    await server.end();
+  });
+
+  test.each([
+    { id: 7, method: "notifications/cancelled", params: { requestId: 1 } },
+    { method: "notifications/other", params: { requestId: 1 } },
+    { method: "notifications/cancelled", params: { requestId: 2 } },
+    { method: "notifications/cancelled" },
+    { method: 5 },
+  ])("is not cancelled by %o", async (message) => {
+    const { server, requests, send } = start();
+    send({ id: 1, method: "tools/call" });
+    send(message);
+    expect(requests[0]!.peer.signal.aborted).toBe(false);
+    for (const { answer } of requests) answer(undefined);
+    await server.end();
+  });
+});
+
+test("the end closes the door and waits for what runs", async () => {
+  const { server, requests, send, closes } = start();
+  send({ id: 1, method: "tools/call" });
+  let ended = false;
+  const end = server.end().then(() => (ended = true));
+  await new Promise(setImmediate);
+  expect([ended, closes()]).toEqual([false, 1]);
+  requests[0]!.answer(done(1));
+  await end;
+});
