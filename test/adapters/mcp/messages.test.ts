@@ -1,0 +1,266 @@
+import { describe, expect, test, vi } from "vitest";
+import { checkMirroredHeaders, mirroredArguments } from "../../../src/adapters/mcp/mirrored-headers.ts";
+import { idFromBody, readMessage, type RequestMessage } from "../../../src/adapters/mcp/message.ts";
+import { reserved } from "../../../src/adapters/mcp/protocol.ts";
+import { createRequestStates } from "../../../src/adapters/mcp/request-state.ts";
+import { createSharedTimer } from "../../../src/adapters/mcp/shared-timer.ts";
+import { createSiteCheck } from "../../../src/adapters/mcp/trusted-sites.ts";
+import type { Caller } from "../../../src/auth/caller.ts";
+
+describe("arguments that headers repeat", () => {
+  const schema = {
+    properties: {
+      region: { type: "string", "x-mcp-header": "Region" },
+      order: { type: "object", properties: { id: { "x-mcp-header": "Order" }, note: { "x-mcp-header": "" } } },
+      count: { "x-mcp-header": 5 },
+      odd: true,
+    },
+  };
+  const mirrored = mirroredArguments(schema);
+
+  function check(args: unknown, headers: Record<string, string | string[]>): string {
+    const message: RequestMessage = {
+      id: 1,
+      method: "tools/call",
+      params: { name: "book", arguments: args },
+      meta: { [reserved.protocolVersion]: "2026-07-28" },
+    };
+    const always = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "book" };
+    try {
+      checkMirroredHeaders(message, { ...always, ...(headers as Record<string, string>) }, mirrored);
+      return "fine";
+    } catch (error) {
+      expect(error).toMatchObject({ status: 400, code: -32020 });
+      return (error as Error).message;
+    }
+  }
+
+  test("are those that the schema marks, at any depth up to eight, found once", () => {
+    expect(mirrored).toEqual([
+      { path: ["region"], suffix: "Region" },
+      { path: ["order", "id"], suffix: "Order" },
+    ]);
+    expect(mirroredArguments(schema)).toBe(mirrored);
+    const nested = (levels: number): object =>
+      levels === 0 ? { "x-mcp-header": "Deep" } : { properties: { a: nested(levels - 1) } };
+    expect([9, 10].map((levels) => mirroredArguments(nested(levels)).length)).toEqual([1, 0]);
+  });
+
+  test.each([
+    [{ region: "eu" }, { "mcp-param-region": "eu" }],
+    [{ region: "eu" }, { "mcp-param-region": "  eu " }],
+    [{ region: "ü" }, { "mcp-param-region": "=?base64?w7w=?=" }],
+    [
+      { region: "eu", order: { id: 7 } },
+      { "mcp-param-region": "eu", "mcp-param-order": "7" },
+    ],
+    [{ region: "a, b" }, { "mcp-param-region": ["a", "b"] }],
+    [{ order: { id: false } }, { "mcp-param-order": "false" }],
+    [{ region: null, order: {} }, {}],
+    [{ region: "" }, { "mcp-param-region": "" }],
+    [undefined, {}],
+  ])("fit where they say the same: %j, %j", (args, headers) => {
+    expect(check(args, headers)).toBe("fine");
+  });
+
+  test.each([
+    [{ region: "eu" }, {}, "Mcp-Param-Region is missing"],
+    [{ region: "eu" }, { "mcp-param-region": "us" }, "Mcp-Param-Region does not match the body"],
+    [{ region: "ü" }, { "mcp-param-region": "ü" }, "Mcp-Param-Region does not match the body"],
+    [{ region: "eu" }, { "mcp-param-region": "=?base64?ZXU?=" }, "Mcp-Param-Region does not match the body"],
+    [{ region: "eu" }, { "mcp-param-region": "=?base64?ZX U=?=" }, "Mcp-Param-Region does not match the body"],
+    [{ region: "eu" }, { "mcp-param-region": "x=?base64?ZXU=?=" }, "Mcp-Param-Region does not match the body"],
+    [{}, { "mcp-param-region": "eu" }, "Mcp-Param-Region is sent, and the body has no such argument"],
+    [{ order: [7] }, { "mcp-param-order": "7" }, "Mcp-Param-Order is sent, and the body has no such argument"],
+    [
+      { region: ["eu"] },
+      { "mcp-param-region": "eu" },
+      "Mcp-Param-Region stands for an argument that is no text, number or boolean",
+    ],
+  ])("do not fit otherwise: %j, %j", (args, headers, why) => {
+    expect(check(args, headers as Record<string, string>)).toBe(`Header mismatch: ${why}`);
+  });
+
+  test("cannot be had from what every object inherits", () => {
+    const inherited = mirroredArguments({ properties: { constructor: { "x-mcp-header": "Made" } } });
+    const message = { id: 1, method: "ping", params: { arguments: {} }, meta: { [reserved.protocolVersion]: "v" } };
+    const headers = { "mcp-protocol-version": "v", "mcp-method": "ping" };
+    expect(() => checkMirroredHeaders(message, headers, inherited)).not.toThrow();
+  });
+
+  test.each(["tasks/get", "tasks/update", "tasks/cancel"])("name the task of %s", (method) => {
+    const of = (name: string) => () =>
+      checkMirroredHeaders(
+        { id: 1, method, params: { taskId: "t-1" }, meta: { [reserved.protocolVersion]: "v" } },
+        { "mcp-protocol-version": "v", "mcp-method": method, "mcp-name": name },
+        [],
+      );
+    expect(of("t-1")).not.toThrow();
+    expect(of("t-2")).toThrow("Header mismatch: Mcp-Name does not match the body");
+  });
+});
+
+describe("a message", () => {
+  const base = { jsonrpc: "2.0", method: "ping" };
+
+  test.each([
+    [
+      { ...base, id: 1, params: { a: 1, _meta: { b: 2 } } },
+      { id: 1, method: "ping", params: { a: 1, _meta: { b: 2 } }, meta: { b: 2 } },
+    ],
+    [
+      { ...base, id: "x" },
+      { id: "x", method: "ping", params: {}, meta: {} },
+    ],
+    [
+      { ...base, id: "", params: { _meta: 7 } },
+      { id: "", method: "ping", params: { _meta: 7 }, meta: {} },
+    ],
+    [base, { id: undefined, method: "ping", params: {} }],
+    [
+      { ...base, params: [1] },
+      { id: undefined, method: "ping", params: {} },
+    ],
+    [{ jsonrpc: "2.0", id: 1, result: {} }, undefined],
+    [{ jsonrpc: "2.0", id: 1, error: {} }, undefined],
+  ])("%j is read", (body, message) => {
+    expect(readMessage(body)).toEqual(message);
+  });
+
+  test.each([
+    [[base], -32600, "Batches are not supported: send one message a request"],
+    [null, -32600, "Expected a JSON-RPC 2.0 message"],
+    [{ ...base, jsonrpc: 2 }, -32600, "Expected a JSON-RPC 2.0 message"],
+    [{ jsonrpc: "2.0", id: 1 }, -32600, "Expected a JSON-RPC 2.0 request with a method"],
+    [{ jsonrpc: "2.0", method: 1, result: {} }, -32600, "Expected a JSON-RPC 2.0 request with a method"],
+    [{ ...base, id: null }, -32600, "The id of a request must be a string or a number"],
+    [{ ...base, id: Infinity }, -32600, "The id of a request must be a string or a number"],
+    [{ ...base, id: 1, params: [1] }, -32602, "params must be an object"],
+  ])("%j is refused", (body, code, text) => {
+    expect(() => readMessage(body)).toThrow(expect.objectContaining({ code, status: 400, message: text }));
+  });
+
+  test("that cannot be read is answered by its id where it has one", () => {
+    expect([{ id: 1 }, { id: "a" }, { id: {} }, { id: NaN }, {}, [1], null].map(idFromBody)).toEqual([
+      1,
+      "a",
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe("the state that a client sends back", () => {
+  const caller = { tenant: "t", name: "crm" } as Caller;
+  const states = createRequestStates(async () => "secret");
+  const read = (text: unknown, who = caller, tool = "book") => states.read(text, who, tool);
+
+  test("is read by every replica with the same secret, for the same caller and tool alone", async () => {
+    const text = await states.write({ callId: "c-1", rounds: 3 }, caller, "book");
+    expect(await createRequestStates(async () => "secret").read(text, caller, "book")).toEqual({
+      callId: "c-1",
+      rounds: 3,
+    });
+    expect(await createRequestStates(async () => "other").read(text, caller, "book")).toBeUndefined();
+    expect(await read(text, { ...caller, tenant: "u" })).toBeUndefined();
+    expect(await read(text, { ...caller, name: "erp" })).toBeUndefined();
+    expect(await read(text, caller, "cancel")).toBeUndefined();
+  });
+
+  test("is refused where anything of it is missing, other or more", async () => {
+    const text = await states.write({ callId: "c-1", rounds: 3 }, caller, "book");
+    const [mark, payload, signed] = text.split(".") as [string, string, string];
+    const last = signed.endsWith("A") ? "B" : "A";
+    for (const wrong of [
+      7,
+      "",
+      mark,
+      `${mark}.${payload}`,
+      `jf2.${payload}.${signed}`,
+      `${mark}.${payload}.${signed}.x`,
+      `${mark}.${payload}x.${signed}`,
+      `${mark}.${payload}.${signed}x`,
+      `${mark}.${payload}.${signed.slice(0, -1)}${last}`,
+    ]) {
+      expect(await read(wrong), String(wrong)).toBeUndefined();
+    }
+  });
+
+  test("is refused where it was signed for something that is no state", async () => {
+    for (const [rounds, callId] of [
+      [1.5, "c"],
+      [1, ""],
+      [1, "x".repeat(300)],
+    ] as const) {
+      expect(await read(await states.write({ callId, rounds }, caller, "book"))).toBeUndefined();
+    }
+  });
+});
+
+describe("sites", () => {
+  const check = createSiteCheck({ hosts: ["Tools.Example.com", "b.example:8080"], origins: ["https://App.example"] });
+
+  test.each([
+    [{}],
+    [{ host: "tools.example.com" }],
+    [{ host: "TOOLS.example.com.:443" }],
+    [{ host: "b.example:8080" }],
+    [{ host: "127.0.0.1:3000" }],
+    [{ host: "[::1]:80" }],
+    [{ ":authority": "localhost" }],
+    [{ host: "localhost", origin: "https://APP.example" }],
+    [{ host: "localhost", origin: "http://localhost:5173" }],
+    [{ host: "localhost", origin: "https://tools.example.com" }],
+  ])("%j are let in", (headers) => {
+    expect(check(headers)).toBeUndefined();
+  });
+
+  test.each([
+    [{ host: "evil.example" }, 'The Host "evil.example" is not allowed'],
+    [{ host: "b.example" }, 'The Host "b.example" is not allowed'],
+    [{ host: "" }, 'The Host "" is not allowed'],
+    [{ host: "localhost:port" }, "is not allowed"],
+    [{ host: "localhost@evil.example" }, "is not allowed"],
+    [{ ":authority": "evil.example" }, "is not allowed"],
+    [{ host: "x".repeat(300) }, `The Host "${"x".repeat(200)}" is not allowed: JACKFIELD_ALLOWED_HOSTS`],
+    [{ host: "localhost", origin: "null" }, 'The Origin "null" is not allowed: adapters.mcp.allowedOrigins'],
+    [{ host: "localhost", origin: "https://evil.example" }, 'The Origin "https://evil.example" is not allowed'],
+    [{ host: "localhost", origin: "file://" }, "The Origin"],
+  ])("%j are refused", (headers, why) => {
+    expect(check(headers)).toContain(why);
+    // Whoever was let in last makes no difference to the next.
+    expect(check({ host: "localhost" })).toBeUndefined();
+    expect(check(headers)).toContain(why);
+  });
+});
+
+describe("one timer for many waits", () => {
+  test("calls each when it is due, in order, and none that was cancelled", () => {
+    vi.useFakeTimers();
+    try {
+      const timer = createSharedTimer(100);
+      const due: string[] = [];
+      const wait = (name: string) => timer.wait(() => due.push(`${name} at ${performance.now() - start}`));
+      const start = performance.now();
+      wait("a");
+      const cancelled = wait("b");
+      vi.advanceTimersByTime(40);
+      wait("c");
+      expect(vi.getTimerCount()).toBe(1);
+      timer.cancel(cancelled);
+      vi.advanceTimersByTime(60);
+      expect(due).toEqual(["a at 100"]);
+      vi.advanceTimersByTime(40);
+      expect(due).toEqual(["a at 100", "c at 140"]);
+      expect(vi.getTimerCount()).toBe(0);
+      wait("d");
+      vi.advanceTimersByTime(100);
+      expect(due.at(-1)).toBe("d at 240");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
