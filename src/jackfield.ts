@@ -118,8 +118,9 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   for (const note of sandboxed) log.info({ urls: sandbox.urls }, note);
 
   const { limits } = config;
-  const { outbound, guard, trust } = createOutgoing(config, telemetry);
-  teardown.add(() => outbound.close());
+  const outgoing = createOutgoing(config, telemetry);
+  teardown.add(() => outgoing.close());
+  const { outbound, guard, trust } = outgoing;
 
   const streamsEnd = new AbortController();
   const connected = connectPlatforms(platforms, config, {

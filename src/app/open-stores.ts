@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
-import { readPeerTls } from "../config/peer-tls.ts";
+import { type PeerTls, watchPeerTls } from "../config/peer-tls.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { encryptionSecret } from "../config/encryption.ts";
@@ -57,12 +57,28 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
   const { ledger, jobs, encryption } = config;
   const retentionMs = (Math.max(ledger.windowHours, ledger.uncertainHours, jobs.deadHours) + 1) * hourMs;
   const keyCheck = (used: UsedKeys) => createKeyCheck(used, sealer, { lost: encryption.lostKeys, retentionMs });
-  const parts = { onProblem, log, sealer, keyCheck };
+  const certificates = config.engineTls && watchPeerTls(config.engineTls, { log });
+  try {
+    const opened = await openKind(config, { onProblem, log, sealer, keyCheck, tls: certificates?.tls });
+    return {
+      ...opened,
+      close() {
+        certificates?.close();
+        return opened.close();
+      },
+    };
+  } catch (cause) {
+    certificates?.close();
+    throw cause;
+  }
+}
+
+function openKind(config: Config, parts: StoreParts): Promise<Stores> {
   const url = config.engineUrl?.reveal();
   if (url === undefined) return openEmbedded(config.dataDir, parts);
   return /^rediss?:/.test(url)
     ? openRedis(url, config, parts).catch(explainMissing("ioredis"))
-    : openPostgres(url, config, parts).catch(explainMissing("pg"));
+    : openPostgres(url, parts).catch(explainMissing("pg"));
 }
 
 /** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
@@ -81,6 +97,8 @@ interface StoreParts {
   readonly log: Logger;
   readonly sealer: Sealer;
   readonly keyCheck: (used: UsedKeys) => KeyCheck;
+  /** Certificates for connections to the engine. */
+  readonly tls: PeerTls | undefined;
 }
 
 async function openEmbedded(folder: string, { onProblem, log, sealer, keyCheck }: StoreParts): Promise<Stores> {
@@ -102,14 +120,14 @@ async function openEmbedded(folder: string, { onProblem, log, sealer, keyCheck }
 
 async function openRedis(
   url: string,
-  { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork, engineTls }: Config,
-  { onProblem, log, sealer, keyCheck }: StoreParts,
+  { ledger: { windowHours, uncertainHours }, engineMayLoseWork: mayLoseWork }: Config,
+  { onProblem, log, sealer, keyCheck, tls }: StoreParts,
 ): Promise<Stores> {
   const { openRedisStore, checkRedisDurability } = await import("../store/redis.ts");
   const { createRedisLedger } = await import("../ledger/drivers/redis.ts");
   const { createRedisJobQueue } = await import("../jobs/drivers/redis.ts");
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
-  const store = await openRedisStore({ url, tls: engineTls && readPeerTls(engineTls), onProblem });
+  const store = await openRedisStore({ url, tls, onProblem });
   // Undefined where Redis is away at the start: then it is asked as soon as it is there.
   const ask = async (): Promise<Durability | undefined> => {
     const problem = await checkRedisDurability(store).catch((): false => false);
@@ -154,16 +172,12 @@ interface Durability {
 
 const durabilityHint = "Change that, or write `engine: { mayLoseWork: true }` in the configuration file.";
 
-async function openPostgres(
-  url: string,
-  { engineTls }: Config,
-  { onProblem, log, sealer, keyCheck }: StoreParts,
-): Promise<Stores> {
+async function openPostgres(url: string, { onProblem, log, sealer, keyCheck, tls }: StoreParts): Promise<Stores> {
   const { openPostgresStore } = await import("../store/postgres.ts");
   const { createPostgresLedger } = await import("../ledger/drivers/postgres.ts");
   const { createPostgresJobQueue } = await import("../jobs/drivers/postgres.ts");
   const { createPostgresRegisteredTools } = await import("../remote-tools/drivers/postgres.ts");
-  const store = await openPostgresStore({ url, tls: engineTls && readPeerTls(engineTls), onProblem });
+  const store = await openPostgresStore({ url, tls, onProblem });
   return stores(store, {
     kind: "postgres",
     sealer,

@@ -11,6 +11,7 @@ export interface Outgoing {
   readonly outbound: Outbound;
   readonly guard: AddressGuard;
   readonly trust: Trust;
+  close(): Promise<void>;
 }
 
 /** Time in which the trouble of one origin is logged once, in milliseconds. */
@@ -20,7 +21,7 @@ const quietMs = 60_000;
 export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
   const { limits, privateAddresses, inFlight, downstreamTls } = config;
   const guard = createAddressGuard({ privateAddresses });
-  const trust = createTrust(downstreamTls);
+  const trust = createTrust(downstreamTls, { log: telemetry.log });
   const told = new Map<string, number>();
   const outbound = createOutbound({
     downstreamBytes: limits.downstreamBytes,
@@ -40,5 +41,13 @@ export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
       telemetry.log.error({ origin, problem }, "a downstream cannot be reached by TLS");
     },
   });
-  return { outbound, guard, trust };
+  return {
+    outbound,
+    guard,
+    trust,
+    close() {
+      trust.close();
+      return outbound.close();
+    },
+  };
 }

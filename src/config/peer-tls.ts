@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
+import { watchCertificates, type WatchOptions } from "./certificate-watch.ts";
 import { type Environment, whyNot } from "./environment.ts";
 import type { ConfigFile } from "./file.ts";
 import { checkOrigins } from "./values.ts";
@@ -88,6 +89,24 @@ export function readPeerTls({ ca, cert, key }: PeerTlsFiles): PeerTls {
   if (tls.ca !== undefined) checkAuthorities(tls.ca);
   createSecureContext(tls);
   return tls;
+}
+
+/** Certificates that change with their files: read them at each connection. */
+export interface LivePeerTls {
+  readonly tls: PeerTls;
+  close(): void;
+}
+
+/** Reads certificate files, and reads them again when they have changed. Throws like `readPeerTls`. */
+export function watchPeerTls(files: PeerTlsFiles, options: WatchOptions): LivePeerTls {
+  // DANGER: drivers keep this object, so that it is changed in place.
+  const tls = readPeerTls(files);
+  const close = watchCertificates(
+    [files.ca, files.cert, files.key],
+    () => Object.assign(tls, readPeerTls(files)),
+    options,
+  );
+  return { tls, close };
 }
 
 /** The URL of a PostgreSQL server without what it says of TLS. */

@@ -1,5 +1,6 @@
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { buildConnector } from "undici";
+import { watchCertificates, type WatchOptions } from "../config/certificate-watch.ts";
 import { type DownstreamTlsConfig, readPeerTls } from "../config/peer-tls.ts";
 
 /** Which authorities prove a downstream, and what proves us to it. */
@@ -11,24 +12,43 @@ export interface Trust {
 /** Trusts the authorities of Node, and no others. */
 export const defaultTrust: Trust = { contextFor: () => undefined };
 
-/** Reads the certificates, once: making a context from the authorities takes milliseconds. Throws where they cannot be read. */
-export function createTrust({ ca, origins }: DownstreamTlsConfig): Trust {
+/** A trust that changes with its files. */
+export interface WatchedTrust extends Trust {
+  close(): void;
+}
+
+/**
+ * Reads the certificates, and again when their files have changed, for new connections: making a context from the authorities
+ * takes milliseconds. Throws where they cannot be read.
+ */
+export function createTrust(config: DownstreamTlsConfig, options: WatchOptions): WatchedTrust {
+  let contexts = readContexts(config);
+  const files = [config.ca, ...Object.values(config.origins).flatMap(({ ca, cert, key }) => [ca, cert, key])];
+  const close = watchCertificates(files, () => void (contexts = readContexts(config)), options);
+  return { contextFor: (origin) => contexts.byOrigin.get(origin) ?? contexts.everywhere, close };
+}
+
+interface Contexts {
+  readonly byOrigin: ReadonlyMap<string, SecureContext>;
+  readonly everywhere: SecureContext | undefined;
+}
+
+function readContexts({ ca, origins }: DownstreamTlsConfig): Contexts {
   const usual = getCACertificates("default");
   const own = ca === undefined ? [] : [readPeerTls({ ca }).ca ?? ""];
-  const everywhere = own.length === 0 ? undefined : createSecureContext({ ca: [...usual, ...own] });
-  const contexts = new Map(
+  const byOrigin = new Map(
     Object.entries(origins).map(([origin, files]) => {
       const tls = readPeerTls(files);
       return [origin, createSecureContext({ ...tls, ca: tls.ca ?? [...usual, ...own] })] as const;
     }),
   );
-  return { contextFor: (origin) => contexts.get(origin) ?? everywhere };
+  return { byOrigin, everywhere: own.length === 0 ? undefined : createSecureContext({ ca: [...usual, ...own] }) };
 }
 
 /** Makes the connections of a pool, each with the certificates of its origin. */
 export function createConnector(options: buildConnector.BuildOptions, trust: Trust): buildConnector.connector {
   const plain = buildConnector(options);
-  const connectors = new Map<SecureContext, buildConnector.connector>();
+  const connectors = new WeakMap<SecureContext, buildConnector.connector>();
   return (target, callback) => {
     const { protocol, host = target.hostname } = target;
     const context = protocol === "https:" ? trust.contextFor(new URL(`https://${host}`).origin) : undefined;

@@ -1,7 +1,7 @@
-import { statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import type { Logger } from "pino";
+import { watchCertificates } from "../config/certificate-watch.ts";
 import { readTlsMaterial, type TlsConfig } from "../config/tls.ts";
 
 /** Turns connections into TLS connections. */
@@ -28,13 +28,7 @@ export interface TlsAcceptorParts {
  * Creates the acceptor. New certificates are used for new connections soon after their files have changed; files that
  * cannot be used are logged, and the ones before stay in use. TLS 1.2 and 1.3, HTTP/2 preferred.
  */
-export function createTlsAcceptor({
-  config,
-  log,
-  handshakeMs,
-  reloadMs = 10_000,
-  onSecure,
-}: TlsAcceptorParts): TlsAcceptor {
+export function createTlsAcceptor({ config, log, handshakeMs, reloadMs, onSecure }: TlsAcceptorParts): TlsAcceptor {
   const clientCertificates = config.clientCa !== undefined;
   // It never listens: it makes TLS connections of those that the port has accepted.
   const server = createServer({
@@ -54,20 +48,11 @@ export function createTlsAcceptor({
     socket.destroy();
   });
 
-  let version = versionOf(config);
-  const reload = (): void => {
-    const current = versionOf(config);
-    if (current === version) return;
-    try {
-      server.setSecureContext(readTlsMaterial(config));
-      log.info({ cert: config.cert }, "the TLS certificate was reloaded");
-    } catch (err) {
-      log.error({ err, cert: config.cert }, "the new TLS certificate cannot be used: the one before stays");
-    }
-    version = current;
-  };
-  const timer = setInterval(reload, reloadMs);
-  timer.unref();
+  const stopWatch = watchCertificates(
+    [config.cert, config.key, config.clientCa],
+    () => server.setSecureContext(readTlsMaterial(config)),
+    { log, reloadMs },
+  );
   return {
     accept(socket) {
       const peer = peerOf(socket);
@@ -80,20 +65,10 @@ export function createTlsAcceptor({
     abortHandshakes() {
       for (const socket of handshakes.values()) socket.destroy();
     },
-    close: () => clearInterval(timer),
+    close: stopWatch,
   };
 }
 
 function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
-}
-
-/** A text that changes with the files. A file that is away for a moment has a version of its own. */
-function versionOf({ cert, key, clientCa }: TlsConfig): string {
-  return [cert, key, clientCa]
-    .map((path) => {
-      const stats = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false });
-      return stats === undefined ? "" : `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
-    })
-    .join(" ");
 }

@@ -43,7 +43,7 @@ const migrationLock = 7_214_330_051;
 /** Connects to a PostgreSQL server; resolves whether it is there or not. The URL's password is in no message. */
 export async function openPostgresStore(options: {
   url: string;
-  /** Certificates, instead of what the URL says of TLS. */
+  /** Certificates, instead of what the URL says of TLS. Each connection is made with what the object holds then. */
   tls?: PeerTls | undefined;
   /** Connections at most, 8 by default. */
   connections?: number;
@@ -54,7 +54,7 @@ export async function openPostgresStore(options: {
   const name = URL.canParse(url) ? `PostgreSQL at ${new URL(url).host}` : "PostgreSQL";
   const connection: ClientConfig = {
     connectionString: tls === undefined ? url : withoutTls(url),
-    ...(tls !== undefined && { ssl: { ...tls } }),
+    ...(tls !== undefined && { ssl: tls }),
     connectionTimeoutMillis: statementTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,

@@ -65,7 +65,10 @@ function redisOptions(): RedisOptions {
 /** Connects to a Redis server; resolves whether it is there or not. The URL's password is in no message. */
 export async function openRedisStore(options: {
   url: string;
-  /** Certificates of a `rediss:` URL; those of Node are trusted where it is left out. */
+  /**
+   * Certificates of a `rediss:` URL; those of Node are trusted where it is left out. Each connection is made with what the
+   * object holds then.
+   */
   tls?: PeerTls | undefined;
   /** Called with each problem, once, and with `undefined` when it has gone. */
   onProblem?: (problem: string | undefined) => void;

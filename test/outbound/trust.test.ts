@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -13,6 +13,7 @@ import { deadPort, rejection, scope, startOutbound } from "./downstream.ts";
 
 const missing = spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
 const folder = scratchFolder();
+const log = { info() {}, error() {} };
 const file = (name: string): string => join(folder.path, name);
 
 beforeAll(() => {
@@ -53,8 +54,10 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
   const withClient = () => ({ ca: own(), cert: file("client.crt"), key: file("client.key") });
 
   async function ask(origin: string, trust: Parameters<typeof createTrust>[0], problems: unknown[] = []) {
+    const watched = createTrust(trust, { log });
+    onTestFinished(() => watched.close());
     await using outbound = startOutbound({
-      trust: createTrust(trust),
+      trust: watched,
       onTlsProblem: (at, problem) => problems.push([at, problem]),
     });
     const http = outbound.httpFor(scope({ origins: [origin], retry: { retries: 0 } }));
@@ -79,6 +82,27 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
     const { ca: _, ...pair } = withClient();
     expect(await ask(origin, { ca: own(), origins: { [origin]: pair } })).toEqual(["client", "client"]);
     await rejection(ask(origin, { ca: undefined, origins: { [origin]: pair } }));
+  });
+
+  test("change with their files, and stay where a file holds nothing that can be used", async () => {
+    const origin = await startSecure();
+    const ca = file("changing.crt");
+    copyFileSync(file("stranger.crt"), ca);
+    const errors: unknown[] = [];
+    const trust = createTrust(
+      { ca: undefined, origins: { [origin]: { ca } } },
+      { log: { ...log, error: (line: unknown) => void errors.push(line) }, reloadMs: 20 },
+    );
+    onTestFinished(() => trust.close());
+    await using outbound = startOutbound({ trust });
+    const http = outbound.httpFor(scope({ origins: [origin], retry: { retries: 0 } }));
+    const ask = async () => (await http(origin)).json();
+    await rejection(ask());
+    copyFileSync(own(), ca);
+    await expect.poll(() => ask().catch(() => "refused")).toBeNull();
+    writeFileSync(ca, "no certificate");
+    await expect.poll(() => errors.length).toBe(1);
+    expect(await ask()).toBeNull();
   });
 
   test.each([
