@@ -13,39 +13,41 @@ import type { AnswerRoute } from "./route.ts";
 export function serveAnswer(route: AnswerRoute, context: RouteContext) {
   const { measure } = context.host;
   const answerWithin = answerDuration(route.answerWithinMs);
-  const pending =
-    route.pending && createPendingCalls({ limit: route.pending.limit, retryMs: context.times.pendingRetryMs });
-  context.onClose(() => pending?.close());
-
-  const watchOutlived = ({ clients, caller }: FastifyRequest, callId: string): void =>
-    pending?.outlived({
-      caller: caller.name,
-      callId,
-      clients,
-      onEnd: (result) => route.measureLateResult?.(result, measure),
-    });
+  const { pending } = route;
+  const outlived = createOutlivedCalls({ retryMs: context.times.pendingRetryMs });
+  context.onClose(outlived.close);
+  let waiting = 0;
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     // All requests of this tick are read before the first is executed: see server/port.ts.
     await Promise.resolve();
     const call = route.call(request.body);
-    if (pending?.begin(request.caller.name, call.id) === false) {
-      const message = route.pending?.message ?? "";
-      const failure = { status: 503, message, retryAfter: retrySeconds, payload: request.body };
+    const { caller, clients } = request;
+    // A repeat of a call that is counted already may always wait.
+    if (
+      pending !== undefined &&
+      waiting + outlived.running.size >= pending.limit &&
+      !outlived.running.has(keyOf(caller.name, call.id))
+    ) {
+      const failure = { status: 503, message: pending.message, retryAfter: retrySeconds, payload: request.body };
       route.measureFailure?.(failure, measure);
       return sendFailure(reply, route, failure);
     }
+    waiting += 1;
     let trace: RequestTrace | undefined;
     try {
       trace = context.startTrace(request, route);
       trace?.set({ "gen_ai.tool.call.id": call.id });
       const signal = context.clientGone(request, reply);
-      const { result } = await request.clients.executor.executeTool(
+      const { result } = await clients.executor.executeTool(
         { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin },
         trace === undefined ? { signal } : { signal, contextValues: trace.values },
       );
       if (result === undefined) throw new TypeError("the executor answered without a result");
-      if (result.outcome === Outcome.PENDING) watchOutlived(request, call.id);
+      if (result.outcome === Outcome.PENDING && pending !== undefined) {
+        const onEnd = (late: ToolResult): void => route.measureLateResult?.(late, measure);
+        outlived.add({ caller: caller.name, callId: call.id, clients, onEnd });
+      }
       route.measureAnswer?.(result, measure);
       sendJson(reply, route.answer(call, result));
       trace?.end(200);
@@ -54,14 +56,13 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
       trace?.end(500);
       throw error;
     } finally {
-      pending?.end();
+      waiting -= 1;
     }
   };
 }
 
-/** How pending calls are counted. Times in milliseconds. */
-export interface PendingCallsOptions {
-  readonly limit: number;
+/** How calls that outlived their answers are watched. Times in milliseconds. */
+export interface OutlivedCallsOptions {
   /** Pause after the state of a call could not be read. */
   readonly retryMs?: number;
   /** A call that is still running after this time is no longer counted. */
@@ -79,26 +80,19 @@ export interface OutlivedCall {
   onEnd?(result: ToolResult): void;
 }
 
-/** The unanswered calls of one adapter: requests that wait, and calls that outlived their request. */
-export interface PendingCalls {
-  readonly count: number;
-  /**
-   * Counts a request, unless the limit is reached: then it returns false. A repeat of a call that is already counted always
-   * may begin. Call `end` when it has its answer.
-   */
-  begin(caller: string, callId: string): boolean;
-  end(): void;
-  /** Counts a call until it has ended. */
-  outlived(call: OutlivedCall): void;
+/** Calls that outlived their answers: each is kept until it has ended, for which `WaitCall` waits. */
+export interface OutlivedCalls {
+  /** The calls that run, by `keyOf`. */
+  readonly running: ReadonlySet<string>;
+  add(call: OutlivedCall): void;
   close(): void;
 }
 
-/** Counts pending calls. A call that has ended gives its slot back at once: each is waited for by `WaitCall`. */
-export function createPendingCalls(options: PendingCallsOptions): PendingCalls {
-  const { limit, retryMs = 1000, staleAfterMs = 86_400_000, now = () => performance.now() } = options;
-  const outlived = new Set<string>();
+/** Creates an empty set of such calls. */
+export function createOutlivedCalls(options: OutlivedCallsOptions): OutlivedCalls {
+  const { retryMs = 1000, staleAfterMs = 86_400_000, now = () => performance.now() } = options;
+  const running = new Set<string>();
   const closed = new AbortController();
-  let waiting = 0;
 
   async function watch(call: OutlivedCall, key: string): Promise<void> {
     const until = now() + staleAfterMs;
@@ -114,26 +108,16 @@ export function createPendingCalls(options: PendingCallsOptions): PendingCalls {
     } catch {
       // Only the end of the adapter ends the pause early.
     } finally {
-      outlived.delete(key);
+      running.delete(key);
     }
   }
 
   return {
-    get count() {
-      return waiting + outlived.size;
-    },
-    begin(caller, callId) {
-      const admitted = waiting + outlived.size < limit || outlived.has(keyOf(caller, callId));
-      if (admitted) waiting += 1;
-      return admitted;
-    },
-    end() {
-      waiting -= 1;
-    },
-    outlived(call) {
+    running,
+    add(call) {
       const key = keyOf(call.caller, call.callId);
-      if (outlived.has(key) || closed.signal.aborted) return;
-      outlived.add(key);
+      if (running.has(key) || closed.signal.aborted) return;
+      running.add(key);
       void watch(call, key);
     },
     close: () => closed.abort(),

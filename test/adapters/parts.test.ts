@@ -6,7 +6,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { CallState, type WaitCallResponse, WaitCallResponseSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AdapterClients } from "../../src/adapters/adapter.ts";
-import { createPendingCalls } from "../../src/adapters/answer-route.ts";
+import { createOutlivedCalls } from "../../src/adapters/answer-route.ts";
 import { eventText } from "../../src/adapters/sse.ts";
 import { until } from "./stand.ts";
 
@@ -28,7 +28,7 @@ describe("the text of an event", () => {
   });
 });
 
-describe("pending calls", () => {
+describe("calls that outlived their answers", () => {
   /** An executor that knows which calls are running, and answers WaitCall when they have ended. */
   function executor() {
     const ends = new Map<string, PromiseWithResolvers<WaitCallResponse>>();
@@ -56,52 +56,51 @@ describe("pending calls", () => {
 
   test("a call is counted until it has ended, and its result is reported once", async () => {
     const calls = executor();
-    const pending = createPendingCalls({ limit: 2 });
+    const outlived = createOutlivedCalls({});
     const ended: string[] = [];
     for (const callId of ["1", "2"]) {
       calls.start(callId);
       const onEnd = (result: ToolResult): void => void ended.push(result.callId);
-      pending.outlived({ caller: "k", callId, clients: calls.clients, onEnd });
-      pending.outlived({ caller: "k", callId, clients: calls.clients, onEnd });
+      outlived.add({ caller: "k", callId, clients: calls.clients, onEnd });
+      outlived.add({ caller: "k", callId, clients: calls.clients, onEnd });
     }
-    expect([pending.begin("k", "3"), pending.begin("other", "1"), pending.count]).toEqual([false, false, 2]);
-    expect([pending.begin("k", "1"), pending.count]).toEqual([true, 3]);
-    pending.end();
+    outlived.add({ caller: "other", callId: "1", clients: calls.clients });
+    expect(outlived.running.size).toBe(3);
     calls.end("1", CallState.RUNNING);
     await new Promise(setImmediate);
-    expect(pending.count).toBe(2);
+    expect(outlived.running.size).toBe(3);
     calls.end("1");
-    await until(() => pending.count === 1);
+    await until(() => outlived.running.size === 1);
     calls.end("2");
-    await until(() => pending.count === 0);
+    await until(() => outlived.running.size === 0);
     expect(ended).toEqual(["1", "2"]);
-    pending.close();
+    outlived.close();
   });
 
   test("a call whose state cannot be read stays counted until it can", async () => {
     const calls = executor();
-    const pending = createPendingCalls({ limit: 1, retryMs: 1 });
+    const outlived = createOutlivedCalls({ retryMs: 1 });
     calls.start("1");
     calls.breakOff(true);
-    pending.outlived({ caller: "k", callId: "1", clients: calls.clients });
+    outlived.add({ caller: "k", callId: "1", clients: calls.clients });
     await new Promise(setImmediate);
-    expect(pending.count).toBe(1);
+    expect(outlived.running.size).toBe(1);
     calls.breakOff(false);
     calls.end("1");
-    await until(() => pending.count === 0);
-    pending.close();
+    await until(() => outlived.running.size === 0);
+    outlived.close();
   });
 
   test("a call that runs for longer than a day is no longer counted", async () => {
     let time = 0;
     const calls = executor();
-    const pending = createPendingCalls({ limit: 1, staleAfterMs: 1000, now: () => time });
+    const outlived = createOutlivedCalls({ staleAfterMs: 1000, now: () => time });
     calls.start("a");
-    pending.outlived({ caller: "", callId: "a", clients: calls.clients });
-    expect(pending.begin("", "b")).toBe(false);
+    outlived.add({ caller: "", callId: "a", clients: calls.clients });
+    expect(outlived.running.size).toBe(1);
     time = 1001;
     calls.end("a", CallState.RUNNING);
-    await until(() => pending.begin("", "b"));
-    pending.close();
+    await until(() => outlived.running.size === 0);
+    outlived.close();
   });
 });
