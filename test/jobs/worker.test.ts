@@ -123,6 +123,21 @@ describe("a worker", () => {
     expect(log.lines).toEqual([line, line]);
   });
 
+  test("does not ask a store more often that is away, however often it is woken", async () => {
+    const { worker, server, dueClaims } = working(done);
+    await pass();
+    server.away = true;
+    await pass(1_000);
+    const claims = dueClaims();
+    for (let time = 0; time < 2; time += 1) {
+      worker.wake();
+      await pass(100);
+    }
+    expect(dueClaims()).toBe(claims);
+    await pass(400);
+    expect(dueClaims()).toBe(claims + 1);
+  });
+
   test("is a problem once it has fetched nothing for more than three seconds, and none when it fetches again or is stopped", async () => {
     const { worker, server } = working(done);
     await pass();
