@@ -34,7 +34,7 @@ export function ledgerConformance(
     });
 
     test("a new intent is ours, and is stored as it was given", async () => {
-      const intent = anIntent();
+      const intent = anIntent({ timeoutMs: 60_000 });
       const claim = await beginNew(ledger, intent);
       expect(claim.key).toBe(intent.key);
       const entry = await ledger.find(intent.key);
@@ -112,6 +112,10 @@ export function ledgerConformance(
       const second = await beginNew(ledger, intent);
       await ledger.finish(first, aResult(), "drop");
       expect((await ledger.find(intent.key))?.state).toBe("running");
+      expect(await ledger.finish(first, aResult("late"), "replay")).toMatchObject({
+        state: "superseded",
+        entry: { state: "running" },
+      });
       expect(await ledger.finish(second, aResult("second"), "replay")).toEqual({ state: "stored" });
       expect((await ledger.find(intent.key))?.result?.output).toBe("second");
     });

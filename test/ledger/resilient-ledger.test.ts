@@ -102,7 +102,8 @@ test("with too many outcomes waiting, no further intent is taken", async () => {
 test("a claim of another ledger is refused", async () => {
   const claim = await beginNew(createMemoryLedger(), anIntent());
   const other = createMemoryLedger();
-  await expect(other.finish({ ...claim }, aResult(), "replay")).rejects.toThrow(TypeError);
+  const refusal = new TypeError("the claim was not issued by this ledger");
+  await expect(other.finish({ ...claim }, aResult(), "replay")).rejects.toThrow(refusal);
 });
 
 test("an attempt that certainly did not reach the store is not undone later, and any other is", async () => {
@@ -196,6 +197,20 @@ test("a release after the outcome, or a second one, does nothing", async () => {
   await ledger.release(back);
   await ledger.release(back);
   expect(released).toEqual([[2, given.key]]);
+});
+
+test("a claim whose call is another's by now ends with the restart that finds this out", async () => {
+  const released: unknown[] = [];
+  const { ledger, server } = faulty(() => ({ release: async (...what) => void released.push(what) }));
+  const intent = anIntent({ effect: "idempotent" });
+  const dying = createMemoryLedger({ server });
+  await beginNew(dying, intent);
+  await dying.close();
+  const [call] = await ledger.recover(1);
+  server.entries.delete(intent.key);
+  expect(await ledger.restart(call!.claim, 1_000)).toEqual({ state: "superseded", entry: undefined });
+  await ledger.release(call!.claim);
+  expect(released).toEqual([]);
 });
 
 test("calls that are recovered together stay with this process until each has ended", async () => {

@@ -165,8 +165,12 @@ export function takeoverConformance(
       const intent = anIntent({ effect: "idempotent" });
       const { former, claim, heir } = await abandon(intent);
       const taken = await takeOver(heir, intent);
-      const restarted = await heir.restart(taken.claim, 200);
+      const restarted = await heir.restart(taken.claim, 60_000);
       if (restarted.state !== "restarted") throw new Error("the entry is ours");
+      // It has the time of the new run, and no other.
+      const given = ((await heir.find(intent.key))?.endsAt ?? 0) - taken.entry.endsAt;
+      expect(given).toBeGreaterThan(50_000);
+      expect(given).toBeLessThan(70_000);
       await heir.finish(restarted.claim, aResult("?", Outcome.UNCERTAIN), "replay");
       expect(await former.finish(claim, aResult("my own run"), "replay")).toMatchObject({
         state: "superseded",
@@ -175,6 +179,19 @@ export function takeoverConformance(
       expect(await former.restart(claim, 200)).toMatchObject({ state: "superseded", entry: { state: "uncertain" } });
       expect(await heir.finish(restarted.claim, aResult("the heir's run"), "replay")).toEqual({ state: "stored" });
       expect((await heir.find(intent.key))?.result?.output).toBe("the heir's run");
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "an entry that the store has lost is not run again by whoever took it over",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { heir } = await abandon(intent);
+      const { claim } = await takeOver(heir, intent);
+      await tried().stage.lose(intent.key);
+      expect(await heir.restart(claim, 200)).toEqual({ state: "superseded", entry: undefined });
+      expect(await heir.find(intent.key)).toBeUndefined();
     },
     testTimeoutMs,
   );
