@@ -4,6 +4,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StartTransport } from "./isolate.ts";
 import type { FromIsolate } from "./isolation-protocol.ts";
+import { createReaper } from "./reaper.ts";
 import { type IsolateLimits, sourceArgs } from "./thread-transport.ts";
 
 /** The descriptor by which a process notices the end of the service, and says why it ends itself. */
@@ -18,6 +19,7 @@ export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartT
   const rssMb = 2 * memoryMb + 64;
   // As the service itself is run: with its loaders, say. Its debugger and its memory are its own.
   const inherited = process.execArgv.filter((argument) => !/^--(?:inspect|max-|prof|cpu-prof|heap)/.test(argument));
+  const reaper = createReaper();
   return (on) => {
     const child = fork(main, [String(rssMb)], {
       env: { ...env },
@@ -32,6 +34,7 @@ export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartT
     child.channel?.unref();
     (watch as { unref?(): void } | null | undefined)?.unref?.();
 
+    if (child.pid !== undefined) reaper.add(child.pid);
     let reason: string | undefined;
     let hasExited = false;
     watch?.on("data", (chunk: Buffer) => (reason ??= chunk.toString("utf8")));
@@ -57,6 +60,7 @@ export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartT
       hasExited = true;
       // What it has started may still be there.
       killSession();
+      if (child.pid !== undefined) reaper.remove(child.pid);
       finish();
     });
     // Its messages have all been read by then. A process that hangs up itself can answer nobody any more.

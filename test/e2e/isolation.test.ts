@@ -47,6 +47,17 @@ test("no process outlives a service that is killed, not one that loops without e
   await until("nothing is left", () => !processes.some(isAlive), 5000);
 }, 60_000);
 
+test("no process outlives a service that is killed while the process is frozen", async () => {
+  await using service = await startIsolating(2);
+  await call(service, { how: "pid" });
+  const frozen = Number(await call(service, { how: "pid" }));
+  process.kill(frozen, "SIGSTOP");
+  const processes = childrenOf(service.pid);
+  expect(processes).toContain(frozen);
+  await service.kill();
+  await until("nothing is left", () => !processes.some(isAlive), 5000);
+}, 60_000);
+
 test("a stop lets a call in a process finish, and ends the processes", async () => {
   await using service = await startIsolating(2);
   const held = await startHeld();
