@@ -19,6 +19,8 @@ export interface MaintenanceParts {
   readonly recoverMs?: number;
   /** Pause between two sweeps of what is older than the window, 1 min by default. */
   readonly sweepMs?: number;
+  /** Pause before the first sweep, 5 s by default: a process that is killed every few seconds forgets as well. */
+  readonly firstSweepMs?: number;
 }
 
 /** Running maintenance. */
@@ -35,13 +37,14 @@ const staleMs = 60_000;
 
 /** Starts the maintenance: recovers abandoned calls, deletes old records, counts jobs for the metrics. */
 export function startMaintenance(parts: MaintenanceParts): Maintenance {
-  const { executor, stores, telemetry, windowMs, uncertainMs, deadJobsMs, recoverMs = 2_000, sweepMs = 60_000 } = parts;
+  const { executor, stores, telemetry, windowMs, uncertainMs, deadJobsMs } = parts;
+  const { recoverMs = 2_000, sweepMs = 60_000, firstSweepMs = 5_000 } = parts;
   const { log, metrics } = telemetry;
   const { ledger, queue } = stores;
-  const recovering = repeat(recoverMs, true, async () => void (await executor.recover()), log);
+  const recovering = repeat(recoverMs, undefined, async () => void (await executor.recover()), log);
   const sweeping = repeat(
     sweepMs,
-    false,
+    firstSweepMs,
     async (isStopped) => {
       await Promise.all([
         ledger.erase({ olderThanMs: windowMs, uncertainOlderThanMs: uncertainMs }),
@@ -109,10 +112,13 @@ async function withTimeLimit(work: Promise<void>, ms: number): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Repeats work with a pause in between until stopped; a failure is logged once and tried again. */
+/**
+ * Repeats work with a pause in between until stopped, at once or after a first pause; a failure is logged once and tried
+ * again.
+ */
 function repeat(
   ms: number,
-  atOnce: boolean,
+  firstMs: number | undefined,
   work: (isStopped: () => boolean) => Promise<void>,
   log: Telemetry["log"],
 ): () => Promise<void> {
@@ -130,8 +136,8 @@ function repeat(
     }
     if (!stopped) timer = setTimeout(() => (current = round()), ms).unref();
   };
-  if (atOnce) current = round();
-  else timer = setTimeout(() => (current = round()), ms).unref();
+  if (firstMs === undefined) current = round();
+  else timer = setTimeout(() => (current = round()), firstMs).unref();
   return async () => {
     stopped = true;
     clearTimeout(timer);

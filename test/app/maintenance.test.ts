@@ -44,11 +44,11 @@ describe("the counts of jobs for the metrics", () => {
   });
 });
 
-test("old jobs are deleted portion by portion until none is left; what is dead or uncertain has an age of its own", async () => {
-  const asked: JobRetention[] = [];
+/** Maintenance of stores in which `left` old jobs are, and what it asks to go. */
+function maintain(left: number, over: Partial<Parameters<typeof startMaintenance>[0]>) {
+  const askedOfQueue: JobRetention[] = [];
   const askedOfLedger: unknown[] = [];
   const swept = Promise.withResolvers<void>();
-  let left = 3;
   const parts = {
     executor: { recover: async () => 0, running: 0 },
     stores: {
@@ -60,7 +60,7 @@ test("old jobs are deleted portion by portion until none is left; what is dead o
       },
       queue: {
         async erase(retention: JobRetention) {
-          asked.push(retention);
+          askedOfQueue.push(retention);
           if (left === 0) swept.resolve();
           return left === 0 ? 0 : left--;
         },
@@ -68,9 +68,28 @@ test("old jobs are deleted portion by portion until none is left; what is dead o
     },
     telemetry: { log: pino({ level: "silent" }), metrics: { gauge() {} } },
   } as unknown as Parameters<typeof startMaintenance>[0];
-  const maintenance = startMaintenance({ ...parts, windowMs: 100, uncertainMs: 300, deadJobsMs: 700, sweepMs: 1 });
-  await swept.promise;
+  const maintenance = startMaintenance({ ...parts, windowMs: 100, uncertainMs: 300, deadJobsMs: 700, ...over });
+  return { maintenance, askedOfQueue, askedOfLedger, swept: swept.promise };
+}
+
+test("old jobs are deleted portion by portion until none is left; what is dead or uncertain has an age of its own", async () => {
+  const { maintenance, askedOfQueue, askedOfLedger, swept } = maintain(3, { firstSweepMs: 1, sweepMs: 1 });
+  await swept;
   await maintenance.stop();
-  expect(asked.slice(0, 4)).toEqual(Array.from({ length: 4 }, () => ({ olderThanMs: 100, deadOlderThanMs: 700 })));
+  expect(askedOfQueue.slice(0, 4)).toEqual(
+    Array.from({ length: 4 }, () => ({ olderThanMs: 100, deadOlderThanMs: 700 })),
+  );
   expect(askedOfLedger[0]).toEqual({ olderThanMs: 100, uncertainOlderThanMs: 300 });
+});
+
+test("the first sweep comes soon after the start, so that a process that does not live for a minute forgets as well", async () => {
+  vi.useFakeTimers();
+  const { maintenance, askedOfLedger } = maintain(0, {});
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(askedOfLedger).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(59_999);
+  expect(askedOfLedger).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(askedOfLedger).toHaveLength(2);
+  await maintenance.stop();
 });
