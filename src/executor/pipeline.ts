@@ -23,18 +23,23 @@ const intake: readonly Stage[] = [
 ];
 
 /**
- * What an execution of its own passes, in this order; some stages are `only` for some calls. While it waits it is
- * registered: the same call joins it. Whatever ends it, its slot is released and its outcome recorded.
+ * What an execution of its own passes, in this order. While it waits it is registered: the same call joins it. Whatever
+ * ends it, its slot is released and its outcome recorded.
  */
 const work: readonly Stage[] = [
   acquireSlot, // OVERLOADED
-  only(hasRepeatWindow, guardRepeats), // the answer to the same request under another call id
-  only(changesSomething, persistIntent), // the stored answer, CONFLICT
-  only(isAbandoned, continueAbandoned), // what a dead process left: the reconciled outcome, UNCERTAIN
+  guardRepeats, // the answer to the same request under another call id
+  persistIntent, // the stored answer, CONFLICT
+  continueAbandoned, // what a dead process left: the reconciled outcome, UNCERTAIN
   invoke, // CANCELLED before the start
-  only(changesSomething, reconcileEnd), // a write that did not end in a known way: the reconciled outcome
+  reconcileEnd, // a write that did not end in a known way: the reconciled outcome
   shapeOutput, // OK, INVALID_OUTPUT, FAILED, TIMED_OUT, UNCERTAIN
 ];
+
+/** Stages that a call does not enter of which nothing is stored: a `read` of a tool without a repeat window. */
+const durable: ReadonlySet<Stage> = new Set([guardRepeats, persistIntent, continueAbandoned, reconcileEnd]);
+
+const workOfRead = work.filter((stage) => !durable.has(stage));
 
 /**
  * Carries out a call. Answers synchronously where its tool does and nothing has to be stored. Rejects where the call could
@@ -47,7 +52,8 @@ export function runPipeline(execution: Execution, parts: ExecutorParts): ToolRes
 /** The pipeline of a call that joins no other. Recovery enters here. */
 export function runWork(execution: Execution, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
   try {
-    const result = runStages(work, execution, parts);
+    const isStored = execution.effect !== Effect.READ || execution.tool.repeatWindowMs > 0;
+    const result = runStages(isStored ? work : workOfRead, execution, parts);
     // The early exit of calls that are answered at once: no other call can have come in between, so that registering them
     // would only cost, 0.5 µs of 9 (bench/pipeline.ts).
     if (!(result instanceof Promise)) return finish(execution, result as ToolResult, parts);
@@ -58,23 +64,6 @@ export function runWork(execution: Execution, parts: ExecutorParts): ToolResult 
   } catch (cause) {
     return endOnError(execution, cause, parts);
   }
-}
-
-function hasRepeatWindow({ tool }: Execution): boolean {
-  return tool.repeatWindowMs > 0;
-}
-
-function changesSomething({ effect }: Execution): boolean {
-  return effect !== Effect.READ;
-}
-
-function isAbandoned({ abandoned }: Execution): boolean {
-  return abandoned !== undefined;
-}
-
-/** A stage for some calls. All others go on. */
-function only(isFor: (execution: Execution) => boolean, stage: Stage): Stage {
-  return (execution, parts) => (isFor(execution) ? stage(execution, parts) : undefined);
 }
 
 /** Runs stages one after the other until one of them answers. */

@@ -6,8 +6,9 @@ import type { ExecutorParts, StageAnswer } from "../stage.ts";
  * call that the ledger holds is answered by `persistIntent`, once its own intent is stored.
  */
 export function guardRepeats(execution: Execution, { guard }: ExecutorParts): StageAnswer {
+  const { tool, scope, abandoned } = execution;
   // What a dead process had begun was registered by it.
-  if (execution.scope.conversationId === "" || execution.abandoned !== undefined) return undefined;
+  if (tool.repeatWindowMs === 0 || scope.conversationId === "" || abandoned !== undefined) return undefined;
   const checked = guard.check(execution);
   return execution.isLedgered ? checked : checked?.then(() => execution.repeated);
 }
