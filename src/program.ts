@@ -11,6 +11,7 @@ import { startService } from "./jackfield.ts";
 import { loadTools } from "./app/load-tools.ts";
 import { createShutdown } from "./app/shutdown.ts";
 import { handleStrayErrors } from "./app/stray-errors.ts";
+import { createFdDestination } from "./telemetry/fd-destination.ts";
 import { version } from "./version.ts";
 import { definitionWarnings } from "./definitions/warnings.ts";
 
@@ -19,7 +20,8 @@ async function serve(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const config = readConfig({ env: process.env, cwd: process.cwd() });
   const service = await startService(config, { pretty: process.stdout.isTTY }).catch(asConfigError);
-  const { log } = service.telemetry;
+  const { log, flushLog } = service.telemetry;
+  process.once("exit", flushLog);
   const shutdown = createShutdown(service, {
     log,
     delayMs: config.shutdown.delayMs,
@@ -77,7 +79,9 @@ async function check(): Promise<CheckReport> {
 /** Serves MCP over lines, without a port. All that is logged goes to stderr: stdout is for the messages. */
 async function mcp(write: (line: string) => void): Promise<McpLines> {
   const config = readConfig({ env: process.env, cwd: process.cwd() });
-  const service = await startService(config, { listen: false, destination: process.stderr }).catch(asConfigError);
+  const destination = createFdDestination(process.stderr.fd);
+  process.once("exit", () => destination.flush());
+  const service = await startService(config, { listen: false, destination }).catch(asConfigError);
   const lines = service.serveLines(write);
   return {
     receive: (line) => lines.receive(line),

@@ -43,7 +43,7 @@ const maxCloseMs = 5000;
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { config, version } = options;
   const redactor = createRedactor(options.secrets);
-  const { log, dropped } = createLog({
+  const { log, dropped, flush } = createLog({
     level: config.logLevel,
     pretty: options.pretty,
     redactor,
@@ -105,6 +105,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     extract: tracing.extract,
     inject: tracing.inject,
     prometheus: prometheus.text,
+    flushLog: flush,
     close() {
       closing ??= closeAll(
         [audit.close(), withTimeout(Promise.all([tracing.close(), meters.shutdown()]), maxCloseMs, notClosedInTime)],

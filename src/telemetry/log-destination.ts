@@ -1,9 +1,6 @@
 import { EventEmitter } from "node:events";
-import { pino } from "pino";
 import type { DestinationStream } from "pino";
-
-/** Longest text that waits for a destination that cannot take it, in characters. Further lines are dropped. */
-const maxWaiting = 1_048_576;
+import { createFdDestination, type FdDestination } from "./fd-destination.ts";
 
 /** A destination that drops what it cannot write, instead of failing its writer. */
 export interface LogDestination extends DestinationStream {
@@ -11,6 +8,8 @@ export interface LogDestination extends DestinationStream {
   readonly dropped: number;
   /** Counts a line that could not be made. */
   drop(): void;
+  /** Writes what waits, for a process that ends. */
+  flush(): void;
 }
 
 /**
@@ -18,35 +17,32 @@ export interface LogDestination extends DestinationStream {
  * nothing here throws: a line that cannot be written is counted, and the next line that can be written tells how many.
  */
 export function createLogDestination(given: DestinationStream | undefined): LogDestination {
-  const out = given ?? pino.destination({ dest: 1, sync: true, maxLength: maxWaiting });
-  let dropped = 0;
-  let untold = 0;
-  const drop = (): void => {
-    dropped += 1;
-    untold += 1;
-  };
-  if (out instanceof EventEmitter) {
-    out.on("error", drop);
-    out.on("drop", drop);
-  }
+  const out: DestinationStream & Partial<FdDestination> = given ?? createFdDestination(1);
+  let failed = 0;
+  let told = 0;
+  const drop = (): void => void (failed += 1);
+  const dropped = (): number => failed + (out.dropped ?? 0);
+  // A stream that fails ends the process where nobody listens.
+  if (out instanceof EventEmitter) out.on("error", drop);
   function tryWrite(line: string): boolean {
-    const before = dropped;
+    const before = dropped();
     try {
       out.write(line);
     } catch {
       drop();
     }
-    return dropped === before;
+    return dropped() === before;
   }
   return {
     get dropped() {
-      return dropped;
+      return dropped();
     },
     drop,
+    flush: () => out.flush?.(),
     write(line) {
-      const lost = untold;
+      const lost = dropped() - told;
       if (!tryWrite(line) || lost === 0) return;
-      untold = 0;
+      told += lost;
       tryWrite(
         `${JSON.stringify({ level: "warn", time: new Date().toISOString(), lines: lost, msg: "log lines were dropped: the log could not be written" })}\n`,
       );

@@ -43,6 +43,8 @@ export interface LogOptions {
 export interface Log {
   readonly log: Logger;
   readonly dropped: () => number;
+  /** Writes the lines that wait, for a process that ends. */
+  readonly flush: () => void;
 }
 
 /**
@@ -79,7 +81,7 @@ export function createLog({ level, pretty, redactor, destination }: LogOptions):
     },
     stream,
   );
-  return { log, dropped: () => out.dropped };
+  return { log, dropped: () => out.dropped, flush: () => out.flush() };
 }
 
 /** Lines for people. The library for it is loaded only where they are written. */

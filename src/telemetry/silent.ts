@@ -26,6 +26,7 @@ export function createSilentTelemetry(): Telemetry {
     prometheus: async () => "",
     extract: () => ROOT_CONTEXT,
     inject: () => ({}),
+    flushLog: ignore,
     close: async () => {},
   };
 }

@@ -100,5 +100,7 @@ export interface Telemetry {
   extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
   /** Headers that carry the context on. */
   inject(context: Context): Record<string, string>;
+  /** Writes the log lines that wait. For a process that ends: lines are written beside the work. */
+  flushLog(): void;
   close(): Promise<void>;
 }

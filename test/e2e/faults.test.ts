@@ -8,6 +8,7 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 import { genesysCall, get, sendCallback, sendRun } from "./support/requests.ts";
 import { until } from "./support/until.ts";
+import { startService } from "./support/service.ts";
 import { startWorld, type World } from "./support/world.ts";
 
 /** Waits until everything that was acknowledged has been delivered. */
@@ -27,6 +28,21 @@ test("a second process on the same folder is refused in words, and the first goe
     /another Jackfield process uses the data folder .*: stop it, or give this one its own/,
   );
   expect((await sendRun(first.url, "run", genesysCall("a", "put"))).status).toBe(202);
+});
+
+test("a log that nobody reads any more holds up nobody, and the process ends when it is told to (hazard 43)", async () => {
+  // Reads the log up to the line that says where the service listens, and then no more, with the pipe open.
+  const command = ["bash", "-c", 'exec "$@" > >(sed --unbuffered /listening/q; exec sleep 60)', "bash"] as const;
+  const plugins = [{ use: join(import.meta.dirname, "plugins/chatter.ts") }];
+  await using service = await startService({ config: { plugins, sandbox: false }, command });
+  for (let number = 0; number < 20; number += 1) {
+    const reply = await sendCallback(service.url, `c${number}`, "chatter");
+    expect(reply.status).toBe(200);
+  }
+  const { text } = await get(`${service.url}/metrics`);
+  expect(Number(/jackfield_log_dropped_total\S* (\d+)/.exec(text)?.[1])).toBeGreaterThan(100);
+  service.signal("SIGTERM");
+  expect(await service.ended()).toEqual({ code: 0, signal: null });
 });
 
 const noDisk = ((): string | undefined => {

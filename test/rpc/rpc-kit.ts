@@ -148,6 +148,7 @@ export function createWatchedTelemetry() {
     redact: (text: string) => text,
     prometheus: async () => "",
     extract: () => undefined,
+    flushLog() {},
     inject: () => ({}),
     close: async () => {},
   };
