@@ -1,3 +1,4 @@
+import { ROOT_CONTEXT, trace, type Tracer } from "@opentelemetry/api";
 import { pino } from "pino";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
@@ -18,7 +19,7 @@ import { createRegistry } from "../../src/registry/create-registry.ts";
 import { openTool } from "../../src/registry/open-tool.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
-import type { ExecutionEvent, Metrics } from "../../src/telemetry/telemetry.ts";
+import type { ExecutionEvent, Metrics, Telemetry } from "../../src/telemetry/telemetry.ts";
 
 /** How an executor under test differs from the usual one. */
 export interface ExecutorOptions {
@@ -28,6 +29,8 @@ export interface ExecutorOptions {
   readonly outputBytes?: number;
   readonly recentEntries?: number;
   readonly clock?: () => number;
+  /** Records spans. None are where it is left out. */
+  readonly tracer?: Tracer;
 }
 
 /** A pipeline of its own, and what it wrote. */
@@ -65,8 +68,18 @@ export async function startExecutor(tools: readonly Tool[], options: ExecutorOpt
   const executed: Parameters<Metrics["executed"]>[0][] = [];
   const log: string[] = [];
   const silent = createSilentTelemetry();
+  const { tracer } = options;
+  const tracing: Partial<Telemetry> | undefined = tracer && {
+    tracer,
+    tracing: true,
+    begin(name, parent, spanOptions) {
+      const span = tracer.startSpan(name, spanOptions(), parent ?? ROOT_CONTEXT);
+      return { context: trace.setSpan(parent ?? ROOT_CONTEXT, span), span };
+    },
+  };
   const telemetry = {
     ...silent,
+    ...tracing,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     audit: { ...silent.audit, executed: (event: ExecutionEvent) => void audit.push(event) },
     metrics: { ...silent.metrics, executed: (call: Parameters<Metrics["executed"]>[0]) => void executed.push(call) },
