@@ -59,6 +59,9 @@ describe("arguments", () => {
       }
     }
     expect(await answer(nested(100_000))).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+    expect(await answer(`{"a":${nested(33)},"b":${nested(33)}}`)).toMatchObject({
+      output: "Schema validation failed for work: : must not be nested as deeply: flatten the arguments",
+    });
   });
 
   test("cannot reach a prototype (hazard 9)", async () => {

@@ -48,6 +48,37 @@ describe("the answer deadline", () => {
     expect(await app.executor.find("nope", contextOf("c"), caller)).toBeUndefined();
     expect(await app.executor.find("call-1", contextOf("d"), caller)).toBeUndefined();
   });
+
+  test.each([
+    ["the caller's", 10, 60_000],
+    ["the tool's", 60_000, 10],
+    ["the caller's alone", 10, undefined],
+    ["the tool's alone", undefined, 10],
+  ])("is the shorter one: %s", async (_whose, answerWithinMs, ofTool) => {
+    await using app = await startExecutor([aTool({ execute: never })], { settings: { answerWithinMs: ofTool } });
+    expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs })))).toBe("PENDING");
+  });
+
+  test("ends what listens for the caller's going away, and so does the answer", async () => {
+    const go = gate();
+    await using app = await startExecutor([aTool({ execute: () => go.opened.then(() => 1) })]);
+    let listeners = 0;
+    const cancellation = {
+      cancelled: undefined,
+      subscribe() {
+        listeners += 1;
+        return () => void (listeners -= 1);
+      },
+    };
+    const early = app.executor.execute(aCall(), within("c", { answerWithinMs: 5, cancellation }));
+    expect(listeners).toBe(1);
+    expect(outcomeOf(await early)).toBe("PENDING");
+    expect(listeners).toBe(0);
+    const other = app.executor.execute(aCall({}, { id: "call-2" }), within("c", { cancellation }));
+    go.open();
+    expect(outcomeOf(await other)).toBe("OK");
+    expect(listeners).toBe(0);
+  });
 });
 
 describe("the execution deadline", () => {
