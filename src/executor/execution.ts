@@ -97,7 +97,7 @@ export class Execution {
     this.request = request;
     this.scope = scope;
     this.abandoned = abandoned;
-    if (request.onProgress !== undefined) this.listen(request.onProgress);
+    this.listen(request.onProgress);
   }
 
   /** Whether the ledger holds the call from before it runs: it has a key and changes something. */
@@ -120,9 +120,9 @@ export class Execution {
     return this.#idempotencyKey;
   }
 
-  /** Also reports progress to `listener`. */
-  listen(listener: (progress: Progress) => void): void {
-    (this.#progressListeners ??= []).push(listener);
+  /** Also reports progress to `listener`, where there is one. */
+  listen(listener: ((progress: Progress) => void) | undefined): void {
+    if (listener !== undefined) (this.#progressListeners ??= []).push(listener);
   }
 
   report(message: string, fraction: number): void {

@@ -72,7 +72,7 @@ describe("the span of a call", () => {
   test("of a call that joins another ends with it, and only one is counted", async () => {
     const { opened, open } = gate();
     const { executor, spans, audit } = await start(() => opened.then(() => 1));
-    const calls = [0, 1].map(() => executor.execute(aCall(), within()));
+    const calls = [0, 1].map(async () => executor.execute(aCall(), within()));
     open();
     await Promise.all(calls);
     expect([spans().length, audit.length]).toEqual([2, 1]);

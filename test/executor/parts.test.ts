@@ -134,8 +134,8 @@ describe("the memory of calls", () => {
     for (const name of ["a", "b"]) memory.end(execution(name), answer(name));
     memory.settle("a", settled);
     expect(memory.recent("a")).toEqual({ ...answer("a"), result: settled });
-    expect(memory.forget({ tenant: "t", conversationId: "other" } as never)).toBe(0);
-    expect(memory.forget({ tenant: "t", conversationId: "c" } as never)).toBe(2);
+    expect(memory.forget({ tenant: "t", conversationId: "other" })).toBe(0);
+    expect(memory.forget({ tenant: "t", conversationId: "c" })).toBe(2);
     expect(memory.recent("a")).toBeUndefined();
   });
 });

@@ -32,7 +32,7 @@ export function deduplicate(execution: Execution, { memory }: ExecutorParts): St
 function join(execution: Execution, running: Execution, answer: Promise<ToolResult>): StageAnswer {
   if (running.content !== execution.content) return conflict(execution);
   execution.joined = running;
-  if (execution.request.onProgress !== undefined) running.listen(execution.request.onProgress);
+  running.listen(execution.request.onProgress);
   return answer;
 }
 

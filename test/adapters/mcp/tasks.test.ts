@@ -201,7 +201,7 @@ describe("a task that is made", () => {
     const ids = async (who: Partial<Caller>, id = "k-1") => {
       const { tasks, peer, asked } = start(aJob({ source: who.name ?? "crm", calls: [toolCall(id, "work", {})] }));
       await tasks.start({ ...keyed, call: toolCall(id, "work", {}) }, { ...peer, caller: { ...caller, ...who } });
-      return (asked[0]?.[1] as { job: Job }).job.id;
+      return (asked[0]![1] as { job: Job }).job.id;
     };
     const all = [await ids({}), await ids({ tenant: "t" }), await ids({ name: "erp" }), await ids({}, "k-2")];
     expect(new Set(all).size).toBe(4);
@@ -246,7 +246,7 @@ describe("what a client reads of a failure", () => {
       maxOutput: 1000,
       taskTtlMs: 1000,
       stateSecret: async () => "secret",
-      log: { error: (...line: unknown[]) => void logged.push(line) } as never,
+      log: { error: (...line: unknown[]) => void logged.push(line) },
       missingScope: (scope) => new McpError(codes.invalidRequest, `no ${scope}`, { status: 403 }),
     });
     const signal = aborted ? AbortSignal.abort() : AbortSignal.any([]);
