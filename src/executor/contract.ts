@@ -29,7 +29,10 @@ export interface CallStatus {
 
 /** Runs calls through the pipeline. Fails only with a ConnectError for the engineer: store down, draining. */
 export interface Executor {
-  /** Answers synchronously where the tool does: a promise for each call would cost as much as the rest of the pipeline. */
+  /**
+   * Rejects as soon as the request is cancelled. Answers synchronously where the tool does: a promise for each call would
+   * cost as much as the rest of the pipeline.
+   */
   execute(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult;
   /** Runs the calls side by side, bounded. Results in request order. */
   executeAll(calls: readonly ToolCall[], request: ExecutionRequest): Promise<ToolResult[]>;

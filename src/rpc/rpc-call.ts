@@ -84,6 +84,8 @@ export class RpcCall implements HandlerContext, CancellationToken {
   startedAt: number | undefined = performance.now();
   /** False where nothing can end the call early: then nobody needs to listen. */
   cancellable: boolean;
+  /** Set by an implementation that rejects by itself as soon as the call is cancelled: then nobody else needs to listen. */
+  isListenedTo = false;
   readonly #outer: AbortSignal | undefined;
   readonly #header: (() => Headers) | undefined;
   #deadline: number | undefined;
@@ -125,7 +127,8 @@ export class RpcCall implements HandlerContext, CancellationToken {
     if (this.cancelled !== undefined) throw this.cancelled;
     const output = impl(input, this);
     if (!(output instanceof Promise)) return create(method.output, output);
-    return (this.cancellable ? this.orCancelled(output) : output).then((message) => create(method.output, message));
+    const ended = this.cancellable && !this.isListenedTo ? this.orCancelled(output) : output;
+    return ended.then((message) => create(method.output, message));
   }
 
   /** What a promise settles with; rejects with the reason if the call is cancelled first. */

@@ -39,6 +39,7 @@ export function createToolExecutor(
       const { call } = request;
       if (call === undefined) throw rpcError("invalid-request", "call must be set");
       checkId("call.id", call.id);
+      rpc.isListenedTo = true;
       const executed = executor.execute(call, executionRequest(request, rpc, caller));
       return executed instanceof Promise ? executed.then(executeToolResponse) : executeToolResponse(executed);
     },
