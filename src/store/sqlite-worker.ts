@@ -56,34 +56,36 @@ function statementOf(id: number, database: SqliteFile["database"]): { statement:
   return fresh;
 }
 
-function runSteps(request: ToWorker["requests"][number], database: SqliteFile["database"]): StepResult[] {
-  const results: StepResult[] = [];
-  for (const [id, params, stop] of request) {
-    const { statement, returnsRows } = statementOf(id, database);
-    const result = returnsRows
-      ? (statement.all(...(params as [])) as unknown as StepResult)
-      : Number(statement.run(...(params as [])).changes);
-    results.push(result);
-    if (stop && (typeof result === "number" ? result : result.length) > 0) break;
-  }
-  return results;
-}
-
 /** True for problems of disk, file or lock: they concern the whole batch, not one request. */
 function isEnvironment(cause: unknown): boolean {
   return [5, 6, 7, 8, 10, 11, 13, 14, 26].includes(resultCode(cause) & 0xff);
 }
 
+/**
+ * Runs the steps of a request, all or none. A step that might have been the last and was not has changed nothing, and the
+ * last one undoes itself: most requests consist of such steps alone, and need no savepoint.
+ */
 function runRequest(request: ToWorker["requests"][number], database: SqliteFile["database"]): Reply {
-  const several = request.length > 1;
+  let saved = false;
   try {
-    if (several) database.exec("SAVEPOINT request");
-    const results = runSteps(request, database);
-    if (several) database.exec("RELEASE request");
+    const results: StepResult[] = [];
+    for (const [index, [id, params, stop]] of request.entries()) {
+      if (!saved && !stop && index < request.length - 1) {
+        database.exec("SAVEPOINT request");
+        saved = true;
+      }
+      const { statement, returnsRows } = statementOf(id, database);
+      const result = returnsRows
+        ? (statement.all(...(params as [])) as unknown as StepResult)
+        : Number(statement.run(...(params as [])).changes);
+      results.push(result);
+      if (stop && (typeof result === "number" ? result : result.length) > 0) break;
+    }
+    if (saved) database.exec("RELEASE request");
     return results;
   } catch (cause) {
     if (isEnvironment(cause) || !database.isTransaction) throw cause;
-    if (several) database.exec("ROLLBACK TO request; RELEASE request");
+    if (saved) database.exec("ROLLBACK TO request; RELEASE request");
     return cause instanceof Error ? cause.message : String(cause);
   }
 }

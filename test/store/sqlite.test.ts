@@ -52,6 +52,24 @@ describe("a request", () => {
     await store.close();
   });
 
+  test("whose first step may be its last goes on only where that changed nothing, and then fails as a whole", async () => {
+    using folder = scratchFolder();
+    const store = await openSqliteStore({ folder: folder.path });
+    const insert = { sql: "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO NOTHING", stop: true };
+    const set = { sql: "UPDATE probe SET at = ?" };
+    const fails = { sql: "UPDATE probe SET id = NULL, at = 'no number'" };
+    const outcomes = await Promise.allSettled([
+      store.run([{ ...insert, params: [1] }, fails]),
+      store.run([{ ...insert, params: [2] }, fails]),
+      store.run([{ ...insert, params: [3] }, { ...set, params: [3] }, fails]),
+      store.run([{ sql: "SELECT at FROM probe" }]),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+    expect(outcomes[0]).toMatchObject({ value: [1] });
+    expect(outcomes[3]).toMatchObject({ value: [[[1]]] });
+    await store.close();
+  });
+
   test("after the store was closed is refused", async () => {
     using folder = scratchFolder();
     const store = await openSqliteStore({ folder: folder.path });
