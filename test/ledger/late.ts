@@ -19,11 +19,14 @@ export function committedLate<A extends unknown[], R>(
   };
 }
 
-/** Proves that an intent whose commit came late is nobody's: the next caller runs it, with whatever arguments. */
+/**
+ * Proves that an intent whose commit came late is nobody's: the next caller runs it, with whatever arguments, and where
+ * nobody asks for it, it is given back.
+ */
 export async function provesLateIntentsAreNobodys(
   open: () => Promise<{ ledger: Ledger; commit: () => Promise<unknown> }>,
 ): Promise<void> {
-  for (const digest of ["digest-1", "digest-2"]) {
+  for (const digest of ["digest-1", "digest-2", undefined]) {
     const { ledger, commit } = await open();
     const intent = anIntent({ timeoutMs: 60_000 });
     await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
@@ -32,6 +35,15 @@ export async function provesLateIntentsAreNobodys(
     expect(await ledger.find(intent.key)).toBeUndefined();
     await commit();
     expect((await ledger.find(intent.key))?.state).toBe("running");
+    if (digest === undefined) {
+      const kept = anIntent({ timeoutMs: 60_000 });
+      await beginNew(ledger, kept);
+      const left = async () => (await ledger.recover(1), await ledger.find(intent.key));
+      await expect.poll(left, { timeout: 8_000 }).toBeUndefined();
+      expect((await ledger.find(kept.key))?.state).toBe("running");
+      await ledger.close();
+      continue;
+    }
     expect((await ledger.begin({ ...intent, digest })).state).toBe("new");
     expect((await ledger.begin({ ...intent, digest })).state).toBe("running");
     await ledger.close();

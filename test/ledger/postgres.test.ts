@@ -5,6 +5,7 @@ import { createPostgresLedger } from "../../src/ledger/drivers/postgres.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { openPostgresStore, statementTimeoutMs } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
+import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { ledgerConformance } from "./conformance.ts";
@@ -119,6 +120,20 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await other.close();
     for (const store of [first, second]) await store.close();
   }, 20_000);
+
+  test("that hears nothing of a replica any more has its calls for the others", async () => {
+    const store = await openPostgresStore({ url: server.url });
+    let frozen = false;
+    const query: PostgresStore["query"] = (...request) =>
+      frozen ? Promise.reject(new StoreUnavailableError("frozen")) : store.query(...request);
+    const [owner, other] = [createPostgresLedger({ ...store, query }), createPostgresLedger(store)];
+    const intent = anIntent({ effect: "idempotent" });
+    await beginNew(owner, intent);
+    frozen = true;
+    await expect.poll(async () => (await other.begin(intent)).state, { timeout: 8_000 }).toBe("abandoned");
+    for (const ledger of [owner, other]) await ledger.close();
+    await store.close();
+  });
 
   test("that carries out an intent after its caller was refused has it for nobody", async () => {
     const store = await openPostgresStore({ url: server.url });

@@ -5,6 +5,7 @@ import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { checkRedisDurability, commandTimeoutMs, openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
+import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import type { RedisServer } from "../support/redis-server.ts";
 import { ledgerConformance } from "./conformance.ts";
@@ -118,6 +119,21 @@ describe.skipIf(missing)("a Redis server", () => {
     expect(await ledger.begin(ended)).toMatchObject({ state: "ended", entry: { result: { output: "done" } } });
     expect((await ledger.find(ended.key))?.state).toBe("done");
     await ledger.close();
+  });
+
+  test("that hears nothing of a replica any more has its calls for the others", async () => {
+    let frozen = false;
+    const script: RedisStore["script"] = (...request) =>
+      frozen ? Promise.reject(new StoreUnavailableError("frozen")) : store.script(...request);
+    const [owner, other] = [
+      createRedisLedger({ ...store, script }, { windowMs, uncertainMs }),
+      createRedisLedger(store, { windowMs, uncertainMs }),
+    ];
+    const intent = anIntent({ effect: "idempotent" });
+    await beginNew(owner, intent);
+    frozen = true;
+    await expect.poll(async () => (await other.begin(intent)).state, { timeout: 8_000 }).toBe("abandoned");
+    for (const ledger of [owner, other]) await ledger.close();
   });
 
   test("that carries out an intent after its caller was refused has it for nobody", async () => {

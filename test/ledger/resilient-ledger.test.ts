@@ -199,6 +199,27 @@ test("a release after the outcome, or a second one, does nothing", async () => {
   expect(released).toEqual([[2, given.key]]);
 });
 
+test("calls whose recovery was carried out but not answered are given back, and recovered by the next", async () => {
+  let answers = false;
+  const { ledger, server } = faulty((store) => ({
+    recover: async (...request) => {
+      const calls = await store.recover(...request);
+      if (!answers) throw new StoreUnavailableError("no answer");
+      return calls;
+    },
+  }));
+  const dying = createMemoryLedger({ server });
+  const intents = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
+  for (const intent of intents) await beginNew(dying, intent);
+  await dying.close();
+  const running = anIntent();
+  await beginNew(ledger, running);
+  await expect(ledger.recover(10)).rejects.toThrow("no answer");
+  answers = true;
+  expect((await ledger.recover(10)).map(({ claim }) => claim.key)).toEqual(intents.map(({ key }) => key));
+  expect((await ledger.find(running.key))?.state).toBe("running");
+});
+
 test("a claim whose call is another's by now ends with the restart that finds this out", async () => {
   const released: unknown[] = [];
   const { ledger, server } = faulty(() => ({ release: async (...what) => void released.push(what) }));

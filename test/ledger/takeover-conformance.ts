@@ -41,8 +41,11 @@ export function takeoverConformance(
     async () => {
       const intent = anIntent({ effect: "idempotent" });
       const { heir } = await abandon(intent);
+      const before = await heir.find(intent.key);
       const { entry, claim } = await takeOver(heir, intent);
       expect(entry).toMatchObject({ ...intent, state: "running" });
+      // Its new owner has a time of its own.
+      expect(entry.endsAt).toBeGreaterThan(before?.endsAt ?? Number.POSITIVE_INFINITY);
       expect(stateOf(await heir.begin(intent))).toBe("running");
       expect(stateOf(await heir.begin({ ...intent, digest: "digest-2" }))).toBe("conflict");
       await heir.finish(claim, aResult("by the heir"), "replay");
@@ -184,6 +187,41 @@ export function takeoverConformance(
   );
 
   test(
+    "of calls that were recovered together one can be given back, and the others stay",
+    async () => {
+      const { stage, ledger } = tried();
+      const dying = await stage.open();
+      const [back, kept] = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
+      for (const intent of [back, kept]) await beginNew(dying, intent);
+      await stage.die(dying);
+      const heir = replicas ? ledger : await stage.open();
+      const taken: AbandonedCall[] = [];
+      const recovered = (): AbandonedCall[] =>
+        taken.filter(({ entry }) => entry.key === back.key || entry.key === kept.key);
+      await expect
+        .poll(async () => (taken.push(...(await heir.recover(100))), recovered().length), takeoverWithin)
+        .toBe(2);
+      await heir.release(recovered().find(({ entry }) => entry.key === back.key)!.claim);
+      expect(stateOf(await heir.begin(kept))).toBe("running");
+      expect(stateOf(await heir.begin(back))).toBe("abandoned");
+    },
+    testTimeoutMs,
+  );
+
+  test(
+    "a call that has ended is not run again by whoever took it over",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { heir } = await abandon(intent);
+      const { claim } = await takeOver(heir, intent);
+      await heir.finish(claim, aResult("by the heir"), "replay");
+      expect(await heir.restart(claim, 200)).toMatchObject({ state: "superseded", entry: { state: "done" } });
+      expect((await heir.find(intent.key))?.result?.output).toBe("by the heir");
+    },
+    testTimeoutMs,
+  );
+
+  test(
     "an entry that the store has lost is not run again by whoever took it over",
     async () => {
       const intent = anIntent({ effect: "idempotent" });
@@ -197,6 +235,17 @@ export function takeoverConformance(
   );
 
   if (!replicas) return;
+
+  test("what another replica runs is no orphan here", async () => {
+    const { stage, ledger } = tried();
+    const second = await stage.open();
+    const intent = anIntent();
+    await beginNew(ledger, intent);
+    expect(stateOf(await second.begin(intent))).toBe("running");
+    expect(stateOf(await second.begin({ ...intent, digest: "digest-2" }))).toBe("conflict");
+    expect((await ledger.find(intent.key))?.state).toBe("running");
+    await second.close();
+  });
 
   test("of 1,000 begins of one key over two replicas, one is new", async () => {
     const { stage, ledger } = tried();
