@@ -1,7 +1,21 @@
 import { expect } from "vitest";
 import { type Ledger, LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
-import { anIntent, beginNew } from "./samples.ts";
+import { aResult, anIntent, beginNew } from "./samples.ts";
+
+/** A store's method whose first request of a kind is carried out, or not, by `act`. */
+export function firstRequest<A extends unknown[], R>(
+  method: (...args: A) => Promise<R>,
+  isMeant: (...args: A) => boolean,
+  act: (carryOut: () => Promise<R>) => Promise<R>,
+): (...args: A) => Promise<R> {
+  let acted = false;
+  return (...args) => {
+    if (acted || !isMeant(...args)) return method(...args);
+    acted = true;
+    return act(() => method(...args));
+  };
+}
 
 /** A store's method whose first request of a kind is carried out only by `commit`, long after its caller has given up. */
 export function committedLate<A extends unknown[], R>(
@@ -11,12 +25,52 @@ export function committedLate<A extends unknown[], R>(
   let held: (() => Promise<R>) | undefined;
   return {
     commit: async () => await held?.(),
-    method: (...args) => {
-      if (held !== undefined || !isMeant(...args)) return method(...args);
-      held = () => method(...args);
+    method: firstRequest(method, isMeant, (carryOut) => {
+      held = carryOut;
       return Promise.reject(new StoreUnavailableError("no answer"));
-    },
+    }),
   };
+}
+
+/** Two ledgers on one store, which carries out the first request of this kind by one of them through `act`. */
+export type OpenWith = (
+  kind: "write" | "recover",
+  act: <R>(carryOut: () => Promise<R>) => Promise<R>,
+) => Promise<{ ledger: Ledger; other: Ledger; lose: (key: string) => Promise<unknown> }>;
+
+/** Proves that an entry which was lost, and which another begins just then, is that one's. */
+export async function provesLostEntriesAreNotOverwritten(open: OpenWith): Promise<void> {
+  const intent = anIntent({ timeoutMs: 60_000 });
+  const { ledger, other, lose } = await open("write", async (carryOut) => {
+    await beginNew(other, intent);
+    return await carryOut();
+  });
+  const claim = await beginNew(ledger, intent);
+  await lose(intent.key);
+  expect(await ledger.finish(claim, aResult("late"), "replay")).toMatchObject({
+    state: "superseded",
+    entry: { ...intent, state: "running" },
+  });
+  expect((await other.find(intent.key))?.state).toBe("running");
+  for (const one of [ledger, other]) await one.close();
+}
+
+/** Proves that calls whose recovery was carried out, but not answered, are recovered by the next. */
+export async function provesUnansweredRecoveriesAreUndone(open: OpenWith): Promise<void> {
+  const { ledger, other } = await open("recover", async (carryOut) => {
+    await carryOut();
+    throw new StoreUnavailableError("no answer");
+  });
+  const intents = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
+  for (const intent of intents) await beginNew(other, intent);
+  const running = anIntent({ timeoutMs: 60_000 });
+  await beginNew(ledger, running);
+  await other.close();
+  await expect(ledger.recover(100)).rejects.toThrow("no answer");
+  const keys = (await ledger.recover(100)).map(({ entry }) => entry.key);
+  for (const { key } of intents) expect(keys).toContain(key);
+  expect((await ledger.find(running.key))?.state).toBe("running");
+  await ledger.close();
 }
 
 /**

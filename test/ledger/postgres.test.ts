@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { statements } from "../../src/ledger/drivers/postgres-schema.ts";
 import { createPostgresLedger } from "../../src/ledger/drivers/postgres.ts";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
@@ -9,7 +9,14 @@ import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { ledgerConformance } from "./conformance.ts";
-import { committedLate, provesLateIntentsAreNobodys } from "./late.ts";
+import {
+  committedLate,
+  firstRequest,
+  type OpenWith,
+  provesLateIntentsAreNobodys,
+  provesLostEntriesAreNotOverwritten,
+  provesUnansweredRecoveriesAreUndone,
+} from "./late.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
 const missing = postgresMissing();
@@ -133,6 +140,22 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await expect.poll(async () => (await other.begin(intent)).state, { timeout: 8_000 }).toBe("abandoned");
     for (const ledger of [owner, other]) await ledger.close();
     await store.close();
+  });
+
+  const open: OpenWith = async (kind, act) => {
+    const store = await openPostgresStore({ url: server.url });
+    onTestFinished(() => store.close());
+    const query = firstRequest(store.query, (text) => text === statements[kind], act) as PostgresStore["query"];
+    const [ledger, other] = [createPostgresLedger({ ...store, query }), createPostgresLedger(store)];
+    return { ledger, other, lose: (key) => store.query("DELETE FROM jackfield.entries WHERE key = $1", [key]) };
+  };
+
+  test("that has lost an entry which another begins just then has it for that one", async () => {
+    await provesLostEntriesAreNotOverwritten(open);
+  });
+
+  test("that has given calls to a replica which did not hear of it gives them to the next that recovers", async () => {
+    await provesUnansweredRecoveriesAreUndone(open);
   });
 
   test("that carries out an intent after its caller was refused has it for nobody", async () => {

@@ -9,7 +9,14 @@ import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import type { RedisServer } from "../support/redis-server.ts";
 import { ledgerConformance } from "./conformance.ts";
-import { committedLate, provesLateIntentsAreNobodys } from "./late.ts";
+import {
+  committedLate,
+  firstRequest,
+  type OpenWith,
+  provesLateIntentsAreNobodys,
+  provesLostEntriesAreNotOverwritten,
+  provesUnansweredRecoveriesAreUndone,
+} from "./late.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
 const missing = redisMissing();
@@ -134,6 +141,24 @@ describe.skipIf(missing)("a Redis server", () => {
     frozen = true;
     await expect.poll(async () => (await other.begin(intent)).state, { timeout: 8_000 }).toBe("abandoned");
     for (const ledger of [owner, other]) await ledger.close();
+  });
+
+  const open: OpenWith = async (kind, act) => {
+    const script = firstRequest(store.script, (asked) => asked === scripts[kind], act);
+    const prefix = `${kind}:`;
+    const [ledger, other] = [
+      createRedisLedger({ ...store, script }, { windowMs, uncertainMs, prefix }),
+      createRedisLedger(store, { windowMs, uncertainMs, prefix }),
+    ];
+    return { ledger, other, lose: (key) => store.client.del(`${prefix}e:${key}`) };
+  };
+
+  test("that has lost an entry which another begins just then has it for that one", async () => {
+    await provesLostEntriesAreNotOverwritten(open);
+  });
+
+  test("that has given calls to a replica which did not hear of it gives them to the next that recovers", async () => {
+    await provesUnansweredRecoveriesAreUndone(open);
   });
 
   test("that carries out an intent after its caller was refused has it for nobody", async () => {

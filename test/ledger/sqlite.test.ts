@@ -1,8 +1,16 @@
 import { expect, onTestFinished, test } from "vitest";
+import { sql } from "../../src/ledger/drivers/sqlite-statements.ts";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
-import { committedLate, provesLateIntentsAreNobodys } from "./late.ts";
+import {
+  committedLate,
+  firstRequest,
+  type OpenWith,
+  provesLateIntentsAreNobodys,
+  provesLostEntriesAreNotOverwritten,
+  provesUnansweredRecoveriesAreUndone,
+} from "./late.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
 /** A store of the test. */
@@ -22,6 +30,23 @@ test("an intent whose commit came late is nobody's: the next caller runs it, wit
     const { method: run, commit } = committedLate(store.run);
     return { ledger: createSqliteLedger({ ...store, run }), commit };
   });
+});
+
+/** Two ledgers on a store of the test. */
+const open: OpenWith = async (kind, act) => {
+  const store = await aStore();
+  const run = firstRequest(store.run, ([step]) => step?.sql === sql[kind], act);
+  const [ledger, other] = [createSqliteLedger({ ...store, run }), createSqliteLedger(store)];
+  const lose = (key: string) => store.run([{ sql: "DELETE FROM entries WHERE key = ?", params: [key] }]);
+  return { ledger, other, lose };
+};
+
+test("a lost entry that another begins just then is that one's", async () => {
+  await provesLostEntriesAreNotOverwritten(open);
+});
+
+test("calls whose recovery was carried out but not answered are recovered by the next", async () => {
+  await provesUnansweredRecoveriesAreUndone(open);
 });
 
 test("what another owner runs is nobody's orphan here", async () => {

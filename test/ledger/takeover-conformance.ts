@@ -163,6 +163,19 @@ export function takeoverConformance(
   );
 
   test(
+    "an heir settles what it called uncertain itself",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { heir } = await abandon(intent);
+      const { claim } = await takeOver(heir, intent);
+      await heir.finish(claim, aResult("?", Outcome.UNCERTAIN), "replay");
+      expect(await heir.finish(claim, aResult("it happened"), "replay")).toEqual({ state: "stored" });
+      expect((await heir.find(intent.key))?.result?.output).toBe("it happened");
+    },
+    testTimeoutMs,
+  );
+
+  test(
     "a former owner does not settle a call that its heir ran again",
     async () => {
       const intent = anIntent({ effect: "idempotent" });

@@ -24,7 +24,7 @@ export function createServerTime(options: { monotonic?: () => number; wall?: () 
       const now = monotonic();
       const uncertainty = (now - sentAt) / 2;
       const next = time - (now - uncertainty);
-      const change = offset === undefined ? 0 : next - offset;
+      const change = next - (offset ?? next);
       if (Math.abs(change) - uncertainty > stepMs) steppedMs = Math.max(0, steppedMs + change);
       offset = next;
       const skew = wall() - uncertainty - time;
