@@ -128,23 +128,23 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
-  test("that hears nothing of a replica any more has its calls for the others", async () => {
+  test("that hears nothing of two replicas any more has their calls for the others", async () => {
     let frozen = false;
     const script: RedisStore["script"] = (...request) =>
       frozen ? Promise.reject(new StoreUnavailableError("frozen")) : store.script(...request);
-    const [owner, other] = [
-      createRedisLedger({ ...store, script }, { windowMs, uncertainMs }),
-      createRedisLedger(store, { windowMs, uncertainMs }),
-    ];
-    const intent = anIntent({ effect: "idempotent" });
-    await beginNew(owner, intent);
+    const silent = [1, 2].map(() => createRedisLedger({ ...store, script }, { windowMs, uncertainMs }));
+    const other = createRedisLedger(store, { windowMs, uncertainMs });
+    const intents = silent.map(() => anIntent({ effect: "idempotent" }));
+    for (const [index, ledger] of silent.entries()) await beginNew(ledger, intents[index]!);
     frozen = true;
-    await expect.poll(async () => (await other.begin(intent)).state, { timeout: 8_000 }).toBe("abandoned");
-    for (const ledger of [owner, other]) await ledger.close();
+    for (const intent of intents)
+      await expect.poll(async () => (await other.begin(intent)).state, { timeout: 8_000 }).toBe("abandoned");
+    for (const ledger of [...silent, other]) await ledger.close();
   });
 
   const open: OpenWith = async (kind, act) => {
-    const script = firstRequest(store.script, (asked) => asked === scripts[kind], act);
+    const meant = { write: scripts.write, recover: scripts.recover }[kind];
+    const script = firstRequest(store.script, (asked) => asked === meant, act);
     const prefix = `${kind}:`;
     const [ledger, other] = [
       createRedisLedger({ ...store, script }, { windowMs, uncertainMs, prefix }),

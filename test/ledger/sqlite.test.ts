@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { sql } from "../../src/ledger/drivers/sqlite-statements.ts";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite.ts";
+import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import {
   committedLate,
@@ -69,4 +70,11 @@ test("more than a portion of old entries is forgotten by one request", async () 
   );
   expect(await ledger.erase({ olderThanMs: 0, uncertainOlderThanMs: 0 })).toBe(501);
   expect(await ledger.find(intents[0]!.key)).toBeUndefined();
+});
+
+test("it can take no intent while its store cannot", async () => {
+  const store = await aStore();
+  const ping = (): Promise<never> => Promise.reject(new StoreUnavailableError("the disk is full"));
+  await expect(createSqliteLedger(store).ping()).resolves.toBeUndefined();
+  await expect(createSqliteLedger({ ...store, ping }).ping()).rejects.toThrow("the disk is full");
 });
