@@ -301,6 +301,14 @@ describe("a secret of the configuration", () => {
     }
   });
 
+  test("leaves lists and numbers what they are, but for those that show it", async () => {
+    const exact = parseJson("1234567890123456789012");
+    const { result } = await shown("1234", () => ({ list: ["<1234>", 12, 12_345, null, [true]], exact, more: "1234" }));
+    expect(result.output).toBe(
+      '{"list":["<[secret]>",12,"[secret]5",null,[true]],"exact":"[secret]567890[secret]56789012","more":"[secret]"}',
+    );
+  });
+
   test("is not half there where the answer is cut", async () => {
     const { result } = await shown("hunter22hunter22", () => `${"x".repeat(90)}hunter22hunter22${"y".repeat(90)}`, 101);
     expect(result.output).not.toContain("hunter");
