@@ -21,6 +21,20 @@ test("every stage is on the list", () => {
   for (const file of globSync("stages/*.ts", { cwd: room })) expect(list).toContain(`"./${file}"`);
 });
 
+test.each([
+  ["at once", () => 1],
+  ["later", () => new Promise(setImmediate)],
+  ["by a fault", () => Promise.reject(new Error("odd"))],
+])("a call that ends %s says how long it took", async (_how, execute) => {
+  await using app = await startExecutor([aTool({ execute })]);
+  const startedAt = performance.now();
+  const { duration } = await app.executor.execute(aCall(), within());
+  const passed = performance.now() - startedAt;
+  const ms = Number(duration!.seconds) * 1000 + duration!.nanos / 1e6;
+  expect(ms).toBeGreaterThan(0);
+  expect(ms).toBeLessThanOrEqual(passed);
+});
+
 test("a result has every field, copied or not", async () => {
   await using app = await startExecutor([aTool({ execute: () => ({ a: [1] }) })]);
   const result = await app.executor.execute(aCall(), within());
