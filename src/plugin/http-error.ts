@@ -3,12 +3,12 @@ import { ToolError } from "./tool-error.ts";
 const kHttpError = Symbol.for("jackfield.HttpError");
 
 /**
- * A request by `http` that got no usable answer. Its message may be read by the model: `External API returned STATUS: BODY`
- * for an answer, and why there is none otherwise.
+ * Thrown by `http` when a request failed. The message is safe to show to the model: `External API returned STATUS: BODY`
+ * when the downstream answered, otherwise the reason why it did not.
  */
 export class HttpError extends ToolError {
   readonly [kHttpError] = true;
-  /** Status of the answer, such as 404; undefined where there was none. */
+  /** HTTP status of the response, such as 404. Undefined when there was no response. */
   readonly status: number | undefined;
 
   constructor(message: string, options: { status?: number | undefined; cause?: unknown } = {}) {
@@ -17,7 +17,10 @@ export class HttpError extends ToolError {
   }
 }
 
-/** Tells an HttpError, also one of another copy of this package. */
+/**
+ * Reports whether a value is an HttpError. Unlike `instanceof`, it also recognises errors of another copy of this
+ * package.
+ */
 export function isHttpError(reason: unknown): reason is HttpError {
   return typeof reason === "object" && reason !== null && kHttpError in reason;
 }

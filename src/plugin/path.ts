@@ -1,8 +1,9 @@
 import { ToolError } from "./tool-error.ts";
 
 /**
- * Builds a URL path in which every interpolated value is exactly one segment: "`/orders/${orderId}`". Throws a ToolError
- * for `.`, `..` and the empty text, which no encoding keeps from being read as something else.
+ * Builds a URL path in which every interpolated value is exactly one segment: ``path`/orders/${orderId}` ``. Throws a
+ * ToolError for `.`, `..` and the empty string, which clients and servers normalise away even when they are
+ * percent-encoded.
  */
 export function path(literals: TemplateStringsArray, ...values: (string | number)[]): string {
   return values.reduce<string>((built, value, index) => {

@@ -1,12 +1,18 @@
 import type { XStatic } from "typebox/schema";
 
-/** What running a tool does to the world: nothing, a write that the downstream deduplicates by its key, or a write. */
+/**
+ * The side effect of a tool: `read` changes nothing, `idempotent` is a write that the downstream deduplicates by its key,
+ * `write` is any other change.
+ */
 export type Effect = "read" | "idempotent" | "write";
 
-/** How string arguments are cleaned before validation. `text` is the default. */
+/** How string arguments are cleaned before validation. The default is `text`. */
 export type SanitizeMode = "strict" | "text" | "off";
 
-/** Where the tool's function runs: in the service's process, or in a worker thread or a process that can be stopped. */
+/**
+ * Where the tool's function runs: in the service's process (`none`), or in a worker thread or a child process, which the
+ * service can terminate.
+ */
 export type Isolation = "none" | "worker" | "process";
 
 /** Any JSON value. */
@@ -15,10 +21,10 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 /** A JSON object. */
 export type JsonObject = { [key: string]: Json };
 
-/** JSON Schema as data: draft-07, or 2020-12 by `$schema`. */
+/** JSON Schema as data: draft-07, or 2020-12 when `$schema` says so. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
-/** A schema that can turn itself into JSON Schema (Standard JSON Schema, for example Zod 4.2 and later). */
+/** A schema that converts itself to JSON Schema (the Standard JSON Schema interface, for example Zod 4.2 and later). */
 export interface StandardJsonSchema<Value = unknown> {
   readonly "~standard": {
     readonly types?: { readonly input: unknown; readonly output: Value } | undefined;
@@ -29,76 +35,87 @@ export interface StandardJsonSchema<Value = unknown> {
   };
 }
 
-/** A schema made by TypeBox: JSON Schema as well, but of a type that has no index signature. */
+/** A TypeBox schema. It is JSON Schema too, but its type has no index signature. */
 export interface TypeBoxSchema {
   readonly "~kind": string;
 }
 
-/** Anything that describes a value's shape: JSON Schema, TypeBox or Standard JSON Schema. */
+/** Any supported schema: JSON Schema, TypeBox or Standard JSON Schema. */
 export type Schema = JsonSchema | TypeBoxSchema | StandardJsonSchema;
 
 /** The TypeScript type that a schema describes. */
 export type Infer<S> =
   S extends StandardJsonSchema<infer Value> ? Value : S extends JsonSchema | TypeBoxSchema ? XStatic<S> : unknown;
 
-/** Limits of one tool. */
+/** Concurrency limits of one tool. */
 export interface ToolLimits {
-  /** Executions side by side. */
+  /** Maximum number of concurrent executions. */
   concurrency?: number;
-  /** Executions that may wait for a place; beyond, the call is OVERLOADED. */
+  /** Maximum number of executions that wait for a slot. Further calls end with OVERLOADED. */
   queue?: number;
 }
 
-/** How requests to the downstream are repeated. The defaults are 3 retries, 500 ms doubling to 2 s. */
+/**
+ * How failed requests to the downstream are retried. The defaults are 3 retries, with a backoff that doubles from 500 ms
+ * to 2 s.
+ */
 export interface RetryPolicy {
-  /** Retries after the first try. */
+  /** Number of retries after the first attempt. */
   retries?: number;
   /** First backoff in milliseconds. */
   baseMs?: number;
-  /** Longest backoff in milliseconds. */
+  /** Maximum backoff in milliseconds. */
   maxMs?: number;
 }
 
-/** One request to a downstream. */
+/** Options of one request to a downstream. */
 export interface HttpRequest {
   method?: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Query parameters; undefined ones are left out. */
+  /** Query parameters. Undefined ones are omitted. */
   query?: Record<string, string | number | boolean | undefined>;
   headers?: Record<string, string>;
-  /** Sent as JSON body. */
+  /** Request body, sent as JSON. */
   json?: unknown;
-  /** Sent as it is. */
+  /** Request body, sent unchanged. */
   body?: string | Uint8Array;
   /**
-   * Sent as `Idempotency-Key`. A POST or PATCH is repeated after errors only when it is given and the tool is `idempotent`.
+   * Sent as the `Idempotency-Key` header. A POST or PATCH is retried only when this key is set and the tool's effect is
+   * `idempotent`.
    */
   idempotencyKey?: string;
-  /** `false`: an answer of any status is returned, so that the tool can tell a 404 from a 409. Else only 2xx is. */
+  /**
+   * Whether a status other than 2xx throws an HttpError; true by default. Set it to `false` to distinguish, say, a 404
+   * from a 409.
+   */
   throwOnError?: boolean;
 }
 
-/** The answer of a downstream, read whole. Always 2xx unless the request says `throwOnError: false`. */
+/**
+ * A downstream's response, with its body read completely. Its status is always 2xx unless the request sets `throwOnError:
+ * false`.
+ */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   text(): string;
   /**
-   * The parsed body. Throws an error that the model may read if it is not JSON. A number that a double cannot hold is a
-   * Number object: it computes as the nearest double, and its text is the number as the downstream wrote it.
+   * Parses the body as JSON. Throws an error that is safe to show to the model when the body is not JSON. A number that a
+   * double cannot represent exactly is a Number object: it computes as the nearest double and keeps the original digits
+   * as its text.
    */
   json<T = unknown>(): T;
 }
 
 /**
- * Outgoing HTTP for one execution. It retries, times out, traces, limits and guards, so that the author need not.
- * Throws an HttpError, whose message the model may read: `External API returned STATUS: BODY`. A request that would leave
- * after the execution deadline is refused.
+ * HTTP client of one execution. It applies retries, timeouts, tracing, limits and the address guard. Every method throws
+ * an HttpError on failure, whose message is safe to show to the model: `External API returned STATUS: BODY`. A request
+ * that would start after the execution deadline is rejected.
  */
 export interface ToolHttp {
   (url: string | URL, request?: HttpRequest): Promise<HttpResponse>;
 }
 
-/** Writes log lines that carry tool, call, conversation and trace. */
+/** Writes log lines that carry the tool, call, conversation and trace. */
 export interface ToolLog {
   debug(message: string, fields?: Record<string, unknown>): void;
   info(message: string, fields?: Record<string, unknown>): void;
@@ -106,69 +123,69 @@ export interface ToolLog {
   error(message: string, fields?: Record<string, unknown>): void;
 }
 
-/** What an execution gets beside its arguments. */
+/** The second argument of `execute`: everything that an execution gets besides its arguments. */
 export interface ExecutionContext<Config = unknown, State = unknown> {
-  /** Outgoing HTTP. */
+  /** HTTP client for the downstream. */
   readonly http: ToolHttp;
-  /** Fires at the execution deadline, and when nobody waits for a `read` any more. */
+  /** Fires at the execution deadline, and when the last waiting caller of a `read` has gone. */
   readonly signal: AbortSignal;
   /** Id of the call. */
   readonly callId: string;
-  /** The same for every run of the same call, for downstreams that deduplicate. */
+  /** Key for downstreams that deduplicate requests. Every run of the same call has the same key. */
   readonly idempotencyKey: string;
-  /** The conversation, where there is one. */
+  /** The conversation, if any. */
   readonly conversationId: string | undefined;
-  /** The session, where there is one. */
+  /** The session, if any. */
   readonly sessionId: string | undefined;
-  /** The platform or caller that asked. */
+  /** The platform or caller that made the call. */
   readonly source: string;
-  /** Reports to whoever listens; `fraction` is from 0 to 1. */
+  /** Reports progress to the caller, if it listens. `fraction` is from 0 to 1. */
   progress(report: { message?: string; fraction?: number }): void;
   readonly log: ToolLog;
-  /** The tool's configuration, checked against `configSchema`. */
+  /** The tool's configuration, validated against `configSchema`. */
   readonly config: Config;
-  /** What `open` returned. */
+  /** The value that `open` returned. */
   readonly state: State;
 }
 
-/** What `reconcile` found out about a write whose outcome is not known. */
+/** The answer of `reconcile`: the result of a write that took effect, or `"not-done"`, or `"unknown"`. */
 export type Reconciled = { result: unknown } | "not-done" | "unknown";
 
-/** A call whose outcome is not known. */
+/** A call with an unknown outcome. */
 export interface UnknownCall<Args = unknown> {
   readonly args: Args;
   readonly callId: string;
-  /** The key that the run had. */
+  /** The idempotency key of the run. */
   readonly idempotencyKey: string;
-  /** When the run began. What it sent may still be under way in the downstream. */
+  /** When the run started. Its requests may still be in transit to the downstream. */
   readonly startedAt: Date;
 }
 
-/** Hints for MCP hosts. Each replaces what follows from the tool's effect. */
+/** Hints for MCP hosts. Each overrides the default that follows from the tool's effect. */
 export interface ToolAnnotations {
-  /** Name for people. */
+  /** Display name. */
   title?: string;
-  /** Whether a call may destroy or overwrite something. */
+  /** Whether a call may destroy or overwrite data. */
   destructive?: boolean;
-  /** Whether another call with the same arguments, under another id, has no further effect. */
+  /** Whether a repeated call with the same arguments, under another id, has no further effect. */
   idempotent?: boolean;
-  /** Whether the tool deals with the world outside its own system. */
+  /** Whether the tool interacts with systems beyond its own. */
   openWorld?: boolean;
 }
 
-/** A tool as its author writes it: data and one function. */
+/** The definition of a tool: data and one function. Pass it to `defineTool`. */
 export interface ToolDefinition<Input extends Schema = Schema, Config extends Schema = Schema, State = unknown> {
-  /** What the model calls it: letters, digits, `_` and `-`, at most 64. */
+  /** Name by which the model calls the tool: up to 64 letters, digits, `_` and `-`. */
   name: string;
-  /** What the model reads of it. */
+  /** Description that the model reads. */
   description: string;
-  /** Shape of the arguments. */
+  /** Schema of the arguments. */
   inputSchema: Input;
-  /** Shape of the output; an answer that does not fit is INVALID_OUTPUT. */
+  /** Schema of the output. An output that violates it ends the call with INVALID_OUTPUT. */
   outputSchema?: Schema;
-  /** Shape of the configuration. Mark secrets with `secret: true`. */
+  /** Schema of the configuration. Mark secrets with `secret: true`. */
   configSchema?: Config;
-  /** `write` by default. */
+  /** Side effect of the tool; `write` by default. */
   effect?: Effect;
   /** Hints for MCP hosts. */
   annotations?: ToolAnnotations;
@@ -178,17 +195,18 @@ export interface ToolDefinition<Input extends Schema = Schema, Config extends Sc
   retry?: RetryPolicy;
   sanitize?: SanitizeMode;
   isolation?: Isolation;
-  /** Runs once before the first call, for connections and caches. */
+  /** Runs once before the first call. Use it to open connections and caches; its return value is `context.state`. */
   open?(config: Infer<Config>): State | Promise<State>;
-  /** Throws where the tool cannot work at present; asked at the start and by `/readyz`. */
+  /** Throws when the tool cannot work at present. Called at startup and by `/readyz`. */
   ready?(state: State): void | Promise<void>;
-  /** Runs once at the end. */
+  /** Runs once at shutdown. */
   close?(state: State): void | Promise<void>;
-  /** Does the work. The answer is any JSON value; a string is what the model reads as it is. */
+  /** Does the work. Returns any JSON value; the model reads a string verbatim. */
   execute(args: Infer<Input>, context: ExecutionContext<Infer<Config>, State>): unknown;
   /**
-   * Finds out whether a write took effect whose outcome is not known: its process died, its deadline passed, or its request
-   * was not answered. Has `timeoutMs` again. `"not-done"` means that it has not happened and cannot happen any more.
+   * Finds out whether a write with an unknown outcome took effect: its process died, its deadline passed, or the
+   * downstream did not answer. It may take another `timeoutMs`. Return `"not-done"` only if the write has not happened
+   * and can no longer happen.
    */
   reconcile?(
     call: UnknownCall<Infer<Input>>,

@@ -15,10 +15,10 @@ import { createRegistry } from "../registry/create-registry.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { createSilentTelemetry } from "../telemetry/silent.ts";
 
-/** How one call ended, as a test wants to look at it. */
+/** The outcome of one call, with details for assertions. */
 export interface CallOutcome {
   readonly outcome: keyof typeof Outcome;
-  /** What the model reads. */
+  /** The output that the model reads. */
   readonly output: string;
   readonly value: Json | undefined;
   readonly error: { readonly message: string } | undefined;
@@ -26,13 +26,13 @@ export interface CallOutcome {
   readonly truncated: boolean;
   readonly replayed: boolean;
   readonly attempts: number;
-  /** What the tool's function threw, with its message and stack: the model never reads it. */
+  /** The error that the tool's function threw, with its message and stack. The model never sees it. */
   readonly cause: unknown;
-  /** What the tool reported on the way. */
+  /** Progress that the tool reported, in order. */
   readonly progress: readonly { readonly message: string; readonly fraction: number }[];
 }
 
-/** Where a test call belongs. */
+/** Context of a test call. */
 export interface CallOptions {
   readonly callId?: string;
   readonly conversationId?: string;
@@ -41,22 +41,27 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One tool in a pipeline of its own. */
+/** A tool in its own pipeline. */
 export interface StartedTool extends AsyncDisposable {
-  /** Runs one call: an object, or the JSON text that a model would write. */
+  /** Runs one call. Arguments are an object, or JSON text as a model would write it. */
   call(args: object | string, options?: CallOptions): Promise<CallOutcome>;
-  /** Rejects where the tool's `ready` does. */
+  /** Rejects if the tool's `ready` throws. */
   ready(): Promise<void>;
 }
 
-/** How the tool is configured, as in the configuration file. */
+/** Configuration of the tool, with the keys of the configuration file. */
 export type StartOptions = Partial<Omit<PluginConfig, "use" | "isolation" | "secretPaths">>;
 
 const caller: Caller = { name: "test", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
 /**
- * Runs a tool through the real pipeline: parsing, sanitising, validation, ledger (in memory), limits, deadlines and output.
- * `await using tool = await startTool(plugin, { config: { … } })`.
+ * Runs a tool through the real pipeline: parsing, sanitising, validation, ledger (in memory), limits, deadlines and
+ * output. Use it in the tests of a plugin.
+ *
+ * ```ts
+ * await using tool = await startTool(plugin, { config: { baseUrl } });
+ * expect((await tool.call({ order_id: "A1" })).output).toBe("shipped");
+ * ```
  */
 export async function startTool(plugin: Tool, options: StartOptions = {}): Promise<StartedTool> {
   const settings = {

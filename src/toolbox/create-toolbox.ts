@@ -20,18 +20,21 @@ import {
   type ToolResultMessage,
 } from "./model-calls.ts";
 
-/** Where the service is, who asks, and in which conversation. */
+/** Address of the service, credentials, and the conversation. */
 export interface ToolboxOptions extends JackfieldClientOptions {
   /**
-   * Id of the conversation. Repeats of a model's call are recognised within it, also by another process. Left out, the
-   * toolbox makes up one of its own: then repeats are recognised only through this toolbox.
+   * Id of the conversation. Repeats of a model's call are recognised within it, also from another process. If omitted,
+   * the toolbox generates an id, and recognises repeats only among its own calls.
    */
   readonly conversationId?: string;
-  /** How long one call may take to be answered, in milliseconds; longer, and the model reads that it is still running. */
+  /**
+   * Maximum time in milliseconds to wait for the answer of one call. After that the model reads that the call is still
+   * running.
+   */
   readonly answerWithinMs?: number;
 }
 
-/** A tool as the Vercel AI SDK takes it. */
+/** A tool in the format of the Vercel AI SDK. */
 export interface AiSdkTool {
   readonly description: string;
   readonly inputSchema: {
@@ -51,7 +54,7 @@ export interface AiSdkTool {
   ): Promise<string>;
 }
 
-/** A tool as OpenAI's Responses API takes it. */
+/** A tool in the format of OpenAI's Responses API. */
 export interface OpenaiFunctionTool {
   type: "function";
   name: string;
@@ -60,21 +63,21 @@ export interface OpenaiFunctionTool {
   strict: false;
 }
 
-/** The declarations of all tools as Google's Gemini API takes them. */
+/** The declarations of all tools in the format of Google's Gemini API. */
 export interface GeminiTool {
   functionDeclarations: { name: string; description: string; parametersJsonSchema: JsonObject }[];
 }
 
-/** What a call of `run` may be given beside the model's answer. */
+/** Options of `run`. */
 export interface RunOptions {
-  /** Ends the wait. Calls that change something go on and are recorded. */
+  /** Ends the wait. Calls with side effects continue, and their outcomes are recorded. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * The tools of a running service for programs that talk to a model themselves. The model's call id is the key of each
- * call: the same history run again gets the stored answers, and nothing happens twice. A tool's failure is an answer for
- * the model; a failure of the service rejects with a ConnectError.
+ * The tools of a running service, for programs that talk to a model themselves. The id that the model gives a call is its
+ * idempotency key: running the same history again returns the stored answers and repeats no side effect. The failure of a
+ * tool is an answer for the model; a failure of the service rejects with a ConnectError.
  */
 export interface Toolbox {
   readonly conversationId: string;
@@ -90,14 +93,17 @@ export interface Toolbox {
   anthropic(): AnthropicTool[];
   /** For `models.generateContent`. */
   gemini(): GeminiTool[];
-  /** Runs all calls of a model's answer at once. Resolves with the answers, in order, to append to the history. */
+  /**
+   * Runs all calls in a model's answer concurrently. Resolves with the messages to append to the history, in the order of
+   * the calls.
+   */
   run(answer: OpenaiResponse, options?: RunOptions): Promise<FunctionCallOutput[]>;
   run(answer: ChatCompletion, options?: RunOptions): Promise<ToolMessage[]>;
   run(answer: AnthropicMessage, options?: RunOptions): Promise<ToolResultMessage[]>;
   run(answer: GeminiResponse, options?: RunOptions): Promise<FunctionResponseContent[]>;
 }
 
-/** Lists the tools of the service once and makes a toolbox of them. Rejects with a ConnectError. */
+/** Lists the tools of the service once and creates a toolbox of them. Rejects with a ConnectError. */
 export async function createToolbox(options: ToolboxOptions): Promise<Toolbox> {
   const { conversationId = crypto.randomUUID(), answerWithinMs } = options;
   const { executor } = createJackfieldClient(options);
@@ -120,7 +126,7 @@ export async function createToolbox(options: ToolboxOptions): Promise<Toolbox> {
     return { output: result?.output ?? "", isError: result?.outcome !== Outcome.OK };
   }
 
-  // One body for all overloads: the form of the answer decides the form of what comes back.
+  // One implementation for all overloads: the format of the answer determines the format of the result.
   async function run(answer: ModelAnswer, { signal }: RunOptions = {}): Promise<never[]> {
     const format = formatOf(answer);
     const answers = await Promise.all(format.calls.map(async (one) => ({ call: one, ...(await call(one, signal)) })));
@@ -176,12 +182,15 @@ async function listTools(executor: Client<typeof ToolExecutor>): Promise<Tool[]>
   return tools;
 }
 
-/** Arguments travel as text, so that the service sees them as the model wrote them. */
+/** Serialises arguments as text, so that the service receives them as the model wrote them. */
 function argumentsText(args: unknown): string {
   return typeof args === "string" ? args : JSON.stringify(args ?? {});
 }
 
-/** A schema that any library takes that reads Standard Schema; the service validates, and says what is wrong. */
+/**
+ * Wraps a schema for libraries that expect Standard Schema. It accepts every value: the service validates, and reports
+ * violations.
+ */
 function standardSchema(schema: JsonObject): AiSdkTool["inputSchema"] {
   return {
     "~standard": {

@@ -1,77 +1,77 @@
-/** One call that a model asked for. */
+/** One call in a model's answer. */
 export interface ModelCall {
-  /** The model's id of the call; undefined where the provider gave none. */
+  /** The model's id of the call. Undefined when the provider gave none. */
   readonly id: string | undefined;
   readonly name: string;
-  /** Arguments as the model wrote them: JSON text, or an object. */
+  /** Arguments as the model wrote them: JSON text or an object. */
   readonly arguments: unknown;
 }
 
-/** What a call was answered with. */
+/** The answer to a call. */
 export interface CallAnswer {
   readonly call: ModelCall;
-  /** What the model should read. */
+  /** The output for the model. */
   readonly output: string;
   readonly isError: boolean;
 }
 
-/** An answer of OpenAI's Responses API. */
+/** A response of OpenAI's Responses API. */
 export interface OpenaiResponse {
   readonly output: readonly object[];
 }
 
-/** An answer of OpenAI's Chat Completions API, and of the many APIs that copy it. */
+/** A response of OpenAI's Chat Completions API, or of an API compatible with it. */
 export interface ChatCompletion {
   readonly choices: readonly { readonly message: object }[];
 }
 
-/** An answer of Anthropic's Messages API. */
+/** A response of Anthropic's Messages API. */
 export interface AnthropicMessage {
   readonly role: "assistant";
   readonly content: readonly object[];
 }
 
-/** An answer of Google's Gemini API. */
+/** A response of Google's Gemini API. */
 export interface GeminiResponse {
   readonly candidates?: readonly { readonly content?: { readonly parts?: readonly object[] } }[];
 }
 
-/** Any answer that the toolbox can read. */
+/** Any response that the toolbox understands. */
 export type ModelAnswer = OpenaiResponse | ChatCompletion | AnthropicMessage | GeminiResponse;
 
-/** Item for the `input` of the next OpenAI response. */
+/** An item for the `input` of the next request to OpenAI's Responses API. */
 export interface FunctionCallOutput {
   type: "function_call_output";
   call_id: string;
   output: string;
 }
 
-/** Message for the next chat completion. */
+/** A message for the next chat completion request. */
 export interface ToolMessage {
   role: "tool";
   tool_call_id: string;
   content: string;
 }
 
-/** Message for the next request to Anthropic: all results in one. */
+/** A message for the next request to Anthropic. It holds all results. */
 export interface ToolResultMessage {
   role: "user";
   content: { type: "tool_result"; tool_use_id: string; content: string; is_error: boolean }[];
 }
 
-/** Content for the next request to Gemini: all results in one. */
+/** Content for the next request to Gemini. It holds all results. */
 export interface FunctionResponseContent {
   role: "user";
   parts: { functionResponse: { id?: string; name: string; response: { output: string } | { error: string } } }[];
 }
 
-/** How the calls of one provider's answer are read, and how their answers are written. */
+/** Reads the calls in one provider's responses and writes the answers. */
 export interface AnswerFormat {
   readonly calls: readonly ModelCall[];
   write(answers: readonly CallAnswer[]): object[];
 }
 
-/** Reads the calls of a model's answer. Throws a TypeError for an answer of no known form. */
+/** Returns the format of a model's response. Throws a TypeError for an unknown format. */
 export function formatOf(answer: ModelAnswer): AnswerFormat {
   if ("output" in answer && Array.isArray(answer.output)) return openaiFormat(answer);
   if ("choices" in answer && Array.isArray(answer.choices)) return chatFormat(answer);
