@@ -1,4 +1,4 @@
-/** Words for the WMO weather codes that Open-Meteo uses. */
+/** Descriptions of the WMO weather codes that Open-Meteo uses. */
 const conditions: ReadonlyMap<number, string> = new Map([
   [0, "clear"],
   [1, "mainly clear"],
@@ -30,7 +30,7 @@ const conditions: ReadonlyMap<number, string> = new Map([
   [99, "thunderstorm with hail"],
 ]);
 
-/** The words for a WMO weather code; `unknown` for a code that is not in use. */
+/** Returns the description of a WMO weather code; `unknown` for an unassigned code. */
 export function conditionFromCode(code: number): string {
   return conditions.get(code) ?? "unknown";
 }

@@ -1,7 +1,7 @@
 import { defineTool, ToolError } from "jackfield/plugin";
 import { conditionFromCode } from "./condition.ts";
 
-/** Looks up the present weather of a place with Open-Meteo's geocoding and forecast APIs. */
+/** Looks up the current weather of a place with Open-Meteo's geocoding and forecast APIs. */
 export default defineTool({
   name: "get_weather",
   description: "Retrieve current weather conditions for a specified location.",

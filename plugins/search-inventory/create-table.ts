@@ -6,13 +6,13 @@ import type { PrismaClient } from "./generated/client.ts";
 import { sampleStock } from "./sample-stock.ts";
 
 const migration = "20261121000000_create_inventory";
-// The lock that Prisma's own migrations take, so that neither disturbs the other.
+// The advisory lock of Prisma's own migrations, so that both exclude each other.
 const migrationLock = 72_707_369;
 
 /**
- * Applies the migration where the table is missing, and notes it the way `prisma migrate deploy` does. Sample stock goes
- * only into a table created here, never into one that was there. Safe to run by several processes at once; where the
- * table exists, reading is the only right it needs.
+ * Applies the migration if the table is missing, and records it as `prisma migrate deploy` does. Sample stock goes only
+ * into a table that this call created. Several processes may call it concurrently. If the table exists, the function
+ * needs read access only.
  */
 export async function createTable(client: PrismaClient, sampleData: boolean): Promise<void> {
   if (await tableExists(client)) {
@@ -39,7 +39,7 @@ export async function createTable(client: PrismaClient, sampleData: boolean): Pr
 
 type Queries = Pick<PrismaClient, "$queryRaw" | "$executeRaw">;
 
-// A query of the catalogue and not to_regclass(): that one may answer from a cache that is older than the lock.
+// Queries the catalogue instead of calling to_regclass(), which may answer from a cache that is older than the lock.
 async function tableExists(client: Queries): Promise<boolean> {
   const rows = await client.$queryRaw<{ present: boolean }[]>`SELECT EXISTS (
     SELECT 1 FROM pg_catalog.pg_tables WHERE tablename = 'Inventory' AND schemaname = ANY (current_schemas(false))
@@ -58,7 +58,7 @@ async function note(transaction: Queries, sql: string): Promise<void> {
     VALUES (${randomUUID()}, ${checksum}, now(), ${migration}, 1)`;
 }
 
-/** Found through the package itself, which holds in the repository and in what is published. */
+/** Resolves the file through the package itself, which works in the repository and in the published package. */
 function migrationText(): Promise<string> {
   const packageFile = createRequire(import.meta.url).resolve("@jackfield/search-inventory/package.json");
   return readFile(join(dirname(packageFile), "prisma", "migrations", migration, "migration.sql"), "utf8");

@@ -2,7 +2,7 @@ import { defineTool } from "jackfield/plugin";
 import { createInventory } from "./inventory.ts";
 import { searchInventory } from "./search.ts";
 
-/** Searches the inventory database, PostgreSQL or the embedded one, for the active stock of an article. */
+/** Searches the inventory database, on PostgreSQL or embedded, for the active stock of an article. */
 export default defineTool({
   name: "search_inventory",
   description: "Search the inventory for the active stock of an article (SKU) in one warehouse.",
@@ -68,7 +68,7 @@ export default defineTool({
     additionalProperties: false,
   },
   effect: "read",
-  // The first call may have to wait until the embedded database is open.
+  // The first call may have to wait for the embedded database to open.
   timeoutMs: 10_000,
 
   open: (config) => createInventory(config),

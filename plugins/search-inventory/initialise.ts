@@ -4,8 +4,8 @@ import { dirname, extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 
 /**
- * Makes the files of an embedded database in a folder where there are none. They are made beside it and then renamed, so
- * that a process that dies in between leaves no half of a database.
+ * Creates the files of an embedded database in a folder without one. They are written to a folder beside it, which is
+ * then renamed, so that a crash never leaves half a database.
  */
 export async function initialiseFolder(dataDir: string): Promise<void> {
   if (existsSync(join(dataDir, "PG_VERSION"))) {
@@ -21,7 +21,7 @@ export async function initialiseFolder(dataDir: string): Promise<void> {
   await rename(fresh, dataDir);
 }
 
-/** Makes the files of an embedded database that lives in memory: a tar archive that PGlite can load. */
+/** Creates the files of an in-memory database, as a tar archive that PGlite loads. */
 export async function initialiseMemory(): Promise<Blob> {
   const dump = await initialise(undefined);
   if (dump === undefined) {
@@ -30,7 +30,9 @@ export async function initialiseMemory(): Promise<Blob> {
   return new Blob([dump]);
 }
 
-/** In a thread: PostgreSQL's `initdb` blocks for three to six seconds, in which no other tool could answer. */
+/**
+ * Runs PostgreSQL's `initdb` in a thread: it blocks for three to six seconds, during which no other tool could answer.
+ */
 async function initialise(folder: string | undefined): Promise<ArrayBuffer | undefined> {
   const file = new URL(`./initialise-worker${extname(import.meta.url)}`, import.meta.url);
   const worker = new Worker(file, { workerData: { folder } });

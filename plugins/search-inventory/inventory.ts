@@ -2,17 +2,17 @@ import { ToolError } from "jackfield/plugin";
 import type { PrismaClient } from "./generated/client.ts";
 import { type DatabaseConfig, type OpenDatabase, openDatabase } from "./open-database.ts";
 
-/** The inventory database: opened at once, in the background, and again by the next call where that failed. */
+/** The inventory database. It opens in the background at startup; if that fails, the next call tries again. */
 export interface Inventory {
-  /** The client, as soon as the database is open. Throws ToolError where it cannot be opened. */
+  /** Resolves with the client once the database is open. Throws a ToolError if it cannot be opened. */
   client(): Promise<PrismaClient>;
-  /** Throws where the database cannot be reached, with words for the operator. */
+  /** Throws if the database is unreachable, with a message for the operator. */
   check(): Promise<void>;
-  /** Closes what is open. Afterwards nothing can be asked any more. */
+  /** Closes the database. No call may follow. */
   close(): Promise<void>;
 }
 
-/** Begins to open the database and returns without waiting: the embedded one takes more than a second. */
+/** Starts to open the database and returns at once: the embedded one takes more than a second. */
 export function createInventory(config: DatabaseConfig): Inventory {
   let opening: Promise<OpenDatabase> | undefined;
   let closed = false;
@@ -27,7 +27,7 @@ export function createInventory(config: DatabaseConfig): Inventory {
     });
     return opening;
   };
-  // A failure here is told by `check` and by each call, which try again.
+  // `check` and each call report a failure and try again.
   database().catch(() => undefined);
 
   return {
@@ -54,7 +54,7 @@ export function createInventory(config: DatabaseConfig): Inventory {
   };
 }
 
-/** The last line says what happened; those before it quote source text. */
+/** Extracts the last line, which names the problem; the lines before it quote source text. */
 function wordsFrom(reason: unknown): string {
   const message = reason instanceof Error ? reason.message : String(reason);
   return (

@@ -2,15 +2,15 @@ import type { PrismaClient } from "./generated/client.ts";
 import { createTable } from "./create-table.ts";
 import { initialiseFolder, initialiseMemory } from "./initialise.ts";
 
-/** Which database, and whether a table that is created gets sample stock. */
+/** Selects the database, and whether a newly created table is filled with sample stock. */
 export interface DatabaseConfig {
-  /** PostgreSQL; undefined: the embedded database. */
+  /** URL of the PostgreSQL server. Undefined selects the embedded database. */
   readonly databaseUrl?: string;
-  /** Folder of the embedded database; undefined: in memory. */
+  /** Folder of the embedded database. Undefined keeps it in memory. */
   readonly dataDir?: string;
-  /** Fill a table that is created in the embedded database with sample stock. True by default. */
+  /** Fills a newly created table of the embedded database with sample stock; true by default. */
   readonly sampleData?: boolean;
-  /** Create the table where it is missing; true by default. */
+  /** Creates the table if it is missing; true by default. */
   readonly create?: boolean;
 }
 
@@ -24,8 +24,8 @@ const connectTimeoutMs = 3000;
 const statementTimeoutMs = 5000;
 
 /**
- * Connects to PostgreSQL or opens the embedded database, and creates the table where it is missing. Prisma and PGlite
- * are loaded here and not before: they are large, and nobody else should wait for them.
+ * Connects to PostgreSQL or opens the embedded database, and creates the table if it is missing. Prisma and PGlite are
+ * imported here, on first use: they are large, and other tools should not wait for them.
  */
 export async function openDatabase(config: DatabaseConfig): Promise<OpenDatabase> {
   const database =

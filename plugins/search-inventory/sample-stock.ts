@@ -11,7 +11,7 @@ const families = ["BAG", "CAM", "DESK", "LAMP", "MUG", "SOFA", "TV", "USB"] as c
 const warehouses = ["US-WEST", "US-EAST", "EU-CENTRAL"] as const;
 const articlesPerFamily = 25;
 
-/** Believable stock, the same each time: 8 families of 25 articles, in up to three warehouses, some in two bins. */
+/** Generates realistic, deterministic stock: 8 families of 25 articles, in up to three warehouses, some in two bins. */
 export function sampleStock(): StockRow[] {
   const rows: StockRow[] = [
     { sku: "SKU-8842", warehouse: "EU-CENTRAL", bin: "A-01", quantity: 145, status: "ACTIVE" },

@@ -1,14 +1,14 @@
 import { ToolError } from "jackfield/plugin";
 import type { PrismaClient } from "./generated/client.ts";
 
-/** What the search answers: items, or words where there are none. */
+/** The result of a search: items, or a message when there are none. */
 export type SearchResult =
   | { items: { sku: string; quantity: number; status: string }[]; total: number }
   | { message: string };
 
 /**
- * Finds the stock of an article in a warehouse, without what is decommissioned. Both values are bound parameters,
- * whatever they hold. Throws ToolError where the database does not answer.
+ * Finds the stock of an article in a warehouse, except decommissioned stock. Both values are bound parameters, so no text
+ * in them is read as SQL. Throws a ToolError when the database does not answer.
  */
 export async function searchInventory(client: PrismaClient, sku: string, warehouse: string): Promise<SearchResult> {
   const items = await client.inventory

@@ -69,7 +69,7 @@ const http: ToolHttp = async (url, { method = "GET" } = {}) => {
 
 const minuteMs = 60_000;
 
-/** Asks what became of a change that was begun so long ago, the way it is asked when its outcome is not known. */
+/** Reconciles a change that started so long ago, as the service does when the outcome is unknown. */
 async function reconcile(
   baseUrl: string,
   priority: "low" | "urgent",

@@ -64,9 +64,9 @@ export default defineTool({
     return { ticket_id, priority: ticket["priority"], status: ticket["status"] };
   },
 
-  // A priority that happens to be right proves nothing: somebody else may have set it. Only a ticket that lists its
-  // updates with their Idempotency-Keys tells whether this one took effect. An update that is missing may still be under
-  // way: it is looked for again, and called not done only when it can no longer come.
+  // The right priority alone proves nothing: somebody else may have set it. Proof is a ticket that lists its updates with
+  // their Idempotency-Keys. A missing update may still be in transit: the tool looks again, and answers "not-done" only
+  // when the update can no longer arrive.
   async reconcile({ args, idempotencyKey, startedAt }, { http, config, signal }) {
     const url = ticketUrl(config, args.ticket_id);
     for (let look = 0; ; look++) {
@@ -84,7 +84,7 @@ export default defineTool({
   },
 });
 
-/** How often a missing update is looked for again, and the pause before each look in milliseconds. */
+/** Number of further looks for a missing update, and the pause before each in milliseconds. */
 const looks = 4;
 const pauseMs = 1000;
 
