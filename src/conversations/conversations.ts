@@ -25,42 +25,53 @@ import { type OfferedTools, offeredTools } from "./offered-tools.ts";
 import { refusedCall, runCall } from "./run-call.ts";
 import { contentOf } from "./tool-content.ts";
 
-/** What the loop is made of. */
+/** Dependencies and limits of the conversation loop. */
 export interface ConversationsOptions {
-  /** Speaks as the service, where a conversation brings no client of its own. */
+  /** Client with the service's own rights, for conversations without a client of their own. */
   readonly executor: Client<typeof ToolExecutor>;
   readonly gateway: GatewayOptions;
   readonly observation: Observation;
-  /** Longest content of a tool message in code points, 4096 by default. */
+  /** Maximum length of a tool message's content in code points; 4096 by default. */
   readonly maxOutputChars?: number;
-  /** Calls of one answer that are run, 64 by default. */
+  /** Maximum number of calls executed from one model answer; 64 by default. */
   readonly callsPerRequest?: number;
   /** Wall clock in milliseconds. */
   readonly now?: () => number;
 }
 
-/** What comes with a conversation. */
+/** Context of one conversation. */
 export interface ConversationScope {
   readonly signal: AbortSignal;
   /** Parent of the conversation's span. */
   readonly trace?: Context | undefined;
-  /** Speaks as whoever asked, so that the model sees and uses that caller's tools only. */
+  /**
+   * Client with the rights of the caller who started the conversation, so that the model sees and uses that caller's
+   * tools only.
+   */
   readonly executor?: Client<typeof ToolExecutor>;
 }
 
-/** Runs conversations between a model and the tools. */
+/**
+ * Runs conversations between a model and the tools: it asks the model, executes the calls in its answer, returns the
+ * results, and repeats until the model answers with text.
+ */
 export interface Conversations {
-  /** Yields what happens, the end last. Throws a ConnectError, or the reason of the signal. */
+  /**
+   * Yields the events of the conversation; the last one is its end. Throws a ConnectError, or the reason of the signal.
+   */
   run(request: RunConversationRequest, scope: ConversationScope): AsyncIterable<RunConversationResponse>;
 }
 
 const maxRequests = 5;
 const tooManyRequests = "Maximum tool execution iterations reached.";
-/** Calls of one answer that run side by side. */
+/** Maximum number of concurrent calls from one answer. */
 const width = 64;
 const maxIdLength = 256;
 
-/** Makes the loop of requirements 002. The same conversation id and call ids again repeat no write: the ledger answers for it. */
+/**
+ * Creates the loop of requirements 002. Repeating a conversation with the same conversation id and call ids repeats no
+ * write: the ledger returns the stored results.
+ */
 export function createConversations(options: ConversationsOptions): Conversations {
   const { gateway, observation, maxOutputChars = 4096, callsPerRequest = 64, now = Date.now } = options;
   const ask = createGateway(gateway);
@@ -109,7 +120,7 @@ export function createConversations(options: ConversationsOptions): Conversation
         ).finally(() => span.set({ latency_ms: roundMs(performance.now() - begun) }));
         yield turn(iteration, answer);
         if (answer.calls.length === 0) return { text: answer.text, rounds: iteration + 1 };
-        // Nobody would read what the last answer asks for.
+        // Results of the last answer's calls would never reach the model.
         if (iteration + 1 === maxRequests) break;
         messages.push(answer.message, ...(yield* answerCalls(talk, answer, tools, span)));
       } catch (reason) {
@@ -122,7 +133,9 @@ export function createConversations(options: ConversationsOptions): Conversation
     return { text: tooManyRequests, rounds: maxRequests };
   }
 
-  /** Runs the calls of one answer side by side and gives the messages that answer them, in the order of the calls. */
+  /**
+   * Executes the calls of one answer concurrently and returns the messages that answer them, in the order of the calls.
+   */
   async function* answerCalls(
     talk: Talk,
     answer: ModelAnswer,
@@ -132,7 +145,7 @@ export function createConversations(options: ConversationsOptions): Conversation
     const calls = answer.calls.map((call) => ({ ...call, name: tools.nameOf(call.name) }));
     for (const call of calls) yield event({ case: "call", value: call });
     const results: (ToolResult | undefined)[] = calls.map(() => undefined);
-    // Whoever stops listening, or one call that breaks the conversation, ends the waiting of the others.
+    // Ends the wait for the other calls when the consumer stops iterating, or when one call fails the conversation.
     const stop = new AbortController();
     const signal = AbortSignal.any([talk.signal, stop.signal]);
     for (const [index, call] of calls.entries()) {
@@ -155,7 +168,7 @@ export function createConversations(options: ConversationsOptions): Conversation
   }
 }
 
-/** One conversation under way. */
+/** One running conversation. */
 interface Talk {
   readonly id: string;
   readonly model: string;

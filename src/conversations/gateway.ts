@@ -8,23 +8,23 @@ import { retryAfterMs, wait } from "../outbound/retry.ts";
 import { TokenError } from "../outbound/token-failure.ts";
 import { type ModelAnswer, modelAnswerFrom } from "./model-answer.ts";
 
-/** The LLM Gateway, and how it is reached. */
+/** Address of the LLM Gateway and how to reach it. */
 export interface GatewayOptions {
-  /** Where `/api/v2/…` begins. */
+  /** Base URL, to which `/api/v2/…` is appended. */
   readonly baseUrl: string;
   readonly token: TokenSource;
   readonly send: Outbound["send"];
-  /** From 0 to 1, for the jitter. */
+  /** Random number from 0 to 1, for the jitter. */
   readonly random?: () => number;
-  /** Waits for a time in milliseconds. */
+  /** Waits for a duration in milliseconds. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Called before each pause. `attempt` counts from 1. */
   readonly onRetry?: (retry: GatewayRetry) => void;
-  /** Milliseconds that one request may take, 30000 by default. */
+  /** Timeout of one request in milliseconds; 30000 by default. */
   readonly timeoutMs?: number;
 }
 
-/** A question that the gateway was too busy for, and that is asked again. */
+/** A retry of a request that the gateway was too busy for. */
 export interface GatewayRetry {
   readonly origin: string;
   readonly conversationId: string;
@@ -32,7 +32,7 @@ export interface GatewayRetry {
   readonly pauseMs: number;
 }
 
-/** What the model is asked. */
+/** One request to the model. */
 export interface GatewayQuestion {
   readonly model: string;
   readonly messages: readonly JsonObject[];
@@ -40,18 +40,21 @@ export interface GatewayQuestion {
   readonly conversationId: string;
 }
 
-/** Asks the model once. Rejects with `unavailable`, `resource_exhausted` or the signal's reason. */
+/** Sends one request to the model. Rejects with `unavailable`, `resource_exhausted` or the signal's reason. */
 export type AskGateway = (question: GatewayQuestion, signal: AbortSignal, trace?: Context) => Promise<ModelAnswer>;
 
-/** The trace of a question, and the ids on its spans. */
+/** Trace of a request, and the ids on its spans. */
 type GatewayScope = Pick<SendScope, "trace" | "attributes">;
 
 const path = "/api/v2/ai-builder/llm-gateway/conversations";
 const attempts = 3;
-/** Where the gateway asks for a longer pause than this, the answer is that it is too busy: nobody waits that long. */
+/**
+ * Maximum pause that is waited for, in milliseconds. If the gateway asks for a longer one, the request fails with
+ * `resource_exhausted`.
+ */
 const maxPauseMs = 120_000;
 
-/** Makes the function that asks the model. A 429 is repeated after a pause, and a 401 once with a new token. */
+/** Creates the function that sends requests to the model. A 429 is retried after a pause, a 401 once with a new token. */
 export function createGateway(options: GatewayOptions): AskGateway {
   const { baseUrl, token, send, random = Math.random, sleep = wait, timeoutMs = 30_000 } = options;
   const url = baseUrl.replace(/\/+$/, "") + path;
@@ -95,8 +98,9 @@ export function createGateway(options: GatewayOptions): AskGateway {
 }
 
 /**
- * Milliseconds to wait after the 429 that answered attempt number `attempt` (from 0): what the gateway asks for, and at
- * least half a second; where it says nothing readable, 2^attempt seconds and up to one more, from 2 to 30 seconds.
+ * Returns the pause in milliseconds after a 429 to attempt number `attempt` (from 0): the duration that the gateway
+ * requests, but at least half a second. Without a readable `Retry-After` it is 2^attempt seconds plus up to one second of
+ * jitter, between 2 and 30 seconds.
  */
 export function pauseMs(retryAfter: string | undefined, attempt: number, random: () => number): number {
   const asked = retryAfterMs(retryAfter);

@@ -1,6 +1,6 @@
 /**
- * Draws from several sources side by side, at most `width` at a time, and yields what comes in the order in which it
- * comes. Ends when all have ended, or throws what the first broken one throws. The sources left over are the caller's.
+ * Merges several async sources: iterates at most `width` of them concurrently and yields their values as they arrive.
+ * Ends when all sources have ended, or throws the first error. The caller must stop the remaining sources.
  */
 export async function* merge<T>(sources: readonly (() => AsyncIterable<T>)[], width: number): AsyncGenerator<T> {
   const ready: T[] = [];

@@ -3,16 +3,16 @@ import { type ToolCall, ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts
 import { rpcError } from "../errors.ts";
 import type { Answer } from "../outbound/http.ts";
 
-/** What the model said. */
+/** An answer of the model. */
 export interface ModelAnswer {
-  /** The message as it came: it goes back with the next request. */
+  /** The message as received. It is sent back with the next request. */
   readonly message: JsonObject;
   readonly text: string;
-  /** The tools it asks for, by the names that it was given. */
+  /** The requested calls, under the names by which the tools were offered. */
   readonly calls: readonly ToolCall[];
 }
 
-/** Reads `choices[0].message`. Throws `unavailable` where the answer has another shape. */
+/** Reads `choices[0].message`. Throws `unavailable` if the answer has another shape. */
 export function modelAnswerFrom(answer: Pick<Answer, "text">): ModelAnswer {
   const body = parsed(answer.text());
   const choices = isObject(body) ? body["choices"] : undefined;
@@ -37,7 +37,7 @@ function toolCallFrom(asked: JsonValue): ToolCall {
   return create(ToolCallSchema, { id, name: tool["name"], input });
 }
 
-/** The text of a message: its content, or the text parts of it. */
+/** Returns the text of a message: its content, or the text parts of its content. */
 function textOf(content: JsonValue | undefined): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";

@@ -14,33 +14,33 @@ import { Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/
 import { redact } from "../outbound/redact.ts";
 import { problemOf } from "./tool-content.ts";
 
-/** How conversations are observed: spans, audit lines, and the context values that carry a trace into an RPC. */
+/** Observation of conversations: spans, audit lines, and the context values that carry a trace into an RPC. */
 export interface Observation {
   readonly tracer: Tracer;
-  /** False where no span can be recorded. */
+  /** False when no span would be recorded. */
   readonly tracing: boolean;
   readonly audit: { write(event: { event: string; [field: string]: string | number | boolean | undefined }): void };
   contextValues(context: Context): ContextValues;
 }
 
-/** What watches one conversation: its spans, nested, and its audit lines. */
+/** Observes one conversation: its nested spans and its audit lines. */
 export interface Observer {
   readonly conversation: Watched;
   invocation(iteration: number, toolCount: number): Watched;
   tool(call: ToolCall, parent: Watched): Watched;
-  /** Writes down how a call ended; `waitedMs` stands in where the tool's own time is not known. */
+  /** Records the end of a call. `waitedMs` is used if the tool's own duration is unknown. */
   toolEnded(result: ToolResult, span: Watched, waitedMs: number): void;
 }
 
-/** A span, and the context in which its children begin. */
+/** A span, and the context in which its children start. */
 export interface Watched {
   readonly context: Context;
   set(attributes: Attributes): void;
-  /** Ends it once; `problem` is why it failed. */
+  /** Ends the span, once. `problem` is the reason of a failure. */
   end(problem?: string): void;
 }
 
-/** Begins to watch a conversation. Names and attributes are those of requirements 002. */
+/** Starts to observe a conversation. Names and attributes follow requirements 002. */
 export function observeConversation(
   { tracer, tracing, audit }: Pick<Observation, "tracer" | "tracing" | "audit">,
   conversation: { readonly id: string; readonly model: string; readonly nowMs: number },
@@ -69,13 +69,13 @@ export function observeConversation(
   };
 }
 
-/** A parent that asks nobody to record: without it the calls of one conversation would not share a trace id. */
+/** Creates a parent that requests no recording. Without it, the calls of one conversation would not share a trace id. */
 function unrecorded(): Context {
   const ids = { traceId: randomBytes(16).toString("hex"), spanId: randomBytes(8).toString("hex") };
   return trace.setSpanContext(ROOT_CONTEXT, { ...ids, traceFlags: TraceFlags.NONE });
 }
 
-/** Why something ended, in words fit for a span. */
+/** Describes why something ended, in a form fit for a span. */
 export function reasonInWords(reason: unknown): string {
   return redact(ConnectError.from(reason).rawMessage);
 }
@@ -100,7 +100,7 @@ function latencyMs({ duration }: ToolResult): number | undefined {
   return duration && roundMs(Number(duration.seconds) * 1000 + duration.nanos / 1e6);
 }
 
-/** Milliseconds with two decimals. */
+/** Rounds milliseconds to two decimals. */
 export function roundMs(ms: number): number {
   return Math.round(ms * 100) / 100;
 }

@@ -4,14 +4,14 @@ import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 import { nameFrom } from "../definitions/names.ts";
 import { type OpenaiTool, openaiTools } from "../definitions/openai.ts";
 
-/** The tools that the model is told of. */
+/** The tools that are offered to the model. */
 export interface OfferedTools {
   readonly definitions: readonly OpenaiTool[];
-  /** The tool's own name, from the name that the model was given. */
+  /** Returns the tool's own name for the name that was offered to the model. */
   nameOf(given: string): string;
 }
 
-/** Lists the caller's tools, all pages of them, in OpenAI's form. */
+/** Lists all tools of the caller, page by page, in OpenAI's format. */
 export async function offeredTools(executor: Client<typeof ToolExecutor>, signal: AbortSignal): Promise<OfferedTools> {
   const tools: Tool[] = [];
   let pageToken = "";

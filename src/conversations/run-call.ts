@@ -11,7 +11,7 @@ import {
 } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
 
-/** Where one call goes and what it belongs to. */
+/** Target and context of one call. */
 export interface CallParts {
   readonly executor: Client<typeof ToolExecutor>;
   readonly conversationId: string;
@@ -20,12 +20,12 @@ export interface CallParts {
   readonly contextValues: ContextValues;
 }
 
-/** What comes of one call: reports, then its result. */
+/** An event of one call: progress, or its result. */
 export type CallEvent = { case: "progress"; value: Progress } | { case: "result"; value: ToolResult };
 
 /**
- * Runs one call of the model. A call that the executor refuses as a message, because its id is too long or it is too
- * large, gets a result that says so; any other RPC error is thrown.
+ * Executes one call of the model. If the executor rejects the request because its id is too long or it is too large, the
+ * call gets a result that says so; any other RPC error is thrown.
  */
 export async function* runCall(call: ToolCall, parts: CallParts): AsyncGenerator<CallEvent> {
   const { executor, conversationId, signal, contextValues } = parts;
@@ -46,7 +46,7 @@ export async function* runCall(call: ToolCall, parts: CallParts): AsyncGenerator
   }
 }
 
-/** Makes the result of a call that was not run. */
+/** Creates the result of a call that was not executed. */
 export function refusedCall(call: ToolCall, message: string): ToolResult {
   return create(ToolResultSchema, {
     callId: call.id,

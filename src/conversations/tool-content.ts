@@ -3,7 +3,7 @@ import { modelError } from "../errors.ts";
 import { parseJson } from "../json/exact-number.ts";
 import { fits, shortenJson, shortenText, type TextLimit } from "../json/shorten.ts";
 
-/** Outcomes of calls that never ran. */
+/** Outcomes of calls that never started. */
 const neverRan: ReadonlySet<Outcome> = new Set([
   Outcome.UNKNOWN_TOOL,
   Outcome.INVALID_ARGUMENTS,
@@ -13,7 +13,7 @@ const neverRan: ReadonlySet<Outcome> = new Set([
   Outcome.CONFLICT,
 ]);
 
-/** Sentences that stand for themselves. */
+/** Messages that need no prefix. */
 const plain: ReadonlySet<string> = new Set([
   modelError("failed"),
   modelError("not-serializable"),
@@ -21,7 +21,7 @@ const plain: ReadonlySet<string> = new Set([
   modelError("pending-write"),
 ]);
 
-/** The content of the tool message for a result: at most `maxCharacters` code points. */
+/** Returns the content of the tool message for a result, at most `maxCharacters` code points long. */
 export function contentOf(result: ToolResult, maxCharacters: number): string {
   const limit: TextLimit = { max: maxCharacters, unit: "characters" };
   if (result.outcome !== Outcome.OK) return shortenText(inWords(result), limit);
@@ -30,7 +30,7 @@ export function contentOf(result: ToolResult, maxCharacters: number): string {
   return fits(output, limit) ? output : shortenJson(parseJson(output), limit);
 }
 
-/** Why a call has no good answer, without the prefix that says whether it ran. */
+/** Returns the reason why a call has no good answer, without the prefix that states whether it ran. */
 export function problemOf(result: ToolResult): string {
   const { message = result.output, violations = [] } = result.error ?? {};
   if (result.outcome !== Outcome.INVALID_ARGUMENTS || violations.length === 0) return message;

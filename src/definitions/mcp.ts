@@ -4,7 +4,7 @@ import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 import { nameFor } from "./names.ts";
 import { argumentsSchema, byName } from "./parts.ts";
 
-/** A tool as MCP's `tools/list` answers it. */
+/** A tool in the format of MCP's `tools/list`. */
 export interface McpTool {
   readonly name: string;
   readonly title?: string;
@@ -14,7 +14,7 @@ export interface McpTool {
   readonly annotations: McpAnnotations;
 }
 
-/** MCP's hints. `idempotentHint` speaks of a repeat with the same arguments, not of one under the same key. */
+/** MCP's hints. `idempotentHint` is about a repeat with the same arguments, not about a repeat under the same key. */
 export interface McpAnnotations {
   readonly title?: string;
   readonly readOnlyHint: boolean;
@@ -23,10 +23,10 @@ export interface McpAnnotations {
   readonly openWorldHint?: boolean;
 }
 
-/** Which output schemas are shown: those of objects, which all clients know, or any. */
+/** Which output schemas are published: only those of type object, which all clients support, or any. */
 export type OutputSchemas = "objects" | "any";
 
-/** The tools in MCP's form, by name. An effect that is not specified counts as a write. */
+/** Returns the tools in MCP's format, sorted by name. An unspecified effect counts as a write. */
 export function mcpTools(tools: readonly Tool[], outputSchemas: OutputSchemas = "objects"): McpTool[] {
   return byName(tools).map((tool) => mcpTool(tool, outputSchemas));
 }

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 
-/** A form in which models and hosts are told of tools. */
+/** A format of tool definitions. */
 export type DefinitionFormat = "openai" | "anthropic" | "mcp";
 
-/** All forms. */
+/** All formats. */
 export const definitionFormats: readonly DefinitionFormat[] = ["openai", "anthropic", "mcp"];
 
-// What each form allows as a name: OpenAI and Anthropic by their API references, MCP by its specification.
+// The names that each format allows: OpenAI and Anthropic by their API references, MCP by its specification.
 const allowed: Record<
   DefinitionFormat,
   { readonly pattern: RegExp; readonly other: RegExp; readonly longest: number }
@@ -16,14 +16,14 @@ const allowed: Record<
   mcp: { pattern: /^[a-zA-Z0-9_.-]{1,128}$/, other: /[^a-zA-Z0-9_.-]/g, longest: 128 },
 };
 
-/** Tells whether a text names a form. */
+/** Reports whether a value names a format. */
 export function isDefinitionFormat(value: unknown): value is DefinitionFormat {
   return definitionFormats.some((format) => format === value);
 }
 
 /**
- * A tool's name in a form: the name itself where the form allows it, else its allowed characters with a digest of the
- * whole name at the end, so that two names stay two.
+ * Returns a tool's name in a format: the name itself if the format allows it. Otherwise disallowed characters are removed
+ * and a digest of the full name is appended, so that different names stay different.
  */
 export function nameFor(format: DefinitionFormat, name: string): string {
   const { pattern, other, longest } = allowed[format];
@@ -32,7 +32,7 @@ export function nameFor(format: DefinitionFormat, name: string): string {
   return `${name.replace(other, "_").slice(0, longest - digest.length - 1)}_${digest}`;
 }
 
-/** The inverse of `nameFor` among the known names; a name that is nobody's comes back as it is. */
+/** The inverse of `nameFor` among the known names. An unknown name is returned unchanged. */
 export function nameFrom(format: DefinitionFormat, given: string, names: Iterable<string>): string {
   let found: string | undefined;
   for (const name of names) {

@@ -3,13 +3,13 @@ import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 import { nameFor } from "./names.ts";
 import { argumentsSchema, byName } from "./parts.ts";
 
-/** A tool as OpenAI's chat completions take it. */
+/** A tool in the format of OpenAI's Chat Completions API. */
 export interface OpenaiTool {
   readonly type: "function";
   readonly function: { readonly name: string; readonly description: string; readonly parameters: JsonObject };
 }
 
-/** The tools in OpenAI's form, by name. */
+/** Returns the tools in OpenAI's format, sorted by name. */
 export function openaiTools(tools: readonly Tool[]): OpenaiTool[] {
   return byName(tools).map((tool) => ({
     type: "function",

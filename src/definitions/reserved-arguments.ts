@@ -1,9 +1,9 @@
 import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Members of a body at the plain HTTP door that stand for headers. No tool can have an argument of this name. */
+/** Body members at the plain HTTP door that stand for headers. No tool can have an argument with one of these names. */
 const reserved = ["jackfieldConversationId", "jackfieldCallId"];
 
-/** Finds arguments of a tool that would never reach it. One sentence each. */
+/** Finds arguments of a tool that would never reach it. Returns one sentence for each. */
 export function reservedArguments({ name, inputSchema }: Tool): string[] {
   const properties = inputSchema?.["properties"];
   if (typeof properties !== "object" || properties === null) return [];

@@ -1,18 +1,18 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Longest name that every model platform takes, in characters. */
+/** Maximum length of a name that every model platform accepts, in characters. */
 const maxNameLength = 64;
 
-/** Keywords that hold schemas by name. */
+/** Keywords whose values map names to schemas. */
 const schemaMaps: ReadonlySet<string> = new Set(["properties", "patternProperties", "$defs", "definitions"]);
 
-/** Keywords that hold values, not schemas. */
+/** Keywords whose values are data, not schemas. */
 const valueKeywords: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "required"]);
 
 /**
- * Warns of parts of a tool's definition that work here, but that some models and hosts refuse or ignore: a schema that
- * begins with `anyOf`, `oneOf` or `allOf`, `$ref`, and long names. One sentence each.
+ * Lists parts of a tool's definition that work here but that some models and hosts reject or ignore: a schema whose root
+ * is `anyOf`, `oneOf` or `allOf`, `$ref`, and long names. Returns one sentence for each.
  */
 export function definitionWarnings({ name, inputSchema, outputSchema }: Tool): string[] {
   const warnings: string[] = [];
