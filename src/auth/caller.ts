@@ -4,9 +4,9 @@ import type { SanitizeMode } from "../plugin/tool.ts";
 
 export type { SanitizeMode, Scope, SignatureSettings };
 
-/** The authenticated sender of a request: who it is and what it may do. */
+/** The authenticated sender of a request: its identity and its rights. */
 export interface Caller extends CallerSettings {
-  /** Set for adapters: how string arguments are sanitised when the tool does not say. */
+  /** Set for adapters: how string arguments are sanitised when the tool does not specify it. */
   readonly sanitize?: SanitizeMode;
   /** Set for adapters: maximum size of an output in bytes. */
   readonly maxOutputBytes?: number;
@@ -14,7 +14,7 @@ export interface Caller extends CallerSettings {
   readonly uniqueCallIds?: boolean;
 }
 
-/** Tells whether the caller may use and see the tool of this name. */
+/** Reports whether the caller may see and use the tool of this name. */
 export function allowsTool(caller: Caller, tool: string): boolean {
   const patterns = caller.tools;
   if (patterns === undefined) return true;
@@ -24,7 +24,10 @@ export function allowsTool(caller: Caller, tool: string): boolean {
   return false;
 }
 
-/** Tells whether a name matches a pattern in which `*` stands for any text. Linear in practice, never exponential. */
+/**
+ * Reports whether a name matches a pattern in which `*` stands for any text. Takes at most the product of both lengths,
+ * never exponential time.
+ */
 export function matchesPattern(pattern: string, name: string): boolean {
   let p = 0;
   let n = 0;

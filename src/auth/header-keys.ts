@@ -10,18 +10,18 @@ export interface NamedKey {
   readonly key: Secret;
 }
 
-/** A header that may carry a key: as it is, or after `Bearer`. The name is in lower case. */
+/** A header that may carry a key, either bare or after `Bearer`. The name is in lower case. */
 export interface KeyHeader {
   readonly name: string;
   readonly scheme?: "Bearer";
 }
 
-/** Finds what a request's key stands for: a caller. */
+/** Finds the identity (usually a caller) behind a request's key. */
 export type HeaderAuthenticator<T = Caller> = (request: IncomingMessage | Http2ServerRequest) => T | undefined;
 
 /**
- * Checks keys in constant time. The first of the headers that is present counts; a header that is sent twice is refused.
- * Without any key every request is from `open`.
+ * Creates a key check in constant time. The first present header counts; a duplicated header is rejected. Without any
+ * keys, every request gets the identity `open`.
  */
 export function createHeaderAuthenticator<T>(
   known: readonly { readonly key: Secret; readonly value: T }[],
@@ -42,9 +42,9 @@ export function createHeaderAuthenticator<T>(
 }
 
 /**
- * Creates the function that finds what a key stands for, in constant time: each given key is compared with all known ones,
- * padded to equal length, together with its length in bytes. Of a key that is known by its hash only the hashes are compared:
- * the hash itself proves nothing.
+ * Creates the lookup of a key's identity, in constant time: a given key is compared with all known keys, padded to equal
+ * length, together with its length in bytes. If a key is configured by its hash, only hashes are compared: sending the
+ * hash itself proves nothing.
  */
 export function createKeyMatcher<T>(
   known: readonly { readonly key: Secret; readonly value: T }[],
@@ -67,13 +67,13 @@ export function createKeyMatcher<T>(
   };
 }
 
-/** The key's length in bytes and as much of it as there is room for: only whole characters are written. */
+/** Returns the key's length in bytes, and as much of the key as fits. Only whole characters are written. */
 function padded(key: string, buffer: Buffer): Buffer {
   buffer.writeUInt32BE(Buffer.byteLength(key));
   return buffer.fill(0, 4 + buffer.write(key, 4));
 }
 
-/** Returns a header's value: undefined where it is absent, null where it is sent twice. Node would join or drop it. */
+/** Returns a header's value: undefined if it is absent, null if it is duplicated. Node would join or drop duplicates. */
 export function singleHeader(raw: readonly string[], name: string): string | undefined | null {
   let value: string | undefined;
   for (let index = 0; index < raw.length; index += 2) {

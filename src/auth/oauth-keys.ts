@@ -1,33 +1,33 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 
-/** Fetches JSON. Rejects where the answer is anything but a 200 with JSON. */
+/** Fetches JSON. Rejects unless the response is a 200 with JSON. */
 export type FetchJson = (url: string) => Promise<unknown>;
 
-/** Where an issuer's keys come from. */
+/** Location of an issuer's keys. */
 export interface KeySource {
   readonly issuer: string;
-  /** Undefined: where the issuer's metadata says. */
+  /** URL of the keys. Undefined: taken from the issuer's metadata. */
   readonly jwksUrl: string | undefined;
 }
 
-/** How keys are fetched. Times in milliseconds. */
+/** How keys are fetched. Durations are in milliseconds. */
 export interface KeyOptions {
   readonly fetchJson: FetchJson;
-  /** Called with why keys could not be fetched. */
+  /** Called with the error when keys could not be fetched. */
   onError(error: unknown): void;
-  /** Least time between two fetches for keys that are not known. */
+  /** Minimum time between two fetches for unknown keys. */
   readonly cooldownMs?: number;
-  /** Age from which keys are fetched again beside the requests that use them. */
+  /** Age from which keys are refreshed in the background. */
   readonly maxAgeMs?: number;
-  /** Never goes back. */
+  /** Monotonic clock. */
   readonly now?: () => number;
 }
 
 type KeySet = ReturnType<typeof createLocalJWKSet>;
 
 /**
- * Makes the search for an issuer's keys, for `jwtVerify`. Keys are cached and kept while the issuer is away; a key that is
- * not among them makes it fetch again, not more often than every `cooldownMs`.
+ * Creates the key lookup for `jwtVerify`. Keys are cached, also while the issuer is unreachable. An unknown key triggers
+ * a fetch, at most once every `cooldownMs`.
  */
 export function createIssuerKeys(source: KeySource, options: KeyOptions): JWTVerifyGetKey {
   const { fetchJson, onError, cooldownMs = 30_000, maxAgeMs = 600_000, now = () => performance.now() } = options;
@@ -66,7 +66,7 @@ export function createIssuerKeys(source: KeySource, options: KeyOptions): JWTVer
   };
 }
 
-/** Finds the address of the keys in the issuer's metadata. Source: OpenID Connect Discovery 4, RFC 8414 section 3. */
+/** Finds the URL of the keys in the issuer's metadata. Source: OpenID Connect Discovery 4, RFC 8414 section 3. */
 async function jwksUrlOf(issuer: string, fetchJson: FetchJson): Promise<string> {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, "");
@@ -78,7 +78,7 @@ async function jwksUrlOf(issuer: string, fetchJson: FetchJson): Promise<string> 
   for (const place of places) {
     try {
       const metadata = (await fetchJson(place)) as { issuer?: unknown; jwks_uri?: unknown };
-      // Metadata of somebody else must not name the keys of this issuer.
+      // Metadata of another issuer must not determine the keys of this one.
       if (metadata.issuer !== issuer) throw new Error(`the metadata at ${place} is of another issuer`);
       if (typeof metadata.jwks_uri !== "string") throw new Error(`the metadata at ${place} names no jwks_uri`);
       return metadata.jwks_uri;

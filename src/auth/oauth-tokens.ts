@@ -5,10 +5,10 @@ import type { Caller } from "./caller.ts";
 import { createIssuerKeys, type KeyOptions } from "./oauth-keys.ts";
 import { tokenCaller } from "./token-caller.ts";
 
-/** Finds the caller of a token; undefined for a token that proves nobody. */
+/** Finds the caller of a token; undefined if the token is not valid. */
 export type TokenVerifier = (token: string) => Promise<Caller | undefined>;
 
-/** Signatures that only the issuer can make: with a shared secret every holder could. */
+/** Asymmetric algorithms only: with a shared secret, every holder could sign. */
 const algorithms = [
   "RS256",
   "RS384",
@@ -23,16 +23,19 @@ const algorithms = [
   "Ed25519",
 ];
 
-/** Difference between two clocks that is taken, in seconds. */
+/** Accepted clock skew in seconds. */
 const leewaySeconds = 60;
 
-/** How long a verified token is not verified again, in milliseconds: until then a key may have been withdrawn. */
+/**
+ * How long a verified token is trusted without another verification, in milliseconds. In that time a withdrawn key goes
+ * unnoticed.
+ */
 const trustMs = 60_000;
 
-/** Verified tokens that are remembered. */
+/** Maximum number of cached verified tokens. */
 const maxRemembered = 1000;
 
-/** Longest subject: with the name before it, it is the source of calls. */
+/** Maximum length of a subject. Prefixed with the issuer's name, it becomes the source of calls. */
 const maxSubjectLength = 180;
 
 interface Issuer {
@@ -42,11 +45,14 @@ interface Issuer {
 
 interface Verified {
   readonly caller: Caller;
-  /** When it has to be verified again, Unix milliseconds. */
+  /** When the token must be verified again, in Unix milliseconds. */
   until: number;
 }
 
-/** Makes the check of access tokens (RFC 9068, without its demands on `typ`, `jti` and `client_id`, which many issuers ignore). */
+/**
+ * Creates the check of access tokens (RFC 9068, without its requirements on `typ`, `jti` and `client_id`, which many
+ * issuers ignore).
+ */
 export function createTokenVerifier(
   configs: readonly OauthConfig[],
   options: KeyOptions & { readonly wallClock?: () => number },
@@ -64,7 +70,7 @@ export function createTokenVerifier(
       const [oldest] = remembered.keys();
       if (oldest !== undefined) remembered.delete(oldest);
     }
-    // The same object as before: what was made for the caller is kept by it.
+    // Reuses the object, because other parts cache by caller identity.
     const verified = known ?? { caller, until: 0 };
     verified.until = Math.min(wallClock() + trustMs, expiresAtMs);
     remembered.set(token, verified);
@@ -88,7 +94,7 @@ export function createTokenVerifier(
       const caller = callerFrom(payload, issuer.config);
       return caller && remember(token, caller, ((payload.exp ?? 0) + leewaySeconds) * 1000);
     } catch {
-      // Whatever is wrong with it, it proves nobody. Why is none of the sender's business.
+      // An invalid token identifies nobody, and its sender is not told why.
       remembered.delete(token);
       return undefined;
     }
@@ -106,7 +112,7 @@ function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefine
   );
 }
 
-/** A claim is a text with spaces, or a list. */
+/** Reads a claim that is a space-separated text or a list. */
 function wordsOf(claim: unknown): string[] {
   if (typeof claim === "string") return claim.split(" ");
   return Array.isArray(claim) ? claim.filter((word) => typeof word === "string") : [];

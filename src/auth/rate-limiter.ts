@@ -1,19 +1,19 @@
 import type { Caller } from "./caller.ts";
 
 interface Bucket {
-  /** Requests that may be sent at `at`. */
+  /** Number of requests that were allowed at time `at`. */
   tokens: number;
   /** When `tokens` was last computed, on the clock of `performance.now`. */
   at: number;
 }
 
-/** Limits how many requests a caller sends: a token bucket per caller, in this process. */
+/** Limits each caller's request rate, with a token bucket per caller in this process. */
 export interface RateLimiter {
-  /** Takes one request. Returns 0, or the milliseconds after which the next one is allowed. */
+  /** Takes one token. Returns 0, or the number of milliseconds until the next request is allowed. */
   take(caller: Caller): number;
 }
 
-/** Creates the limiter. `now` is in milliseconds and never goes back. */
+/** Creates the limiter. `now` is a monotonic clock in milliseconds. */
 export function createRateLimiter(now: () => number = () => performance.now()): RateLimiter {
   const buckets = new Map<string, Bucket>();
   return {

@@ -3,21 +3,21 @@ import type { SignatureSettings } from "../config/caller-settings.ts";
 import { secretBytes } from "../config/signatures.ts";
 import { singleHeader } from "./header-keys.ts";
 
-/** What the headers of a signed request say; the body is still to come. */
+/** The signature in the headers of a request whose body has not been read yet. */
 export interface ReadSignature {
-  /** Tells whether one of the secrets has signed this body. */
+  /** Reports whether one of the secrets has signed this body. */
   fits(body: Buffer): boolean;
-  /** Id of the message, where the signature covers one: the same each time the message is sent. */
+  /** Id of the message, if the signature covers one. Resending a message keeps its id. */
   readonly messageId?: string;
 }
 
-/** Reads the signature in raw headers at a time in Unix milliseconds. Returns why there is none that can be checked. */
+/** Reads the signature from raw headers at a time in Unix milliseconds. Returns the reason if there is none to check. */
 export type ReadHeaders = (rawHeaders: readonly string[], nowMs: number) => ReadSignature | string;
 
-/** Signatures that one header may hold: more would make us compare without end. */
+/** Maximum number of signatures in one header, which bounds the comparisons. */
 const maxSignatures = 16;
 
-/** Makes the reader of one scheme with its secrets. */
+/** Creates the reader of one scheme with its secrets. */
 export function createSignatureReader({ scheme, secrets, replayWindowS }: SignatureSettings): ReadHeaders {
   const keys = secrets.map((secret) => secretBytes(scheme, secret.reveal()));
   return scheme === "hub"
@@ -25,7 +25,7 @@ export function createSignatureReader({ scheme, secrets, replayWindowS }: Signat
     : (rawHeaders, nowMs) => readStandardWebhook(rawHeaders, keys, { nowMs, replayWindowS });
 }
 
-/** `X-Hub-Signature-256: sha256=` and the digest of the body, in hex or in base64. */
+/** Reads `X-Hub-Signature-256: sha256=` followed by the digest of the body, in hex or base64. */
 function readHub(rawHeaders: readonly string[], keys: readonly Buffer[]): ReadSignature | string {
   const header = singleHeader(rawHeaders, "x-hub-signature-256");
   if (header === undefined) return "X-Hub-Signature-256 is missing";
@@ -36,7 +36,10 @@ function readHub(rawHeaders: readonly string[], keys: readonly Buffer[]): ReadSi
   return { fits: (body) => isSignedBy(keys, "", body, [given]) };
 }
 
-/** `webhook-id`, `webhook-timestamp` and `webhook-signature`. Source: the Standard Webhooks specification, version 1. */
+/**
+ * Reads `webhook-id`, `webhook-timestamp` and `webhook-signature`. Source: the Standard Webhooks specification, version
+ * 1.
+ */
 function readStandardWebhook(
   rawHeaders: readonly string[],
   keys: readonly Buffer[],
@@ -63,7 +66,7 @@ function readStandardWebhook(
   return { messageId: id, fits: (body) => isSignedBy(keys, `${id}.${timestamp}.`, body, given) };
 }
 
-/** Compares every given digest with that of every key, in constant time. */
+/** Compares every given digest with the digest under every key, in constant time. */
 function isSignedBy(keys: readonly Buffer[], prefix: string, body: Buffer, given: readonly Buffer[]): boolean {
   let fits = false;
   for (const key of keys) {

@@ -3,31 +3,31 @@ import type { Secret } from "../secret.ts";
 import { createHeaderAuthenticator, type HeaderAuthenticator, type KeyHeader } from "./header-keys.ts";
 import { createSignatureReader, type ReadHeaders, type ReadSignature } from "./signature-schemes.ts";
 
-/** What proves somebody: one of the keys, a signature, or both together where both are set. */
+/** Accepted credentials of one identity: one of the keys, a signature, or both if both are set. */
 export interface Credentials<T> {
   readonly value: T;
   readonly keys: readonly Secret[];
   readonly signature?: SignatureSettings | undefined;
 }
 
-/** A request that is not proved before its body is read. */
+/** A request that can only be authenticated after its body has been read. */
 export interface SignedRequest<T> {
-  /** Whom its key stands for, where it has one: not proved by that alone. */
+  /** The identity behind the request's key, if it has one. The key alone does not prove it. */
   readonly claimed: T | undefined;
-  /** Why no body can prove it. Undefined where one can. */
+  /** The reason why no body can authenticate this request. Undefined if one can. */
   readonly problem: string | undefined;
-  /** Finds whom the signature of the body proves. Undefined where it fits nobody. */
+  /** Verifies the signature over the body and returns the identity that it proves. Undefined if it matches none. */
   prove(body: Buffer): SignatureProof<T> | undefined;
 }
 
-/** Whom a signature proves. */
+/** An identity proved by a signature. */
 export interface SignatureProof<T> {
   readonly value: T;
-  /** Id of the message, where the signature covers one. */
+  /** Id of the message, if the signature covers one. */
   readonly messageId: string | undefined;
 }
 
-/** Finds who sent a request, from its head: undefined for nobody. */
+/** Authenticates a request by its head. Undefined if the sender is unknown. */
 export type CredentialCheck<T> = (request: Parameters<HeaderAuthenticator>[0]) => T | SignedRequest<T> | undefined;
 
 interface Entry<T> {
@@ -38,9 +38,10 @@ interface Entry<T> {
 }
 
 /**
- * Creates the check of keys and signatures. A key finds its owner, whose signature is then asked for where there is one. A
- * request without a known key is tried against everybody that a signature alone proves. Without any credentials every
- * request is from `open`. `now` is the wall clock: signers put its time into their messages.
+ * Creates the check of keys and signatures. If the request has a known key, the signature of its owner is required,
+ * provided the owner signs. A request without a known key is checked against every identity that a signature alone
+ * proves. Without any credentials, every request gets the identity `open`. `now` is the wall clock, because signers put
+ * its time into their messages.
  */
 export function createCredentialCheck<T extends object>(
   credentials: readonly Credentials<T>[],
@@ -54,7 +55,7 @@ export function createCredentialCheck<T extends object>(
     entry: {
       value,
       read: signature && createSignatureReader(signature),
-      // `hub` signs nothing but the body: of an empty one its signature would be the same for every request.
+      // `hub` signs nothing but the body, so its signature of an empty body would be the same for every request.
       signsNoBody: signature?.scheme === "standard-webhooks",
     } satisfies Entry<T>,
   }));
@@ -73,7 +74,7 @@ export function createCredentialCheck<T extends object>(
   };
 }
 
-/** Reads a request's signature as each of the signers makes it. */
+/** Reads a request's signature under the scheme of each signer. */
 function readSignatures<T>(
   signers: readonly Entry<T>[],
   rawHeaders: readonly string[],
@@ -97,7 +98,7 @@ function readSignatures<T>(
   };
 }
 
-/** The same request for what its sender stands for. */
+/** Returns the same request with its identity mapped by `change`. */
 export function mapSignedRequest<T, U>(signed: SignedRequest<T>, change: (value: T) => U): SignedRequest<U> {
   return {
     claimed: signed.claimed === undefined ? undefined : change(signed.claimed),
@@ -109,7 +110,7 @@ export function mapSignedRequest<T, U>(signed: SignedRequest<T>, change: (value:
   };
 }
 
-/** Tells a request that is still to be proved from what a check finds otherwise. */
+/** Distinguishes a request that must still be authenticated from the other results of a check. */
 export function isSignedRequest<T extends object>(found: T | SignedRequest<T>): found is SignedRequest<T> {
   return "prove" in found;
 }
