@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 
 /** What is wrong with a write-ahead log. */
 export interface WalDamage {
@@ -18,39 +18,52 @@ const frameHeaderBytes = 24;
  * index says, is a loss.
  */
 export function checkWal(database: string): WalDamage | undefined {
-  const wal = readIfThere(`${database}-wal`);
-  if (wal === undefined || wal.length < headerBytes) return undefined;
-  const magic = wal.readUInt32BE(0);
+  const path = `${database}-wal`;
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  const log = openSync(path, "r");
+  try {
+    return damageOf(log, database);
+  } finally {
+    closeSync(log);
+  }
+}
+
+function damageOf(log: number, database: string): WalDamage | undefined {
+  const header = Buffer.alloc(headerBytes);
+  if (readSync(log, header, 0, headerBytes, 0) < headerBytes) return undefined;
+  const magic = header.readUInt32BE(0);
   if (magic !== 0x377f0682 && magic !== 0x377f0683) return { lostCommits: 0, certain: true };
   const littleEndian = magic === 0x377f0682;
-  const frameBytes = frameHeaderBytes + pageSizeOf(wal);
-  const salt = wal.subarray(16, 24);
-  let sum = checksum(wal.subarray(0, 24), [0, 0], littleEndian);
-  if (sum[0] !== wal.readUInt32BE(24) || sum[1] !== wal.readUInt32BE(28)) return { lostCommits: 0, certain: true };
+  const salt = header.subarray(16, 24);
+  let sum = checksum(header.subarray(0, 24), [0, 0], littleEndian);
+  if (sum[0] !== header.readUInt32BE(24) || sum[1] !== header.readUInt32BE(28))
+    return { lostCommits: 0, certain: true };
 
-  const frames = Math.floor((wal.length - headerBytes) / frameBytes);
   let valid = 0;
-  for (; valid < frames; valid++) {
-    const at = headerBytes + valid * frameBytes;
-    const frame = wal.subarray(at, at + frameBytes);
-    if (!frame.subarray(8, 16).equals(salt)) break;
-    const next = checksum(
-      frame.subarray(frameHeaderBytes),
-      checksum(frame.subarray(0, 8), sum, littleEndian),
-      littleEndian,
-    );
-    if (next[0] !== frame.readUInt32BE(16) || next[1] !== frame.readUInt32BE(20)) break;
-    sum = next;
-  }
+  let isBroken = false;
   let lostCommits = 0;
-  for (let index = valid; index < frames; index++) {
-    const at = headerBytes + index * frameBytes;
-    const commits = wal.readUInt32BE(at + 4) !== 0;
-    if (commits && wal.subarray(at + 8, at + 16).equals(salt)) lostCommits += 1;
+  for (const frame of framesOf(log, frameHeaderBytes + pageSizeOf(header))) {
+    const isPresent = frame.subarray(8, 16).equals(salt);
+    if (isPresent && !isBroken) {
+      sum = checksum(frame.subarray(0, 8), sum, littleEndian);
+      sum = checksum(frame.subarray(frameHeaderBytes), sum, littleEndian);
+      if (sum[0] === frame.readUInt32BE(16) && sum[1] === frame.readUInt32BE(20)) {
+        valid += 1;
+        continue;
+      }
+    }
+    isBroken = true;
+    if (isPresent && frame.readUInt32BE(4) !== 0) lostCommits += 1;
   }
   const indexed = framesInIndex(database, salt);
   if (indexed > valid) return { lostCommits: Math.max(1, lostCommits), certain: true };
   return lostCommits === 0 ? undefined : { lostCommits, certain: lostCommits > 1 };
+}
+
+/** The frames of a log, each in the same buffer: 16 MB of a log that is read whole stay with the process. */
+function* framesOf(log: number, frameBytes: number): Generator<Buffer, void> {
+  const frame = Buffer.alloc(frameBytes);
+  for (let at = headerBytes; readSync(log, frame, 0, frameBytes, at) === frameBytes; at += frameBytes) yield frame;
 }
 
 /** How many frames the index of the log says are committed; 0 where there is no index of this generation of the log. */
@@ -63,8 +76,8 @@ function framesInIndex(database: string, salt: Buffer): number {
   return header.readUInt32LE(16);
 }
 
-function pageSizeOf(wal: Buffer): number {
-  const stored = wal.readUInt32BE(8);
+function pageSizeOf(header: Buffer): number {
+  const stored = header.readUInt32BE(8);
   return stored === 1 ? 65_536 : stored;
 }
 

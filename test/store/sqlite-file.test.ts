@@ -83,6 +83,14 @@ describe("a write-ahead log", () => {
     file.close();
   });
 
+  test("that is larger than what can be read whole is read", () => {
+    using folder = scratchFolder();
+    crash(folder.path, (wal) => truncateSync(wal, 2 ** 31));
+    const file = openSqliteFile(folder.path);
+    expect(file.database.prepare("SELECT count(*) AS count FROM registered_tools").get()).toEqual({ count: 10 });
+    file.close();
+  });
+
   test.each([
     ["with a flipped byte in the middle", (wal: string) => flip(wal, 0.5)],
     ["with a flipped byte in its first frame", (wal: string) => flip(wal, 0.01)],
