@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
+import { cutDepth } from "../json/cut-depth.ts";
 import { HttpError, notJson } from "./http-error.ts";
 
 /** The limits of a JSON body. */
@@ -69,7 +70,7 @@ export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
 function textOf(body: Buffer): string {
   if (body.length === 0) throw new HttpError(400, "The request body must not be empty");
   if (!isUtf8(body)) throw new HttpError(400, "The request body is not valid UTF-8");
-  return body.toString();
+  return Buffer.from(cutDepth(body)).toString();
 }
 
 function parse(text: string): unknown {

@@ -2,6 +2,7 @@ import { fromBinary, fromJson, type DescMessage, type JsonValue, type MessageSha
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { rpcError } from "../../errors.ts";
+import { cutDepth } from "../../json/cut-depth.ts";
 import { rawJson } from "../../json/exact-number.ts";
 import type { Exchange } from "./http-exchange.ts";
 import type { Protocol } from "./protocol.ts";
@@ -23,7 +24,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  */
 export const strictJsonDecoder = {
   decode(bytes: Uint8Array): string {
-    const text = utf8.decode(bytes);
+    const text = utf8.decode(cutDepth(bytes));
     let json: unknown;
     try {
       json = JSON.parse(text);
@@ -158,7 +159,7 @@ function messageFromBinary(desc: DescMessage, bytes: Uint8Array): MessageShape<D
 }
 
 function jsonFrom(desc: DescMessage, bytes: Uint8Array): JsonValue {
-  const text = utf8.decode(bytes);
+  const text = utf8.decode(cutDepth(bytes));
   try {
     return JSON.parse(text) as JsonValue;
   } catch (reason) {

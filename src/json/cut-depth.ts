@@ -1,0 +1,37 @@
+/** Levels that are kept: far more than any door takes, so that what is cut is refused for its depth all the same. */
+const levels = 1000;
+
+const quote = 0x22;
+const backslash = 0x5c;
+const openList = 0x5b;
+const closeList = 0x5d;
+const openObject = 0x7b;
+const closeObject = 0x7d;
+
+/**
+ * Returns JSON text in UTF-8 with everything deeper than a thousand levels taken out: `[]` and `{}` stay in its place. Parsing
+ * a body of 1.2 MB that nests 370,000 levels takes forty times as long as looking through it, and stops everybody.
+ */
+export function cutDepth(text: Uint8Array): Uint8Array {
+  if (text.length < 2 * levels) return text;
+  const kept: Uint8Array[] = [];
+  let keptTo = 0;
+  let depth = 0;
+  let isString = false;
+  for (let at = 0; at < text.length; at++) {
+    const byte = text[at];
+    if (isString) {
+      if (byte === backslash) at++;
+      else if (byte === quote) isString = false;
+    } else if (byte === quote) isString = true;
+    else if (byte === openList || byte === openObject) {
+      depth++;
+      if (depth === levels) kept.push(text.subarray(keptTo, at + 1));
+    } else if (byte === closeList || byte === closeObject) {
+      if (depth === levels) keptTo = at;
+      depth--;
+    }
+  }
+  if (kept.length === 0) return text;
+  return Buffer.concat(depth < levels ? [...kept, text.subarray(keptTo)] : kept);
+}
