@@ -2,8 +2,8 @@ import type { Logger } from "pino";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { plainSealer, type Sealer } from "../store/sealer.ts";
 import { createEntryCodec, unreadableEntry } from "./codec.ts";
-import type { LedgerStore, StoredEntry } from "./ledger-store.ts";
-import type { Intent, LedgerEntry } from "./ledger.ts";
+import type { LedgerStore, StoredClaim, StoredEntry } from "./ledger-store.ts";
+import type { Intent, LedgerEntry, Retention } from "./ledger.ts";
 
 /** A driver's store as the ledger uses it: calls, answers and entries in place of what is stored of them. */
 export type CodedStore = LedgerStore<Intent, ToolResult, LedgerEntry>;
@@ -19,6 +19,7 @@ export interface CodedStoreOptions {
 /** Codes what goes into a driver's store and reads what comes out: the one place where it is sealed and opened. */
 export function createCodedStore(store: LedgerStore, { log, sealer = plainSealer }: CodedStoreOptions): CodedStore {
   const codec = createEntryCodec(sealer);
+  const { restore, ...rest } = store;
 
   /** Reads what is stored. What cannot be read is nobody's answer: it is not known whether the call took effect. */
   function read(stored: StoredEntry): LedgerEntry {
@@ -32,7 +33,7 @@ export function createCodedStore(store: LedgerStore, { log, sealer = plainSealer
   }
 
   return {
-    ...store,
+    ...rest,
     async begin(intent, attempt) {
       const coded = codec.intent(intent);
       let reply = await store.begin(coded, attempt);
@@ -59,6 +60,12 @@ export function createCodedStore(store: LedgerStore, { log, sealer = plainSealer
       const answer = await store.write(codec.intent(intent), claim, codec.result(claim.key, result), retention);
       return typeof answer === "string" ? answer : read(answer);
     },
+    ...(restore !== undefined && {
+      async restore(intent: Intent, claim: StoredClaim, result: ToolResult, retention: Retention) {
+        const answer = await restore(codec.intent(intent), claim, codec.result(claim.key, result), retention);
+        return typeof answer === "string" ? answer : read(answer);
+      },
+    }),
     async restart(claim, timeoutMs) {
       const answer = await store.restart(claim, timeoutMs);
       return "lineage" in answer ? answer : { entry: answer.entry && read(answer.entry) };

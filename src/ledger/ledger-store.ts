@@ -95,6 +95,16 @@ export interface LedgerStore<Intent = StoredIntent, Result = StoredResult, Entry
   /** Writes an entry that has ended, unless the key is known: then it answers what is there. */
   write(intent: Intent, claim: StoredClaim, result: Result, retention: Retention): Promise<"stored" | Entry>;
   /**
+   * Of a store that may lose what it has acknowledged: like `write`, for an outcome that it had stored. `erased` where the
+   * entry was erased on request meanwhile, by whichever replica.
+   */
+  restore?(
+    intent: Intent,
+    claim: StoredClaim,
+    result: Result,
+    retention: Retention,
+  ): Promise<"stored" | "erased" | Entry>;
+  /**
    * Undoes an attempt: an entry that was new is deleted, one that was taken over has no owner any more. Without a key:
    * every entry of the attempt.
    */

@@ -165,9 +165,10 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     }
   }
 
-  /** Writes an outcome anew that the store has lost. What is there by now stays. */
+  /** Writes an outcome anew that the store has lost. What is there by now stays, and what was erased stays erased. */
   async function restore({ intent, claim, result }: RecentOutcome): Promise<void> {
-    const answer = await store.write(intent, claim, result, "replay");
+    const answer = await (store.restore ?? store.write)(intent, claim, result, "replay");
+    if (answer === "erased") recent.forget(intent.key);
     if (answer === "stored")
       log?.warn({ tool: intent.tool, call: intent.callId }, "the store had lost an outcome: it was written anew");
   }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import * as scripts from "../../src/ledger/drivers/redis-scripts.ts";
 import { createRedisLedger } from "../../src/ledger/drivers/redis.ts";
-import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
+import { type Ledger, LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { checkRedisDurability, commandTimeoutMs, openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
@@ -114,6 +114,28 @@ describe.skipIf(missing)("a Redis server", () => {
     expect((await other.begin(running)).state).toBe("running");
     expect(await ledger.finish(claim, aResult("at last"), "replay")).toEqual({ state: "stored" });
     expect(await other.begin(running)).toMatchObject({ state: "ended", entry: { result: { output: "at last" } } });
+    await ledger.close();
+    await other.close();
+  });
+
+  test("that comes back gets no outcome from one process that another one has erased, not by a repeat either", async () => {
+    const [ledger, other] = [0, 1].map(() => createRedisLedger(store, { windowMs, uncertainMs })) as [Ledger, Ledger];
+    const [repeated, returned, kept] = [anIntent(), anIntent(), anIntent()];
+    for (const intent of [repeated, returned]) {
+      await ledger.finish(await beginNew(ledger, intent), aResult("private"), "replay");
+      const { tenant, conversationId } = intent.scope;
+      expect(await other.erase({ tenant, conversationId })).toBe(1);
+    }
+    expect((await ledger.begin(repeated)).state).toBe("new");
+    await ledger.finish(await beginNew(ledger, kept), aResult("kept"), "replay");
+    await store.ask((client) => client.del(`jackfield:ledger:e:${kept.key}`));
+    await store.ask((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
+    await expect.poll(() => other.find(kept.key).catch(String), { timeout: 8_000 }).toMatchObject({ state: "done" });
+    expect(await other.find(returned.key)).toBeUndefined();
+    // Once it has run again, its new outcome is given back like any other.
+    await ledger.finish(await beginNew(ledger, returned), aResult("again"), "replay");
+    await store.ask((client) => client.del(`jackfield:ledger:e:${returned.key}`));
+    expect(await ledger.begin(returned)).toMatchObject({ state: "ended", entry: { result: { output: "again" } } });
     await ledger.close();
     await other.close();
   });

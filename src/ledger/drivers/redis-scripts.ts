@@ -4,10 +4,16 @@ import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 /** What is added to a retention before Redis itself forgets an entry, in milliseconds: by then `erase` has forgotten it. */
 const expiryMarginMs = 7 * 86_400_000;
 
+/** How long replicas remember outcomes, in milliseconds: a fail-over may lose them. */
+export const rememberMs = 60_000;
+
+/** How long a key that was erased on request is refused, in milliseconds: longer than any replica remembers its outcome. */
+const erasedMs = 2 * rememberMs;
+
 // Every script gets the prefix of all keys, the name of the asking owner, and then its own arguments. Keys below the prefix:
 // e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), owners (set), beats (hash of owners: number of heartbeats),
 // ended and uncertain (sorted sets of keys by the time they ended), conv:CONVERSATION and turn:RUN (sets of keys that ended
-// there).
+// there), erased (sorted set of keys by the time they were erased on request).
 const common = `
 local P, me = ARGV[1], ARGV[2]
 local t = redis.call('TIME')
@@ -51,6 +57,7 @@ local function finish(key, attempt, state, keep, result, retention)
   local e = redis.call('HMGET', P..'e:'..key, 'v', 'w', 'o')
   redis.call('SREM', P..'run:'..e[3], key)
   if keep == 'drop' then return remove(key) end
+  redis.call('ZREM', P..'erased', key)
   redis.call('HSET', P..'e:'..key, 'o', me, 'a', attempt, 's', state, 'k', keep, 'r', result)
   local expiry = tonumber(retention) + ${expiryMarginMs}
   redis.call('PEXPIRE', P..'e:'..key, text(expiry))
@@ -110,14 +117,21 @@ if held then return { 'stored' } end
 return show('superseded', key)
 `);
 
-/** Writes an ended entry: key, attempt, lineage, state, keep, result, how long that is kept, digest, intent, conversation, run, source, is a write, timeout. */
-export const write = script(`
+const writeBody = `
 local key = ARGV[3]
 if redis.call('EXISTS', P..'e:'..key) == 1 then return show('superseded', key) end
 put(key, ARGV[4], ARGV[5], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16])
 finish(key, ARGV[4], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
 return { 'stored' }
-`);
+`;
+
+/** Writes an ended entry: key, attempt, lineage, state, keep, result, how long that is kept, digest, intent, conversation, run, source, is a write, timeout. */
+export const write = script(writeBody);
+
+/** The same, but nothing where the entry was erased on request. */
+export const restore = script(`
+if redis.call('ZSCORE', P..'erased', ARGV[3]) then return { 'erased' } end
+${writeBody}`);
 
 /** Undoes an attempt: attempt, and a key or nothing. */
 export const release = script(`
@@ -224,6 +238,7 @@ return { looked, erased }
 /** Forgets what ended in a conversation, in a run, or in both; of one source where it is named. */
 export const eraseSelected = script(`
 local conversation, run, source, erased = ARGV[3], ARGV[4], ARGV[5], 0
+redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - ${erasedMs}))
 local set = conversation ~= '' and P..'conv:'..conversation or P..'turn:'..run
 for _, key in ipairs(redis.call('SMEMBERS', set)) do
   local e = redis.call('HMGET', P..'e:'..key, 's', 'w', 'f')
@@ -232,6 +247,7 @@ for _, key in ipairs(redis.call('SMEMBERS', set)) do
   elseif e[1] ~= '0' and (run == '' or e[2] == run) and (source == '' or e[3] == source) then
     erased = erased + remove(key)
     redis.call('SREM', set, key)
+    redis.call('ZADD', P..'erased', text(now), key)
   end
 end
 return erased

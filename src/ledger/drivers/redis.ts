@@ -4,16 +4,20 @@ import { commandTimeoutMs } from "../../store/redis.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { eraseTexts } from "../codec.ts";
 import { entryStates } from "../ledger-store.ts";
-import type { StoreBeginResult, StoredCall, StoredIntent, StoredResult } from "../ledger-store.ts";
+import type {
+  StoreBeginResult,
+  StoredCall,
+  StoredClaim,
+  StoredEntry,
+  StoredIntent,
+  StoredResult,
+} from "../ledger-store.ts";
 import type { Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import type { HeartbeatAnswer } from "./heartbeat.ts";
 import * as scripts from "./redis-scripts.ts";
-
-/** How long outcomes are remembered, in milliseconds: a fail-over may lose them. */
-const rememberMs = 60_000;
 
 /**
  * The ledger on a Redis server, shared by replicas: each request is one script, so that it is atomic over all of them.
@@ -55,6 +59,20 @@ export function createRedisLedger(
     return parts;
   }
 
+  async function write(
+    script: RedisScript,
+    intent: StoredIntent,
+    { attempt, lineage }: StoredClaim,
+    result: StoredResult,
+    retention: Retention,
+  ): Promise<"stored" | "erased" | StoredEntry> {
+    const { key, digest } = intent;
+    const end = endOf(result, retention);
+    const parts = answered(await run(script, key, attempt, lineage, ...end, digest, ...columnsOf(intent)));
+    const state = String(parts[0]);
+    return state === "stored" || state === "erased" ? state : callFrom(parts).entry;
+  }
+
   return createResilientLedger(
     {
       async begin(intent, attempt): Promise<StoreBeginResult> {
@@ -77,12 +95,11 @@ export function createRedisLedger(
         const state = String(parts[0]);
         return state === "stored" || state === "gone" ? state : callFrom(parts).entry;
       },
-      async write(intent, { attempt, lineage }, result, retention) {
-        const { key, digest } = intent;
-        const end = endOf(result, retention);
-        const parts = answered(await run(scripts.write, key, attempt, lineage, ...end, digest, ...columnsOf(intent)));
-        return String(parts[0]) === "stored" ? "stored" : callFrom(parts).entry;
+      async write(...entry) {
+        const answer = await write(scripts.write, ...entry);
+        return answer === "erased" ? "stored" : answer;
       },
+      restore: (...entry) => write(scripts.restore, ...entry),
       async release(attempt, key) {
         await run(scripts.release, attempt, ...(key === undefined ? [] : [key]));
       },
@@ -135,7 +152,7 @@ export function createRedisLedger(
         }
       },
     },
-    { ...options, rememberMs: Math.min(rememberMs, windowMs) },
+    { ...options, rememberMs: Math.min(scripts.rememberMs, windowMs) },
   );
 }
 
