@@ -1,6 +1,7 @@
 import { lookup as resolveName, type LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { DownstreamError } from "./downstream-error.ts";
+import { createSharedLookup } from "./shared-lookup.ts";
 import { type Block, blockFromText, isInBlocks, isPrivateAddress } from "./private-address.ts";
 
 /** Keeps requests from private addresses that nobody configured. */
@@ -28,6 +29,7 @@ const hostName = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 
 /** A guard that lets private addresses through only where the operator named them. */
 export function createAddressGuard({ privateAddresses, resolve = resolveName }: AddressGuardOptions): AddressGuard {
+  const sharedResolve = createSharedLookup(resolve);
   const blocks: Block[] = [];
   const hosts = new Set<string>();
   for (const entry of privateAddresses) {
@@ -57,8 +59,9 @@ export function createAddressGuard({ privateAddresses, resolve = resolveName }: 
     lookup(host, options, callback) {
       const name = bareHost(host);
       // All addresses are asked for: a name with a public and a private one must not pass by the public one.
-      resolve(host, { ...options, all: true }, (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => {
+      sharedResolve(host, { ...options, all: true }, (error, found) => {
         if (error !== null) return callback(error, "");
+        const addresses = found as LookupAddress[];
         if (addresses.length === 0) {
           return callback(Object.assign(new Error(`no address for ${name}`), { code: "ENOTFOUND" }), "");
         }

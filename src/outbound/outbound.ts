@@ -1,3 +1,4 @@
+import { lookup } from "node:dns";
 import { Agent } from "undici";
 import type { HttpRequest } from "../plugin/tool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -7,6 +8,7 @@ import { DownstreamError } from "./downstream-error.ts";
 import type { Answer, Credential, HttpScope, Outbound, SendScope } from "./http.ts";
 import { createOrigins } from "./origins.ts";
 import { isRepeatable, logRetries, pauseBeforeRetry, type RetryRule } from "./retry.ts";
+import { createSharedLookup } from "./shared-lookup.ts";
 import { createConnector, defaultTrust, type Trust } from "./trust.ts";
 import { createSender, type PreparedRequest } from "./sender.ts";
 
@@ -58,7 +60,9 @@ export function createOutbound(options: OutboundOptions): Outbound {
   const guarded = new Agent({
     connect: createConnector({ lookup: guard.lookup, timeout: connectTimeoutMs, allowH2: false }, trust),
   });
-  const configured = new Agent({ connect: createConnector({ timeout: connectTimeoutMs, allowH2: false }, trust) });
+  const configured = new Agent({
+    connect: createConnector({ lookup: createSharedLookup(lookup), timeout: connectTimeoutMs, allowH2: false }, trust),
+  });
 
   const transmit = createSender({
     guard,
