@@ -55,8 +55,8 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
       await run(scripts.remove, id, token);
     },
     async counts() {
-      const [open, dead, oldestMs] = (await run(scripts.counts)) as number[];
-      return { open: open ?? 0, dead: dead ?? 0, oldestMs: Math.max(0, oldestMs ?? 0) };
+      const [open, dead, oldestMs] = (await run(scripts.counts)) as [number, number, number];
+      return { open, dead, oldestMs: Math.max(0, oldestMs) };
     },
     eraseEnded: async ({ olderThanMs, deadOlderThanMs, limit }) =>
       Number(await run(scripts.eraseEnded, olderThanMs, deadOlderThanMs, limit)),
@@ -73,15 +73,29 @@ function rowsFrom(found: readonly unknown[]): JobRow[] {
   return found.flatMap((one) => rowFrom(one) ?? []);
 }
 
+/** A row as the scripts answer it. */
+type RowTexts = [
+  id: string,
+  tenant: string,
+  state: string,
+  record: string,
+  token: string,
+  held: string,
+  deaths: string,
+  createdAt: string,
+  changedAt: string,
+];
+
 function rowFrom(found: unknown): JobRow | undefined {
   if (!Array.isArray(found)) return undefined;
-  const [id, tenant, state, record, token, held, deaths, createdAt, changedAt] = found.map(String);
+  const texts = found.map(String) as RowTexts;
+  const [id, tenant, state, record, token, held, deaths, createdAt, changedAt] = texts;
   return {
-    id: id ?? "",
-    tenant: tenant ?? "",
+    id,
+    tenant,
     state: Number(state) as JobState,
-    record: record ?? "",
-    token: token ?? "",
+    record,
+    token,
     held: held === "1",
     deaths: Number(deaths),
     createdAt: Number(createdAt),
