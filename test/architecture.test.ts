@@ -5,6 +5,7 @@ import {
   adapterViolations,
   floorViolations,
   importCycles,
+  loadedBy,
   longFiles,
   maxLines,
   pluginViolations,
@@ -136,6 +137,14 @@ describe("a wrong import is caught", () => {
     expect(importCycles(circle)).toEqual([]);
     expect(longFiles(one("src/a/one.ts", "\n".repeat(maxLines + 1)))).toHaveLength(1);
   });
+});
+
+test("the client libraries of engines, which need not be installed, are loaded only where an engine is used", () => {
+  const atOnce = loadedBy("src/program.ts", sources);
+  expect([...atOnce]).toContain("src/app/open-stores.ts");
+  expect([...atOnce]).not.toContain("ioredis");
+  expect([...atOnce]).not.toContain("pg");
+  expect([...loadedBy("src/store/redis.ts", sources)]).toContain("ioredis");
 });
 
 test("the environment is read only in config and by the process", () => {

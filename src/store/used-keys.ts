@@ -1,5 +1,5 @@
 import type { PostgresStore } from "./postgres.ts";
-import { createRedisScript, type RedisStore } from "./redis.ts";
+import type { RedisStore } from "./redis.ts";
 import type { Sealer } from "./sealer.ts";
 import type { SqliteStore } from "./sqlite.ts";
 
@@ -43,7 +43,7 @@ export function sqliteUsedKeys(store: SqliteStore): UsedKeys {
 }
 
 /** A hash of ids, each with the time of its last use and its sample. */
-const refreshOnRedis = createRedisScript(`
+const refreshOnRedis = `
   local time = redis.call("TIME")
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   if ARGV[1] ~= "" then
@@ -60,13 +60,14 @@ const refreshOnRedis = createRedisScript(`
       found[#found + 1] = sample
     end
   end
-  return found`);
+  return found`;
 
 /** The used keys of a Redis server. */
 export function redisUsedKeys(store: RedisStore, key = "jackfield:used-keys"): UsedKeys {
   return {
     async refresh(current, withinMs) {
-      const answer = await store.script(refreshOnRedis, [key], [current?.id ?? "", current?.sample ?? "", withinMs]);
+      const args = [current?.id ?? "", current?.sample ?? "", withinMs];
+      const answer = await store.ask((client) => client.eval(refreshOnRedis, 1, key, ...args));
       const texts = Array.isArray(answer) ? answer.map(String) : [];
       return texts.flatMap((id, index) => (index % 2 === 0 ? [{ id, sample: texts[index + 1] ?? "" }] : []));
     },

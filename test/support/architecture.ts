@@ -9,6 +9,8 @@ interface Import {
   /** Path from the root, where the specifier is relative. */
   readonly target: string | undefined;
   readonly typeOnly: boolean;
+  /** An `import()`, which loads the file only when it is called. */
+  readonly dynamic: boolean;
 }
 
 /** What each room may import of our own code, besides itself. Rooms that are missing here may import everything. */
@@ -25,7 +27,7 @@ export function importsOf(file: string, text: string): Import[] {
   return [...found].map(([, type, from, bare, dynamic]) => {
     const specifier = from ?? bare ?? dynamic ?? "";
     const target = specifier.startsWith(".") ? posix.normalize(posix.join(posix.dirname(file), specifier)) : undefined;
-    return { specifier, target, typeOnly: type !== undefined };
+    return { specifier, target, typeOnly: type !== undefined, dynamic: dynamic !== undefined };
   });
 }
 
@@ -83,6 +85,17 @@ export function pluginViolations(sources: Sources): string[] {
       return wrong ? [`${file} imports ${specifier}`] : [];
     });
   });
+}
+
+/** The packages and files that a file loads as soon as it is imported, by its own imports and by those of the files it loads. */
+export function loadedBy(file: string, sources: Sources): ReadonlySet<string> {
+  const loaded = new Set([file]);
+  for (const one of loaded) {
+    for (const { specifier, target, typeOnly, dynamic } of importsOf(one, sources.get(one) ?? "")) {
+      if (!typeOnly && !dynamic) loaded.add(target ?? specifier);
+    }
+  }
+  return loaded;
 }
 
 /** Files that import each other in a circle, types included: each circle as one line. */
