@@ -481,8 +481,8 @@ describe("the stream", () => {
         chatty: async (_args, about) => {
           about.signal.addEventListener("abort", () => cut.resolve());
           while (!about.signal.aborted) {
-            about.report(report, 0.5);
-            reports += 1;
+            for (let n = 0; n < 5; n += 1) about.report(report, 0.5);
+            reports += 5;
             await new Promise((resolve) => setTimeout(resolve, 1));
           }
           return {};

@@ -289,6 +289,9 @@ describe("private addresses that may be reached", () => {
       expect((await outbound.httpFor(scope())(api.origin)).status).toBe(200);
       expect(await rejection(outbound.httpFor(scope())("http://10.0.0.1/"))).toMatchObject({ problem: "refused" });
     }
+    const digits = createAddressGuard({ privateAddresses: ["4erp"], resolve: resolver(["127.0.0.1"]) });
+    await using byDigits = startOutbound({ guard: digits });
+    expect((await byDigits.httpFor(scope())(`http://4erp:${api.port}/`)).status).toBe(200);
     const byName = createAddressGuard({ privateAddresses: [" Erp.Internal. "], resolve: resolver(["127.0.0.1"]) });
     await using outbound = startOutbound({ guard: byName });
     expect((await outbound.httpFor(scope())(`http://erp.internal:${api.port}/`)).status).toBe(200);
