@@ -1,6 +1,8 @@
+import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
+import { Outcome, ToolResultSchema } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { hasNull, withoutNulls } from "../../../src/adapters/http/null-arguments.ts";
-import { readPayload, waitFrom } from "../../../src/adapters/http/payloads.ts";
+import { answerText, readPayload, waitFrom } from "../../../src/adapters/http/payloads.ts";
 
 describe("a null that a platform sends for an input that was left empty", () => {
   test.each([
@@ -84,6 +86,19 @@ describe("a body", () => {
     });
     expect(readPayload({ jackfieldCallId: null })).toEqual({ arguments: {}, ...none });
   });
+});
+
+test("an answer that is no good one says why, also where only its output does", () => {
+  const of = (error: { message: string } | undefined) =>
+    JSON.parse(
+      answerText(
+        "k",
+        create(ToolResultSchema, { outcome: Outcome.FAILED, output: "odd", ...(error && { error }), truncated: true }),
+      ),
+    ) as object;
+  const answer = { callId: "k", outcome: "FAILED", value: null, replayed: false, truncated: true };
+  expect(of({ message: "why" })).toEqual({ ...answer, output: "why" });
+  expect(of(undefined)).toEqual({ ...answer, output: "odd" });
 });
 
 test.each([

@@ -65,6 +65,7 @@ describe("before the method", () => {
     for (const sent of [{}, { key: "wrong" }, { headers: { "x-api-key": "wrong" } }]) {
       const { status, headers, body } = await answered(await post(url, ping, sent));
       expect([status, headers.get("www-authenticate"), body.id]).toEqual([401, "Bearer", undefined]);
+      expect(body.error?.message).toBe("A valid key is needed: send Authorization: Bearer KEY");
       expect(body.error?.code).toBe(-32600);
     }
     expect((await post(url, ping, { headers: { "x-api-key": key } })).status).toBe(200);
