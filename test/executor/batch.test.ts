@@ -137,6 +137,22 @@ describe("a batch", () => {
     running = false;
   });
 
+  test("of which one call cannot be executed rejects when all have ended, which are told all the same", async () => {
+    const calls = ["1", "2", "3"].map((id) => aCall({}, { id }));
+    const told: string[] = [];
+    const batch = executeBatch(
+      calls,
+      within("c", { onResult: ({ callId }) => told.push(callId) }),
+      async (call) => {
+        if (call.id !== "3") throw new Error(`no ${call.id}`);
+        return errorResult({ call }, Outcome.OK, "");
+      },
+      1,
+    );
+    await expect(batch).rejects.toThrow("no 1");
+    expect(told).toEqual(["3"]);
+  });
+
   test("with one id twice and arguments nested beyond measure is answered", async () => {
     await using app = await startExecutor([counted("read").tool]);
     const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) as object;
