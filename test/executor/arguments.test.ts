@@ -96,6 +96,10 @@ describe("arguments", () => {
     expect(await answer('{"rate":0.30000000000000004,"price":1.10}')).toMatchObject({ outcome: "OK" });
   });
 
+  test("say where in them a fault is, in lists and under names with slashes too", async () => {
+    expect((await answer('{"a/b":[1,{"c":[9007199254740992]}]}')).output).toContain("/a~1b/1/c/0: must be a number");
+  });
+
   test("with thousands of faults are answered in a few lines", async () => {
     const { output, result } = await answer(`{"a":[${Array(20_000).fill("1e400").join(",")}]}`);
     expect(result.error?.violations.length).toBe(20);
