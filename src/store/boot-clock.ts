@@ -1,49 +1,49 @@
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 
-/** What the store remembers of its clock. Times are Unix milliseconds by that clock. */
+/** The store's persisted clock state. Times are Unix milliseconds by that clock. */
 export interface ClockRecord {
-  /** Names the boot of the machine during which it was written; empty where the machine tells none. */
+  /** Id of the machine's boot during which the record was written; empty if the machine does not provide one. */
   readonly boot: string;
-  /** Milliseconds since that boot when it was written. */
+  /** Milliseconds from that boot to the moment of writing. */
   readonly uptimeMs: number;
   readonly time: number;
-  /** Time that only the machine's clock claims to have passed, while the machine was off: see `startClock`. */
+  /** Time that, by the wall clock alone, passed while the machine was off. See `startClock`. */
   readonly gapMs: number;
-  /** The store's time at which that gap began. */
+  /** The store's time at which that gap started. */
   readonly gapAt: number;
 }
 
-/** The present boot of the machine. */
+/** The machine's current boot. */
 export interface Boot {
   readonly id: string;
-  /** Milliseconds since the boot; goes on while the machine sleeps. */
+  /** Milliseconds since the boot, including time in which the machine slept. */
   uptimeMs(): number;
 }
 
-/** Longest gap of earlier boots that is added to a new one, in milliseconds. */
+/** Maximum gap of earlier boots that is added to a new one, in milliseconds. */
 const maxEarlierGapMs = 8 * 86_400_000;
 
-/** The present boot, by what the operating system says. */
+/** Returns the current boot as the operating system reports it. */
 export function currentBoot(): Boot {
   let id = "";
   try {
     id = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   } catch {
-    // Not on Linux: each start counts as one after a boot.
+    // Not on Linux: each start counts as a start after a boot.
   }
   return { id, uptimeMs: () => Math.floor(uptime() * 1000) };
 }
 
 /**
- * At what time the store's clock starts. Within one boot of the machine the time since it was last written is measured by
- * the machine's uptime: a wrong wall clock changes nothing. Over boots nothing but the wall clock tells how long the
- * machine was off; the store's clock follows it forward, never back, but what the wall clock alone claims is a gap that
- * does not age what is kept: a machine that starts with a clock one day ahead forgets nothing.
+ * Determines the time at which the store's clock starts. Within one boot, the machine's uptime measures the time since
+ * the last record, so a wrong wall clock has no effect. Across boots, only the wall clock knows how long the machine
+ * was off: the store's clock follows it forward, never back. Time claimed by the wall clock alone is a gap, and a gap
+ * does not age stored entries: a machine that starts with its clock a day ahead forgets nothing.
  */
 export function startClock(options: {
   record: ClockRecord | undefined;
-  /** The newest time that the tables know. */
+  /** The newest time in the tables. */
   newest: number;
   wall: number;
   boot: Boot;
@@ -61,13 +61,13 @@ export function startClock(options: {
   return { start, gapMs: start - witnessed + Math.min(gapMs, maxEarlierGapMs), gapAt: witnessed };
 }
 
-/** A span of the store's time: after `from`, up to `to`. */
+/** A span of the store's time: after `from`, up to and including `to`. */
 export interface TimeSpan {
   readonly from: number;
   readonly to: number;
 }
 
-/** In which spans something must have ended to be at least so many milliseconds old, gaps not counted. */
+/** Returns the spans in which an entry must have ended to be at least `ageMs` old, not counting gaps. */
 export function agedSpans(now: number, ageMs: number, { gapMs, gapAt }: { gapMs: number; gapAt: number }): TimeSpan[] {
   const spans = [
     { from: -1, to: Math.min(gapAt, now - ageMs - gapMs) },

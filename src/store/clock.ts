@@ -1,10 +1,10 @@
-/** Tells the time in Unix milliseconds. */
+/** Returns the time in Unix milliseconds. */
 export type Clock = () => number;
 
 /**
- * A clock that starts at the wall clock and is carried on by monotonic time: setting the machine's clock while the
- * process runs moves nothing. `notBefore` is the last time known from an earlier process: the clock never starts before
- * it, so that a clock set back between two processes does not make old entries look new.
+ * Creates a clock that starts at the wall clock and advances by monotonic time, so that setting the machine's clock has
+ * no effect on a running process. `notBefore` is the last time known from an earlier process: the clock never starts
+ * before it, so that a clock set back between two processes does not make old entries look new.
  */
 export function createClock(options: { wall?: Clock; monotonic?: Clock; notBefore?: number } = {}): Clock {
   const { wall = Date.now, monotonic = () => performance.now(), notBefore = 0 } = options;

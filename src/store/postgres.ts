@@ -6,48 +6,57 @@ import { errorMessage } from "../errors.ts";
 import { tlsProblem } from "../config/tls-problem.ts";
 import { createStoreCircuit } from "./store-circuit.ts";
 
-/** A PostgreSQL server. A request that gets no answer in time fails, and so do all that follow until the server answers. */
+/**
+ * A PostgreSQL server. A request without an answer in time fails; so does every later request until the server answers
+ * again.
+ */
 export interface PostgresStore {
   readonly url: string;
   /** Runs one statement. Rejects with a StoreUnavailableError. */
   query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
   /**
-   * Applies the script of a part unless it was applied last. Replicas that start together wait for each other. May take
-   * minutes on large tables. Rejects with a StoreUnavailableError.
+   * Applies a part's schema script unless it is already the current one. Replicas that start concurrently wait for each
+   * other. May take minutes on large tables. Rejects with a StoreUnavailableError.
    */
   migrate(part: string, script: string): Promise<void>;
-  /** Why the server cannot be used, for the operator; undefined while it can. */
+  /** The reason why the server is unusable, for the operator; undefined while it works. */
   problem(): string | undefined;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** How long a statement may wait for its answer, in milliseconds: an outage must be reported within 2 s. */
+/** Timeout of a statement, in milliseconds: an outage must be reported within 2 s. */
 export const statementTimeoutMs = 1_500;
 
-/** How long the server may work on a statement, in milliseconds: it stops before its caller gives up. */
+/**
+ * Timeout of a statement on the server, in milliseconds. It is shorter than the client's, so that the server stops
+ * first.
+ */
 const serverTimeoutMs = 1_400;
 
-/** How long a statement may wait for a lock on the server, in milliseconds: less than its caller waits. */
+/** Maximum wait for a lock on the server, in milliseconds. It is shorter than the client's timeout. */
 const lockTimeoutMs = 1_000;
 
-/** How long a migration may take, in milliseconds. */
+/** Timeout of a migration, in milliseconds. */
 const migrationTimeoutMs = 600_000;
 
-/** Idle time after which the operating system asks whether a connection is still there, in milliseconds. */
+/** Idle time before the operating system sends TCP keep-alive probes, in milliseconds. */
 const keepAliveMs = 5_000;
 
-/** Any number that no other program locks by: it stands for our migrations. */
+/** Id of the advisory lock for migrations: an arbitrary number that no other program should use. */
 const migrationLock = 7_214_330_051;
 
-/** Connects to a PostgreSQL server; resolves whether it is there or not. The URL's password is in no message. */
+/**
+ * Connects to a PostgreSQL server. Resolves whether or not the server is reachable. No message contains the URL's
+ * password.
+ */
 export async function openPostgresStore(options: {
   url: string;
-  /** Certificates, instead of what the URL says of TLS. Each connection is made with what the object holds then. */
+  /** Certificates, overriding the TLS settings in the URL. Each new connection uses the object's current content. */
   tls?: PeerTls | undefined;
-  /** Connections at most, 8 by default. */
+  /** Maximum number of connections; 8 by default. */
   connections?: number;
-  /** Called with each problem, once, and with `undefined` when it has gone. */
+  /** Called once with each problem, and with `undefined` when it is over. */
   onProblem?: (problem: string | undefined) => void;
 }): Promise<PostgresStore> {
   const { url, tls, connections = 8, onProblem } = options;
@@ -72,7 +81,7 @@ export async function openPostgresStore(options: {
       idle_in_transaction_session_timeout: serverTimeoutMs,
     });
     created.on("error", () => {
-      // An idle connection broke: the circuit probes twice a second and reports it.
+      // An idle connection broke. The circuit probes twice a second and reports it.
     });
     return created;
   }
@@ -84,10 +93,10 @@ export async function openPostgresStore(options: {
     },
     describe: (cause) => `${name}: ${isSilence(cause) ? "it does not answer" : messageOf(cause)}`,
     isAbsence: (cause) => isSilence(cause) || !isAnswer(cause),
-    // A statement that the server answers with an error is rolled back.
+    // A statement that the server answers with an error has been rolled back.
     isRefusal: isAnswer,
     onFailedProbe: () => {
-      // Behind a silent network the old connections may never come back: try new ones.
+      // Behind a silent network, the old connections may never recover: open new ones.
       const silent = pool;
       pool = createPool();
       silent.end().catch(() => {});
@@ -136,13 +145,16 @@ export async function openPostgresStore(options: {
   };
 }
 
-/** True for an error that the server itself has answered: it has a five-character SQLSTATE, and not one of its own end. */
+/**
+ * Reports whether an error is the server's own answer: it has a five-character SQLSTATE that does not announce a
+ * shutdown.
+ */
 function isAnswer(cause: unknown): boolean {
   if (!(cause instanceof Error) || !("code" in cause) || typeof cause.code !== "string") return false;
   return /^[0-9A-Z]{5}$/.test(cause.code) && !/^(57P|08)/.test(cause.code);
 }
 
-/** True where no answer came in time. Timeouts that the server itself reports (57014, 55P03) are answers. */
+/** Reports whether no answer arrived in time. Timeouts that the server itself reports (57014, 55P03) are answers. */
 function isSilence(cause: unknown): boolean {
   return cause instanceof Error && !isAnswer(cause) && /timeout/i.test(cause.message);
 }

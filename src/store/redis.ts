@@ -6,7 +6,7 @@ import { errorMessage } from "../errors.ts";
 import { tlsProblem } from "../config/tls-problem.ts";
 import { createStoreCircuit, probeIntervalMs } from "./store-circuit.ts";
 
-/** A Lua script, sent by its digest. */
+/** A Lua script, sent by its digest (EVALSHA). */
 export interface RedisScript {
   readonly text: string;
   readonly sha: string;
@@ -15,31 +15,34 @@ export interface RedisScript {
 /** An argument of a script. */
 export type RedisArgument = string | number | Buffer;
 
-/** A Redis server. A request that gets no answer in time fails, and so do all that follow until the server answers. */
+/**
+ * A Redis server. A request without an answer in time fails; so does every later request until the server answers
+ * again.
+ */
 export interface RedisStore {
   readonly url: string;
   /** The connection that all requests share. */
   readonly client: Redis;
   /** Runs a script in one round trip. Rejects with a StoreUnavailableError. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
-  /** Makes a request through the client. Rejects with a StoreUnavailableError. */
+  /** Sends a request through the client. Rejects with a StoreUnavailableError. */
   ask<T>(request: (client: Redis) => Promise<T>): Promise<T>;
-  /** Why the server cannot be used, for the operator; undefined while it can. */
+  /** The reason why the server is unusable, for the operator; undefined while it works. */
   problem(): string | undefined;
   /**
-   * Calls `listener` whenever the server answers again after an outage or a new connection: after a fail-over it may have
-   * lost what it had acknowledged. Listeners, which never reject, are called one after the other, in the order in which they
-   * were added. Returns what ends that.
+   * Calls `listener` whenever the server answers again after an outage or a reconnection: a fail-over may have lost
+   * acknowledged writes. Listeners must not reject; they run one after the other, in the order in which they were
+   * added. Returns a function that removes the listener.
    */
   onReturn(listener: () => Promise<void>): () => void;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** How long a command may wait for its answer, in milliseconds: an outage must be reported within 2 s. */
+/** Timeout of a command, in milliseconds: an outage must be reported within 2 s. */
 export const commandTimeoutMs = 1_500;
 
-/** Idle time after which the operating system asks whether a connection is still there, in milliseconds. */
+/** Idle time before the operating system sends TCP keep-alive probes, in milliseconds. */
 const keepAliveMs = 5_000;
 
 /** Creates a script from its text. */
@@ -47,13 +50,14 @@ export function createRedisScript(text: string): RedisScript {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
-/** Settings with which a connection fails fast instead of queueing, and comes back by itself. */
+/** Connection options that fail fast instead of queueing, and reconnect automatically. */
 function redisOptions(): RedisOptions {
   return {
     enableOfflineQueue: false,
-    // A command that is sent again by itself would find its own first try and take it for another's.
+    // A command that is resent automatically would find the effect of its first attempt and mistake it for another
+    // client's.
     autoResendUnfulfilledCommands: false,
-    // Commands under way when the connection breaks fail then; without this they would never be answered.
+    // Commands in flight fail when the connection breaks; otherwise they would never be answered.
     maxRetriesPerRequest: 0,
     connectTimeout: commandTimeoutMs,
     commandTimeout: commandTimeoutMs,
@@ -62,22 +66,21 @@ function redisOptions(): RedisOptions {
   };
 }
 
-/** Connects to a Redis server; resolves whether it is there or not. The URL's password is in no message. */
+/**
+ * Connects to a Redis server. Resolves whether or not the server is reachable. No message contains the URL's password.
+ */
 export async function openRedisStore(options: {
   url: string;
-  /**
-   * Certificates of a `rediss:` URL; those of Node are trusted where it is left out. Each connection is made with what the
-   * object holds then.
-   */
+  /** Certificates for a `rediss:` URL; Node's by default. Each new connection uses the object's current content. */
   tls?: PeerTls | undefined;
-  /** Called with each problem, once, and with `undefined` when it has gone. */
+  /** Called once with each problem, and with `undefined` when it is over. */
   onProblem?: (problem: string | undefined) => void;
 }): Promise<RedisStore> {
   const { url, tls, onProblem } = options;
   const name = nameOf(url);
   const client = new Redis(url, { ...redisOptions(), ...(tls !== undefined && { tls }) });
   let trouble = "not connected";
-  // Its alert may be lost in the reset of the connection.
+  // The server's TLS alert may be lost in the reset of the connection.
   const resetHint =
     url.startsWith("rediss:") && tls?.cert === undefined
       ? " (if it asks for a client certificate: name one in engine.tls.cert and engine.tls.key)"
@@ -93,7 +96,7 @@ export async function openRedisStore(options: {
     describe: (cause) => `Redis at ${name}${isTimeout(cause) ? " does not answer" : `: ${errorMessage(cause)}`}`,
     isAbsence: (cause) => isTimeout(cause) || client.status !== "ready",
     onFailedProbe: () => {
-      // Behind a silent network the old connection may never come back: try a new one.
+      // Behind a silent network, the old connection may never recover: open a new one.
       if (client.status === "ready") client.disconnect(true);
     },
     onProblem(problem) {
@@ -161,8 +164,8 @@ async function callAll(listeners: Iterable<() => Promise<void>>): Promise<void> 
 }
 
 /**
- * Explains why a Redis server would lose acknowledged work; undefined where it keeps it.
- * Rejects with a StoreUnavailableError.
+ * Explains why a Redis server would lose acknowledged writes; undefined if its settings keep them. Rejects with a
+ * StoreUnavailableError.
  */
 export async function checkRedisDurability(store: RedisStore): Promise<string | undefined> {
   const info = await store.ask((client) => client.info("persistence", "memory"));

@@ -1,53 +1,58 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomFillSync } from "node:crypto";
 
-/** A key that seals stored values: 32 random bytes under an id that is written beside each value. */
+/** A key that seals stored values: 32 random bytes, under an id that is stored with each value. */
 export interface SealingKey {
   readonly id: string;
   readonly secret: Uint8Array;
 }
 
 /**
- * Encrypts and authenticates what is stored, by AES-256-GCM. A value is bound to its row: it opens in no other. The first
- * key seals, every key opens. Without keys values are stored as they are.
+ * Encrypts and authenticates stored values with AES-256-GCM. A value is bound to its row and opens in no other. The
+ * first key seals; every key opens. Without keys, values are stored in plain form.
  *
- * Values from before there was a key are plain, and are read as they are: a sealed text begins with `sealed.`, sealed
- * bytes with a zero; nothing plain that is stored does.
+ * Plain values from before encryption was enabled stay readable: sealed text begins with `sealed.`, sealed bytes with a
+ * zero byte, and no stored plain value does.
  */
 export interface Sealer {
-  /** False without keys. */
+  /** False if there are no keys. */
   readonly seals: boolean;
-  /** The id of the key that seals; undefined without keys. */
+  /** Id of the sealing key; undefined if there are no keys. */
   readonly keyId: string | undefined;
-  /** Seals a text, or bytes that are to be stored as one. `row` names row and field. */
+  /** Seals a text, or bytes that are stored as text. `row` identifies row and field. */
   sealText(plain: string | Uint8Array, row: string): string;
-  /** Opens a text, or returns a plain one. Throws a SealError. */
+  /** Opens a sealed text, or returns a plain one. Throws a SealError. */
   openText(stored: string, row: string): Buffer;
   sealBytes(plain: Uint8Array, row: string): Uint8Array;
   openBytes(stored: Uint8Array, row: string): Uint8Array;
-  /** A digest of a text that tells nothing of it without the key. Equal texts have equal digests in the same row only. */
+  /**
+   * A keyed digest that reveals nothing about the text without the key. Equal texts have equal digests only in the same
+   * row.
+   */
   digest(text: string, row: string): string;
-  /** Whether a stored digest, keyed or plain, is that of the text. Throws a SealError. */
+  /** Whether a stored digest, keyed or plain, matches the text. Throws a SealError. */
   matches(stored: string, text: string, row: string): boolean;
-  /** Whether a stored text is as this sealer writes it now: under its first key, or plain without keys. */
+  /**
+   * Whether a stored text has the form that this sealer writes now: sealed with its first key, or plain without keys.
+   */
   isCurrent(stored: string): boolean;
-  /** What an operator should know: keys that stored values need, in whole sentences. */
+  /** Missing keys that stored values need, in whole sentences for the operator. */
   notes(): string[];
 }
 
-/** A stored value that cannot be opened. The message names its key and nothing of its content. */
+/** Thrown for a stored value that cannot be opened. The message names its key and reveals nothing of its content. */
 export class SealError extends Error {
   override readonly name: string = "SealError";
 }
 
 const textMark = "sealed.1.";
 const digestMark = "keyed.1.";
-/** No plain bytes begin so: zero is no field of a protobuf message. */
+/** No plain value starts with these bytes, because zero is not a valid protobuf field number. */
 const bytesMark = Buffer.from([0, 1]);
 const saltBytes = 16;
 const nonceBytes = 12;
 const tagBytes = 16;
 const randomBytes = saltBytes + nonceBytes;
-/** Notes that are kept: their number must not grow with what somebody writes into the store. */
+/** Maximum number of notes, which values written into the store must not increase without limit. */
 const maxNotes = 16;
 
 interface Key {
@@ -56,7 +61,7 @@ interface Key {
   readonly digests: Buffer;
 }
 
-/** Creates a sealer. `onNote` hears each note once. */
+/** Creates a sealer. `onNote` is called once with each note. */
 export function createSealer(keys: readonly SealingKey[], onNote: (note: string) => void = () => {}): Sealer {
   const known = new Map(keys.map(({ id, secret }) => [id, derived(id, secret)]));
   const first = known.values().next().value;
@@ -147,7 +152,7 @@ export function createSealer(keys: readonly SealingKey[], onNote: (note: string)
   };
 }
 
-/** Stores everything as it is. It still knows a sealed value when it sees one. */
+/** Stores everything in plain form, and still recognises sealed values. */
 export const plainSealer: Sealer = createSealer([]);
 
 function derived(id: string, secret: Uint8Array): Key {
@@ -155,7 +160,10 @@ function derived(id: string, secret: Uint8Array): Key {
   return { id, values: derive("values"), digests: derive("digests") };
 }
 
-/** A key for one value alone, from its salt: random nonces under one key would run out after some billion values. */
+/**
+ * Derives a key for a single value from its salt: random nonces under one key would be exhausted after some billion
+ * values.
+ */
 function valueKey({ values }: Key, salted: Buffer): Buffer {
   return createHmac("sha256", values).update(salted.subarray(0, saltBytes)).digest();
 }
@@ -165,7 +173,10 @@ function idAfter(mark: string, stored: string): string {
   return stored.slice(mark.length, end < 0 ? undefined : end);
 }
 
-/** Random bytes, of which many are asked for at once: a request for a few costs as much. */
+/**
+ * Returns random bytes from a buffer that is filled in large portions: each request to the system costs the same,
+ * whatever its size.
+ */
 function createRandom(): (count: number) => Buffer {
   let pool = Buffer.alloc(0);
   return (count) => {

@@ -4,12 +4,12 @@ import type { RedisStore } from "./redis.ts";
 import type { SqliteStore } from "./sqlite.ts";
 
 /**
- * Returns 256 random bits as text, which are made when they are first asked for and kept in the store: all its processes
- * get the same ones, also after a restart. Rejects with a StoreUnavailableError.
+ * Returns 256 random bits as text. They are generated on first use and stored, so that all processes of the store get
+ * the same ones, also after a restart. Rejects with a StoreUnavailableError.
  */
 export type SharedSecret = () => Promise<string>;
 
-/** The secret of the embedded store. */
+/** The shared secret of the embedded store. */
 export function sqliteSecret(store: SqliteStore): SharedSecret {
   return keptOnce(async (fresh) => {
     const [, rows] = await store.run([
@@ -20,7 +20,7 @@ export function sqliteSecret(store: SqliteStore): SharedSecret {
   });
 }
 
-/** The secret of a Redis server. */
+/** The shared secret of a Redis server. */
 export function redisSecret(store: RedisStore, key = "jackfield:shared-secret"): SharedSecret {
   return keptOnce(async (fresh) => {
     await store.ask((client) => client.set(key, fresh, "NX"));
@@ -28,7 +28,7 @@ export function redisSecret(store: RedisStore, key = "jackfield:shared-secret"):
   });
 }
 
-/** The secret of a PostgreSQL server. */
+/** The shared secret of a PostgreSQL server. */
 export function postgresSecret(store: PostgresStore): SharedSecret {
   return keptOnce(async (fresh) => {
     await store.migrate(
@@ -41,7 +41,7 @@ export function postgresSecret(store: PostgresStore): SharedSecret {
   });
 }
 
-/** Asks the store until it has answered once. */
+/** Asks the store until it has answered once, and caches the answer. */
 function keptOnce(keep: (fresh: string) => Promise<unknown>): SharedSecret {
   let kept: Promise<string> | undefined;
   const ask = async (): Promise<string> => {

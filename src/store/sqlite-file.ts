@@ -7,17 +7,17 @@ import { takeIdentity } from "./sqlite-identity.ts";
 import { buryOpenJobs, clockRecord, migrations, newestTime } from "./sqlite-schema.ts";
 import { checkWal } from "./wal-check.ts";
 
-/** Name of the database within the data folder. */
+/** Name of the database file within the data folder. */
 export const databaseName = "jackfield.db";
 
 const lockName = "jackfield.lock";
 
-/** How long a statement waits for a lock that somebody else (a backup, say) holds on the file, in milliseconds. */
+/** How long a statement waits for a lock that another process, such as a backup, holds on the file, in milliseconds. */
 const lockTimeoutMs = 500;
 
-/** Why the file cannot be used. */
+/** The reason why the file is unusable. */
 export class StoreFileError extends Error {
-  /** True where trying again is no use. */
+  /** True if a retry cannot help. */
   readonly refused: boolean;
   constructor(message: string, refused = false) {
     super(message);
@@ -25,22 +25,22 @@ export class StoreFileError extends Error {
   }
 }
 
-/** An open file: the database, and the lock that keeps other processes out until `close` or the end of the process. */
+/** An open file: the database, and the lock that excludes other processes until `close` or the end of the process. */
 export interface SqliteFile {
   readonly database: DatabaseSync;
-  /** The newest time that the tables know. */
+  /** The newest time in the tables. */
   readonly newest: number;
   readonly clock: ClockRecord | undefined;
-  /** What an operator should know although the file can be used. */
+  /** Findings for the operator that do not prevent the use of the file. */
   readonly notices: readonly string[];
-  /** Why the files in the folder are no longer those that are open; undefined while they are. */
+  /** The reason why the folder's files are no longer the open ones; undefined while they are. */
   missing(): string | undefined;
   close(): void;
 }
 
 /**
- * Opens the file in the folder, creates it where it is missing, and brings it to the present schema. Throws a
- * StoreFileError with a message for the operator. A damaged file is left as it is.
+ * Opens the file in the folder, creates it if it is missing, and migrates it to the current schema. Throws a
+ * StoreFileError with a message for the operator. A damaged file is left unchanged.
  */
 export function openSqliteFile(folder: string): SqliteFile {
   try {
@@ -79,7 +79,7 @@ export function openSqliteFile(folder: string): SqliteFile {
         try {
           identity.close();
         } catch {
-          // The problem that closes the file may forbid it: the next start finds it as after a crash.
+          // The problem that closes the file may prevent this write. Then the next start treats it as a crash.
         }
         closeQuietly(opened);
         closeQuietly(lock);
@@ -93,7 +93,7 @@ export function openSqliteFile(folder: string): SqliteFile {
   }
 }
 
-/** Creates the file for its owner alone where it is missing, and takes it from others where it is not. */
+/** Creates the file with access for its owner only, or revokes the access of others. */
 function makePrivate(path: string): void {
   closeSync(openSync(path, "a", 0o600));
   for (const file of [path, `${path}-wal`, `${path}-shm`]) {
@@ -108,7 +108,7 @@ function folderNotices(folder: string): string[] {
   return [`the data folder ${folder} can be written by other users: run \`chmod 700 ${folder}\``];
 }
 
-/** Refuses a write-ahead log that has lost acknowledged work, and tells of one that may have. */
+/** Rejects a write-ahead log that has lost acknowledged writes, and reports one that may have. */
 function checkLog(path: string): string[] {
   const damage = checkWal(path);
   if (damage === undefined) return [];
@@ -141,7 +141,7 @@ function inodeOf(file: string): bigint | undefined {
   return statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-/** Describes an error of SQLite for the operator. */
+/** Describes a SQLite error for the operator. */
 export function describe(cause: unknown, folder: string): string {
   const file = join(folder, databaseName);
   switch (resultCode(cause) & 0xff) {
@@ -164,14 +164,14 @@ export function describe(cause: unknown, folder: string): string {
   }
 }
 
-/** SQLite's extended result code, or 0 where the error is not from SQLite. */
+/** SQLite's extended result code, or 0 if the error is not from SQLite. */
 export function resultCode(cause: unknown): number {
   return cause instanceof Error && "errcode" in cause && typeof cause.errcode === "number" ? cause.errcode : 0;
 }
 
 /**
- * An exclusive transaction on a file of its own, never committed: the operating system releases it when the process
- * ends in whatever way, and the database itself stays readable for backups.
+ * Takes the lock: an exclusive transaction on a separate file, never committed. The operating system releases it
+ * however the process ends, and the database itself stays readable for backups.
  */
 function takeLock(folder: string): DatabaseSync {
   const path = join(folder, lockName);
@@ -221,6 +221,6 @@ function closeQuietly(database: DatabaseSync): void {
   try {
     database.close();
   } catch {
-    // Closing writes a checkpoint, which the problem that brought us here may forbid: the WAL keeps what was committed.
+    // Closing writes a checkpoint, which the current problem may prevent. The WAL keeps all committed transactions.
   }
 }

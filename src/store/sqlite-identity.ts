@@ -5,18 +5,21 @@ import type { DatabaseSync } from "node:sqlite";
 
 const markerName = "jackfield.generation";
 
-/** Says whether a database is the one that was last used in its folder. */
+/** Reports whether a database is the one that was last used in its folder. */
 export interface SqliteIdentity {
-  /** The database is a copy of an earlier state: what it calls open may have been executed since. */
+  /**
+   * True if the database is a copy of an earlier state: jobs and calls that it lists as open may have been executed
+   * since.
+   */
   readonly restored: boolean;
-  /** Names the state in which the database is closed. */
+  /** Records the state in which the database is closed. */
   close(): void;
 }
 
 /**
- * Gives the database a new generation, in itself and in a file beside it. A database that comes from a backup has another
- * generation than the file, or was in use when it was copied and is another file now. Both are written so that a crash at
- * any point leaves a file that knows the database's generation.
+ * Writes a new generation number into the database and into a marker file beside it. A database from a backup is
+ * recognised because its generation differs from the marker's, or because it was copied while in use and now is another
+ * file. The order of the writes ensures that after a crash at any point the marker knows the database's generation.
  */
 export function takeIdentity(database: DatabaseSync, folder: string, databasePath: string): SqliteIdentity {
   const marker = join(folder, markerName);
@@ -47,7 +50,7 @@ interface Marker {
 
 function isCopy(marker: Marker | undefined, generation: string, closed: boolean, inode: string): boolean {
   if (marker === undefined || !marker.generations.includes(generation)) return true;
-  // A folder that was moved while nobody used it is no copy of an earlier state.
+  // A folder that was moved while the service was stopped is not a copy of an earlier state.
   return !closed && marker.inode !== inode;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The tables of the embedded store, as migrations: the file's `user_version` counts those that it has seen. Times are
- * Unix milliseconds by the store's clock. Only add to the end.
+ * The tables of the embedded store, as migrations. The file's `user_version` counts the applied ones. Times are Unix
+ * milliseconds by the store's clock. Append only.
  */
 export const migrations: readonly string[] = [
   `
@@ -104,7 +104,7 @@ export const migrations: readonly string[] = [
   `,
 ];
 
-/** The newest time that the tables know: the clock of a new process may not start before it. */
+/** The newest time in the tables. The clock of a new process must not start before it. */
 export const newestTime = `
   SELECT max(
     coalesce((SELECT max(created_at) FROM entries WHERE state = 0), 0),
@@ -116,12 +116,12 @@ export const newestTime = `
     coalesce((SELECT at FROM probe), 0)
   ) AS newest`;
 
-/** What the store remembers of its clock. */
+/** Reads the persisted clock state. */
 export const clockRecord = "SELECT boot, uptime_ms, time, gap_ms, gap_at FROM clock";
 
-/** Remembers the clock. */
+/** Writes the persisted clock state. */
 export const saveClock = `INSERT INTO clock VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
   boot = excluded.boot, uptime_ms = excluded.uptime_ms, time = excluded.time, gap_ms = excluded.gap_ms, gap_at = excluded.gap_at`;
 
-/** Gives up the jobs that are open: 5 is DEAD. For a database that comes from a backup. */
+/** Marks all open jobs DEAD (5). For a database that was restored from a backup. */
 export const buryOpenJobs = "UPDATE jobs SET state = 5, open = 0, held = 0 WHERE open = 1";

@@ -1,4 +1,4 @@
-// The thread that owns the database file: it commits each batch of requests as one transaction.
+// The thread that owns the database file. It commits each batch of requests as one transaction.
 import type { StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { describe, StoreFileError, openSqliteFile, resultCode } from "./sqlite-file.ts";
@@ -9,12 +9,12 @@ const folder = String((workerData as { folder: string }).folder);
 const port = parentPort;
 if (port === null) throw new Error("sqlite-worker runs as a worker thread only");
 
-/** Pause between two tries to open the file again, in milliseconds. */
+/** Pause between two attempts to reopen the file, in milliseconds. */
 const reopenMs = 500;
 
 let file: SqliteFile | undefined;
 let problem = "the store is opening";
-/** The files in the folder are not those that are open. */
+/** The folder's files are no longer the open ones. */
 let detached = false;
 const texts = new Map<number, string>();
 const prepared = new Map<number, { statement: StatementSync; returnsRows: boolean }>();
@@ -36,7 +36,7 @@ function open(): void {
   }
 }
 
-/** Closes the file after a problem, and opens it again when the cause may have gone. */
+/** Closes the file after a problem, and reopens it later, when the cause may be gone. */
 function reopenLater(cause: unknown): void {
   problem = describe(cause, folder);
   prepared.clear();
@@ -56,14 +56,14 @@ function statementOf(id: number, database: SqliteFile["database"]): { statement:
   return fresh;
 }
 
-/** True for problems of disk, file or lock: they concern the whole batch, not one request. */
+/** Reports whether an error is a problem of disk, file or lock, which concerns the whole batch. */
 function isEnvironment(cause: unknown): boolean {
   return [5, 6, 7, 8, 10, 11, 13, 14, 26].includes(resultCode(cause) & 0xff);
 }
 
 /**
- * Runs the steps of a request, all or none. A step that might have been the last and was not has changed nothing, and the
- * last one undoes itself: most requests consist of such steps alone, and need no savepoint.
+ * Runs the steps of a request, all or none. A step with `stop` that did not end the request has changed nothing, and a
+ * failing last step undoes itself. Most requests consist of such steps alone and need no savepoint.
  */
 function runRequest(request: ToWorker["requests"][number], database: SqliteFile["database"]): Reply {
   let saved = false;
@@ -95,7 +95,7 @@ function commit(requests: ToWorker["requests"]): FromWorker {
   const { database } = file;
   const missing = file.missing();
   if (missing !== undefined) {
-    // What is written now would be lost with this process, and another one may work on the folder.
+    // Writes would be lost with this process, and another process may already use the folder.
     if (!detached) send({ kind: "problem", message: missing, refused: false });
     detached = true;
     return { kind: "failed", message: missing, untouched: true };
@@ -112,7 +112,7 @@ function commit(requests: ToWorker["requests"]): FromWorker {
     const problem = describe(cause, folder);
     try {
       if (database.isTransaction) database.exec("ROLLBACK");
-      // A full disk or a foreign lock needs no new start: the next batch tries again.
+      // A full disk (13) or a foreign lock (5, 6) requires no reopening: the next batch tries again.
       if (code !== 13 && code !== 5 && code !== 6) reopenLater(cause);
     } catch (again) {
       reopenLater(again);

@@ -8,20 +8,22 @@ import type { FromWorker, Step, StepResult, ToWorker } from "./sqlite-protocol.t
 import { saveClock } from "./sqlite-schema.ts";
 import { StoreRefusedError, StoreUnavailableError } from "./store-errors.ts";
 
-/** The embedded store: one SQLite file, owned by one process, written by a thread of its own. */
+/** The embedded store: one SQLite file, owned by one process and written by its own thread. */
 export interface SqliteStore {
   /**
-   * Runs the steps as one unit, durable when the promise resolves. Requests that wait at the same time share one
-   * commit; one that fails leaves the others alone. Rejects with a StoreUnavailableError where the file cannot be used.
+   * Runs the steps atomically; they are durable when the promise resolves. Concurrent requests share one commit, and a
+   * failing request does not affect the others. Rejects with a StoreUnavailableError if the file is unusable.
    */
   run(steps: readonly Step[]): Promise<StepResult[]>;
-  /** Time by the store's clock: no jump of the machine's clock moves it, and it never goes back over restarts. */
+  /**
+   * The store's time. Changes of the machine's clock do not affect it, and it never goes back, even across restarts.
+   */
   readonly now: Clock;
-  /** In which spans of that time something must have ended to be at least so many milliseconds old. */
+  /** The spans of that time in which an entry must have ended to be at least `ms` milliseconds old. */
   aged(ms: number): TimeSpan[];
-  /** Why the store cannot be used, for the operator; undefined while it can. */
+  /** The reason why the store is unusable, for the operator; undefined while it works. */
   problem(): string | undefined;
-  /** Rejects with a StoreUnavailableError where nothing can be written now. */
+  /** Rejects with a StoreUnavailableError if the store cannot be written at present. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -32,27 +34,27 @@ interface Waiting {
   reject(cause: Error): void;
 }
 
-/** Batches that may be with the worker at once: while it commits one, the next is on its way. */
+/** Maximum number of batches at the worker: while it commits one, the next is already queued. */
 const batchesAhead = 2;
-/** Pause between two times that the clock is remembered, in milliseconds. */
+/** Interval at which the clock state is persisted, in milliseconds. */
 const keepClockMs = 60_000;
-/** Pause before the thread is started again after its death, in milliseconds. */
+/** Pause before a thread that died is restarted, in milliseconds. */
 const restartMs = 500;
-/** Most requests of one transaction. */
+/** Maximum number of requests in one transaction. */
 const batchSize = 512;
 
 /**
- * Opens the embedded store in a folder. Rejects with a StoreRefusedError where another process has it or a newer version
- * has written it. With any other problem (read-only, full, damaged) it resolves all the same: the store then answers
- * StoreUnavailableError and opens by itself when the cause has gone.
+ * Opens the embedded store in a folder. Rejects with a StoreRefusedError if another process uses it or a newer version
+ * has written it. With any other problem (read-only, full, damaged) it resolves: requests then reject with a
+ * StoreUnavailableError, and the store opens as soon as the cause is gone.
  */
 export async function openSqliteStore(options: {
   folder: string;
   wall?: Clock;
   boot?: Boot;
-  /** Called with each problem, once, and with `undefined` when it has gone. */
+  /** Called once with each problem, and with `undefined` when it is over. */
   onProblem?: (problem: string | undefined) => void;
-  /** Called with what an operator should know when the file is opened. */
+  /** Called with each finding for the operator when the file is opened. */
   onNotice?: (notice: string) => void;
 }): Promise<SqliteStore> {
   const { folder, wall = Date.now, boot = currentBoot(), onProblem, onNotice } = options;
@@ -73,7 +75,7 @@ export async function openSqliteStore(options: {
   let worker = start();
 
   function start(): Worker {
-    // Without the flags of the process: some of them, such as --input-type, no thread takes.
+    // Without the process's flags: threads reject some of them, such as --input-type.
     const settings = { workerData: { folder }, name: "sqlite", execArgv: [] };
     const thread = new Worker(new URL(`./sqlite-worker${extname(here)}`, here), settings);
     thread.on("message", (answer: FromWorker) => receive(answer));
@@ -120,7 +122,7 @@ export async function openSqliteStore(options: {
     try {
       await run([{ sql: saveClock, params }]);
     } catch {
-      // The store is away: the next time is soon enough.
+      // The store is unavailable. The next interval tries again.
     }
   }
 
@@ -130,7 +132,7 @@ export async function openSqliteStore(options: {
     onProblem?.(next);
   }
 
-  /** The thread died, by lack of memory say: nothing that was with it is known to be stored. */
+  /** Handles the death of the thread, for example from lack of memory: no request that it had is known to be stored. */
   function crashed(thread: Worker, cause: unknown): void {
     if (thread !== worker || closing !== undefined) return;
     report(`the store's thread died: ${cause instanceof Error ? cause.message : String(cause)}`);
@@ -179,7 +181,8 @@ export async function openSqliteStore(options: {
       });
       if (flushing) return;
       flushing = true;
-      // After the input of this turn of the loop: what came in together is committed together.
+      // Waits for the end of this turn of the event loop, so that requests that arrived together are committed
+      // together.
       setImmediate(() => {
         flushing = false;
         flush();

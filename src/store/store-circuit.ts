@@ -1,36 +1,36 @@
 import { StoreUnavailableError } from "./store-errors.ts";
 
-/** Stands before a server: while the server does not answer, requests are refused at once instead of waiting. */
+/** A circuit breaker before a server: while the server does not answer, requests fail at once instead of waiting. */
 export interface StoreCircuit {
-  /** Makes a request. Rejects with a StoreUnavailableError. */
+  /** Sends a request. Rejects with a StoreUnavailableError. */
   request<T>(send: () => Promise<T>): Promise<T>;
-  /** Notes a problem, or that there is none. */
+  /** Records a problem, or that there is none. */
   report(problem: string | undefined): void;
-  /** Why the server cannot be used, for the operator; undefined while it can. */
+  /** The reason why the server is unusable, for the operator; undefined while it works. */
   problem(): string | undefined;
-  /** Probes the server at once, and from then on by itself. */
+  /** Probes the server now; later probes follow automatically. */
   probe(): Promise<void>;
   close(): void;
 }
 
-/** Pause between two probes, in milliseconds. */
+/** Interval between two probes, in milliseconds. */
 export const probeIntervalMs = 500;
 
-/** Creates the circuit, open (refusing) until the first probe. */
+/** Creates the circuit in its open state: requests are rejected until the first probe succeeds. */
 export function createStoreCircuit(options: {
-  /** The problem before the first answer. */
+  /** The problem until the first answer. */
   initialProblem: string;
-  /** Asks the server for a sign of life. */
+  /** Sends the server a trivial request. */
   probe(): Promise<void>;
   /** Describes an error for the operator. */
   describe(cause: unknown): string;
-  /** True for an error that means that the server cannot be reached or is silent: then the circuit opens. */
+  /** Whether an error means that the server is unreachable or silent. Such an error opens the circuit. */
   isAbsence(cause: unknown): boolean;
-  /** True for an error by which the server itself says that it has not carried the request out. */
+  /** Whether an error is the server's own statement that it has not executed the request. */
   isRefusal?(cause: unknown): boolean;
-  /** Called after each failed probe with the number of those in a row. */
+  /** Called after each failed probe with the number of consecutive failures. */
   onFailedProbe?(failures: number): void;
-  /** Called with each problem, once, and with `undefined` when it has gone. */
+  /** Called once with each problem, and with `undefined` when it is over. */
   onProblem?: ((problem: string | undefined) => void) | undefined;
 }): StoreCircuit {
   let problem: string | undefined = options.initialProblem;
@@ -45,7 +45,7 @@ export function createStoreCircuit(options: {
     options.onProblem?.(next);
   }
 
-  /** Probes that are asked for at the same time are one. */
+  /** Concurrent calls share one probe. */
   async function probe(): Promise<void> {
     if (closed) return;
     probing ??= probeOnce();

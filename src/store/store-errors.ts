@@ -1,7 +1,10 @@
-/** The store cannot be reached or cannot write at present; its message says why. Nothing has been promised. */
+/**
+ * Thrown when the store is unreachable or cannot write at present; the message gives the reason. Nothing has been
+ * promised.
+ */
 export class StoreUnavailableError extends Error {
   override readonly name: string = "StoreUnavailableError";
-  /** True where it is certain that the request never reached the store; else it may have been stored all the same. */
+  /** True if the request certainly never reached the store; otherwise it may have been stored. */
   readonly untouched: boolean;
   constructor(message: string, options: { untouched?: boolean; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
@@ -9,7 +12,10 @@ export class StoreUnavailableError extends Error {
   }
 }
 
-/** The store may not be used by this process: it belongs to another one, or to a newer version. Trying again is no use. */
+/**
+ * Thrown when this process must not use the store: it belongs to another process or to a newer version. A retry cannot
+ * help.
+ */
 export class StoreRefusedError extends Error {
   override readonly name: string = "StoreRefusedError";
 }

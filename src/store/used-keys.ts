@@ -3,23 +3,23 @@ import type { RedisStore } from "./redis.ts";
 import type { Sealer } from "./sealer.ts";
 import type { SqliteStore } from "./sqlite.ts";
 
-/** A key that stored values were sealed with. */
+/** A key that has sealed stored values. */
 export interface UsedKey {
   readonly id: string;
-  /** A text that was sealed with it. */
+  /** A text sealed with the key. */
   readonly sample: string;
 }
 
-/** The keys in use, as the store itself remembers them: it needs no look at the values. */
+/** The keys in use, as recorded in the store itself, which avoids reading the sealed values. */
 export interface UsedKeys {
   /**
-   * Remembers that a key is in use now, and lists those that were within so many milliseconds. A sample that is there stays.
-   * Rejects with a StoreUnavailableError.
+   * Records that a key is in use now, and lists the keys that were in use within the last `withinMs` milliseconds.
+   * Keeps an existing sample. Rejects with a StoreUnavailableError.
    */
   refresh(current: UsedKey | undefined, withinMs: number): Promise<UsedKey[]>;
 }
 
-/** The used keys of the embedded store. */
+/** The used keys in the embedded store. */
 export function sqliteUsedKeys(store: SqliteStore): UsedKeys {
   return {
     async refresh(current, withinMs) {
@@ -42,7 +42,7 @@ export function sqliteUsedKeys(store: SqliteStore): UsedKeys {
   };
 }
 
-/** A hash of ids, each with the time of its last use and its sample. */
+/** A hash of key ids, each with the time of its last use and its sample. */
 const refreshOnRedis = `
   local time = redis.call("TIME")
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -62,7 +62,7 @@ const refreshOnRedis = `
   end
   return found`;
 
-/** The used keys of a Redis server. */
+/** The used keys on a Redis server. */
 export function redisUsedKeys(store: RedisStore, key = "jackfield:used-keys"): UsedKeys {
   return {
     async refresh(current, withinMs) {
@@ -74,7 +74,7 @@ export function redisUsedKeys(store: RedisStore, key = "jackfield:used-keys"): U
   };
 }
 
-/** The used keys of a PostgreSQL server. */
+/** The used keys on a PostgreSQL server. */
 export function postgresUsedKeys(store: PostgresStore): UsedKeys {
   let migrated = false;
   return {
@@ -101,17 +101,17 @@ export function postgresUsedKeys(store: PostgresStore): UsedKeys {
   };
 }
 
-/** Finds out whether a key is missing that stored values may still need. */
+/** Checks whether a key is missing that stored values may still need. */
 export interface KeyCheck {
-  /** Asks the store. Rejects with a StoreUnavailableError. */
+  /** Queries the store. Rejects with a StoreUnavailableError. */
   refresh(): Promise<void>;
-  /** Whether a key was missing when the store was asked last; undefined before it has answered once. */
+  /** Whether a key was missing at the last query; undefined before the first answer. */
   readonly isMissing: boolean | undefined;
 }
 
 const row = "sample of a key";
 
-/** Creates the check. The sealer notes the keys that are missing; those of `lost` are not looked for. */
+/** Creates the check. The sealer notes missing keys; those in `lost` are ignored. */
 export function createKeyCheck(
   keys: UsedKeys,
   sealer: Sealer,
@@ -123,7 +123,7 @@ export function createKeyCheck(
   return {
     async refresh() {
       const used = await keys.refresh(current, retentionMs);
-      // All of them are tried, so that the sealer notes each key that is missing.
+      // Tries all of them, so that the sealer notes each missing key.
       isMissing = used.filter(({ id, sample }) => !lost.includes(id) && !opens(sealer, sample)).length > 0;
     },
     get isMissing() {

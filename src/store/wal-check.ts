@@ -1,10 +1,10 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 
-/** What is wrong with a write-ahead log. */
+/** Damage in a write-ahead log. */
 export interface WalDamage {
-  /** Committed transactions that are known to be unreadable. */
+  /** Number of committed transactions that are known to be unreadable. */
   readonly lostCommits: number;
-  /** True where acknowledged work is lost for sure; false where an interrupted last write explains it. */
+  /** True if acknowledged writes are certainly lost; false if an interrupted last write explains the damage. */
   readonly certain: boolean;
 }
 
@@ -12,10 +12,10 @@ const headerBytes = 32;
 const frameHeaderBytes = 24;
 
 /**
- * Looks for committed frames behind a damaged one. SQLite itself reads a log up to its first bad frame and takes the rest
- * for a stale tail. But frames that carry the salt of the header were written by the present generation of the log, and
- * each commit was synced before the next began: more than one commit behind a bad frame, or a log that is shorter than its
- * index says, is a loss.
+ * Looks for committed frames behind a damaged one. SQLite itself reads a log up to the first bad frame and treats the
+ * rest as a stale tail. But frames that carry the header's salt belong to the log's current generation, and each commit
+ * was synced before the next one started. So more than one commit behind a bad frame, or a log shorter than its index
+ * says, is a loss.
  */
 export function checkWal(database: string): WalDamage | undefined {
   const path = `${database}-wal`;
@@ -66,12 +66,12 @@ function* framesOf(log: number, frameBytes: number): Generator<Buffer, void> {
   for (let at = headerBytes; readSync(log, frame, 0, frameBytes, at) === frameBytes; at += frameBytes) yield frame;
 }
 
-/** How many frames the index of the log says are committed; 0 where there is no index of this generation of the log. */
+/** Returns the number of committed frames according to the log's index; 0 if there is no index of this generation. */
 function framesInIndex(database: string, salt: Buffer): number {
   const index = readIfThere(`${database}-shm`);
   if (index === undefined || index.length < 96) return 0;
   const header = index.subarray(0, 48);
-  // Both copies are equal, initialised, and of this log.
+  // Both copies must be equal, initialised, and belong to this log.
   if (!header.equals(index.subarray(48, 96)) || header[12] !== 1 || !header.subarray(32, 40).equals(salt)) return 0;
   return header.readUInt32LE(16);
 }
