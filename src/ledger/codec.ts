@@ -6,25 +6,32 @@ import type { Sealer } from "../store/sealer.ts";
 import { entryStates, type StoredEntry, type StoredIntent, type StoredResult } from "./ledger-store.ts";
 import type { CallScope, CallSelector, Intent, LedgerEntry } from "./ledger.ts";
 
-/** Writes and reads what drivers store of a call. */
+/** Encodes and decodes the stored form of a call. */
 export interface EntryCodec {
   intent(intent: Intent): StoredIntent;
   result(key: string, result: ToolResult): StoredResult;
-  /** The entry that a driver stored. Never throws: see `unreadable` of LedgerEntry. */
+  /** Decodes a stored entry. Never throws: see `unreadable` of LedgerEntry. */
   entry(stored: StoredEntry): LedgerEntry;
-  /** Whether an entry was stored with the arguments of the intent; undefined where its key is missing, or has changed. */
+  /**
+   * Whether an entry was stored with the same arguments as the intent; undefined if its key is missing or has changed.
+   */
   isSameContent(intent: Intent, stored: StoredEntry): boolean | undefined;
 }
 
-/** The part of an intent that is stored as one text. `sealed` holds digest and arguments, and stands in place of both. */
+/**
+ * The part of an intent that is stored as one text. `sealed` holds the digest and arguments and replaces both fields.
+ */
 interface IntentText extends Omit<Intent, "key" | "digest" | "argumentsJson" | "timeoutMs"> {
-  /** Entries of earlier versions have none. */
+  /** Absent in entries of earlier versions. */
   readonly timeoutMs?: number;
   readonly argumentsJson?: string;
   readonly sealed?: string;
 }
 
-/** Makes the codec. Arguments, their digest and the answer are sealed; what calls are found and erased by stays plain. */
+/**
+ * Creates the codec. Arguments, their digest and the answer are sealed; fields by which calls are found and erased stay
+ * plain.
+ */
 export function createEntryCodec(sealer: Sealer): EntryCodec {
   const rowOf = (field: string, key: string): string => JSON.stringify([field, key]);
 
@@ -35,7 +42,7 @@ export function createEntryCodec(sealer: Sealer): EntryCodec {
     return JSON.stringify({ ...plain, sealed });
   }
 
-  /** The digest and the arguments that an entry was stored with. */
+  /** Returns the digest and the arguments of a stored entry. */
   function contentOf({ key, digest }: StoredEntry, { argumentsJson = "{}", sealed }: IntentText): [string, string] {
     if (sealed === undefined) return [digest, argumentsJson];
     return JSON.parse(sealer.openText(sealed, rowOf("arguments", key)).toString()) as [string, string];
@@ -56,7 +63,7 @@ export function createEntryCodec(sealer: Sealer): EntryCodec {
       };
     },
     result(key, result) {
-      // DANGER: protobuf writes own properties only, and a value that is made on demand is none.
+      // DANGER: protobuf serialises own properties only, so a lazily computed value must be copied.
       const bytes = toBinary(ToolResultSchema, { ...result, value: result.value });
       const state = result.outcome === Outcome.UNCERTAIN ? entryStates.uncertain : entryStates.done;
       return { state, bytes: sealer.sealBytes(bytes, rowOf("answer", key)) };
@@ -98,7 +105,7 @@ export function createEntryCodec(sealer: Sealer): EntryCodec {
   };
 }
 
-/** The entry as callers are answered by it: nobody knows any more whether the call took effect. */
+/** Returns the entry in the form in which callers see it: its outcome is unknown. */
 export function unreadableEntry(entry: LedgerEntry, unreadable: string): LedgerEntry {
   const message = modelError("uncertain");
   const result = create(ToolResultSchema, {
@@ -117,7 +124,7 @@ const stateNames: Readonly<Record<number, LedgerEntry["state"]>> = {
   [entryStates.uncertain]: "uncertain",
 };
 
-/** What is assumed of an intent that cannot be read: that it may have changed something. */
+/** Assumptions about an unreadable intent: it may have changed something. */
 const lostIntent: Omit<Intent, "key" | "digest"> = {
   callId: "",
   tool: "",
@@ -127,17 +134,20 @@ const lostIntent: Omit<Intent, "key" | "digest"> = {
   timeoutMs: 0,
 };
 
-/** The conversation of a scope as one text that no other conversation of any tenant has; empty where there is none. */
+/** Returns a key of the conversation that is unique over all tenants; empty if there is no conversation. */
 function conversationText({ tenant, conversationId }: Pick<CallScope, "tenant" | "conversationId">): string {
   return conversationId === "" ? "" : JSON.stringify([tenant, conversationId]);
 }
 
-/** The run of a scope as one text that no other run of any tenant has; empty where there is none. */
+/** Returns a key of the run that is unique over all tenants; empty if there is no run. */
 function runText({ tenant, runId }: Pick<CallScope, "tenant" | "runId">): string {
   return runId === "" ? "" : JSON.stringify([tenant, runId]);
 }
 
-/** What a selector names, as drivers store it; empty texts match every entry. Undefined where it names nothing. */
+/**
+ * Returns a selector in the form in which drivers store it; an empty text matches every entry. Undefined if the
+ * selector matches nothing.
+ */
 export function eraseTexts(selector: CallSelector): { conversation: string; run: string; source: string } | undefined {
   const { tenant, source = "", conversationId = "", runId = "" } = selector;
   if (conversationId === "" && runId === "") return undefined;

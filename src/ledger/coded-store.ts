@@ -5,23 +5,23 @@ import { createEntryCodec, unreadableEntry } from "./codec.ts";
 import type { LedgerStore, StoredClaim, StoredEntry } from "./ledger-store.ts";
 import type { Intent, LedgerEntry, Retention } from "./ledger.ts";
 
-/** A driver's store as the ledger uses it: calls, answers and entries in place of what is stored of them. */
+/** A driver's store seen through the codec: it takes calls and answers, and returns entries. */
 export type CodedStore = LedgerStore<Intent, ToolResult, LedgerEntry>;
 
-/** How what is stored is coded. */
+/** Logging and encryption of a coded store. */
 export interface CodedStoreOptions {
-  /** Receives a line for each call that cannot be read. */
+  /** Receives a line for each unreadable call. */
   readonly log?: Pick<Logger, "warn" | "error"> | undefined;
-  /** Seals arguments and answers. Plain by default. */
+  /** Seals arguments and answers. By default they are stored in plain form. */
   readonly sealer?: Sealer;
 }
 
-/** Codes what goes into a driver's store and reads what comes out: the one place where it is sealed and opened. */
+/** Encodes what is written to a driver's store and decodes what is read: the only place that seals and opens values. */
 export function createCodedStore(store: LedgerStore, { log, sealer = plainSealer }: CodedStoreOptions): CodedStore {
   const codec = createEntryCodec(sealer);
   const { restore, ...rest } = store;
 
-  /** Reads what is stored. What cannot be read is nobody's answer: it is not known whether the call took effect. */
+  /** Reads a stored entry. An unreadable entry has an unknown outcome and answers no call. */
   function read(stored: StoredEntry): LedgerEntry {
     const entry = codec.entry(stored);
     if (entry.unreadable !== undefined && entry.state !== "running") logUnreadable(entry);
@@ -41,13 +41,13 @@ export function createCodedStore(store: LedgerStore, { log, sealer = plainSealer
         const { entry: stored } = reply;
         const same = codec.isSameContent(intent, stored);
         if (same === undefined) {
-          // DANGER: whether these are the same arguments cannot be found out, so that nothing may run.
+          // DANGER: nothing can tell whether the arguments are the same, so the call must not run.
           const entry = codec.entry(stored);
           const unknown = unreadableEntry(entry, entry.unreadable ?? "the digest of its arguments cannot be compared");
           logUnreadable(unknown);
           return { state: "ended", entry: unknown };
         }
-        // Its digest was made with another key, or before there was one.
+        // The stored digest was made with another key, or before there was one.
         if (same) reply = await store.begin({ ...coded, digest: stored.digest }, attempt);
       }
       return reply.state === "new" ? reply : { ...reply, entry: read(reply.entry) };

@@ -1,30 +1,30 @@
 import type { EraseSelector, Retention } from "./ledger.ts";
 
 /**
- * How long after its execution deadline a run may still let requests out, in milliseconds: the time that the answer to
- * `begin` may take. The run itself counts from that answer.
+ * How long after its execution deadline a run may still send requests, in milliseconds. It equals the time that the
+ * answer to `begin` may take, because the run measures its deadline from that answer.
  */
 export const sendMarginMs = 2_000;
 
-/** How long a request that left at the last moment may be on its way, in milliseconds. Then the run is over. */
+/** Maximum transit time of a request that was sent at the last moment, in milliseconds. After it the run is over. */
 export const transitMarginMs = 3_000;
 
-/** What is added to a run's execution deadline for its `endsAt`, in milliseconds. */
+/** Added to a run's execution deadline to get its `endsAt`, in milliseconds. */
 export const endMarginMs = sendMarginMs + transitMarginMs;
 
-/** How many execution deadlines an owner that took a call over has: one to reconcile, one to run. */
+/** Number of execution deadlines that an owner gets after a takeover: one to reconcile, one to run. */
 export const takeoverRuns = 2;
 
-/** The states of an entry as numbers, the way drivers store them. */
+/** The states of an entry as drivers store them. */
 export const entryStates = { running: 0, done: 1, uncertain: 2 } as const;
 
-/** An intent as a driver stores it: see codec.ts. */
+/** An intent in stored form: see codec.ts. */
 export interface StoredIntent {
   readonly key: string;
   readonly digest: string;
-  /** All else of the intent, as one text. */
+  /** All other fields of the intent, as one text. */
   readonly intent: string;
-  /** What entries are erased by; empty where there is none. */
+  /** Fields by which entries are erased; empty if not given. */
   readonly conversation: string;
   readonly run: string;
   readonly source: string;
@@ -32,14 +32,14 @@ export interface StoredIntent {
   readonly timeoutMs: number;
 }
 
-/** How a call ended, as a driver stores it. */
+/** The end of a call in stored form. */
 export interface StoredResult {
   /** `done` or `uncertain`. */
   readonly state: number;
   readonly bytes: Uint8Array;
 }
 
-/** An entry as a driver stores it. */
+/** An entry in stored form. */
 export interface StoredEntry {
   readonly key: string;
   readonly digest: string;
@@ -54,25 +54,25 @@ export interface StoredEntry {
 export interface StoredCall<Entry = StoredEntry> {
   readonly entry: Entry;
   /**
-   * The run that the entry stands for: the owner and attempt that started it. A takeover keeps it, a restart changes it.
-   * Only the owner of this run may settle the entry once it is UNCERTAIN.
+   * The run that the entry stands for: the owner and attempt that started it. A takeover keeps it, a restart changes
+   * it. Only the owner of this run may settle the entry once it is UNCERTAIN.
    */
   readonly lineage: string;
 }
 
-/** Answer of a driver to `begin`. */
+/** A driver's answer to `begin`. */
 export type StoreBeginResult<Entry = StoredEntry> =
   | { readonly state: "new"; readonly lineage: string }
   | ({ readonly state: "abandoned" } & StoredCall<Entry>)
-  /** `ownAttempt`: the attempt by which this owner has it; undefined where another owner has it. */
+  /** `ownAttempt`: the attempt by which this owner holds the entry; undefined if another owner holds it. */
   | { readonly state: "running"; readonly entry: Entry; readonly ownAttempt?: number | undefined }
   | { readonly state: "ended"; readonly entry: Entry }
   | { readonly state: "conflict"; readonly entry: Entry; readonly ownAttempt?: number | undefined };
 
-/** Answer of a driver to `finish`: `gone` where no entry has the key, the entry where it may not be changed. */
+/** A driver's answer to `finish`: `gone` if no entry has the key, or the existing entry if it must not be changed. */
 export type StoreFinishResult<Entry = StoredEntry> = "stored" | "gone" | Entry;
 
-/** Whose entry a driver changes: its key, the attempt by which it was acquired, and its run. */
+/** Identifies an entry to change: its key, the attempt by which it was acquired, and its run. */
 export interface StoredClaim {
   readonly key: string;
   readonly attempt: number;
@@ -80,19 +80,19 @@ export interface StoredClaim {
 }
 
 /**
- * What a driver does with its store, one atomic request each. Each method rejects with a StoreUnavailableError where the
- * request was not answered: it may have been carried out, or may still be. The driver knows its owner; `attempt` is a
- * positive number that this owner uses once. The store keeps it as it is where the entry is new, and negated where it was
- * taken over.
+ * The storage operations of a driver, each one atomic request. Every method rejects with a StoreUnavailableError if the
+ * request was not answered: then it may have been executed, or may still be. The driver knows its owner. `attempt` is a
+ * positive number that the owner uses once; the store keeps it as it is in a new entry, and negated in an entry that
+ * was taken over.
  */
 export interface LedgerStore<Intent = StoredIntent, Result = StoredResult, Entry = StoredEntry> {
   begin(intent: Intent, attempt: number): Promise<StoreBeginResult<Entry>>;
   /**
-   * Ends the entry where owner and attempt are those of the claim, or where it is UNCERTAIN, of the claim's run, and the
-   * result is not. Answers `stored` also where this attempt has ended it already.
+   * Ends the entry if the claim's owner and attempt hold it, or if it is UNCERTAIN, of the claim's run, and the result
+   * is not. Returns `stored` also if this attempt has already ended it.
    */
   finish(claim: StoredClaim, result: Result, retention: Retention): Promise<StoreFinishResult<Entry>>;
-  /** Writes an entry that has ended, unless the key is known: then it answers what is there. */
+  /** Writes an ended entry. If the key exists, returns the existing entry instead. */
   write(intent: Intent, claim: StoredClaim, result: Result, retention: Retention): Promise<"stored" | Entry>;
   /**
    * Of a store that may lose what it has acknowledged: like `write`, for an outcome that it had stored. `erased` where the
@@ -105,21 +105,21 @@ export interface LedgerStore<Intent = StoredIntent, Result = StoredResult, Entry
     retention: Retention,
   ): Promise<"stored" | "erased" | Entry>;
   /**
-   * Undoes an attempt: an entry that was new is deleted, one that was taken over has no owner any more. Without a key:
-   * every entry of the attempt.
+   * Undoes an attempt: a new entry is deleted, an entry that was taken over loses its owner. Without a key: every entry
+   * of the attempt.
    */
   release(attempt: number, key: string | undefined): Promise<void>;
-  /** Gives the entry of the claim a new run with so much time. Answers the run, or what is there instead. */
+  /** Gives the claim's entry a new run with this timeout. Returns the run, or the existing entry instead. */
   restart(claim: StoredClaim, timeoutMs: number): Promise<{ lineage: string } | { entry: Entry | undefined }>;
-  /** The running entries of this owner that were begun or taken over at least so many milliseconds ago. */
+  /** Lists this owner's running entries that were begun or taken over at least `olderThanMs` milliseconds ago. */
   running(olderThanMs: number): Promise<{ key: string; attempt: number }[]>;
   recover(limit: number, attempt: number): Promise<StoredCall<Entry>[]>;
   find(key: string): Promise<Entry | undefined>;
   erase(selector: EraseSelector): Promise<number>;
   ping(): Promise<void>;
   /**
-   * Of a store that may lose what it has acknowledged, by a fail-over for example: calls `listener` whenever the store
-   * answers again after an outage. Returns what ends that.
+   * Present if the store may lose acknowledged writes, for example in a fail-over. Calls `listener` whenever the store
+   * answers again after an outage. Returns a function that removes the listener.
    */
   onReturn?(listener: () => Promise<void>): () => void;
   /** See Ledger. */

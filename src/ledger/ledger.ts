@@ -1,121 +1,129 @@
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Effect } from "../plugin/tool.ts";
 
-/** Where a call was made. Together with its id it identifies repeats. Empty text where a part is not given. */
+/** The context in which a call was made. Together with the call's id it identifies repeats. Missing parts are empty. */
 export interface CallScope {
   tenant: string;
   source: string;
   conversationId: string;
   sessionId: string;
   runId: string;
-  /** Set where the source promises ids that are unique by themselves: then a call needs no scope. */
+  /** Set if the source guarantees ids that are unique by themselves: then a call needs no scope. */
   uniqueCallIds?: true;
 }
 
-/** A call that is about to run: what is stored before the tool's function starts. */
+/** A call that is about to run, in the form that is stored before the tool's function starts. */
 export interface Intent {
-  /** The same for every repeat of the call, and for no other call. */
+  /** The idempotency key of the call: equal for every repeat of the call, different for all other calls. */
   key: string;
   /** Digest of the canonical JSON of the arguments, before sanitising. */
   digest: string;
   callId: string;
   tool: string;
   effect: Effect;
-  /** The parsed arguments as JSON text, so that the call can be continued after a crash. */
+  /** The parsed arguments as JSON text, from which the call can be continued after a crash. */
   argumentsJson: string;
   scope: CallScope;
   /** Execution deadline of the run, in milliseconds. */
   timeoutMs: number;
 }
 
-/** What is known of a call. Times are Unix milliseconds by the store's clock. */
+/** The ledger's record of a call. Times are Unix milliseconds by the store's clock. */
 export interface LedgerEntry extends Intent {
-  /** `running` includes entries whose owner died and that nobody has taken over yet. */
+  /** `running` includes entries whose owner died and that have not been taken over yet. */
   state: "running" | "done" | "uncertain";
-  /** Present unless `running`. */
+  /** Set unless `running`. */
   result: ToolResult | undefined;
-  /** When the call was begun first. */
+  /** When the call first began. */
   createdAt: number;
-  /** The latest instant at which the current run can still send anything. A `write` is not taken over before. */
+  /** The latest time at which the current run may still send requests. A `write` is not taken over before it. */
   endsAt: number;
   /**
-   * Why what is stored of the call cannot be read, as where its key is missing. Its arguments are then not known; unless it
-   * runs it is `uncertain`, and its result says so.
+   * The reason why the stored entry is unreadable, for example a missing key. Its arguments are then unknown; unless it
+   * is running, it is `uncertain`, and its result says so.
    */
   unreadable?: string;
 }
 
 /**
- * Proof that an entry belongs to this process: its owner and the attempt by which it was acquired. Opaque: hand it back to
+ * Proof that this process owns an entry: its owner and the attempt by which it was acquired. Opaque. Pass it to
  * `finish`, `release` or `restart` of the ledger that issued it.
  */
 export interface Claim {
   readonly key: string;
   readonly attempt: number;
   /**
-   * The `performance.now()` value until which the run may start and may let requests out. Later another replica may have
+   * The `performance.now()` value until which the run may start and send requests. Afterwards another replica may have
    * taken the call over.
    */
   readonly sendUntil: number;
 }
 
-/** An entry that was taken over from an owner that died. */
+/** An entry that was taken over from a dead owner. */
 export interface AbandonedCall {
   readonly entry: LedgerEntry;
   readonly claim: Claim;
 }
 
-/** Answer to `begin`. */
+/** Result of `begin`. */
 export type BeginResult =
-  /** The intent is stored and ours: run it. */
+  /** The intent is stored and this process owns it: run the call. */
   | { readonly state: "new"; readonly claim: Claim }
-  /** Its owner died before the outcome was stored. The entry is ours now; its stored effect decides what may be done. */
+  /**
+   * The owner died before it stored the outcome. This process owns the entry now; its stored effect determines how to
+   * continue.
+   */
   | ({ readonly state: "abandoned" } & AbandonedCall)
-  /** It runs in this process or another, or its owner died and its run may not have ended yet. */
+  /** The call runs in this process or another, or its owner died and its run may not be over yet. */
   | { readonly state: "running"; readonly entry: LedgerEntry }
-  /** It ended (done or uncertain): answer with the stored result. */
+  /** The call has ended (done or uncertain): answer with the stored result. */
   | { readonly state: "ended"; readonly entry: LedgerEntry }
-  /** The key is known with another digest. */
+  /** The key exists with another digest. */
   | { readonly state: "conflict" };
 
-/** What became of an outcome. */
+/** Result of recording an outcome. */
 export type RecordedOutcome =
-  /** It is durable, or was already. */
+  /** The outcome is durable. */
   | { readonly state: "stored" }
-  /** Another owner has the entry or has ended it: answer with what is stored. */
+  /** Another owner holds the entry or has ended it: answer with the stored entry. */
   | { readonly state: "superseded"; readonly entry: LedgerEntry };
 
-/** Answer to `finish`. */
+/** Result of `finish`. */
 export type FinishResult =
   | RecordedOutcome
-  /** The store is away: the ledger stores the outcome as soon as it is back. Until `recorded` resolves it is not durable. */
+  /**
+   * The store is unavailable: the ledger stores the outcome as soon as it is back. It is not durable until `recorded`
+   * resolves.
+   */
   | { readonly state: "deferred"; readonly recorded: Promise<RecordedOutcome> };
 
-/** Answer to `restart`. */
+/** Result of `restart`. */
 export type RestartResult =
   | { readonly state: "restarted"; readonly claim: Claim }
   | { readonly state: "superseded"; readonly entry: LedgerEntry | undefined };
 
 /**
- * What becomes of an entry when its call ends.
- * `replay`: kept; the same call again gets it. `show`: kept for callers that ask by id; the same call again runs again.
- * `drop`: forgotten.
+ * How an entry is retained after its call has ended.
+ *
+ * - `replay`: kept. A repeat of the call gets the stored answer.
+ * - `show`: kept for callers that look it up by id. A repeat of the call runs again.
+ * - `drop`: deleted.
  */
 export type Retention = "replay" | "show" | "drop";
 
-/** Which ended entries `erase` removes: those of a conversation, of a run (or of both), or those past their retention. */
+/** Selects ended entries for `erase`: those of a conversation, of a run (or of both), or those past their retention. */
 export type EraseSelector =
   | {
       readonly tenant: string;
-      /** Any source where it is not given. */
+      /** If omitted, any source. */
       readonly source?: string | undefined;
       readonly conversationId?: string | undefined;
       readonly runId?: string | undefined;
     }
-  /** Ended at least so many milliseconds ago; UNCERTAIN entries have an age of their own. */
+  /** Entries that ended at least so many milliseconds ago; UNCERTAIN entries have their own age. */
   | LedgerRetention;
 
-/** Which ended entries are too old, by the time since they ended. */
+/** Maximum age of ended entries, by the time since they ended. */
 export interface LedgerRetention {
   readonly olderThanMs: number;
   readonly uncertainOlderThanMs: number;
@@ -125,47 +133,50 @@ export interface LedgerRetention {
 export type CallSelector = Extract<EraseSelector, { readonly tenant: string }>;
 
 /**
- * The ledger: what is known of each call by its key. docs/guarantees.md states the protocol. Unless said otherwise a
- * promise resolves when the change is as durable as the store makes it, and rejects with a LedgerUnavailableError when the
- * store cannot be reached: then nothing has been promised.
+ * The ledger: the durable record of each call, by its key. docs/guarantees.md describes the protocol. Unless stated
+ * otherwise, a promise resolves when the change is as durable as the store makes it, and rejects with a
+ * LedgerUnavailableError if the store is unavailable: then nothing has been promised.
  */
 export interface Ledger {
-  /** Stores the intent unless the key is known. Atomic over all replicas. An entry kept for `show` counts as unknown. */
+  /** Stores the intent unless the key exists. Atomic across replicas. An entry kept for `show` counts as absent. */
   begin(intent: Intent): Promise<BeginResult>;
   /**
-   * Records how a call ended, only for the owner and attempt of the claim. An entry that the store has lost is written
-   * anew. One that became UNCERTAIN, by this owner or by another that took it over without running it, is settled with
-   * what this owner knows; a definitive answer is never replaced. Never rejects.
+   * Records the end of a call, only for the claim's owner and attempt. If the store has lost the entry, it is written
+   * again. If the entry became UNCERTAIN, through this owner or through another that took it over without running it,
+   * this owner's result settles it; a definitive answer is never replaced. Never rejects.
    */
   finish(claim: Claim, result: ToolResult, retention: Retention): Promise<FinishResult>;
-  /** Gives an intent back whose run has not started: the same call may begin again. Never rejects; retried like `finish`. */
+  /**
+   * Gives an intent back whose run has not started, so that the call may begin again. Never rejects; retried like
+   * `finish`.
+   */
   release(claim: Claim): Promise<void>;
   /**
-   * States that this process runs an abandoned `write` again itself, with so much time. The former owner can no longer
-   * settle the entry: its run and this one are two.
+   * Records that this process runs an abandoned `write` again, with this timeout. From then on the former owner cannot
+   * settle the entry, because its run is a different one.
    */
   restart(claim: Claim, timeoutMs: number): Promise<RestartResult>;
-  /** What is known of a key. */
+  /** Finds the entry of a key. */
   find(key: string): Promise<LedgerEntry | undefined>;
   /**
-   * Takes over up to `limit` running entries whose owner died, a `write` only once its run must have ended. Gives entries
-   * of this owner back that no claim holds, such as an intent whose commit came after its caller had been refused.
+   * Takes over up to `limit` running entries of dead owners, a `write` only once its run must be over. Also gives back
+   * entries of this owner that no claim holds, such as an intent that was committed after its caller had got an error.
    */
   recover(limit: number): Promise<AbandonedCall[]>;
-  /** Forgets ended entries. Returns how many. */
+  /** Deletes ended entries. Returns their number. */
   erase(selector: EraseSelector): Promise<number>;
-  /** Outcomes that wait for the store. */
+  /** Number of outcomes that wait for the store. */
   readonly pendingOutcomes: number;
-  /** Resolves when no outcome waits for the store. */
+  /** Resolves when no outcome waits for the store any more. */
   settled(): Promise<void>;
-  /** Rejects where the store cannot take an intent now. */
+  /** Rejects if the store cannot take an intent at present. */
   ping(): Promise<void>;
-  /** What an operator should know although the ledger works: clocks that differ. */
+  /** Findings for the operator that do not prevent operation, such as clocks that differ. */
   notes(): string[];
   close(): Promise<void>;
 }
 
-/** The store cannot be reached or cannot write; nothing has been promised to anybody. */
+/** Thrown when the store is unreachable or cannot write; nothing has been promised. */
 export class LedgerUnavailableError extends Error {
   override readonly name: string = "LedgerUnavailableError";
 }

@@ -1,29 +1,32 @@
-/** Something that must be done to the store once it answers again. */
+/** A change that must be made once the store answers again. */
 export interface Repair {
   run(): Promise<void>;
-  /** It stores the outcome of a call. */
+  /** Whether the repair stores the outcome of a call. */
   readonly outcome: boolean;
 }
 
-/** What an outage of the store left undone, by key; the repairs of one key run in the order in which they were added. */
+/**
+ * Changes that an outage of the store left undone, by key. Repairs of the same key run in the order in which they were
+ * added.
+ */
 export interface PendingRepairs {
   add(key: string, repair: Repair): void;
   has(key: string): boolean;
-  /** Runs the repairs of a key now. Rejects where the store is still away. */
+  /** Runs the repairs of a key now. Rejects if the store is still unavailable. */
   settle(key: string): Promise<void>;
   readonly count: number;
-  /** How many of them store an outcome. */
+  /** Number of repairs that store an outcome. */
   readonly outcomes: number;
-  /** Resolves when no outcome waits. */
+  /** Resolves when no outcome waits any more. */
   settled(): Promise<void>;
-  /** Tries all of them once more and stops. */
+  /** Tries all repairs once more and stops. */
   close(): Promise<void>;
 }
 
-/** Pause between two tries, in milliseconds. */
+/** Pause between two attempts, in milliseconds. */
 const retryMs = 500;
 
-/** Creates the list, which tries again by itself. */
+/** Creates the list. It retries automatically. */
 export function createPendingRepairs(): PendingRepairs {
   const pending = new Map<string, Repair[]>();
   const settling = new Map<string, Promise<void>>();
@@ -37,7 +40,7 @@ export function createPendingRepairs(): PendingRepairs {
     try {
       for (const key of pending.keys()) await settle(key);
     } catch {
-      // The store is still away: the next round tries again.
+      // The store is still unavailable: the next round tries again.
     }
   }
 

@@ -9,22 +9,22 @@ export interface RecentOutcome {
   readonly result: ToolResult;
 }
 
-/** Outcomes that were stored a moment ago: a server that fails over may have lost them. */
+/** Recently stored outcomes, which a server may lose in a fail-over. */
 export interface RecentOutcomes {
   remember(outcome: RecentOutcome): void;
-  /** The outcome of a key, while it is remembered. */
+  /** Returns the outcome of a key while it is cached. */
   get(key: string): RecentOutcome | undefined;
   forget(key: string): void;
   forgetAll(): void;
   all(): RecentOutcome[];
 }
 
-/** Maximum number of outcomes that are remembered. */
+/** Maximum number of cached outcomes. */
 const maxRemembered = 10_000;
-/** Maximum size of their arguments and answers, in characters. */
+/** Maximum total size of their arguments and answers, in characters. */
 const maxSize = 16_777_216;
 
-/** Remembers outcomes for so many milliseconds: longer than a replica of the server may lag. */
+/** Caches outcomes for `rememberMs` milliseconds, which must exceed the lag of a server's replica. */
 export function createRecentOutcomes(rememberMs: number, now: () => number): RecentOutcomes {
   const recent = new Map<string, { outcome: RecentOutcome; size: number; at: number }>();
   let total = 0;
@@ -34,7 +34,7 @@ export function createRecentOutcomes(rememberMs: number, now: () => number): Rec
     recent.delete(key);
   }
 
-  /** The oldest come first: a key that is remembered again moves to the end. */
+  /** Evicts the oldest first: an entry that is set again moves to the end. */
   function trim(): void {
     for (const [key, { at }] of recent) {
       if (recent.size <= maxRemembered && total <= maxSize && now() - at <= rememberMs) return;

@@ -18,20 +18,20 @@ import type {
 import { createPendingRepairs } from "./pending-repairs.ts";
 import { createRecentOutcomes, type RecentOutcome } from "./recent-outcomes.ts";
 
-/** How a ledger over a store differs from the usual one. */
+/** Options of a ledger over a store. */
 export interface ResilientLedgerOptions extends CodedStoreOptions {
-  /** Receives what an operator should know: an entry that the store has lost, an outcome that had to wait. */
+  /** Receives findings for the operator, such as a lost entry or a deferred outcome. */
   readonly log?: Pick<Logger, "warn" | "error"> | undefined;
-  /** Milliseconds that never go back. */
+  /** Monotonic clock in milliseconds. */
   readonly monotonic?: () => number;
-  /** How long outcomes are remembered, in milliseconds, so that a store that lost them gets them back. 0 when left out. */
+  /** How long outcomes are cached, in milliseconds, to restore those that a store has lost. 0 by default. */
   readonly rememberMs?: number;
 }
 
-/** Age from which a running entry without a claim is an orphan, in milliseconds. */
+/** Age from which a running entry without a claim counts as an orphan, in milliseconds. */
 const orphanAgeMs = 5_000;
 
-/** Outcomes and releases that may wait for the store: beyond, no intent is taken. */
+/** Maximum number of outcomes and releases that wait for the store. Beyond it, new intents are rejected. */
 const maxPendingRepairs = 10_000;
 
 class HeldClaim implements Claim {
@@ -42,7 +42,7 @@ class HeldClaim implements Claim {
   readonly intent: Intent;
   /** An outcome has been stored under this claim. */
   stored = false;
-  /** The entry is no longer ours, or has ended. */
+  /** This process no longer owns the entry, or it has ended. */
   ended = false;
 
   constructor(intent: Intent, attempt: number, lineage: string, sendUntil: number) {
@@ -55,8 +55,9 @@ class HeldClaim implements Claim {
 }
 
 /**
- * Makes a ledger of a store that may fail in the middle of a request. What is unknown then is repaired when the store is
- * back: an intent that was refused to its caller is released, and an outcome that could not be stored is stored.
+ * Creates a ledger over a store that may fail in the middle of a request. Requests with an unknown result are repaired
+ * once the store is back: an intent whose caller got an error is released, and an outcome that could not be stored is
+ * stored.
  */
 export function createResilientLedger(driver: LedgerStore, options: ResilientLedgerOptions = {}): Ledger {
   const store = createCodedStore(driver, options);
@@ -64,9 +65,12 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   const repairs = createPendingRepairs();
   const recent = createRecentOutcomes(rememberMs, monotonic);
   const stopRestoring = store.onReturn?.(restoreAll);
-  /** Claims in use by attempt, including attempts under way. A running entry of this owner with another attempt is an orphan. */
+  /**
+   * Claims in use, by attempt, including attempts in progress. A running entry of this owner with another attempt is an
+   * orphan.
+   */
   const claims = new Map<number, number>();
-  /** Claims of calls that this process has begun and that run: a store that loses their intents gets them back. */
+  /** Claims of running calls that this process began, to restore intents that the store has lost. */
   const running = new Set<HeldClaim>();
   let attempts = 0;
 
@@ -83,7 +87,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     else claims.delete(claim.attempt);
   }
 
-  /** Makes a request that acquires entries; undoes it later where its answer is not known. */
+  /** Sends a request that acquires entries, and undoes it later if its result is unknown. */
   async function acquire<T>(key: string | undefined, request: (attempt: number) => Promise<T>): Promise<T> {
     const attempt = ++attempts;
     claims.set(attempt, 1);
@@ -125,7 +129,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       claims.delete(attempt);
       const own = reply.state === "ended" || reply.ownAttempt === undefined ? undefined : Math.abs(reply.ownAttempt);
       if (own === undefined || claims.has(own)) return reply.state === "conflict" ? { state: "conflict" } : reply;
-      // An orphan: its caller was refused, and the commit came later.
+      // An orphan: its caller got an error, and the commit came later.
       await reached(() => store.release(own, intent.key));
     }
   }
@@ -153,8 +157,8 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       if (repairs.has(held.key)) await repairs.settle(held.key);
       return await storeOutcome(held, result, retention);
     } catch (cause) {
-      // DANGER: no caller may have this answer yet. Should this process end before it is durable, the next owner finds
-      // the intent only, and answers that it is not known.
+      // DANGER: no caller may have this answer yet. If this process ends before it is durable, the next owner finds the
+      // intent only, and reports an unknown outcome.
       log?.error(
         { err: cause, tool: held.intent.tool },
         "the outcome of a call could not be stored; it is tried again",
@@ -173,9 +177,9 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       log?.warn({ tool: intent.tool, call: intent.callId }, "the store had lost an outcome: it was written anew");
   }
 
-  /** For a store that is back after an outage and may have lost entries. Never rejects. */
+  /** Restores lost entries after an outage of the store. Never rejects. */
   async function restoreAll(): Promise<void> {
-    // Where it is away again, its next return is looked at as well.
+    // If the store fails again, its next return is handled in the same way.
     for (const { intent, attempt } of running) {
       try {
         const { state } = await store.begin(intent, attempt);
@@ -244,7 +248,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
         end(held);
         return { state: "superseded", entry: answer.entry };
       }
-      // The new claim takes the place of the old one.
+      // The new claim replaces the old one.
       held.ended = true;
       const intent = { ...held.intent, timeoutMs };
       return { state: "restarted", claim: issue(intent, held.attempt, answer.lineage, sentAt) };

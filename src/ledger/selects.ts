@@ -1,6 +1,6 @@
 import type { CallScope, CallSelector } from "./ledger.ts";
 
-/** Tells whether a selector names calls of this scope. One without conversation and run names none. */
+/** Reports whether a selector matches calls of this scope. A selector without conversation and run matches none. */
 export function selects(selector: CallSelector, scope: CallScope): boolean {
   const { tenant, source = "", conversationId = "", runId = "" } = selector;
   if (conversationId === "" && runId === "") return false;

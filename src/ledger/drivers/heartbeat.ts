@@ -1,37 +1,40 @@
 import { createOwnerWatch } from "./owner-watch.ts";
 import { createServerTime } from "./server-time.ts";
 
-/** What the server answers to a heartbeat: its time in Unix milliseconds, and the owners with their numbers of heartbeats. */
+/** The server's answer to a heartbeat: its time in Unix milliseconds, and all owners with their heartbeat counts. */
 export interface HeartbeatAnswer {
   readonly time: number;
   readonly owners: readonly (readonly [owner: string, beats: string])[];
 }
 
-/** The heartbeat of an owner on a shared server, and what it learns by it. */
+/** Sends an owner's heartbeats to a shared server, and tracks the server's clock and the other owners. */
 export interface Heartbeat {
-  /** Sends one now. Rejects where the server cannot be reached or cannot write. */
+  /** Sends a heartbeat now. Rejects if the server is unreachable or cannot write. */
   beat(): Promise<void>;
-  /** The server's time until which it may still carry out a request that is sent now: later its caller has given up. */
+  /**
+   * The server's time until which it may still execute a request that is sent now. After that time the caller has given
+   * up.
+   */
   latest(): Promise<number>;
   /** See OwnerWatch. */
   dead(): string[];
-  /** By how much the server's clock has been put forward, in milliseconds: time that has not passed. */
+  /** How far the server's clock has been moved forward, in milliseconds. This time has not really passed. */
   readonly steppedMs: number;
-  /** What an operator should know of the clocks. */
+  /** Findings about the clocks, for the operator. */
   notes(): string[];
   stop(): void;
 }
 
-/** Pause between two heartbeats, in milliseconds. */
+/** Interval between two heartbeats, in milliseconds. */
 export const beatMs = 800;
 
 /** How long an owner counts as alive without a heartbeat, in milliseconds. */
 const leaseMs = 2_500;
 
-/** Difference of two clocks from which readiness mentions it, in milliseconds. */
+/** Clock difference from which readiness mentions it, in milliseconds. */
 const maxSkewMs = 1_000;
 
-/** Starts the heartbeat. `answerWithinMs` is how long a request may take. */
+/** Starts the heartbeat. `answerWithinMs` is the timeout of a request. */
 export function createHeartbeat(
   send: () => Promise<HeartbeatAnswer>,
   { server, answerWithinMs }: { server: string; answerWithinMs: number },
@@ -52,7 +55,7 @@ export function createHeartbeat(
     try {
       await beat();
     } catch {
-      // The server is away: each request that needs it fails by itself.
+      // The server is unavailable: each request that needs it reports that itself.
     }
     if (!stopped) timer = setTimeout(() => void beatOn(), beatMs);
   }

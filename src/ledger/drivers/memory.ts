@@ -19,20 +19,20 @@ interface MemoryEntry {
   endedAt: number;
 }
 
-/** What ledgers in memory share, as replicas share a server. */
+/** State shared by in-memory ledgers, as replicas share a server. */
 export interface MemoryLedgerServer {
   readonly clock: Clock;
   readonly entries: Map<string, MemoryEntry>;
-  /** Owners that live. */
+  /** Owners that are alive. */
   readonly owners: Set<string>;
 }
 
-/** Creates a server for ledgers in memory. */
+/** Creates the shared state of in-memory ledgers. */
 export function createMemoryLedgerServer(clock: Clock = createClock()): MemoryLedgerServer {
   return { clock, entries: new Map(), owners: new Set() };
 }
 
-/** A ledger in memory, for tests and for `jackfield/testing`. Closing it abandons what it runs. */
+/** An in-memory ledger, for tests and for `jackfield/testing`. Closing it abandons its running calls. */
 export function createMemoryLedger(
   options: ResilientLedgerOptions & { server?: MemoryLedgerServer; clock?: Clock } = {},
 ): Ledger {
@@ -40,7 +40,7 @@ export function createMemoryLedger(
   return createResilientLedger(createMemoryLedgerStore(server), options);
 }
 
-/** One owner's view of the server. */
+/** One owner's view of the shared state. */
 export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedgerServer): LedgerStore {
   const owner = randomUUID();
   owners.add(owner);

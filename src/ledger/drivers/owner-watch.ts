@@ -1,8 +1,13 @@
-/** Judges which owners live, by heartbeats alone: no clock of a server or of another process is asked. */
+/**
+ * Decides which owners are alive, by their heartbeats alone: it depends on no clock of the server or of another
+ * process.
+ */
 export interface OwnerWatch {
-  /** Takes what a heartbeat of our own found: each owner with the number of its heartbeats. */
+  /** Takes the result of our own heartbeat: each owner with its heartbeat count. */
   saw(owners: Iterable<readonly [owner: string, beats: string]>): void;
-  /** The owners that have missed their heartbeats, as `owner:beats`: valid as long as the number is still the same. */
+  /**
+   * Owners that have missed their heartbeats, as `owner:beats`. Each is dead only while its count is still the same.
+   */
   dead(): string[];
 }
 
@@ -12,9 +17,9 @@ interface Seen {
 }
 
 /**
- * Creates the watch. An owner is dead when its number has not changed over `leaseMs` milliseconds of our own heartbeats.
- * One interval counts for `maxIntervalMs` at most: an outage of the server, or a pause of this process, says nothing of
- * the others.
+ * Creates the watch. An owner is dead when its count has not changed over `leaseMs` milliseconds of our own heartbeats.
+ * Each interval counts for at most `maxIntervalMs`: an outage of the server, or a pause of this process, proves nothing
+ * about the others.
  */
 export function createOwnerWatch(options: {
   leaseMs: number;

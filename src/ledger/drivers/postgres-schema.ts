@@ -1,12 +1,12 @@
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 import { beatMs } from "./heartbeat.ts";
 
-/** Ended entries that one statement forgets. */
+/** Maximum number of ended entries that one statement deletes. */
 export const eraseBatch = 2_000;
 
 /**
- * Tables and functions of the ledger on PostgreSQL; may be applied again. Times are Unix milliseconds of the server's
- * clock. An entry is found by the SHA-256 of its key, as a key may be longer than an index takes.
+ * Tables and functions of the ledger on PostgreSQL. Idempotent. Times are Unix milliseconds of the server's clock. An
+ * entry is looked up by the SHA-256 of its key, because a key may exceed the size limit of an index.
  */
 export const schema = `
 CREATE SCHEMA IF NOT EXISTS jackfield;
@@ -115,7 +115,7 @@ const columns = (row: string): string =>
 
 const id = (parameter: string): string => `sha256(convert_to(${parameter}, 'UTF8'))`;
 
-/** The statements, by what they do. */
+/** The statements, by operation. */
 export const statements = {
   beat: `WITH beaten AS (SELECT jackfield.count_beat($1))
     SELECT time, owner, beats FROM (SELECT jackfield.now_ms() AS time FROM beaten) t LEFT JOIN jackfield.owners ON true`,

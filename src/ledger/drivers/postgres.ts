@@ -12,7 +12,7 @@ import { createHeartbeat } from "./heartbeat.ts";
 import type { HeartbeatAnswer } from "./heartbeat.ts";
 import { eraseBatch, schema, statements } from "./postgres-schema.ts";
 
-/** An entry as PostgreSQL gives it: its large numbers come as text. */
+/** An entry as PostgreSQL returns it: bigints are text. */
 interface Row {
   key: string;
   digest: string;
@@ -27,7 +27,8 @@ interface Row {
 }
 
 /**
- * The ledger on a PostgreSQL server, shared by replicas: each request is one statement. Times are the server's. Ended entries go by `erase`. Closing it leaves the store open.
+ * The ledger on a PostgreSQL server, shared by replicas. Each request is one statement, and times are the server's.
+ * `erase` deletes ended entries. Closing the ledger leaves the store open.
  */
 export function createPostgresLedger(store: PostgresStore, options: ResilientLedgerOptions = {}): Ledger {
   const owner = randomUUID();
@@ -128,7 +129,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         return erased;
       },
       async ping() {
-        // A heartbeat writes: a server that is full or read-only is found out.
+        // A heartbeat writes, so it detects a server that is full or read-only.
         await heartbeat.beat();
       },
       notes: () => heartbeat.notes(),
@@ -137,7 +138,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         try {
           await run(statements.leave, owner);
         } catch {
-          // The server is away: the heartbeat grows old by itself.
+          // The server is unavailable: the heartbeat expires by itself.
         }
       },
     },
@@ -150,7 +151,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
   }
 }
 
-/** What is stored of an intent beside key and digest, in the order of the statements. */
+/** Returns the stored fields of an intent besides key and digest, in the order of the statements' parameters. */
 function textsOf({ intent, conversation, run, source }: StoredIntent): string[] {
   return [intent, conversation, run, source];
 }

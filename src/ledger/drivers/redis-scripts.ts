@@ -1,7 +1,7 @@
 import { createRedisScript } from "../../store/redis.ts";
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 
-/** What is added to a retention before Redis itself forgets an entry, in milliseconds: by then `erase` has forgotten it. */
+/** Margin added to a retention before Redis expires an entry, in milliseconds. Normally `erase` deletes it earlier. */
 const expiryMarginMs = 7 * 86_400_000;
 
 /** How long replicas remember outcomes, in milliseconds: a fail-over may lose them. */
@@ -76,13 +76,16 @@ function script(body: string): ReturnType<typeof createRedisScript> {
   return createRedisScript(common + body);
 }
 
-/** States that the owner lives. Answers the server's time, and owners and their numbers by turns. */
+/** Records that the owner is alive. Returns the server's time, then owners and their counts alternately. */
 export const heartbeat = script(`
 beat()
 return { text(now), redis.call('HGETALL', P..'beats') }
 `);
 
-/** Begins: latest time at which it is still wanted, attempt, key, digest, intent, conversation, run, source, is a write, timeout, dead owners. */
+/**
+ * Begins. Arguments: latest time at which the request is still wanted, attempt, key, digest, intent, conversation, run,
+ * source, is a write, timeout, dead owners.
+ */
 export const begin = script(`
 local latest, attempt, key, digest = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 if now > latest then return { 'late' } end
@@ -103,7 +106,7 @@ end
 return show('running', key)
 `);
 
-/** Finishes: key, attempt, lineage, state, keep, result, how long that is kept in milliseconds. */
+/** Finishes. Arguments: key, attempt, lineage, state, keep, result, retention in milliseconds. */
 export const finish = script(`
 local key, attempt, lineage, state = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'a', 'l')
@@ -125,7 +128,10 @@ finish(key, ARGV[4], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
 return { 'stored' }
 `;
 
-/** Writes an ended entry: key, attempt, lineage, state, keep, result, how long that is kept, digest, intent, conversation, run, source, is a write, timeout. */
+/**
+ * Writes an ended entry. Arguments: key, attempt, lineage, state, keep, result, retention, digest, intent,
+ * conversation, run, source, is a write, timeout.
+ */
 export const write = script(writeBody);
 
 /** The same, but nothing where the entry was erased on request. */
@@ -133,7 +139,7 @@ export const restore = script(`
 if redis.call('ZSCORE', P..'erased', ARGV[3]) then return { 'erased' } end
 ${writeBody}`);
 
-/** Undoes an attempt: attempt, and a key or nothing. */
+/** Undoes an attempt. Arguments: attempt, and a key or nothing. */
 export const release = script(`
 local attempt = ARGV[3]
 local keys = ARGV[4] and { ARGV[4] } or redis.call('SMEMBERS', P..'run:'..me)
@@ -154,7 +160,7 @@ end
 return #keys
 `);
 
-/** Gives an entry a new run: key, attempt, timeout. */
+/** Gives an entry a new run. Arguments: key, attempt, timeout. */
 export const restart = script(`
 local key, attempt = ARGV[3], ARGV[4]
 local e = redis.call('HMGET', P..'e:'..key, 'o', 's', 'a')
@@ -164,7 +170,10 @@ redis.call('HSET', P..'e:'..key, 'l', me..':'..attempt, 'z', text(now + tonumber
 return { 'restarted' }
 `);
 
-/** The entries that this owner runs since at least so many milliseconds: keys and attempts by turns. */
+/**
+ * Lists the entries that this owner has been running for at least the given milliseconds: keys and attempts
+ * alternately.
+ */
 export const running = script(`
 local found = {}
 for _, key in ipairs(redis.call('SMEMBERS', P..'run:'..me)) do
@@ -181,7 +190,10 @@ end
 return found
 `);
 
-/** Takes over: latest time at which it is still wanted, attempt, limit, dead owners. */
+/**
+ * Takes over abandoned entries. Arguments: latest time at which the request is still wanted, attempt, limit, dead
+ * owners.
+ */
 export const recover = script(`
 local latest, attempt, limit = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 if now > latest then return { 'late' } end
@@ -212,15 +224,15 @@ end
 return taken
 `);
 
-/** Finds: key. */
+/** Finds an entry. Argument: key. */
 export const find = script(`
 if redis.call('EXISTS', P..'e:'..ARGV[3]) == 0 then return false end
 return show('', ARGV[3])
 `);
 
 /**
- * Forgets what is older than the age of ended entries, or of UNCERTAIN ones, and a step of the clock (milliseconds), at most
- * a thousand of each at once. Answers how many it looked at and forgot.
+ * Deletes expired entries, at most a thousand of each kind at once. Arguments: age of ended entries, age of UNCERTAIN
+ * ones, and the clock's step in milliseconds. Returns the numbers of inspected and deleted entries.
  */
 export const eraseOld = script(`
 local stepped, looked, erased = tonumber(ARGV[5]), 0, 0
@@ -235,7 +247,7 @@ end
 return { looked, erased }
 `);
 
-/** Forgets what ended in a conversation, in a run, or in both; of one source where it is named. */
+/** Deletes the entries that ended in a conversation, in a run, or in both, optionally only those of one source. */
 export const eraseSelected = script(`
 local conversation, run, source, erased = ARGV[3], ARGV[4], ARGV[5], 0
 redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - ${erasedMs}))
@@ -253,7 +265,7 @@ end
 return erased
 `);
 
-/** States that the owner is gone for good: what it still runs may be taken over. */
+/** Records that the owner has left for good: its running entries may be taken over. */
 export const leave = script(`
 redis.call('HDEL', P..'beats', me)
 if redis.call('SCARD', P..'run:'..me) == 0 then redis.call('SREM', P..'owners', me) end

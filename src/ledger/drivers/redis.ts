@@ -20,9 +20,9 @@ import type { HeartbeatAnswer } from "./heartbeat.ts";
 import * as scripts from "./redis-scripts.ts";
 
 /**
- * The ledger on a Redis server, shared by replicas: each request is one script, so that it is atomic over all of them.
- * Times are the server's. Ended entries go by `erase`; where nobody sweeps any more, Redis itself forgets them later.
- * Not for a Redis Cluster: the scripts reach keys of several slots. Closing it leaves the store open.
+ * The ledger on a Redis server, shared by replicas. Each request is one script and thus atomic. Times are the server's.
+ * `erase` deletes ended entries; if nothing calls it any more, Redis expires them later. Does not support Redis
+ * Cluster, because the scripts access keys of several slots. Closing the ledger leaves the store open.
  */
 export function createRedisLedger(
   store: RedisStore,
@@ -41,12 +41,12 @@ export function createRedisLedger(
     return { time: Number(String(time)), owners: pairs(found) };
   }
 
-  /** The dead owners as the scripts look for them: with a space around each. */
+  /** Returns the dead owners in the format of the scripts: separated and surrounded by spaces. */
   function dead(): string {
     return ` ${heartbeat.dead().join("  ")} `;
   }
 
-  /** What the scripts store of an end, in their order. */
+  /** Returns the stored fields of an end, in the order of the scripts' arguments. */
   function endOf({ state, bytes }: StoredResult, retention: Retention): RedisArgument[] {
     const keptMs = state === entryStates.uncertain ? uncertainMs : windowMs;
     return [state, retention, Buffer.from(bytes), keptMs];
@@ -138,7 +138,7 @@ export function createRedisLedger(
         }
       },
       async ping() {
-        // A heartbeat writes: a server that is full or read-only is found out.
+        // A heartbeat writes, so it detects a server that is full or read-only.
         await heartbeat.beat();
       },
       onReturn: (listener) => store.onReturn(listener),
@@ -148,7 +148,7 @@ export function createRedisLedger(
         try {
           await run(scripts.leave);
         } catch {
-          // The server is away: the lease ends by itself.
+          // The server is unavailable: the lease expires by itself.
         }
       },
     },
@@ -156,13 +156,13 @@ export function createRedisLedger(
   );
 }
 
-/** Pairs of what a script answers by turns. */
+/** Groups an alternating list into pairs. */
 function pairs(found: unknown): [string, string][] {
   const texts = Array.isArray(found) ? found.map(String) : [];
   return texts.flatMap((text, index) => (index % 2 === 0 ? [[text, texts[index + 1] ?? ""] as [string, string]] : []));
 }
 
-/** What the scripts store of an intent beside key and digest, in their order. */
+/** Returns the stored fields of an intent besides key and digest, in the order of the scripts' arguments. */
 function columnsOf({ intent, conversation, run, source, isWrite, timeoutMs }: StoredIntent): RedisArgument[] {
   return [intent, conversation, run, source, isWrite ? 1 : 0, timeoutMs];
 }
@@ -172,7 +172,7 @@ interface ShownCall extends StoredCall {
   readonly attempt: number;
 }
 
-/** The entry that `show` of the scripts answers. */
+/** Decodes the entry that the scripts' `show` returns. */
 function callFrom(parts: unknown[]): ShownCall {
   const [, key, digest, intent, state, result, createdAt, endsAt, owner, attempt, lineage] = parts;
   return {

@@ -1,19 +1,19 @@
-/** A server's time in Unix milliseconds, carried on by monotonic time since the server last answered. */
+/** A server's time in Unix milliseconds, advanced by monotonic time since the server's last answer. */
 export interface ServerTime {
   /** Takes the server's answer to a request that was sent at this monotonic time. */
   set(time: number, sentAt: number): void;
   known(): boolean;
   now(): number;
-  /** By how much the server's clock has been put forward since the first answer, in milliseconds. */
+  /** How far the server's clock has been moved forward since the first answer, in milliseconds. */
   readonly steppedMs: number;
-  /** How much this machine's clock is ahead of the server's, in milliseconds; 0 where the difference is within what can be told. */
+  /** How far this machine's clock is ahead of the server's, in milliseconds; 0 if the difference is not measurable. */
   readonly skewMs: number;
 }
 
-/** A change that no network delay explains, in milliseconds. */
+/** Change that a network delay cannot explain, in milliseconds. */
 const stepMs = 1_000;
 
-/** Creates it, unknown at first. */
+/** Creates it. The time is unknown until the first answer. */
 export function createServerTime(options: { monotonic?: () => number; wall?: () => number } = {}): ServerTime {
   const { monotonic = () => performance.now(), wall = Date.now } = options;
   let offset: number | undefined;

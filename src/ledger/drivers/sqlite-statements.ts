@@ -3,16 +3,19 @@ const columns = "key, digest, intent, state, result, created_at, ends_at, owner,
 const inserted =
   "key, digest, intent, conversation, run, source, owner, attempt, lineage, is_write, timeout_ms, created_at, ends_at, acquired_at";
 
-/** The entry may be changed by its owner's attempt while it runs, and by its run once it is UNCERTAIN (2) unless ?5. */
+/**
+ * Condition for changes: the entry runs under its owner's attempt, or it is UNCERTAIN (2), of the same run, and ?5 is
+ * false.
+ */
 const mayEnd = "(state = 0 AND owner = ?2 AND abs(attempt) = ?3 OR state = 2 AND lineage = ?4 AND NOT ?5)";
 
-/** What another owner left: a write only once its run must have ended. */
+/** Condition for a takeover: the entry belongs to another owner, and if it is a write, its run must have ended. */
 const abandoned = (now: string): string => `state = 0 AND owner <> ?1 AND (is_write = 0 OR ends_at <= ${now})`;
 
 const takenOver = (now: string, runs: string, margin: string): string =>
   `owner = ?1, attempt = ?2, acquired_at = ${now}, ends_at = ${now} + ${runs} * timeout_ms + ${margin}`;
 
-/** The statements of the embedded ledger, by what they do. */
+/** The statements of the embedded ledger, by operation. */
 export const sql = {
   insert: `INSERT INTO entries (${inserted}, state, keep)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)
@@ -39,7 +42,7 @@ export const sql = {
   eraseConversation: `DELETE FROM entries
     WHERE state <> 0 AND conversation = ?1 AND (?2 = '' OR run = ?2) AND (?3 = '' OR source = ?3)`,
   eraseRun: "DELETE FROM entries WHERE state <> 0 AND run = ?1 AND (?2 = '' OR source = ?2)",
-  // The states are literals, so that the partial indexes serve.
+  // The states are literals, so that the partial indexes apply.
   eraseDone: `DELETE FROM entries WHERE rowid IN
     (SELECT rowid FROM entries WHERE state = 1 AND ended_at > ?1 AND ended_at <= ?2 LIMIT ?3)`,
   eraseUncertain: `DELETE FROM entries WHERE rowid IN

@@ -9,12 +9,12 @@ import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 import { sql } from "./sqlite-statements.ts";
 
-/** How many old entries one transaction forgets: other requests wait meanwhile. */
+/** Maximum number of old entries that one transaction deletes, because other requests wait meanwhile. */
 const eraseBatch = 500;
 
 /**
- * The ledger in the embedded store. One process has the file at a time, so every running entry of another owner was
- * abandoned by a process that is gone. Closing it leaves the store open.
+ * The ledger in the embedded store. One process owns the file at a time, so every running entry of another owner was
+ * abandoned by a process that has ended. Closing the ledger leaves the store open.
  */
 export function createSqliteLedger(store: SqliteStore, options: ResilientLedgerOptions = {}): Ledger {
   return createResilientLedger(createSqliteLedgerStore(store), options);
@@ -23,7 +23,7 @@ export function createSqliteLedger(store: SqliteStore, options: ResilientLedgerO
 function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
   const owner = randomUUID();
 
-  /** The columns of an entry that is this owner's. */
+  /** Returns the columns of an entry of this owner. */
   function columnsOf(intent: StoredIntent, attempt: number, lineage: string): SqlValue[] {
     const now = store.now();
     return [
@@ -44,7 +44,7 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
     ];
   }
 
-  /** The columns of an end. */
+  /** Returns the columns of an end. */
   function endColumns({ state, bytes }: StoredResult, retention: Retention): SqlValue[] {
     return [state, retention === "replay" ? 1 : 2, bytes, store.now()];
   }
