@@ -1,9 +1,9 @@
-/** The pause before the next try, in milliseconds, after `tries` failed tries (at least one). */
+/** Returns the pause before the next attempt in milliseconds, after `tries` failed attempts (at least one). */
 export type Backoff = (tries: number) => number;
 
 /**
- * Pauses that double from `firstMs` to at most `maxMs`, each shortened at random by up to half, so that jobs that failed together
- * do not come back together.
+ * Creates a backoff whose pauses double from `firstMs` to at most `maxMs`. Each pause is shortened at random by up to
+ * half, so that jobs that failed together do not retry together.
  */
 export function createBackoff(options: { firstMs?: number; maxMs?: number; random?: () => number } = {}): Backoff {
   const { firstMs = 1_000, maxMs = 60_000, random = Math.random } = options;

@@ -9,30 +9,30 @@ import type { Deliveries, Delivery, DeliveryResult } from "./delivery.ts";
 import type { JobLease, JobRecord, WorkResult } from "./job-queue.ts";
 import { moved } from "./job-state.ts";
 
-/** What deliveries are made with. */
+/** Dependencies and limits of deliveries. */
 export interface DelivererOptions {
   readonly deliveries: Deliveries;
   readonly telemetry: Pick<Telemetry, "log" | "metrics" | "redact">;
-  /** Time that all tries and pauses of one delivery may take, in milliseconds. */
+  /** Time limit for all attempts of one delivery, pauses included, in milliseconds. */
   readonly retryForMs: number;
   readonly backoff: Backoff;
   /** A monotonic clock in milliseconds. */
   readonly now: () => number;
-  /** Gives a job up, with the reason. */
+  /** Declares a job dead, with the reason. */
   readonly dead: (record: JobRecord, reason: string) => WorkResult;
 }
 
-/** Maximum pause between two tries, in milliseconds, whatever the platform asks for. */
+/** Maximum pause between two attempts, in milliseconds, even if the platform requests a longer one. */
 const maxPauseMs = 600_000;
 
-/** Tries the delivery of an executed job once, and decides whether it is tried again. */
+/** Attempts the delivery of an executed job once, and decides whether to retry. */
 export type Deliver = (record: JobRecord, lease: JobLease, trace: Context) => Promise<WorkResult>;
 
-/** Creates the delivery step of the runner. */
+/** Creates the runner's delivery step. */
 export function createDeliverer(options: DelivererOptions): Deliver {
   const { deliveries, telemetry, retryForMs, backoff, now, dead } = options;
 
-  /** The pause that the platform asks for, but neither shorter than our own first pause nor longer than makes sense. */
+  /** Returns the pause that the platform requests, limited to the range from our own first pause to the maximum. */
   function pauseAfter(requestedMs: number | undefined, tries: number): number {
     return requestedMs === undefined ? backoff(tries) : Math.min(Math.max(requestedMs, backoff(1)), maxPauseMs);
   }
@@ -41,9 +41,10 @@ export function createDeliverer(options: DelivererOptions): Deliver {
     const { delivery: source } = record;
     const delivery = Object.hasOwn(deliveries, source) ? deliveries[source] : undefined;
     if (delivery === undefined) return dead(record, `no delivery ${source} is configured`);
-    // Its credentials are another tenant's.
+    // The configured credentials belong to another tenant.
     if (delivery.tenant !== record.tenant) return dead(record, `no delivery ${source} is configured for this tenant`);
-    // DANGER: after a pause of the process another worker may have the job. Nothing leaves before that is known.
+    // DANGER: after a pause of the process another worker may hold the job. Nothing may be sent before the lease is
+    // confirmed.
     if (!lease.valid()) await lease.save(record);
     const attempts = record.job.attempts + 1;
     const startedAt = now();

@@ -6,23 +6,27 @@ import type { JobRecord } from "./job-queue.ts";
 import { claimedState } from "./job-state.ts";
 import type { JobRow, NewJob } from "./job-table.ts";
 
-/** What is stored of a record beside its message. */
+/** The stored fields of a record besides its message. */
 type StoredFields = Omit<JobRecord, "job">;
 
-/** Whatever could be written can be read: a value of a result nests deeper than protobuf reads by default. */
+/**
+ * Whatever was written must be readable: a value in a result may be nested more deeply than protobuf reads by default.
+ */
 const readOptions = { recursionLimit: 100_000 };
 
-/** Writes and reads what drivers store of a job. */
+/** Encodes and decodes the stored form of a job. */
 export interface JobCodec {
-  /** The text of a record. */
+  /** Encodes a record as text. */
   text(record: JobRecord): string;
-  /** Reads a row. Never throws. */
+  /** Decodes a row. Never throws. */
   read(row: JobRow): ReadRow;
-  /** What a table stores of a new record. */
+  /** Returns the columns of a new record. */
   newJob(record: JobRecord): NewJob;
 }
 
-/** Makes the codec. The text of a record is sealed for its tenant and id; what a table finds jobs by stays plain. */
+/**
+ * Creates the codec. The record's text is sealed for its tenant and id; columns by which a table finds jobs stay plain.
+ */
 export function createJobCodec(sealer: Sealer): JobCodec {
   const text = (record: JobRecord): string => {
     const { job, ...fields } = record;
@@ -44,7 +48,10 @@ function rowOf(tenant: string, id: string): string {
   return JSON.stringify(["job", tenant, id]);
 }
 
-/** Unsealed, JSON with the message in base64. Sealed, JSON, a line break and the message: base64 comes once, around it all. */
+/**
+ * Encodes the plain text of a record. Unsealed: JSON with the message in base64. Sealed: JSON, a line break and the
+ * message, because sealing applies base64 to the whole.
+ */
 function plainText(fields: StoredFields, message: Uint8Array): string {
   return JSON.stringify({ job: Buffer.from(message).toString("base64"), ...fields });
 }
@@ -57,8 +64,8 @@ function parseText(text: Buffer): { fields: Partial<StoredFields>; message: Uint
 }
 
 /**
- * The record of a row. Its state and times are the row's: transitions need not rewrite the text, and times are the
- * server's. Throws where the text cannot be read.
+ * Decodes the record of a row. State and times come from the row: transitions need not rewrite the text, and times are
+ * the server's. Throws if the text is unreadable.
  */
 function recordFromRow(row: JobRow, sealer: Sealer): JobRecord {
   const { fields, message } = parseText(sealer.openText(row.record, rowOf(row.tenant, row.id)));
@@ -76,9 +83,9 @@ function recordFromRow(row: JobRow, sealer: Sealer): JobRecord {
   };
 }
 
-/** A row as it can be worked with. */
+/** A decoded row. */
 export interface ReadRow {
-  /** Of a row that cannot be read, a record without calls whose error gives the reason. */
+  /** The record. If the row is unreadable, a record without calls whose error gives the reason. */
   readonly record: JobRecord;
   readonly readable: boolean;
 }
@@ -107,7 +114,7 @@ function newJobFrom(record: JobRecord, text: string): NewJob {
   return { id, tenant: record.tenant, source, conversationId, runId, state, record: text };
 }
 
-/** The row of a job that was inserted under a token, as the table holds it. */
+/** Returns the row of a job that was inserted under a token, as the table holds it. */
 export function heldRow({ id, tenant, state, record }: NewJob, token: string): JobRow {
   return { id, tenant, state: claimedState(state), record, token, held: true, deaths: 0, createdAt: 0, changedAt: 0 };
 }

@@ -4,22 +4,22 @@ import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import { canonicalJson } from "../json/canonical.ts";
 import type { ExactJson } from "../json/exact-number.ts";
 
-/** What derived ids begin with. No caller may choose such an id: nobody can take the id of a platform's batch first. */
+/** Prefix of derived ids. Callers cannot choose ids with it, so nobody can occupy the id of a platform's batch. */
 const derivedPrefix = "batch.";
 
-/** Reports whether an id has the shape of a derived one. */
+/** Reports whether an id has the form of a derived one. */
 export function isDerivedId(id: string): boolean {
   return id.startsWith(derivedPrefix);
 }
 
-/** The id of a job that was submitted without one: the same batch sent again is the same job. */
+/** Derives the id of a job that was submitted without one, so that resubmitting the same batch yields the same job. */
 export function jobIdFrom(tenant: string, job: Pick<Job, "source" | "context" | "calls">): string {
   return `${derivedPrefix}${contentDigest(tenant, job)}`;
 }
 
 /**
- * A digest of what a job asks for: tenant, source, run, conversation and session, and of each call its id, name and
- * canonical arguments. White space, the order of keys and the wording of numbers make no difference.
+ * Returns a digest of a job's content: tenant, source, run, conversation and session, and the id, name and canonical
+ * arguments of each call. White space, key order and number notation do not affect it.
  */
 export function contentDigest(
   tenant: string,
@@ -32,9 +32,9 @@ export function contentDigest(
 }
 
 /**
- * The call with its arguments as JSON text, which is how they are stored: whatever is wrong with them is then reported when
- * the call is executed, as on every path, and what was accepted can always be read back. A number that JSON cannot
- * express becomes one that is refused where arguments are read.
+ * Returns the call with its arguments as JSON text, the form in which they are stored. Invalid arguments are then
+ * reported when the call is executed, as on every other path, and every accepted job can be read back. A number that
+ * JSON cannot express becomes one that the argument parser rejects.
  */
 export function withArgumentsText(call: ToolCall): ToolCall {
   const { input } = call;
@@ -42,7 +42,7 @@ export function withArgumentsText(call: ToolCall): ToolCall {
   return { ...call, input: { case: "argumentsJson", value: canonicalJson(input.value) } };
 }
 
-/** Equal texts for equal arguments. Text that is not JSON, or nests too deeply to be read, stands for itself. */
+/** Returns equal texts for equal arguments. Text that is not JSON, or is nested too deeply, is returned unchanged. */
 function canonicalArguments({ input }: ToolCall): string {
   if (input.case === "arguments") return canonicalJson(input.value);
   const text = input.value ?? "";

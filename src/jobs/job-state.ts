@@ -8,7 +8,7 @@ const transitions: ReadonlyMap<JobState, readonly JobState[]> = new Map([
   [JobState.DEAD, [JobState.ACCEPTED, JobState.DELIVERING]],
 ]);
 
-/** Reports whether a job may go from one state to another. Staying is always legal. */
+/** Reports whether a job may change from one state to another. Keeping the state is always legal. */
 export function mayBecome(from: JobState, to: JobState): boolean {
   return from === to || (transitions.get(from)?.includes(to) ?? false);
 }
@@ -23,14 +23,14 @@ export function claimedState(state: JobState): JobState {
   return state === JobState.ACCEPTED ? JobState.EXECUTING : state;
 }
 
-/** The record in its next state, with `change` applied to its job. Throws on an illegal transition. */
+/** Returns the record in its next state, with `change` applied to its job. Throws on an illegal transition. */
 export function moved(record: JobRecord, state: JobState, change: { error?: string } = {}): JobRecord {
   const from = record.job.state;
   if (!mayBecome(from, state)) throw new Error(`a job may not go from ${nameOf(from)} to ${nameOf(state)}`);
   return { ...record, job: { ...record.job, ...change, state } };
 }
 
-/** A dead job as a retry reopens it: to be delivered where it has its results, else to be executed. */
+/** Returns a dead job as a retry reopens it: for delivery if it has its results, otherwise for execution. */
 export function retried(record: JobRecord): JobRecord {
   const executed = record.job.results.length > 0;
   const reopened = moved(record, executed ? JobState.DELIVERING : JobState.ACCEPTED, { error: "" });

@@ -11,13 +11,13 @@ export interface JobRow {
   /** The token of the last claim. */
   readonly token: string;
   readonly held: boolean;
-  /** Leases in a row that expired without a word from their worker. */
+  /** Number of consecutive leases that expired because their worker died. */
   readonly deaths: number;
   readonly createdAt: number;
   readonly changedAt: number;
 }
 
-/** What an insert stores. */
+/** The columns of an insert. */
 export interface NewJob {
   readonly id: string;
   readonly tenant: string;
@@ -28,26 +28,28 @@ export interface NewJob {
   readonly record: string;
 }
 
-/** On which condition a row is written. */
+/** The condition of a write. */
 export interface Expectation {
   readonly token: string;
   readonly held: boolean;
   readonly state?: JobState | undefined;
 }
 
-/** What a write changes. It ends the count of deaths unless `keepDeaths` is set. */
+/** The changes of a write. It resets the number of deaths unless `keepDeaths` is set. */
 export interface Change {
   readonly state: JobState;
-  /** Undefined keeps the record. */
+  /** Undefined keeps the stored record. */
   readonly record?: string | undefined;
-  /** `hold` renews the lease. A number gives the job back: it is due again after so many milliseconds, if it is open. */
+  /**
+   * `hold` renews the lease. A number releases the job, which is due again after so many milliseconds if it is open.
+   */
   readonly next: "hold" | number;
   readonly keepDeaths?: boolean;
 }
 
 /**
- * The jobs of one store. Every method is one atomic statement or script, and all times are the server's. The state
- * machine (docs/architecture.md, *Life of a job*) is the same for all drivers:
+ * The jobs of one store. Every method is one atomic statement or script, and all times are the server's. All drivers
+ * share one state machine (docs/architecture.md, *Life of a job*):
  *
  * - insert: ACCEPTED, due at once; with a token: EXECUTING and held.
  * - claim: due and not held, or held with an expired lease → held under the token; ACCEPTED becomes EXECUTING.
@@ -56,44 +58,49 @@ export interface Change {
  * - release: held under the token → due at once. For claims whose answer was lost.
  */
 export interface JobTable {
-  /** Pause between two claims of an idle worker, in milliseconds. */
+  /** Interval between two claims of an idle worker, in milliseconds. */
   readonly pollMs: number;
-  /** Time after which a lease that is not extended expires, in milliseconds. Infinity: one process owns the table. */
+  /** Lifetime of a lease without extension, in milliseconds. Infinity: one process owns the table. */
   readonly leaseMs: number;
-  /** Answers the row that has this id already; undefined where the job was stored. An empty token: it is not held. */
+  /**
+   * Returns the existing row with this id; undefined if the job was stored. With an empty token the job is not held.
+   */
   insert(job: NewJob, token: string): Promise<JobRow | undefined>;
   /**
-   * Inserts a job that was stored before, unless its row is there or was erased a moment ago. Reports whether the row was gone.
-   * Left out where the server loses nothing that it has acknowledged.
+   * Inserts a previously stored job again, unless its row exists or was erased recently. Reports whether the row was
+   * lost. Absent if the server cannot lose acknowledged writes.
    */
   restore?(job: NewJob): Promise<boolean>;
-  /** Beside `restore`: calls `listener` whenever the server answers again after an outage. Returns what ends that. */
+  /**
+   * Accompanies `restore`: calls `listener` whenever the server answers again after an outage. Returns a function that
+   * removes the listener.
+   */
   onReturn?(listener: () => Promise<void>): () => void;
   get(id: string): Promise<JobRow | undefined>;
-  /** Newest first; the rows of a page hold at most `bytes` of records, or one row. */
+  /** Newest first. The records of a page total at most `bytes`, except for a single larger row. */
   list(page: JobPage & { bytes: number }): Promise<{ rows: JobRow[]; next: string }>;
   /**
-   * Claims due rows in the order in which they are due. `expired`: also those whose lease has expired. `suspects`: only
-   * rows that have reached `suspectDeaths` by then, else only the others.
+   * Claims due rows in the order in which they are due. `expired` includes rows with an expired lease. `suspects`
+   * selects only rows that have reached `suspectDeaths`, otherwise only the others.
    */
   claim(request: { token: string; count: number; expired: boolean; suspects: boolean }): Promise<JobRow[]>;
-  /** Answers the ids that are still held under their tokens. */
+  /** Returns the ids that are still held under their tokens. */
   extend(leases: readonly { id: string; token: string }[]): Promise<string[]>;
-  /** False where the row is not as expected, or erased. */
+  /** Returns false if the row does not match the expectation, or was erased. */
   write(id: string, expected: Expectation, change: Change): Promise<boolean>;
   release(token: string): Promise<void>;
-  /** Deletes the row that is held under the token. */
+  /** Deletes a row if it is held under the token. */
   remove(id: string, token: string): Promise<void>;
   counts(): Promise<QueueStatus>;
   /** Deletes at most `limit` ended rows of each kind. */
   eraseEnded(retention: JobRetention & { limit: number }): Promise<number>;
-  /** Deletes the rows of a selector; of those that are held only the content, until their worker is done. */
+  /** Deletes the rows of a selector. A held row loses only its content, until its worker is done. */
   eraseMatching(selector: JobSelector): Promise<number>;
   ping(): Promise<void>;
 }
 
-/** Deaths in a row from which on a job is claimed by itself: it may be the reason. */
+/** Consecutive deaths from which a job is claimed alone, because it may be the cause. */
 export const suspectDeaths = 2;
 
-/** Beyond this number rows are not counted, so that a count never takes long. */
+/** Maximum of exact counts, which limits the time that counting takes. */
 export const countLimit = 100_000;

@@ -2,35 +2,35 @@ import type { JobCodec, ReadRow } from "./job-codec.ts";
 import { JobQueueUnavailableError, type JobLease, type JobRecord } from "./job-queue.ts";
 import type { Change, JobRow, JobTable } from "./job-table.ts";
 
-/** Receives what an operator should know. */
+/** Receives findings for the operator. */
 export interface JobLog {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
 
-/** A lease as the worker holds it. */
+/** A lease with the operations of the worker that holds it. */
 export interface HeldLease extends JobLease {
-  /** The row as it was claimed. */
+  /** The claimed row. */
   readonly row: JobRow;
-  /** What the row was read as. */
+  /** The decoded row. */
   readonly read: ReadRow;
   /**
-   * Writes how this piece of work ended and gives the job back. While the store is away the job stays with this process,
-   * until `giveUp` fires. Resolves also where the lease is lost: then another worker decides.
+   * Records the end of this step and releases the job. While the store is unavailable, this process keeps the job,
+   * until `giveUp` fires. Also resolves if the lease is lost: then another worker decides.
    */
   settle(record: JobRecord | undefined, change: Omit<Change, "record">, giveUp: AbortSignal): Promise<void>;
-  /** Notes that the store has extended the lease, with a request sent at this time by `performance.now()`. */
+  /** Records that the store has extended the lease, by a request sent at this `performance.now()` time. */
   extended(sentAt: number): void;
-  /** Ends the work on the job; the lease can still be settled. */
+  /** Aborts the work on the job; the lease can still be settled. */
   stop(reason: unknown): void;
-  /** Checks that the row is there and ours; writes it anew where the store has lost it. */
+  /** Checks that the row exists and is ours; writes it again if the store has lost it. */
   verify(): Promise<void>;
 }
 
-/** Pause between two tries to settle while the store is away, in milliseconds. */
+/** Pause between two attempts to settle while the store is unavailable, in milliseconds. */
 const settleAgainMs = 1_000;
 
-/** Creates the lease of a row that is held under its token. `onEnd` runs when it is settled or lost. */
+/** Creates the lease of a row held under its token. `onEnd` is called when it is settled or lost. */
 export function createLease(
   { table, codec, log }: { readonly table: JobTable; readonly codec: JobCodec; readonly log: JobLog },
   row: JobRow,
@@ -49,7 +49,10 @@ export function createLease(
     onEnd(lease);
   }
 
-  /** False where the row is not ours any more. Where the store has lost the row, as by a fail-over, writes it anew. */
+  /**
+   * Returns false if this process no longer holds the row. If the store has lost the row, for example in a fail-over,
+   * writes it again.
+   */
   async function isOurs(): Promise<boolean> {
     const found = await table.get(row.id);
     if (found === undefined) {
@@ -59,7 +62,7 @@ export function createLease(
     }
     if (found.token !== row.token || !found.held) return false;
     if (found.record !== "") return true;
-    // Erased meanwhile: nothing of it may stay.
+    // Erased meanwhile: none of its content may remain.
     await table.remove(row.id, row.token);
     return false;
   }

@@ -4,22 +4,22 @@ import { createLease, type HeldLease, type JobLog } from "./lease.ts";
 
 /** The leases of one worker. */
 export interface Leases {
-  /** Claims due jobs: suspects, or the others. Rejects with the store's error. */
+  /** Claims due jobs, either suspects or the others. Rejects with the store's error. */
   claim(count: number, suspects: boolean): Promise<HeldLease[]>;
-  /** A token for a job that is inserted as held. */
+  /** Returns a token for a job that is inserted as held. */
   newToken(): string;
-  /** The lease of a row that was inserted as held. */
+  /** Returns the lease of a row that was inserted as held. */
   hold(row: JobRow, read: ReadRow): HeldLease;
-  /** Notes a token under which rows may be held without anybody knowing, because an answer was lost. */
+  /** Records a token under which rows may be held unnoticed, because an answer was lost. */
   disown(token: string): void;
-  /** Stops extending. */
+  /** Stops extending the leases. */
   close(): void;
 }
 
-/** How long a request whose answer was lost may still be carried out by the store, in milliseconds. */
+/** How long the store may still execute a request whose answer was lost, in milliseconds. */
 const disownedForMs = 30_000;
 
-/** What the leases of one worker need. */
+/** Dependencies of the leases. */
 export interface LeasesParts {
   readonly table: JobTable;
   readonly owner: string;
@@ -27,7 +27,10 @@ export interface LeasesParts {
   readonly log: JobLog;
 }
 
-/** Creates the leases of one worker on a table. They are extended until they are settled; `stop` ends their work. */
+/**
+ * Creates the leases of one worker on a table. Each lease is extended until it is settled; `stop` aborts the work on
+ * all.
+ */
 export function createLeases({ table, owner, codec, log }: LeasesParts, stop: AbortSignal): Leases {
   const { leaseMs } = table;
   const held = new Set<HeldLease>();
@@ -36,7 +39,10 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
   let tokens = 0;
   let extending = false;
   let answeredAt = Number.NEGATIVE_INFINITY;
-  /** Since when the store has answered without a gap. After an outage all leases have expired: their owners come first. */
+  /**
+   * Since when the store has answered without interruption. After an outage all leases have expired: their owners go
+   * first.
+   */
   let connectedSince = Number.POSITIVE_INFINITY;
 
   function answered(): void {
@@ -58,7 +64,7 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
         else if (held.has(lease)) await lease.verify();
       }
     } catch {
-      // The store is away: leases turn invalid by themselves.
+      // The store is unavailable: leases expire by themselves.
     }
     extending = false;
   }

@@ -9,27 +9,29 @@ import type { JobLog } from "./lease.ts";
 import { createRecentJobs } from "./recent-jobs.ts";
 import { startWorker, type ClaimingWorker } from "./worker.ts";
 
-/** How a queue is set up. */
+/** Options of a job queue. */
 export interface JobQueueOptions {
-  /** Receives lines about lost, unreadable and dead jobs. Silent by default. */
+  /** Receives lines about lost, unreadable and dead jobs. By default they are dropped. */
   readonly log?: JobLog | undefined;
-  /** Time after which a shared server hands a job to another worker unless its lease is extended, in milliseconds. */
+  /** Lifetime of a lease, in milliseconds. If it is not extended, a shared server gives the job to another worker. */
   readonly leaseMs?: number;
-  /** Seals what is stored of a job. Plain by default. */
+  /** Seals the stored form of jobs. By default it is plain. */
   readonly sealer?: Sealer;
 }
 
 /** The default of `leaseMs`. */
 export const defaultLeaseMs = 3_000;
 
-/** Maximum size of a page's records, in bytes. */
+/** Maximum total size of the records on a page, in bytes. */
 const pageBytes = 1_048_576;
 /** Maximum number of rows of each kind that one `erase` deletes. */
 const erasePortion = 500;
 
 const silent: JobLog = { warn() {}, error() {} };
 
-/** Creates the job queue on a table, for one process: `makeTable` gets the process's name, unique for each start. */
+/**
+ * Creates the job queue of one process on a table. `makeTable` gets the process's name, which is unique for each start.
+ */
 export function createJobQueue(
   makeTable: (owner: string) => JobTable,
   { log = silent, sealer = plainSealer }: JobQueueOptions = {},
@@ -47,7 +49,7 @@ export function createJobQueue(
     return row === undefined || row.record === "" ? undefined : row;
   };
 
-  /** Changes a job that nobody holds, in one write on the condition that it still is as it was read. */
+  /** Changes a job that nobody holds, in one conditional write that fails if the job has changed since it was read. */
   async function amend(
     id: string,
     from: JobState,
@@ -120,7 +122,7 @@ function answerFrom(
   return existing === undefined ? { record, existed: false } : { record: codec.read(existing).record, existed: true };
 }
 
-/** The table with every rejection as a JobQueueUnavailableError. */
+/** Wraps a table so that every rejection is a JobQueueUnavailableError. */
 function withQueueErrors(table: JobTable): JobTable {
   const wrap =
     <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>

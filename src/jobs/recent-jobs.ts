@@ -1,19 +1,19 @@
 import type { JobTable, NewJob } from "./job-table.ts";
 import type { JobLog } from "./lease.ts";
 
-/** Jobs that were accepted a moment ago and wait for a worker: a server that fails over may have lost them. */
+/** Recently accepted jobs that wait for a worker, which a server may lose in a fail-over. */
 export interface RecentJobs {
   remember(job: NewJob): void;
-  /** Writes anew what the server has lost. For use when it is back after an outage. Never rejects. */
+  /** Writes lost jobs again. Call it when the server is back after an outage. Never rejects. */
   restore(): Promise<void>;
 }
 
-/** How long a job is remembered, in milliseconds: longer than a replica of the server may lag. */
+/** How long a job is cached, in milliseconds: longer than the lag of a server's replica. */
 const rememberMs = 60_000;
-/** Maximum number of jobs that are remembered. */
+/** Maximum number of cached jobs. */
 const maxRemembered = 1_000;
 
-/** Remembers recent jobs where the table can restore them. */
+/** Caches recent jobs if the table can restore them. */
 export function createRecentJobs(table: JobTable, log: JobLog, now = () => performance.now()): RecentJobs {
   const recent = new Map<string, { job: NewJob; at: number }>();
 
@@ -38,7 +38,7 @@ export function createRecentJobs(table: JobTable, log: JobLog, now = () => perfo
           if (await table.restore?.(job))
             log.warn({ job: job.id }, "the store has lost a job that it had acknowledged: it is written anew");
         } catch {
-          // The server is away again: its next return is looked at as well.
+          // The server is unavailable again: its next return is handled in the same way.
           return;
         }
       }

@@ -13,27 +13,27 @@ import { createDeliverer } from "./deliver.ts";
 import type { JobLease, JobQueue, JobRecord, JobWorker, WorkResult } from "./job-queue.ts";
 import { isOver, moved } from "./job-state.ts";
 
-/** What the runner works with. */
+/** Dependencies and limits of the runner. */
 export interface JobRunnerOptions {
   queue: JobQueue;
   /**
-   * The client that runs a job's calls with the rights of the caller who submitted it. Throws a ConnectError
-   * (PermissionDenied) where that caller is no longer configured: then the job is dead.
+   * Returns the client that runs a job's calls with the rights of the caller who submitted it. Throws a ConnectError
+   * (PermissionDenied) if that caller is no longer configured: then the job is dead.
    */
   executorFor(record: JobRecord): Client<typeof ToolExecutor>;
   deliveries: Deliveries;
   telemetry: Pick<Telemetry, "log" | "begin" | "metrics" | "extract" | "inject" | "redact">;
-  /** Time that tries of one delivery and the pauses between them may take together, in milliseconds. */
+  /** Time limit for all attempts of one delivery, pauses included, in milliseconds. */
   retryForMs: number;
-  /** Jobs side by side, 16 by default. */
+  /** Maximum number of concurrent jobs; 16 by default. */
   concurrency?: number;
-  /** Pause after a failed try, where the platform does not ask for one. */
+  /** Pause after a failed attempt, unless the platform requests one. */
   backoff?: Backoff;
   /** A monotonic clock in milliseconds. */
   now?: () => number;
 }
 
-/** Answers of the executor that no later try would change. */
+/** Errors of the executor that no retry would change. */
 const permanent: ReadonlySet<Code> = new Set([
   Code.InvalidArgument,
   Code.PermissionDenied,
@@ -41,7 +41,7 @@ const permanent: ReadonlySet<Code> = new Set([
   Code.Unimplemented,
 ]);
 
-/** Answers of the executor that will change by themselves: the store is away, or the process shuts down. */
+/** Errors of the executor that pass: the store is unavailable, or the process is shutting down. */
 const temporary: ReadonlySet<Code> = new Set([
   Code.Unavailable,
   Code.Canceled,
@@ -50,19 +50,19 @@ const temporary: ReadonlySet<Code> = new Set([
   Code.ResourceExhausted,
 ]);
 
-/** Executions in a row that end with any other error, after which a job is dead. */
+/** Number of consecutive executions with any other error after which a job is dead. */
 const failureLimit = 5;
 
 /**
- * Takes jobs from the queue and processes them: executes, records, delivers. Each step is durable before the next begins,
- * so that after a restart a job continues where it was last recorded. No failure loses a job: it is tried again, or
- * becomes a dead letter with its reason.
+ * Takes jobs from the queue and processes them: executes, records, delivers. Each step is durable before the next one
+ * begins, so that after a restart a job continues from its last recorded step. No failure loses a job: it is retried,
+ * or becomes a dead letter with the reason.
  */
 export function createJobRunner(options: JobRunnerOptions): JobWorker {
   const { queue, executorFor, telemetry, concurrency = 16 } = options;
   const { backoff = createBackoff(), now = () => performance.now() } = options;
   const deliver = createDeliverer({ ...options, backoff, now, dead });
-  /** Tries of an execution that waits for the store, by job: the count need not survive a restart. */
+  /** Attempts of executions that wait for the store, by job. The count need not survive a restart. */
   const postponed = new Map<string, number>();
 
   function dead(record: JobRecord, reason: string): WorkResult {
@@ -75,7 +75,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     const { calls, source } = record.job;
     const context = clone(CallContextSchema, record.job.context ?? create(CallContextSchema));
     if (context.source === "") context.source = source;
-    // The header is for an executor in another process, the value for the one in this.
+    // The header is for an executor in another process, the context value for one in this process.
     const contextValues = createContextValues().set(kTrace, trace).set(kJob, record.job.id);
     const callOptions = { signal: lease.signal, headers: telemetry.inject(trace), contextValues };
     let results: ToolResult[] | undefined;
@@ -87,7 +87,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     return { ...executed, failures: 0, job: { ...executed.job, results } };
   }
 
-  /** An execution that did not come about is tried again, or is a dead letter where no try can help. */
+  /** Handles an execution that failed: it is retried, or the job is a dead letter if a retry cannot help. */
   function notExecuted(record: JobRecord, cause: unknown, signal: AbortSignal): WorkResult {
     const { id } = record.job;
     const code = cause instanceof ConnectError ? cause.code : Code.Internal;
@@ -97,7 +97,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     const tries = (postponed.get(id) ?? 0) + 1;
     postponed.set(id, tries);
     telemetry.log.warn({ ...aboutJob(record), tries, err: cause }, "a job could not be executed now");
-    // The ledger knows which of its calls are done: executing again repeats none of them.
+    // The ledger knows which calls are done, so executing the job again repeats none of them.
     const error = telemetry.redact(messageOf(cause));
     const next = { ...record, failures, job: { ...record.job, error } };
     return { kind: "later", record: next, afterMs: signal.aborted ? 0 : backoff(tries) };
@@ -140,7 +140,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
 
 const nowhere = create(CallContextSchema);
 
-/** What every log line of a job carries. */
+/** The fields that every log line of a job carries. */
 function aboutJob({ job }: JobRecord): Record<string, string | undefined> {
   return contextFields(job.context ?? nowhere, job.id);
 }

@@ -1,14 +1,14 @@
 import type { JobWorker } from "./job-queue.ts";
 
-/** A bounded number of tasks side by side, until it is stopped. */
+/** Runs a bounded number of concurrent tasks until it is stopped. */
 export interface Slots extends JobWorker {
-  /** How many more tasks may start now; 0 once stopped. */
+  /** Number of further tasks that may start now; 0 once stopped. */
   free(): number;
-  /** Starts a task, which must not reject. `onEnd` runs afterwards, with the slot free again. */
+  /** Starts a task, which must not reject. `onEnd` is called afterwards, when the slot is free again. */
   start(task: (signal: AbortSignal) => Promise<void>, onEnd: () => void): void;
-  /** True from the moment that `stop` is called. */
+  /** True as soon as `stop` has been called. */
   readonly stopped: boolean;
-  /** Fires when running tasks have to end. */
+  /** Fires when running tasks must end. */
   readonly signal: AbortSignal;
 }
 

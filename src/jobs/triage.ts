@@ -1,15 +1,15 @@
 import type { HeldLease } from "./lease.ts";
 
-/** Claimed jobs by what can be done with them. */
+/** Claimed jobs, sorted by how they can be processed. */
 export interface Triage {
   readonly sound: readonly HeldLease[];
-  /** Jobs during which the process died twice in a row: one of them may be the reason. */
+  /** Jobs during which the process died twice in a row: one of them may be the cause. */
   readonly suspects: HeldLease[];
   /** Jobs that no worker can process, each with the reason. */
   readonly unusable: readonly { readonly lease: HeldLease; readonly error: string }[];
 }
 
-/** Deaths in a row after which a job is set aside. */
+/** Number of consecutive deaths after which a job is set aside. */
 const deathLimit = 3;
 
 /** Sorts claimed jobs. */

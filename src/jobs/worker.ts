@@ -11,17 +11,18 @@ import { triage } from "./triage.ts";
 /** A worker of a queue: it claims jobs whenever it has free slots. */
 export interface ClaimingWorker extends JobWorker {
   /**
-   * Inserts a job as held by this worker, which works on it once it is stored and its submitter has been answered.
-   * Resolves like the table's `insert`. Undefined where no slot is free or older jobs wait: then insert it unheld.
+   * Inserts a job as held by this worker, which starts it once it is stored and its submitter has been answered.
+   * Resolves like the table's `insert`. Returns undefined if no slot is free or older jobs wait: then insert it without
+   * a token.
    */
   insert(job: NewJob, record: JobRecord): Promise<JobRow | undefined> | undefined;
-  /** Looks for work now: there may be some. */
+  /** Checks for work now. */
   wake(): void;
-  /** Why no work is done, in words for the operator; undefined while it is. */
+  /** The reason why no jobs are processed, for the operator; undefined while they are. */
   problem(): string | undefined;
 }
 
-/** What a worker needs. */
+/** Dependencies of a worker. */
 export interface WorkerOptions {
   readonly table: JobTable;
   readonly owner: string;
@@ -32,15 +33,15 @@ export interface WorkerOptions {
   readonly onStop: (worker: ClaimingWorker) => void;
 }
 
-/** Pause before a job is taken up again whose work threw, in milliseconds. */
+/** Pause before a job whose work threw is retried, in milliseconds. */
 const afterThrowMs = 1_000;
-/** Pause between two claims while the store is away, in milliseconds. */
+/** Pause between two claims while the store is unavailable, in milliseconds. */
 const claimAgainMs = 500;
-/** Pause between two claims of suspects while there are none, in milliseconds. */
+/** Interval between two claims of suspects while there are none, in milliseconds. */
 const suspectPollMs = 1_000;
-/** A worker that has not been able to claim for so long is a problem, in milliseconds. */
+/** Time without a successful claim after which the worker reports a problem, in milliseconds. */
 const silenceMs = 3_000;
-/** A worker whose slots are all taken and none has ended for so long is a problem, in milliseconds. */
+/** Time in which all slots are taken and no job ends, after which the worker reports a problem, in milliseconds. */
 const standstillMs = 300_000;
 
 /** Starts a worker. */
@@ -51,9 +52,9 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
   });
   const leases = createLeases({ table, owner, codec, log }, slots.signal);
   let asked = Promise.withResolvers<void>();
-  /** Slots that a claim under way may fill. */
+  /** Number of slots that a claim in progress may fill. */
   let claiming = 0;
-  /** Due jobs may wait in the table. */
+  /** Whether due jobs may be waiting in the table. */
   let backlog = true;
   let failing: string | undefined;
   let claimedAt = performance.now();
@@ -98,7 +99,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
     try {
       if ((await inserted) !== undefined) return;
     } catch {
-      // The submitter gets an error. Where the store has the job all the same, any worker may claim it.
+      // The submitter gets an error. If the store has the job nevertheless, any worker may claim it.
       leases.disown(token);
       return;
     }
@@ -125,16 +126,19 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
     );
   }
 
-  /** Ends a job that cannot be worked on: nobody else can either. */
+  /** Ends a job that cannot be processed, by this worker or any other. */
   async function setAside(lease: HeldLease, error: string): Promise<void> {
     log.error({ job: lease.row.id, error }, "a job became a dead letter");
     const { record, readable } = lease.read;
     const dead = { ...record, job: { ...record.job, error, state: JobState.DEAD } };
-    // A record that cannot be read stays as it is, for a person to examine.
+    // An unreadable record is kept as it is, so that an operator can examine it.
     await lease.settle(readable ? dead : undefined, { state: JobState.DEAD, next: 0 }, slots.signal);
   }
 
-  /** Starts claimed jobs; those that may have killed their process one at a time, so that innocent ones are cleared. */
+  /**
+   * Starts claimed jobs. Suspects, which may have killed their process, run one at a time, so that innocent ones are
+   * cleared.
+   */
   async function startAll(claimed: readonly HeldLease[]): Promise<void> {
     const { sound, suspects, unusable } = triage(claimed);
     for (const lease of sound) start(lease);
@@ -151,7 +155,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
     });
   }
 
-  /** Claims suspects one at a time, looking for them once a second: a job that is only held must not count as running. */
+  /** Claims suspects one at a time, once a second: a job that is merely held must not count as running. */
   async function claimSuspect(): Promise<void> {
     while (!suspectRuns && slots.free() > 0 && performance.now() >= suspectsAt) {
       const claimed = await leases.claim(1, true);
@@ -190,7 +194,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
       if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimAgainMs).unref());
       else await asked.promise;
       clearTimeout(timer);
-      // Jobs that end in one turn of the event loop leave their slots to one claim.
+      // Lets jobs that end in the same turn of the event loop share one claim.
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -223,7 +227,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
   return worker;
 }
 
-/** Resolves when what was just resolved has been written to its socket. */
+/** Resolves when the pending answer has been written to its socket. */
 async function afterAnswer(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));

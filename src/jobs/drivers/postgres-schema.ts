@@ -1,7 +1,7 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { countLimit, suspectDeaths } from "../job-table.ts";
 
-/** The table of jobs on PostgreSQL; may be applied again. Times are Unix milliseconds of the server's clock. */
+/** The table of jobs on PostgreSQL. Idempotent. Times are Unix milliseconds of the server's clock. */
 export const schema = `
 CREATE SCHEMA IF NOT EXISTS jackfield;
 CREATE TABLE IF NOT EXISTS jackfield.jobs (
@@ -25,10 +25,15 @@ $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 `;
 
 const columns = "id, tenant, state, record, token, held, deaths, created_at, changed_at, seq";
-/** The server's time, asked once per statement: a volatile function in a condition would keep indexes from being used. */
+/**
+ * The server's time, evaluated once per statement: a volatile function in a condition would prevent the use of indexes.
+ */
 const now = "(SELECT jackfield.job_time())";
 
-/** The first rows of a page whose records hold at most $4 bytes together, or the first one; $3 is one row more than the page. */
+/**
+ * Selects the first rows of a page whose records total at most $4 bytes, but at least one row. $3 is the page size plus
+ * one.
+ */
 function listing(condition: string): string {
   return `WITH page AS (SELECT seq AS at, octet_length(record) AS bytes FROM jackfield.jobs
       WHERE tenant = $1 AND seq < $2 AND record <> '' AND ${condition} ORDER BY seq DESC LIMIT $3),
@@ -76,7 +81,7 @@ export const statements = {
   eraseMatching: `WITH held AS (UPDATE jackfield.jobs SET record = '' WHERE held AND record <> '' AND ${matching} RETURNING 1),
       gone AS (DELETE FROM jackfield.jobs WHERE NOT held AND ${matching} RETURNING 1)
     SELECT ((SELECT count(*) FROM held) + (SELECT count(*) FROM gone))::int AS count`,
-  /** Writes: a server that is full or read-only is found out. */
+  /** A write, which detects a server that is full or read-only. */
   probe: `INSERT INTO jackfield.job_probe VALUES (1, jackfield.job_time())
     ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
 };

@@ -6,7 +6,7 @@ import type { JobRow, JobTable } from "../job-table.ts";
 import { createJobQueue, defaultLeaseMs, type JobQueueOptions } from "../queue.ts";
 import { schema, statements } from "./postgres-schema.ts";
 
-/** A row as PostgreSQL gives it: its large numbers come as text. */
+/** A row as PostgreSQL returns it: bigints are text. */
 interface Row {
   id: string;
   tenant: string;
@@ -28,7 +28,10 @@ export function createPostgresJobQueue(store: PostgresStore, options: JobQueueOp
 function createTable(store: PostgresStore, leaseMs: number): JobTable {
   let migrated: Promise<void> | undefined;
 
-  /** Performs a statement on the table, which is made first. What failed once, as while the server starts, is tried again. */
+  /**
+   * Runs a statement on the table, creating the table first. If that failed, for example while the server was starting,
+   * the next statement tries again.
+   */
   async function run<R extends object>(statement: string, ...values: unknown[]): Promise<R[]> {
     migrated ??= store.migrate("jobs", schema);
     try {
@@ -62,7 +65,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
         token,
         leaseMs,
       ];
-      // A row that goes between the two statements is inserted by the next round.
+      // If the row is deleted between the two statements, the next iteration inserts it.
       for (;;) {
         const inserted = await run(statements.insert, ...values);
         if (inserted.length > 0) return undefined;
@@ -118,7 +121,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
   };
 }
 
-/** PostgreSQL takes no NUL in a text. */
+/** Escapes NUL, which PostgreSQL text cannot contain. */
 function escape(text: string): string {
   return text.includes("\\") || text.includes("\0") ? text.replaceAll("\\", "\\\\").replaceAll("\0", "\\0") : text;
 }

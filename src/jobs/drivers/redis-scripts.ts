@@ -81,18 +81,27 @@ if held == '1' then hold(id, token) end
 return false
 `;
 
-/** Inserts: id, tenant, source, conversation, run, state, record, token, length of the lease. Answers the row that is there already, or nil. */
+/**
+ * Inserts. Arguments: id, tenant, source, conversation, run, state, record, token, length of the lease. Returns the
+ * existing row, or nil.
+ */
 export const insert = script(insertBody);
 
-/** Inserts a job that the server has lost, with the same arguments. Answers nil, or what is there where it was not lost. */
+/**
+ * Inserts a job that the server has lost. Takes the same arguments. Returns nil, or the existing row if the job was not
+ * lost.
+ */
 export const restore = script(`
 if redis.call('ZSCORE', P..'erased', ARGV[2]) then return 1 end
 ${insertBody}`);
 
-/** The row of an id, or nil. */
+/** Returns the row of an id, or nil. */
 export const get = script("return row(ARGV[2])");
 
-/** A page: tenant, state (0 for all), number before which it begins or empty, size, bytes. Answers the next number, rows. */
+/**
+ * Lists a page. Arguments: tenant, state (0 for all), exclusive upper bound of the number (or empty), page size, bytes.
+ * Returns the next number, then the rows.
+ */
 export const list = script(`
 local tenant, size, left = ARGV[2], tonumber(ARGV[5]), tonumber(ARGV[6])
 local from = ARGV[4] == '' and '+inf' or '('..ARGV[4]
@@ -118,8 +127,8 @@ return page
 `);
 
 /**
- * Claims: token, count, whether also those whose lease has expired (1 or 0), length of the lease, suspects or
- * the others (1 or 0). Answers the rows in the order of their turn.
+ * Claims. Arguments: token, count, whether to include expired leases (1 or 0), length of the lease, whether to claim
+ * suspects or the others (1 or 0). Returns the rows in the order in which they are due.
  */
 export const claim = script(`
 local token, count, expired = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
@@ -143,7 +152,10 @@ end
 return claimed
 `);
 
-/** Extends: length of the lease, pairs of id and token. Answers the ids that are held under their tokens. */
+/**
+ * Extends. Arguments: length of the lease, pairs of id and token. Returns the ids that are still held under their
+ * tokens.
+ */
 export const extend = script(`
 local ours = {}
 for i = 3, #ARGV, 2 do
@@ -157,8 +169,8 @@ return ours
 `);
 
 /**
- * Writes: id, token, held and state (empty for any) as expected; the new state, whether it stays held (1 or 0), pause in
- * milliseconds, whether deaths are kept (1 or 0), and the new record where there is one. Answers 1 or 0.
+ * Writes. Arguments: the expected id, token, held and state (empty for any); the new state, whether it stays held (1 or
+ * 0), pause in milliseconds, whether to keep the number of deaths (1 or 0), and the new record, if any. Returns 1 or 0.
  */
 export const write = script(`
 local id, state, held, pause = ARGV[2], ARGV[6], ARGV[7], tonumber(ARGV[8])
@@ -181,7 +193,7 @@ end
 return 1
 `);
 
-/** Releases what is held under a token. */
+/** Releases the jobs held under a token. */
 export const release = script(`
 for _, id in ipairs(redis.call('SMEMBERS', P..'tk:'..ARGV[2])) do
   local e = redis.call('HMGET', P..'j:'..id, 't', 'h', 'q')
@@ -193,13 +205,13 @@ end
 return 1
 `);
 
-/** Deletes a job that has this token. */
+/** Deletes a job if it has this token. */
 export const remove = script(`
 if redis.call('HGET', P..'j:'..ARGV[2], 't') == ARGV[3] then drop(ARGV[2]) end
 return 1
 `);
 
-/** How many jobs are open and dead, and how old the oldest is of the first thousand that are due. */
+/** Returns the numbers of open and dead jobs, and the age of the oldest among the first thousand due ones. */
 export const counts = script(`
 local oldest = now
 for _, id in ipairs(redis.call('ZRANGE', P..'open', 0, 999)) do
@@ -208,7 +220,10 @@ end
 return { redis.call('ZCARD', P..'open'), redis.call('ZCARD', P..'dead'), now - oldest }
 `);
 
-/** Deletes ended jobs: age of ended ones, of dead ones, at most so many of each. Answers how many. */
+/**
+ * Deletes ended jobs. Arguments: age of ended ones, age of dead ones, maximum number of each. Returns the number of
+ * deleted jobs.
+ */
 export const eraseEnded = script(`
 local count = 0
 for i, set in ipairs({ 'ended', 'dead' }) do
@@ -220,7 +235,7 @@ end
 return count
 `);
 
-/** Deletes the jobs of a selector: tenant, source, conversation, run; of those that are held only the record. */
+/** Deletes the jobs of a selector: tenant, source, conversation, run. A held job loses only its record. */
 export const eraseMatching = script(`
 local tenant, source, conversation, run = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - 120000))

@@ -63,7 +63,7 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
     eraseMatching: async ({ tenant, source = "", conversationId = "", runId = "" }) =>
       Number(await run(scripts.eraseMatching, tenant, source, conversationId, runId)),
     async ping() {
-      // A write: a server that is full or read-only is found out.
+      // A write, which detects a server that is full or read-only.
       await store.ask((client) => client.set(`${prefix}probe`, "1"));
     },
   };

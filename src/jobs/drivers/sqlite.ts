@@ -8,7 +8,10 @@ import { createJobQueue, type JobQueueOptions } from "../queue.ts";
 
 const columns = "id, tenant, state, record, token, held, deaths, created_at, changed_at, seq";
 
-/** The first rows of a page whose records hold at most ?4 bytes together, or the first one; ?3 is one row more than the page. */
+/**
+ * Selects the first rows of a page whose records total at most ?4 bytes, but at least one row. ?3 is the page size plus
+ * one.
+ */
 function listing(from: string): string {
   return `WITH page AS (SELECT seq AS at, octet_length(record) AS bytes FROM jobs ${from}
       AND record <> '' AND seq < ?2 ORDER BY seq DESC LIMIT ?3),
@@ -22,7 +25,8 @@ const sql = {
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9 <> '', ?10, ?10, ?10) ON CONFLICT (id) DO NOTHING`,
   get: `SELECT ${columns} FROM jobs WHERE id = ?`,
   list: listing("WHERE tenant = ?1"),
-  // Most jobs are DONE, so that a page of them is soon full. The others are few: their indexes are named in these words.
+  // Most jobs are DONE, so a page of them fills quickly. The other states are rare: these statements name the index to
+  // use.
   listDone: listing(`INDEXED BY jobs_tenant WHERE tenant = ?1 AND state = ?5`),
   listFailed: listing(`INDEXED BY jobs_failed
     WHERE open = 0 AND state <> ${JobState.DONE} AND tenant = ?1 AND state = ?5`),
@@ -50,7 +54,7 @@ const sql = {
   eraseMatching: matching("DELETE FROM jobs WHERE held = 0"),
 };
 
-/** The index of conversations, or of runs where no conversation is given, finds the rows. */
+/** Selects rows by the index of conversations, or of runs if no conversation is given. */
 function matching(statement: string): { conversation: string; run: string } {
   const rest = "(?2 = '' OR source = ?2)";
   return {
@@ -61,8 +65,8 @@ function matching(statement: string): { conversation: string; run: string } {
 }
 
 /**
- * The job queue in the embedded store. One process owns the file: a job that is held by another one was held by a process
- * that has died. Closing the queue leaves the store open.
+ * The job queue in the embedded store. One process owns the file, so a job held by another process was held by one that
+ * has died. Closing the queue leaves the store open.
  */
 export function createSqliteJobQueue(store: SqliteStore, options: JobQueueOptions = {}): JobQueue {
   return createJobQueue((owner) => createTable(store, owner), options);
@@ -77,7 +81,7 @@ function createTable(store: SqliteStore, owner: string): JobTable {
   }
 
   return {
-    // Jobs become due by this process alone, which then claims them: the poll finds what was missed in an outage.
+    // Only this process makes jobs due, and it then claims them at once. The poll catches what an outage made it miss.
     pollMs: 1_000,
     leaseMs: Number.POSITIVE_INFINITY,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
@@ -108,7 +112,7 @@ function createTable(store: SqliteStore, owner: string): JobTable {
       const results = await store.run(steps);
       recovered = true;
       const claimed = results.at(-1);
-      // SQLite returns changed rows in any order.
+      // SQLite returns changed rows in undefined order.
       return rowsFrom(Array.isArray(claimed) ? claimed.toSorted((a, b) => Number(a[9]) - Number(b[9])) : []);
     },
     extend: async (leases) => leases.map(({ id }) => id),
