@@ -4,30 +4,30 @@ import { DownstreamError } from "./downstream-error.ts";
 import { createSharedLookup } from "./shared-lookup.ts";
 import { type Block, blockFromText, isInBlocks, isPrivateAddress } from "./private-address.ts";
 
-/** Keeps requests from private addresses that nobody configured. */
+/** Blocks requests to private addresses that the operator has not configured. */
 export interface AddressGuard {
   /**
-   * Refuses a URL whose host is a private address or a local name. Throws a DownstreamError whose message names
-   * JACKFIELD_PRIVATE_ADDRESSES. Names are judged by `lookup`.
+   * Rejects a URL whose host is a private address or a local name: throws a DownstreamError whose message names
+   * JACKFIELD_PRIVATE_ADDRESSES. `lookup` checks all other names.
    */
   check(url: URL): void;
-  /** The same for a bare host, as in a gRPC address. */
+  /** Checks a bare host, as in a gRPC address. */
   checkHost(host: string): void;
-  /** For `net.connect`: resolves a name and refuses it where any of its addresses is private. */
+  /** A lookup function for `net.connect`. It resolves a name and fails if any of its addresses is private. */
   readonly lookup: LookupFunction;
 }
 
-/** What a guard can be told. */
+/** Options of a guard. */
 export interface AddressGuardOptions {
-  /** Hosts, addresses or CIDRs that may be reached although private. Throws an Error for anything else. */
+  /** Private hosts, addresses or CIDRs that may be reached. Throws an Error for any other text. */
   readonly privateAddresses: readonly string[];
-  /** Resolves names; the system's resolver when not given. */
+  /** Resolves names; by default the system's resolver. */
   readonly resolve?: typeof resolveName;
 }
 
 const hostName = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
 
-/** A guard that lets private addresses through only where the operator named them. */
+/** Creates a guard that allows only those private addresses that the operator has listed. */
 export function createAddressGuard({ privateAddresses, resolve = resolveName }: AddressGuardOptions): AddressGuard {
   const sharedResolve = createSharedLookup(resolve);
   const blocks: Block[] = [];
@@ -51,14 +51,14 @@ export function createAddressGuard({ privateAddresses, resolve = resolveName }: 
   return {
     check: (url) => checkName(url.hostname),
     checkHost(host) {
-      // The URL parser knows every spelling of an IPv4 address: 0x7f.1, 017700000001, 2130706433.
+      // The URL parser normalises every notation of an IPv4 address: 0x7f.1, 017700000001, 2130706433.
       const parsed = URL.parse(`http://${host.includes(":") && !host.startsWith("[") ? `[${host}]` : host}`);
       if (parsed === null) throw new DownstreamError("refused", "The host is not valid.", { sent: false });
       checkName(parsed.hostname);
     },
     lookup(host, options, callback) {
       const name = bareHost(host);
-      // All addresses are asked for: a name with a public and a private one must not pass by the public one.
+      // Resolves all addresses: a name with a public and a private address must not pass because of the public one.
       sharedResolve(host, { ...options, all: true }, (error, found) => {
         if (error !== null) return callback(error, "");
         const addresses = found as LookupAddress[];

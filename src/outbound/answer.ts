@@ -16,29 +16,28 @@ const inflaters = {
     ((body[0] ?? 0) & 0x0f) === 0x08 ? promisify(inflate)(body, options) : promisify(inflateRaw)(body, options),
 } as const;
 
-/** What came back, its body still in its content encoding. */
+/** A received response, its body still in its content encoding. */
 export interface WireAnswer {
-  /** 200 and above: what comes before the answer is none. */
+  /** Final status, 200 or above; informational responses are skipped. */
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: Buffer;
-  /** Set where the body was longer than the limit and was cut there: only for statuses other than 2xx. */
+  /** True if the body exceeded the limit and was truncated, which is done only for statuses other than 2xx. */
   readonly cut: boolean;
 }
 
-/** What is taken out of whatever is quoted of an answer. */
+/** Redaction of quoted responses. */
 export interface Quoting {
   readonly secrets: readonly string[];
-  /** Takes out the secrets of the whole process. */
+  /** Redacts the secrets of the whole process. */
   readonly hide?: ((text: string) => string) | undefined;
 }
 
-/** What we say we can read. */
+/** Content encodings that we decode. */
 export const acceptEncoding = "gzip, deflate, br";
 
 /**
- * Decodes what came back, its body to at most `limit` bytes. Throws a
- * DownstreamError where the body of a 2xx cannot be read.
+ * Decodes a response, its body to at most `limit` bytes. Throws a DownstreamError if the body of a 2xx is unreadable.
  */
 export async function readAnswer(received: WireAnswer, limit: number, quoting: Quoting): Promise<Answer> {
   const { status, headers, cut } = received;
@@ -48,12 +47,12 @@ export async function readAnswer(received: WireAnswer, limit: number, quoting: Q
     return answerFrom(status, headers, await decode(body, headers["content-encoding"], limit), quoting);
   } catch (reason) {
     if (ok) throw reason;
-    // The status says more than what is wrong with its body.
+    // The status is more informative than the defect of its body.
     return answerFrom(status, headers, Buffer.alloc(0), quoting);
   }
 }
 
-/** `External API returned STATUS: BODY`; where there is no body, the status in words stands in for it. */
+/** Builds the error `External API returned STATUS: BODY`. Without a body, the status text replaces it. */
 export function statusError(answer: Answer): DownstreamError {
   const { status, headers } = answer;
   const said = answer.excerpt() || (STATUS_CODES[status] ?? "");
@@ -63,7 +62,7 @@ export function statusError(answer: Answer): DownstreamError {
   });
 }
 
-/** An answer from its decoded body. */
+/** Builds an answer from its decoded body. */
 function answerFrom(
   status: number,
   headers: Readonly<Record<string, string>>,
@@ -89,8 +88,8 @@ function answerFrom(
 }
 
 /**
- * Decodes a body by its `Content-Encoding`, never to more than `limit` bytes. Throws a DownstreamError where it is larger,
- * cut off, wrapped more than twice or in an encoding that is not known.
+ * Decodes a body by its `Content-Encoding`, to at most `limit` bytes. Throws a DownstreamError if it is larger,
+ * truncated, encoded more than twice, or in an unknown encoding.
  */
 async function decode(body: Buffer, contentEncoding: string | undefined, limit: number): Promise<Buffer> {
   if (contentEncoding === undefined || body.length === 0) return body;

@@ -4,10 +4,10 @@ import type { Credential } from "./http.ts";
 import type { TokenSource, TokenSourceOptions } from "./oauth.ts";
 import { describeTokenFetch } from "./token-failure.ts";
 
-/** Milliseconds before its end from which a token is no longer used. */
+/** How long before its expiry a token is no longer used, in milliseconds. */
 const refreshBeforeMs = 60_000;
 
-/** Makes the credential that the configuration describes. Sources of the same client and scopes share one token. */
+/** Creates the credential that the configuration describes. Sources with the same client and scopes share one token. */
 export function createCredential(
   config: CredentialConfig,
   tokenSource: (options: TokenSourceOptions) => TokenSource,
@@ -29,7 +29,7 @@ export function createCredential(
   }
 }
 
-/** Makes a credential of a source of tokens. */
+/** Creates a credential from a token source. */
 export function credentialFromTokens(tokens: TokenSource): Credential {
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   return {

@@ -1,17 +1,17 @@
 import { HttpError } from "../plugin/http-error.ts";
 
 /**
- * Why a downstream gave no usable answer: it answered with a `status` other than 2xx, the `network` failed, its breaker is
- * `open`, the address is `refused`, the `content` cannot be used, or the request would have left too `late`.
+ * The reason why a downstream gave no usable answer: a `status` other than 2xx, a `network` failure, an `open` circuit
+ * breaker, a `refused` address, unusable `content`, or a request that would have been sent too `late`.
  */
 export type DownstreamProblem = "status" | "network" | "open" | "refused" | "content" | "late";
 
-/** A failed request to a downstream, in words that the model may read. */
+/** A failed request to a downstream, with a message that is safe to show to the model. */
 export class DownstreamError extends HttpError {
   readonly problem: DownstreamProblem;
-  /** Value of `Retry-After`, where there was one. */
+  /** Value of `Retry-After`, if any. */
   readonly retryAfter: string | undefined;
-  /** False where it is certain that no byte of the request went out. */
+  /** False if certainly no byte of the request was sent. */
   readonly sent: boolean;
 
   constructor(
@@ -26,17 +26,17 @@ export class DownstreamError extends HttpError {
   }
 }
 
-/** The network failed before or after the request went out. */
+/** The network failed, before or after the request was sent. */
 export function networkError(cause: unknown, sent: boolean): DownstreamError {
   return new DownstreamError("network", "External API could not be reached.", { cause, sent });
 }
 
-/** The run that the request belongs to may send nothing any more. */
+/** The run that the request belongs to may not send anything any more. */
 export function lateError(): DownstreamError {
   return new DownstreamError("late", "The request was not sent: its time is over.", { sent: false });
 }
 
-/** The answer, or what it decodes to, is longer than the limit in bytes. */
+/** The answer, possibly after decoding, exceeds the limit in bytes. */
 export function tooLargeError(limit: number): DownstreamError {
   return new DownstreamError("content", `External API answered more than ${limit} bytes.`);
 }

@@ -3,50 +3,52 @@ import type { DescribeTokenFailure } from "./token-failure.ts";
 import { TokenError } from "./token-failure.ts";
 import { type TokenGrant, TokenRefusedError, requestToken, type TokenClient } from "./token-request.ts";
 
-/** Gives the access token of one client. */
+/** Provides the access token of one client. */
 export interface TokenSource {
-  /** A token that holds for a while yet. Throws a TokenError. */
+  /** Returns a token that remains valid for a while. Throws a TokenError. */
   get(): Promise<string>;
-  /** A token other than one that was turned away; asks the endpoint only where nobody has replaced it yet. */
+  /** Returns a token other than the rejected one; requests it only if it has not been replaced already. */
   refresh(stale: string): Promise<string>;
 }
 
-/** What a source of tokens can be told. */
+/** Options of a token source. */
 export interface TokenSourceOptions extends TokenClient {
-  /** Milliseconds before its end from which a token is not used any more. */
+  /** How long before its expiry a token is no longer used, in milliseconds. */
   readonly refreshBeforeMs: number;
-  /** The words of a failure. */
+  /** Builds the message of a failure. */
   readonly describe: DescribeTokenFailure;
 }
 
-/** What sources of tokens are made with. */
+/** Dependencies of token sources. */
 export interface TokenSourcesOptions {
   readonly send: Outbound["send"];
-  /** Monotonic clock in milliseconds: steps of the wall clock neither lengthen nor shorten a token's life. */
+  /** Monotonic clock in milliseconds, so that changes of the wall clock do not affect a token's lifetime. */
   readonly now?: () => number;
-  /** Gets each text of a token endpoint's answer that nobody else may see. */
+  /** Receives each secret text in a token endpoint's answer, for redaction. */
   readonly hide?: ((token: string) => void) | undefined;
-  /** Milliseconds that a token request may take, 10000 by default. */
+  /** Timeout of a token request in milliseconds; 10000 by default. */
   readonly timeoutMs?: number;
 }
 
-/** A token in use. */
+/** The current token. */
 interface HeldToken extends TokenGrant {
   readonly since: number;
 }
 
-/** What is shared by all sources of the same URL, client and scopes. */
+/** State shared by all sources with the same URL, client and scopes. */
 interface Entry {
   held: HeldToken | undefined;
   pending: Promise<HeldToken> | undefined;
-  /** No early refresh before this time: an endpoint that is down is not asked at every use of a token that still holds. */
+  /**
+   * No early refresh before this time, so that an endpoint that is down is not called at every use of a valid token.
+   */
   restUntil: number;
 }
 
-/** A token that its endpoint says ends at once, or within the margin, is used for this long all the same: no hot loop. */
+/** Minimum time that a token is used, even if its endpoint declares it expired at once: prevents a hot loop. */
 const minUseMs = 1000;
 
-/** Makes sources of tokens that share one token, and one request in flight, per URL, client and scopes. */
+/** Creates token sources that share one token and one request in flight per URL, client and scopes. */
 export function createTokenSources({
   send,
   hide = () => {},
@@ -92,7 +94,7 @@ export function createTokenSources({
       async refresh(stale) {
         const { held } = entry;
         if (held !== undefined && held.text !== stale) return held.text;
-        // Where no other token can be had, the refused one is not sent again.
+        // If no other token is available, the rejected one is not sent again.
         entry.held = undefined;
         return replace(entry, options);
       },
@@ -100,7 +102,7 @@ export function createTokenSources({
   };
 }
 
-/** A source of tokens of its own. */
+/** Creates a token source with its own token. */
 export function createTokenSource(options: TokenSourceOptions & TokenSourcesOptions): TokenSource {
   return createTokenSources(options)(options);
 }

@@ -1,12 +1,12 @@
 import type { Metrics } from "../telemetry/telemetry.ts";
 
-/** What is kept of one origin, across all tools. */
+/** State of one origin, shared by all tools. */
 export interface OriginState {
   readonly breaker: Breaker;
   readonly inFlight: InFlight;
 }
 
-/** What the states of origins are made with. */
+/** Options for the states of origins. */
 export interface OriginOptions {
   readonly inFlightPerOrigin: (origin: string) => number;
   readonly breakerFailures: number;
@@ -17,13 +17,16 @@ export interface OriginOptions {
 
 const remembered = 1000;
 
-/** Finds the state of an origin, and makes it at the first request. Idle ones are forgotten when there are many. */
+/**
+ * Returns a function that finds the state of an origin, creating it on first use. Idle states are evicted when there
+ * are many.
+ */
 export function createOrigins(options: OriginOptions): (origin: string) => OriginState {
   const states = new Map<string, OriginState>();
   return (origin) => {
     const known = states.get(origin);
     if (known !== undefined) return known;
-    // Origins can come from a model's arguments: their number is not ours.
+    // Origins may come from a model's arguments, so their number is unbounded.
     if (states.size >= remembered) forgetIdle(states);
     const state: OriginState = {
       inFlight: createInFlight(options.inFlightPerOrigin(origin)),
@@ -45,24 +48,24 @@ function forgetIdle(states: Map<string, OriginState>): void {
   }
 }
 
-/** State of a breaker. */
+/** State of a circuit breaker. */
 export type BreakerState = "closed" | "open" | "half-open";
 
-/** How an admitted request ended for the breaker: `none` says nothing about the downstream. */
+/** The end of an admitted request: `none` says nothing about the downstream. */
 export type Ending = "answered" | "failed" | "none";
 
-/** Stops sending to a downstream that does not answer, and finds out when it does again. */
+/** A circuit breaker: stops sending to a downstream that does not answer, and probes for its recovery. */
 export interface Breaker {
   readonly state: BreakerState;
-  /** True while a request would be turned away at once. */
+  /** True while requests are rejected at once. */
   readonly blocked: boolean;
-  /** Admits a request, whose ending must be reported once; undefined where it is turned away. */
+  /** Admits a request, whose ending must be reported once. Returns undefined if the request is rejected. */
   admit(): ((ending: Ending) => void) | undefined;
 }
 
-/** What a breaker can be told. */
+/** Options of a circuit breaker. */
 export interface BreakerOptions {
-  /** Consecutive failures that open it. */
+  /** Number of consecutive failures that open it. */
   readonly failures: number;
   /** Milliseconds from opening to the first probe. */
   readonly openMs: number;
@@ -72,14 +75,14 @@ export interface BreakerOptions {
 }
 
 /**
- * A breaker that opens after consecutive failures and admits one probe at a time once `openMs` have passed; while the probe
- * is under way all others are still turned away at once.
+ * Creates a circuit breaker that opens after consecutive failures, and admits one probe at a time once `openMs` have
+ * passed. During a probe all other requests are still rejected.
  */
 export function createBreaker({ failures, openMs, now, changed }: BreakerOptions): Breaker {
   let state: BreakerState = "closed";
   let consecutive = 0;
   let openedAt = 0;
-  // Endings of requests admitted before the last change say nothing about the state since.
+  // Endings of requests that were admitted before the last state change say nothing about the current state.
   let era = 0;
 
   function enter(next: BreakerState): void {
@@ -95,7 +98,7 @@ export function createBreaker({ failures, openMs, now, changed }: BreakerOptions
         consecutive = 0;
         enter("closed");
       } else {
-        // A probe that was given up leaves the time of opening as it is: the next request probes.
+        // An abandoned probe does not change the time of opening: the next request probes.
         if (ending === "failed") openedAt = now();
         enter("open");
       }
@@ -125,22 +128,22 @@ export function createBreaker({ failures, openMs, now, changed }: BreakerOptions
   };
 }
 
-/** Limits how many requests are under way at once; the others wait in order. */
+/** Limits concurrent requests; further ones wait in order. */
 export interface InFlight {
   readonly running: number;
   readonly waiting: number;
   /**
-   * Takes a slot, or waits for one: then it returns a promise that rejects with the reason of the signal as soon as it fires.
-   * Throws that reason where it has fired already. Call `leave` once for each slot.
+   * Takes a slot. If none is free, returns a promise for one, which rejects with the signal's reason when the signal
+   * fires. Throws that reason if the signal has already fired. Call `leave` once per slot.
    */
   enter(signal: AbortSignal): Promise<void> | undefined;
   leave(): void;
 }
 
-/** A limit of requests in flight. */
+/** Creates a limit of concurrent requests. */
 export function createInFlight(limit: number): InFlight {
   let running = 0;
-  // A Set keeps order and forgets a waiter that gave up in constant time.
+  // A Set keeps insertion order and removes an abandoned waiter in constant time.
   const waiters = new Set<() => void>();
 
   return {
@@ -163,7 +166,7 @@ export function createInFlight(limit: number): InFlight {
         return;
       }
       waiters.delete(next.value);
-      // The slot goes to the next in line without ever being free, so that no newcomer takes it.
+      // The slot passes directly to the next waiter, so that no newcomer takes it.
       next.value();
     },
   };

@@ -16,47 +16,48 @@ const secretHeader = /auth|key|token|secret|cookie|password/;
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const maxHops = 5;
 
-/** What outgoing HTTP is made with. */
+/** Options of outgoing HTTP. */
 export interface OutboundOptions {
-  /** Longest answer in bytes, decoded. */
+  /** Maximum size of a decoded response in bytes. */
   readonly downstreamBytes: number;
-  /** Hosts or CIDRs that tools may reach although private; not read where `guard` is given. */
+  /** Private hosts or CIDRs that tools may reach. Ignored if `guard` is given. */
   readonly privateAddresses: readonly string[];
   readonly telemetry: Pick<Telemetry, "tracer" | "tracing" | "inject" | "metrics">;
-  /** Our version, for `User-Agent`. */
+  /** Version of the service, for `User-Agent`. */
   readonly version: string;
-  /** Requests under way at once to one origin, 64 by default; the others wait. */
+  /** Maximum number of concurrent requests per origin; 64 by default. Further ones wait. */
   readonly inFlightPerOrigin?: number;
-  /** The same for single origins. */
+  /** The same limit for individual origins. */
   readonly inFlight?: Readonly<Record<string, number>>;
-  /** Consecutive failures that open the breaker of an origin, 20 by default. */
+  /** Number of consecutive failures that open an origin's circuit breaker; 20 by default. */
   readonly breakerFailures?: number;
-  /** Milliseconds until an open breaker lets a probe through, 2000 by default. */
+  /** Milliseconds until an open circuit breaker admits a probe; 2000 by default. */
   readonly breakerOpenMs?: number;
-  /** Milliseconds that connecting may take, 5000 by default. */
+  /** Connection timeout in milliseconds; 5000 by default. */
   readonly connectTimeoutMs?: number;
-  /** The guard, where it is shared. */
+  /** A shared address guard. */
   readonly guard?: AddressGuard;
-  /** The certificates for connections; those of Node by default. */
+  /** Certificates for connections; Node's by default. */
   readonly trust?: Trust;
-  /** Takes the secrets of the whole process out of what is quoted of an answer. */
+  /** Redacts the secrets of the whole process in quoted responses. */
   readonly hide?: (text: string) => string;
-  /** Called where a TLS connection does not come about, with what to do about it. */
+  /** Called when a TLS connection fails, with a hint for the operator. */
   readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
-  /** From 0 to 1; chance by default. */
+  /** Random number from 0 to 1; `Math.random` by default. */
   readonly random?: () => number;
-  /** Waits for a time in milliseconds before a retry, by a timer by default. */
+  /** Waits for a duration in milliseconds before a retry; a timer by default. */
   readonly pause?: RetryRule["pause"];
-  /** Monotonic clock of the breakers in milliseconds. */
+  /** Monotonic clock of the circuit breakers in milliseconds. */
   readonly now?: () => number;
 }
 
-/** Outgoing HTTP over one pool. Close it at the end: connections stay open between requests. */
+/** Creates outgoing HTTP over one pool. Close it at the end: connections stay open between requests. */
 export function createOutbound(options: OutboundOptions): Outbound {
   const { connectTimeoutMs = 5000, random = Math.random, pause, trust = defaultTrust } = options;
   const guard = options.guard ?? createAddressGuard({ privateAddresses: options.privateAddresses });
   const userAgent = `Jackfield/${options.version}`;
-  // Two pools: a connection that one tool may have because its origin is configured is not lent to another tool.
+  // Two pools: a connection to a private address, allowed by one tool's configuration, must not be reused for another
+  // tool.
   const guarded = new Agent({
     connect: createConnector({ lookup: guard.lookup, timeout: connectTimeoutMs, allowH2: false }, trust),
   });
@@ -118,7 +119,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
   };
 }
 
-/** Builds URL, headers and body. Throws a DownstreamError where the URL is none. */
+/** Builds URL, headers and body. Throws a DownstreamError for an invalid URL. */
 function prepare(target: string | URL, request: HttpRequest, userAgent: string): PreparedRequest {
   const url = URL.parse(String(target));
   if (url === null) throw new DownstreamError("refused", "The URL is not valid.", { sent: false });
@@ -148,8 +149,8 @@ function prepare(target: string | URL, request: HttpRequest, userAgent: string):
 }
 
 /**
- * Follows at most 5 redirects of a GET or HEAD within its own origin. Every other redirect is returned as the answer it is:
- * credentials in headers of any name would go along to another origin.
+ * Follows at most 5 redirects of a GET or HEAD within its origin. Any other redirect is returned as the answer, because
+ * credentials, in headers of any name, would be sent to another origin.
  */
 async function followRedirects(
   first: PreparedRequest,
@@ -173,8 +174,9 @@ function nextUrl({ method, url }: PreparedRequest, { headers }: Answer): URL | u
 }
 
 /**
- * Sends a request with a credential. A 401 is answered by one more attempt with renewed headers: nothing was executed. The
- * credential goes to origins of the tool's own configuration only, and never over headers that the tool sets itself.
+ * Sends a request with a credential. After a 401 it tries once more with renewed headers, because the request was not
+ * executed. The credential is sent only to origins from the tool's own configuration, and never replaces headers that
+ * the tool sets itself.
  */
 async function transmitAuthorized(
   request: PreparedRequest,
@@ -197,7 +199,9 @@ function withHeaders(request: PreparedRequest, headers: Readonly<Record<string, 
   };
 }
 
-/** What must not be quoted of a header: all of it, and what follows the scheme in `Bearer …`. */
+/**
+ * Returns the texts of a header that must not be quoted: the whole value, and the part after the scheme in `Bearer …`.
+ */
 function secretsIn(header: string): string[] {
   return [header, header.replace(/^\w+\s+/, "")];
 }

@@ -26,8 +26,8 @@ const patterns: readonly (readonly [RegExp, string])[] = [
 const internalName = /^(?:localhost|[^.]+)$|\.(?:local|localhost|internal|intranet|lan|corp|home|svc|test)$/i;
 
 /**
- * Takes out of a text what looks secret or internal: tokens, keys, passwords, credentials in URLs, URLs of private or local
- * hosts, stack lines, and each of the `secrets` given.
+ * Removes everything from a text that looks secret or internal: tokens, keys, passwords, credentials in URLs, URLs of
+ * private or local hosts, stack traces, and each of the given `secrets`.
  */
 export function redact(text: string, secrets: readonly string[] = []): string {
   let clean = text;
@@ -38,13 +38,14 @@ export function redact(text: string, secrets: readonly string[] = []): string {
   );
 }
 
-/** The first 200 code points of a text, redacted; `hide` takes out what else must not be quoted. */
+/** Returns the first 200 code points of a text, redacted. `hide` redacts further texts. */
 export function excerpt(
   text: string,
   secrets: readonly string[] = [],
   hide: (text: string) => string = (clean) => clean,
 ): string {
-  // A bound before the patterns keeps a hostile body cheap; a secret cut there is still recognised by its beginning.
+  // Truncating before matching bounds the cost of a hostile body. A secret that is cut there is still recognised by its
+  // beginning.
   const clean = hide(redact(text.slice(0, 4096), secrets))
     .toWellFormed()
     .trim();

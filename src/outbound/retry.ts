@@ -11,26 +11,26 @@ const item = `${imfDate}|${rfc850Date}|${asctimeDate}|\\d+(?:\\.\\d+)?`;
 const items = new RegExp(item, "g");
 const list = new RegExp(`^(?:${item})(?:\\s*,\\s*(?:${item}))*$`);
 
-/** What repeating a request depends on. */
+/** Rules for retrying a request. */
 export interface RetryRule {
   readonly policy: RetryPolicy | undefined;
-  /** Whether a request that may have reached the downstream can be sent again. */
+  /** Whether the request may be sent again after it may have reached the downstream. */
   readonly repeatable: boolean;
-  /** By `performance.now()`. */
+  /** Deadline, a `performance.now()` value. */
   readonly deadline: number;
   readonly signal: AbortSignal;
-  /** From 0 to 1. */
+  /** Random number from 0 to 1. */
   readonly random: () => number;
   /** Called before each pause. */
   readonly onRetry?: ((reason: DownstreamError, retry: number, pauseMs: number) => void) | undefined;
-  /** Waits for a time in milliseconds, and rejects with the reason of the signal. By a timer where it is left out. */
+  /** Waits for a duration in milliseconds, and rejects with the reason of the signal. A timer by default. */
   readonly pause?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 /**
- * Tells whether a request that may have reached the downstream can be sent again: GET and HEAD always; PUT and DELETE,
- * which HTTP calls idempotent, unless the tool is a `write`; POST and PATCH only with an idempotency key, and not in a
- * `write`, whose downstream is not known to honour it.
+ * Reports whether a request may be sent again after it may have reached the downstream: GET and HEAD always; PUT and
+ * DELETE, which HTTP defines as idempotent, unless the tool is a `write`; POST and PATCH only with an idempotency key,
+ * and not in a `write`, whose downstream is not known to honour it.
  */
 export function isRepeatable(request: HttpRequest, effect: Effect): boolean {
   const method = request.method ?? "GET";
@@ -40,8 +40,8 @@ export function isRepeatable(request: HttpRequest, effect: Effect): boolean {
 }
 
 /**
- * Milliseconds before retry number `retry` (from 0): 500 doubling to 2000 unless the policy says otherwise, and up to a
- * quarter more by chance, so that many callers do not come back at once.
+ * Returns the pause before retry number `retry` (from 0) in milliseconds: 500 doubling to 2000 unless the policy says
+ * otherwise, plus up to a quarter of jitter, so that many callers do not retry together.
  */
 export function backoffMs(retry: number, policy: RetryPolicy | undefined, random: () => number): number {
   const { baseMs = 500, maxMs = 2000 } = policy ?? {};
@@ -49,23 +49,24 @@ export function backoffMs(retry: number, policy: RetryPolicy | undefined, random
 }
 
 /**
- * Waits before the next try of a request that has failed, `retry` being the number of tries before this one. Throws `reason`
- * where there is no other try: it failed for good, or the next one would begin past the deadline. Repeats a 429, which says
- * that nothing was done, of every request, and a network failure where nothing was sent or the request is repeatable.
+ * Waits before the next attempt of a failed request; `retry` is the number of attempts before the failed one. Throws
+ * `reason` if there is no next attempt: the failure is permanent, or the next attempt would start past the deadline. A
+ * 429 is retried for every request, because nothing was executed; a network failure only if nothing was sent or the
+ * request is repeatable.
  */
 export async function pauseBeforeRetry(rule: RetryRule, retry: number, reason: unknown): Promise<void> {
   const { policy, signal, deadline } = rule;
   signal.throwIfAborted();
   if (retry >= (policy?.retries ?? 3) || !isRetried(reason, rule.repeatable)) throw reason;
   const asked = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
-  // `Retry-After: 0` must not turn the loop into a hammer: the first backoff is the least.
+  // `Retry-After: 0` must not cause a hot loop: the first backoff is the minimum.
   const pauseMs = asked === undefined ? backoffMs(retry, policy, rule.random) : Math.max(asked, policy?.baseMs ?? 500);
   if (performance.now() + pauseMs >= deadline) throw reason;
   rule.onRetry?.(reason, retry, pauseMs);
   await (rule.pause ?? wait)(pauseMs, signal);
 }
 
-/** Makes what writes a line for each request to an origin that is repeated. */
+/** Creates a callback that logs each retried request to an origin. */
 export function logRetries(log: (() => ToolLog) | undefined, origin: string): RetryRule["onRetry"] {
   if (log === undefined) return undefined;
   return ({ status, problem }, retry, pauseMs) =>
@@ -84,13 +85,13 @@ function isRetried(reason: unknown, repeatable: boolean): reason is DownstreamEr
 }
 
 /**
- * Milliseconds that a `Retry-After` value asks to wait: seconds or an HTTP date in any of its three forms, at least 0 and
- * at most what a timer can hold. Undefined for anything else, so also for negative numbers. Of a repeated header, joined
- * by commas, the longest counts. Source: RFC 9110, section 10.2.3.
+ * Parses a `Retry-After` value to milliseconds: seconds, or an HTTP date in any of its three forms, limited to the
+ * range from 0 to the maximum of a timer. Undefined for anything else, negative numbers included. For a repeated
+ * header, joined by commas, the longest duration counts. Source: RFC 9110, section 10.2.3.
  */
 export function retryAfterMs(value: string | undefined, nowMs: number = Date.now()): number | undefined {
   const text = value?.trim();
-  // The length bound keeps a hostile header cheap.
+  // The length limit bounds the cost of a hostile header.
   if (!text || text.length > 512 || !list.test(text)) return undefined;
   const waits = Array.from(text.matchAll(items), ([found]) => itemMs(found, nowMs)).filter((ms) => !Number.isNaN(ms));
   if (waits.length === 0) return undefined;
@@ -99,11 +100,11 @@ export function retryAfterMs(value: string | undefined, nowMs: number = Date.now
 
 function itemMs(text: string, nowMs: number): number {
   if (/^\d/.test(text)) return Number(text) * 1000;
-  // asctime names no zone and means GMT; Date.parse would read it as local time.
+  // asctime has no zone and means GMT; Date.parse would read it as local time.
   return Date.parse(text.endsWith("GMT") ? text : `${text} GMT`) - nowMs;
 }
 
-/** Waits for a time in milliseconds. Rejects with the reason of the signal as soon as it fires. */
+/** Waits for a duration in milliseconds. Rejects with the reason of the signal as soon as it fires. */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);

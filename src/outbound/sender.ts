@@ -14,33 +14,33 @@ export interface PreparedRequest {
   readonly method: string;
   readonly headers: Record<string, string>;
   readonly body: string | Uint8Array | undefined;
-  /** Header values that must not be quoted back. */
+  /** Header values that must not be quoted. */
   readonly secrets: readonly string[];
 }
 
-/** What sending one request takes. */
+/** Dependencies of the sender. */
 export interface SenderParts {
   readonly guard: AddressGuard;
   /** Connects through the guard. */
   readonly guarded: Dispatcher;
-  /** Connects to origins that the operator configured. */
+  /** Connects to origins configured by the operator. */
   readonly configured: Dispatcher;
   readonly downstreamBytes: number;
   readonly telemetry: Pick<Telemetry, "tracer" | "tracing" | "inject">;
   readonly stateOf: (origin: string) => OriginState;
-  /** Takes the secrets of the whole process out of what is quoted of an answer. */
+  /** Redacts the secrets of the whole process in quoted responses. */
   readonly hide?: ((text: string) => string) | undefined;
-  /** Called where a TLS connection does not come about, with what to do about it. */
+  /** Called when a TLS connection fails, with a hint for the operator. */
   readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
 }
 
-/** The run that a request belongs to, where it belongs to one. */
+/** The run that a request belongs to, if any. */
 type Run = Partial<Pick<HttpScope, "deadline" | "sendUntil" | "sent">>;
 
-/** What the statuses of a proxy without a live server behind it are: the origin does not answer. */
+/** Statuses by which a proxy reports that no server behind it is available: the origin counts as not answering. */
 const gone: ReadonlySet<number> = new Set([502, 503, 504]);
 
-/** Refuses a URL that is not plain http or https. Throws a DownstreamError. */
+/** Rejects a URL that is not plain http or https. Throws a DownstreamError. */
 export function checkUrl({ protocol, username, password }: URL): void {
   if (protocol !== "https:" && protocol !== "http:") {
     throw new DownstreamError("refused", "Only http and https URLs can be requested.", { sent: false });
@@ -50,7 +50,10 @@ export function checkUrl({ protocol, username, password }: URL): void {
   }
 }
 
-/** Sends prepared requests, each once: past the guard, in line for a slot, past the breaker, in a span of its own. */
+/**
+ * Creates the sender of prepared requests. Each request is sent once: it passes the guard, waits for a slot, passes the
+ * circuit breaker, and gets its own span.
+ */
 export function createSender(parts: SenderParts) {
   return async (prepared: PreparedRequest, scope: SendScope & Run): Promise<Answer> => {
     const { url, method } = prepared;
@@ -63,7 +66,7 @@ export function createSender(parts: SenderParts) {
     const queued = inFlight.enter(scope.signal);
     if (queued !== undefined) await queued;
     try {
-      // It may have opened while this request waited in line.
+      // The breaker may have opened while this request waited for a slot.
       const report = breaker.admit();
       if (report === undefined) throw notAnswering();
       const { span, headers } = startSpan(parts.telemetry, scope, method, url);
@@ -93,11 +96,11 @@ export function createSender(parts: SenderParts) {
 }
 
 /**
- * Sends one request and reads the answer whole. Rejects with the reason of the signal as soon as it fires; otherwise with a
- * DownstreamError that knows whether anything was sent, or what a misuse of undici throws. At most `limit` bytes are kept.
- * A request whose time is over is not written.
+ * Sends one request and reads the response completely. Rejects with the reason of the signal as soon as it fires;
+ * otherwise with a DownstreamError that records whether anything was sent, or with undici's error for invalid use.
+ * Keeps at most `limit` bytes. A request past its deadline is not written.
  *
- * Written on `dispatch` because only its `onRequestStart` tells when a request begins to leave.
+ * Implemented on `dispatch`, because only its `onRequestStart` reports when a request starts to be sent.
  */
 function exchange(
   dispatcher: Dispatcher,
@@ -141,7 +144,7 @@ function exchange(
     };
     dispatcher.dispatch(options, {
       onRequestStart(started) {
-        // Given up while it waited for a connection.
+        // Aborted while it waited for a connection.
         if (ended) return started.abort(new Error("aborted"));
         if (!leaves(method, scope)) {
           if (end()) reject(lateError());
@@ -150,7 +153,7 @@ function exchange(
         controller = started;
       },
       onResponseStart(_controller, statusCode, received) {
-        // 1xx come before the answer.
+        // Informational (1xx) responses precede the final one.
         if (statusCode < 200) return;
         status = statusCode;
         headers = joined(received);
@@ -177,7 +180,7 @@ function exchange(
   });
 }
 
-/** Whether a request may leave now; notes it where it does. */
+/** Reports whether a request may be sent now, and records it if so. */
 function leaves(method: string, { deadline = Infinity, sendUntil = Infinity, sent }: Run): boolean {
   const changing = isChanging(method);
   if (performance.now() >= (changing ? Math.min(deadline, sendUntil) : deadline)) return false;
@@ -185,14 +188,14 @@ function leaves(method: string, { deadline = Infinity, sendUntil = Infinity, sen
   return true;
 }
 
-/** Whether requests of this method may change something. */
+/** Reports whether requests of this method may change something. */
 function isChanging(method: string): boolean {
   return method !== "GET" && method !== "HEAD";
 }
 
 /**
- * Starts the client span of one request, where requests are traced, and makes the headers that carry the trace on. It holds
- * method, host and status, never path or query: they hold arguments.
+ * Starts the client span of one request, if requests are traced, and builds the headers that propagate the trace. The
+ * span holds method, host and status, but never path or query, which contain arguments.
  */
 function startSpan(
   telemetry: SenderParts["telemetry"],
@@ -229,7 +232,7 @@ function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Endin
   return timedOut || (reason instanceof Error && reason.name === "TimeoutError") ? "failed" : "none";
 }
 
-/** What the operator has to know of a connection that did not come about is not for the model to read. */
+/** Reports details of a failed connection to the operator; the model must not read them. */
 function reportTlsProblem(reason: unknown, origin: string, report: SenderParts["onTlsProblem"]): void {
   const problem = report && tlsProblem(reason, `outbound.tls or downstreams[${JSON.stringify(origin)}].tls`);
   if (problem !== undefined) report?.(origin, problem);
@@ -240,7 +243,7 @@ function notAnswering(): DownstreamError {
 }
 
 function asDownstreamError(error: Error, sent: boolean): Error {
-  // The guard's refusal comes up through the connector as it is.
+  // The guard's error passes through the connector unchanged.
   return "problem" in error ? error : networkError(error, sent);
 }
 

@@ -1,32 +1,32 @@
 /**
- * What a run of a tool has sent. A request that may change something, so none of GET and HEAD, counts from the moment in which
- * it is about to be written: from then on the downstream may act on it.
+ * The requests that a run of a tool has sent. A request that may change something, so any except GET and HEAD, counts
+ * from the moment before it is written: from then on the downstream may act on it.
  */
 export class SentRequests {
-  /** Whether the run has asked for any request. */
+  /** Whether the run has requested anything. */
   used = false;
-  /** Requests that may have changed something: they have left, and were not answered with 4xx. */
+  /** Number of requests that may have changed something: they were sent, and not answered with 4xx. */
   #changing = 0;
-  /** Requests that may change something: they have left, and no status has come back. */
+  /** Number of requests that may change something: they were sent, and no status has arrived. */
   #unanswered = 0;
 
-  /** Whether something that the run has sent may have had an effect. */
+  /** Whether a request of the run may have had an effect. */
   get mayHaveChanged(): boolean {
     return this.#changing > 0;
   }
 
-  /** Whether a downstream may still be working on something that the run has sent: the answer never came. */
+  /** Whether a downstream may still be processing a request of the run, because no answer arrived. */
   get mayBeUnderWay(): boolean {
     return this.#unanswered > 0;
   }
 
-  /** A request that may change something leaves. */
+  /** Records that a request that may change something is being sent. */
   leaves(): void {
     this.#changing++;
     this.#unanswered++;
   }
 
-  /** A request that may change something, and that had left, was answered with this status. */
+  /** Records the status of a sent request that may change something. */
   answered(status: number): void {
     this.#unanswered--;
     if (status >= 400 && status <= 499) this.#changing--;

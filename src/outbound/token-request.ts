@@ -6,34 +6,34 @@ import type { Answer, Outbound } from "./http.ts";
 import { excerpt } from "./redact.ts";
 import type { TokenFailure } from "./token-failure.ts";
 
-/** Whose token is asked for. */
+/** The client that a token is requested for. */
 export interface TokenClient {
   readonly tokenUrl: string;
   readonly clientId: string;
   readonly clientSecret: Secret;
-  /** Separated by spaces. */
+  /** Space-separated scopes. */
   readonly scopes: string;
 }
 
-/** A token and how long it holds, in milliseconds. */
+/** A token and its lifetime in milliseconds. */
 export interface TokenGrant {
   readonly text: string;
   readonly lifetimeMs: number;
 }
 
-/** What a token is asked for with. */
+/** Dependencies of a token request. */
 export interface TokenRequestParts {
   readonly send: Outbound["send"];
-  /** Gets each text of the answer that nobody else may see. */
+  /** Receives each secret text of the answer, for redaction. */
   hide(token: string): void;
   readonly timeoutMs: number;
 }
 
-/** Members of a token endpoint's answer that are secret, in JSON or as a form, also where it is cut or malformed. */
+/** Secret members of a token endpoint's answer, in JSON or form encoding, even if it is truncated or malformed. */
 const secretMember =
   /\b(?:access_token|refresh_token|id_token|client_secret)["']?\s*[:=]\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s"'&,;}]+))/g;
 
-/** The secret texts of a token endpoint's answer, as they stand there and as JSON reads them. */
+/** Returns the secret texts in a token endpoint's answer, both as they are written and as JSON decodes them. */
 export function secretsIn(answer: string): string[] {
   const texts = [...answer.matchAll(secretMember)].flatMap(([, quoted, bare]) =>
     quoted === undefined ? [bare ?? ""] : [quoted, unescaped(quoted)],
@@ -49,19 +49,18 @@ function unescaped(text: string): string {
   }
 }
 
-/** Seconds that a token is taken to hold where the endpoint does not say, or not in a number. */
+/** Assumed lifetime of a token in seconds, if the endpoint gives none, or not as a number. */
 const unknownLifetime = 300;
 
-/**
- * Asks the token endpoint for a token by client credentials, once. Rejects with a TokenRefusedError.
- */
+/** Requests a token by client credentials, once. Rejects with a TokenRefusedError. */
 export async function requestToken(
   client: TokenClient,
   { send, hide, timeoutMs }: TokenRequestParts,
 ): Promise<TokenGrant> {
   const { tokenUrl, clientId, scopes } = client;
   const secret = client.clientSecret.reveal();
-  // Genesys reads the pair as it is: form-encoding it first, as RFC 6749 has it, would break ids and secrets with a "-".
+  // Genesys expects the pair unencoded. Form-encoding it first, as RFC 6749 requires, would break ids and secrets with
+  // a "-".
   const basic = Buffer.from(`${clientId}:${secret}`).toString("base64");
   const server = { issuer: tokenUrl, token_endpoint: tokenUrl };
   const party = { client_id: clientId };
@@ -75,13 +74,13 @@ export async function requestToken(
       (_server, _party, _body, headers) => headers.set("authorization", `Basic ${basic}`),
       scopes === "" ? {} : { scope: scopes },
       {
-        // The URL is the operator's own; a sandbox on loopback has no certificate.
+        // The operator configured the URL, and a sandbox on loopback has no certificate.
         [oauth.allowInsecureRequests]: true,
         [oauth.customFetch]: async (url, { headers, body }) => {
           const signal = AbortSignal.timeout(timeoutMs);
           const request = { method: "POST", headers, body: String(body) } as const;
           answer = await send(url, request, { signal, configuredOrigins: new Set([origin]) });
-          // Before anything is done with it: whatever goes wrong from here on may quote it.
+          // Collected first, because any later error may quote them.
           held = secretsIn(answer.text());
           for (const text of held) hide(text);
           return new Response(lenient(answer));
@@ -95,7 +94,7 @@ export async function requestToken(
   }
 }
 
-/** A token request that failed, not yet in a platform's words. */
+/** A failed token request, before it is described in a platform's terms. */
 export class TokenRefusedError extends Error {
   readonly failure: TokenFailure;
 
@@ -105,10 +104,13 @@ export class TokenRefusedError extends Error {
   }
 }
 
-/** The answer with what endpoints get wrong put right: tokens nobody asked for, a missing type, a lifetime that is a text, negative or no number. */
+/**
+ * Repairs common mistakes of endpoints in the answer: unrequested tokens, a missing type, and a lifetime that is text,
+ * negative or not a number.
+ */
 function lenient(answer: Answer): string {
   if (answer.status !== 200) throw new Error("the token endpoint answered with another status than 200");
-  // Tokens of another kind are not used, so it does not matter whether they are good.
+  // Tokens of other kinds are not used, so their validity does not matter.
   const body = Object(answer.json()) as Record<string, unknown>;
   const { expires_in: stated, id_token: _, refresh_token: __, ...rest } = body;
   const seconds = typeof stated === "number" || (typeof stated === "string" && stated.trim()) ? Number(stated) : NaN;

@@ -3,23 +3,23 @@ import { buildConnector } from "undici";
 import { watchCertificates, type WatchOptions } from "../config/certificate-watch.ts";
 import { type DownstreamTlsConfig, readPeerTls } from "../config/peer-tls.ts";
 
-/** Which authorities prove a downstream, and what proves us to it. */
+/** Certificate authorities for downstreams, and our client certificates. */
 export interface Trust {
-  /** What a connection to an origin is made with. Undefined: as Node does it. */
+  /** Returns the TLS context for connections to an origin. Undefined: Node's default. */
   contextFor(origin: string): SecureContext | undefined;
 }
 
-/** Trusts the authorities of Node, and no others. */
+/** Trusts Node's default authorities only. */
 export const defaultTrust: Trust = { contextFor: () => undefined };
 
-/** A trust that changes with its files. */
+/** A trust that follows changes of its files. */
 export interface WatchedTrust extends Trust {
   close(): void;
 }
 
 /**
- * Reads the certificates, and again when their files have changed, for new connections: making a context from the authorities
- * takes milliseconds. Throws where they cannot be read.
+ * Reads the certificates, and reloads them for new connections when their files change. Contexts are cached, because
+ * creating one takes milliseconds. Throws if the certificates are unreadable.
  */
 export function createTrust(config: DownstreamTlsConfig, options: WatchOptions): WatchedTrust {
   let contexts = readContexts(config);
@@ -45,7 +45,7 @@ function readContexts({ ca, origins }: DownstreamTlsConfig): Contexts {
   return { byOrigin, everywhere: own.length === 0 ? undefined : createSecureContext({ ca: [...usual, ...own] }) };
 }
 
-/** Makes the connections of a pool, each with the certificates of its origin. */
+/** Creates a pool's connector, which uses the certificates of each origin. */
 export function createConnector(options: buildConnector.BuildOptions, trust: Trust): buildConnector.connector {
   const plain = buildConnector(options);
   const connectors = new WeakMap<SecureContext, buildConnector.connector>();
