@@ -18,7 +18,7 @@ import type { Scope } from "../config/scope.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 
-/** What the hosts of all adapters share. */
+/** Dependencies shared by the hosts of all adapters. */
 export interface AdapterHostParts {
   readonly telemetry: Telemetry;
   readonly version: string;
@@ -31,10 +31,10 @@ const doorScopes: readonly Scope[] = ["tools:read", "jobs:read", "jobs:write"];
 
 const adapterScopes: ReadonlySet<Scope> = new Set(["tools:execute", "tools:read", "jobs:read", "jobs:write"]);
 
-/** Tenant of the calls and jobs of adapters with keys of their own. */
+/** Tenant of calls and jobs from adapters with their own keys. */
 export const adapterTenant = "default";
 
-/** Makes what an adapter can reach of the service. `instruments` are its metrics. */
+/** Creates an adapter's access to the service. `instruments` are the adapter's metrics. */
 export function createAdapterHost(
   adapter: Pick<Adapter, "name" | "identity">,
   instruments: readonly Instrument[],
@@ -66,8 +66,9 @@ export function createAdapterHost(
 }
 
 /**
- * Clients that act as a configured caller through a door: with its limits, and with what the door itself needs beside the
- * caller's scopes. A caller that may execute need not be allowed jobs for its long calls to become some.
+ * Returns clients that act as a configured caller through a door: with the door's limits, and with the scopes that the
+ * door itself needs besides the caller's. A caller that may execute calls needs no job scopes for its long calls to
+ * become jobs.
  */
 function requestersOfDoor(
   { sanitize, maxOutput }: CallerIdentity,
@@ -87,7 +88,7 @@ function requestersOfDoor(
   };
 }
 
-/** Authenticates by keys, a signature or both, whose callers, and their clients, are made at the start. */
+/** Creates authentication by keys, a signature or both. Its callers, and their clients, are created at startup. */
 function authenticateByKeys(
   name: string,
   identity: KeyIdentity,
@@ -105,18 +106,18 @@ function authenticateByKeys(
   return createCredentialCheck(credentials, identity.headers, open);
 }
 
-/** The callers that the requests of an adapter with keys of its own act as. */
+/** Returns the callers for requests to an adapter with its own keys. */
 export function adapterCallers({ name, identity }: Pick<Adapter, "name" | "identity">): readonly Caller[] {
   return identity.kind === "keys" ? keyCallers(name, identity) : [];
 }
 
-/** One caller per key, and one for requests without a key. The first one has the adapter's name. */
+/** Returns one caller per key, and one for requests without a key. The first one has the adapter's name. */
 function keyCallers(name: string, identity: KeyIdentity): [Caller, ...Caller[]] {
   const others = identity.keys.slice(1).map((key) => adapterCaller(`${name}:${key.name}`, identity));
   return [adapterCaller(name, identity), ...others];
 }
 
-/** Makes the caller that requests with one key of an adapter act as. Its name is the source of their calls. */
+/** Creates the caller for requests with one of an adapter's keys. Its name is the source of their calls. */
 function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "headers" | "keys" | "signature">): Caller {
   return {
     name,
@@ -130,8 +131,8 @@ function adapterCaller(name: string, identity: Omit<KeyIdentity, "kind" | "heade
 }
 
 /**
- * Starts the span of an adapter's request, as child of the platform's where it sent a `traceparent`. Where nothing is
- * recorded, the calls of one batch still share a trace id; a single call without a `traceparent` needs none of this.
+ * Starts the span of an adapter's request, as a child of the platform's span if it sent a `traceparent`. If nothing is
+ * recorded, the calls of a batch still share a trace id; a single call without a `traceparent` needs none of this.
  */
 function startRequestTrace(
   telemetry: Pick<Telemetry, "begin" | "extract" | "tracing">,

@@ -2,7 +2,7 @@ import { ConfigError } from "../config/config-error.ts";
 import { StoreRefusedError } from "../store/store-errors.ts";
 import { StoreOpenError } from "./open-stores.ts";
 
-/** Turns an error that keeps the service from starting into a ConfigError for its operator. Throws any other error on. */
+/** Converts an error that prevents the start into a ConfigError for the operator. Rethrows any other error. */
 export function asConfigError(reason: unknown): never {
   if (reason instanceof StoreRefusedError || reason instanceof StoreOpenError) throw new ConfigError([reason.message]);
   const { code, address, port } = (reason ?? {}) as { code?: unknown; address?: unknown; port?: unknown };

@@ -3,28 +3,28 @@ import type { FileConfig } from "../config/schema.ts";
 import type { Tool } from "../plugin/tool.ts";
 import { configFromSettings } from "./load-config.ts";
 
-/** An entry of `plugins`: a tool, a package or path, or one of them with its settings. */
+/** An entry of `plugins`: a tool, a package or path, or an object with one of them and its settings. */
 export type PluginEntry = Tool | string | (Omit<PluginEntrySettings, "use"> & { readonly use: Tool | string });
 
 type PluginEntrySettings = NonNullable<FileConfig["plugins"]>[number];
 
 /**
- * The configuration by object: the keys of the configuration file, with the same checks and the same defaults. Tools may
- * stand in `plugins` themselves.
+ * The configuration as an object: the keys of the configuration file, with the same checks and defaults. `plugins` may
+ * also contain the tools themselves.
  */
 export interface JackfieldSettings extends Omit<FileConfig, "plugins"> {
   readonly plugins?: readonly PluginEntry[];
 }
 
-/** Where settings by object take variables and relative paths from. */
+/** Source of variables and base of relative paths for a configuration object. */
 export interface SettingsOrigin {
-  /** Variables of the service, as the process has them. None when left out. */
+  /** Environment variables of the service; none by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Folder that relative paths count from. The working directory when left out. */
+  /** Base folder of relative paths; the working directory by default. */
   readonly cwd?: string;
 }
 
-/** Resolves settings by object. Throws a ConfigError with one sentence per problem. */
+/** Resolves a configuration object. Throws a ConfigError with one sentence per problem. */
 export function configFromObject(
   settings: JackfieldSettings,
   { env = {}, cwd = process.cwd() }: SettingsOrigin,
@@ -33,7 +33,7 @@ export function configFromObject(
   const plugins = settings.plugins?.map((entry) => {
     const { use, ...rest } = typeof entry === "object" && "use" in entry ? entry : { use: entry };
     if (typeof use === "string") return { ...rest, use };
-    // A name that no package and no path can have.
+    // Placeholder name, which cannot be a package or a path.
     const stand = `tool ${tools.size + 1}`;
     tools.set(stand, use);
     return { ...rest, use: stand };

@@ -8,24 +8,24 @@ import type { Credential } from "../outbound/http.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { adapterCallers, adapterTenant } from "./adapter-host.ts";
 
-/** The adapters that are served, and what their platforms bring along. */
+/** The enabled adapters, with the deliveries, callers and checks of their platforms. */
 export interface ConnectedPlatforms {
   readonly adapters: readonly { readonly adapter: Adapter; readonly platform: Platform }[];
-  /** By the source of the jobs whose results they send. */
+  /** Deliveries by the source of the jobs whose results they send. */
   readonly deliveries: Deliveries;
   readonly modelGateway: ModelGateway | undefined;
   readonly credentials: Readonly<Record<string, Credential>>;
-  /** Callers that the adapters act as, to find those of their jobs again. */
+  /** Callers that the adapters act as, to find those of their jobs after a restart. */
   readonly callers: readonly Caller[];
-  /** The adapter that also serves lines. */
+  /** The adapter that also serves newline-delimited messages. */
   readonly lines: { readonly adapter: Adapter; readonly serve: ServeLines };
-  /** Paths whose `Host` header an adapter checks itself. */
+  /** Paths whose `Host` header the adapter checks itself. */
   readonly hostCheckedPaths: ReadonlySet<string>;
-  /** What is not configured, one sentence each. */
+  /** Missing settings, one sentence each. */
   readonly notes: readonly string[];
 }
 
-/** Connects every platform whose adapter is enabled. */
+/** Connects all platforms with an enabled adapter. */
 export function connectPlatforms(
   platforms: readonly Platform[],
   config: Pick<Config, "adapters" | "limits" | "credentials">,

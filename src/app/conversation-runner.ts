@@ -8,19 +8,22 @@ import { kTrace } from "../telemetry/trace-key.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { InProcessClients } from "./in-process-clients.ts";
 
-/** Longest content that can still be one of 4096 characters, in bytes of UTF-8: the loop itself counts characters. */
+/** Maximum UTF-8 size of 4096 characters, in bytes. The loop itself counts characters. */
 const contentBytes = 4096 * 4;
 
-/** What the runner of conversations is made of. */
+/** Dependencies of the conversation runner. */
 export interface ConversationRunnerParts {
   clientsFor(caller: Caller): InProcessClients;
   readonly gateway: GatewayOptions;
-  /** Calls of one model answer that are run. */
+  /** Maximum number of calls executed from one model answer. */
   readonly callsPerRequest: number;
   readonly telemetry: Telemetry;
 }
 
-/** Makes the loop that runs each conversation with the rights of whoever asked, its tools' answers cut to size. */
+/**
+ * Creates the conversation loop. Each conversation has the rights of the caller who started it, and outputs are
+ * shortened for the model.
+ */
 export function createConversationRunner({
   clientsFor,
   gateway,
@@ -58,7 +61,7 @@ export function createConversationRunner({
   };
 }
 
-/** Whoever may run a conversation may have the model read what tools there are. */
+/** Adds the scope to read tools: a caller who may run a conversation may have the model read the list of tools. */
 function withReading(caller: Caller): Caller["scopes"] {
   return new Set([...caller.scopes, "tools:read" as const]);
 }

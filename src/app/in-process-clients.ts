@@ -11,13 +11,13 @@ import type { JobRecord } from "../jobs/job-queue.ts";
 import { createInProcessClient } from "../rpc/in-process/transport.ts";
 import type { Front } from "../rpc/front.ts";
 
-/** Clients of the services in this process, for one caller. */
+/** In-process clients of the services, for one caller. */
 export interface InProcessClients {
   readonly executor: Client<typeof ToolExecutor>;
   readonly jobs: Client<typeof Jobs>;
 }
 
-/** Makes clients that speak as a caller, once per caller. */
+/** Creates clients that act as a caller, once per caller. */
 export function createClientsFor(
   services: readonly ServiceImplSpec[],
   front: Front,
@@ -36,7 +36,10 @@ export function createClientsFor(
   };
 }
 
-/** Finds the caller that a job's calls run as. Throws PermissionDenied where the one who submitted it is gone. */
+/**
+ * Finds the caller that a job's calls run as. Throws PermissionDenied if the caller who submitted the job no longer
+ * exists.
+ */
 export function createJobCallers(
   config: Pick<Config, "callers" | "oauth">,
   adapters: readonly Caller[],
@@ -47,7 +50,10 @@ export function createJobCallers(
   const isOpen = config.callers.length === 0 && config.oauth.length === 0;
   const delegating = new WeakMap<Caller, Map<SanitizeMode | undefined, Caller>>();
 
-  /** The caller of a token, which is not at hand any more: it may execute while its issuer is configured. */
+  /**
+   * Returns the caller of a token that is no longer available: it may execute calls as long as its issuer is
+   * configured.
+   */
   function tokenCallerOf(tenant: string, name: string): Caller | undefined {
     const [entry = "", ...subject] = name.split(":");
     const issuer = config.oauth.find((candidate) => candidate.name === entry && candidate.tenant === tenant);
@@ -58,13 +64,13 @@ export function createJobCallers(
     const found = known.get(`${tenant} ${name}`) ?? tokenCallerOf(tenant, name) ?? (isOpen ? localCaller : undefined);
     if (found === undefined)
       throw new ConnectError(`the caller ${name} is not configured any more`, Code.PermissionDenied);
-    // The job names its source itself: whether it might has been checked when it was submitted.
+    // The job sets its source itself: the right to do so was checked when it was submitted.
     const callers = delegating.get(found) ?? new Map<SanitizeMode | undefined, Caller>();
     delegating.set(found, callers);
     const sanitize = ofJob ?? found.sanitize;
     let caller = callers.get(sanitize);
     if (caller === undefined) {
-      // Its rate was limited when the job was submitted.
+      // The rate limit was applied when the job was submitted.
       const scopes = new Set<Scope>([...found.scopes, "calls:delegate"]);
       caller = { ...found, rateLimit: undefined, scopes, ...(sanitize !== undefined && { sanitize }) };
       callers.set(sanitize, caller);

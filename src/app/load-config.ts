@@ -7,8 +7,8 @@ import { resolveConfig } from "../config/resolve-config.ts";
 import type { Tool } from "../plugin/tool.ts";
 
 /**
- * Reads the configuration from variables and `jackfield.yaml`. Problems are kept in it: `prepare` throws them together with
- * those of plugins.
+ * Reads the configuration from variables and `jackfield.yaml`. Problems are collected in it: `prepare` throws them
+ * together with those of plugins.
  */
 export function readConfig({ env, cwd }: { env: Env; cwd: string }): Config {
   return resolveConfig({ env, cwd, adapters: platforms, schema: shippedSchema });
@@ -22,7 +22,7 @@ export function loadConfig(sources: { env: Env; cwd: string }): Config {
   return config;
 }
 
-/** Resolves settings that are given by object, with the same checks and defaults as those of a file. */
+/** Resolves a configuration object, with the same checks and defaults as a file. */
 export function configFromSettings(
   settings: unknown,
   tools: ReadonlyMap<string, Tool>,
@@ -31,7 +31,7 @@ export function configFromSettings(
   return resolveConfig({ env, cwd, adapters: platforms, schema: shippedSchema, settings, tools });
 }
 
-/** The JSON Schema as it ships: making it anew takes a tenth of the start. */
+/** The JSON Schema that ships with the package: generating it takes a tenth of the startup time. */
 function shippedSchema(): object {
   return createRequire(import.meta.url)("jackfield/config.schema.json") as object;
 }

@@ -13,8 +13,8 @@ import type { Env } from "../config/environment.ts";
 import type { PreparedPlugin } from "./prepared.ts";
 
 /**
- * Compiles all plugins and, where `open` is set, opens them. `isolatedEnv`: variables of isolated ones. Throws a ConfigError:
- * never loads half of them.
+ * Compiles all plugins and, if `open` is set, opens them. `isolatedEnv` holds the variables of isolated plugins. Throws
+ * a ConfigError if any plugin fails.
  */
 export async function loadTools(
   plugins: readonly PreparedPlugin[],
@@ -47,7 +47,7 @@ export async function loadTools(
     compiled.map(async ({ tool, plugin: { module } }) => {
       if (!open || tool.problem !== undefined) return tool;
       if (tool.isolation === "none") return openTool(tool, module.tool);
-      // Most configurations need not load it.
+      // Imported on demand, because most configurations do not need it.
       const { isolateTool } = await import("../isolation/isolate-tool.ts");
       return isolateTool(tool, { url: module.url, env: isolatedEnv });
     }),
@@ -56,7 +56,7 @@ export async function loadTools(
   return registry;
 }
 
-/** `credentials`: those at hand. Undefined where tools are only checked. */
+/** Compiles a plugin. `credentials` are undefined if tools are only checked. */
 function compile(
   { settings, missing, credential: name, module }: PreparedPlugin,
   bundled: boolean,
@@ -77,8 +77,8 @@ function compile(
 }
 
 /**
- * Says which variables a tool needs before it can work. A required setting that no variable gives is a problem of the file
- * instead, which ends the start.
+ * Lists the variables that a tool still needs. A required setting that no variable provides is a problem of the file
+ * instead, which prevents the start.
  */
 function missingSettings(missing: PreparedPlugin["missing"]): string | undefined {
   const required = missing.filter(({ required: needed }) => needed);

@@ -4,22 +4,25 @@ import { metricNames } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Stores } from "./open-stores.ts";
 
-/** What is maintained. Times in milliseconds. */
+/** Dependencies and intervals of the maintenance. Durations are in milliseconds. */
 export interface MaintenanceParts {
   readonly executor: RunningExecutor;
   readonly stores: Pick<Stores, "ledger" | "queue" | "checkKeys">;
   readonly telemetry: Pick<Telemetry, "log" | "metrics">;
-  /** How long ended calls and jobs are kept. */
+  /** Retention of ended calls and jobs. */
   readonly windowMs: number;
-  /** How long UNCERTAIN calls are kept. */
+  /** Retention of UNCERTAIN calls. */
   readonly uncertainMs: number;
-  /** How long dead jobs are kept. */
+  /** Retention of dead jobs. */
   readonly deadJobsMs: number;
-  /** Pause between two recoveries of calls whose process died, 2 s by default. */
+  /** Interval between recoveries of abandoned calls; 2 s by default. */
   readonly recoverMs?: number;
-  /** Pause between two sweeps of what is older than the window, 1 min by default. */
+  /** Interval between sweeps of expired records; 1 min by default. */
   readonly sweepMs?: number;
-  /** Pause before the first sweep, 5 s by default: a process that is killed every few seconds forgets as well. */
+  /**
+   * Delay before the first sweep, 5 s by default, so that a process that is killed every few seconds still deletes
+   * records.
+   */
   readonly firstSweepMs?: number;
 }
 
@@ -28,14 +31,14 @@ export interface Maintenance {
   stop(): Promise<void>;
 }
 
-/** How long a scrape of the metrics waits for the counts of jobs. */
+/** Maximum time that a scrape of the metrics waits for the job counts. */
 const countWithinMs = 1_000;
-/** How long counts are given out again. */
+/** How long counts are reused. */
 const countAgainMs = 1_000;
-/** Older counts are not given out: a metric that is missing is better than one that is wrong. */
+/** Older counts are not reported: a missing metric is better than a wrong one. */
 const staleMs = 60_000;
 
-/** Starts the maintenance: recovers abandoned calls, deletes old records, counts jobs for the metrics. */
+/** Starts the maintenance: it recovers abandoned calls, deletes expired records, and counts jobs for the metrics. */
 export function startMaintenance(parts: MaintenanceParts): Maintenance {
   const { executor, stores, telemetry, windowMs, uncertainMs, deadJobsMs } = parts;
   const { recoverMs = 2_000, sweepMs = 60_000, firstSweepMs = 5_000 } = parts;
@@ -68,7 +71,7 @@ export function startMaintenance(parts: MaintenanceParts): Maintenance {
   };
 }
 
-/** Deletes portion by portion, so that other requests come in between. */
+/** Deletes in portions, so that other requests run in between. */
 async function eraseJobs(
   queue: JobQueue,
   retention: { olderThanMs: number; deadOlderThanMs: number },
@@ -78,8 +81,8 @@ async function eraseJobs(
 }
 
 /**
- * Reads the counts of jobs: one request at a time however many ask, each under a time limit. Gives out the last counts
- * while the store is slow or away, for a minute; rejects after that.
+ * Creates a reader of the job counts, with a time limit and at most one request at a time. Returns the last counts for
+ * up to a minute while the store is slow or unavailable; rejects after that.
  */
 export function createStatusReader(
   queue: Pick<JobQueue, "status">,
@@ -91,7 +94,7 @@ export function createStatusReader(
     try {
       last = { counts: await queue.status(), at: now() };
     } catch {
-      // The store is away: its own readiness check reports it.
+      // The store is unavailable: its own readiness check reports it.
     }
     running = undefined;
   };
@@ -113,8 +116,8 @@ async function withTimeLimit(work: Promise<void>, ms: number): Promise<void> {
 }
 
 /**
- * Repeats work with a pause in between until stopped, at once or after a first pause; a failure is logged once and tried
- * again.
+ * Repeats work at an interval until stopped, starting at once or after an initial delay. A failure is logged once and
+ * retried.
  */
 function repeat(
   ms: number,

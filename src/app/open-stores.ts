@@ -19,31 +19,31 @@ import type { CheckResult } from "./readiness.ts";
 
 const hourMs = 3_600_000;
 
-/** Everything that is durable: one server or one file behind all of it. */
+/** All durable state, backed by one server or one file. */
 export interface Stores {
   readonly kind: "sqlite" | "redis" | "postgres";
   readonly ledger: Ledger;
   readonly queue: JobQueue;
   readonly registeredTools: RegisteredTools;
-  /** Encrypts what is stored, where the configuration has keys for it. */
+  /** Encrypts stored values if the configuration has keys. */
   readonly sealer: Sealer;
-  /** Random bits that all processes of the store share. */
+  /** Random bits shared by all processes of the store. */
   readonly sharedSecret: SharedSecret;
-  /** Remembers in the store which key seals, and looks for keys that are missing. Rejects with a StoreUnavailableError. */
+  /** Records the sealing key in the store, and checks for missing keys. Rejects with a StoreUnavailableError. */
   checkKeys(): Promise<void>;
-  /** What readiness says of it. */
+  /** Result of the readiness check. */
   check(): Promise<CheckResult>;
   close(): Promise<void>;
 }
 
-/** A store that the configuration names and that must not be used as it is. */
+/** Thrown for a configured store that must not be used in its present state. */
 export class StoreOpenError extends Error {
   override readonly name: string = "StoreOpenError";
 }
 
 /**
- * Opens the embedded store, or the engine where one is configured. Drivers are imported only where they are used. Throws
- * a StoreRefusedError or StoreOpenError where the service must not start on it.
+ * Opens the embedded store, or the configured engine. Drivers are imported on demand. Throws a StoreRefusedError or
+ * StoreOpenError if the service must not start on it.
  */
 export async function openStores(config: Config, log: Logger): Promise<Stores> {
   let faulty = false;
@@ -81,7 +81,10 @@ function openKind(config: Config, parts: StoreParts): Promise<Stores> {
     : openPostgres(url, parts).catch(explainMissing("pg"));
 }
 
-/** Names the packages to install where an engine's client library, an optional peer dependency, is missing. */
+/**
+ * Returns an error handler that names the packages to install if an engine's client library, an optional peer
+ * dependency, is missing.
+ */
 function explainMissing(packages: string): (reason: unknown) => never {
   return (reason) => {
     if ((reason as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") throw reason;
@@ -91,7 +94,7 @@ function explainMissing(packages: string): (reason: unknown) => never {
   };
 }
 
-/** What every store is opened with. */
+/** Dependencies of every store. */
 interface StoreParts {
   readonly onProblem: (problem: string | undefined) => void;
   readonly log: Logger;
@@ -128,7 +131,7 @@ async function openRedis(
   const { createRedisJobQueue } = await import("../jobs/drivers/redis.ts");
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
   const store = await openRedisStore({ url, tls, onProblem });
-  // Undefined where Redis is away at the start: then it is asked as soon as it is there.
+  // Undefined if Redis is unavailable at startup: then the check runs as soon as it is available.
   const ask = async (): Promise<Durability | undefined> => {
     const problem = await checkRedisDurability(store).catch((): false => false);
     return problem === false ? undefined : { problem };
@@ -165,7 +168,7 @@ async function openRedis(
   );
 }
 
-/** Whether the engine keeps what it has acknowledged; `problem` says why not. */
+/** Whether the engine keeps acknowledged writes; `problem` gives the reason if not. */
 interface Durability {
   readonly problem: string | undefined;
 }
@@ -189,14 +192,14 @@ async function openPostgres(url: string, { onProblem, log, sealer, keyCheck, tls
   });
 }
 
-/** Joins what is kept in one store: its check asks all of it, and it is closed after all of it. */
+/** Combines the parts of one store: its check covers all of them, and it closes after them. */
 async function stores(
   store: { close(): Promise<void> },
   { keyCheck, ...kept }: Omit<Stores, "check" | "checkKeys" | "close"> & { readonly keyCheck: KeyCheck },
   furtherProblems: () => Promise<string[]> = async () => [],
 ): Promise<Stores> {
   const { kind, ledger, queue, sealer } = kept;
-  // Where the store is away, it is asked as soon as it is there.
+  // If the store is unavailable, the check runs as soon as it is back.
   await keyCheck.refresh().catch(() => {});
   const noun = kind === "sqlite" ? "store" : "engine";
   return {

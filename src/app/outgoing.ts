@@ -6,7 +6,7 @@ import { createTrust, type Trust } from "../outbound/trust.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { version } from "../version.ts";
 
-/** What leaves the process, and where it may go. */
+/** Outgoing requests of the process, and their restrictions. */
 export interface Outgoing {
   readonly outbound: Outbound;
   readonly guard: AddressGuard;
@@ -14,10 +14,10 @@ export interface Outgoing {
   close(): Promise<void>;
 }
 
-/** Time in which the trouble of one origin is logged once, in milliseconds. */
+/** Interval in which problems of one origin are logged only once, in milliseconds. */
 const quietMs = 60_000;
 
-/** Makes what leaves the process, as it is configured. */
+/** Creates outgoing HTTP and related parts from the configuration. */
 export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
   const { limits, privateAddresses, inFlight, downstreamTls } = config;
   const guard = createAddressGuard({ privateAddresses });

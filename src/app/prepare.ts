@@ -8,8 +8,8 @@ import type { Prepared, PreparedPlugin } from "./prepared.ts";
 import { sandboxParts } from "./sandbox-parts.ts";
 
 /**
- * Imports all plugins, reads the variables that they declare, and decides what the sandbox plays. Throws a ConfigError with
- * one sentence for each problem of the configuration and of a plugin.
+ * Imports all plugins, reads the variables that they declare, and decides which parts the sandbox plays. Throws a
+ * ConfigError with one sentence per problem of the configuration and its plugins.
  */
 export async function prepare(config: Config): Promise<Prepared> {
   const imported = await Promise.allSettled(config.plugins.map(importOne));

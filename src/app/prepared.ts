@@ -2,7 +2,7 @@ import type { Config, PluginConfig } from "../config/config.ts";
 import type { MissingSetting } from "../config/plugin-settings.ts";
 import type { LoadedPlugin } from "../registry/load-plugin.ts";
 
-/** A plugin's module, its settings, and the settings that nothing gives yet. */
+/** An imported plugin, its settings, and the settings that are still missing. */
 export interface PreparedPlugin {
   readonly settings: PluginConfig;
   readonly missing: readonly MissingSetting[];

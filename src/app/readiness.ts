@@ -1,7 +1,7 @@
 import { errorMessage } from "../errors.ts";
 import { withTimeout } from "../timing.ts";
 
-/** What one check found: problems make the service not ready, notes do not. */
+/** The result of one check: problems make the service not ready, notes do not. */
 export interface CheckResult {
   readonly problems: readonly string[];
   readonly notes: readonly string[];
@@ -14,39 +14,39 @@ export interface ReadyReport {
   readonly notes: string[];
 }
 
-/** One thing that the service needs, asked afresh. A rejection is a problem in its message's words. */
+/** A check of one dependency, executed on demand. A rejection counts as a problem with the error's message. */
 export interface ReadyCheck {
-  /** What is checked: `store`, `engine`, `tools`. */
+  /** Name of the checked part: `store`, `engine`, `tools`. */
   readonly name: string;
   run(): Promise<CheckResult> | CheckResult;
 }
 
-/** Whether the service takes work. */
+/** Whether the service accepts work. */
 export interface Readiness {
-  /** True from the moment that new work is refused. */
+  /** True as soon as new work is rejected. */
   readonly draining: boolean;
-  /** False from the moment that readiness is off. */
+  /** False as soon as readiness is off. */
   serving(): boolean;
-  /** Calls back when readiness is turned off. Returns the function that ends the subscription. */
+  /** Subscribes to readiness being turned off. Returns a function that ends the subscription. */
   onChange(listener: () => void): () => void;
-  /** Turns readiness off for good. New work is still taken on. */
+  /** Turns readiness off for good. New work is still accepted. */
   unready(): void;
-  /** Turns readiness off and refuses new work. */
+  /** Turns readiness off and rejects new work. */
   drain(): void;
   report(): Promise<ReadyReport>;
 }
 
-/** How checks are run. Times in milliseconds. */
+/** Options of the checks. Durations are in milliseconds. */
 export interface ReadinessOptions {
-  /** A check that takes longer is a problem. 1000 by default. */
+  /** Timeout of a check, which then counts as a problem; 1000 by default. */
   readonly timeoutMs?: number;
-  /** How long a report is given out again. 1000 by default. */
+  /** How long a report is cached; 1000 by default. */
   readonly cacheMs?: number;
   /** A monotonic clock. */
   readonly now?: () => number;
 }
 
-/** Joins checks to one answer. Callers at the same time share one round of checks. */
+/** Combines checks into one report. Concurrent requests share one round of checks. */
 export function createReadiness(checks: readonly ReadyCheck[], options: ReadinessOptions = {}): Readiness {
   const { timeoutMs = 1000, cacheMs = 1000, now = () => performance.now() } = options;
   const listeners = new Set<() => void>();

@@ -2,13 +2,16 @@ import type { Config } from "../config/config.ts";
 import { hasSecret } from "../config/describe-config.ts";
 import type { Prepared, PreparedPlugin } from "./prepared.ts";
 
-/** Where the parts of the sandbox listen, by part. A part without a server has no URL. */
+/** URLs of the sandbox's servers, by part. A part without a server has no URL. */
 export type SandboxUrls = Readonly<Record<string, string>>;
 
 /** The part that fills embedded databases with sample rows. It has no server. */
 const sampleData = "inventory";
 
-/** The parts of the sandbox that play what is not configured: none where the configuration does not allow it. */
+/**
+ * Returns the sandbox parts that stand in for whatever is not configured; none if the configuration disables the
+ * sandbox.
+ */
 export function sandboxParts(config: Config, plugins: readonly PreparedPlugin[]): ReadonlySet<string> {
   const allowed = config.sandbox === "auto" ? !hasKeys(config, plugins) : config.sandbox;
   if (!allowed) return new Set();
@@ -17,17 +20,17 @@ export function sandboxParts(config: Config, plugins: readonly PreparedPlugin[])
   return new Set([...ofPlugins, ...ofAdapters].filter((part) => part !== undefined));
 }
 
-/** Tells whether a key of any kind is configured: of a caller, an adapter, a platform or a tool. */
+/** Reports whether a key of any kind is configured: of a caller, an adapter, a platform or a tool. */
 function hasKeys(config: Config, plugins: readonly PreparedPlugin[]): boolean {
   if (config.callers.length > 0) return true;
   if (Object.values(config.adapters).some(({ settings }) => hasSecret(settings))) return true;
   return plugins.some(({ settings }) =>
-    // A URL of a database is no key, although it may hold a password.
+    // A database URL is not a key, although it may contain a password.
     settings.secretPaths.some((path) => !URL.canParse(String(settings.config[path.slice(1)]))),
   );
 }
 
-/** Fills in the parts of the sandbox that were started. */
+/** Completes the configuration with the URLs of the started sandbox parts. */
 export function withSandbox(prepared: Prepared, urls: SandboxUrls): Prepared {
   const { config, sandboxParts: parts } = prepared;
   const plugins = prepared.plugins.map((plugin) => {
@@ -57,7 +60,7 @@ export function withSandbox(prepared: Prepared, urls: SandboxUrls): Prepared {
   };
 }
 
-/** One note for each part that is played. */
+/** Returns one note per active sandbox part. */
 export function sandboxNotes(parts: ReadonlySet<string>): string[] {
   return [...parts].map((part) =>
     part === sampleData

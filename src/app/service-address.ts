@@ -3,7 +3,7 @@ import type { Config } from "../config/config.ts";
 import { rpcError } from "../errors.ts";
 import type { SharedSecret } from "../store/shared-secret.ts";
 
-/** Returns what adapters have to know of where and how the service is reached. */
+/** Returns the address of the service, and related facts, for adapters. */
 export function serviceAddress(config: Config, sharedSecret: SharedSecret): ServiceAddress {
   return {
     hosts: publicHosts(config),
@@ -16,7 +16,7 @@ export function serviceAddress(config: Config, sharedSecret: SharedSecret): Serv
   };
 }
 
-/** Hosts under which the service is known: those that are allowed, and those of its public URLs. */
+/** Returns the public host names of the service: the allowed hosts and those of its public URLs. */
 export function publicHosts({
   allowedHosts,
   adapters,
@@ -29,7 +29,7 @@ export function publicHosts({
   return [...allowedHosts, ...urls.map((url) => new URL(url).host)];
 }
 
-/** Where clients find out whom to ask for a token. Source: RFC 9728 section 3.1. */
+/** Returns the URL of the metadata that names the authorization server. Source: RFC 9728 section 3.1. */
 export function metadataUrlOf({ oauth }: Pick<Config, "oauth">): string | undefined {
   const [first] = oauth;
   if (first === undefined) return undefined;
@@ -37,7 +37,7 @@ export function metadataUrlOf({ oauth }: Pick<Config, "oauth">): string | undefi
   return `${origin}/.well-known/oauth-protected-resource${pathname === "/" ? "" : pathname}`;
 }
 
-/** What clients read of the resource that they need a token for. Source: RFC 9728 section 2. Undefined without tokens. */
+/** Returns the metadata of the protected resource. Source: RFC 9728 section 2. Undefined if tokens are not accepted. */
 export function protectedResourceOf({ oauth }: Pick<Config, "oauth">): object | undefined {
   const [first] = oauth;
   if (first === undefined) return undefined;

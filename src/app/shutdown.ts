@@ -1,43 +1,43 @@
 import type { Logger } from "pino";
 
-/** The steps of a shutdown, in this order. */
+/** The steps of a shutdown, in order. */
 export interface ShutdownSteps {
-  /** Turns readiness off. New work is still taken on. */
+  /** Turns readiness off. New work is still accepted. */
   unready(): void;
-  /** Refuses new work. */
+  /** Rejects new work. */
   drain(): void;
-  /** Waits for running calls and closes everything. The signal fires when the time is up: stop them then. */
+  /** Waits for running calls and closes everything. The signal fires when the grace period is over: then abort them. */
   close(expired: AbortSignal): Promise<void>;
 }
 
-/** What a shutdown is given beside its steps. */
+/** Options of a shutdown. */
 export interface ShutdownOptions {
   readonly log: Logger;
-  /** Ends the process: `process.exit` outside of tests. */
+  /** Ends the process; `process.exit` outside of tests. */
   exit(code: number): void;
-  /** Time in milliseconds for which new work is taken on after readiness is off. 0 by default. */
+  /** How long new work is accepted after readiness is off, in milliseconds; 0 by default. */
   readonly delayMs?: number;
-  /** Time for running calls in milliseconds, 30,000 by default. */
+  /** Grace period for running calls in milliseconds; 30,000 by default. */
   readonly graceMs?: number;
-  /** Time for closing after the grace is over, in milliseconds, 5000 by default. */
+  /** Time for closing after the grace period, in milliseconds; 5000 by default. */
   readonly closeMs?: number;
 }
 
-/** The end of the process, by signal. */
+/** The shutdown on signals. */
 export interface Shutdown {
-  /** Takes a signal: the first begins the shutdown, the second exits 130 at once. */
+  /** Handles a signal: the first starts the shutdown, the second exits with 130 at once. */
   take(signal: string): void;
-  /** Listens for SIGTERM and SIGINT; the function returned stops listening. */
+  /** Listens for SIGTERM and SIGINT. Returns a function that stops listening. */
   listen(target: SignalTarget): () => void;
 }
 
-/** What sends signals: `process`. */
+/** The source of signals: `process`. */
 export interface SignalTarget {
   on(signal: "SIGTERM" | "SIGINT", take: (signal: string) => void): unknown;
   off(signal: "SIGTERM" | "SIGINT", take: (signal: string) => void): unknown;
 }
 
-/** Makes the shutdown. It exits 0 when its steps are done, 1 when they fail or do not end. */
+/** Creates the shutdown. It exits with 0 when its steps are done, with 1 when they fail or time out. */
 export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): Shutdown {
   const { log, exit, delayMs = 0, graceMs = 30_000, closeMs = 5000 } = options;
   let started = false;
@@ -45,7 +45,7 @@ export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): 
   const run = async (signal: string): Promise<void> => {
     log.info({ signal, delayMs }, "shutting down: running calls finish first; a second signal stops at once");
     steps.unready();
-    // The balancer has to see that the service is not ready before it refuses anything.
+    // The load balancer must notice that the service is not ready before requests are rejected.
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     const expired = new AbortController();
     let stuck: NodeJS.Timeout | undefined;

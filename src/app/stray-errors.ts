@@ -1,19 +1,19 @@
 import { errorMessage } from "../errors.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 
-/** Longest time that logs and audit lines get to leave a process that has to end, in milliseconds. */
+/** Maximum time to flush logs and audit lines before the process ends, in milliseconds. */
 const flushMs = 2000;
 
-/** Where errors arrive that nothing catches: `process`. */
+/** The source of unhandled errors: `process`. */
 export interface StrayErrorSource {
   on(event: "unhandledRejection" | "uncaughtException", listener: (reason: unknown) => void): unknown;
   exit(code: number): never;
 }
 
 /**
- * Handles errors that nothing catches. A rejection, as a tool leaves it behind after its answer, is counted and logged. An
- * exception leaves the process in an unknown state: it ends after the flush, and another process takes over. DANGER: these
- * handlers must not throw, or the process dies without a word.
+ * Handles unhandled errors. A rejection, such as a tool leaves behind after its answer, is counted and logged. An
+ * exception leaves the process in an undefined state: it exits after a flush, and its supervisor starts another.
+ * DANGER: these handlers must not throw, or the process dies silently.
  */
 export function handleStrayErrors(
   source: StrayErrorSource,
@@ -51,6 +51,6 @@ function quietly(action: () => void): void {
   try {
     action();
   } catch {
-    // Nothing can be said any more.
+    // No further output is possible.
   }
 }

@@ -1,11 +1,11 @@
-/** What has been opened and must be closed, the last one first. */
+/** A stack of open resources, closed in reverse order. */
 export interface Teardown extends AsyncDisposable {
   add(close: () => unknown): void;
-  /** Hands everything over: what was `await using` this closes nothing any more. */
+  /** Transfers ownership of all resources: disposing this teardown then closes nothing. */
   move(): AsyncDisposableStack;
 }
 
-/** Creates a teardown: `await using` it closes everything where a start fails half way. */
+/** Creates a teardown. `await using` closes everything if a start fails halfway. */
 export function createTeardown(): Teardown {
   const stack = new AsyncDisposableStack();
   return {

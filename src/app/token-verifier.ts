@@ -3,16 +3,19 @@ import type { TokenVerifier } from "../auth/oauth-tokens.ts";
 import type { OauthConfig } from "../config/config.ts";
 import type { Outbound } from "../outbound/http.ts";
 
-/** Milliseconds that an issuer may take to answer. */
+/** Timeout of requests to an issuer, in milliseconds. */
 const fetchTimeoutMs = 5000;
 
-/** Makes the check of tokens; undefined where none are taken. Keys come through the outbound guard, from configured origins. */
+/**
+ * Creates the token check; undefined if tokens are not accepted. Keys are fetched through the outbound guard, from
+ * configured origins.
+ */
 export async function tokenVerifier(
   configs: readonly OauthConfig[],
   { send, log }: { readonly send: Outbound["send"]; readonly log: Logger },
 ): Promise<TokenVerifier | undefined> {
   if (configs.length === 0) return undefined;
-  // Most services take no tokens, and need not load what verifies them.
+  // Imported on demand, because most services accept no tokens.
   const { createTokenVerifier } = await import("../auth/oauth-tokens.ts");
   const configuredOrigins = new Set(
     configs.flatMap(({ issuer, jwksUrl }) => [issuer, ...(jwksUrl === undefined ? [] : [jwksUrl])]).map(originOf),
