@@ -24,7 +24,7 @@ export interface Ticket {
   readonly priority: Priority;
 }
 
-/** What a customer owes (negative) or has in credit. */
+/** A customer's balance: negative if the customer owes money. */
 export interface Customer {
   readonly id: string;
   readonly name: string;
@@ -40,7 +40,7 @@ export interface Stock {
   readonly status: "in_stock" | "low_stock" | "out_of_stock";
 }
 
-/** Everything the back office knows at its start, by id. */
+/** The initial records of the back office, by id. */
 export interface BackOfficeRecords {
   readonly orders: ReadonlyMap<string, Order>;
   readonly tickets: ReadonlyMap<string, Ticket>;
@@ -53,12 +53,12 @@ const warehouses = ["US-WEST", "US-EAST", "EU-CENTRAL"] as const;
 const firstDay = Date.UTC(2026, 10, 1);
 const dayMs = 86_400_000;
 
-/** Makes the same few hundred orders, tickets, customers and stock figures each time. */
+/** Generates the same few hundred orders, tickets, customers and stock figures each time. */
 export function createBackOfficeRecords(): BackOfficeRecords {
   return { orders: makeOrders(), tickets: makeTickets(), customers: makeCustomers(), stock: makeStock() };
 }
 
-/** The key under which the stock of a product in a warehouse is found. */
+/** Returns the key of a product's stock in a warehouse. */
 export function stockKey(productId: string, warehouse: string): string {
   return `${productId} ${warehouse.toUpperCase()}`;
 }

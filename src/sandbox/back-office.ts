@@ -1,7 +1,7 @@
 import { createBackOfficeRecords, type Priority, stockKey } from "./back-office-records.ts";
 import { SandboxHttpError, type Routes, type SandboxAnswer, type SandboxRequest } from "./part.ts";
 
-/** A change of a ticket's priority that took place. */
+/** A performed change of a ticket's priority. */
 interface Effect {
   readonly ticket_id: string;
   readonly priority: Priority;
@@ -12,9 +12,9 @@ const maxEffects = 100_000;
 const priorities: readonly string[] = ["low", "medium", "high", "urgent"] satisfies Priority[];
 
 /**
- * The routes of the back office: `GET /orders/:id`, `GET` and `PATCH /tickets/:id`, `GET /customers/:id/balance`,
- * `GET /inventory/:product?warehouse=`, and `GET /_effects`, which shows every change that took place. A PATCH that
- * repeats an `Idempotency-Key` changes nothing and gets the first answer.
+ * Creates the routes of the back office: `GET /orders/:id`, `GET` and `PATCH /tickets/:id`, `GET
+ * /customers/:id/balance`, `GET /inventory/:product?warehouse=`, and `GET /_effects`, which lists every performed
+ * change. A PATCH that repeats an `Idempotency-Key` changes nothing and returns the first answer.
  */
 export function createBackOfficeRoutes(): Routes {
   const records = createBackOfficeRecords();

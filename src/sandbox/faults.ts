@@ -1,30 +1,36 @@
-/** What goes wrong with a request on purpose. */
+/** An injected failure of a request. */
 export interface Fault {
-  /** Wait before anything is done, in milliseconds. */
+  /** Delay before the request is processed, in milliseconds. */
   readonly delayMs: number;
-  /** Answer this status instead of doing the work; undefined: the work is done. */
+  /** Status to answer instead of processing the request. Undefined: process it. */
   readonly status: number | undefined;
-  /** Value of `Retry-After`, as it is sent: seconds, an HTTP date or nonsense. */
+  /** Value of `Retry-After`, sent unchanged: seconds, an HTTP date or nonsense. */
   readonly retryAfter: string | undefined;
-  /** Do the work, then break the connection in the middle of the answer. */
+  /** Process the request, then break the connection in the middle of the response. */
   readonly cut: boolean;
-  /** How many requests it hits. */
+  /** Number of affected requests. */
   readonly times: number;
 }
 
-/** A fault that waits for requests. `path` ends in `*` to mean every path that begins so. */
+/** A fault for upcoming requests. A `path` that ends in `*` matches every path with that prefix. */
 export interface PlannedFault extends Fault {
   readonly path: string;
   readonly method: string | undefined;
 }
 
-/** Decides which request goes wrong. */
+/** Decides which requests fail. */
 export interface Faults {
-  /** The fault of this request, which uses it up; undefined where all goes well. `header` is its `Sandbox-Fault`. */
+  /**
+   * Returns the fault of this request and consumes it; undefined if there is none. `header` is the request's
+   * `Sandbox-Fault`.
+   */
   take(request: { method: string; path: string; header: string | undefined }): Fault | undefined;
-  /** Plans a fault for the next requests, from the body of `POST /_faults`. Throws RangeError with what is wrong. */
+  /**
+   * Plans a fault for upcoming requests, from the body of `POST /_faults`. Throws a RangeError that describes the
+   * problem.
+   */
   plan(body: unknown): PlannedFault;
-  /** The faults that still wait. */
+  /** Returns the faults that have not been consumed yet. */
   planned(): readonly PlannedFault[];
   clear(): void;
 }
@@ -32,8 +38,8 @@ export interface Faults {
 const maxDelayMs = 120_000;
 
 /**
- * Reads `delay=2000; status=503; retry-after=1; times=2; cut`. `retry-after-date=2` gives the HTTP date two seconds
- * ahead. Throws RangeError with what is wrong.
+ * Parses `delay=2000; status=503; retry-after=1; times=2; cut`. `retry-after-date=2` yields the HTTP date two seconds
+ * ahead. Throws a RangeError that describes the problem.
  */
 export function faultFromHeader(header: string, now: number): Fault {
   const settings: Record<string, unknown> = {};
@@ -46,7 +52,7 @@ export function faultFromHeader(header: string, now: number): Fault {
   return faultFromSettings(settings, now);
 }
 
-/** Holds the planned faults of one part of the sandbox, and counts those that come by header. */
+/** Creates the faults of one sandbox part: planned ones, and those given by header, whose uses are counted. */
 export function createFaults(now: () => number): Faults {
   let waiting: PlannedFault[] = [];
   const hits = new Map<string, number>();

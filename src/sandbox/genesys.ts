@@ -2,21 +2,21 @@ import { SandboxHttpError, type Routes, type SandboxAnswer, type SandboxRequest 
 import { hashOf } from "./random.ts";
 import { type ModelRequest, modelTurn } from "./scripted-model.ts";
 
-/** A batch of results that Jackfield delivered. */
+/** A batch of results delivered by Jackfield. */
 interface Delivery {
   readonly run_id: string;
   readonly idempotency_key: string | null;
   readonly tool_calls: unknown;
-  /** How often this body came with this key. */
+  /** Number of deliveries with this key and body. */
   times: number;
 }
 
 const maxDeliveries = 10_000;
 
 /**
- * The routes of the Genesys platform: `POST /oauth/token` (any client id and secret, by Basic or in the form),
- * `POST /api/v2/ai/assistants/runs/:run_id/tool_calls`, the LLM gateway with a scripted model, and `GET` and
- * `DELETE /_deliveries`, which show what was delivered. The API wants a bearer token and takes any.
+ * Creates the routes of the Genesys platform: `POST /oauth/token` (any client id and secret, by Basic or in the form),
+ * `POST /api/v2/ai/assistants/runs/:run_id/tool_calls`, the LLM gateway with a scripted model, and `GET` and `DELETE
+ * /_deliveries`, which list and clear the deliveries. The API requires a bearer token and accepts any.
  */
 export function createGenesysRoutes(now: () => number): Routes {
   const deliveries = new Map<string, Delivery>();

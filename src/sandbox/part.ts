@@ -3,19 +3,19 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { createFaults, type Fault } from "./faults.ts";
 
-/** One request as a route sees it. */
+/** A request, as routes receive it. */
 export interface SandboxRequest {
-  /** Values of the `:name` segments of the route, decoded. */
+  /** Decoded values of the route's `:name` segments. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage["headers"];
   /** The body as text. */
   readonly text: string;
-  /** The parsed body. Throws a refusal (400) where it is not JSON. */
+  /** Parses the body. Throws a SandboxHttpError (400) if it is not JSON. */
   json(): unknown;
 }
 
-/** What a route answers, sent as JSON. */
+/** A route's answer, sent as JSON. */
 export interface SandboxAnswer {
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -25,14 +25,14 @@ export interface SandboxAnswer {
 /** Routes by method and path: `"GET /orders/:order_id"`. */
 export type Routes = Readonly<Record<string, (request: SandboxRequest) => SandboxAnswer>>;
 
-/** A running part of the sandbox. */
+/** A running sandbox part. */
 export interface Part {
-  /** Its base URL on loopback, without a slash at the end. */
+  /** Base URL on loopback, without a trailing slash. */
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Answers a request with a status other than 2xx. */
+/** Thrown by a route to answer with a status other than 2xx. */
 export class SandboxHttpError extends Error {
   override readonly name = "SandboxHttpError";
   readonly status: number;
@@ -47,7 +47,7 @@ const maxBodyBytes = 4 * 1024 * 1024;
 
 /**
  * Serves routes on a free loopback port. Every part also has `POST`, `GET` and `DELETE /_faults`, and obeys the header
- * `Sandbox-Fault`. Credentials in `Authorization` are taken whatever they are, and never kept.
+ * `Sandbox-Fault`. It accepts any credentials in `Authorization` and never stores them.
  */
 export async function startPart(routes: Routes, now: () => number, log?: (line: string) => void): Promise<Part> {
   const faults = createFaults(now);

@@ -54,7 +54,7 @@ const lastNames = [
   "Novák",
 ] as const;
 
-/** A person's name, often with letters beyond ASCII. */
+/** Generates a person's name, often with non-ASCII letters. */
 export function nameFrom(random: Random): string {
   return `${random.pick(firstNames)} ${random.pick(lastNames)}`;
 }

@@ -1,12 +1,12 @@
-/** Numbers that look random and are the same for the same seed text. */
+/** A deterministic pseudo-random generator: equal seed texts yield equal numbers. */
 export interface Random {
-  /** A whole number from `low` to `high`, both included. */
+  /** Returns an integer from `low` to `high`, both inclusive. */
   between(low: number, high: number): number;
-  /** One of the list. The list must not be empty. */
+  /** Returns an element of the list, which must not be empty. */
   pick<T>(list: readonly [T, ...T[]]): T;
 }
 
-/** A 32-bit number that depends on every character of the text (FNV-1a). */
+/** Returns a 32-bit hash of the text (FNV-1a). */
 export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (const character of text) {
@@ -15,7 +15,7 @@ export function hashOf(text: string): number {
   return hash >>> 0;
 }
 
-/** Makes the numbers of one seed text (mulberry32). Not for secrets. */
+/** Creates a generator from a seed text (mulberry32). Not for secrets. */
 export function createRandom(seed: string): Random {
   let state = hashOf(seed);
   const next = (): number => {

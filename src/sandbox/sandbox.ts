@@ -3,30 +3,30 @@ import { createGenesysRoutes } from "./genesys.ts";
 import { type Part, startPart } from "./part.ts";
 import { createWeatherRoutes } from "./weather.ts";
 
-/** Which parts of the sandbox to start, and where its lines go. */
+/** The sandbox parts to start, and their log. */
 export interface SandboxOptions {
   readonly parts:
     | ReadonlySet<string>
     | { readonly backOffice?: boolean; readonly weather?: boolean; readonly genesys?: boolean };
-  /** Gets one line per request: method, path, status. No header and no body. */
+  /** Receives one line per request: method, path, status. Contains no header and no body. */
   readonly log?: (line: string) => void;
-  /** The time in epoch milliseconds, by default the machine's. */
+  /** The time in Unix milliseconds; the system clock by default. */
   readonly now?: () => number;
 }
 
-/** A running sandbox. Each URL is set for a part that was started, without a slash at the end. */
+/** A running sandbox. Each URL is set if its part was started, and has no trailing slash. */
 export interface Sandbox {
   readonly backOfficeUrl?: string;
   readonly weatherUrl?: string;
   readonly geocodingUrl?: string;
   readonly genesysUrl?: string;
-  /** The same URLs by the name of the part. */
+  /** The same URLs, by name of the part. */
   readonly urls: Readonly<Record<string, string>>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Starts the parts asked for, each a real HTTP server on a loopback port of its own. Nothing of it is kept on disk. */
+/** Starts the requested parts, each a real HTTP server on its own loopback port. Nothing is stored on disk. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { log } = options;
   const wants = (part: "backOffice" | "weather" | "genesys"): boolean =>

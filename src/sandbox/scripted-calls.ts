@@ -1,4 +1,4 @@
-/** A tool that the script wants, with its arguments. */
+/** A tool call requested by the script. */
 export interface ScriptedCall {
   readonly name: string;
   readonly arguments: Readonly<Record<string, unknown>>;
@@ -6,7 +6,7 @@ export interface ScriptedCall {
 
 const warehouses = /\b(US-WEST|US-EAST|EU-CENTRAL)\b/i;
 
-/** Finds the calls that a user's message asks for, among the tools offered. */
+/** Finds the calls that fit a user's message, among the offered tools. */
 export function callsFrom(text: string, offered: ReadonlySet<string>): ScriptedCall[] {
   const found = [
     ...weatherCalls(text),
@@ -77,7 +77,7 @@ function stockCalls(text: string, offered: ReadonlySet<string>): ScriptedCall[] 
   ];
 }
 
-/** A tool that the message calls by its own name, with the JSON object that follows it. */
+/** Finds tools that the message calls by name, each followed by a JSON object with the arguments. */
 function namedCalls(text: string, offered: ReadonlySet<string>): ScriptedCall[] {
   return [...offered].flatMap((name) => {
     const at = text.indexOf(name);
@@ -95,7 +95,7 @@ function objectAfter(text: string): Record<string, unknown> {
     try {
       return JSON.parse(text.slice(start, end + 1)) as Record<string, unknown>;
     } catch {
-      // A brace inside: the object ends at a later one.
+      // The brace was inside the object, which ends at a later one.
       end = text.indexOf("}", end + 1);
     }
   }

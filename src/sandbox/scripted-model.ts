@@ -1,7 +1,7 @@
 import { callsFrom } from "./scripted-calls.ts";
 import { hashOf } from "./random.ts";
 
-/** A message of a conversation in OpenAI form. */
+/** A message of a conversation in OpenAI's format. */
 export interface ModelMessage {
   readonly role: string;
   readonly content?: string | null;
@@ -9,14 +9,14 @@ export interface ModelMessage {
   readonly tool_call_id?: string;
 }
 
-/** A tool call in OpenAI form. */
+/** A tool call in OpenAI's format. */
 export interface ModelToolCall {
   readonly id: string;
   readonly type: "function";
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
-/** What the model is asked. */
+/** A request to the model. */
 export interface ModelRequest {
   readonly model: string;
   readonly messages: readonly ModelMessage[];
@@ -24,8 +24,8 @@ export interface ModelRequest {
 }
 
 /**
- * One turn of a model that only follows a script: it asks for the tools that fit the user's last message, all at once,
- * and when their results are there it answers in a sentence made of them.
+ * One turn of a scripted model: it requests all tools that fit the user's last message at once, and when their results
+ * have arrived it answers with a sentence built from them.
  */
 export function modelTurn({ messages, tools }: ModelRequest): ModelMessage {
   const lastUser = messages.findLastIndex((message) => message.role === "user");

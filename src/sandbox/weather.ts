@@ -21,8 +21,8 @@ const knownPlaces: readonly Place[] = [
 const codes = [0, 0, 1, 2, 3, 3, 45, 51, 61, 63, 71, 80, 95] as const;
 
 /**
- * The routes of Open-Meteo's two APIs, geocoding and forecast. Every name of two or more characters with a letter in it
- * is a place, `Atlantis` apart; its weather is always the same. London has 22 °C and a clear sky.
+ * Creates the routes of Open-Meteo's two APIs, geocoding and forecast. Every name of two or more characters with a
+ * letter in it is a place, except `Atlantis`, and its weather never changes. London has 22 °C and a clear sky.
  */
 export function createWeatherRoutes(now: () => number): Routes {
   return {
