@@ -1,15 +1,15 @@
-/** Keeps a plugin that crashes again and again from being started again and again. */
+/** Prevents a plugin that crashes repeatedly from being restarted all the time. */
 export interface CrashBackoff {
-  /** Notes a crash. */
+  /** Records a crash. */
   crashed(): void;
-  /** Why the plugin is not started at present, in words; undefined where it is. */
+  /** The reason why the plugin is not started at present; undefined if it may start. */
   problem(): string | undefined;
 }
 
-/** Crashes within `windowMs` after which a plugin cools down, and for how long, in milliseconds. */
+/** Number of crashes within `windowMs` after which a plugin cools down, and the duration of that, in milliseconds. */
 const rule = { crashes: 5, windowMs: 60_000, coolDownMs: 30_000 };
 
-/** Creates the backoff of one plugin. `now` is monotonic, in milliseconds. */
+/** Creates the backoff of one plugin. `now` is a monotonic clock in milliseconds. */
 export function createCrashBackoff(now: () => number = () => performance.now()): CrashBackoff {
   let crashes: number[] = [];
   let until = -Infinity;

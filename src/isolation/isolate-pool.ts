@@ -3,35 +3,35 @@ import type { CrashBackoff } from "./crash-backoff.ts";
 import { createIsolate, type Isolate, type StartTransport, valueOf } from "./isolate.ts";
 import type { IsolationSetup } from "./isolation-protocol.ts";
 
-/** The isolates of one tool: as many as it has calls at a time, and one more that waits for the next call. */
+/** The isolates of one tool: one for each concurrent call, and a spare one for the next call. */
 export interface IsolatePool {
-  /** Why the tool cannot work at present, in words; undefined where it can. */
+  /** The reason why the tool cannot work at present; undefined if it can. */
   readonly problem: string | undefined;
   /**
-   * An isolate in which the plugin is open and no call runs; give it back by `release`. Rejects with a PluginError where the
-   * plugin cannot be opened, or none is free within `waitMs`, and with the signal's reason.
+   * Returns an idle isolate with the plugin open; give it back with `release`. Rejects with a PluginError if the plugin
+   * cannot be opened or no isolate becomes free within `waitMs`, and with the signal's reason.
    */
   acquire(signal: AbortSignal, waitMs: number): Promise<Isolate>;
   release(isolate: Isolate): void;
-  /** Opens the plugin where it is not open, and has its `ready` called where an isolate is free. */
+  /** Opens the plugin if necessary, and calls its `ready` in an idle isolate, if there is one. */
   ready(): Promise<void>;
-  /** Has `close` called in each isolate, and ends them all. */
+  /** Calls `close` in each isolate, and ends them all. */
   close(): Promise<void>;
 }
 
 export interface PoolOptions {
   readonly setup: IsolationSetup;
   readonly start: StartTransport;
-  /** Isolates side by side at most. */
+  /** Maximum number of isolates. */
   readonly max: number;
   readonly backoff: CrashBackoff;
 }
 
-/** How long opening and `ready`, and `close` may take, in milliseconds. */
+/** Timeouts of opening and `ready`, and of `close`, in milliseconds. */
 const openWithinMs = 30_000;
 const closeWithinMs = 1500;
 
-/** How long an isolate stays without a call while there is another one, in milliseconds. */
+/** How long an idle isolate is kept while there is another one, in milliseconds. */
 const idleMs = 30_000;
 
 interface Waiting {
@@ -39,18 +39,18 @@ interface Waiting {
   reject(reason: Error): void;
 }
 
-/** How long nothing is started after the plugin could not be opened, in milliseconds. */
+/** Pause after a failed attempt to open the plugin, in milliseconds. */
 const retryMs = 1000;
 
-/** Creates the pool of one tool. Nothing is started before `ready` or `acquire`. */
+/** Creates the pool of one tool. It starts nothing before `ready` or `acquire`. */
 export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): IsolatePool {
   const all = new Set<Isolate>();
-  /** Those in which the plugin is open. */
+  /** Isolates with the plugin open. */
   const opened = new Set<Isolate>();
-  /** Those of them in which no call runs. The one used last is at the end. */
+  /** Isolates of `opened` without a running call. The most recently used one is last. */
   const idle: Isolate[] = [];
   const waiting: Waiting[] = [];
-  /** One in which the plugin could not be opened: it is tried there again. */
+  /** An isolate that failed to open the plugin. The next attempt uses it again. */
   let unopened: Isolate | undefined;
   let opening = 0;
   let openProblem: string | undefined;
@@ -71,7 +71,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
     refill();
   }
 
-  /** Starts what waiting calls need, and one for the next call: it need not wait until the plugin is open. */
+  /** Starts isolates for waiting calls, and a spare one, so that the next call need not wait for the plugin to open. */
   function refill(): void {
     const current = problem();
     if (current !== undefined) {
@@ -104,7 +104,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
   }
 
   function failed(isolate: Isolate, reason: string): void {
-    // Where it is open elsewhere, the tool works.
+    // If the plugin is open in another isolate, the tool works.
     if (opened.size === 0) openProblem = `it cannot be opened: ${reason}`;
     if (opened.size === 0 && unopened === undefined && !isolate.ended && !closed) unopened = isolate;
     else isolate.kill();
@@ -122,7 +122,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
     if (idle.length > 1) idleTimer ??= setTimeout(trim, idleMs).unref();
   }
 
-  /** Ends the isolate that has had no call for the longest time. */
+  /** Ends the isolate that has been idle for the longest time. */
   function trim(): void {
     idleTimer = undefined;
     if (idle.length < 2) return;

@@ -9,27 +9,30 @@ import type { IsolatedCall } from "./isolation-protocol.ts";
 import { createProcessTransport } from "./process-transport.ts";
 import { createThreadTransport } from "./thread-transport.ts";
 
-/** Where an isolated plugin comes from, and what it may take. */
+/** Origin and limits of an isolated plugin. */
 export interface IsolationOptions {
   /** URL of the plugin's module. */
   readonly url: string;
-  /** Environment variables of its threads or processes. */
+  /** Environment variables of the plugin's threads or processes. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Threads or processes side by side, one for each call; 8 by default, and never more than the tool's own limit. */
+  /**
+   * Maximum number of threads or processes, one per concurrent call; 8 by default, and never more than the tool's own
+   * limit.
+   */
   readonly isolates?: number;
-  /** Heap of each in MiB, 256 by default. */
+  /** Heap limit of each in MiB; 256 by default. */
   readonly memoryMb?: number;
   /** Monotonic clock in milliseconds. */
   readonly now?: () => number;
 }
 
-/** How often a call is given to another isolate when one has ended before it began with it. */
+/** Maximum number of attempts for a call whose isolate ends before it starts with the call. */
 const maxStarts = 3;
 
 /**
- * Moves a tool into worker threads or processes, as its `isolation` says, in place of opening it here: its module is loaded
- * there again, and `open`, `execute`, `reconcile`, `ready` and `close` run there. A call that does not end at its deadline,
- * exits, crashes, or takes too much memory costs its thread or process and nothing else.
+ * Moves a tool into worker threads or processes, as its `isolation` requires, instead of opening it in this process:
+ * they load its module again, and run `open`, `execute`, `reconcile`, `ready` and `close`. A call that ignores its
+ * deadline, exits, crashes, or uses too much memory costs its thread or process and nothing else.
  */
 export async function isolateTool(tool: CompiledTool, options: IsolationOptions): Promise<CompiledTool> {
   const { url, isolates = 8, memoryMb = 256, env = {} } = options;
@@ -51,7 +54,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
     const { signal, callId, idempotencyKey, conversationId, sessionId, source } = context;
     const scope = { callId, idempotencyKey, conversationId, sessionId, source };
     const input: IsolatedCall = { args, ...scope, ...(startedAt && { startedAt: startedAt.getTime() }) };
-    // Later there is no time left to do anything, and nothing has been done.
+    // After that time too little remains to do the work, and nothing has been done yet.
     const waitMs = Math.ceil(tool.timeoutMs * 0.8);
     for (let starts = 1; ; starts++) {
       const isolate = await pool.acquire(signal, waitMs);
@@ -68,7 +71,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
   }
 
   const { reconcile } = tool;
-  // What is wrong stands in `problem`.
+  // `problem` holds the reason of a failure.
   await pool.ready().catch(() => {});
   return {
     ...tool,

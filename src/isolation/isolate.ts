@@ -3,23 +3,23 @@ import type { ExecutionContext } from "../plugin/tool.ts";
 import type { FromIsolate, IsolateRequests, RequestEnd, ToIsolate } from "./isolation-protocol.ts";
 import { errorFromThrown, thrownFrom } from "./isolation-protocol.ts";
 
-/** A thread or process that has been started, and the connection with it. */
+/** The connection to a started thread or process. */
 export interface Transport {
-  /** Sends a message. One that cannot be sent any more is dropped: the end is reported. */
+  /** Sends a message. A message that can no longer be sent is dropped: `end` is reported anyway. */
   post(message: ToIsolate): void;
-  /** Ends it at once, whatever it does. */
+  /** Terminates it at once, whatever it is doing. */
   kill(): void;
-  /** Tells whether calls run in it: then it keeps the service's process alive. */
+  /** Sets whether calls run in it, which keeps the service's process alive. */
   setBusy(busy: boolean): void;
 }
 
-/** Starts a thread or process. `onEnd` is called once, after its last message. */
+/** Starts a thread or process. `end` is called once, after its last message. */
 export type StartTransport = (on: { message(message: FromIsolate): void; end(reason: string): void }) => Transport;
 
-/** Thrown where a thread or process ended before a request did. */
+/** Thrown if a thread or process ended before a request did. */
 export class IsolateEndedError extends Error {
   override readonly name: string = "IsolateEndedError";
-  /** Whether the plugin was called. */
+  /** Whether the plugin's function had been called. */
   readonly started: boolean;
 
   constructor(reason: string, started: boolean) {
@@ -28,13 +28,13 @@ export class IsolateEndedError extends Error {
   }
 }
 
-/** One thread or process in which a plugin lives. */
+/** A thread or process that runs a plugin. */
 export interface Isolate {
   /** Whether it has ended. */
   readonly ended: boolean;
   /**
-   * Has a function of the plugin called. When the signal fires, the plugin's signal does; a function that has not ended 50 ms
-   * later ends with the isolate. Rejects with an IsolateEndedError.
+   * Calls a function of the plugin. When the signal fires, the plugin's signal fires too; if the function has not ended
+   * 50 ms later, the isolate is terminated. Rejects with an IsolateEndedError.
    */
   request<Method extends keyof IsolateRequests>(
     method: Method,
@@ -42,14 +42,17 @@ export interface Isolate {
     signal: AbortSignal,
     context?: ExecutionContext,
   ): Promise<RequestEnd>;
-  /** Ends it, on purpose. */
+  /** Terminates it on purpose. */
   kill(): void;
 }
 
-/** How long a function may go on after its signal has fired, in milliseconds. */
+/** How long a function may continue after its signal has fired, in milliseconds. */
 const graceMs = 50;
 
-/** How long an isolate may take to begin with a request, in milliseconds: it is busy with what an earlier one left behind. */
+/**
+ * Maximum time until an isolate starts a request, in milliseconds. A longer delay means that an earlier call still
+ * keeps it busy.
+ */
 const startWithinMs = 1000;
 
 interface OpenRequest {
@@ -60,13 +63,13 @@ interface OpenRequest {
   reject(reason: IsolateEndedError): void;
 }
 
-/** Starts an isolate. `onEnd`: it has ended; `killed` says whether that was on purpose. */
+/** Starts an isolate. `onEnd` is called when it has ended; `killed` is true if that was on purpose. */
 export function createIsolate(start: StartTransport, onEnd: (isolate: Isolate, killed: boolean) => void): Isolate {
   const open = new Map<number, OpenRequest>();
   let count = 0;
   let killed = false;
   let endReason: string | undefined;
-  /** The latest calls: a log line that comes after its call has ended is that call's own. */
+  /** Recent calls, because a log line may arrive after its call has ended. */
   const latest = new Map<number, ExecutionContext>();
 
   const transport = start({
@@ -74,7 +77,7 @@ export function createIsolate(start: StartTransport, onEnd: (isolate: Isolate, k
       try {
         receive(message);
       } catch {
-        // DANGER: a plugin can send messages of its own, which are not of the protocol.
+        // DANGER: a plugin can send messages that are not part of the protocol.
         kill();
       }
     },
@@ -143,7 +146,7 @@ export function createIsolate(start: StartTransport, onEnd: (isolate: Isolate, k
       };
       signal.addEventListener("abort", abort, { once: true });
       transport.setBusy(true);
-      // The types of methods and inputs go together.
+      // The compiler cannot see that method and input belong together.
       transport.post({ id, kind: "request", method, input } as ToIsolate);
       try {
         return await promise;
@@ -159,11 +162,11 @@ export function createIsolate(start: StartTransport, onEnd: (isolate: Isolate, k
   return isolate;
 }
 
-/** What a function in an isolate returned. Throws what it threw. */
+/** Returns the value that a function in an isolate returned, or throws what it threw. */
 export function valueOf(end: RequestEnd): unknown {
   if (end.kind === "returned") return parseJson(end.json);
   if (end.kind === "threw") throw errorFromThrown(end.thrown);
-  // Serialising it again says that it cannot be.
+  // Serialising it again reports the same error.
   const loop: { self?: unknown } = {};
   loop.self = loop;
   return loop;

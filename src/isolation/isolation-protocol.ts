@@ -2,7 +2,7 @@ import { HttpError, isHttpError } from "../plugin/http-error.ts";
 import { isToolError, ToolError } from "../plugin/tool-error.ts";
 import type { HttpRequest, ToolLog } from "../plugin/tool.ts";
 
-/** Where an isolated plugin comes from, and its configuration. */
+/** Location of an isolated plugin, and its configuration. */
 export interface IsolationSetup {
   /** URL of the plugin's module. */
   readonly url: string;
@@ -17,13 +17,13 @@ export interface IsolatedCall {
   readonly conversationId: string | undefined;
   readonly sessionId: string | undefined;
   readonly source: string;
-  /** Unix time in milliseconds at which the run began that `reconcile` is asked about. */
+  /** Start of the run that `reconcile` is asked about, in Unix milliseconds. */
   readonly startedAt?: number;
 }
 
-/** What an isolate is asked to do, by the function of the plugin that does it, each with its input. */
+/** The requests to an isolate, by the plugin's function, with their inputs. */
 export interface IsolateRequests {
-  /** Loads the module and runs its `open`. May be asked again where it failed. */
+  /** Loads the module and runs its `open`. Repeatable after a failure. */
   open: IsolationSetup;
   ready: undefined;
   close: undefined;
@@ -31,26 +31,26 @@ export interface IsolateRequests {
   reconcile: IsolatedCall;
 }
 
-/** Something thrown, in a form that crosses threads and processes. */
+/** A thrown value in a form that can be sent between threads and processes. */
 export interface Thrown {
   readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
-  /** Its message is written for the model. */
+  /** Whether its message is written for the model. */
   readonly forModel: boolean;
-  /** It is an HttpError. */
+  /** Whether it is an HttpError. */
   readonly http: boolean;
-  /** HTTP status, where a downstream gave one. */
+  /** HTTP status, if a downstream answered. */
   readonly status?: number | undefined;
 }
 
-/** How a request ended. */
+/** The result of a request. */
 export type RequestEnd =
   | { readonly kind: "returned"; readonly json: string }
   | { readonly kind: "unserializable" }
   | { readonly kind: "threw"; readonly thrown: Thrown };
 
-/** A message from an isolate. `id` is that of the request that it belongs to. */
+/** A message from an isolate. `id` identifies the request that it belongs to. */
 export type FromIsolate = { readonly id: number } & (
   | { readonly kind: "started" }
   | { readonly kind: "ended"; readonly end: RequestEnd }
@@ -66,7 +66,7 @@ export type FromIsolate = { readonly id: number } & (
       readonly request: number;
       readonly url: string;
       readonly options: Omit<HttpRequest, "json">;
-      /** JSON text of the request's `json`. */
+      /** The request's `json` as JSON text. */
       readonly json: string | undefined;
     }
 );
@@ -81,7 +81,7 @@ export type ToIsolate = { readonly id: number } & (
       };
     }[keyof IsolateRequests]
   | { readonly kind: "abort"; readonly name: string; readonly message: string }
-  /** A report (progress or log) has been taken. */
+  /** A report (progress or log line) has been processed. */
   | { readonly kind: "taken" }
   | {
       readonly kind: "answer";
@@ -93,7 +93,7 @@ export type ToIsolate = { readonly id: number } & (
   | { readonly kind: "failure"; readonly request: number; readonly thrown: Thrown }
 );
 
-/** A thrown value in a form that crosses threads. DANGER: reading what a tool throws may throw again. */
+/** Converts a thrown value to a form that can be sent. DANGER: reading what a tool throws may throw again. */
 export function thrownFrom(reason: unknown): Thrown {
   try {
     const forModel = isToolError(reason);
@@ -109,7 +109,7 @@ export function thrownFrom(reason: unknown): Thrown {
   }
 }
 
-/** The error that a thrown value was. */
+/** Restores the error from a sent value. */
 export function errorFromThrown({ name, message, stack, forModel, http, status }: Thrown): Error {
   if (http) return new HttpError(message, { status });
   if (forModel) return new ToolError(message);

@@ -7,17 +7,17 @@ import type { FromIsolate } from "./isolation-protocol.ts";
 import { createReaper } from "./reaper.ts";
 import { type IsolateLimits, sourceArgs } from "./thread-transport.ts";
 
-/** The descriptor by which a process notices the end of the service, and says why it ends itself. */
+/** File descriptor by which a process detects the end of the service, and reports why it ends itself. */
 const watchDescriptor = 4;
 
 /**
- * Starts isolates that are processes, each the leader of a session of its own: signals of a terminal do not reach them, and
- * what they start ends with them.
+ * Starts isolates as processes, each the leader of its own session: signals from a terminal do not reach them, and the
+ * processes that they start end with them.
  */
 export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartTransport {
   const main = fileURLToPath(new URL(`./process-main${extname(import.meta.url)}`, import.meta.url));
   const rssMb = 2 * memoryMb + 64;
-  // As the service itself is run: with its loaders, say. Its debugger and its memory are its own.
+  // The flags of the service, such as loaders, except those for debugging, profiling and memory.
   const inherited = process.execArgv.filter((argument) => !/^--(?:inspect|max-|prof|cpu-prof|heap)/.test(argument));
   const reaper = createReaper();
   return (on) => {
@@ -26,7 +26,7 @@ export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartT
       execArgv: [...inherited, `--max-old-space-size=${memoryMb}`, ...sourceArgs],
       serialization: "advanced",
       detached: true,
-      // stdout may be the service's log, or its answers: what a plugin prints is neither.
+      // stdout may carry the service's log or its answers, so a plugin's output goes to stderr.
       stdio: ["ignore", 2, 2, "ipc", "pipe"],
     });
     const watch = child.stdio[watchDescriptor] as Duplex | null | undefined;
@@ -44,7 +44,7 @@ export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartT
       try {
         process.kill(-child.pid, "SIGKILL");
       } catch {
-        // Nothing of it is left.
+        // No process of the session is left.
       }
     };
     const kill = (): void => {
@@ -58,18 +58,18 @@ export function createProcessTransport({ memoryMb, env }: IsolateLimits): StartT
     child.on("message", (message) => on.message(message as FromIsolate));
     child.on("exit", () => {
       hasExited = true;
-      // What it has started may still be there.
+      // Processes that it has started may still be running.
       killSession();
       if (child.pid !== undefined) reaper.remove(child.pid);
       finish();
     });
-    // Its messages have all been read by then. A process that hangs up itself can answer nobody any more.
+    // All its messages have been read by then. A process that disconnects itself can no longer answer.
     child.on("disconnect", () => {
       kill();
       finish();
     });
     child.on("error", (error) => {
-      // It was never there, or a message could not be sent.
+      // It never started, or a message could not be sent.
       if (child.pid === undefined) on.end(`the process of the tool could not be started: ${error.message}`);
     });
     return {

@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 
-/** Ends sessions that outlive the service. */
+/** Terminates sessions that outlive the service. */
 export interface Reaper {
-  /** A session has begun, whose leader has this process id. */
+  /** Records the start of a session, by the process id of its leader. */
   add(pid: number): void;
-  /** It has ended. */
+  /** Records its end. */
   remove(pid: number): void;
 }
 
-/** Reads `+ PID` and `- PID` until the service is gone, then ends the sessions that are left. */
+/** Reads `+ PID` and `- PID` until the service is gone, then terminates the remaining sessions. */
 const script = `
   left=" "
   while read -r sign pid; do
@@ -21,14 +21,15 @@ const script = `
 `;
 
 /**
- * Creates the reaper, a shell that runs while there are sessions. A process notices by itself that the service is gone,
- * but not while it is stopped; and then nobody else is left to end it. Where there is no shell, it ends when it is continued.
+ * Creates the reaper: a shell that runs while there are sessions. A process detects the end of the service by itself,
+ * but not while it is stopped (SIGSTOP); then only the reaper can end it. Without a shell, it ends when it is
+ * continued.
  */
 export function createReaper(): Reaper {
   let shell: ChildProcess | undefined;
   let count = 0;
   function start(): ChildProcess {
-    // A session of its own: what stops or ends the others in a terminal must not reach it.
+    // Its own session, so that signals to the others in a terminal do not reach it.
     const started = spawn("/bin/sh", ["-c", script], { env: {}, detached: true, stdio: ["pipe", "ignore", "ignore"] });
     started.on("error", () => {});
     started.stdin?.on("error", () => {});

@@ -5,19 +5,22 @@ import type { ExecutionContext, HttpResponse, Tool, ToolLog } from "../plugin/to
 import type { FromIsolate, IsolatedCall, IsolateRequests, RequestEnd, ToIsolate } from "./isolation-protocol.ts";
 import { errorFromThrown, thrownFrom } from "./isolation-protocol.ts";
 
-/** The connection of an isolate with the service, seen from inside. */
+/** An isolate's connection to the service, seen from inside. */
 export interface IsolatePort {
   post(message: FromIsolate): void;
   onMessage(listener: (message: ToIsolate) => void): void;
 }
 
-/** Reports (progress and log lines) of one call that may wait to be taken; more are dropped, so that no loop floods the service. */
+/**
+ * Maximum number of pending reports (progress and log lines) per call. Further ones are dropped, so that no loop floods
+ * the service.
+ */
 const maxReports = 256;
 
-/** Requests by `http` of one call that may be under way. */
+/** Maximum number of concurrent `http` requests per call. */
 const maxRequests = 1000;
 
-/** What is inside of a thread or process of its own: a plugin, its state, and the calls that run. */
+/** Serves a plugin inside a thread or process: its state and its running calls. */
 export function servePlugin(port: IsolatePort): void {
   let opened: { tool: Tool; state: unknown; config: unknown } | undefined;
   const running = new Map<number, RunningCall>();
@@ -58,13 +61,13 @@ export function servePlugin(port: IsolatePort): void {
   }
 
   async function answer({ id, method, input }: Extract<ToIsolate, { kind: "request" }>): Promise<void> {
-    // Before anything of the plugin runs: without this message nothing has happened.
+    // Sent before any code of the plugin runs: without this message nothing has happened.
     port.post({ id, kind: "started" });
     const run = functions[method] as (input: unknown, id: number) => unknown;
     port.post({ id, kind: "ended", end: await endOf(() => run(input, id)) });
   }
 
-  // A rejection that the plugin leaves behind ends no call, as in the service itself.
+  // As in the service itself, an unhandled rejection of the plugin ends no call.
   process.on("unhandledRejection", (reason) => last?.logStray(reason));
   port.onMessage((message) => {
     if (message.kind === "request") void answer(message);
@@ -85,13 +88,13 @@ function scopeOf({ callId, idempotencyKey, conversationId, sessionId, source }: 
   return { callId, idempotencyKey, conversationId, sessionId, source };
 }
 
-/** One call inside of an isolate. */
+/** A running call inside an isolate. */
 interface RunningCall {
   readonly context: Pick<ExecutionContext, "signal" | "http" | "progress" | "log">;
   receive(message: Exclude<ToIsolate, { kind: "request" }>): void;
-  /** Logs a rejection that nothing handled: what it says may hold arguments. */
+  /** Logs an unhandled rejection, whose message may contain arguments. */
   logStray(reason: unknown): void;
-  /** What the function leaves behind sends no more requests and gets no more answers. */
+  /** After the end, leftovers of the function can send no requests and receive no answers. */
   end(): void;
 }
 
@@ -122,7 +125,7 @@ function createRunningCall(id: number, port: IsolatePort): RunningCall {
           if (requests.size >= maxRequests) throw new ToolError("The request was not sent: too many are under way.");
           const request = count++;
           const url = String(target);
-          // As text, which keeps numbers as they were written.
+          // As text, which preserves the notation of numbers.
           const text = json === undefined ? undefined : JSON.stringify(json);
           port.post({ id, kind: "http", request, url, options: rest, json: text });
           requests.set(request, { resolve, reject });

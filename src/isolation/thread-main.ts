@@ -1,4 +1,4 @@
-// What runs in the worker thread of an isolated tool.
+// The main module of an isolated tool's worker thread.
 import { parentPort, type MessagePort } from "node:worker_threads";
 import type { ToIsolate } from "./isolation-protocol.ts";
 import { servePlugin } from "./serve-plugin.ts";

@@ -3,28 +3,28 @@ import { Worker } from "node:worker_threads";
 import type { StartTransport } from "./isolate.ts";
 import type { FromIsolate } from "./isolation-protocol.ts";
 
-/** What an isolate may take, and what it is told of its surroundings. */
+/** Limits and environment of an isolate. */
 export interface IsolateLimits {
-  /** Heap in MiB. Outside of it there may be as much again, and 64 MiB more for a process. */
+  /** Heap in MiB. The isolate may use the same amount again outside the heap, and a process 64 MiB more. */
   readonly memoryMb: number;
-  /** Its environment variables. */
+  /** Environment variables. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** How often the memory of a busy isolate is looked at, in milliseconds. */
+/** Interval of memory checks of a busy isolate, in milliseconds. */
 const memoryCheckMs = 100;
 
-/** In the repository modules are TypeScript, and packages are found by their source. */
+/** In the repository, modules are TypeScript and packages resolve to their source. */
 export const sourceArgs = extname(import.meta.url) === ".ts" ? ["--conditions=@jackfield/source"] : [];
 
-/** Starts isolates that are worker threads. */
+/** Starts isolates as worker threads. */
 export function createThreadTransport({ memoryMb, env }: IsolateLimits): StartTransport {
   return (on) => {
     const worker = new Worker(new URL(`./thread-main${extname(import.meta.url)}`, import.meta.url), {
       env: { ...env },
       resourceLimits: { maxOldGenerationSizeMb: memoryMb },
       ...(sourceArgs.length > 0 && { execArgv: sourceArgs }),
-      // stdout may be the service's log, or its answers: what a plugin prints is neither.
+      // stdout may carry the service's log or its answers, so a plugin's output does not go there.
       stdout: true,
       stderr: true,
     });
@@ -40,7 +40,7 @@ export function createThreadTransport({ memoryMb, env }: IsolateLimits): StartTr
       on.end(`the thread of the tool ended: ${reason ?? `exit code ${code}`}`);
     });
 
-    // The heap has a limit; buffers lie outside of it.
+    // The heap has its own limit; this covers buffers outside it.
     const checkMemory = async (): Promise<void> => {
       const { external_memory: bytes } = await worker.getHeapStatistics();
       if (bytes <= memoryMb * 2 ** 20) return;

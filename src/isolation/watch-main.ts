@@ -1,14 +1,14 @@
-// A thread beside an isolated tool in its process. It ends the process when the service has ended, by whatever cause, and
-// when it takes too much memory; also while the tool computes without a pause.
+// A watchdog thread beside an isolated tool in its process. It terminates the process when the service has ended, for
+// whatever reason, and when the process uses too much memory, even while the tool blocks its own thread.
 import { Socket } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 
 const { rssMb } = workerData as { rssMb: number };
 
-/** As in process-transport.ts. */
+/** The descriptor of process-transport.ts. */
 const service = new Socket({ fd: 4 });
 
-// DANGER: the whole session, or what the tool has started outlives it.
+// DANGER: kill the whole session, or processes started by the tool outlive it.
 const end = (): void => void process.kill(-process.pid, "SIGKILL");
 service.on("error", end);
 service.on("close", end);
