@@ -5,8 +5,8 @@ import { codePoints } from "../json/shorten.ts";
 import type { StepMeter } from "./step-meter.ts";
 
 /**
- * Replaces the keywords whose cost Ajv's code does not show: those that compare, count or hash whole values. They report
- * their steps to the meter, take linear time, and speak in Ajv's words.
+ * Replaces the keywords whose cost is not visible in Ajv's generated code: those that compare, count or hash whole
+ * values. The replacements report their steps to the meter, take linear time, and produce Ajv's messages.
  */
 export function addBoundedKeywords(ajv: Ajv, meter: StepMeter): void {
   for (const keyword of [...sizeKeywords(meter), ...valueKeywords(meter)]) {
@@ -17,7 +17,7 @@ export function addBoundedKeywords(ajv: Ajv, meter: StepMeter): void {
 
 type Keyword = FuncKeywordDefinition & { error: NonNullable<CodeKeywordDefinition["error"]> };
 
-/** Compares a size with the limit of a keyword. */
+/** Compares a size with a keyword's limit. */
 type SizeTest<Data> = (data: Data, limit: number) => boolean;
 
 function sizeKeyword<Data>(keyword: string, isWithin: SizeTest<Data>): Keyword {
@@ -42,7 +42,7 @@ function sizeKeywords(meter: StepMeter): Keyword[] {
     return codePoints(text);
   };
   const members = (value: object): number => meter.keys(value).length;
-  // A character is one or two code units: often their number says enough.
+  // A character is one or two code units, so their number often suffices.
   const hasAtMost = (text: string, limit: number): boolean =>
     text.length <= limit || (text.length <= limit * 2 && characters(text) <= limit);
   const hasAtLeast = (text: string, limit: number): boolean =>
@@ -55,17 +55,17 @@ function sizeKeywords(meter: StepMeter): Keyword[] {
   ];
 }
 
-/** Steps that writing one character of canonical JSON counts as. */
+/** Cost of writing one character of canonical JSON, in steps. */
 const stepsPerCharacter = 15;
 
-/** A text that equal objects or arrays have in common. */
+/** Returns a text that is equal for equal objects or arrays. */
 function canonicalKey(meter: StepMeter, value: object): string {
   const text = canonicalJson(value as ExactJson);
   meter.charge(100 + text.length * stepsPerCharacter);
   return text;
 }
 
-/** Tells the values of a list, in time that does not grow with the list. */
+/** Creates a membership test for a list, in time independent of the list's length. */
 function memberTest(meter: StepMeter, list: readonly unknown[]): (data: unknown) => boolean {
   const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
   const plain = new Set(list.filter((value) => !isObject(value)));
@@ -77,10 +77,11 @@ function memberTest(meter: StepMeter, list: readonly unknown[]): (data: unknown)
   };
 }
 
-/** Reports whether no two items are equal. */
+/** Reports whether all items are different. */
 function areUnique(meter: StepMeter, items: readonly unknown[]): boolean {
   meter.charge(items.length * 20);
-  // A string never equals the text of an object: JSON text of objects and arrays begins with a bracket, and of strings with a quote.
+  // A string never equals the key of an object: JSON text of objects and arrays starts with a bracket, that of strings
+  // with a quote.
   const keyOf = (item: unknown): unknown => {
     if (typeof item === "string") return `"${item}`;
     return typeof item === "object" && item !== null ? canonicalKey(meter, item) : item;

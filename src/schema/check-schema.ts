@@ -2,16 +2,16 @@ import type { JsonSchema } from "../plugin/tool.ts";
 import { nativeCost } from "./linear-pattern.ts";
 import { estimatePatternSize } from "./pattern-size.ts";
 
-/** Thrown for a schema that cannot be used. The message says why, as the end of a sentence about the schema. */
+/** Thrown for an unusable schema. The message completes a sentence about the schema. */
 export class SchemaError extends Error {
   override readonly name: string = "SchemaError";
 }
 
 /**
  * Limits of a schema. `properties`, `nodes` (schemas and values of other keywords), `patterns`, their characters and
- * their size as programs count over all levels together; `enumValues` and `branches` for one keyword. The compiler takes
- * quadratic time for some of them. `levels` is what clients can read: protobuf's limit of 100 nested messages leaves 32
- * levels of JSON in a Struct.
+ * their compiled size are totals over all levels; `enumValues` and `branches` are per keyword. The compiler takes
+ * quadratic time for some of them. `levels` is what clients can decode: protobuf's limit of 100 nested messages leaves
+ * 32 levels of JSON in a Struct.
  */
 const limits = {
   properties: 2000,
@@ -26,7 +26,7 @@ const limits = {
 
 const types: ReadonlySet<unknown> = new Set(["string", "number", "integer", "boolean", "object", "array", "null"]);
 
-/** Names of types that are common in the wild, and what JSON Schema calls them. */
+/** Common but invalid type names, and their names in JSON Schema. */
 const oddTypes: Readonly<Record<string, string>> = {
   dict: "object",
   map: "object",
@@ -47,8 +47,8 @@ const oddTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * Checks what a compiler of schemas would not say in words, or only slowly: size, nesting, patterns, unknown type words,
- * foreign references, an unknown draft, and names in `required` that are not in `properties`. Throws a SchemaError.
+ * Checks what a schema compiler would report unclearly or slowly: size, nesting, patterns, unknown type names, foreign
+ * references, an unknown draft, and names in `required` that are not in `properties`. Throws a SchemaError.
  */
 export function checkSchema(schema: JsonSchema): void {
   if (typeof schema !== "object" || schema === null || Array.isArray(schema))
@@ -60,7 +60,7 @@ export function checkSchema(schema: JsonSchema): void {
   check(schema, "", 1, { properties: 0, nodes: 0, patterns: 0, patternCharacters: 0, patternSize: 0 });
 }
 
-/** What a schema has so far. */
+/** Running totals of a schema. */
 interface Tally {
   properties: number;
   nodes: number;
@@ -76,7 +76,7 @@ function check(node: unknown, path: string, level: number, tally: Tally): void {
   if (Array.isArray(node)) return node.forEach((item, index) => check(item, `${path}/${index}`, level + 1, tally));
   const schema = node as Record<string, unknown>;
   checkType(schema["type"], path);
-  // DANGER: an asynchronous validator answers with a promise, which would pass for a yes.
+  // DANGER: an asynchronous validator returns a promise, which would be mistaken for a success.
   if (schema["$async"] !== undefined) throw new SchemaError(`${path}/$async is not known to JSON Schema`);
   checkLists(schema, path);
   checkReference(schema["$ref"], path);
@@ -106,7 +106,7 @@ function checkMembers(members: unknown, path: string, level: number, tally: Tall
   for (const [name, member] of Object.entries(members)) check(member, `${path}/${name}`, level + 1, tally);
 }
 
-/** Checks values that are no schemas: they count, and must be readable too. */
+/** Checks values that are not schemas: they count, and must be decodable too. */
 function checkData(value: unknown, level: number, tally: Tally): void {
   if (++tally.nodes > limits.nodes) throw new SchemaError(`it has more than ${limits.nodes} parts`);
   if (typeof value !== "object" || value === null) return;
@@ -144,7 +144,7 @@ function checkPattern(pattern: unknown, tally: Tally): void {
   }
 }
 
-/** A value of the schema as a message shows it. */
+/** Formats a value of the schema for a message. */
 function quoted(value: unknown): string {
   const text = JSON.stringify(value);
   return text.length > 200 ? `${text.slice(0, 200).toWellFormed()}…` : text;
@@ -175,7 +175,7 @@ function checkRequired(
   path: string,
 ): void {
   if (!Array.isArray(required)) return;
-  // A schema that only adds demands to another one's properties names them there.
+  // A schema that only adds constraints to the properties of another one names them there.
   if (patternProperties !== undefined || allOf !== undefined || anyOf !== undefined || oneOf !== undefined) return;
   if (properties === undefined && path !== "") return;
   const known = typeof properties === "object" && properties !== null ? properties : {};

@@ -12,27 +12,27 @@ import { ErrorLimitError, StepBudgetError, StepMeter } from "./step-meter.ts";
 import { violation, ViolationList } from "./violations.ts";
 
 /**
- * Returns the violations of a value, the first 20, or none. `bytes` is the size of its JSON text: it decides how many
- * steps the check may take; what takes more is a violation.
+ * Returns the violations of a value, at most 20. `bytes` is the size of its JSON text, which determines the step budget
+ * of the check; exceeding the budget is a violation.
  */
 export type Validate = (value: unknown, bytes?: number) => readonly Violation[];
 
-/** Steps that any value may take, and more for each byte of it. 262,144 bytes are checked within about 30 ms. */
+/** Step budget of any value, plus more for each byte. 262,144 bytes are checked within about 30 ms. */
 const budget = { steps: 2_000_000, stepsPerByte: 40, bytes: 262_144 };
 
 const options: Options = {
   allErrors: true,
-  // DANGER: without it `required` is satisfied by what every object inherits, such as `constructor`.
+  // DANGER: without this option, inherited properties such as `constructor` satisfy `required`.
   ownProperties: true,
   strict: false,
   validateFormats: true,
-  // Referenced schemas become functions: copies of them would multiply the code.
+  // Referenced schemas become functions: inlined copies would multiply the code.
   inlineRefs: false,
-  // Ajv prints the generated code of a schema that does not compile: megabytes of it.
+  // Ajv logs the generated code of a schema that does not compile: megabytes of it.
   logger: false,
 };
 
-/** An instance of Ajv whose validators take a bounded number of steps. */
+/** An Ajv instance whose validators take a bounded number of steps. */
 interface MeteredAjv {
   readonly ajv: Ajv;
   readonly meter: StepMeter;
@@ -41,14 +41,14 @@ interface MeteredAjv {
 function createMeteredAjv(Kind: typeof Ajv | typeof Ajv2020): MeteredAjv {
   const meter = new StepMeter();
   const ajv = new Kind({ ...options, code: { regExp: createPatternEngine(meter), process: meterCode } });
-  // The generated code finds it as `self.meter`.
+  // The generated code accesses it as `self.meter`.
   Object.assign(ajv, { meter });
   addFormats(ajv, meter);
   addBoundedKeywords(ajv, meter);
   return { ajv, meter };
 }
 
-/** The validators in use: equal schemas share one, which is compiled once and stays warm. */
+/** The validators in use. Equal schemas share one validator, which is compiled once and stays optimised. */
 const validators = createWeakCache<Validate>();
 
 /** Compiles a JSON Schema: draft-07, or 2020-12 by `$schema`. Throws a SchemaError. */
@@ -59,10 +59,10 @@ export function compileSchema(schema: JsonSchema): Validate {
   return createSchemaCompiler()(schema);
 }
 
-/** Schemas that share an instance of Ajv: it keeps a little of each, and is collected with the last of them. */
+/** Number of schemas per Ajv instance. It retains some memory per schema, and is collected with the last of them. */
 const schemasPerInstance = 250;
 
-/** Creates a compiler for many schemas: each costs a tenth of what compiling it alone does. */
+/** Creates a compiler for many schemas, at a tenth of the cost of compiling each alone. */
 export function createSchemaCompiler(): CompileSchema {
   const shared = new Map<typeof Ajv | typeof Ajv2020, MeteredAjv & { left: number }>();
   return (schema) => {
@@ -71,7 +71,7 @@ export function createSchemaCompiler(): CompileSchema {
     const known = validators.get(text);
     if (known !== undefined) return known;
     const kind = String(schema["$schema"]).includes("2020-12") ? Ajv2020 : Ajv;
-    // `$id`s and dynamic anchors of different tools must never meet.
+    // Schemas with `$id`s or dynamic anchors get their own instance, so that those of different tools cannot collide.
     const alone = /"(?:\$id|\$dynamic\w+|\$recursive\w+)"/.test(text);
     let one = alone ? undefined : shared.get(kind);
     if (one === undefined || one.left === 0) {
@@ -86,8 +86,8 @@ export function createSchemaCompiler(): CompileSchema {
 }
 
 /**
- * Creates a compiler for schemas that have been compiled before: it checks them at once and compiles each with its first
- * value. If that fails, no value is valid.
+ * Creates a compiler for schemas that have been compiled before: it checks them at once, but compiles each on first
+ * use. If compiling fails, no value is valid.
  */
 export function createLazyCompiler(compile: CompileSchema): CompileSchema {
   return (schema) => {
@@ -108,11 +108,11 @@ function compileOrRefuse(compile: CompileSchema, schema: JsonSchema): Validate {
 
 function compileWith({ ajv, meter }: MeteredAjv, schema: JsonSchema, text: string): Validate {
   let validate: ValidateFunction;
-  // Ajv checks the schema against its meta-schema by validators of the same kind.
+  // Ajv checks the schema against its meta-schema with metered validators too.
   meter.start(Number.POSITIVE_INFINITY, false);
   try {
     validate = ajv.compile(schema);
-    // The engine compiles a function when it is first called: a large one then, not with the first call of a tool.
+    // The engine compiles a function at its first call. Calling it here spares a tool's first call that delay.
     validate({});
   } catch (cause) {
     throw new SchemaError(reasonOf(cause), { cause });
@@ -158,7 +158,7 @@ function reasonOf(cause: unknown): string {
   return message.slice(0, 500);
 }
 
-/** A cache of objects by the text they were made from. It keeps an object only as long as it is used elsewhere. */
+/** A cache of objects by their source text. It holds objects weakly. */
 interface WeakCache<T> {
   get(text: string): T | undefined;
   set(text: string, value: T): void;

@@ -2,13 +2,16 @@ import type { Ajv, FormatDefinition } from "ajv";
 import * as formats from "ajv-formats";
 import type { StepMeter } from "./step-meter.ts";
 
-/** Steps that checking one character counts as. */
+/** Cost of checking one character, in steps. */
 const stepsPerCharacter = 15;
 
-/** Longest text that is checked as a regular expression, in characters. */
+/** Maximum length of a text that is checked as a regular expression, in characters. */
 const maxRegexCharacters = 4096;
 
-/** Adds the formats of ajv-formats, each reporting its steps to the meter. `url` is one of our own: theirs is quadratic. */
+/**
+ * Adds the formats of ajv-formats, each reporting its steps to the meter. `url` is our own, because theirs takes
+ * quadratic time.
+ */
 export function addFormats(ajv: Ajv, meter: StepMeter): void {
   formats.default.default(ajv);
   for (const [name, format] of Object.entries(ajv.formats)) {
@@ -23,7 +26,7 @@ export function addFormats(ajv: Ajv, meter: StepMeter): void {
   }
 }
 
-/** The check of a format for texts; undefined for formats of numbers and those that allow everything. */
+/** Returns a format's check of strings; undefined for formats of numbers and those that accept everything. */
 function testOf(name: string, format: unknown): ((text: string) => boolean) | undefined {
   if (name === "url") return isUrl;
   const validate: unknown =
@@ -37,13 +40,13 @@ function testOf(name: string, format: unknown): ((text: string) => boolean) | un
 
 const scheme = /^(?:https?|ftp):\/\//i;
 
-/** A public IPv4 address or a host name with a top-level domain, and perhaps a port. */
+/** A public IPv4 address, or a host name with a top-level domain, and an optional port. */
 const host =
   /^(?:(?!(?:10|127)(?:\.\d{1,3}){3})(?!(?:169\.254|192\.168)(?:\.\d{1,3}){2})(?!172\.(?:1[6-9]|2\d|3[0-1])(?:\.\d{1,3}){2})(?:[1-9]\d?|1\d\d|2[01]\d|22[0-3])(?:\.(?:1?\d{1,2}|2[0-4]\d|25[0-5])){2}(?:\.(?:[1-9]\d?|1\d\d|2[0-4]\d|25[0-4]))|(?:(?:[a-z0-9\u{00a1}-\u{ffff}]+-)*[a-z0-9\u{00a1}-\u{ffff}]+)(?:\.(?:[a-z0-9\u{00a1}-\u{ffff}]+-)*[a-z0-9\u{00a1}-\u{ffff}]+)*(?:\.(?:[a-z\u{00a1}-\u{ffff}]{2,})))(?::\d{2,5})?$/iu;
 
 /**
- * Reports what the pattern of ajv-formats for `url` does, in linear time: a scheme, perhaps anything up to an `@`, a
- * host, and perhaps a path, without white space. Every part between slashes is looked at once.
+ * Matches the same texts as the `url` pattern of ajv-formats, in linear time: a scheme, optionally anything up to an
+ * `@`, a host, and optionally a path, without white space. Inspects every part between slashes once.
  */
 export function isUrl(text: string): boolean {
   const start = scheme.exec(text)?.[0];

@@ -1,27 +1,27 @@
 import { RE2JS } from "re2js";
 import type { StepMeter } from "./step-meter.ts";
 
-/** A compiled pattern as Ajv uses it. */
+/** A compiled pattern with the interface that Ajv expects. */
 export interface LinearPattern {
   test(text: string): boolean;
 }
 
-/** Makes the patterns of a schema; they report their steps to a meter. Ajv calls it for each pattern. */
+/** Compiles the patterns of a schema, which report their steps to a meter. Ajv calls it for each pattern. */
 export interface PatternEngine {
   (pattern: string, flags: string): LinearPattern;
-  /** Name of the function in the code that Ajv generates. */
+  /** Name of the function in Ajv's generated code. */
   code: string;
 }
 
 /**
- * Creates an engine for patterns that take linear time on every text. Simple ones run on the platform's engine, which is
- * linear for them; all others on re2, which is linear by construction and knows no look-around and no back-references.
- * Throws on a pattern that neither can run.
+ * Creates an engine for patterns that match every text in linear time. Simple patterns run on the platform's engine,
+ * which is linear for them; all others run on re2, which is linear by design but supports neither look-around nor
+ * back-references. Throws on a pattern that neither can run.
  */
 export function createPatternEngine(meter: StepMeter): PatternEngine {
   const engine = (pattern: string, flags: string): LinearPattern => {
     const test = nativeTest(pattern, flags, meter) ?? re2Test(pattern, flags, meter);
-    // Ajv tells patterns apart by their text.
+    // Ajv identifies patterns by their text.
     return { test, toString: () => `/${pattern}/${flags}` } as LinearPattern;
   };
   return Object.assign(engine, { code: "linearPattern" });
@@ -37,14 +37,15 @@ function nativeTest(pattern: string, flags: string, meter: StepMeter): LinearPat
   };
 }
 
-/** Steps of re2: for a call, for each character, and for each instruction of a new state and of a simulated one. */
+/** Steps of re2: per call, per character, and per instruction of a new state and of a simulated one. */
 const re2Steps = { call: 800, character: 20, state: 220, simulated: 30 };
 
 function re2Test(pattern: string, flags: string, meter: StepMeter): LinearPattern["test"] {
   const expression = RE2JS.compile(RE2JS.translateRegExp(pattern), flags.includes("i") ? RE2JS.CASE_INSENSITIVE : 0);
   const size = expression.programSize();
   const automaton = expression.re2Input.dfa;
-  // It is built while it reads: a text that leads to ever new states costs a thousand times one that does not.
+  // re2 builds its automaton while it reads: a text that leads to ever new states costs a thousand times more than one
+  // that does not.
   const makeState = automaton.makeState.bind(automaton) as (...args: unknown[]) => unknown;
   automaton.makeState = (...args: unknown[]) => {
     meter.charge(re2Steps.call + size * re2Steps.state);
@@ -54,7 +55,7 @@ function re2Test(pattern: string, flags: string, meter: StepMeter): LinearPatter
   let { length } = pattern;
   automaton.match = (...args: unknown[]) => {
     const found = match(...args);
-    // It has too many states: what comes next simulates them one by one.
+    // The automaton has too many states, so re2 simulates the following ones one by one.
     if (found === null) meter.charge(length * size * re2Steps.simulated);
     return found;
   };
@@ -73,26 +74,26 @@ function compiled(pattern: string, flags: string): RegExp | undefined {
   }
 }
 
-/** One character or class, and how often it may occur. */
+/** A character or class, and its quantifier. */
 const element =
   /(?:\\[dDwWsS./\\-]|\[\^?(?:\\[dws./\\\]-]|[^\\[\]])+\]|[^\\^$|?*+()[\]{}])(?:(?<one>\?)|(?<many>[*+])|\{(?<least>\d{1,4})(?<open>,(?<most>\d{1,4})?)?\})?/y;
 
-/** Ways to match one text that a simple pattern may have: each costs a backtracking engine one try. */
+/** Maximum number of ways in which a simple pattern may match a text. A backtracking engine tries each. */
 const maxWays = 256;
 
-/** Steps for each character of a text that a simple pattern may take. */
+/** Maximum number of steps per character for a simple pattern. */
 const maxStepsPerCharacter = 16;
 
-/** What matching a text takes: steps in any case, and for each character. */
+/** The cost of a match in steps: a fixed part, and a part per character. */
 export interface NativeCost {
   readonly steps: number;
   readonly stepsPerCharacter: number;
 }
 
 /**
- * The cost of a pattern on a backtracking engine; undefined where that is not linear. Linear are characters and classes
- * in a row, without groups or alternatives, with few ways to share a text among them, and at most one that repeats
- * without end, then from the text's start.
+ * Returns the cost of a pattern on a backtracking engine; undefined if it is not linear. A pattern is linear if it is a
+ * sequence of characters and classes, without groups or alternatives, with few ways to divide a text among them, and
+ * with at most one unbounded repetition, in which case it must be anchored at the start.
  */
 export function nativeCost(pattern: string): NativeCost | undefined {
   const isAnchored = pattern.startsWith("^");

@@ -1,8 +1,8 @@
 /**
- * Rewrites the code that Ajv generates for a schema so that it reports its steps and errors to `self.meter`: at the start
- * of the function and of every turn of a loop, the number of operations in its body; with every error, the error.
+ * Instruments the code that Ajv generates for a schema, so that it reports its steps and errors to `self.meter`: at the
+ * start of the function and of each loop iteration the number of operations in its body, and every error.
  *
- * DANGER: the patterns fit the code generator of the pinned version of Ajv. The tests fail when they no longer do.
+ * DANGER: the patterns match the code generator of the pinned version of Ajv. The tests fail if they no longer do.
  */
 export function meterCode(code: string): string {
   const { text, strings } = withoutStrings(code);
@@ -21,25 +21,25 @@ export function meterCode(code: string): string {
   );
 }
 
-/** The code with every string literal replaced by its number, so that nothing in a string is taken for code. */
+/** Replaces every string literal by its number, so that the content of strings is not mistaken for code. */
 function withoutStrings(code: string): { text: string; strings: string[] } {
   const strings: string[] = [];
   const text = code.replaceAll(/"(?:[^"\\]|\\.)*"/gs, (literal) => `"${strings.push(literal) - 1}"`);
   return { text, strings };
 }
 
-/** Whatever opens or closes a block, and the operations that are counted: conditions, their parts, and calls. */
+/** The start or end of a block, and the counted operations: conditions, their parts, and calls. */
 const token = /\bfor\s*\(|\bfunction\b|\bif\s*\(|\|\||&&|\.call\(|\bvalidate\d*\(|\] = true|[(){}]/g;
 
-/** Steps of entering a body, and of each operation in it. */
+/** Cost of entering a body, and of each operation in it. */
 const stepsPerTurn = 10;
 const stepsPerOperation = 3;
 
-/** Operations that marking a property as evaluated counts as: it grows an object. */
+/** Cost of marking a property as evaluated, in operations: it adds a property to an object. */
 const operationsPerMark = 20;
 
 interface Block {
-  /** Where the count of a metered body goes; undefined for other blocks. */
+  /** Position of the counter in a metered body; undefined for other blocks. */
   readonly at: number | undefined;
   operations: number;
 }
@@ -49,7 +49,7 @@ function countBodies(code: string): string {
   const blocks: Block[] = [];
   const bodies: Block[] = [];
   let parentheses = 0;
-  // Depth of parentheses at which the header of a loop or function ends; its next block is a body.
+  // Parenthesis depths at which the header of a loop or function ends; the next block is its body.
   const headers: number[] = [];
   let isBodyNext = false;
   for (const { 0: found, index } of code.matchAll(token)) {

@@ -1,14 +1,14 @@
-/** What one element of a pattern weighs, in instructions of a compiled program, as far as it is not a single one. */
+/** Weights of pattern elements that are larger than one instruction of a compiled program. */
 const weights = { property: 8, charactersPerClass: 4 };
 
-/** One element of a pattern: an escape, a class, a group's start or end, an alternative, or any other character. */
+/** An element of a pattern: an escape, a class, a group's start or end, an alternative, or any other character. */
 const element = /\\[pP]\{[^}]*\}|\\u\{[^}]*\}|\\.|\[(?:\\.|[^\\\]])*\]|\((?:\?(?:<?[=!]|:|<[^>]*>))?|[)|]|[^]/gsu;
 
 const quantifier = /[*+?]\??|\{(\d+)(?:,(\d*))?\}\??/suy;
 
 /**
- * Estimates the size of a pattern's compiled program, in instructions, without compiling it: counts multiply what they
- * repeat. Nested counts can make megabytes of a line.
+ * Estimates the size of a pattern's compiled program, in instructions, without compiling it. Quantifiers multiply what
+ * they repeat, so nested ones can make megabytes from a single line.
  */
 export function estimatePatternSize(pattern: string): number {
   const outer: number[] = [];

@@ -2,26 +2,26 @@ import type { ErrorObject } from "ajv";
 import { escapePointer } from "../json/pointer.ts";
 import { ViolationList } from "./violations.ts";
 
-/** Ends a validation that would take more steps than its budget. */
+/** Thrown to end a validation that exceeds its step budget. */
 export class StepBudgetError extends Error {
   override readonly name: string = "StepBudgetError";
 }
 
-/** Ends a validation that has found as many errors as are reported. */
+/** Thrown to end a validation that has found the maximum number of reported errors. */
 export class ErrorLimitError extends Error {
   override readonly name: string = "ErrorLimitError";
 }
 
-/** Errors that may be held at a time. */
+/** Maximum number of errors held at a time. */
 const maxErrorsHeld = 20_000;
 
-/** Steps that the creation of one error counts as. */
+/** Cost of creating an error, in steps. */
 const stepsPerError = 100;
 
-/** Steps that listing one property name of an object counts as. */
+/** Cost of listing one property name of an object, in steps. */
 const stepsPerKey = 100;
 
-/** Steps that escaping or hashing one character counts as. */
+/** Cost of escaping or hashing one character, in steps. */
 const stepsPerCharacter = 20;
 
 /** Keywords whose branches may fail although the value is valid. */
@@ -29,10 +29,10 @@ const inBranch = /\/(?:anyOf|oneOf|not|if|contains)\//;
 
 /**
  * Counts the steps of one validation at a time, about two nanoseconds each, and collects its first certain errors. The
- * compiled code of schemas and the keywords with costs of their own report to it.
+ * compiled code of schemas and the keywords with their own costs report to it.
  */
 export class StepMeter {
-  /** Steps that are left. The compiled code subtracts from it directly. */
+  /** Remaining steps. The compiled code subtracts from it directly. */
   left = 0;
   /** Errors that make the value invalid whatever follows. */
   certain = new ViolationList();
@@ -48,7 +48,7 @@ export class StepMeter {
     if (this.certain.violations.length > 0) this.certain = new ViolationList();
   }
 
-  /** Takes steps from the budget. Throws a StepBudgetError when none are left. */
+  /** Deducts steps from the budget. Throws a StepBudgetError when it is exhausted. */
   charge(steps: number): void {
     if ((this.left -= steps) < 0) this.fail();
   }
@@ -58,8 +58,8 @@ export class StepMeter {
   }
 
   /**
-   * Takes note of an error that the compiled code has made, and of how many it holds. Below `not` and `if` the error is
-   * an empty object.
+   * Records an error that the compiled code has created, and the number of errors that it holds. Below `not` and `if`
+   * the error is an empty object.
    */
   report(error: Partial<ErrorObject>, held: number): void {
     this.charge(stepsPerError);
@@ -71,7 +71,7 @@ export class StepMeter {
     if (this.certain.isFull) throw new ErrorLimitError();
   }
 
-  /** Joins the errors of a referenced schema to those before. */
+  /** Appends the errors of a referenced schema. */
   join(before: ErrorObject[] | null, more: ErrorObject[]): ErrorObject[] {
     if (before === null) return more;
     this.charge(before.length + more.length);
@@ -79,7 +79,7 @@ export class StepMeter {
     return before.concat(more);
   }
 
-  /** Object.keys. Lists the properties of the same object in a row only once. */
+  /** Metered Object.keys. Lists the properties of the same object only once in a row. */
   keys(value: object): string[] {
     if (value === this.#listed) return this.#names;
     const names = Object.keys(value);
@@ -88,7 +88,7 @@ export class StepMeter {
     return (this.#names = names);
   }
 
-  /** Object.assign. */
+  /** Metered Object.assign. */
   assign(to: object, from: object): object {
     this.charge(Object.keys(from).length * stepsPerKey);
     return Object.assign(to, from);

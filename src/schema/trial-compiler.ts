@@ -3,32 +3,32 @@ import { Worker } from "node:worker_threads";
 import type { JsonSchema } from "../plugin/tool.ts";
 import { checkSchema, SchemaError } from "./check-schema.ts";
 
-/** Compiles schemas of strangers once in a thread of its own, before the process compiles them itself. */
+/** Compiles untrusted schemas in a separate thread first, before this process compiles them itself. */
 export interface TrialCompiler {
   /**
-   * Rejects with a SchemaError when the schema cannot be compiled within the limits of time and memory. Small schemas
-   * always can.
+   * Rejects with a SchemaError if the schema cannot be compiled within the limits of time and memory. Small schemas
+   * always pass.
    */
   check(schema: JsonSchema): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface TrialLimits {
-  /** Time that compiling may take, in milliseconds. */
+  /** Time limit of a compilation, in milliseconds. */
   readonly timeoutMs: number;
-  /** Heap of the thread, in MiB. */
+  /** Heap limit of the thread, in MiB. */
   readonly memoryMb: number;
 }
 
-/** Length of a schema's JSON text up to which compiling it cannot take long, whatever is in it. */
+/** Length of a schema's JSON text up to which compiling it is always fast, whatever its content. */
 const smallLength = 4096;
 
-/** Time after which a thread without work ends, in milliseconds. */
+/** Idle time after which the thread ends, in milliseconds. */
 const idleMs = 30_000;
 
 type Answer = { kind: "ready" } | { kind: "compiled" } | { kind: "refused"; reason: string };
 
-/** Creates a trial compiler. Its thread starts with the first schema, and again after one that ended it. */
+/** Creates a trial compiler. Its thread starts with the first schema, and again after a schema that ended it. */
 export function createTrialCompiler(limits: TrialLimits = { timeoutMs: 500, memoryMb: 128 }): TrialCompiler {
   let worker: Promise<Worker> | undefined;
   let idle: NodeJS.Timeout | undefined;
@@ -72,7 +72,7 @@ export function createTrialCompiler(limits: TrialLimits = { timeoutMs: 500, memo
 
   return {
     check(schema) {
-      // One after the other: the time is that of one schema.
+      // One schema at a time, because the time limit is per schema.
       const next = last.then(() => {
         checkSchema(schema);
         return JSON.stringify(schema).length <= smallLength ? undefined : run(schema);
@@ -87,7 +87,7 @@ export function createTrialCompiler(limits: TrialLimits = { timeoutMs: 500, memo
   };
 }
 
-/** The next answer of a thread. Rejects when the thread ends instead. */
+/** Returns the thread's next answer. Rejects if the thread ends instead. */
 function answerOf(thread: Worker): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const onExit = (code: number): void => reject(new Error(`the thread ended with ${code}`));
@@ -98,7 +98,7 @@ function answerOf(thread: Worker): Promise<Answer> {
     thread.off("message", resolve);
     thread.off("exit", onExit);
     thread.off("error", reject);
-    // An error that comes later is no error of the process.
+    // A later error must not become an uncaught exception of the process.
     thread.on("error", () => {});
   });
   return settled;
@@ -111,7 +111,7 @@ async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
-    // Its thread is ended: nobody waits for this answer any more.
+    // The thread is terminated, so this answer is not awaited any more.
     promise.catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-// Runs in the worker thread of trial-compiler.ts: compiles schemas and answers what is wrong with them.
+// Runs in the worker thread of trial-compiler.ts: compiles schemas and reports their problems.
 import { parentPort } from "node:worker_threads";
 import type { JsonSchema } from "../plugin/tool.ts";
 import { compileSchema } from "./compile-schema.ts";

@@ -1,15 +1,15 @@
 import type { ErrorObject } from "ajv";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Violations that are reported of one value at most. */
+/** Maximum number of violations reported per value. */
 export const maxViolations = 20;
 
-/** Makes a Violation message. */
+/** Creates a Violation message. */
 export function violation(path: string, message: string): Violation {
   return { $typeName: "jackfield.v1.Violation", path, message };
 }
 
-/** Collects violations, each once, up to `maxViolations`. */
+/** Collects distinct violations, up to `maxViolations`. */
 export class ViolationList {
   readonly violations: Violation[] = [];
   readonly #seen = new Set<string>();
@@ -18,7 +18,10 @@ export class ViolationList {
     return this.violations.length >= maxViolations;
   }
 
-  /** Adds an error in Ajv's words, with the name of the property or the allowed values, so that a model can correct it. */
+  /**
+   * Adds an error with Ajv's message, extended by the property name or the allowed values, so that a model can correct
+   * it.
+   */
   add(error: ErrorObject): void {
     const path = excerpt(error.instancePath);
     const { missingProperty, additionalProperty, unevaluatedProperty } = error.params as Record<
@@ -26,7 +29,7 @@ export class ViolationList {
       string | undefined
     >;
     const name = missingProperty ?? additionalProperty ?? unevaluatedProperty ?? "";
-    // Before the message, which may list thousands of values, is made.
+    // Checked before the message is built, which may list thousands of values.
     if (!this.#isNew(JSON.stringify([path, error.schemaPath, excerpt(name)]))) return;
     const message = excerpt(messageOf(error));
     if (!this.#isNew(JSON.stringify([path, message]))) return;
@@ -40,7 +43,7 @@ export class ViolationList {
   }
 }
 
-/** Longest path and longest message of a violation, in code units. */
+/** Maximum length of a violation's path and of its message, in code units. */
 const maxLength = 2000;
 
 function excerpt(text: string): string {

@@ -3,7 +3,10 @@ import type { JsonObject } from "../plugin/tool.ts";
 
 const prose: ReadonlySet<string> = new Set(["description", "title", "$comment"]);
 
-/** Cleans the texts of a JSON Schema that a model reads. Names and values stay: arguments are compared with them. */
+/**
+ * Cleans those texts of a JSON Schema that a model reads. Names and values stay unchanged, because arguments are
+ * compared with them.
+ */
 export function visibleSchema(schema: JsonObject): JsonObject {
   return mapMembers(schema, (key, value) => (prose.has(key) && typeof value === "string" ? visibleText(value) : value));
 }
