@@ -2,8 +2,8 @@ import type { ExactJson } from "./exact-number.ts";
 import { ExactNumber } from "./exact-number.ts";
 
 /**
- * JSON text with the keys of every object sorted, so that equal values have equal texts. A number beyond all doubles is
- * written as one: `1e999`. Takes time in proportion to the value, whatever its shape.
+ * Returns canonical JSON text with sorted object keys: equal values have equal texts. A number beyond the range of
+ * doubles becomes `1e999`. Takes time proportional to the value's size, whatever its shape.
  */
 export function canonicalJson(value: ExactJson): string {
   if (isCanonical(value)) return JSON.stringify(value);
@@ -12,7 +12,7 @@ export function canonicalJson(value: ExactJson): string {
   return textOf(value, unsorted);
 }
 
-/** Reports whether all keys stand in order: then JSON.stringify writes the canonical text, several times as fast. */
+/** Reports whether all keys are sorted. If so, JSON.stringify writes the canonical text, several times as fast. */
 function isCanonical(value: ExactJson): boolean {
   if (typeof value === "number") return Number.isFinite(value);
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return true;
@@ -25,7 +25,10 @@ function isCanonical(value: ExactJson): boolean {
   return true;
 }
 
-/** Collects the lists and objects that JSON.stringify would not write in canonical form. Reports whether this is one. */
+/**
+ * Collects the arrays and objects that JSON.stringify would not write in canonical form. Reports whether this value is
+ * one of them.
+ */
 function collectUnsorted(value: ExactJson, unsorted: Set<ExactJson>): boolean {
   if (typeof value === "number") return !Number.isFinite(value);
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return false;
@@ -53,7 +56,10 @@ function textOf(value: ExactJson, unsorted: ReadonlySet<ExactJson>): string {
   return `{${keys.map((key) => `${JSON.stringify(key)}:${textOf(members[key] as ExactJson, unsorted)}`).join(",")}}`;
 }
 
-/** The items' texts: neighbours that JSON.stringify may write are written together, which takes a tenth of the time. */
+/**
+ * Returns the texts of the items. Adjacent items that need no sorting are passed to JSON.stringify together, which
+ * takes a tenth of the time.
+ */
 function listText(items: readonly ExactJson[], unsorted: ReadonlySet<ExactJson>): string {
   const texts: string[] = [];
   let from = 0;

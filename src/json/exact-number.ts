@@ -1,6 +1,9 @@
-/** A number of a JSON text that a double cannot hold. It computes as the nearest double and is written as it was read. */
+/**
+ * A number from JSON text that a double cannot represent exactly. It computes as the nearest double, and is written
+ * with its original digits.
+ */
 export class ExactNumber extends Number {
-  /** The number as it stands in the JSON text. */
+  /** The number as written in the JSON text. */
   readonly text: string;
 
   constructor(text: string) {
@@ -12,22 +15,22 @@ export class ExactNumber extends Number {
     return radix === undefined ? this.text : super.toString(radix);
   }
 
-  /** JSON.stringify writes the number as it was read. */
+  /** Makes JSON.stringify write the number as it was read. */
   toJSON(): unknown {
     return rawJson(this.text);
   }
 }
 
-/** A JSON value in which every number is as it was written. */
+/** A JSON value whose numbers keep their original digits. */
 export type ExactJson = null | boolean | number | string | ExactNumber | ExactJson[] | { [key: string]: ExactJson };
 
-/** Makes a value that JSON.stringify writes as the given JSON text of a primitive. */
-// TypeScript does not know JSON.rawJSON yet.
+/** Creates a value that JSON.stringify writes as the given JSON text of a primitive. */
+// TypeScript's library does not declare JSON.rawJSON yet.
 export const rawJson = (JSON as JSON & { rawJSON(text: string): object }).rawJSON;
 
 /**
- * Parses JSON text. A number beyond ±(2^53 − 1), or with more digits than a double holds, becomes an ExactNumber. Throws
- * a SyntaxError.
+ * Parses JSON text. A number beyond ±(2^53 − 1), or with more digits than a double can represent, becomes an
+ * ExactNumber. Throws a SyntaxError.
  */
 export function parseJson(text: string): ExactJson {
   if (!mayLoseDigits.test(text)) return JSON.parse(text) as ExactJson;
@@ -36,7 +39,7 @@ export function parseJson(text: string): ExactJson {
       typeof value === "number" && source !== undefined && !isHeld(source, value) ? new ExactNumber(source) : value,
     );
   } catch (error) {
-    // Nested too deeply for a reviver. Nothing this deep can be written again either.
+    // Nested too deeply for a reviver. Such a value cannot be serialised again anyway.
     if (error instanceof RangeError) return JSON.parse(text) as ExactJson;
     throw error;
   }
@@ -46,17 +49,19 @@ type Reviver = (key: string, value: unknown, context: { source?: string }) => un
 
 const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => ExactJson;
 
-/** Sixteen digits in a row, or an exponent: fewer digits always fit. */
+/** Sixteen digits in a row, or an exponent: fewer digits are always exact. */
 const mayLoseDigits = /[\d.]{16}|\d[eE][+-]?\d/;
 
-/** Reports whether a double holds the number of a JSON text: it is a safe size, and no digit is lost. */
+/**
+ * Reports whether a double represents the number of a JSON text exactly: it is in the safe range and no digit is lost.
+ */
 export function isHeld(source: string, value: number): boolean {
   if (Math.abs(value) > Number.MAX_SAFE_INTEGER) return false;
   const written = String(value);
   return written === source || decimalOf(written) === decimalOf(source);
 }
 
-/** The significant digits of a number and the power of ten of the last one: equal for equal numbers. */
+/** Returns a number's significant digits and the power of ten of the last one: equal for equal numbers. */
 function decimalOf(text: string): string {
   const [mantissa = "", exponent = "0"] = text.toLowerCase().split("e");
   const [whole = "", fraction = ""] = mantissa.split(".");
@@ -73,17 +78,17 @@ function withoutTrailingZeros(digits: string): string {
   return digits.slice(0, end);
 }
 
-/** The value with every ExactNumber replaced by the nearest finite double, for checks against a schema. */
+/** Returns the value with every ExactNumber replaced by the nearest finite double, for schema validation. */
 export function withDoubles(value: ExactJson): ExactJson {
   return mapExact(value, (exact) => Math.max(-Number.MAX_VALUE, Math.min(Number.MAX_VALUE, Number(exact.text))));
 }
 
-/** The value with every ExactNumber replaced by its text: protobuf's Value holds doubles only. */
+/** Returns the value with every ExactNumber replaced by its text, because protobuf's Value holds doubles only. */
 export function withNumberTexts(value: ExactJson): ExactJson {
   return mapExact(value, ({ text }) => text);
 }
 
-/** Returns the same object where it holds no ExactNumber. */
+/** Returns the same object if it contains no ExactNumber. */
 function mapExact(value: ExactJson, change: (exact: ExactNumber) => ExactJson): ExactJson {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof ExactNumber) return change(value);

@@ -3,9 +3,9 @@ import type { Json, JsonObject, SanitizeMode } from "../plugin/tool.ts";
 const noLiterals: ReadonlySet<string> = new Set();
 
 /**
- * Cleans every string of the arguments, nested ones too, by `strictText` or `plainText`; `off` keeps everything. Property
- * names stay, and so do texts in `literals`: the values that the schema's `enum` and `const` ask for. Returns the same
- * object where nothing had to change.
+ * Cleans every string in the arguments, including nested ones, with `strictText` or `plainText`; `off` changes nothing.
+ * Property names and texts in `literals`, the values of the schema's `enum` and `const`, stay unchanged. Returns the
+ * same object if nothing changed.
  */
 export function sanitize(
   value: JsonObject,
@@ -33,7 +33,7 @@ function clean(value: Json, cleanText: (text: string) => string): Json {
   return changed ?? value;
 }
 
-/** The texts that a schema's `enum` and `const` ask for and that cleaning would change. */
+/** Returns the texts in a schema's `enum` and `const` that cleaning would change. */
 export function textLiterals(schema: unknown): ReadonlySet<string> {
   const found = new Set<string>();
   collectLiterals(schema, false, found);
@@ -52,7 +52,7 @@ function collectLiterals(node: unknown, isLiteral: boolean, found: Set<string>):
   }
 }
 
-/** Longest text that `strictText` leaves, in characters. */
+/** Maximum length of a text after `strictText`, in characters. */
 const maxStrictCharacters = 250;
 
 const notStrict = /[^a-zA-Z0-9@._\- ]/g;
@@ -60,12 +60,12 @@ const notStrict = /[^a-zA-Z0-9@._\- ]/g;
 /** Control characters but line feeds and tabs, bidirectional embeddings, overrides and isolates, BOM, lone surrogates. */
 const unwanted = /(?![\n\t])[\p{Cc}\p{Cs}\u202A-\u202E\u2066-\u2069\uFEFF]/gu;
 
-/** Texts that `plainText` leaves as they are: the usual case, told quickly. */
+/** Texts that `plainText` leaves unchanged: a fast check for the common case. */
 const ordinary = /^(?:[!-~](?:[ -~\n\t]*[!-~])?)?$/;
 
 /**
- * Cleans an argument in the mode `text`: NFC, line breaks as `\n`, without control characters, bidirectional overrides
- * and BOM, its ends trimmed unless nothing would be left. Line breaks, tabs, joiners and variation selectors stay.
+ * Cleans an argument in the mode `text`: NFC, line breaks as `\n`, no control characters, bidirectional overrides or
+ * BOM, and trimmed unless nothing would be left. Line breaks, tabs, joiners and variation selectors stay.
  */
 function plainText(text: string): string {
   if (ordinary.test(text)) return text;
@@ -73,15 +73,18 @@ function plainText(text: string): string {
   return visible.trim() || visible;
 }
 
-/** Cleans an argument in the mode `strict`: keeps `[a-zA-Z0-9@._\- ]`, trims, and cuts at 250 characters. */
+/** Cleans an argument in the mode `strict`: keeps `[a-zA-Z0-9@._\- ]`, trims, and truncates to 250 characters. */
 function strictText(text: string): string {
   return text.replace(notStrict, "").trim().slice(0, maxStrictCharacters).trimEnd();
 }
 
-/** A character with more combining marks than any script writes (UAX #15 allows 30 in stream-safe text). */
+/** A character with more combining marks than any script uses (UAX #15 allows 30 in stream-safe text). */
 const manyMarks = /\P{M}?\p{M}{31,}/gu;
 
-/** The text in NFC. DANGER: sorting combining marks takes quadratic time; runs that no script writes stay as they are. */
+/**
+ * Returns the text in NFC. DANGER: sorting combining marks takes quadratic time, so runs that no script uses stay
+ * unchanged.
+ */
 function composed(text: string): string {
   let result = "";
   let end = 0;

@@ -1,7 +1,7 @@
 /**
- * Writes any value as JSON text, by the rules that hold for the answers of tools: `undefined` is null, big integers are
- * strings of digits, maps are objects, sets are arrays, errors their name and message, and lone surrogates are replaced.
- * Returns undefined for what cannot be serialised. Errors of getters and `toJSON` count as that.
+ * Serialises any value as JSON text, by the rules for tool outputs: `undefined` becomes null, big integers strings of
+ * digits, maps objects, sets arrays, errors their name and message; lone surrogates are replaced. Returns undefined if
+ * the value cannot be serialised, for example because a getter or `toJSON` throws.
  */
 export function serializeJson(value: unknown): string | undefined {
   try {
@@ -21,10 +21,10 @@ function portable(_key: string, value: unknown): unknown {
   return Array.isArray(value) || isRaw(value) ? value : wellFormedKeys(value);
 }
 
-/** Tells the objects of JSON.rawJSON, which a copy would no longer be. */
+/** Detects JSON.rawJSON objects, which must not be copied. */
 const isRaw = (JSON as JSON & { isRawJSON(value: unknown): boolean }).isRawJSON;
 
-/** A copy with property names that are Unicode text, or the same object where they are. */
+/** Returns a copy with well-formed property names, or the same object if they already are. */
 function wellFormedKeys(value: object): object {
   if (Object.keys(value).every((key) => key.isWellFormed())) return value;
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key.toWellFormed(), member as unknown]));

@@ -1,13 +1,13 @@
 import type { ExactJson } from "./exact-number.ts";
 import { ExactNumber } from "./exact-number.ts";
 
-/** The longest text that a reader takes, in bytes of UTF-8 or in code points. At least 5. */
+/** A reader's maximum text length, in bytes of UTF-8 or in code points. At least 5. */
 export interface TextLimit {
   readonly max: number;
   readonly unit: "bytes" | "characters";
 }
 
-/** The length of a text in code points. */
+/** Returns the length of a text in code points. */
 export function codePoints(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;
@@ -20,36 +20,36 @@ export function fits(text: string, { max, unit }: TextLimit): boolean {
   return text.length * 3 <= max || (text.length <= max && Buffer.byteLength(text) <= max);
 }
 
-/** Cuts a text to a limit, on a whole character, with `...` at the end where something is missing. */
+/** Truncates a text to a limit, at a character boundary, with `...` at the end if anything is missing. */
 export function shortenText(text: string, limit: TextLimit): string {
   if (fits(text, limit)) return text;
   const ellipsis = "...";
   const room = Math.max(0, limit.max - ellipsis.length);
   if (limit.unit === "characters") {
-    // Each character takes at most two code units, so that no more than these are needed.
+    // Each character has at most two code units, so no more than these are needed.
     return (
       Array.from(text.slice(0, limit.max * 2))
         .slice(0, room)
         .join("") + ellipsis
     );
   }
-  // A cut between the bytes of one character leaves replacement characters: they go.
+  // A cut within a character's bytes leaves replacement characters, which are removed.
   const cut = Buffer.from(text.slice(0, limit.max)).subarray(0, room).toString();
   return cut.replace(/\uFFFD{1,3}$/u, "") + ellipsis;
 }
 
-/** Levels of nesting that a shortened value keeps at most. */
+/** Maximum nesting of a shortened value. */
 const maxLevels = 40;
 
-/** What one attempt keeps: items of an array, characters of a string, levels of nesting. */
+/** What one attempt keeps: items per array, characters per string, levels of nesting. */
 type Attempt = readonly [items: number, characters: number, levels: number];
 
-/** The attempts of last resort, which leave out levels. */
+/** The last attempts, which omit levels. */
 const shallow: readonly Attempt[] = [...[6, 4, 3, 2, 1].map((levels): Attempt => [5, 100, levels]), [1, 20, 1]];
 
 /**
- * Writes a value as JSON text within a limit: with fewer rows, shorter strings and fewer levels, each with a count of
- * what was left out.
+ * Serialises a value as JSON text within a limit: with fewer rows, shorter strings and fewer levels, each with a count
+ * of the omissions.
  */
 export function shortenJson(value: ExactJson, limit: TextLimit): string {
   for (const attempt of attemptsFor(limit.max)) {
@@ -77,7 +77,7 @@ function shrink(value: ExactJson, attempt: Attempt): ExactJson {
     return value.length > items ? [...kept, `… ${value.length - items} more left out`] : kept;
   }
   const keys = Object.keys(value);
-  // An object's properties are its shape: more of them are kept than of an array's rows.
+  // An object's properties are its structure, so more of them are kept than of an array's rows.
   const limit = Math.max(items, 8);
   const kept = Object.fromEntries(keys.slice(0, limit).map((key) => [key, shrink(value[key] as ExactJson, inner)]));
   return keys.length > limit ? { ...kept, "…": `${keys.length - limit} more left out` } : kept;

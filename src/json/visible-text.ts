@@ -1,10 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
 
-// Control, format, surrogate, line and paragraph separator characters, and whatever else is drawn as nothing.
+// Control, format, surrogate, line and paragraph separator characters, and all others without a visible glyph.
 const invisible = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /**
- * A text for people and models, such as a description, without anything that is not seen: terminal codes, control,
+ * Removes invisible characters from a text for people and models, such as a description: terminal escapes, control,
  * format and zero-width characters.
  */
 export function visibleText(text: string): string {
