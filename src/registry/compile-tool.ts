@@ -8,18 +8,21 @@ import { PluginError } from "./plugin-error.ts";
 import type { CompiledTool } from "./registry.ts";
 import { createRedact, secretsOf } from "./tool-secrets.ts";
 
-/** Limits of a tool for which neither its author nor the configuration sets any. */
+/** Default limits of a tool, used if neither its author nor the configuration sets them. */
 export const toolDefaults = { timeoutMs: 5000, concurrency: 64, queue: 128 } as const;
 
-/** Settings of one tool in the configuration. They override what the tool declares. */
+/** Configured settings of one tool. They override the tool's own declarations. */
 export type ToolSettings = Omit<PluginConfig, "use">;
 
-/** Where a tool comes from. */
+/** Origin of a tool. */
 export interface Origin {
   readonly use: string;
   readonly version: string;
   readonly bundled: boolean;
-  /** Why the tool cannot work: settings that its `configSchema` requires are missing. Its configuration is not checked. */
+  /**
+   * The reason why the tool cannot work: missing settings that its `configSchema` requires. If set, its configuration
+   * is not checked.
+   */
   readonly unconfigured?: string | undefined;
 }
 
@@ -39,8 +42,8 @@ const annotationTypes: ReadonlyMap<string, string> = new Map([
 const toolName = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
- * Compiles a tool: checks all that can be checked before the first call, and fills in defaults. Throws a PluginError.
- * Pass `compileSchemaOf` to share one schema compiler among many tools.
+ * Compiles a tool: checks everything that can be checked before the first call, and fills in defaults. Throws a
+ * PluginError. Pass `compileSchemaOf` to share one schema compiler among many tools.
  */
 export function compileTool(
   tool: Tool,
@@ -160,12 +163,12 @@ function checkConfig(name: string, config: unknown, validate: Validate | undefin
   throw new PluginError({ code: "bad-config", tool: name, reason: `its configuration does not fit: ${list}` });
 }
 
-/** The JSON Schema of a tool's configuration, where it has one that can be read. */
+/** Returns the JSON Schema of a tool's configuration, if it has a readable one. */
 export function schemaOfConfig({ configSchema }: Tool): JsonSchema | undefined {
   try {
     return configSchema === undefined ? undefined : jsonSchemaOf(configSchema, "input");
   } catch {
-    // Compiling the tool says what is wrong with it.
+    // Compiling the tool reports the problem.
     return undefined;
   }
 }
@@ -182,7 +185,7 @@ export function jsonSchemaOf(schema: Schema, io: "input" | "output"): JsonSchema
   return standard.jsonSchema[io]({ target: "draft-07" });
 }
 
-/** Origins of all URLs in a tool's own configuration, which it may reach although they are private. */
+/** Returns the origins of all URLs in a tool's own configuration, which it may reach even if they are private. */
 function originsOf(config: unknown, found = new Set<string>()): ReadonlySet<string> {
   if (typeof config === "string" && /^https?:\/\//i.test(config) && URL.canParse(config))
     found.add(new URL(config).origin);

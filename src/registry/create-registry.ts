@@ -1,16 +1,16 @@
 import type { CompiledTool, Registry } from "./registry.ts";
 
-/** Longest time that a tool may take to say whether it can work, in milliseconds. */
+/** Timeout of a tool's readiness check, in milliseconds. */
 const readyWithinMs = 750;
 
-/** Longest time that tools may take to close, in milliseconds. */
+/** Timeout for closing tools, in milliseconds. */
 const closeWithinMs = 2000;
 
 /** Creates the registry of loaded tools. */
 export function createRegistry(): Registry {
   const configured = new Map<string, CompiledTool>();
   const registered = new Map<string, Map<string, CompiledTool>>();
-  /** Sorted lists by tenant, "" for the configured tools alone. Dropped at each change. */
+  /** Sorted lists by tenant; "" holds the configured tools only. Cleared at each change. */
   const lists = new Map<string, readonly CompiledTool[]>();
   const toolsOf = (tenant: string | undefined): Map<string, CompiledTool> => {
     if (tenant === undefined) return configured;
@@ -27,7 +27,7 @@ export function createRegistry(): Registry {
       if (list === undefined) {
         const tools = new Map([...(registered.get(tenant) ?? []), ...configured]);
         list = [...tools.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-        // Tenants without a tool of their own share no entry: their number is not ours to bound.
+        // Tenants without registered tools get no entry, because their number is unbounded.
         if (tenant === "" || registered.has(tenant)) lists.set(tenant, list);
       }
       return list;
@@ -48,7 +48,7 @@ export function createRegistry(): Registry {
       const notes: string[] = [];
       await Promise.all(
         all().map(async (tool) => {
-          // `ready` also tries again to open a tool that could not be opened.
+          // `ready` also retries a failed `open`.
           const problem = await readinessProblem(tool);
           if (problem !== undefined)
             (tool.required ? problems : notes).push(`tool ${tool.name}: ${tool.redact(problem)}`);
@@ -58,7 +58,7 @@ export function createRegistry(): Registry {
     },
     async close() {
       const closed = Promise.allSettled(all().map((tool) => tool.close()));
-      // A tool that takes longer is left to the end of the process.
+      // A tool that takes longer is abandoned; the process's end closes it.
       const { promise: late, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, closeWithinMs);
       await Promise.race([closed, late]);

@@ -1,4 +1,4 @@
-/** The thread or process of an isolated tool ended during a call: what the call had done by then is not known. */
+/** Thrown if the thread or process of an isolated tool ended during a call: its effects so far are unknown. */
 export class IsolateCrashError extends Error {
   override readonly name: string = "IsolateCrashError";
 }

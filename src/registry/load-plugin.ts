@@ -8,15 +8,15 @@ import { PluginError } from "./plugin-error.ts";
 /** Version of the plugin contract that this release supports. */
 const apiVersion = 1;
 
-/** A plugin's module and the tool it exports. */
+/** An imported plugin: its module and the tool that it exports. */
 export interface LoadedPlugin {
   readonly tool: Tool;
   readonly version: string;
-  /** URL of the module, to load it again in another thread or process. */
+  /** URL of the module, for loading it again in another thread or process. */
   readonly url: string;
 }
 
-/** Finds and imports a plugin: a package name, or the path of a module file or a package folder. */
+/** Finds and imports a plugin: a package name, or the path of a module file or package folder. */
 export async function importPlugin(use: string): Promise<LoadedPlugin> {
   const { url, version } = await locate(use);
   let module: Record<string, unknown>;
@@ -68,7 +68,7 @@ async function locate(use: string): Promise<{ url: string; version: string }> {
       plugin: use,
       reason: "the folder holds no package.json that can be read",
     });
-  // By its own name a package finds its export map, source condition included.
+  // Resolving a package by its own name applies its export map, including the source condition.
   const require = createRequire(join(path, "package.json"));
   if (typeof manifest.name === "string" && manifest.exports !== undefined) {
     try {
@@ -111,7 +111,7 @@ async function manifestAt(folder: string): Promise<Manifest | undefined> {
   }
 }
 
-/** Version of the package that a folder belongs to. */
+/** Returns the version of the package that contains a folder. */
 async function versionAt(folder: string): Promise<string> {
   for (let at = folder; ; at = dirname(at)) {
     const manifest = await manifestAt(at);

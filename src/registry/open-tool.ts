@@ -3,8 +3,8 @@ import type { Tool } from "../plugin/tool.ts";
 import { PluginError } from "./plugin-error.ts";
 
 /**
- * Opens a tool: runs its `open` once. If that fails, the tool is offered all the same, its calls fail at once, and
- * readiness shows why; a required tool makes the service not ready. Every readiness check tries `open` again.
+ * Opens a tool: runs its `open` once. If that fails, the tool is still offered, its calls fail at once, and readiness
+ * shows the reason; a required tool makes the service not ready. Every readiness check tries `open` again.
  */
 export async function openTool(tool: CompiledTool, definition: Tool): Promise<CompiledTool> {
   let isOpen = false;

@@ -1,4 +1,4 @@
-/** Why a plugin cannot be used. */
+/** The reason why a plugin is unusable. */
 export type PluginErrorCode =
   | "not-found"
   | "not-loadable"
@@ -9,16 +9,16 @@ export type PluginErrorCode =
   | "bad-config"
   | "not-open";
 
-/** Which plugin or tool an error is about, and why, as a sentence without its full stop. */
+/** The affected plugin or tool, and the problem as a sentence without its full stop. */
 export interface PluginProblem {
   readonly code: PluginErrorCode;
   readonly reason: string;
-  /** The plugin as the configuration names it: a package or a path. */
+  /** The plugin as named in the configuration: a package or a path. */
   readonly plugin?: string | undefined;
   readonly tool?: string | undefined;
 }
 
-/** Thrown for a plugin that cannot be used. The message is one sentence that names it. */
+/** Thrown for an unusable plugin. The message is one sentence that names it. */
 export class PluginError extends Error {
   override readonly name: string = "PluginError";
   readonly code: PluginErrorCode;
@@ -31,7 +31,7 @@ export class PluginError extends Error {
     ({ code: this.code, reason: this.reason, plugin: this.plugin, tool: this.tool } = problem);
   }
 
-  /** The same error, told of the plugin that carries the tool. */
+  /** Returns the same error with the name of the plugin that contains the tool. */
   ofPlugin(plugin: string): PluginError {
     const { code, reason, tool } = this;
     return new PluginError({ code, reason, plugin, tool }, { cause: this.cause });

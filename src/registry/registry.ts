@@ -11,12 +11,12 @@ import type { Credential } from "../outbound/http.ts";
 import type { Validate } from "../schema/compile-schema.ts";
 import type { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** A loaded tool, compiled: everything the executor needs, checked and with its defaults filled in. */
+/** A loaded and compiled tool: everything that the executor needs, checked and with defaults filled in. */
 export interface CompiledTool {
   readonly name: string;
-  /** The tenant that has registered it; undefined for a configured tool, which every tenant has. */
+  /** The tenant that registered it. Undefined for a configured tool, which every tenant can use. */
   readonly tenant?: string | undefined;
-  /** As callers see it. */
+  /** The tool's description for callers. */
   readonly message: ToolMessage;
   readonly effect: Exclude<Effect, typeof Effect.UNSPECIFIED>;
   readonly timeoutMs: number;
@@ -25,55 +25,58 @@ export interface CompiledTool {
   readonly retry: RetryPolicy | undefined;
   readonly sanitize: SanitizeMode | undefined;
   readonly isolation: Isolation;
-  /** Origins of its own configuration. */
+  /** Origins from its own configuration. */
   readonly configuredOrigins: ReadonlySet<string>;
-  /** Texts that the schema's `enum` and `const` ask for: sanitising leaves them alone. */
+  /** Texts in the schema's `enum` and `const`, which sanitising does not change. */
   readonly literals: ReadonlySet<string>;
   /** Returns the violations of arguments. */
   readonly validateInput: Validate;
-  /** Returns the violations of an output; undefined where no output schema is declared. */
+  /** Returns the violations of an output. Undefined if the tool declares no output schema. */
   readonly validateOutput: Validate | undefined;
   readonly run: (args: unknown, context: ExecutionContext) => unknown;
   readonly reconcile: ((call: UnknownCall, context: ExecutionContext) => Promise<Reconciled>) | undefined;
   readonly config: unknown;
-  /** What `open` returned. */
+  /** The value that `open` returned. */
   readonly state: unknown;
-  /** Why the tool cannot work at present, in words; undefined where it can. Its calls fail at once with it. */
+  /** The reason why the tool cannot work at present, with which its calls fail at once. Undefined if it can. */
   readonly problem: string | undefined;
-  /** The values of its configuration that its schema marks secret. */
+  /** The configuration values that its schema marks secret. */
   readonly secrets: readonly string[];
-  /** The text with every value that the tool's configuration marks secret replaced by `[secret]`. */
+  /** Replaces every secret configuration value in a text with `[secret]`. */
   redact(text: string): string;
-  /** What the configuration names it by: a package, a path, or the target of a registered tool. */
+  /** The tool's name in the configuration: a package, a path, or the target of a registered tool. */
   readonly use: string;
   readonly bundled: boolean;
   readonly required: boolean;
-  /** Milliseconds in which the same conversation and arguments under a new id get the first answer; 0 is off. */
+  /**
+   * Milliseconds in which a call with a new id, but the same conversation and arguments, gets the first answer; 0
+   * disables it.
+   */
   readonly repeatWindowMs: number;
-  /** What proves the tool to its downstreams. */
+  /** Authenticates the tool to its downstreams. */
   readonly credential?: Credential | undefined;
-  /** Longest time until a caller gets an answer, in milliseconds. */
+  /** Maximum time until a caller gets an answer, in milliseconds. */
   readonly answerWithinMs?: number | undefined;
-  /** What the model reads of a failure that the tool has no message for. */
+  /** Message for the model if the tool fails without its own. */
   readonly fallbackMessage?: string | undefined;
-  /** Rejects where the tool cannot work at present. */
+  /** Rejects if the tool cannot work at present. */
   ready(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * The loaded tools by name: configured ones, which every tenant has, and registered ones, each of which belongs to a tenant.
- * A registered tool never hides a configured one.
+ * The loaded tools by name: configured ones, which every tenant can use, and registered ones, each owned by a tenant. A
+ * registered tool never hides a configured one.
  */
 export interface Registry {
-  /** The tool that a tenant knows by this name. Without a tenant: a configured tool. */
+  /** Returns a tenant's tool of this name. Without a tenant: a configured tool. */
   get(name: string, tenant?: string): CompiledTool | undefined;
-  /** The tools that a tenant has, by name. Without a tenant: the configured tools. */
+  /** Returns a tenant's tools, sorted by name. Without a tenant: the configured tools. */
   list(tenant?: string): readonly CompiledTool[];
-  /** Adds or replaces a tool, for one tenant or for all. Calls that run keep the tool they started with. */
+  /** Adds or replaces a tool, for one tenant or for all. Running calls keep the tool that they started with. */
   put(tool: CompiledTool, tenant?: string): void;
   remove(name: string, tenant?: string): boolean;
-  /** Problems of required tools and notes on the others, asked afresh. */
+  /** Checks all tools and returns the problems of required ones and notes on the others. */
   check(): Promise<{ problems: string[]; notes: string[] }>;
   close(): Promise<void>;
 }

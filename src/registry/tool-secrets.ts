@@ -1,9 +1,9 @@
 import type { JsonSchema } from "../plugin/tool.ts";
 
-/** Shortest value that is looked for in texts: shorter ones would also hit what is no secret. */
+/** Minimum length of a redacted value: shorter ones would also match harmless text. */
 const shortest = 4;
 
-/** The values of a configuration that its schema marks `secret: true`, nested ones too. */
+/** Returns the values in a configuration that its schema marks `secret: true`, including nested ones. */
 export function secretsOf(config: unknown, schema: JsonSchema | undefined): string[] {
   if (schema === undefined || config === undefined || config === null) return [];
   if (schema["secret"] === true) return textsOf(config);
@@ -14,13 +14,13 @@ export function secretsOf(config: unknown, schema: JsonSchema | undefined): stri
   );
 }
 
-/** Makes the function that replaces every one of the secrets in a text by `[secret]`. */
+/** Creates a function that replaces each of the secrets in a text with `[secret]`. */
 export function createRedact(secrets: readonly string[]): (text: string) => string {
   const forms = secrets
     .filter((secret) => secret.length >= shortest)
-    // As it is, and as it stands in JSON text.
+    // Both verbatim and as it appears in JSON text.
     .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
-  // The longest first: a secret that begins with another must not leave its end behind.
+  // Longest first, so that a secret with another one as its prefix is replaced completely.
   const known = [...new Set(forms)].sort((a, b) => b.length - a.length);
   if (known.length === 0) return (text) => text;
   return (text) => {
