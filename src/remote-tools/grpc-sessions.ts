@@ -6,21 +6,21 @@ import { lateError } from "../outbound/downstream-error.ts";
 import { defaultTrust, type Trust } from "../outbound/trust.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
 
-/** What a gRPC transport needs of a session manager. */
+/** The part of a session manager that a gRPC transport uses. */
 export type CallSession = Pick<Http2SessionManager, "authority" | "request" | "notifyResponseByteRead">;
 
-/** A connection to one server, shared by the tools that live there. */
+/** A connection to one server, shared by the tools on it. */
 export interface GrpcSession {
   readonly manager: Http2SessionManager;
-  /** Marks a call; call what it returns when the call has ended. */
+  /** Marks the start of a call. Call the returned function when the call has ended. */
   begin(): () => void;
-  /** Its tool is gone: when the last tool and the last call are, it is closed. */
+  /** Releases the connection for one tool. It closes after the last tool and the last call. */
   release(): void;
 }
 
 /** The connections to all gRPC targets. */
 export interface GrpcSessions {
-  /** The connection to `http://host:port` or `https://host:port`, opened by its first call. */
+  /** Returns the connection to `http://host:port` or `https://host:port`. Its first call opens it. */
   take(url: URL): GrpcSession;
   close(): void;
 }
@@ -31,10 +31,13 @@ interface Entry {
   calls: number;
 }
 
-/** A connection that was silent for so long is tried before its next use, in milliseconds: firewalls forget it unsaid. */
+/**
+ * Idle time after which a connection is verified before its next use, in milliseconds: firewalls drop idle connections
+ * silently.
+ */
 const verifyAfterMs = 60_000;
 
-/** Creates the connections; every name is resolved through the guard. */
+/** Creates the connections. The guard resolves every name. */
 export function createGrpcSessions(guard: AddressGuard, trust: Trust = defaultTrust): GrpcSessions {
   const entries = new Map<string, Entry>();
 
@@ -94,8 +97,8 @@ export function createGrpcSessions(guard: AddressGuard, trust: Trust = defaultTr
 }
 
 /**
- * A session manager of one call, whose request is withdrawn where it would leave after `until` by `performance.now()`: its
- * stream is open by then, and nothing has been written to it.
+ * Creates a session manager for one call that cancels the request if it would be sent after `until`, a
+ * `performance.now()` value: its stream is open by then, but nothing has been written to it.
  */
 export function fencedManager(
   manager: Http2SessionManager,

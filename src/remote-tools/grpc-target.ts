@@ -19,10 +19,10 @@ import type { TargetBinding, Target, TargetContext } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { visibleText } from "../json/visible-text.ts";
 
-/** How long a target may take to say what its tool is, in milliseconds. */
+/** Timeout for a target to describe its tool, in milliseconds. */
 const describeWithinMs = 3000;
 
-/** Longest error that is handed to the model, in characters. */
+/** Maximum length of an error that is passed to the model, in characters. */
 const maxErrorCharacters = 2000;
 
 /** How much earlier than ours the transport's deadline may fire, in milliseconds. */
@@ -30,18 +30,18 @@ const deadlineSlackMs = 50;
 
 const method = `${ToolPlugin.typeName}/Execute`;
 
-/** What gRPC targets are made with. */
+/** Dependencies of gRPC targets. */
 export interface GrpcTargetParts {
   readonly guard: AddressGuard;
   readonly sessions: GrpcSessions;
   readonly telemetry: Pick<Telemetry, "inject" | "begin">;
-  /** Longest message that a target may answer, in bytes. */
+  /** Maximum size of a target's response message, in bytes. */
   readonly readMaxBytes: number;
-  /** From 0 to 1. */
+  /** Random number from 0 to 1. */
   readonly random: () => number;
 }
 
-/** A gRPC server that implements ToolPlugin as a target. Throws a TargetError for an address that cannot be used. */
+/** Creates a target for a gRPC server that implements ToolPlugin. Throws a TargetError for an unusable address. */
 export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTargetParts): Target {
   const url = urlOf(address, tls);
   try {
@@ -57,7 +57,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     );
   const client = clientOver(session.manager);
 
-  /** One attempt in a client span of its own, where the call is traced. */
+  /** Makes one attempt, in its own client span if the call is traced. */
   async function runOnce(
     args: JsonObject,
     context: TargetContext,
@@ -132,7 +132,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
           try {
             return await runOnce(args as JsonObject, context, served, deadline);
           } catch (reason) {
-            // The same deadline twice: the executor's own says that the call is TIMED_OUT.
+            // Both have the same deadline: the executor's own reports TIMED_OUT.
             if (isDeadline(reason) && performance.now() >= deadline - deadlineSlackMs) await aborted(signal);
             signal.throwIfAborted();
             await pauseBeforeRetry(rule, retry, noted(callError(reason), context.sent));
@@ -147,7 +147,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
   };
 }
 
-/** Notes that a call was refused: then it has changed nothing. */
+/** Records that a call was rejected and has changed nothing. */
 function noted(error: ToolError, sent: SentRequests | undefined): ToolError {
   const refused = error instanceof DownstreamError && error.problem === "status";
   if (refused && error.status !== undefined) sent?.answered(error.status);
@@ -173,7 +173,7 @@ function urlOf(address: string, tls: boolean): URL {
   return url;
 }
 
-/** The codes that say that nothing was done, with the HTTP statuses that say so. A 429 is tried again. */
+/** The codes that mean that nothing was executed, with the corresponding HTTP statuses. A 429 is retried. */
 const refusals: ReadonlyMap<Code, number> = new Map([
   [Code.InvalidArgument, 400],
   [Code.OutOfRange, 400],
@@ -186,7 +186,7 @@ const refusals: ReadonlyMap<Code, number> = new Map([
   [Code.ResourceExhausted, 429],
 ]);
 
-/** The error of a failed call, in words that the model may read. */
+/** Returns the error of a failed call, with a message that is safe to show to the model. */
 function callError(reason: unknown): ToolError {
   if (reason instanceof ToolError) return reason;
   const refusal = refusalIn(reason);
@@ -206,7 +206,7 @@ function isDeadline(reason: unknown): boolean {
   return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }
 
-/** Resolves when the signal has fired, at the latest a little after the deadline. */
+/** Resolves when the signal has fired, shortly after the deadline at the latest. */
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
@@ -222,7 +222,7 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** True where no connection came about, so that nothing can have been sent. */
+/** Reports whether no connection was established, so that nothing can have been sent. */
 function isUnconnected(reason: unknown): boolean {
   for (let cause = reason; cause instanceof Error; cause = cause.cause) {
     const code = (cause as NodeJS.ErrnoException).code;
@@ -232,7 +232,7 @@ function isUnconnected(reason: unknown): boolean {
   return false;
 }
 
-/** A refusal of our own, wherever in the chain of causes it is. */
+/** Finds a rejection by our own guard anywhere in the chain of causes. */
 function refusalIn(reason: unknown): DownstreamError | undefined {
   for (let cause = reason; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof DownstreamError && (cause.problem === "refused" || cause.problem === "late")) return cause;

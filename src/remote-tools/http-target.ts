@@ -6,7 +6,7 @@ import type { ExecutionContext } from "../plugin/tool.ts";
 import type { Target } from "./target.ts";
 import { TargetError } from "./target.ts";
 
-/** Headers that belong to the connection or to the contract. */
+/** Headers reserved for the connection or the contract. */
 const ours: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
@@ -22,10 +22,10 @@ const ours: ReadonlySet<string> = new Set([
   "accept-encoding",
 ]);
 
-/** Headers whose values are no secret: they may appear in what the tool answers. */
+/** Headers whose values are not secret and may appear in the tool's answers. */
 const plain: ReadonlySet<string> = new Set(["accept", "accept-language", "user-agent", "cache-control"]);
 
-/** An HTTP endpoint as a target. Throws a TargetError for a URL or header that cannot be used. */
+/** Creates a target for an HTTP endpoint. Throws a TargetError for an unusable URL or header. */
 export function createHttpTarget({ url: text, headers }: HttpTarget, guard: AddressGuard): Target {
   const url = URL.parse(text);
   if (url === null) throw new TargetError("target.http.url is not an absolute URL");
@@ -37,11 +37,11 @@ export function createHttpTarget({ url: text, headers }: HttpTarget, guard: Addr
   }
   checkHeaders(headers);
   const secrets = Object.entries(headers).flatMap(([name, value]) =>
-    // Also without the scheme: an answer may quote the token alone.
+    // Also without the scheme, because an answer may quote the token alone.
     plain.has(name.toLowerCase()) ? [] : [value, value.replace(/^\w+\s+/, "")],
   );
   return {
-    // A query may hold a key.
+    // Without the query, which may contain a key.
     label: url.origin + url.pathname,
     secrets: [...new Set(secrets)],
     async run(args: unknown, context: ExecutionContext) {
@@ -54,7 +54,7 @@ export function createHttpTarget({ url: text, headers }: HttpTarget, guard: Addr
   };
 }
 
-/** The bounds keep a registration from filling memory, store and log filter. */
+/** Limits that prevent a registration from filling memory, store and log filter. */
 const maxHeaders = 32;
 const maxHeaderBytes = 8192;
 

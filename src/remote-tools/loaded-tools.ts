@@ -1,11 +1,11 @@
 import type { CompiledTool, Registry } from "../registry/registry.ts";
 import { parseRegistrationKey } from "./registration.ts";
 
-/** What this process made of one stored tool. */
+/** A stored tool as loaded by this process. */
 export interface LoadedTool {
   /** The stored text. */
   readonly text: string;
-  /** Undefined where the tool cannot be offered: then `note` says why. */
+  /** Undefined if the tool cannot be offered: then `note` gives the reason. */
   readonly tool: CompiledTool | undefined;
   readonly note: string | undefined;
 }
@@ -14,9 +14,9 @@ export interface LoadedTool {
 export interface LoadedTools {
   get(key: string): LoadedTool | undefined;
   keys(): string[];
-  /** Puts a tool in place of the one with the same key; undefined takes it out. */
+  /** Replaces the tool with this key; undefined removes it. */
   swap(key: string, next: LoadedTool | undefined): void;
-  /** Why tools cannot be offered, one sentence each. */
+  /** Returns the reasons why tools cannot be offered, one sentence each. */
   notes(): string[];
 }
 
@@ -33,7 +33,7 @@ export function createLoadedTools(registry: Registry): LoadedTools {
       else loaded.set(key, next);
       if (next?.tool !== undefined) registry.put(next.tool, tenant);
       else if (before !== undefined) registry.remove(name, tenant);
-      // Calls that run keep the tool they started with: it is closed when the last of them has ended.
+      // Running calls keep the tool that they started with: it closes when the last of them has ended.
       void before?.close();
     },
     notes: () =>

@@ -11,7 +11,7 @@ import { createRedact } from "../registry/tool-secrets.ts";
 import { visibleText } from "../json/visible-text.ts";
 import { visibleSchema } from "../schema/visible-schema.ts";
 
-/** Longest description in characters: every model that is offered the tool pays for it. */
+/** Maximum length of a description in characters: every model to which the tool is offered pays for it. */
 const maxDescription = 16_384;
 
 const settings: ToolSettings = {
@@ -30,13 +30,13 @@ const effectNames: Readonly<Record<number, EffectName>> = {
   [Effect.WRITE]: "write",
 };
 
-/** Fills in what the caller left out by what the target says of its tool. */
+/** Completes a registration with the target's own description of its tool. */
 export async function completeTool(tool: ToolMessage, target: Target): Promise<ToolMessage> {
   const lacks = tool.description === "" || tool.inputSchema === undefined;
   if (!lacks && tool.effect !== Effect.UNSPECIFIED) return tool;
   const described = await target.describe().catch((reason: unknown) => {
     if (lacks) throw reason;
-    // Only its effect is not known: then it is a write.
+    // Only the effect is missing: then it is a write.
   });
   if (described === undefined) return tool;
   const timeout = tool.timeout ?? described.timeout;
@@ -53,9 +53,9 @@ export async function completeTool(tool: ToolMessage, target: Target): Promise<T
   };
 }
 
-/** The tool with all that nobody sees taken out of the texts that a model reads. Throws a SchemaError. */
+/** Removes invisible characters from the texts that a model reads. Throws a SchemaError. */
 export function visibleTool(tool: ToolMessage): ToolMessage {
-  // Before anything walks through it: it may be nested without end.
+  // Checked before anything traverses it: it may be nested without limit.
   for (const schema of [tool.inputSchema, tool.outputSchema]) if (schema !== undefined) checkSchema(schema);
   return {
     ...tool,
@@ -114,7 +114,7 @@ export function compileRegistered(
   return { ...compiled, tenant, secrets, redact: createRedact(secrets), close: async () => target.release() };
 }
 
-/** What is wrong with a registration; undefined where the reason is another one. */
+/** Describes the problem of a registration; undefined if the error has another cause. */
 export function registrationProblem(reason: unknown): string | undefined {
   if (reason instanceof SchemaError) return `a schema cannot be used: ${reason.message}`;
   if (reason instanceof PluginError) return reason.reason;

@@ -1,29 +1,29 @@
-/** A registered tool as it is stored. */
+/** A registered tool in stored form. */
 export interface RegisteredTool {
-  /** Tenant and name, as `registration.ts` writes them. */
+  /** Tenant and name, as encoded by `registration.ts`. */
   readonly key: string;
-  /** Its registration as JSON text, the target's headers included. */
+  /** Its registration as JSON text, including the target's headers. */
   readonly text: string;
 }
 
-/** What is stored, and the version by which a change is noticed. */
+/** The stored tools, and a version that changes with them. */
 export interface RegisteredState {
   readonly version: string;
   readonly tools: readonly RegisteredTool[];
 }
 
-/** Keeps registered tools over restarts, on all replicas. Rejects with a StoreUnavailableError. */
+/** Stores registered tools durably, for all replicas. Rejects with a StoreUnavailableError. */
 export interface RegisteredTools {
-  /** True where other processes write too: then changes must be looked for. */
+  /** True if other processes write too, so that changes must be polled for. */
   readonly shared: boolean;
-  /** All that is stored; undefined where nothing has changed since `known`. */
+  /** Loads all stored tools; undefined if nothing has changed since version `known`. */
   load(known?: string): Promise<RegisteredState | undefined>;
-  /** Stores a tool in place of one with the same key. Durable when it resolves. */
+  /** Stores a tool, replacing one with the same key. Durable when it resolves. */
   save(tool: RegisteredTool): Promise<void>;
-  /** Stores a tool in place of one with the same key, if its text still is `before`. */
+  /** Replaces the tool with the same key if its text still is `before`. */
   replace(tool: RegisteredTool, before: string): Promise<void>;
-  /** Deletes a tool, if it is there. */
+  /** Deletes a tool, if it exists. */
   remove(key: string): Promise<void>;
-  /** Ends its own work; the store stays open. */
+  /** Stops background work; the store stays open. */
   close(): Promise<void>;
 }

@@ -6,25 +6,25 @@ import { TargetError } from "./target.ts";
 
 /** A tool registered at run time, with its owner. */
 export interface Registration {
-  /** Tenant that the tool belongs to. */
+  /** Tenant that owns the tool. */
   readonly tenant: string;
   /** Name of the caller who registered it. */
   readonly owner: string;
   readonly request: RegisterToolRequest;
 }
 
-/** The key of a tool in the store. Names hold no slash, so that no tenant can write another one's key. */
+/** Returns a tool's key in the store. Names contain no slash, so no tenant can write another one's key. */
 export function registrationKey(tenant: string, name: string): string {
   return `${tenant}/${name}`;
 }
 
-/** Tenant and name of a stored tool. */
+/** Splits a key into tenant and name. */
 export function parseRegistrationKey(key: string): { readonly tenant: string; readonly name: string } {
   const slash = key.lastIndexOf("/");
   return { tenant: key.slice(0, Math.max(0, slash)), name: key.slice(slash + 1) };
 }
 
-/** A registration as it is stored: sealed for its key, with the headers of its target. */
+/** Encodes a registration, including its target's headers, sealed for its key. */
 export function storedRegistration({ tenant, owner, request }: Registration, sealer: Sealer): RegisteredTool {
   const key = registrationKey(tenant, request.tool?.name ?? "");
   const text = JSON.stringify({ owner, request: toJson(RegisterToolRequestSchema, request) });
@@ -32,8 +32,8 @@ export function storedRegistration({ tenant, owner, request }: Registration, sea
 }
 
 /**
- * Writes stored tools anew that the sealer would write otherwise: plain ones, and those of an older key. A tool that cannot
- * be opened stays as it is. Rejects with a StoreUnavailableError.
+ * Rewrites stored tools that are plain or sealed with an older key. A tool that cannot be opened stays unchanged.
+ * Rejects with a StoreUnavailableError.
  */
 export async function resealRegistrations(store: RegisteredTools, sealer: Sealer): Promise<void> {
   for (const { key, text } of (await store.load())?.tools ?? []) {
@@ -53,7 +53,7 @@ function rowOf(key: string): string {
   return JSON.stringify(["registered tool", key]);
 }
 
-/** The registration that is stored. Throws a TargetError where it cannot be read. */
+/** Decodes a stored registration. Throws a TargetError if it is unreadable. */
 export function registrationFromStored({ key, text }: RegisteredTool, sealer: Sealer): Registration {
   try {
     const { owner, request } = JSON.parse(sealer.openText(text, rowOf(key)).toString()) as {

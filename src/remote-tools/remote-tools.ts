@@ -24,39 +24,44 @@ import {
 } from "./registration.ts";
 import { type Target, TargetError } from "./target.ts";
 
-/** What the registration of remote tools needs. */
+/** Dependencies of the registration of remote tools. */
 export interface RemoteToolsParts {
   readonly registry: Registry;
   readonly store: RegisteredTools;
-  /** Seals what is stored of a tool, its target's headers among it. Plain by default. */
+  /** Seals stored tools, including their targets' headers. By default they are plain. */
   readonly sealer?: Sealer;
   /** Decides which addresses targets may have. */
   readonly guard: AddressGuard;
-  /** The certificates for connections to gRPC targets; those of Node by default. */
+  /** Certificates for connections to gRPC targets; Node's by default. */
   readonly trust?: Trust;
   readonly telemetry: Pick<Telemetry, "log" | "audit" | "hide" | "inject" | "begin">;
-  /** Pause between two looks for what other replicas have registered, in milliseconds; 1000 by default. */
+  /** Interval between polls for other replicas' registrations, in milliseconds; 1000 by default. */
   readonly pollMs?: number;
-  /** Longest message that a gRPC target may answer, in bytes; 2 MiB by default. */
+  /** Maximum size of a gRPC target's response message, in bytes; 2 MiB by default. */
   readonly readMaxBytes?: number;
-  /** From 0 to 1; chance by default. */
+  /** Random number from 0 to 1; `Math.random` by default. */
   readonly random?: () => number;
 }
 
-/** Tools that are registered while the service runs: each belongs to a tenant, survives restarts, and is on all replicas. */
+/**
+ * Tools that are registered while the service runs. Each belongs to a tenant, survives restarts, and is available on
+ * all replicas.
+ */
 export interface RunningRemoteTools {
-  /** Offers a tool to the caller's tenant, or replaces one of the tenant's. Rejects with a ConnectError. */
+  /**
+   * Registers a tool for the caller's tenant, or replaces the tenant's tool of this name. Rejects with a ConnectError.
+   */
   register(request: RegisterToolRequest, caller: Caller): Promise<ToolMessage>;
-  /** Withdraws a registered tool of the caller's tenant; false where there is none. */
+  /** Removes a registered tool of the caller's tenant. Resolves with false if there is none. */
   unregister(name: string, caller: Caller): Promise<boolean>;
-  /** Loads the stored tools, and from then on looks for changes. Resolves also where the store cannot be read yet. */
+  /** Loads the stored tools and starts polling for changes. Resolves even if the store is unreadable at present. */
   start(): Promise<void>;
-  /** Stored tools that cannot be offered, for readiness. */
+  /** Reports stored tools that cannot be offered, for readiness. */
   check(): Promise<{ problems: string[]; notes: string[] }>;
   close(): Promise<void>;
 }
 
-/** Tools compiled in one go while loading, before calls get their turn. */
+/** Number of tools compiled in one go while loading, before calls get their turn. */
 const compiledPerTurn = 100;
 
 /** Creates the registration of remote tools. */
@@ -67,7 +72,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const sessions = createGrpcSessions(guard, parts.trust);
   const compileSchema = createSchemaCompiler();
   const trial = createTrialCompiler();
-  // Stored tools were compiled when they were registered: thousands of them must not hold up the start.
+  // Stored tools were compiled when they were registered, so thousands of them need not delay the start.
   const compileLater = createLazyCompiler(compileSchema);
   const loaded = createLoadedTools(registry);
   const hidden = new Set<string>();
@@ -77,7 +82,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   let storeAway = false;
   let last: Promise<unknown> = Promise.resolve();
 
-  /** Runs one change after the other: a refresh that began before a registration must not undo it. */
+  /** Runs changes one after the other: a refresh that started before a registration must not undo it. */
   function exclusive<T>(run: () => Promise<T>): Promise<T> {
     const next = last.then(run);
     last = next.catch(() => {});
@@ -218,7 +223,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     },
 
     async start() {
-      // Only now: replicas with different first keys must not write against each other.
+      // Only at this point: replicas with different first keys must not overwrite each other's work.
       await exclusive(() => resealRegistrations(store, sealer)).catch(() => {});
       await poll();
     },
@@ -238,7 +243,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   };
 }
 
-/** What a model reads of a tool. */
+/** Returns the texts of a tool that a model reads. */
 function modelTexts({ description, inputSchema, outputSchema }: ToolMessage): unknown[] {
   return [description.trim(), inputSchema, outputSchema];
 }

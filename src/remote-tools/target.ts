@@ -3,7 +3,7 @@ import type { SentRequests } from "../outbound/sent-requests.ts";
 import type { Effect, ExecutionContext } from "../plugin/tool.ts";
 import type { TraceContext } from "../telemetry/telemetry.ts";
 
-/** What a target needs of the tool it serves. */
+/** The served tool, as far as a target needs it. */
 export interface TargetBinding {
   readonly name: string;
   readonly effect: Effect;
@@ -11,32 +11,32 @@ export interface TargetBinding {
   readonly timeoutMs: number;
 }
 
-/** What a target gets of one execution: its context, and what the executor wants to know of what it sends. */
+/** The execution context for targets, extended by the executor's records of sent requests. */
 export interface TargetContext extends ExecutionContext {
   readonly trace?: TraceContext | undefined;
   /** Ids of the execution, for the spans of its requests. */
   readonly attributes?: Readonly<Record<string, string>>;
-  /** Notes what the run sends. */
+  /** Records the requests that the run sends. */
   readonly sent?: SentRequests;
   /** The `performance.now()` value after which the run may send nothing. */
   readonly sendUntil?: number;
 }
 
-/** Where the calls of a registered tool go. */
+/** The destination of a registered tool's calls. */
 export interface Target {
-  /** How logs and notes name it: without anything that may be secret. */
+  /** Name for logs and notes, without anything that may be secret. */
   readonly label: string;
-  /** Texts that belong in no answer. */
+  /** Texts that no answer may contain. */
   readonly secrets: readonly string[];
   /** Runs one call. Throws a ToolError. */
   run(args: unknown, context: TargetContext, served: TargetBinding): Promise<unknown>;
-  /** What the target says of its tool; undefined where its kind cannot say. Rejects with a TargetError. */
+  /** Returns the target's own description of its tool; undefined if its kind has none. Rejects with a TargetError. */
   describe(): Promise<Tool | undefined>;
-  /** Tells that no new call will come. */
+  /** Announces that no new call will follow. */
   release(): void;
 }
 
-/** A target that cannot be used. The message says why. */
+/** Thrown for an unusable target. The message gives the reason. */
 export class TargetError extends Error {
   override readonly name: string = "TargetError";
 }

@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS jackfield.registered_tools (name text PRIMARY KEY, te
 CREATE TABLE IF NOT EXISTS jackfield.registered_version (id smallint PRIMARY KEY CHECK (id = 1), version bigint NOT NULL);
 INSERT INTO jackfield.registered_version VALUES (1, 0) ON CONFLICT DO NOTHING`;
 
-// The row of the version is locked first, so that versions are given in the order in which changes become visible.
+// The version's row is locked first, so that version numbers follow the order in which changes become visible.
 const counted =
   "WITH counted AS (UPDATE jackfield.registered_version SET version = version + 1 WHERE id = 1 RETURNING version)";
 
@@ -21,7 +21,7 @@ const statements = {
   remove: `${counted} DELETE FROM jackfield.registered_tools USING counted WHERE name = $1`,
 };
 
-/** Registered tools on a PostgreSQL server, shared by replicas: one table, and a counter of its changes. */
+/** Registered tools on a PostgreSQL server, shared by replicas: one table, and a counter of changes. */
 export function createPostgresRegisteredTools(store: PostgresStore): RegisteredTools {
   let migrated: Promise<void> | undefined;
 

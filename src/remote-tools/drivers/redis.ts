@@ -20,9 +20,9 @@ const remove = createRedisScript(`
   redis.call("HDEL", KEYS[1], ARGV[1])
   return redis.call("INCR", KEYS[2])`);
 
-/** Registered tools on a Redis server, shared by replicas: one hash, and a counter of its changes. */
+/** Registered tools on a Redis server, shared by replicas: one hash, and a counter of changes. */
 export function createRedisRegisteredTools(store: RedisStore, options: { prefix?: string } = {}): RegisteredTools {
-  // One slot for both keys.
+  // The hash tag puts both keys into one slot.
   const { prefix = "jackfield:{tools}:" } = options;
   const keys = [`${prefix}registered`, `${prefix}version`];
   return {

@@ -1,7 +1,7 @@
 import type { SqliteStore } from "../../store/sqlite.ts";
 import type { RegisteredTools } from "../registered-tools.ts";
 
-/** Registered tools in the embedded store: this process is its only writer. */
+/** Registered tools in the embedded store, to which only this process writes. */
 export function createSqliteRegisteredTools(store: SqliteStore): RegisteredTools {
   let version = 0;
   return {
