@@ -1,26 +1,26 @@
 import type { Caller } from "../auth/caller.ts";
 import type { Telemetry } from "./telemetry.ts";
 
-/** A request that was refused because of its key or of its caller's scopes. */
+/** A request that was rejected because of its key or its caller's scopes. */
 export interface AccessRefusal {
   /** `unauthenticated`: no valid key. `permission_denied`: the caller lacks a scope, or the Host is not allowed. */
   readonly code: "unauthenticated" | "permission_denied";
-  /** The RPC method or route, as declared: never what the client wrote. */
+  /** The RPC method or route as declared, never the text that the client sent. */
   readonly target: string;
-  /** Undefined where the request proves nobody. */
+  /** Undefined if the request is not authenticated. */
   readonly caller?: Caller | undefined;
-  /** Why, in words without secrets. */
+  /** The reason, without secrets. */
   readonly reason: string;
 }
 
-/** Records refused requests: a count for each, and lines in log and audit log that a flood cannot multiply. */
+/** Records rejected requests: a metric counts each, and a flood cannot multiply the lines in log and audit log. */
 export interface AccessRefusals {
   record(refusal: AccessRefusal): void;
-  /** Writes what has been counted and not yet written. */
+  /** Writes pending counts. */
   close(): void;
 }
 
-/** Audit lines of single refusals within a second; further ones share one line with their number. */
+/** Maximum number of individual audit lines per second; further refusals share one line with their number. */
 const linesPerSecond = 20;
 
 /** Creates the recorder. */

@@ -1,4 +1,4 @@
-/** Every attribute name of spans and metrics. */
+/** All attribute names of spans and metrics. */
 export const attributes = {
   operation: "gen_ai.operation.name",
   toolName: "gen_ai.tool.name",
@@ -22,7 +22,7 @@ export const attributes = {
   jobState: "jackfield.job.state",
   jobId: "jackfield.job.id",
   runId: "jackfield.run.id",
-  // Names that the requirements give.
+  // Names that the requirements prescribe.
   specConversation: "conversation.id",
   specModel: "model",
   specIteration: "iteration",
@@ -35,7 +35,7 @@ export const attributes = {
   specStatus: "status",
 } as const;
 
-/** The ids of where a call was made, as attributes of a span. Left out where there are none. */
+/** Returns the ids of a call's context as span attributes, omitting missing ones. */
 export function contextAttributes(
   {
     conversationId,
@@ -52,7 +52,7 @@ export function contextAttributes(
   };
 }
 
-/** The same as fields of a log line. */
+/** Returns the ids of a call's context as fields of a log line. */
 export function contextFields(
   {
     conversationId,
@@ -69,7 +69,7 @@ export function contextFields(
   };
 }
 
-/** Span names; the functions take the tool's name. */
+/** Span names. The functions take the tool's name. */
 export const spans = {
   conversation: "genesys.llm.gateway.conversation",
   invocation: "genesys.llm.gateway.invocation",
@@ -77,7 +77,9 @@ export const spans = {
   execution: (tool: string): string => `execute_tool ${tool}`,
 } as const;
 
-/** Every metric name, as OpenTelemetry has it; Prometheus writes `_` for `.`, and adds the unit and `_total`. */
+/**
+ * All metric names, in OpenTelemetry's notation. Prometheus replaces `.` with `_`, and appends the unit and `_total`.
+ */
 export const metricNames = {
   toolDuration: "gen_ai.execute_tool.duration",
   toolCalls: "jackfield.tool.calls",
@@ -88,7 +90,7 @@ export const metricNames = {
   breakerState: "jackfield.breaker.state",
   auditLost: "jackfield.audit.lost",
   logDropped: "jackfield.log.dropped",
-  // For `gauge`, by whoever knows the number.
+  // Reported through `gauge` by the part that knows the number.
   queueDepth: "jackfield.jobs.depth",
   oldestJobAge: "jackfield.jobs.oldest_age_seconds",
   deadLetters: "jackfield.jobs.dead_letters",

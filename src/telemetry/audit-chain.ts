@@ -1,14 +1,14 @@
 import { createHash, hash } from "node:crypto";
 
-/** Ends the last line of every batch: the hash over the hash before it and the batch without this one. */
+/** The end of a batch's last line: the hash over the previous hash and this batch without its own hash. */
 const seal = /,"hash":"([0-9a-f]{64})"\}$/;
 
-/** What comes before the first batch. */
+/** The hash before the first batch. */
 export const chainStart = "0".repeat(64);
 
 /**
- * Seals a batch, at least one line: its last line gets the hash over what went before and the batch. `open` is whole lines
- * that an earlier process wrote without coming to seal them.
+ * Seals a batch of at least one line: its last line gets the hash over everything before it. `open` holds complete
+ * lines that an earlier process wrote but did not seal.
  */
 export function sealBatch(
   previous: string,
@@ -19,23 +19,25 @@ export function sealBatch(
   return { text: `${batch.slice(0, -1)},"hash":"${digest}"}\n`, hash: digest };
 }
 
-/** The hash that a line seals its batch with; undefined where it seals none. */
+/** Returns the hash with which a line seals its batch; undefined if it does not seal one. */
 export function sealOf(line: string): string | undefined {
   return seal.exec(line)?.[1];
 }
 
-/** What the check of an audit log found. */
+/** The result of checking an audit log. */
 export interface AuditVerdict {
   readonly ok: boolean;
-  /** Lines read. */
+  /** Number of lines read. */
   readonly lines: number;
-  /** The first batch, by its lines from 1, in or before which lines were changed, added or taken out. */
+  /** The first invalid batch, by its line numbers (from 1): lines in or before it were changed, added or removed. */
   readonly firstBad?: { readonly from: number; readonly to: number };
-  /** Lines behind the last seal: a process died while it wrote them, or somebody added them or cut the seal off. */
+  /**
+   * Number of lines after the last seal: a process died while writing them, or somebody added them or removed the seal.
+   */
   readonly unsealed?: number;
 }
 
-/** Checks that no line of an audit log was changed, added or taken out. Reads as a stream, a line at a time. */
+/** Checks that no line of an audit log was changed, added or removed. Reads a stream, line by line. */
 export async function verifyAudit(stream: AsyncIterable<Uint8Array | string>): Promise<AuditVerdict> {
   let lines = 0;
   let sealed = 0;
@@ -63,7 +65,10 @@ export async function verifyAudit(stream: AsyncIterable<Uint8Array | string>): P
   };
 }
 
-/** Lines by `\n` alone: U+2028 and its like are part of a line. A text without a line break at the end counts as one. */
+/**
+ * Splits into lines at `\n` only, because U+2028 and similar characters may be part of a line. A last line without a
+ * line break counts too.
+ */
 async function* linesOf(stream: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = "";

@@ -4,20 +4,20 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { chainStart, sealOf } from "./audit-chain.ts";
 
-/** Where audit lines end up. */
+/** The destination of audit lines. */
 export interface AuditSink {
-  /** Hash that the first new batch goes on from. */
+  /** Hash from which the first new batch continues. */
   readonly previous: string;
-  /** Whole lines behind it that were never sealed: the process died while it wrote them. */
+  /** Complete lines after it that were never sealed, because the process died while writing them. */
   readonly open: string;
-  /** Bytes of a torn last line that were taken away at the opening. */
+  /** Number of bytes of an incomplete last line that were removed when the file was opened. */
   readonly tornBytes: number;
-  /** Appends a text whole, or not at all: then it rejects. */
+  /** Appends a text completely, or not at all: then it rejects. */
   append(text: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Lines on stderr: there is nothing to go on from, so each process starts a chain. */
+/** Writes lines to stderr. There is nothing to continue from, so each process starts a new chain. */
 export function stderrSink(stream: NodeJS.WritableStream): AuditSink {
   return {
     previous: chainStart,
@@ -34,9 +34,9 @@ const truncateTo = promisify(ftruncate);
 const sync = promisify(fsync);
 const closeFile = promisify(close);
 
-/** Opens an audit file, makes its folder, and goes on from its last line. Throws what the file system says. */
+/** Opens an audit file, creates its folder, and continues from its last line. Throws errors of the file system. */
 export function fileSink(path: string): AuditSink {
-  // Usually the data folder, which holds arguments and answers: nobody else may look into it.
+  // Usually the data folder, which holds arguments and answers: private to its owner.
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const file = openSync(path, "a+", 0o600);
   let size = fstatSync(file).size;
@@ -62,7 +62,7 @@ export function fileSink(path: string): AuditSink {
         }
         size += bytes.length;
       } catch (reason) {
-        // A full disk may have taken a part: without this, the next try would follow a torn line.
+        // A full disk may have taken a part; without truncating, the next attempt would follow an incomplete line.
         await truncateTo(file, size).catch(() => undefined);
         throw reason;
       }
@@ -80,7 +80,9 @@ interface Tail {
   readonly torn: number;
 }
 
-/** The last seal, what whole lines follow it, and how many bytes of an unfinished one: a crash in the middle of a write. */
+/**
+ * Reads the last seal, the complete lines after it, and the number of bytes of an incomplete line that a crash left.
+ */
 function readTail(file: number, size: number): Tail {
   for (let length = Math.min(size, 65_536); ; length = Math.min(size, length * 4)) {
     const bytes = Buffer.alloc(length);

@@ -3,15 +3,15 @@ import type { AuditSink } from "./audit-file.ts";
 import type { Redactor } from "./redact.ts";
 import type { AuditEvent, AuditLog, ExecutionEvent } from "./telemetry.ts";
 
-/** What an audit log is made with. */
+/** Options of an audit log. */
 export interface AuditOptions {
   readonly sink: AuditSink;
   readonly redactor: Redactor;
-  /** Told when writing begins to fail, and when it works again. */
+  /** Called when writing starts to fail, and when it works again. */
   report(state: { failed: true; reason: unknown } | { failed: false; lost: number }): void;
-  /** Milliseconds since 1970. */
+  /** Wall clock in Unix milliseconds. */
   readonly now?: () => number;
-  /** Lines that may wait for a failing disk; beyond, the newest are lost and counted. */
+  /** Maximum number of lines that wait for a failing disk. Beyond it, the newest are lost and counted. */
   readonly capacity?: number;
 }
 
@@ -19,8 +19,8 @@ const gatherMs = 10;
 const tryAgainMs = 1000;
 
 /**
- * Makes the audit log. `write` makes the line; lines are redacted, sealed and written in batches behind the request path,
- * at most 10 ms later. A disk that fails is reported, its lines wait, nothing throws.
+ * Creates the audit log. `write` builds the line; lines are redacted, sealed and written in batches outside the request
+ * path, at most 10 ms later. If the disk fails, that is reported and lines wait; nothing throws.
  */
 export function createAudit({
   sink,
@@ -81,7 +81,7 @@ export function createAudit({
     unreported -= reported;
   };
 
-  /** Whether there is room for one more line; where there is none it is counted as lost. */
+  /** Reports whether there is room for another line; otherwise counts it as lost. */
   const takes = (): boolean => {
     if (closed) return false;
     if (lines.length < capacity) return true;
@@ -123,18 +123,18 @@ export function createAudit({
   };
 }
 
-/** The JSON text of an event behind its time. */
+/** Returns the JSON text of an event, prefixed with its time. */
 function lineFrom(event: AuditEvent, time: string): string {
-  // A time or hash of the event's own would make the line ambiguous and is left out.
+  // A `time` or `hash` in the event itself would make the line ambiguous and is omitted.
   const own = "time" in event || "hash" in event ? { ...event, time: undefined, hash: undefined } : event;
   return `{"time":"${time}",${JSON.stringify(own).slice(1)}`;
 }
 
-/** Makes what writes the same for an execution: by hand, because there is one for every call. */
+/** Creates a faster writer with the same output for executions, because there is one per call. */
 export function createExecutionLines(): (event: ExecutionEvent, time: string) => string {
   let last = { caller: "", tenant: "", source: "", text: '"caller":"","tenant":"","source":""' };
 
-  /** Who called, as members of the line. Many calls in a row are of the same caller. */
+  /** Returns the caller as members of the line. Cached, because consecutive calls often have the same caller. */
   function who({ caller, tenant, source }: ExecutionEvent): string {
     if (caller !== last.caller || source !== last.source || tenant !== last.tenant) {
       const text = `"caller":${quoted(caller)},"tenant":${quoted(tenant)},"source":${quoted(source)}`;
@@ -147,7 +147,7 @@ export function createExecutionLines(): (event: ExecutionEvent, time: string) =>
     const session = event.sessionId === "" ? "" : `,"session_id":${quoted(event.sessionId)}`;
     const run = event.runId ? `,"run_id":${quoted(event.runId)}` : "";
     const job = event.jobId ? `,"job_id":${quoted(event.jobId)}` : "";
-    // Outcomes, digests and trace ids have no character that JSON would escape.
+    // Outcomes, digests and trace ids contain no character that JSON escapes.
     return (
       `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session}${run}${job},` +
       `"tool_name":${quoted(shortName(event.toolName))},"tool_call_id":${quoted(event.toolCallId)},` +
@@ -157,10 +157,12 @@ export function createExecutionLines(): (event: ExecutionEvent, time: string) =>
   };
 }
 
-/** Longest tool name in the log, in code points. No tool has a longer one, but a caller may send anything. */
+/**
+ * Maximum length of a tool name in the log, in code points. No tool has a longer one, but a caller may send anything.
+ */
 const maxNameLength = 128;
 
-/** Cuts a tool name that no tool can have. */
+/** Truncates a name that is too long for a tool. */
 export function shortName(name: string): string {
   return name.length <= maxNameLength
     ? name

@@ -21,25 +21,25 @@ import { createRedactor } from "./redact.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { createTracing, otlpOptions } from "./trace.ts";
 
-/** What telemetry is made with. */
+/** Options of the telemetry. */
 export interface TelemetryOptions {
   readonly config: Pick<Config, "logLevel" | "auditFile" | "otel" | "prices">;
   /** Texts that no log line, span or audit line may show: `secretTexts(config)`. */
   readonly secrets: readonly string[];
   readonly version: string;
-  /** Log for people at a terminal instead of JSON lines. */
+  /** Formats the log for people at a terminal, instead of JSON lines. */
   readonly pretty: boolean;
-  /** Where log lines go; stdout when left out. */
+  /** Destination of log lines; stdout by default. */
   readonly destination?: DestinationStream;
-  /** Where audit lines go when the file is `-`. */
+  /** Destination of audit lines if the file is `-`. */
   readonly stderr?: NodeJS.WritableStream;
-  /** Gets each span as it ends. */
+  /** Receives each span when it ends. */
   readonly spanExporter?: SpanExporter;
 }
 
 const maxCloseMs = 5000;
 
-/** Makes what watches the service. Throws a ConfigError where the audit file cannot be opened. */
+/** Creates logs, metrics, spans and audit log. Throws a ConfigError if the audit file cannot be opened. */
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { config, version } = options;
   const redactor = createRedactor(options.secrets);
@@ -137,7 +137,7 @@ function notClosedInTime(): Error {
   return new Error(`the exporters did not finish within ${maxCloseMs} ms`);
 }
 
-/** The library keeps its problems to itself, and its logger is one per process. */
+/** Logs export problems: the library reports them only to its own logger, one per process. */
 function reportExportProblems(log: Logger): void {
   const warn = (...words: unknown[]): void => log.warn({ details: words.map(String) }, "telemetry export");
   const nothing = (): void => undefined;

@@ -1,31 +1,31 @@
 import { write as writeFile, writeSync } from "node:fs";
 import type { DestinationStream } from "pino";
 
-/** Longest text that waits for a reader that is behind, in UTF-16 units. Further lines are dropped. */
+/** Maximum length of text that waits for a slow reader, in UTF-16 units. Further lines are dropped. */
 const maxWaiting = 1_048_576;
-/** Pause before a pipe that is full is tried again, in milliseconds. */
+/** Pause before the next write to a full pipe, in milliseconds. */
 const fullAgainMs = 20;
-/** How often a process that ends tries it again. */
+/** Number of such attempts by a process that is ending. */
 const lastTries = 20;
 
-/** Lines on their way to an open file, a pipe or a terminal. */
+/** A buffered destination of lines: an open file, a pipe or a terminal. */
 export interface FdDestination extends DestinationStream {
-  /** Lines that could not be written. */
+  /** Number of lines that could not be written. */
   readonly dropped: number;
-  /** Writes what waits at once; gives up where that takes longer than half a second. For a process that ends. */
+  /** Writes pending lines synchronously, for up to half a second. For a process that is ending. */
   flush(): void;
 }
 
 /**
- * Writes lines to a file descriptor, beside the event loop. DANGER: a pipe that nobody reads is full after 64 KiB. Whoever
- * waits until it can be written, as pino's own destination does, holds up every call of the process meanwhile.
+ * Writes lines to a file descriptor, outside the event loop. DANGER: a pipe that nobody reads is full after 64 KiB. A
+ * writer that blocks until it is writable, as pino's own destination does, delays every call of the process.
  */
 export function createFdDestination(fd: number): FdDestination {
   let waiting: string[] = [];
   let length = 0;
-  /** What is being written: its bytes, how many of them are out, and its lines. */
+  /** The current write: its bytes, how many of them are written, and its number of lines. */
   let current: { bytes: Buffer; at: number; lines: number } | undefined;
-  /** The system has been asked to write, and has not answered. */
+  /** Whether a write is in progress in the operating system. */
   let pending = false;
   let dropped = 0;
 

@@ -4,7 +4,7 @@ const pool = Buffer.alloc(4096);
 let digits = "";
 let used = 0;
 
-/** Random hexadecimal digits. Taken from the system in portions: asking it for each id costs ten times as much. */
+/** Returns random hexadecimal digits from a pool: asking the system for each id takes ten times as long. */
 function randomHex(count: number): string {
   if (used + count > digits.length) {
     digits = randomFillSync(pool).toString("hex");
@@ -13,12 +13,12 @@ function randomHex(count: number): string {
   return digits.slice(used, (used += count));
 }
 
-/** Makes a trace id, 32 hexadecimal digits. */
+/** Generates a trace id of 32 hexadecimal digits. */
 export function newTraceId(): string {
   return randomHex(32);
 }
 
-/** Makes a span id, 16 hexadecimal digits. */
+/** Generates a span id of 16 hexadecimal digits. */
 export function newSpanId(): string {
   return randomHex(16);
 }

@@ -4,21 +4,21 @@ import type { Resource } from "@opentelemetry/resources";
 import { AggregationTemporality, DataPointType } from "@opentelemetry/sdk-metrics";
 import type { CollectionResult, DataPoint, Histogram, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
 
-/** A metric that is declared as data, by a part of the service that telemetry does not know. */
+/** A metric declared as data, by a part of the service that telemetry does not know. */
 export interface Instrument {
   readonly name: string;
   readonly kind: "counter" | "histogram" | "gauge";
   readonly description: string;
-  /** UCUM unit: `s` for seconds. */
+  /** UCUM unit, such as `s` for seconds. */
   readonly unit?: string;
   /** Names of the labels, at most two. */
   readonly labels: readonly string[];
 }
 
-/** Adds to a counter, counts in a histogram or sets a gauge. Throws a RangeError for a name that was not declared. */
+/** Adds to a counter, records in a histogram or sets a gauge. Throws a RangeError for an undeclared name. */
 export type Measure = (name: string, labels: Readonly<Record<string, string>>, value: number) => void;
 
-/** Makes declared instruments, each once, however often it is declared. */
+/** Creates declared instruments. Repeated declarations share one instrument. */
 export function createInstruments(
   meter: Meter,
   series: ReturnType<typeof createAccumulators>,
@@ -53,7 +53,7 @@ export function createInstruments(
   };
 }
 
-/** A gauge that shows the last value of each series, and nothing before the first. */
+/** Creates a gauge that reports the last value of each series, and nothing before the first. */
 function createGauge(meter: Meter, { name, description, unit }: { name: string; description: string; unit?: string }) {
   const last = new Map<string, { labels: Readonly<Record<string, string>>; value: number }>();
   meter.createObservableGauge(name, { description, ...(unit !== undefined && { unit }) }).addCallback((result) => {
@@ -67,13 +67,13 @@ function createGauge(meter: Meter, { name, description, unit }: { name: string; 
 /** Adds to the series of two label values. */
 export type Add = (first: string, second: string, value: number) => void;
 
-/** What a family of series is called, and by which two attributes its series differ; undefined: by none. */
+/** The name of a family of series, and the two attributes that distinguish them; undefined: none. */
 export interface Family {
   readonly name: string;
   readonly description: string;
   readonly unit?: string;
   readonly labels: readonly [string | undefined, string | undefined];
-  /** Attributes that every series has. */
+  /** Attributes of all series. */
   readonly constant?: Attributes;
 }
 
@@ -84,12 +84,12 @@ interface Series {
   readonly buckets: number[];
 }
 
-/** Names come from callers: beyond so many series the rest of a family is one, labelled `other`. */
+/** Maximum number of series per family, because callers choose names. The rest share one series labelled `other`. */
 const maxSeries = 20_000;
 
 /**
- * Counters and histograms that cost a map look-up on the request path, where the library's own cost twenty times that.
- * They leave through the library's readers: `producer` goes to each.
+ * Creates counters and histograms that cost a map look-up on the request path, a twentieth of the library's own. The
+ * library's readers export them: pass `producer` to each.
  */
 export function createAccumulators(options: { resource: Resource; scope: { name: string; version: string } }): {
   counter(family: Family): Add;

@@ -2,19 +2,20 @@ import { EventEmitter } from "node:events";
 import type { DestinationStream } from "pino";
 import { createFdDestination, type FdDestination } from "./fd-destination.ts";
 
-/** A destination that drops what it cannot write, instead of failing its writer. */
+/** A destination that drops unwritable lines instead of failing the writer. */
 export interface LogDestination extends DestinationStream {
-  /** Lines that were dropped so far. */
+  /** Number of dropped lines. */
   readonly dropped: number;
-  /** Counts a line that could not be made. */
+  /** Counts a line that could not be built. */
   drop(): void;
-  /** Writes what waits, for a process that ends. */
+  /** Writes pending lines, for a process that is ending. */
   flush(): void;
 }
 
 /**
  * Writes log lines to stdout, or to the given stream. DANGER: a full disk or a closed pipe must not end the process, so
- * nothing here throws: a line that cannot be written is counted, and the next line that can be written tells how many.
+ * nothing here throws. A line that cannot be written is counted, and the next one that can be written reports the
+ * number.
  */
 export function createLogDestination(given: DestinationStream | undefined): LogDestination {
   const out: DestinationStream & Partial<FdDestination> = given ?? createFdDestination(1);
@@ -22,7 +23,7 @@ export function createLogDestination(given: DestinationStream | undefined): LogD
   let told = 0;
   const drop = (): void => void (failed += 1);
   const dropped = (): number => failed + (out.dropped ?? 0);
-  // A stream that fails ends the process where nobody listens.
+  // An `error` event without a listener would end the process.
   if (out instanceof EventEmitter) out.on("error", drop);
   function tryWrite(line: string): boolean {
     const before = dropped();

@@ -6,7 +6,7 @@ import { errorMessage } from "../errors.ts";
 import { createLogDestination } from "./log-destination.ts";
 import type { Redactor } from "./redact.ts";
 
-/** Keys whose values no log line shows, at the top of its fields and two levels down. */
+/** Keys whose values no log line shows, at the top level of its fields and two levels below. */
 const secretKeys: ReadonlySet<string> = new Set([
   "apiKey",
   "api_key",
@@ -32,10 +32,10 @@ const secretKeys: ReadonlySet<string> = new Set([
 /** Options of a log. */
 export interface LogOptions {
   readonly level: string;
-  /** For people at a terminal, instead of JSON lines. */
+  /** Formats for people at a terminal, instead of JSON lines. */
   readonly pretty: boolean;
   readonly redactor: Redactor;
-  /** Where lines go. stdout when left out. */
+  /** Destination of lines; stdout by default. */
   readonly destination?: DestinationStream | undefined;
 }
 
@@ -43,13 +43,13 @@ export interface LogOptions {
 export interface Log {
   readonly log: Logger;
   readonly dropped: () => number;
-  /** Writes the lines that wait, for a process that ends. */
+  /** Writes pending lines, for a process that is ending. */
   readonly flush: () => void;
 }
 
 /**
- * Creates the log: one JSON object a line. Text that callers sent cannot begin a line of its own, in either form. Logging
- * never throws: a line that cannot be made or written is dropped and counted.
+ * Creates the log: one JSON object per line. Text from callers cannot start a new line, in either format. Logging never
+ * throws: a line that cannot be built or written is dropped and counted.
  */
 export function createLog({ level, pretty, redactor, destination }: LogOptions): Log {
   const out = createLogDestination(destination);
@@ -73,7 +73,7 @@ export function createLog({ level, pretty, redactor, destination }: LogOptions):
           try {
             method.apply(this, args);
           } catch {
-            // Fields with a getter that throws, for example.
+            // For example, fields with a getter that throws.
             out.drop();
           }
         },
@@ -84,7 +84,7 @@ export function createLog({ level, pretty, redactor, destination }: LogOptions):
   return { log, dropped: () => out.dropped, flush: () => out.flush() };
 }
 
-/** Lines for people. The library for it is loaded only where they are written. */
+/** Creates the stream for people. Its library is imported on demand. */
 function prettyStream(out: DestinationStream, colorize: boolean): DestinationStream {
   const { prettyFactory } = createRequire(import.meta.url)("pino-pretty") as typeof PinoPretty;
   const format = prettyFactory({ colorize, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
@@ -92,8 +92,8 @@ function prettyStream(out: DestinationStream, colorize: boolean): DestinationStr
 }
 
 /**
- * Returns the fields with the values of secret keys replaced, down to so many levels below. Copies only what it changes:
- * pino's own `redact` takes 45 µs a line with these keys, this takes less than one.
+ * Returns the fields with the values of secret keys replaced, down to `levels` levels. Copies only what it changes:
+ * with these keys, pino's own `redact` takes 45 µs per line, this function less than one.
  */
 function hideSecrets<T extends object>(fields: T, levels: number): T {
   let clean: Record<string, unknown> | undefined;
@@ -108,12 +108,18 @@ function hideSecrets<T extends object>(fields: T, levels: number): T {
   return (clean ?? fields) as T;
 }
 
-/** Whether a value is written as an object or an array of its own fields: errors and what writes itself are not. */
+/**
+ * Reports whether a value is serialised as an object or array of its own fields: errors and objects with `toJSON` are
+ * not.
+ */
 function isTree(value: unknown): value is object {
   return typeof value === "object" && value !== null && !(value instanceof Error) && !("toJSON" in value);
 }
 
-/** The fields of an error: no stack, unless the level is `debug` or `trace`. An error may have hostile getters. */
+/**
+ * Returns the fields of an error, without its stack unless the level is `debug` or `trace`. An error may have hostile
+ * getters.
+ */
 function errorFields(reason: unknown, level: string): unknown {
   try {
     if (!(reason instanceof Error)) return String(reason);
@@ -132,7 +138,7 @@ function errorFields(reason: unknown, level: string): unknown {
   }
 }
 
-/** Escapes control characters once more: the pretty form prints texts as they are, terminals obey them. */
+/** Escapes control characters again: the pretty format prints texts verbatim, and terminals interpret them. */
 function escapeControlChars(line: string): string {
   return line
     .replace(/\\\\|\\(?:[nrbf]|u00[0-9a-f]{2})/gi, (escape) => (escape === "\\\\" ? escape : `\\${escape}`))

@@ -5,13 +5,13 @@ import { attributes, metricNames } from "./attributes.ts";
 import { type createAccumulators, createInstruments } from "./instruments.ts";
 import type { Metrics } from "./telemetry.ts";
 
-/** Bounds in seconds: from a tool that only computes to one that waits for a slow downstream. */
+/** Bucket bounds in seconds: from a purely computing tool to one that waits for a slow downstream. */
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const breakerValue = { closed: 0, "half-open": 1, open: 2 } as const;
-/** Prices remembered by caller. */
+/** Maximum number of cached prices, by caller. */
 const maxPrices = 20_000;
 
-/** Makes the measurements: what the request path counts goes to `series`, what is read at a collection to `meter`. */
+/** Creates the metrics. Measurements on the request path go to `series`, values read at collection to `meter`. */
 export function createMetrics(meter: Meter, series: ReturnType<typeof createAccumulators>, prices: Prices): Metrics {
   const duration = (
     name: string,
@@ -63,7 +63,7 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
 
   return {
     executed({ tool, outcome, seconds: taken, ran, caller }) {
-      // Names of unknown tools are whatever somebody sent: they must not become series.
+      // Names of unknown tools come from callers and must not become series.
       const name = outcome.endsWith("UNKNOWN_TOOL") ? "unknown" : tool;
       toolCalls(name, outcome, 1);
       if (!ran) return;
@@ -90,14 +90,17 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
           if (typeof found === "number") result.observe(found);
           else for (const { value, attributes: labels } of found) result.observe(value, labels);
         } catch {
-          // A number that cannot be read now is left out; whoever knows it says in the log and in /readyz why.
+          // An unreadable number is omitted; the part that provides it reports the reason in the log and in /readyz.
         }
       });
     },
   };
 }
 
-/** Price of one execution: the caller's own price first, then the tool's; exact names before patterns. */
+/**
+ * Creates a cached lookup of an execution's price: the caller's own price first, then the tool's; exact names before
+ * patterns.
+ */
 function rememberPrices(prices: Prices): (tool: string, caller: string) => number {
   const priceIn = (table: Readonly<Record<string, number>> | undefined, tool: string): number | undefined => {
     if (table === undefined) return undefined;

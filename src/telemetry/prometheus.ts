@@ -2,10 +2,10 @@ import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporte
 import type { IMetricReader, MetricData, MetricProducer } from "@opentelemetry/sdk-metrics";
 import type { Logger } from "pino";
 
-/** Buckets belong before sum and count; a parser in wide use stumbles over this exporter's order. */
+/** Buckets must precede sum and count: a widely used parser fails on this exporter's order. */
 const countBeforeBuckets = /^((\w+)_count[^\n]*\n\2_sum[^\n]*\n)((?:\2_bucket[^\n]*\n)+)/gm;
 
-/** Makes the text that Prometheus reads, without the exporter's own server. */
+/** Creates the text for Prometheus, without the exporter's own server. */
 export function createPrometheus(
   metricProducers: MetricProducer[],
   log: Logger,
@@ -28,7 +28,7 @@ export function createPrometheus(
   };
 }
 
-/** Prometheus wants the unit in the name (`_seconds`); this exporter leaves it out. */
+/** Appends the unit to the name (`_seconds`), which Prometheus expects and this exporter omits. */
 function withUnit(metric: MetricData): MetricData {
   const { name, unit } = metric.descriptor;
   if (unit !== "s" || name.endsWith("_seconds")) return metric;

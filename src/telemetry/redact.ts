@@ -1,24 +1,26 @@
 const mask = "[secret]";
 
-/** Secrets shorter than this are not looked for: every line would hold them. */
+/** Minimum length of a redacted secret: shorter ones would occur in every line. */
 const minLength = 4;
 
-/** Longest form, in characters, that goes into a shared pattern. An engine refuses patterns that are too large. */
+/**
+ * Maximum length of a form that goes into a shared pattern, in characters. Engines reject patterns that are too large.
+ */
 const maxPatternForm = 1024;
 
-/** Longest shared pattern, in characters. */
+/** Maximum length of a shared pattern, in characters. */
 const maxPattern = 16_384;
 
-/** Tokens that are kept secret at a time: they are replaced every hour or so, for as long as the process runs. */
+/** Maximum number of tokens kept secret at a time: they are replaced about every hour, as long as the process runs. */
 const maxTokens = 256;
 
-/** Keeps known secrets out of everything that is written. */
+/** Removes known secrets from all output. */
 export interface Redactor {
-  /** Adds a text to keep secret. One of fewer than 4 characters is ignored. Never throws. */
+  /** Adds a secret text. One of fewer than 4 characters is ignored. Never throws. */
   hide(secret: string): void;
-  /** Adds a text that is secret for a while, such as a token: of these the latest 256 are kept secret. Never throws. */
+  /** Adds a temporary secret, such as a token: the latest 256 are kept. Never throws. */
   hideToken(token: string): void;
-  /** Returns the text with each known secret replaced, also where JSON or a URL has escaped it. Never throws. */
+  /** Returns the text with each known secret replaced, including its JSON and URL escapes. Never throws. */
   redact(text: string): string;
 }
 
@@ -58,14 +60,14 @@ export function createRedactor(secrets: readonly string[]): Redactor {
   return { hide, hideToken, redact };
 }
 
-/** A secret as it is, as JSON escapes it, and as a URL does. */
+/** Returns a secret verbatim, JSON-escaped and URL-escaped. */
 function formsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())];
 }
 
 /**
- * Returns what is looked for, the longest first: a secret that begins with another must not leave its end behind. Short
- * forms share patterns of a bounded size; a form that is too long for a pattern is looked for by itself.
+ * Returns the search patterns, longest first, so that a secret with another one as its prefix is replaced completely.
+ * Short forms share patterns of bounded size; a form that is too long for a pattern is searched for separately.
  */
 function replacementsFor(hidden: ReadonlySet<string>): (string | RegExp)[] {
   const forms = [...hidden].sort((a, b) => b.length - a.length);

@@ -2,7 +2,7 @@ import { ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { pino } from "pino";
 import type { Telemetry } from "./telemetry.ts";
 
-/** Telemetry that says nothing to anybody, for tools under test. */
+/** Creates telemetry that discards everything, for tools under test. */
 export function createSilentTelemetry(): Telemetry {
   const ignore = (): void => {};
   return {

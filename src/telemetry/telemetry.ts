@@ -2,27 +2,27 @@ import type { Context, Span, SpanOptions, Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import type { Instrument, Measure } from "./instruments.ts";
 
-/** The trace that work belongs to: rooms that know nothing of OpenTelemetry carry it on as it is. */
+/** The trace that work belongs to. Rooms that know nothing of OpenTelemetry pass it on unchanged. */
 export type TraceContext = Context;
 
-/** One line of the audit log. Never holds arguments or outputs. */
+/** One line of the audit log. Never contains arguments or outputs. */
 export interface AuditEvent {
   /** `conversation_start`, `tool_success`, `tool_failure`, `denied`, … */
   event: string;
   [field: string]: string | number | boolean | undefined;
 }
 
-/** The line of one execution. Never holds arguments or outputs. */
+/** The audit line of one execution. Never contains arguments or outputs. */
 export interface ExecutionEvent {
   readonly caller: string;
   readonly tenant: string;
   readonly source: string;
   readonly conversationId: string;
-  /** "" where there is none: then the line has no such field. */
+  /** "" if there is none: then the line has no such field. */
   readonly sessionId: string;
-  /** The run of the AI Gateway, where there is one: else the line has no such field. */
+  /** The AI Gateway's run. If undefined, the line has no such field. */
   readonly runId?: string | undefined;
-  /** The job, where the call belongs to one: else the line has no such field. */
+  /** The job that the call belongs to. If undefined, the line has no such field. */
   readonly jobId?: string | undefined;
   readonly toolName: string;
   readonly toolCallId: string;
@@ -32,18 +32,18 @@ export interface ExecutionEvent {
   readonly traceId: string;
 }
 
-/** The audit log: its own stream, hash-chained, written behind the request path. */
+/** The audit log: a separate, hash-chained stream, written outside the request path. */
 export interface AuditLog {
   write(event: AuditEvent): void;
   /** Writes the line of one execution, `tool_execution`. */
   executed(event: ExecutionEvent): void;
-  /** Flushes what waits; no line may be written after it. */
+  /** Flushes pending lines. No line may be written afterwards. */
   close(): Promise<void>;
 }
 
-/** Every measurement of the service, by meaning; the names on the wire are in attributes.ts. */
+/** All measurements of the service, by meaning. attributes.ts defines the exported names. */
 export interface Metrics {
-  /** One call ended. `ran`: the tool's function started. */
+  /** Records the end of a call. `ran`: the tool's function started. */
   executed(call: {
     tool: string;
     outcome: string;
@@ -52,17 +52,22 @@ export interface Metrics {
     caller: string;
     source: string;
   }): void;
-  /** One RPC was answered. `method` is fully qualified, `code` a Connect code or `ok`. */
+  /** Records an answered RPC. `method` is fully qualified, `code` is a Connect code or `ok`. */
   readonly rpcServed: (method: string, code: string, seconds: number) => void;
-  /** Makes instruments that a part of the service declares, and returns the function that records their values. */
+  /**
+   * Creates the instruments that a part of the service declares, and returns the function that records their values.
+   */
   measureFor(instruments: readonly Instrument[]): Measure;
-  /** A delivery was tried. */
+  /** Records a delivery attempt. */
   delivered(call: { platform: string; result: "delivered" | "retry" | "dead" }): void;
-  /** A request was refused because of its key or scope. `target` is a method or route as declared. */
+  /** Records a request that was rejected because of its key or scope. `target` is a method or route as declared. */
   accessRefused(request: { code: "unauthenticated" | "permission_denied"; target: string }): void;
-  /** A downstream's breaker changed its state. */
+  /** Records a state change of a downstream's circuit breaker. */
   breakerChanged(origin: string, state: "closed" | "open" | "half-open"): void;
-  /** A number read at each collection: queue depth, job age, dead letters, running executions. Left out where it throws. */
+  /**
+   * Registers a number that is read at each collection: queue depth, job age, dead letters, running executions. Omitted
+   * if reading throws.
+   */
   gauge(
     name: string,
     description: string,
@@ -70,37 +75,37 @@ export interface Metrics {
   ): void;
 }
 
-/** A piece of work in its trace. */
+/** A started span, and the context for its children. */
 export interface SpanStart {
-  /** What hangs under it. */
+  /** The context for nested work. */
   readonly context: Context;
-  /** Undefined where nothing is recorded. */
+  /** Undefined if nothing is recorded. */
   readonly span: Span | undefined;
 }
 
-/** What watches the service. */
+/** Logs, metrics, spans and audit log of the service. */
 export interface Telemetry {
   readonly log: Logger;
   readonly tracer: Tracer;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
-  /** False where no span can be recorded: callers may skip making one. */
+  /** False if no span can be recorded: callers may skip creating one. */
   readonly tracing: boolean;
-  /** Begins a span under `parent`, or a trace of its own. Where nothing is recorded, `options` is not asked for. */
+  /** Starts a span under `parent`, or a new trace. If nothing is recorded, `options` is not called. */
   begin(name: string, parent: Context | undefined, options: () => SpanOptions): SpanStart;
-  /** Adds a text that no log line, span or audit line may show: a plugin's value marked secret. */
+  /** Adds a secret text, such as a plugin's secret setting, that no log line, span or audit line may show. */
   hide(secret: string): void;
-  /** The same for a text that is secret for a while, such as a token of a downstream. */
+  /** Adds a temporary secret, such as a token of a downstream. */
   hideToken(token: string): void;
-  /** The text without any known secret. */
+  /** Returns the text without known secrets. */
   redact(text: string): string;
-  /** The text that Prometheus reads. */
+  /** Returns the metrics in Prometheus's text format. */
   prometheus(): Promise<string>;
-  /** The context of an incoming W3C traceparent, or undefined where there is none. */
+  /** Returns the context of an incoming W3C traceparent; undefined if there is none. */
   extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
-  /** Headers that carry the context on. */
+  /** Returns the headers that propagate the context. */
   inject(context: Context): Record<string, string>;
-  /** Writes the log lines that wait. For a process that ends: lines are written beside the work. */
+  /** Writes pending log lines. For a process that is ending, because lines are normally written in the background. */
   flushLog(): void;
   close(): Promise<void>;
 }

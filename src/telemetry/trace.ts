@@ -24,12 +24,12 @@ import type { Redactor } from "./redact.ts";
 import type { SpanStart } from "./telemetry.ts";
 import { Unrecorded } from "./unrecorded.ts";
 
-/** Spans and their way in and out of the process. */
+/** Creates spans, and transfers trace contexts into and out of the process. */
 export interface Tracing {
   readonly tracer: Tracer;
-  /** False: no span is recorded. */
+  /** False if no span is recorded. */
   readonly tracing: boolean;
-  /** Begins a span under `parent`, or a trace. Where nothing is recorded, `options` is not asked for. */
+  /** Starts a span under `parent`, or a new trace. If nothing is recorded, `options` is not called. */
   begin(name: string, parent: Context | undefined, options: () => SpanOptions): SpanStart;
   extract(traceparent: string | undefined, tracestate?: string): Context | undefined;
   inject(context: Context): Record<string, string>;
@@ -46,16 +46,18 @@ const setter: TextMapSetter<Record<string, string>> = {
   },
 };
 
-/** A traceparent with ids that are not all zeros, of a trace that is not recorded: by far the most of them. */
+/** A valid traceparent of an unsampled trace, by far the most common kind. */
 const unsampled = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-00$/;
 
-/** Makes the tracer. Without an endpoint and an exporter spans cost nothing and the incoming context is passed on. */
+/**
+ * Creates the tracer. Without an endpoint and an exporter, spans cost nothing and the incoming context is passed on.
+ */
 export function createTracing(options: {
   otel: OtelConfig;
   resource: Resource;
   version: string;
   redactor: Redactor;
-  /** Gets each span as it ends, beside the endpoint. */
+  /** Receives each span when it ends, in addition to the endpoint. */
   spanExporter?: SpanExporter | undefined;
 }): Tracing {
   const { otel, resource, version, redactor, spanExporter } = options;
@@ -109,7 +111,7 @@ export function createTracing(options: {
   };
 }
 
-/** Ids of traces and spans; the next trace gets the id in `chosen`, where there is one. */
+/** Generates ids of traces and spans. The next trace gets the id in `chosen`, if set. */
 interface Ids {
   chosen: string | undefined;
   generateTraceId(): string;
@@ -128,7 +130,7 @@ function createIds(): Ids {
   };
 }
 
-/** Whether a trace is one of the share that is recorded, as the library's `TraceIdRatioBasedSampler` decides from its id. */
+/** Decides by its id whether a trace is recorded, in the same way as the library's `TraceIdRatioBasedSampler`. */
 export function ratioOf(ratio: number): (traceId: string) => boolean {
   const bound = Math.floor(ratio * 0xffff_ffff);
   return (traceId) => {
@@ -142,14 +144,14 @@ export function ratioOf(ratio: number): (traceId: string) => boolean {
   };
 }
 
-/** The value of a lower-case hexadecimal digit. Several times as fast as `parseInt` of a slice. */
+/** Returns the value of a lower-case hexadecimal digit. Several times as fast as `parseInt` of a slice. */
 function hexValue(code: number): number {
   return code < 58 ? code - 48 : code - 87;
 }
 
 /**
- * A tracer that decides first and makes nothing where the answer is no: the library makes half a span to find that out.
- * Children of spans that are not recorded are what their parent is.
+ * Creates a tracer that samples first and creates nothing for an unsampled span, whereas the library creates half a
+ * span before it decides. Children of unsampled spans follow their parent.
  */
 function sparing(tracer: Tracer, ids: Ids, decides: (traceId: string) => boolean): Tracer {
   return {
@@ -168,7 +170,7 @@ function sparing(tracer: Tracer, ids: Ids, decides: (traceId: string) => boolean
   };
 }
 
-/** What OTLP exporters are made with. */
+/** Returns the options of OTLP exporters. */
 export function otlpOptions(target: OtlpTarget): {
   url: string;
   headers: Record<string, string>;
@@ -183,7 +185,7 @@ function samplerFrom({ parentBased, ratio }: Sampling): Sampler {
   return parentBased ? new ParentBasedSampler({ root }) : root;
 }
 
-/** Takes known secrets out of spans before they leave, off the request path. */
+/** Removes known secrets from spans before export, outside the request path. */
 function redacting(exporter: SpanExporter, redactor: Redactor): SpanExporter {
   const clean = (attributes: Record<string, unknown> | undefined): void => {
     for (const [key, value] of Object.entries(attributes ?? {})) {

@@ -1,25 +1,25 @@
 import { type Context, ROOT_CONTEXT, type Span, trace, TraceFlags } from "@opentelemetry/api";
 import { newSpanId } from "./ids.ts";
 
-/** The key under which the API keeps the span in a context; it says so to nobody but the contexts themselves. */
+/** The API's private key for the span in a context, found by observing a context. */
 const spanKey = keyOfSpans();
 
 /**
- * The context of a trace of which nothing is recorded. It has ids that log lines and downstreams carry on; the
- * rest is made when somebody asks: a context with a span in it costs the library three objects and a map.
+ * The context of a trace that is not recorded. It has the ids that log lines and downstreams propagate; everything else
+ * is created on demand, because a context with a span costs the library three objects and a map.
  */
 export class Unrecorded implements Context {
   readonly #traceId: string;
   #spanId: string | undefined;
   #span: Span | undefined;
 
-  /** `spanId`: of the span elsewhere that it goes on from. */
+  /** `spanId`: the remote parent span. */
   constructor(traceId: string, spanId?: string) {
     this.#traceId = traceId;
     this.#spanId = spanId;
   }
 
-  /** How the trace is carried on (W3C Trace Context). */
+  /** The `traceparent` header that propagates the trace (W3C Trace Context). */
   get traceparent(): string {
     return `00-${this.#traceId}-${(this.#spanId ??= newSpanId())}-00`;
   }
