@@ -3,11 +3,11 @@ import type { Environment } from "./environment.ts";
 import { readSettings } from "./read-settings.ts";
 import type { FileConfig } from "./schema.ts";
 
-/** The settings of one adapter, and the part of the sandbox that may play its platform. */
+/** The settings of one adapter, and the sandbox part that may stand in for its platform. */
 export interface ConfiguredAdapter {
   readonly configuration: AdapterConfiguration;
   readonly settings: AdapterSettings;
-  /** Undefined where something of the platform is configured, or nothing plays it. */
+  /** Undefined if the platform is configured, or the sandbox has no part for it. */
   readonly sandboxPart: string | undefined;
 }
 
@@ -30,7 +30,7 @@ function adapterFrom(
   const { name, defaults, settings: declared, sandbox } = configuration;
   const entry: Partial<AdapterSettings> & Record<string, unknown> = file.adapters?.[name] ?? {};
   const given = readSettings(declared, { environment, file: entry, at: `adapters.${name}`, keyName: name });
-  // Where the RPC may be open, an adapter for its callers gives nothing more away.
+  // If the RPC may be open, an adapter for its callers exposes nothing more.
   const rpcMayBeOpen = file.rpc?.allowUnauthenticated ?? false;
   const common: AdapterSettings = {
     answerWithinMs: entry.answerWithinMs ?? defaults.answerWithinMs,

@@ -1,35 +1,35 @@
 import type { Scope } from "./scope.ts";
 import type { Secret } from "../secret.ts";
 
-/** What the configuration says of one caller. */
+/** The configuration of one caller. */
 export interface CallerSettings {
-  /** Name of the caller: the source of its calls unless it may delegate. */
+  /** Name of the caller. It is the source of its calls unless it may delegate. */
   readonly name: string;
   readonly tenant: string;
   readonly scopes: ReadonlySet<Scope>;
-  /** Patterns (`get_*`) of the tools that the caller may use and see; undefined means all. */
+  /** Patterns (`get_*`) of the tools that the caller may see and use. Undefined: all tools. */
   readonly tools: readonly string[] | undefined;
-  /** How many requests it may send; undefined: any number. */
+  /** Maximum request rate. Undefined: unlimited. */
   readonly rateLimit?: RateLimit | undefined;
 }
 
-/** A limit of requests over time. */
+/** A rate limit. */
 export interface RateLimit {
   readonly requestsPerSecond: number;
-  /** Requests that may come at once after a pause. */
+  /** Maximum number of requests in a burst after a pause. */
   readonly burst: number;
 }
 
-/** How requests are signed: the body alone (`hub`), or id, time and body (`standard-webhooks`), by HMAC-SHA256. */
+/** How requests are signed by HMAC-SHA256: the body alone (`hub`), or id, time and body (`standard-webhooks`). */
 export interface SignatureSettings {
   readonly scheme: "hub" | "standard-webhooks";
-  /** Each of them is taken: two live while one replaces the other. */
+  /** All of them are accepted, so that an old and a new secret can overlap. */
   readonly secrets: readonly Secret[];
-  /** Greatest difference between a request's time and our clock, in seconds. Only of `standard-webhooks`. */
+  /** Maximum difference between a request's time and our clock, in seconds. Only for `standard-webhooks`. */
   readonly replayWindowS: number;
 }
 
-/** A caller and what proves it: a key, a signature, or both together where both are set. */
+/** A caller and its credentials: a key, a signature, or both if both are set. */
 export interface KeyedCaller {
   readonly caller: CallerSettings;
   readonly keys: readonly Secret[];

@@ -1,16 +1,16 @@
 import { statSync } from "node:fs";
 import type { Logger } from "pino";
 
-/** How changes of certificate files are looked for. */
+/** Options of the watch for changed certificate files. */
 export interface WatchOptions {
   readonly log: Pick<Logger, "info" | "error">;
-  /** How often the files are looked at, in milliseconds; 10,000 by default. */
+  /** Polling interval in milliseconds; 10,000 by default. */
   readonly reloadMs?: number | undefined;
 }
 
 /**
- * Calls `load` soon after one of the files has changed. Where it throws, that is logged: it must have left what was in use as
- * it was. Returns what ends the watch.
+ * Calls `load` soon after one of the files has changed. An error from `load` is logged; `load` must then leave the
+ * certificates in use unchanged. Returns a function that ends the watch.
  */
 export function watchCertificates(
   files: readonly (string | undefined)[],
@@ -35,7 +35,7 @@ export function watchCertificates(
   return () => clearInterval(timer);
 }
 
-/** A text that changes with the files. A file that is away for a moment has a version of its own. */
+/** Returns a text that changes with the files. A missing file has its own version. */
 function versionOf(files: readonly string[]): string {
   return files
     .map((file) => {

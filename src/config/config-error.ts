@@ -1,4 +1,4 @@
-/** A configuration that cannot be used. `problems` are whole sentences, one per problem; none holds a secret. */
+/** Thrown for an unusable configuration. `problems` are whole sentences, one per problem, and contain no secret. */
 export class ConfigError extends Error {
   override readonly name: string = "ConfigError";
   readonly problems: readonly string[];

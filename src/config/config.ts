@@ -9,31 +9,36 @@ import type { Env, Environment } from "./environment.ts";
 
 /** One entry of `plugins:`. */
 export interface PluginConfig {
-  /** Package name, or absolute path of a module file or a package folder. The tool's name where it is given by object. */
+  /**
+   * Package name, or absolute path of a module file or package folder. For a tool passed as an object, the tool's name.
+   */
   readonly use: string;
-  /** The tool, where it is given by object. */
+  /** The tool itself, if it was passed as an object. */
   readonly tool?: Tool | undefined;
-  /** As the author's `configSchema` wants it; secrets are still plain here and never logged. */
+  /** Settings for the author's `configSchema`. Secrets in it are still plain text, so it must never be logged. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** JSON pointers into `config` of the values that came from `${env:…}`, `${file:…}` or a variable: never printed. */
+  /**
+   * JSON pointers into `config` of the values that came from `${env:…}`, `${file:…}` or a variable. Never print them.
+   */
   readonly secretPaths: readonly string[];
   readonly limits: ToolLimits & { timeoutMs?: number };
   readonly sanitize: SanitizeMode | undefined;
   readonly isolation: Isolation | undefined;
   readonly required: boolean;
-  /** Over what the tool declares. */
+  /** Overrides the tool's own retry policy. */
   readonly retry?: RetryPolicy | undefined;
-  /** Longest time until its caller gets an answer, in milliseconds. */
+  /** Maximum time until the caller gets an answer, in milliseconds. */
   readonly answerWithinMs?: number | undefined;
-  /** What the model reads of a failure instead of `Tool execution failed or timed out.` */
+  /** Message that the model reads of a failure, instead of `Tool execution failed or timed out.` */
   readonly fallbackMessage?: string | undefined;
   /**
-   * Milliseconds in which the same conversation, tool and arguments under a new id get the first answer. Undefined: off.
+   * Milliseconds in which a call with a new id, but the same conversation, tool and arguments, gets the first answer.
+   * Undefined: off.
    */
   readonly repeatWindowMs: number | undefined;
 }
 
-/** Limits, the same on all paths. Sizes in bytes. */
+/** Limits, which are the same on all paths. Sizes are in bytes. */
 export interface Limits {
   readonly bodyBytes: number;
   readonly argumentsBytes: number;
@@ -45,27 +50,27 @@ export interface Limits {
   readonly streamsPerConnection: number;
 }
 
-/** One issuer of tokens that are taken. */
+/** An accepted token issuer. */
 export interface OauthConfig {
-  /** Callers are `NAME:SUBJECT`. */
+  /** Its callers are named `NAME:SUBJECT`. */
   readonly name: string;
   readonly issuer: string;
-  /** Where its keys are; undefined: as its metadata says. */
+  /** URL of its keys. Undefined: taken from its metadata. */
   readonly jwksUrl: string | undefined;
-  /** The address that clients ask a token for. */
+  /** The resource identifier that clients request a token for. */
   readonly resource: string;
-  /** Values of `aud` that are taken. */
+  /** Accepted values of `aud`. */
   readonly audiences: readonly string[];
-  /** Claims that hold scopes. */
+  /** Claims that contain scopes. */
   readonly scopeClaims: readonly string[];
-  /** What each scope of the issuer lets a caller do; undefined: equal names. */
+  /** Maps each of the issuer's scopes to ours. Undefined: scopes have equal names. */
   readonly scopes: Readonly<Record<string, readonly Scope[]>> | undefined;
   readonly tenant: string;
-  /** Patterns of the tools that its callers may use and see; undefined means all. */
+  /** Patterns of the tools that its callers may see and use. Undefined: all tools. */
   readonly tools: readonly string[] | undefined;
 }
 
-/** What proves a tool to its downstream. */
+/** The credential of a tool for its downstream. */
 export type CredentialConfig =
   | { readonly kind: "bearer"; readonly token: Secret }
   | { readonly kind: "basic"; readonly username: string; readonly password: Secret }
@@ -78,64 +83,64 @@ export type CredentialConfig =
       readonly scopes: readonly string[];
     };
 
-/** A key that stored values are encrypted with. */
+/** A key that encrypts stored values. */
 export interface EncryptionKey {
-  /** Written beside each value. */
+  /** Stored with each value. */
   readonly id: string;
   /** 32 bytes: see encryption.ts. */
   readonly secret: Secret;
 }
 
-/** What one call costs, in whatever unit the operator counts in: by tool, and by caller and tool, which goes first. */
+/** Price of one call, in the operator's unit: by tool, and by caller and tool, which takes precedence. */
 export interface Prices {
   readonly tools: Readonly<Record<string, number>>;
   readonly callers: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
-/** Which spans are recorded; `parentBased` follows the caller's decision where there is one. */
+/** Which spans are recorded; `parentBased` follows the caller's decision if there is one. */
 export interface Sampling {
   readonly parentBased: boolean;
   /** From 0 (none) to 1 (all). */
   readonly ratio: number;
 }
 
-/** What the standard `OTEL_*` variables say. */
+/** Settings from the standard `OTEL_*` variables. */
 export interface OtelConfig {
   readonly serviceName: string;
   readonly resourceAttributes: Readonly<Record<string, string>>;
-  /** Where spans go by OTLP over HTTP; undefined: nowhere, and none are made. */
+  /** OTLP/HTTP endpoint for spans. Undefined: no spans are created. */
   readonly traces: OtlpTarget | undefined;
-  /** Where metrics go by OTLP over HTTP, beside `/metrics`; undefined: nowhere. */
+  /** OTLP/HTTP endpoint for metrics, in addition to `/metrics`. Undefined: none. */
   readonly metrics: OtlpTarget | undefined;
   readonly sampling: Sampling;
-  /** Milliseconds between two exports of metrics. */
+  /** Interval of metric exports, in milliseconds. */
   readonly metricIntervalMs: number;
 }
 
 /** One OTLP endpoint. */
 export interface OtlpTarget {
-  /** The whole URL, `…/v1/traces` or `…/v1/metrics`. */
+  /** The complete URL, `…/v1/traces` or `…/v1/metrics`. */
   readonly url: string;
   readonly headers: Readonly<Record<string, Secret>>;
   readonly timeoutMs: number;
 }
 
-/** The configuration, complete and checked. */
+/** The complete, validated configuration. */
 export interface Config {
-  /** The configuration file that was read; undefined: there is none. */
+  /** The configuration file that was read. Undefined: there is none. */
   readonly file: string | undefined;
   readonly host: string;
   readonly port: number;
-  /** Certificates of the port; undefined: cleartext. */
+  /** Certificates of the port. Undefined: cleartext. */
   readonly tls: TlsConfig | undefined;
   readonly dataDir: string;
-  /** `redis:` or `postgres:` URL of the scale-out engine; undefined: embedded. */
+  /** `redis:` or `postgres:` URL of the scale-out engine. Undefined: the embedded store. */
   readonly engineUrl: Secret | undefined;
-  /** Certificates for connections to the engine; undefined: none of our own. */
+  /** Certificates for connections to the engine. Undefined: Node's defaults. */
   readonly engineTls: PeerTlsFiles | undefined;
   /** Certificates for connections to downstreams. */
   readonly downstreamTls: DownstreamTlsConfig;
-  /** Accept a Redis that may lose acknowledged work. */
+  /** Accepts a Redis that may lose acknowledged work. */
   readonly engineMayLoseWork: boolean;
   readonly plugins: readonly PluginConfig[];
   /** By name. */
@@ -144,36 +149,38 @@ export interface Config {
   readonly oauth: readonly OauthConfig[];
   readonly rpc: { readonly allowUnauthenticated: boolean; readonly corsOrigins: readonly string[] };
   readonly ledger: { readonly windowHours: number; readonly uncertainHours: number; readonly readEntries: number };
-  /** How long dead jobs are kept. */
+  /** Retention of dead jobs. */
   readonly jobs: { readonly deadHours: number };
-  /** What stored values are encrypted with: the first key encrypts, all decrypt. Without a key they are plain. */
+  /**
+   * Encryption of stored values: the first key encrypts, all decrypt. Without a key, values are stored in plain form.
+   */
   readonly encryption: {
     readonly keys: readonly EncryptionKey[];
-    /** Ids of keys that are lost for good. */
+    /** Ids of permanently lost keys. */
     readonly lostKeys: readonly string[];
   };
   readonly delivery: { readonly retryForMs: number };
-  /** Milliseconds for which new work is taken on after readiness is off. */
+  /** How long new work is accepted after readiness is off, in milliseconds. */
   readonly shutdown: { readonly delayMs: number };
   readonly limits: Limits;
-  /** By the name that a tool's settings give. */
+  /** Credentials by name, as tools' settings refer to them. */
   readonly credentials: Readonly<Record<string, CredentialConfig>>;
-  /** Requests under way at once, by origin of a downstream. */
+  /** Maximum number of concurrent requests, by origin of a downstream. */
   readonly inFlight: Readonly<Record<string, number>>;
   readonly prices: Prices;
-  /** Hosts or CIDRs that tools may reach although private. */
+  /** Private hosts or CIDRs that tools may reach. */
   readonly privateAddresses: readonly string[];
   readonly allowedHosts: readonly string[];
-  /** File of the audit log, or `-` for stderr. */
+  /** Path of the audit log, or `-` for stderr. */
   readonly auditFile: string;
   readonly logLevel: string;
   readonly otel: OtelConfig;
-  /** Whether the sandbox may play what is not configured. `auto`: only while no key of any kind is. */
+  /** Whether the sandbox may stand in for missing settings. `auto`: only while no key of any kind is configured. */
   readonly sandbox: "auto" | boolean;
-  /** Variables that the threads and processes of isolated tools get. */
+  /** Environment variables for the threads and processes of isolated tools. */
   readonly isolatedEnv: Env;
   /** Reads the variables that plugins declare. */
   readonly environment: Environment;
-  /** What works but deserves a look, one sentence each: log them once at the start. */
+  /** Valid but questionable settings, one sentence each. Log them once at startup. */
   readonly warnings: readonly string[];
 }

@@ -6,7 +6,7 @@ import { httpUrl } from "./values.ts";
 
 type CredentialEntry = NonNullable<FileConfig["credentials"]>[string];
 
-/** The credentials that the settings of tools may name. */
+/** Reads the credentials that tools' settings may refer to. */
 export function credentialsFrom(
   environment: Environment,
   file: FileConfig,

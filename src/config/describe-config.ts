@@ -5,7 +5,7 @@ import { looksSecret } from "./sentences.ts";
 
 const mask = "[secret]";
 
-/** The configuration as plain JSON for people to read. No secret is in it. */
+/** Returns the configuration as plain JSON for display, without secrets. */
 export function describeConfig(config: Config): Record<string, unknown> {
   const { environment: _, ...rest } = config;
   const adapters = Object.entries(config.adapters).map(([name, { settings }]) => [name, settings]);
@@ -13,7 +13,7 @@ export function describeConfig(config: Config): Record<string, unknown> {
   return mapSecrets(shown, () => mask) as Record<string, unknown>;
 }
 
-/** Every secret text of the configuration, for what keeps secrets out of logs, spans and audit lines. */
+/** Returns every secret text of the configuration, for redaction in logs, spans and audit lines. */
 export function secretTexts(config: Config): string[] {
   const texts = new Set<string>();
   const { environment: _, ...rest } = config;
@@ -21,7 +21,8 @@ export function secretTexts(config: Config): string[] {
   mapSecrets({ ...rest, adapters }, (secret) => void texts.add(secret.reveal()));
   for (const plugin of config.plugins) {
     visit(plugin.config, plugin, (text, secret, named) => {
-      // Not everything that came from a variable is a secret (a URL, a region): hiding such texts would blind the log.
+      // Not every value from a variable is secret (a URL, a region), and redacting such texts would make the log
+      // useless.
       if (named || (secret && text.length >= 8 && !isPlainUrl(text))) texts.add(text);
       return text;
     });
@@ -29,14 +30,14 @@ export function secretTexts(config: Config): string[] {
   return [...texts];
 }
 
-/** Tells whether a Secret is somewhere in plain data. */
+/** Reports whether plain data contains a Secret. */
 export function hasSecret(value: unknown): boolean {
   let found = false;
   mapSecrets(value, () => (found = true));
   return found;
 }
 
-/** Copies plain data with every Secret in it replaced. */
+/** Copies plain data with every Secret replaced. */
 function mapSecrets(value: unknown, replace: (secret: Secret) => unknown): unknown {
   if (value instanceof Secret) return replace(value);
   if (value instanceof Set) return [...value].map((item) => mapSecrets(item, replace));
@@ -50,7 +51,7 @@ function describePlugin(plugin: PluginConfig): Record<string, unknown> {
   return { ...rest, config: visit(plugin.config, plugin, (text, secret) => (secret ? mask : text)) };
 }
 
-/** Copies a plugin's settings. `change(text, isHidden, isSecret)` is called for every text. */
+/** Copies a plugin's settings, calling `change(text, isHidden, isSecret)` for every text. */
 function visit(
   root: unknown,
   plugin: PluginConfig,

@@ -7,7 +7,9 @@ const keyBytes = 32;
 const idShape = /^[\w-]{1,32}$/;
 const hint = "Make one with `openssl rand -base64 32`.";
 
-/** The keys that stored values are encrypted with: the first one encrypts, all decrypt. Problems show no secret. */
+/**
+ * Reads the encryption keys of stored values: the first one encrypts, all decrypt. Reported problems contain no secret.
+ */
 export function encryptionFrom(environment: Environment, file: FileConfig): Config["encryption"] {
   const keys: EncryptionKey[] = [];
   for (const [index, { id, secret: text }] of (file.encryption?.keys ?? []).entries()) {
@@ -37,12 +39,12 @@ export function encryptionFrom(environment: Environment, file: FileConfig): Conf
   return { keys, lostKeys: file.encryption?.lostKeys ?? [] };
 }
 
-/** The bytes of a secret that was checked. */
+/** Returns the bytes of a validated secret. */
 export function encryptionSecret(secret: Secret): Buffer {
   return bytesOf(secret.reveal()) ?? Buffer.alloc(0);
 }
 
-/** The bytes of hex, base64 or base64url; undefined for any other text. */
+/** Decodes hex, base64 or base64url; undefined for any other text. */
 function bytesOf(text: string): Buffer | undefined {
   const trimmed = text.trim();
   if (/^[0-9a-f]+$/i.test(trimmed) && trimmed.length === 2 * keyBytes) return Buffer.from(trimmed, "hex");

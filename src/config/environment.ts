@@ -1,22 +1,22 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-/** Variables by name, as `process.env` gives them. */
+/** Environment variables by name, as in `process.env`. */
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** Reads variables, each also as `NAME_FILE`, and gathers what is wrong with them. */
+/** Reads variables, including their `NAME_FILE` variants, and collects problems. */
 export interface Environment {
-  /** The variable's text; undefined where it is not set or empty. */
+  /** Returns the variable's value; undefined if it is unset or empty. */
   get(name: string): string | undefined;
-  /** The same, and the file that `NAME_FILE` names where it is set instead; its last line break is left out. */
+  /** Returns the variable's value, or the content of the file that `NAME_FILE` names, without its final line break. */
   secret(name: string): string | undefined;
-  /** Adds a problem, a whole sentence. */
+  /** Adds a problem, as a whole sentence. */
   problem(sentence: string): void;
   /** The problems found so far. */
   readonly problems: readonly string[];
 }
 
-/** Makes the reader of variables. Relative `NAME_FILE` paths count from `cwd`; problems go into the given list. */
+/** Creates the reader. Relative `NAME_FILE` paths are resolved against `cwd`; problems are added to the given list. */
 export function createEnvironment(env: Env, cwd: string, problems: string[]): Environment {
   const told = new Set<string>();
   const problem = (sentence: string): void => {
@@ -47,21 +47,21 @@ export function createEnvironment(env: Env, cwd: string, problems: string[]): En
   };
 }
 
-/** What a program needs of its surroundings, and nothing that may be a secret. */
+/** Variables that a program needs and that cannot be secret. */
 const isolatedNames =
   /^(?:PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|TMP|TEMP|NODE_ENV|NODE_EXTRA_CA_CERTS|SSL_CERT_(?:FILE|DIR))$/;
 
-/** The variables that the threads and processes of isolated tools get. Their configuration comes by message. */
+/** Returns the environment variables for isolated tools. Their configuration arrives by message. */
 export function isolatedEnvFrom(env: Env): Env {
   return Object.fromEntries(Object.entries(env).filter(([name]) => isolatedNames.test(name)));
 }
 
-/** The text of a file that holds one secret, without the line break at its end. */
+/** Returns the content of a secret file, without its final line break. */
 export function readSecretFile(path: string): string {
   return readFileSync(path, "utf8").replace(/\r?\n$/, "");
 }
 
-/** Why a file could not be read, in a few words. */
+/** Describes briefly why a file could not be read. */
 export function whyNot(reason: unknown): string {
   const code = reason instanceof Error && "code" in reason ? String(reason.code) : "";
   const words: Record<string, string> = {

@@ -1,7 +1,7 @@
 import type { Config } from "./config.ts";
 import { isLoopback } from "../loopback.ts";
 
-/** A way into the service. */
+/** A route into the service that needs authentication. */
 interface EntryPoint {
   readonly name: string;
   readonly open: boolean;
@@ -10,7 +10,7 @@ interface EntryPoint {
   readonly fileKey: string;
 }
 
-/** Finds entry points that anybody may use: a problem where others than this machine can reach them, else a warning. */
+/** Finds entry points without authentication: a problem if other machines can reach them, otherwise a warning. */
 export function checkExposure(config: Pick<Config, "host" | "adapters" | "callers" | "oauth" | "rpc">): {
   problems: string[];
   warnings: string[];
@@ -45,7 +45,7 @@ function entryPoints(config: Pick<Config, "adapters" | "callers" | "oauth" | "rp
   const withoutCallers = config.callers.length === 0 && config.oauth.length === 0;
   const adapters = Object.values(config.adapters).map(({ configuration, settings }): EntryPoint => {
     const { name, title } = configuration;
-    // Without variables of its own an adapter serves the callers of the RPC.
+    // An adapter without its own variables serves the callers of the RPC.
     const own = configuration.openUnless?.(settings);
     const variable = configuration.openUnless === undefined && withoutCallers ? callersVariable : own;
     return {
@@ -63,7 +63,7 @@ function entryPoints(config: Pick<Config, "adapters" | "callers" | "oauth" | "rp
     variable: callersVariable,
     fileKey: "rpc.allowUnauthenticated",
   };
-  // Those with keys of their own first, as in the documentation.
+  // Those with their own keys first, in the order of the documentation.
   const [own, shared] = [
     adapters.filter(({ variable }) => variable !== callersVariable),
     adapters.filter(({ variable }) => variable === callersVariable),
@@ -71,7 +71,7 @@ function entryPoints(config: Pick<Config, "adapters" | "callers" | "oauth" | "rp
   return [...own, rpc, ...shared];
 }
 
-/** One entry for all that the same variable would close. */
+/** Groups entries that the same variable would protect. */
 function byVariable(entries: readonly EntryPoint[]): { variable: string; names: string[]; fileKeys: string[] }[] {
   const groups = Map.groupBy(entries, ({ variable }) => variable);
   return [...groups].map(([variable, group]) => ({

@@ -8,19 +8,22 @@ import { interpolate } from "./interpolate.ts";
 import type { FileConfig } from "./schema.ts";
 import { sentencesFromAjv } from "./sentences.ts";
 
-/** A configuration file that was read, or the lack of one. */
+/** A configuration file, possibly absent. */
 export interface ConfigFile {
-  /** Absolute path; undefined where the default file is missing. */
+  /** Absolute path. Undefined if the default file is missing. */
   readonly path: string | undefined;
-  /** Folder that its relative paths count from. */
+  /** Base folder of relative paths in it. */
   readonly folder: string;
-  /** Checked against the schema; empty where there were problems. */
+  /** Content validated against the schema; empty if there were problems. */
   readonly content: FileConfig;
-  /** JSON pointers of the texts that held a placeholder. */
+  /** JSON pointers of the texts that contained a placeholder. */
   readonly secretPaths: ReadonlySet<string>;
 }
 
-/** Reads the file that `JACKFIELD_CONFIG` names, else `jackfield.yaml`, which may be missing. Problems go to `environment`. */
+/**
+ * Reads the file named by `JACKFIELD_CONFIG`, by default `jackfield.yaml`, which may be missing. Adds problems to
+ * `environment`.
+ */
 export function readConfigFile(environment: Environment, cwd: string, schema: () => object): ConfigFile {
   const named = environment.get("JACKFIELD_CONFIG");
   const path = resolve(cwd, named ?? "jackfield.yaml");
@@ -41,7 +44,7 @@ export function readConfigFile(environment: Environment, cwd: string, schema: ()
   return contentFrom(source, path, environment, schema);
 }
 
-/** Checks settings that are given by object as if they stood in a file in `folder`. */
+/** Validates a configuration object as if it were a file in `folder`. */
 export function configFromObject(
   settings: unknown,
   environment: Environment,
@@ -59,11 +62,11 @@ function contentFrom(source: string, path: string, environment: Environment, sch
   return checked(parsed, { path, folder, file, environment, schema });
 }
 
-/** What the content of a configuration file is checked with. */
+/** Parameters for validating the content of a configuration file. */
 interface ContentCheck {
   readonly path: string | undefined;
   readonly folder: string;
-  /** What a problem calls it. */
+  /** Name of the file in problems. */
   readonly file: string;
   readonly environment: Environment;
   readonly schema: () => object;
@@ -78,24 +81,24 @@ function checked(parsed: unknown, { path, folder, file, environment, schema }: C
     verbose: true,
     ownProperties: true,
     allowUnionTypes: true,
-    // The schema is our own, and its check runs once: neither is worth the time at each start.
+    // Validating our own schema on every start would take time and find nothing.
     validateSchema: false,
     code: { optimize: false },
   }).compile<FileConfig>(schema());
   if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
-  // What could not be filled has had its sentence.
+  // Unfilled placeholders have already been reported.
   const errors = (check.errors ?? []).filter(({ instancePath }) => !unfilled.includes(instancePath));
   for (const sentence of sentencesFromAjv(errors, file, hidden)) environment.problem(sentence);
   return empty;
 }
 
-/** The document as plain values, `{}` where it is empty; undefined where it is no YAML. */
+/** Parses the document as plain values, `{}` if it is empty; undefined if it is not valid YAML. */
 function parse(source: string, file: string, environment: Environment): unknown {
   const document = parseDocument(source, { prettyErrors: true });
   for (const error of document.errors) {
     const at = error.linePos?.[0];
     const line = at === undefined ? "" : ` at line ${at.line}, column ${at.col}`;
-    // The library's message goes on with an excerpt of the file, which may hold a secret.
+    // The rest of the library's message quotes the file, which may contain a secret.
     const words = error.message.split(" at line ")[0]?.split("\n")[0] ?? error.code;
     environment.problem(`${file} must be YAML; found a problem${line}: ${words}.`);
   }

@@ -4,8 +4,8 @@ import { readSecretFile, whyNot } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 
 /**
- * What a tree of values became: `secretPaths` are the JSON pointers of the texts that held a placeholder, `unfilled` of
- * those whose problem has been told.
+ * The result of interpolation. `secretPaths` are the JSON pointers of the texts that contained a placeholder,
+ * `unfilled` of those whose problem has been reported.
  */
 export interface Interpolated {
   readonly value: unknown;
@@ -16,8 +16,8 @@ export interface Interpolated {
 const placeholder = /\$?\$\{([^}]*)\}/g;
 
 /**
- * Fills `${env:NAME}` and `${file:path}` in every text of a tree. `$${…}` stays as `${…}`. Relative paths count from
- * `folder`. What cannot be filled becomes a problem that names the key.
+ * Replaces `${env:NAME}` and `${file:path}` in every text of a tree. `$${…}` yields a literal `${…}`. Relative paths
+ * are resolved against `folder`. A placeholder that cannot be filled is a problem that names the key.
  */
 export function interpolate(
   value: unknown,
@@ -81,7 +81,7 @@ export function interpolate(
   return { value: walk(value, ""), secretPaths, unfilled };
 }
 
-/** A JSON pointer as people write keys: `/plugins/0/use` is `plugins[0].use`. */
+/** Formats a JSON pointer as a readable key: `/plugins/0/use` becomes `plugins[0].use`. */
 export function keyFromPointer(pointer: string): string {
   return pointer
     .split("/")

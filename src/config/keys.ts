@@ -15,8 +15,8 @@ export interface NamedKey {
 }
 
 /**
- * The callers of `JACKFIELD_API_KEYS` and of the file, checked together. A problem never tells a key. `reserved` are the
- * sources of others: a caller of such a name would share their calls and answers.
+ * Reads the callers of `JACKFIELD_API_KEYS` and of the file, and validates them together. Problems never contain a key.
+ * `reserved` are sources in use by others: a caller with such a name would share their calls and answers.
  */
 export function callersFrom(environment: Environment, file: FileConfig, reserved: readonly string[]): KeyedCaller[] {
   const callers: KeyedCaller[] = [];
@@ -80,7 +80,10 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
   return callers;
 }
 
-/** Reads a list of keys: from a variable one key, called `unnamed`, or several as `name:key`. Problems show no key. */
+/**
+ * Reads a list of keys: a variable with one key, named `unnamed`, or with several as `name:key`. Problems contain no
+ * key.
+ */
 export function namedKeysFrom(
   environment: Environment,
   where: string,
@@ -138,13 +141,13 @@ function callerFromEntry(entry: string, where: string, environment: Environment)
   return { caller: { name, tenant: "default", scopes, tools: undefined }, keys: [new Secret(key)] };
 }
 
-/** Name, key and what follows them, of an entry `name:key` or `name:key:rest`. The rest may hold colons, and so does a hash. */
+/** Splits an entry `name:key` or `name:key:rest`. The rest may contain colons, and so may a hash. */
 function entryParts(entry: string): { name: string; key: string; rest: string | undefined } {
   const [, name = entry, key = "", rest] = /^([^:]*):(sha256:[^:]*|[^:]*)(?::(.*))?$/is.exec(entry) ?? [];
   return { name, key, rest };
 }
 
-/** Checks a key that is given as its hash. */
+/** Validates a key that is given as its hash. */
 function checkKey(key: string, where: string, environment: Environment): void {
   if (!isBrokenKeyHash(key)) return;
   environment.problem(`${where} must give a key itself, or as sha256: and 64 hex digits; found a hash that is none.`);
@@ -165,7 +168,7 @@ function scopesFrom(text: string, where: string, environment: Environment): Scop
     if (scope !== undefined) scopes.push(scope);
     else {
       const near = nearest(word, allScopes);
-      // What is no near miss of a scope may be a key that stands in the wrong place.
+      // A text that resembles no scope may be a misplaced key.
       environment.problem(
         near === undefined
           ? `${where} must name known scopes after the key; found a word that is none: known are ${allScopes.join(", ")}.`
@@ -176,7 +179,7 @@ function scopesFrom(text: string, where: string, environment: Environment): Scop
   return scopes;
 }
 
-/** Checks that a name can stand in a source: problems go to `environment`. */
+/** Validates a name that becomes part of a source. Adds problems to `environment`. */
 export function checkName(name: string, where: string, environment: Environment): void {
   if (nameShape.test(name)) return;
   environment.problem(
@@ -184,7 +187,7 @@ export function checkName(name: string, where: string, environment: Environment)
   );
 }
 
-/** What an entry looks like without telling what it holds. */
+/** Describes the form of an entry without revealing its content. */
 function shapeOf(entry: string): string {
   if (entry === "") return "nothing";
   const colons = entry.split(":").length - 1;

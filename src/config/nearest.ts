@@ -1,4 +1,4 @@
-/** The candidate that a person most likely meant; undefined where none is near. */
+/** Returns the candidate that was most likely meant; undefined if none is similar. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const longest = Math.max(1, Math.floor(word.length / 3));
   let best: string | undefined;
@@ -13,7 +13,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best;
 }
 
-/** Number of single-letter changes (a swap of neighbours counts one) between two words. */
+/** Returns the edit distance of two words; a swap of adjacent letters counts as one change. */
 function editDistance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, column) => column)];
   for (let i = 1; i <= from.length; i += 1) {

@@ -5,12 +5,12 @@ import { checkName } from "./keys.ts";
 import type { FileConfig } from "./schema.ts";
 import { httpUrl } from "./values.ts";
 
-/** The issuers of tokens that are taken. */
+/** Reads the accepted token issuers. */
 export function oauthFrom(
   environment: Environment,
   file: FileConfig,
   callers: readonly KeyedCaller[],
-  /** Sources that adapters act as: a caller of a token must not be taken for one of them. */
+  /** Sources that adapters act as, with which a token's caller must not be confused. */
   reserved: readonly string[],
 ): readonly OauthConfig[] {
   const names = new Set(callers.map(({ caller }) => caller.name));
@@ -24,7 +24,7 @@ export function oauthFrom(
       environment.problem(`${where}.issuer must differ from the others; found ${JSON.stringify(entry.issuer)} twice.`);
     names.add(entry.name);
     issuers.add(entry.issuer);
-    // The issuer is compared as it is: a slash at its end counts.
+    // The issuer is compared verbatim: a trailing slash matters.
     const issuer = httpUrl(environment, { key: `${where}.issuer`, text: entry.issuer });
     const resource = httpUrl(environment, { key: `${where}.resource`, text: entry.resource });
     const jwksUrl =

@@ -12,7 +12,7 @@ const samplers = [
   "parentbased_traceidratio",
 ] as const;
 
-/** What the standard `OTEL_*` variables say. */
+/** Reads the standard `OTEL_*` variables. */
 export function otelFrom(environment: Environment): OtelConfig {
   const off = word(environment, "OTEL_SDK_DISABLED", ["true", "false"], "false") === "true";
   const attributes = pairs(environment, "OTEL_RESOURCE_ATTRIBUTES", environment.get("OTEL_RESOURCE_ATTRIBUTES"));
@@ -67,7 +67,10 @@ function samplingFrom(environment: Environment): Sampling {
   return { parentBased, ratio: 1 };
 }
 
-/** `key=value` pairs, percent-encoded as W3C baggage. A problem does not tell values: headers hold keys. */
+/**
+ * Parses `key=value` pairs, percent-encoded as in W3C baggage. Problems contain no values, because headers contain
+ * keys.
+ */
 function pairs(environment: Environment, name: string, text: string | undefined): Record<string, string> {
   const found: Record<string, string> = {};
   for (const pair of (text ?? "").split(",").filter((part) => part.trim() !== "")) {

@@ -7,16 +7,16 @@ import { type Environment, whyNot } from "./environment.ts";
 import type { ConfigFile } from "./file.ts";
 import { checkOrigins } from "./values.ts";
 
-/** Certificate files for connections to a server, as absolute paths to PEM files. */
+/** Certificate files for connections to a server, as absolute paths of PEM files. */
 export interface PeerTlsFiles {
-  /** Authorities that its certificate may come from. */
+  /** Certificate authorities that may have issued the server's certificate. */
   readonly ca?: string | undefined;
-  /** Our own certificate, where it asks for one, and the private key of it. */
+  /** Our client certificate and its private key, if the server requires one. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
 }
 
-/** The contents of the files, as `node:tls` takes them. */
+/** The contents of the files, in the form that `node:tls` expects. */
 export interface PeerTls {
   readonly ca?: string;
   readonly cert?: string;
@@ -25,16 +25,19 @@ export interface PeerTls {
 
 /** Certificate files for downstreams. */
 export interface DownstreamTlsConfig {
-  /** PEM file of authorities that are trusted beside those of Node. */
+  /** PEM file of authorities that are trusted in addition to Node's. */
   readonly ca: string | undefined;
-  /** By origin: its own authorities are then the only ones. */
+  /** By origin: its listed authorities replace all others. */
   readonly origins: Readonly<Record<string, PeerTlsFiles>>;
 }
 
-/** Parameters by which a PostgreSQL URL says how TLS is spoken. */
+/** URL parameters that configure TLS for PostgreSQL. */
 const urlParameters = ["sslmode", "sslrootcert", "sslcert", "sslkey"] as const;
 
-/** The certificate files of the scale-out engine, checked together with its URL. Undefined where the file names none. */
+/**
+ * Reads the engine's certificate files, and validates them together with its URL. Undefined if the file configures
+ * none.
+ */
 export function engineTlsFrom(
   environment: Environment,
   { content, folder }: ConfigFile,
@@ -63,7 +66,7 @@ export function engineTlsFrom(
   return tls;
 }
 
-/** The certificate files for downstreams. */
+/** Reads the settings of certificate files for downstreams. */
 export function downstreamTlsFrom(environment: Environment, { content, folder }: ConfigFile): DownstreamTlsConfig {
   const origins: Record<string, PeerTlsFiles> = {};
   for (const [origin, { tls }] of Object.entries(content.downstreams ?? {})) {
@@ -78,28 +81,28 @@ export function downstreamTlsFrom(environment: Environment, { content, folder }:
   return { ca: filesFrom(environment, "outbound.tls", content.outbound?.tls, folder)?.ca, origins };
 }
 
-/** Reads certificate files. Throws where they cannot be read, hold nothing that can be used, or do not fit each other. */
+/** Reads certificate files. Throws if they are unreadable, contain nothing usable, or do not match each other. */
 export function readPeerTls({ ca, cert, key }: PeerTlsFiles): PeerTls {
   const tls: PeerTls = {
     ...(ca !== undefined && { ca: readFileSync(ca, "utf8") }),
     ...(cert !== undefined && { cert: readFileSync(cert, "utf8") }),
     ...(key !== undefined && { key: readFileSync(key, "utf8") }),
   };
-  // OpenSSL passes over an authority that it cannot read: then nothing would be trusted, and nobody would know why.
+  // OpenSSL skips an authority that it cannot parse: then nothing would be trusted, without any message.
   if (tls.ca !== undefined) checkAuthorities(tls.ca);
   createSecureContext(tls);
   return tls;
 }
 
-/** Certificates that change with their files: read them at each connection. */
+/** Certificates that are updated when their files change: read them for each connection. */
 export interface LivePeerTls {
   readonly tls: PeerTls;
   close(): void;
 }
 
-/** Reads certificate files, and reads them again when they have changed. Throws like `readPeerTls`. */
+/** Reads certificate files, and reloads them when they change. Throws like `readPeerTls`. */
 export function watchPeerTls(files: PeerTlsFiles, options: WatchOptions): LivePeerTls {
-  // DANGER: drivers keep this object, so that it is changed in place.
+  // DANGER: drivers keep this object, so it must be updated in place.
   const tls = readPeerTls(files);
   const close = watchCertificates(
     [files.ca, files.cert, files.key],
@@ -109,7 +112,7 @@ export function watchPeerTls(files: PeerTlsFiles, options: WatchOptions): LivePe
   return { tls, close };
 }
 
-/** The URL of a PostgreSQL server without what it says of TLS. */
+/** Returns the URL of a PostgreSQL server without its TLS parameters. */
 export function withoutTls(url: string): string {
   const bare = new URL(url);
   for (const name of urlParameters) bare.searchParams.delete(name);
@@ -137,7 +140,7 @@ function filesFrom(
   return files;
 }
 
-/** Files that a PostgreSQL URL names are read at each connection: what is wrong with them is said at the start. */
+/** Checks the files named in a PostgreSQL URL at startup; the driver reads them only when it connects. */
 function checkUrlFiles(environment: Environment, url: URL): void {
   if (!url.protocol.startsWith("postgres")) return;
   const name = (parameter: (typeof urlParameters)[number]) => url.searchParams.get(parameter) ?? undefined;
@@ -151,12 +154,12 @@ function checkUrlFiles(environment: Environment, url: URL): void {
 
 function checkAuthorities(pem: string): void {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  // Reading one that is none throws.
+  // Throws for an invalid certificate.
   const authorities = blocks.map((block) => new X509Certificate(block));
   if (authorities.length === 0) throw new Error("ca holds no certificate");
 }
 
-/** Why files cannot be used. The message names a path or an OpenSSL reason, never a key. */
+/** Describes why files are unusable. The message contains a path or an OpenSSL reason, never a key. */
 function problemOf(cause: unknown): string {
   const { code, path, message } = cause as NodeJS.ErrnoException;
   return path === undefined ? `they do not fit: ${code ?? message}` : `${path} cannot be read (${whyNot(cause)})`;

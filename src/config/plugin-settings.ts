@@ -3,29 +3,29 @@ import type { JsonSchema } from "../plugin/tool.ts";
 import type { Config, PluginConfig } from "./config.ts";
 import { httpUrl, storeUrl } from "./values.ts";
 
-/** A setting that a plugin needs and that neither the file nor a variable gives. */
+/** A required setting of a plugin that neither the file nor a variable provides. */
 export interface MissingSetting {
   readonly key: string;
-  /** The variable that would give it. */
+  /** The variable that can provide it. */
   readonly env: string | undefined;
-  /** The part of the sandbox that can stand in. */
+  /** The sandbox part that can stand in. */
   readonly sandbox: string | undefined;
   readonly required: boolean;
   readonly type: unknown;
 }
 
-/** A plugin's settings with what its variables say, and what is still missing. */
+/** A plugin's settings, completed from variables, and the settings that are still missing. */
 export interface PluginSettings {
   readonly plugin: PluginConfig;
-  /** The credential that its `config` names. */
+  /** The credential named in its `config`. */
   readonly credential: string | undefined;
   readonly missing: readonly MissingSetting[];
 }
 
 /**
- * Fills settings that the file does not give from the annotations of the plugin's `configSchema`: `env` names a variable,
- * `schemes` the schemes of a URL that may hold credentials, `folder` a folder in the data folder. `sandbox` names the part
- * of the sandbox that can stand in.
+ * Completes settings that the file does not provide, by the annotations of the plugin's `configSchema`: `env` names a
+ * variable, `schemes` the schemes of a URL that may contain credentials, `folder` a folder in the data folder, and
+ * `sandbox` the sandbox part that can stand in.
  */
 export function completePlugin(
   plugin: PluginConfig,
@@ -58,7 +58,10 @@ export function completePlugin(
   return { plugin: { ...plugin, config, secretPaths }, missing, credential };
 }
 
-/** Takes `credentials: NAME` out of a plugin's config: it is for the core, unless the plugin has such a setting itself. */
+/**
+ * Removes `credentials: NAME` from a plugin's config, because the core evaluates it, unless the plugin declares such a
+ * setting itself.
+ */
 function credentialOf(config: Record<string, unknown>, configSchema: JsonSchema | undefined): string | undefined {
   const { credentials } = config;
   const own = configSchema?.["properties"] as Record<string, unknown> | undefined;
@@ -71,7 +74,7 @@ function variableOf(name: string, schema: JsonSchema, environment: Config["envir
   const text = schema["secret"] === true ? environment.secret(name) : environment.get(name);
   if (text === undefined) return undefined;
   const source = { key: name, text };
-  // A URL that may hold credentials is never shown in a problem.
+  // A URL that may contain credentials is never shown in a problem.
   if (schema["format"] === "uri") return httpUrl(environment, source);
   const schemes = schema["schemes"];
   return Array.isArray(schemes) ? storeUrl(environment, source, schemes as string[]) : text;

@@ -4,13 +4,16 @@ import type { Tool } from "../plugin/tool.ts";
 import type { PluginConfig } from "./config.ts";
 import type { ConfigFile } from "./file.ts";
 
-/** The tools that come with Jackfield, in the order in which they load: `jackfield.tools` of the package's manifest. */
+/** Returns the bundled tools in load order: `jackfield.tools` of the package's manifest. */
 export function bundledPlugins(): readonly string[] {
   const manifest = createRequire(import.meta.url)("jackfield/package.json") as { jackfield?: { tools?: string[] } };
   return manifest.jackfield?.tools ?? [];
 }
 
-/** The plugins to load, with the settings of the file. Variables that a plugin declares are read when it is loaded. */
+/**
+ * Lists the plugins to load, with their settings from the file. Variables that a plugin declares are read when it is
+ * loaded.
+ */
 export function pluginsFrom(file: ConfigFile, tools: ReadonlyMap<string, Tool>): PluginConfig[] {
   const listed =
     file.content.plugins ??
@@ -48,7 +51,7 @@ export function pluginsFrom(file: ConfigFile, tools: ReadonlyMap<string, Tool>):
   });
 }
 
-/** Reports whether a package can be imported: the bundled plugins are packages of their own, which may be left out. */
+/** Reports whether a package can be imported: bundled plugins are separate packages that may be left out. */
 function isInstalled(name: string): boolean {
   try {
     import.meta.resolve(name);

@@ -5,10 +5,10 @@ import { namedKeysFrom } from "./keys.ts";
 import { type SignatureEntry, signatureFrom } from "./signatures.ts";
 import { checkOrigins, httpUrl } from "./values.ts";
 
-/** Where declared settings are read. */
+/** Sources of declared settings. */
 export interface SettingsSource {
   readonly environment: Environment;
-  /** Values of the file, checked against its schema. */
+  /** Values from the file, validated against its schema. */
   readonly file: Readonly<Record<string, unknown>>;
   /** Key of the group in the file: `adapters.NAME`. */
   readonly at: string;
@@ -16,7 +16,9 @@ export interface SettingsSource {
   readonly keyName: string;
 }
 
-/** Reads declared settings: the variable where it is set, else the file's value. Settings without a value are left out. */
+/**
+ * Reads declared settings: the variable if it is set, otherwise the file's value. Settings without a value are omitted.
+ */
 export function readSettings(
   declared: Readonly<Record<string, SettingSchema>>,
   source: SettingsSource,
@@ -53,7 +55,7 @@ function variableOf(name: string, schema: SettingSchema, environment: Environmen
   return schema.secret === true ? environment.secret(name) : environment.get(name);
 }
 
-/** A value of the type that the schema asks for. Only what comes from a variable is text that has to be read. */
+/** Converts a value to the type that the schema requires. Only values from variables are text that needs parsing. */
 function valueOf(given: unknown, schema: SettingSchema, key: string, environment: Environment): unknown {
   if (typeof given !== "string" || schema.type === "string") return given;
   const expected = {

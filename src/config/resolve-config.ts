@@ -34,26 +34,27 @@ import { unknownVariables } from "./variables.ts";
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-/** Where the configuration comes from. */
+/** Sources of the configuration. */
 export interface ConfigSources {
-  /** Variables. They go before the file. */
+  /** Environment variables. They take precedence over the file. */
   readonly env: Env;
-  /** Folder that relative paths in variables, and the default file, count from. */
+  /** Base folder of relative paths in variables, and folder of the default file. */
   readonly cwd: string;
   /** The adapters of the service. */
   readonly adapters: readonly AdapterConfiguration[];
-  /** Reads the JSON Schema of the file, which ships with the package: making it anew takes a tenth of the start. */
+  /**
+   * Reads the JSON Schema of the file, which ships with the package: generating it takes a tenth of the startup time.
+   */
   readonly schema: () => object;
-  /** Settings by object, instead of a file. Checked against the same schema. */
+  /** A configuration object to use instead of a file. Validated against the same schema. */
   readonly settings?: unknown;
-  /** Tools by object, by the name that stands for them in `plugins[].use`. */
+  /** Tools passed as objects, by the placeholder names in `plugins[].use`. */
   readonly tools?: ReadonlyMap<string, Tool>;
 }
 
 /**
- * Resolves the configuration from variables and file, complete and checked. What is wrong with it is in
- * `environment.problems`, one sentence each: more may be found when plugins are loaded. Relative paths in the file count from
- * its folder.
+ * Resolves and validates the configuration from variables and file. Problems are in `environment.problems`, one
+ * sentence each; loading plugins may add more. Relative paths in the file are resolved against its folder.
  */
 export function resolveConfig({ env, cwd, adapters, schema, settings, tools = new Map() }: ConfigSources): Config {
   const problems: string[] = [];
@@ -74,7 +75,7 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
   const reserved = ["local", ...adapters.map(({ name }) => name)];
   const engineUrl = engineFrom(environment, content);
 
-  // Adapters with keys of their own are sources by their names; the others serve the callers themselves.
+  // Adapters with their own keys are sources under their names; the others serve the callers themselves.
   const sources = ["local", ...adapters.filter(({ openUnless }) => openUnless !== undefined).map(({ name }) => name)];
   const callers = callersFrom(environment, content, sources);
 
@@ -118,7 +119,7 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
     environment,
   };
   const exposure = checkExposure(parts);
-  // What a broken file said of keys is not known: its lack would be told as a problem that there may not be.
+  // The keys in a broken file are unknown, so reporting them as missing might be wrong.
   if (fileIsGood) problems.push(...exposure.problems);
   const noTools = plugins.length === 0 && content.plugins === undefined ? [noToolsWarning] : [];
   return { ...parts, warnings: [...noTools, ...unknownVariables(env), ...exposure.warnings] };
@@ -163,7 +164,7 @@ function engineFrom(environment: Environment, file: FileConfig): string | undefi
   return storeUrl(environment, pickSecret(environment, "REDIS_URL", "REDIS_URL", undefined), ["redis:", "rediss:"]);
 }
 
-/** How long calls and jobs are kept. */
+/** Reads the retention of calls and jobs. */
 function retentionFrom(
   environment: Environment,
   { ledger = {}, jobs = {} }: FileConfig,

@@ -1,6 +1,6 @@
 import * as Type from "typebox";
 
-// Short forms for the schema of the configuration file.
+// Shorthand for the schema of the configuration file.
 
 export const closed = { additionalProperties: false } as const;
 export const day = 86_400_000;

@@ -76,7 +76,7 @@ const credential = Type.Object(
   closed,
 );
 
-/** The configuration file as people write it, without the settings of adapters: see `configFileSchema`. */
+/** The schema of the configuration file, without the adapters' settings: see `configFileSchema`. */
 const fileSchema = Type.Object(
   {
     host: text("Where to listen (HOST)."),
@@ -208,10 +208,10 @@ const fileSchema = Type.Object(
   },
 );
 
-/** What a configuration file holds. */
+/** The content of a configuration file. */
 export type FileConfig = Static<typeof fileSchema>;
 
-/** Makes the JSON Schema of the configuration file, with the settings that adapters declare. */
+/** Creates the JSON Schema of the configuration file, including the settings that adapters declare. */
 export function configFileSchema(adapters: readonly AdapterConfiguration[]): object {
   const groups = adapters.map(({ name, settings }) => {
     const own = Object.entries(settings).map(([key, setting]) => [key, Type.Optional(Type.Unsafe(plain(setting)))]);
@@ -221,7 +221,7 @@ export function configFileSchema(adapters: readonly AdapterConfiguration[]): obj
   return { ...fileSchema, properties };
 }
 
-/** The setting as plain JSON Schema: its annotations are for the service, and named in the description. */
+/** Returns the setting as plain JSON Schema, without the service's own annotations, which the description mentions. */
 function plain({ env, secret: _secret, format, ...schema }: SettingSchema): object {
   const description = env === undefined ? schema.description : `${schema.description.replace(/\.$/, "")} (${env}).`;
   if (format === "named-keys") {

@@ -1,4 +1,4 @@
-/** All scopes, in the order in which they are listed to people. */
+/** All scopes, in display order. */
 export const allScopes = [
   "tools:execute",
   "tools:read",
@@ -13,13 +13,13 @@ export const allScopes = [
   "admin",
 ] as const;
 
-/** What a caller may do. `admin` includes all others. */
+/** A permission of a caller. `admin` includes all others. */
 export type Scope = (typeof allScopes)[number];
 
-/** The scopes that a caller has who is given these. */
+/** Returns the effective scopes of a caller with the given ones. */
 export function grantedScopes(given: readonly Scope[]): ReadonlySet<Scope> {
   return new Set(given.includes("admin") ? allScopes : given);
 }
 
-/** The scopes of a key that names none. */
+/** The scopes of a key without explicit ones. */
 export const defaultScopes: readonly Scope[] = ["tools:execute", "tools:read", "jobs:read"];

@@ -4,8 +4,8 @@ import { keyFromPointer } from "./interpolate.ts";
 import { nearest } from "./nearest.ts";
 
 /**
- * Ajv's errors (with `verbose` and `allErrors`) as sentences: the key, what was expected, what was found. Values at the
- * pointers in `secretPaths`, and of keys that look secret, are not told.
+ * Formats Ajv's errors (with `verbose` and `allErrors`) as sentences: the key, the expected and the found value. Values
+ * at the pointers in `secretPaths`, and of keys with secret-looking names, are not shown.
  */
 export function sentencesFromAjv(
   errors: readonly ErrorObject[],
@@ -24,7 +24,7 @@ function sentence(error: ErrorObject, secretPaths: ReadonlySet<string>): string 
     const missing = `${error.instancePath}/${escapePointer(String(params["missingProperty"]))}`;
     return `${keyFromPointer(missing)} is needed; found nothing.`;
   }
-  // A type that is wrong already says everything; what else is wrong with the same value would only repeat it.
+  // A wrong type says everything: further errors of the same value would only repeat it.
   const expected = expectation(error, params);
   if (expected === undefined) return undefined;
   const told = typeof error.data === "object";
@@ -84,7 +84,7 @@ function typeWords(type: string, schema: { minimum?: number; maximum?: number } 
   return words[type] ?? type;
 }
 
-/** Tells whether a key's name says that its value is a secret. */
+/** Reports whether a key's name suggests that its value is secret. */
 export function looksSecret(key: string): boolean {
   return (
     /(^|[-_])keys?$|api[-_]?keys?|[a-z]Keys?$|token|secret|passw|credential|authorization/i.test(key) &&
@@ -92,7 +92,7 @@ export function looksSecret(key: string): boolean {
   );
 }
 
-/** A found value in few words. */
+/** Describes a found value briefly. */
 export function shown(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";

@@ -4,19 +4,22 @@ import type { signature } from "./caller-schema.ts";
 import type { KeyedCaller, SignatureSettings } from "./caller-settings.ts";
 import type { Environment } from "./environment.ts";
 
-/** What the file says of a signature. */
+/** The settings of a signature in the file. */
 export type SignatureEntry = Static<typeof signature>;
 
-/** Difference between two clocks that is taken where the file does not say, in seconds. Source: Standard Webhooks. */
+/** Default maximum difference between two clocks, in seconds. Source: Standard Webhooks. */
 const defaultReplayWindowS = 300;
 
-/** Shortest secret of Standard Webhooks, in bytes: a shorter one could be guessed from what it signs. */
+/** Minimum length of a Standard Webhooks secret in bytes: a shorter one could be guessed from signed messages. */
 const minSecretBytes = 16;
 
-/** Secrets of callers without a key, over all: each costs a digest of the body before it is known who sent it. */
+/**
+ * Maximum number of secrets of callers without a key, in total: each requires a digest of the body to identify the
+ * sender.
+ */
 const maxKeylessSecrets = 16;
 
-/** Reads how requests are signed. Problems show no secret. */
+/** Reads the settings of a signature. Problems contain no secret. */
 export function signatureFrom(environment: Environment, where: string, entry: SignatureEntry): SignatureSettings {
   const { scheme, secrets, replayWindowS } = entry;
   if (new Set(secrets).size < secrets.length) {
@@ -37,7 +40,7 @@ export function signatureFrom(environment: Environment, where: string, entry: Si
   };
 }
 
-/** The bytes that sign: of Standard Webhooks what the base64 after `whsec_` stands for, else the text itself. */
+/** Returns the signing key: for Standard Webhooks the decoded base64 after `whsec_`, otherwise the text itself. */
 export function secretBytes(scheme: SignatureSettings["scheme"], secret: string): Buffer {
   return scheme === "hub" ? Buffer.from(secret) : Buffer.from(withoutPrefix(secret), "base64");
 }
@@ -58,7 +61,7 @@ function withoutPrefix(secret: string): string {
   return secret.startsWith("whsec_") ? secret.slice(6) : secret;
 }
 
-/** Checks the signatures of all callers together: a request that only a signature proves must have one caller. */
+/** Validates the signatures of all callers together: a signature without a key must identify exactly one caller. */
 export function checkCallerSignatures(environment: Environment, callers: readonly KeyedCaller[]): void {
   const owners = new Map<string, string>();
   let keyless = 0;

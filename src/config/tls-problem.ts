@@ -1,4 +1,4 @@
-/** A server's certificate leads to no authority that we trust. */
+/** Error codes for a server certificate that no trusted authority has issued. */
 const untrusted: ReadonlySet<string> = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",
   "SELF_SIGNED_CERT_IN_CHAIN",
@@ -10,8 +10,8 @@ const untrusted: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Why a TLS connection to a server did not come about, and what to do, in words that follow the server's name. `setting` is
- * the group of settings that names certificates for it. Undefined for every other failure.
+ * Describes why a TLS connection to a server failed, and the remedy, as a phrase that follows the server's name.
+ * `setting` is the group of settings for its certificates. Undefined for any other failure.
  */
 export function tlsProblem(cause: unknown, setting: string): string | undefined {
   for (let one = cause; one instanceof Error; one = one.cause) {

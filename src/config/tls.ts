@@ -6,22 +6,24 @@ import type { ConfigFile } from "./file.ts";
 
 /** Certificate files of the port, as absolute paths. */
 export interface TlsConfig {
-  /** PEM: the certificate, followed by the intermediate ones. */
+  /** PEM: the certificate, followed by the intermediate certificates. */
   readonly cert: string;
   /** PEM: the private key. */
   readonly key: string;
-  /** PEM: authorities of client certificates. With it, every client needs a certificate of theirs. */
+  /**
+   * PEM: certificate authorities for clients. If set, every client must present a certificate issued by one of them.
+   */
   readonly clientCa: string | undefined;
 }
 
-/** The contents of the certificate files, as `node:tls` takes them. */
+/** The contents of the certificate files, in the form that `node:tls` expects. */
 export interface TlsMaterial {
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly ca?: Buffer;
 }
 
-/** The TLS settings of the file, checked; undefined where the port speaks cleartext. */
+/** Reads and validates the TLS settings of the file; undefined if the port uses cleartext. */
 export function tlsFrom(environment: Environment, { content, folder }: ConfigFile): TlsConfig | undefined {
   const { tls } = content;
   if (tls === undefined) return undefined;
@@ -38,7 +40,7 @@ export function tlsFrom(environment: Environment, { content, folder }: ConfigFil
   return config;
 }
 
-/** Reads the certificate files. Throws where they cannot be read or do not fit each other. */
+/** Reads the certificate files. Throws if they are unreadable or do not match each other. */
 export function readTlsMaterial({ cert, key, clientCa }: TlsConfig): TlsMaterial {
   const material: TlsMaterial = {
     cert: readFileSync(cert),
@@ -49,7 +51,7 @@ export function readTlsMaterial({ cert, key, clientCa }: TlsConfig): TlsMaterial
   return material;
 }
 
-/** Why certificate files cannot be used. The message names a path or an OpenSSL reason, never a key. */
+/** Describes why certificate files are unusable. The message contains a path or an OpenSSL reason, never a key. */
 function problemOf(cause: unknown): string {
   const { code, path, message } = cause as NodeJS.ErrnoException;
   return path === undefined ? `they do not fit: ${code ?? message}` : `${path} cannot be read (${code})`;

@@ -2,13 +2,13 @@ import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import type { Environment } from "./environment.ts";
 
-/** A text and the key it came from, as a problem names it. */
+/** A text and the key it came from, for problems. */
 export interface Sourced {
   readonly key: string;
   readonly text: string;
 }
 
-/** The variable where it is set, else the file's value, with the key that a problem has to name. */
+/** Returns the variable's value if it is set, otherwise the file's, with the key to name in a problem. */
 export function pick(
   environment: Environment,
   variable: string,
@@ -20,7 +20,7 @@ export function pick(
   return fileValue === undefined ? undefined : { key: fileKey, text: fileValue };
 }
 
-/** The same for a secret, which may also come as `NAME_FILE`. */
+/** Returns a secret in the same way; it may also come from `NAME_FILE`. */
 export function pickSecret(
   environment: Environment,
   variable: string,
@@ -32,7 +32,7 @@ export function pickSecret(
   return fileValue === undefined ? undefined : { key: fileKey, text: fileValue };
 }
 
-/** A whole number within bounds; a problem and the default otherwise. */
+/** Returns an integer within limits; otherwise adds a problem and returns the default. */
 export function wholeNumber(
   environment: Environment,
   name: string,
@@ -48,7 +48,7 @@ export function wholeNumber(
   return otherwise;
 }
 
-/** One of the given words; a problem and the default otherwise. */
+/** Returns one of the given words; otherwise adds a problem and returns the default. */
 export function word<const Word extends string>(
   environment: Environment,
   name: string,
@@ -63,7 +63,7 @@ export function word<const Word extends string>(
   return found ?? otherwise;
 }
 
-/** A base URL over HTTP without the slash at its end; a problem and undefined where it is none. */
+/** Returns an HTTP base URL without its trailing slash; adds a problem and returns undefined if it is invalid. */
 export function httpUrl(environment: Environment, source: Sourced | undefined): string | undefined {
   if (source === undefined) return undefined;
   const url = URL.parse(source.text);
@@ -78,7 +78,7 @@ export function httpUrl(environment: Environment, source: Sourced | undefined): 
   return source.text.replace(/\/+$/, "");
 }
 
-/** A URL that may hold credentials, of one of the schemes; a problem that does not tell it otherwise. */
+/** Returns a URL of one of the schemes. It may contain credentials, so a problem does not show it. */
 export function storeUrl(
   environment: Environment,
   source: Sourced | undefined,
@@ -92,7 +92,7 @@ export function storeUrl(
   return undefined;
 }
 
-/** The parts of a comma-separated variable, else the file's list. */
+/** Returns the parts of a comma-separated variable, otherwise the file's list. */
 export function list(
   environment: Environment,
   variable: string,
@@ -128,7 +128,7 @@ export function checkAddresses(environment: Environment, key: string, items: rea
   }
 }
 
-/** Checks that every item is what a `Host` header may hold: a name or an address, with or without a port. */
+/** Checks that every item is valid in a `Host` header: a name or an address, with or without a port. */
 export function checkHosts(environment: Environment, key: string, items: readonly string[]): void {
   for (const item of items) {
     const host = item.replace(/:\d{1,5}$/, "");
@@ -137,7 +137,7 @@ export function checkHosts(environment: Environment, key: string, items: readonl
   }
 }
 
-/** Tells whether a text is a host name: labels of letters, digits and hyphens. */
+/** Reports whether a text is a host name: labels of letters, digits and hyphens. */
 export function isHostName(text: string): boolean {
   return text.length <= 253 && /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/i.test(text);
 }

@@ -1,7 +1,7 @@
 import type { Env } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 
-/** Jackfield's own variables; each secret among them also comes as `NAME_FILE`. */
+/** Jackfield's own variables. Each secret one also has a `NAME_FILE` variant. */
 export const ownVariables = [
   "JACKFIELD_CONFIG",
   "JACKFIELD_DATA_DIR",
@@ -16,7 +16,7 @@ export const ownVariables = [
 /** Variables of the command line and the tests, which the service does not read. */
 const foreignVariables = ["JACKFIELD_API_KEY", "JACKFIELD_TEST_ALL", "JACKFIELD_KILLS"];
 
-/** One warning for each variable that looks like ours and, very likely misspelt, is none. */
+/** Returns one warning for each unknown variable with our prefix, which is probably misspelt. */
 export function unknownVariables(env: Env): string[] {
   const known: readonly string[] = ownVariables;
   return Object.keys(env)
