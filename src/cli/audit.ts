@@ -4,7 +4,7 @@ import { type AuditVerdict, verifyAudit } from "../telemetry/audit-chain.ts";
 import { CliError, exit } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 
-/** `jackfield audit`: whether the audit log is whole. */
+/** `jackfield audit`: verifies that the audit log is intact. */
 export const addAudit: AddCommand = (program, open) => {
   const audit = program.command("audit").description("Check the audit log.");
   audit

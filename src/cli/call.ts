@@ -11,7 +11,7 @@ interface CallFlags {
   readonly timeout?: number;
 }
 
-/** `jackfield call`: one call of one tool. */
+/** `jackfield call`: executes one call of one tool. */
 export const addCall: AddCommand = (program, open) => {
   program
     .command("call")
@@ -63,13 +63,13 @@ async function execute(session: Session, name: string, json: string, flags: Call
   });
 }
 
-/** A report of a running tool on one line. */
+/** Formats a running tool's progress as one line. */
 export function progressLine({ message, fraction }: { readonly message: string; readonly fraction: number }): string {
   const percent = fraction > 0 ? `${Math.round(fraction * 100)} % ` : "";
   return `… ${percent}${oneLine(message, 200)}`.trimEnd();
 }
 
-/** The name of an outcome as people read it. */
+/** Returns the display name of an outcome. */
 export function outcomeName(outcome: Outcome): string {
   return Object.entries(Outcome).find(([, number]) => number === outcome)?.[0] ?? String(outcome);
 }

@@ -1,7 +1,7 @@
 import { columns, printable } from "./printable.ts";
 import type { AddCommand } from "./session.ts";
 
-/** `jackfield check`: what would be served, without serving it. */
+/** `jackfield check`: validates configuration and plugins without serving. */
 export const addCheck: AddCommand = (program, open) => {
   program
     .command("check")

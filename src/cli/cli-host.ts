@@ -1,17 +1,17 @@
 import type { Tool } from "../client.ts";
 
-/** Where a command writes. */
+/** An output stream of a command. */
 export interface Output {
   write(text: string): unknown;
-  /** A person looks at it. */
+  /** True for a terminal. */
   readonly isTTY?: boolean | undefined;
 }
 
-/** What `check` found without listening. */
+/** The result of `check`. */
 export interface CheckReport {
-  /** Path of the configuration file; undefined where there is none. */
+  /** Path of the configuration file. Undefined if there is none. */
   readonly file: string | undefined;
-  /** Where the service would listen, such as `http://127.0.0.1:8080`. */
+  /** Address on which the service would listen, such as `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly tools: readonly {
     readonly name: string;
@@ -19,18 +19,18 @@ export interface CheckReport {
     readonly version: string;
     readonly use: string;
   }[];
-  /** What the operator should know although the service would start, in whole sentences. */
+  /** Findings for the operator that do not prevent the start, in whole sentences. */
   readonly notes: readonly string[];
 }
 
-/** MCP over lines. */
+/** An MCP server over newline-delimited messages. */
 export interface McpLines {
   receive(line: string): void;
-  /** The input has ended: waits for the calls that run, and closes everything. */
+  /** Handles the end of the input: waits for running calls, then closes everything. */
   end(): Promise<void>;
 }
 
-/** What the command line is given by the process. */
+/** The process, as seen by the command line. */
 export interface CliHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: NodeJS.ReadableStream;
@@ -38,12 +38,18 @@ export interface CliHost {
   readonly stderr: Output;
   readonly cwd: string;
   readonly version: string;
-  /** Serves until it is told to stop; resolves with the exit code. Rejects with a ConfigError where it cannot start. */
+  /**
+   * Serves until a signal ends it, and resolves with the exit code. Rejects with a ConfigError if the service cannot
+   * start.
+   */
   serve(): Promise<number>;
-  /** Serves MCP over lines with the configured tools, without listening. Rejects with a ConfigError where it cannot start. */
+  /**
+   * Serves the configured tools over newline-delimited MCP, without listening. Rejects with a ConfigError if it cannot
+   * start.
+   */
   mcp(write: (line: string) => void): Promise<McpLines>;
-  /** Loads configuration and plugins without listening. Rejects with a ConfigError where the service would not start. */
+  /** Loads configuration and plugins without listening. Rejects with a ConfigError if the service could not start. */
   check(): Promise<CheckReport>;
-  /** The tools of the configuration, without listening. Rejects as `check` does. */
+  /** Returns the configured tools, without listening. Rejects like `check`. */
   tools(): Promise<readonly Tool[]>;
 }

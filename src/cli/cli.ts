@@ -7,8 +7,8 @@ import { printable } from "./printable.ts";
 import { openSession } from "./session.ts";
 
 /**
- * Runs one command of the command line and resolves with its exit code: 0 done, 1 wrong use or configuration, 2 answered
- * with another outcome than OK, 3 not reached. Never rejects; without arguments it serves.
+ * Runs one command and resolves with its exit code: 0 for success, 1 for wrong usage or configuration, 2 for an outcome
+ * other than OK, 3 if the service is unreachable. Never rejects. Without arguments it runs `serve`.
  */
 export async function runCli(argv: readonly string[], host: CliHost): Promise<number> {
   let code: number = exit.done;
@@ -19,7 +19,7 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
     await program.parseAsync(argv.length === 0 ? ["serve"] : [...argv], { from: "user" });
     return code;
   } catch (reason) {
-    // Commander has said what there is to say.
+    // Commander has already printed its message.
     if (reason instanceof CommanderError) return reason.exitCode === 0 ? exit.done : exit.wrongUse;
     for (const sentence of sentencesOf(reason)) host.stderr.write(`${printable(sentence)}\n`);
     return reason instanceof CliError ? reason.code : exit.wrongUse;

@@ -4,7 +4,7 @@ import { CliError, exit } from "./exit.ts";
 import { oneLine } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
-/** `jackfield converse`: a model, the tools, and what they say to each other. */
+/** `jackfield converse`: runs a conversation between a model and the tools, and prints it. */
 export const addConverse: AddCommand = (program, open) => {
   program
     .command("converse")

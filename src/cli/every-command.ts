@@ -12,7 +12,7 @@ import type { AddCommand } from "./session.ts";
 import { addSim } from "./sim/sim.ts";
 import { addTools } from "./tools.ts";
 
-/** The commands, in the order in which the help lists them. */
+/** The commands in the order of the help text. */
 export const everyCommand: readonly AddCommand[] = [
   addServe,
   addCheck,

@@ -1,16 +1,16 @@
 /** Exit codes of the command line, for scripts. */
 export const exit = {
-  /** Done. */
+  /** Success. */
   done: 0,
-  /** Wrong use, or a wrong configuration. */
+  /** Wrong usage or configuration. */
   wrongUse: 1,
-  /** The service answered, and not with OK. */
+  /** The service answered with an outcome other than OK. */
   notOk: 2,
-  /** The service could not be reached. */
+  /** The service is unreachable. */
   unreachable: 3,
 } as const;
 
-/** Ends a command: its message, in whole sentences one a line, is for the person, its code for the script. */
+/** Ends a command. Its message, whole sentences on separate lines, is for people; its code is for scripts. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly code: number;

@@ -16,7 +16,7 @@ interface Exported {
   readonly text: string;
 }
 
-/** `jackfield export`: the tools as what a platform imports. */
+/** `jackfield export`: writes the tools as files that a platform imports. */
 export const addExport: AddCommand = (program, open) => {
   const command = program
     .command("export")
@@ -127,7 +127,7 @@ async function exportCognigy(session: Session, { baseUrl: url, tools, out, mode 
   }
 }
 
-/** The tools whose name matches one of the patterns; all without a pattern. */
+/** Returns the tools whose names match one of the patterns; all tools without a pattern. */
 async function selected(session: Session, patterns: readonly string[]): Promise<Tool[]> {
   const tools = session.hasUrl ? await listAllTools(session) : [...(await session.host.tools())];
   const found = tools.filter(({ name }) => patterns.length === 0 || patterns.some((one) => matchesPattern(one, name)));

@@ -9,7 +9,7 @@ const states = Object.keys(JobState)
   .filter((name) => name !== "UNSPECIFIED")
   .map((name) => name.toLowerCase());
 
-/** `jackfield jobs`: durable batches, and what became of them. */
+/** `jackfield jobs`: lists and manages durable batches of calls. */
 export const addJobs: AddCommand = (program, open) => {
   const jobs = program
     .command("jobs")

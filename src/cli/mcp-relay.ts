@@ -1,16 +1,16 @@
-/** Messages of an MCP host over lines, passed on to a service over HTTP. */
+/** Relays newline-delimited messages of an MCP host to a service over HTTP. */
 export interface McpRelay {
   receive(line: string): void;
-  /** The input has ended: waits for the calls that run. */
+  /** Handles the end of the input: waits for running calls. */
   end(): Promise<void>;
 }
 
-/** Where messages are passed on to. */
+/** The relay's target and output. */
 export interface McpRelayParts {
   /** Base URL of the service. */
   readonly url: string;
   readonly key: string | undefined;
-  /** Writes a line, without its end. */
+  /** Writes a line, without its line break. */
   write(line: string): void;
 }
 
@@ -29,13 +29,13 @@ interface Message {
 const versionKey = "io.modelcontextprotocol/protocolVersion";
 const headerMismatch = -32020;
 
-/** Passes lines on to `POST /mcp` of a running service: what it answers there is what it answers here. */
+/** Relays lines to `POST /mcp` of a running service, and writes its answers unchanged. */
 export function createMcpRelay({ url, key, write }: McpRelayParts): McpRelay {
   const endpoint = `${url.replace(/\/+$/, "")}/mcp`;
   const running = new Map<string | number, AbortController>();
   const listening = new Set<AbortController>();
   const answers = new Set<Promise<void>>();
-  /** The version that an older client and the service have agreed on. */
+  /** The protocol version negotiated by an older client and the service. */
   let agreed: string | undefined;
 
   function headersFor({ method = "", params = {} }: Message): Record<string, string> {
@@ -51,7 +51,7 @@ export function createMcpRelay({ url, key, write }: McpRelayParts): McpRelay {
     };
   }
 
-  /** Sends a message and writes its answer. `extra` are headers that repeat arguments, once it is known which. */
+  /** Sends a message and writes its answer. `extra` are headers that repeat arguments, once they are known. */
   async function send(message: Message, signal: AbortSignal, extra?: Record<string, string>): Promise<void> {
     const headers = { ...headersFor(message), ...extra };
     const response = await fetch(endpoint, { method: "POST", headers, body: JSON.stringify(message), signal });
@@ -70,11 +70,14 @@ export function createMcpRelay({ url, key, write }: McpRelayParts): McpRelay {
       return send(message, signal, await argumentHeaders(message, signal));
     }
     if (message.method === "initialize") agreed = answer.result?.protocolVersion ?? agreed;
-    // What is refused before the message is read has no id.
+    // A request rejected before its message was read has an answer without an id.
     write(answer.id === undefined ? JSON.stringify({ ...answer, id: message.id }) : text);
   }
 
-  /** The headers that repeat marked arguments of a tool. The host knows nothing of them: over lines there are none. */
+  /**
+   * Returns the headers that repeat a tool's marked arguments. The host does not send them, because lines have no
+   * headers.
+   */
   async function argumentHeaders({ params = {} }: Message, signal: AbortSignal): Promise<Record<string, string>> {
     const found: Record<string, string> = {};
     for (let cursor: string | undefined; ;) {
@@ -141,20 +144,20 @@ export function createMcpRelay({ url, key, write }: McpRelayParts): McpRelay {
       answers.add(answering);
     },
     async end() {
-      // Streams of notifications go on until somebody ends them.
+      // Notification streams continue until they are aborted.
       for (const controller of listening) controller.abort();
       while (answers.size > 0) await Promise.allSettled(answers);
     },
   };
 }
 
-/** A header's value: as it is where a header may hold it, else in base64. */
+/** Encodes a header's value: verbatim if a header may contain it, otherwise in base64. */
 function headerText(text: string): string {
   const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) && !/^=\?base64\?.*\?=$/.test(text);
   return plain ? text : `=?base64?${Buffer.from(text).toString("base64")}?=`;
 }
 
-/** The data of the events in a stream, one line each. */
+/** Yields the data of the events in a stream, one line each. */
 async function* dataOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   let rest = "";
   const decoder = new TextDecoder();

@@ -3,7 +3,7 @@ import { exit } from "./exit.ts";
 import { createMcpRelay } from "./mcp-relay.ts";
 import type { AddCommand } from "./session.ts";
 
-/** `jackfield mcp`: the tools for an MCP host that starts its servers itself. */
+/** `jackfield mcp`: serves the tools to an MCP host that starts its servers itself. */
 export const addMcp: AddCommand = (program, open) => {
   program
     .command("mcp")

@@ -6,7 +6,7 @@ import { CliError } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 import { type NewTool, templates } from "./templates.ts";
 
-/** `jackfield new-tool`: writes a plugin to begin with. */
+/** `jackfield new-tool`: creates a plugin from a template. */
 export const addNewTool: AddCommand = (program, open) => {
   program
     .command("new-tool")
@@ -70,7 +70,7 @@ async function createFolder(folder: string, shown: string): Promise<void> {
   }
 }
 
-/** Name of the package whose root a folder is; undefined where it is none. */
+/** Returns the name of the package whose root is this folder; undefined if it is not one. */
 function projectName(cwd: string): string | undefined {
   try {
     const { name } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8")) as { name?: unknown };
@@ -81,8 +81,8 @@ function projectName(cwd: string): string | undefined {
 }
 
 /**
- * Adds a plugin to the list of jackfield.yaml, which is written where there is none; comments are kept. Returns false,
- * and changes nothing, where the file has no list of plugins to add to: a list would then replace the bundled ones.
+ * Adds a plugin to the list in jackfield.yaml, creating the file if necessary and keeping comments. If an existing file
+ * has no list of plugins, returns false and changes nothing: a list would replace the bundled plugins.
  */
 async function listPlugin(cwd: string, use: string): Promise<boolean> {
   const path = join(cwd, "jackfield.yaml");

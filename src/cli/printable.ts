@@ -1,6 +1,6 @@
 /**
- * A text fit for a terminal: control characters, by which a tool or a model could move the cursor, hide lines or turn
- * their direction, are shown as escapes. Line breaks and tabs stay.
+ * Makes a text safe for a terminal: control characters, with which a tool or a model could move the cursor, hide lines
+ * or reverse the text direction, are shown as escapes. Line breaks and tabs stay.
  */
 export function printable(text: string): string {
   return text.replace(
@@ -9,13 +9,13 @@ export function printable(text: string): string {
   );
 }
 
-/** The same on one line, and no longer than so many characters. */
+/** Makes a text safe for a terminal, on one line and of limited length. */
 export function oneLine(text: string, longest: number): string {
   const line = printable(text.replace(/\s+/g, " ").trim());
   return line.length <= longest ? line : `${line.slice(0, longest - 1).toWellFormed()}…`;
 }
 
-/** JSON text laid out for a person; any other text as it is. */
+/** Formats JSON text for people; returns any other text unchanged. */
 export function laidOut(text: string): string {
   try {
     const value: unknown = JSON.parse(text);
@@ -25,7 +25,7 @@ export function laidOut(text: string): string {
   }
 }
 
-/** Rows in columns, two spaces apart. */
+/** Formats rows as columns, two spaces apart. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows

@@ -1,6 +1,6 @@
 import type { AddCommand } from "./session.ts";
 
-/** `jackfield serve`: the service itself. */
+/** `jackfield serve`: runs the service. */
 export const addServe: AddCommand = (program, open) => {
   program
     .command("serve")

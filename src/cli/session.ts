@@ -6,33 +6,33 @@ import type { CliHost } from "./cli-host.ts";
 import { CliError, exit } from "./exit.ts";
 import { printable } from "./printable.ts";
 
-/** What one command works with. */
+/** The context of one command: options, output and the service's client. */
 export interface Session {
   readonly host: CliHost;
-  /** Print JSON for machines. */
+  /** Print JSON for scripts. */
   readonly json: boolean;
-  /** The address that was given with `--url`. */
+  /** The address from `--url`. */
   readonly givenUrl: string | undefined;
   readonly key: string | undefined;
   readonly client: JackfieldClient;
-  /** The service was named with --url. */
+  /** Whether `--url` was given. */
   readonly hasUrl: boolean;
   /** Writes a line to stdout. */
   say(line: string): void;
-  /** Writes a line to stderr: what goes on, and nothing that a script reads. */
+  /** Writes a line to stderr: progress and notes, which scripts do not parse. */
   note(line: string): void;
   /** Writes a message as JSON on one line to stdout. */
   sayJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void;
-  /** Runs what asks the service, and turns its errors into sentences. */
+  /** Runs a request to the service, and converts its errors to sentences. */
   ask<T>(run: (client: JackfieldClient) => Promise<T>): Promise<T>;
-  /** Sets the exit code of a command that has said all itself. */
+  /** Sets the exit code of a command that has printed everything itself. */
   finish(code: number): void;
 }
 
 /** Adds a command to the program. */
 export type AddCommand = (program: Command, open: (command: Command) => Session) => void;
 
-/** Opens what a command works with, from the options that it was given. */
+/** Creates a command's context from its options. */
 export function openSession(host: CliHost, command: Command, finish: (code: number) => void): Session {
   const { url: given, key, json = false } = command.optsWithGlobals<{ url?: string; key?: string; json?: boolean }>();
   const url = given ?? `http://127.0.0.1:${host.env["PORT"] || "8080"}`;
@@ -68,7 +68,7 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
   };
 }
 
-/** Codes by which the service says that the request, not the service, is at fault. */
+/** Codes by which the service reports a problem of the request, not of the service. */
 const wrongUse: ReadonlySet<Code> = new Set([
   Code.InvalidArgument,
   Code.Unauthenticated,

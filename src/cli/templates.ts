@@ -1,16 +1,16 @@
-/** What a new plugin is written from. */
+/** Parameters of the template for a new plugin. */
 export interface NewTool {
-  /** What the model calls it. */
+  /** Name by which the model calls the tool. */
   readonly name: string;
   /** Name of its folder. */
   readonly folder: string;
-  /** Name of its package: the folder, in the scope of the user's own project. */
+  /** Name of its package: the folder's name, in the scope of the user's own project. */
   readonly packageName: string;
-  /** It goes into the repository of Jackfield itself, whose test runner and compiler it uses. */
+  /** True inside the repository of Jackfield itself, whose test runner and compiler the plugin then uses. */
   readonly inCheckout: boolean;
 }
 
-/** The files of a new plugin, by name. */
+/** Returns the files of a new plugin, by name. */
 export function templates(tool: NewTool): Record<string, string> {
   return {
     "package.json": packageJson(tool),

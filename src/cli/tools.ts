@@ -5,7 +5,7 @@ import { listAllTools } from "./list-all-tools.ts";
 import { columns, oneLine, printable } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
-/** `jackfield tools`: what can be called. */
+/** `jackfield tools`: lists the available tools. */
 export const addTools: AddCommand = (program, open) => {
   program
     .command("tools")

@@ -1,19 +1,19 @@
 import type { Random } from "../../sandbox/random.ts";
 
 /**
- * What the simulated platform can do to a delivery instead of taking it, or while taking it: refuse it with a status
- * (`429` names seconds, `429-date` an HTTP date; after a `401` the next try is heard, after `401-always` none), answer after a while (`slow`), or take it and break the connection
- * before the answer is whole (`cut`).
+ * Faults that the simulated platform can inject into a delivery: reject it with a status (`429` requests a pause in
+ * seconds, `429-date` until an HTTP date; after `401` the next attempt is accepted, after `401-always` none), answer
+ * late (`slow`), or accept it and break the connection before the response is complete (`cut`).
  */
 export const faultNames = ["401", "401-always", "403", "408", "429", "429-date", "500", "503", "slow", "cut"] as const;
 
 /** One of the faults. */
 export type FaultName = (typeof faultNames)[number];
 
-/** Probability of each fault, from 0 to 1; together at most 1. */
+/** Probability of each fault, from 0 to 1, at most 1 in total. */
 export type FaultPlan = Readonly<Partial<Record<FaultName, number>>>;
 
-/** Reads `429=0.1,cut=0.02`. Throws a RangeError with what is wrong. */
+/** Parses `429=0.1,cut=0.02`. Throws a RangeError that describes the problem. */
 export function faultPlanFrom(text: string): FaultPlan {
   const plan: Partial<Record<FaultName, number>> = {};
   for (const part of text.split(",").filter((one) => one.trim() !== "")) {
@@ -32,7 +32,7 @@ export function faultPlanFrom(text: string): FaultPlan {
   return plan;
 }
 
-/** Draws the fault of one delivery; undefined where all goes well. */
+/** Draws the fault of one delivery; undefined for none. */
 export function drawFault(plan: FaultPlan, random: Random): FaultName | undefined {
   let drawn = random.between(0, 999_999) / 1_000_000;
   for (const name of faultNames) {

@@ -1,6 +1,6 @@
 import type { ReceivedDelivery } from "./receiver.ts";
 
-/** A batch that the service answered with 202: from then on it may not be lost. */
+/** A batch that the service answered with 202: from then on it must not be lost. */
 export interface Acknowledged {
   readonly runId: string;
   /** The header `Jackfield-Job-Id`. */
@@ -8,7 +8,7 @@ export interface Acknowledged {
   readonly callIds: readonly string[];
 }
 
-/** What reached a downstream once: one request of a tool that changes something. */
+/** A request to a downstream from a tool that changes something. */
 export interface EffectRequest {
   readonly effect: "idempotent" | "write";
   readonly callId: string;
@@ -16,28 +16,28 @@ export interface EffectRequest {
   readonly key: string;
 }
 
-/** What the platform saw, and what the downstream saw where that is known. */
+/** The deliveries that the platform received, and the requests that the downstream received, if known. */
 export interface History {
   readonly acknowledged: readonly Acknowledged[];
   readonly deliveries: readonly ReceivedDelivery[];
   readonly effects?: readonly EffectRequest[];
 }
 
-/** What the histories show. */
+/** Findings from the histories. */
 export interface Findings {
-  /** Batches acknowledged, each counted once. */
+  /** Number of acknowledged batches, each counted once. */
   readonly acknowledged: number;
-  /** Those of them that the platform has taken. */
+  /** Number of acknowledged batches that the platform accepted. */
   readonly delivered: number;
-  /** Those that the platform itself refused for good (403, or 401 again and again). */
+  /** Number of acknowledged batches that the platform rejected permanently (403, or repeated 401). */
   readonly refused: number;
-  /** Deliveries taken more than once, which happens when an answer was lost. */
+  /** Number of deliveries accepted more than once, which happens when an answer was lost. */
   readonly repeated: number;
   /** Broken promises, one sentence each. */
   readonly faults: readonly string[];
 }
 
-/** Reads the histories and says which promises of the contract they break. */
+/** Analyses the histories and reports broken promises of the contract. */
 export function findingsFrom({ acknowledged, deliveries, effects = [] }: History): Findings {
   const faults: string[] = [];
   const byKey = Map.groupBy(deliveries, (delivery) => delivery.key);
@@ -104,7 +104,7 @@ function faultsOfEffects(effects: readonly EffectRequest[]): string[] {
   });
 }
 
-/** The outputs of a delivery by call, in order. */
+/** Returns the outputs of a delivery by call, in order. */
 export function outputsFrom(body: string): { readonly id: string; readonly output: string }[] {
   const { tool_calls: calls } = JSON.parse(body) as { tool_calls: { tool_call_id: string; output: string }[] };
   return calls.map(({ tool_call_id: id, output }) => ({ id, output }));
@@ -118,7 +118,7 @@ function isTaken({ status }: ReceivedDelivery): boolean {
   return status >= 200 && status < 300;
 }
 
-/** The platform refused it for good: trying again would be no use. */
+/** Reports whether the platform rejected a delivery permanently, so that a retry could not help. */
 export function isRefusal({ status, fault }: ReceivedDelivery): boolean {
   return fault === "401-always" || (status >= 400 && status < 500 && ![401, 408, 409, 429].includes(status));
 }

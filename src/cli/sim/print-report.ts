@@ -1,9 +1,9 @@
 import type { SimReport } from "./tally.ts";
 
-/** How many broken promises are told one by one. */
+/** Maximum number of broken promises that are listed individually. */
 const maxFaults = 20;
 
-/** The report as people read it, one line each. */
+/** Formats the report for people, one line per fact. */
 export function reportLines(report: SimReport, received: boolean): string[] {
   const { sent, statuses, latencyMs, deliveries, faults } = report;
   const lines = [
@@ -35,7 +35,7 @@ export function reportLines(report: SimReport, received: boolean): string[] {
   return lines;
 }
 
-/** What to do where acknowledged batches were delivered, and not to us. */
+/** Returns a hint for the case that acknowledged batches were delivered elsewhere. */
 export function deliveredElsewhere(url: string): string {
   return (
     `No delivery came to ${url}: the service delivers to somebody else. Start it with GENESYS_API_BASE_URL=${url}, ` +

@@ -4,46 +4,46 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Random } from "../../sandbox/random.ts";
 import { drawFault, type FaultName, type FaultPlan } from "./fault-plan.ts";
 
-/** One delivery as it came in, and what became of it. */
+/** One received delivery and its answer. */
 export interface ReceivedDelivery {
   readonly runId: string;
-  /** Its `Idempotency-Key`, empty where it had none. */
+  /** Its `Idempotency-Key`; empty if it had none. */
   readonly key: string;
   /** The body, byte for byte. */
   readonly body: string;
   /** Unix milliseconds. */
   readonly at: number;
-  /** The status answered; with `cut` the sender has not seen it. */
+  /** The answered status. With `cut`, the sender has not seen it. */
   readonly status: number;
   readonly fault: FaultName | undefined;
 }
 
-/** How a receiver is set up. */
+/** Options of a receiver. */
 export interface ReceiverOptions {
   readonly host?: string;
-  /** 0 takes a free port. */
+  /** 0 selects a free port. */
   readonly port: number;
   readonly faults: FaultPlan;
   readonly random: Random;
   readonly onDelivery: (delivery: ReceivedDelivery) => void;
-  /** How long `slow` takes, in milliseconds; 3000 by default. */
+  /** Delay of `slow` in milliseconds; 3000 by default. */
   readonly slowMs?: number;
-  /** Seconds that `429` asks for; 1 by default. */
+  /** Pause in seconds that `429` requests; 1 by default. */
   readonly retryAfterSeconds?: number;
 }
 
-/** A Genesys platform that receives: tokens and deliveries. */
+/** A simulated Genesys platform that receives token requests and deliveries. */
 export interface Receiver extends AsyncDisposable {
   readonly url: string;
-  /** Tokens that were fetched. */
+  /** Number of fetched tokens. */
   readonly tokens: number;
-  /** Changes what goes wrong from now on. */
+  /** Replaces the plan of faults. */
   plan(faults: FaultPlan): void;
 }
 
 const deliveryPath = /^\/api\/v2\/ai\/assistants\/runs\/([^/]+)\/tool_calls$/;
 
-/** Starts the receiver. Rejects where the port cannot be listened on. */
+/** Starts the receiver. Rejects if it cannot listen on the port. */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
   const { random, onDelivery, slowMs = 3000, retryAfterSeconds = 1 } = options;
   const closing = new AbortController();
@@ -51,7 +51,7 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
   let faults = options.faults;
   let tokens = 0;
 
-  /** A 401 hits a delivery once: the next try, with a new token, is heard. */
+  /** A 401 affects a delivery once: the next attempt, with a new token, is accepted. */
   function faultOf(key: string): FaultName | undefined {
     if (refreshing.delete(key)) return undefined;
     const drawn = drawFault(faults, random);
@@ -113,7 +113,7 @@ function answer(outgoing: ServerResponse, status: number, body: unknown, headers
   outgoing.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
-/** Announces more than it sends, and breaks off. */
+/** Announces a longer body than it sends, then breaks the connection. */
 function cut(outgoing: ServerResponse): void {
   outgoing.writeHead(200, { "content-type": "application/json", "content-length": "1000" });
   outgoing.write('{"run_id":', () => outgoing.destroy());

@@ -1,6 +1,6 @@
 import type { SampleCall } from "./traffic.ts";
 
-/** Calls of the bundled tools whose answers do not change between two calls. */
+/** Calls of the bundled tools with deterministic answers. */
 export const sampleCalls: readonly [SampleCall, ...SampleCall[]] = [
   { name: "get_order_status", arguments: { order_id: "ORD-1001" } },
   { name: "get_order_status", arguments: { order_id: "#W2378156" } },
@@ -12,7 +12,7 @@ export const sampleCalls: readonly [SampleCall, ...SampleCall[]] = [
   { name: "no_such_tool", arguments: {} },
 ];
 
-/** Reads `NAME` or `NAME=JSON`. Throws a RangeError with what is wrong. */
+/** Parses `NAME` or `NAME=JSON`. Throws a RangeError that describes the problem. */
 export function sampleCallFrom(text: string): SampleCall {
   const [name = "", ...rest] = text.split("=");
   if (name.trim() === "")

@@ -1,36 +1,36 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Shot, Way } from "./traffic.ts";
 
-/** What one request was answered. */
+/** The answer to one request. */
 export interface Answered {
   readonly shot: Shot;
-  /** HTTP status; 0 where there was no answer. */
+  /** HTTP status; 0 if there was no answer. */
   readonly status: number;
   readonly body: string;
-  /** The header `Jackfield-Job-Id`, empty where there is none. */
+  /** The header `Jackfield-Job-Id`; empty if there is none. */
   readonly jobId: string;
-  /** Milliseconds from the request to the end of its answer. */
+  /** Milliseconds from the request to the end of its response. */
   readonly ms: number;
 }
 
-/** How requests are sent. */
+/** Options of the sender. */
 export interface SenderOptions {
   readonly baseUrl: string;
-  /** Header by way in that proves the platform. */
+  /** Authentication headers, by entry point. */
   readonly headers: Readonly<Record<Way, Readonly<Record<string, string>>>>;
-  /** Requests side by side. */
+  /** Maximum number of concurrent requests. */
   readonly concurrency: number;
-  /** Requests per second; 0: as fast as they are answered. */
+  /** Requests per second; 0 sends each as soon as an earlier one is answered. */
   readonly rate: number;
-  /** Tries of a request that got 503, 500 or no answer, as a platform repeats it. */
+  /** Maximum number of attempts for a request that got 503, 500 or no answer, as platforms retry it. */
   readonly tries: number;
   readonly onAnswer: (answered: Answered) => void;
 }
 
-/** Longest wait for one answer, in milliseconds. */
+/** Timeout of one request, in milliseconds. */
 const timeoutMs = 70_000;
 
-/** Sends everything and resolves when all is answered. Never rejects: a request without an answer has status 0. */
+/** Sends all requests and resolves when all are answered. Never rejects: a request without an answer has status 0. */
 export async function sendAll(traffic: Iterator<Shot, void>, options: SenderOptions): Promise<void> {
   const { concurrency, rate, onAnswer, tries } = options;
   const startedAt = performance.now();

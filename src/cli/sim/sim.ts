@@ -32,7 +32,7 @@ interface RunFlags extends ReceiveFlags {
   readonly cognigyKey?: string;
 }
 
-/** `jackfield sim`: plays the platforms, as they are on a good and on a bad day. */
+/** `jackfield sim`: simulates the platforms, with and without faults. */
 export const addSim: AddCommand = (program, open) => {
   const sim = program
     .command("sim")
@@ -98,7 +98,7 @@ async function run(session: Session, command: Command, flags: RunFlags): Promise
     flags.cognigyKey === undefined ? {} : { "x-cognigy-ai-api-key": flags.cognigyKey };
   const { mix, total, duplicates, malformed, batch, concurrency, rate, host, port, seed } = flags;
   const report = await simulate({
-    // The time keeps a second simulation from repeating the calls of the first.
+    // The time prevents a second simulation from repeating the calls of the first.
     traffic: {
       mix,
       total,
@@ -166,7 +166,7 @@ function chosen(given: readonly SampleCall[] = []): readonly [SampleCall, ...Sam
   return first === undefined ? sampleCalls : [first, ...rest];
 }
 
-/** What an option reads of its text: a RangeError becomes what the command line says of wrong values. */
+/** Parses an option: converts a RangeError to the command line's error for invalid values. */
 function reads<T>(read: () => T): T {
   try {
     return read();

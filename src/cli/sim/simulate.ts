@@ -6,22 +6,22 @@ import { sendAll, type SenderOptions } from "./sender.ts";
 import { createTally, type SimReport } from "./tally.ts";
 import { createTraffic, type TrafficOptions } from "./traffic.ts";
 
-/** A whole simulation. */
+/** Options of a simulation. */
 export interface Simulation {
   readonly traffic: Omit<TrafficOptions, "random">;
   readonly sender: Omit<SenderOptions, "onAnswer">;
-  /** Where deliveries are received; undefined: they are not. */
+  /** Receiver of deliveries. Undefined: none. */
   readonly receiver:
     | { readonly host?: string; readonly port: number; readonly faults: FaultPlan; readonly slowMs?: number }
     | undefined;
   readonly seed: string;
-  /** How long to wait for deliveries after the last answer, in milliseconds. */
+  /** Maximum wait for deliveries after the last answer, in milliseconds. */
   readonly settleMs: number;
-  /** Told from time to time how it goes. */
+  /** Receives a progress line from time to time. */
   readonly onProgress?: (line: string) => void;
 }
 
-/** Plays the platforms: sends, receives, and reports. Rejects only where the receiver cannot listen. */
+/** Simulates the platforms: sends, receives, and reports. Rejects only if the receiver cannot listen. */
 export async function simulate({
   traffic,
   sender,

@@ -3,45 +3,45 @@ import type { ReceivedDelivery } from "./receiver.ts";
 import type { Answered } from "./sender.ts";
 import { type Way, ways } from "./traffic.ts";
 
-/** Times of one way in, in milliseconds. */
+/** Latencies of one entry point, in milliseconds. */
 export interface Latencies {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
 }
 
-/** What a simulation found out. */
+/** The report of a simulation. */
 export interface SimReport extends Findings {
-  /** Requests by way in. */
+  /** Number of requests by entry point. */
   readonly sent: Readonly<Record<Way, number>>;
-  /** Answers by status; `0` is no answer. */
+  /** Number of answers by status; `0` is no answer. */
   readonly statuses: Readonly<Record<string, number>>;
   readonly latencyMs: Readonly<Partial<Record<Way, Latencies>>>;
-  /** Tries of deliveries by what the platform made of them: `taken`, or the name of the fault. */
+  /** Number of delivery attempts by result: `taken`, or the name of the fault. */
   readonly deliveries: Readonly<Record<string, number>>;
-  /** Answers by which a tool failed: no broken promise, but worth a look at the service's log. */
+  /** Number of answers that report a failed tool: not a broken promise, but a reason to look at the service's log. */
   readonly toolFailures: number;
-  /** No promise was broken. */
+  /** True if no promise was broken. */
   readonly ok: boolean;
 }
 
-/** Gathers what happens while a simulation runs. */
+/** Collects the events of a simulation. */
 export interface Tally {
   answered(answered: Answered): void;
   delivery(delivery: ReceivedDelivery): void;
-  /** Acknowledged batches that the platform has neither taken nor refused yet. */
+  /** Number of acknowledged batches that the platform has neither accepted nor rejected yet. */
   readonly open: number;
   readonly answers: number;
-  /** `deliveriesSeen` false: nothing was received here, so nothing is said of deliveries. */
+  /** `deliveriesSeen` is false if nothing was received here: then the report omits deliveries. */
   report(deliveriesSeen: boolean): SimReport;
 }
 
-/** Answers that say that the call still runs: a later repeat may get another one. */
+/** Answers that report that the call is still running, so that a repeat may get another one. */
 const notFinal = /Please retry\.|still being processed|is busy\. Try again/;
 
 const toolFailed = /Tool execution failed or timed out\.|External API returned|could not be reached/;
 
-/** Makes an empty tally. */
+/** Creates an empty tally. */
 export function createTally(): Tally {
   const acknowledged: Acknowledged[] = [];
   const deliveries: ReceivedDelivery[] = [];
@@ -55,7 +55,7 @@ export function createTally(): Tally {
   let answers = 0;
   let toolFailures = 0;
 
-  /** The same call has one answer, however often it is asked. */
+  /** Checks that the same call always gets the same answer. */
   function compare(id: string, output: string): void {
     if (toolFailed.test(output)) toolFailures += 1;
     if (notFinal.test(output)) return;
@@ -129,7 +129,7 @@ function runIdOf(body: string): string {
   return (JSON.parse(body) as { run_id: string }).run_id;
 }
 
-/** The results of the LLM Gateway's stream; empty where it has no last event. */
+/** Returns the results in the LLM Gateway's stream; empty if its last event is missing. */
 function resultsFrom(stream: string): { readonly id: string; readonly output: string }[] {
   const data = /^event: ?tool_result\r?\ndata: ?(.*)$/m.exec(stream)?.[1];
   if (data === undefined) return [];

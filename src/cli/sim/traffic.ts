@@ -1,22 +1,22 @@
 import type { Random } from "../../sandbox/random.ts";
 import { happens } from "./chance.ts";
 
-/** The ways in that are simulated. */
+/** The simulated entry points. */
 export const ways = ["runs", "gateway", "callbacks"] as const;
 
-/** One way in: the AI Gateway's runs, the LLM Gateway's stream, Cognigy's callbacks. */
+/** An entry point: the AI Gateway's runs, the LLM Gateway's stream, or Cognigy's callbacks. */
 export type Way = (typeof ways)[number];
 
-/** One call that may be sent. */
+/** A call for the generated traffic. */
 export interface SampleCall {
   readonly name: string;
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
-/** One request as it is sent. The same object again is a repeat of it. */
+/** One request to send. The same object again is a repeat of it. */
 export interface Shot {
   readonly way: Way;
-  /** Names the batch or call: the same for a repeat. */
+  /** Id of the batch or call; a repeat has the same one. */
   readonly id: string;
   readonly path: string;
   readonly body: string;
@@ -24,27 +24,27 @@ export interface Shot {
   readonly malformed: boolean;
 }
 
-/** What traffic is made of. Shares are probabilities from 0 to 1. */
+/** Options of the generated traffic. Shares are probabilities from 0 to 1. */
 export interface TrafficOptions {
-  /** Requests, repeats among them. */
+  /** Number of requests, including repeats. */
   readonly total: number;
-  /** Weight of each way in. */
+  /** Weight of each entry point. */
   readonly mix: Readonly<Record<Way, number>>;
-  /** Share of requests that are sent a second time: at once, out of order, or late. */
+  /** Share of requests that are sent twice: immediately, out of order, or late. */
   readonly duplicates: number;
   readonly malformed: number;
   readonly calls: readonly [SampleCall, ...SampleCall[]];
-  /** Most calls in one batch. */
+  /** Maximum number of calls in a batch. */
   readonly batch: number;
   readonly random: Random;
-  /** Goes into every id, so that two simulations do not repeat each other's calls. */
+  /** Part of every id, so that two simulations do not repeat each other's calls. */
   readonly prefix: string;
 }
 
-/** How far behind a repeat may come, in requests. */
+/** Maximum distance of a repeat, in requests. */
 const farthest = 300;
 
-/** Makes the requests in the order in which they are sent; the same random numbers give the same requests. */
+/** Generates the requests in sending order. Equal random numbers yield equal requests. */
 export function* createTraffic(options: TrafficOptions): Generator<Shot, void> {
   const { total, duplicates, malformed, random } = options;
   const repeats: { readonly due: number; readonly shot: Shot }[] = [];
@@ -56,7 +56,7 @@ export function* createTraffic(options: TrafficOptions): Generator<Shot, void> {
     }
     const shot = createShot(options, `${options.prefix}-${sent}`, happens(random, malformed));
     yield shot;
-    // Half of the repeats follow at once, the others come when much else has been said.
+    // Half of the repeats follow immediately, the others after many other requests.
     if (happens(random, duplicates)) {
       repeats.push({ due: sent + (happens(random, 0.5) ? 1 : random.between(2, farthest)), shot });
     }
@@ -103,7 +103,7 @@ function wayFrom({ mix, random }: TrafficOptions): Way {
   return "runs";
 }
 
-/** One of the ways in which a list of calls can be wrong. */
+/** Returns a list of calls that is invalid in a random way. */
 function spoilt(list: readonly object[], random: Random): unknown {
   return random.pick<unknown>([undefined, [], {}, "calls", [null], [{ id: "x", type: "function" }], [...list, {}]]);
 }
