@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
@@ -138,6 +138,7 @@ test("npm start without the Node of the repository explains itself", () => {
   writeFileSync(join(folder.path, "src/main.ts"), "");
   const old = readFileSync(join(root, "bin/jackfield.js"), "utf8").replaceAll("process.versions.node", '"20.9.0"');
   writeFileSync(join(folder.path, "bin/jackfield.js"), old);
+  copyFileSync(join(root, "bin/compile-cache.js"), join(folder.path, "bin/compile-cache.js"));
   const start = () => execFileSync("npm", ["start"], { cwd: folder.path, stdio: "pipe", encoding: "utf8" });
   expect(start).toThrow(/needs Node 24 or newer; this is Node 20\.9\.0\. .*`npm rebuild node --ignore-scripts=false`/);
 });
