@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
-import { cutDepth } from "../json/cut-depth.ts";
+import { cutDepth, minCutBytes } from "../json/cut-depth.ts";
 import { HttpError, notJson } from "./http-error.ts";
 
 /** The limits of a JSON body. */
@@ -70,7 +70,9 @@ export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
 function textOf(body: Buffer): string {
   if (body.length === 0) throw new HttpError(400, "The request body must not be empty");
   if (!isUtf8(body)) throw new HttpError(400, "The request body is not valid UTF-8");
-  return Buffer.from(cutDepth(body)).toString();
+  if (body.length < minCutBytes) return body.toString();
+  const { buffer, byteOffset, byteLength } = cutDepth(body);
+  return Buffer.from(buffer, byteOffset, byteLength).toString();
 }
 
 function parse(text: string): unknown {
