@@ -1,4 +1,6 @@
-/** Levels that are kept: far more than any door takes, so that what is cut is refused for its depth all the same. */
+/**
+ * Maximum nesting that is kept: far more than any door accepts, so that truncated text is still rejected for its depth.
+ */
 const levels = 1000;
 
 /** A shorter text, in bytes, cannot nest so deeply: both its brackets and their ends must be there. */
@@ -12,8 +14,8 @@ const openObject = 0x7b;
 const closeObject = 0x7d;
 
 /**
- * Returns JSON text in UTF-8 with everything deeper than a thousand levels taken out: `[]` and `{}` stay in its place. Parsing
- * a body of 1.2 MB that nests 370,000 levels takes forty times as long as looking through it, and stops everybody.
+ * Returns JSON text in UTF-8 with everything nested deeper than a thousand levels removed, leaving `[]` and `{}`.
+ * Parsing a body of 1.2 MB with 370,000 levels takes forty times as long as this scan, and blocks the event loop.
  */
 export function cutDepth(text: Uint8Array): Uint8Array {
   if (text.length < minCutBytes) return text;

@@ -95,8 +95,8 @@ export interface LedgerStore<Intent = StoredIntent, Result = StoredResult, Entry
   /** Writes an ended entry. If the key exists, returns the existing entry instead. */
   write(intent: Intent, claim: StoredClaim, result: Result, retention: Retention): Promise<"stored" | Entry>;
   /**
-   * Of a store that may lose what it has acknowledged: like `write`, for an outcome that it had stored. `erased` where the
-   * entry was erased on request meanwhile, by whichever replica.
+   * Present if the store may lose acknowledged writes. Like `write`, for an outcome that was stored before. Returns
+   * `erased` if any replica has erased the entry on request meanwhile.
    */
   restore?(
     intent: Intent,

@@ -169,7 +169,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     }
   }
 
-  /** Writes an outcome anew that the store has lost. What is there by now stays, and what was erased stays erased. */
+  /** Writes a lost outcome to the store again. An existing entry is kept, and an erased one stays erased. */
   async function restore({ intent, claim, result }: RecentOutcome): Promise<void> {
     const answer = await (store.restore ?? store.write)(intent, claim, result, "replay");
     if (answer === "erased") recent.forget(intent.key);

@@ -8,9 +8,9 @@ export type Lookup = (
 ) => void;
 
 /**
- * Shares a look-up of a name among all who ask for it until it is answered. DANGER: the system's resolver takes one of the
- * four threads that also write the log and the audit log and verify tokens. A name server that does not answer would hold
- * all four with a single name: every connection asks again.
+ * Shares the pending look-up of a name among all connections that request it. DANGER: the system's resolver occupies
+ * one of the four threads that also write the log and the audit log and verify tokens. Without sharing, an unresponsive
+ * name server would occupy all four with a single name.
  */
 export function createSharedLookup(lookup: Lookup): Lookup {
   const pending = new Map<string, Parameters<Lookup>[2][]>();

@@ -60,7 +60,7 @@ function damageOf(log: number, database: string): WalDamage | undefined {
   return lostCommits === 0 ? undefined : { lostCommits, certain: lostCommits > 1 };
 }
 
-/** The frames of a log, each in the same buffer: 16 MB of a log that is read whole stay with the process. */
+/** Iterates over a log's frames in one reused buffer: reading a log as a whole would leave 16 MB with the process. */
 function* framesOf(log: number, frameBytes: number): Generator<Buffer, void> {
   const frame = Buffer.alloc(frameBytes);
   for (let at = headerBytes; readSync(log, frame, 0, frameBytes, at) === frameBytes; at += frameBytes) yield frame;

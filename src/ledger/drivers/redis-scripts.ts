@@ -4,16 +4,18 @@ import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
 /** Margin added to a retention before Redis expires an entry, in milliseconds. Normally `erase` deletes it earlier. */
 const expiryMarginMs = 7 * 86_400_000;
 
-/** How long replicas remember outcomes, in milliseconds: a fail-over may lose them. */
+/** How long replicas cache recent outcomes, in milliseconds, because a fail-over may lose them. */
 export const rememberMs = 60_000;
 
-/** How long a key that was erased on request is refused, in milliseconds: longer than any replica remembers its outcome. */
+/**
+ * How long a key that was erased on request is rejected, in milliseconds: longer than any replica caches its outcome.
+ */
 const erasedMs = 2 * rememberMs;
 
-// Every script gets the prefix of all keys, the name of the asking owner, and then its own arguments. Keys below the prefix:
-// e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), owners (set), beats (hash of owners: number of heartbeats),
-// ended and uncertain (sorted sets of keys by the time they ended), conv:CONVERSATION and turn:RUN (sets of keys that ended
-// there), erased (sorted set of keys by the time they were erased on request).
+// Every script gets the prefix of all keys, the name of the requesting owner, and then its own arguments. Keys below
+// the prefix: e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), owners (set), beats (hash of owners:
+// number of heartbeats), ended and uncertain (sorted sets of keys by the time they ended), conv:CONVERSATION and
+// turn:RUN (sets of keys that ended there), erased (sorted set of keys by the time they were erased on request).
 const common = `
 local P, me = ARGV[1], ARGV[2]
 local t = redis.call('TIME')
@@ -134,7 +136,7 @@ return { 'stored' }
  */
 export const write = script(writeBody);
 
-/** The same, but nothing where the entry was erased on request. */
+/** Writes an ended entry again, unless it was erased on request. */
 export const restore = script(`
 if redis.call('ZSCORE', P..'erased', ARGV[3]) then return { 'erased' } end
 ${writeBody}`);
