@@ -63,17 +63,17 @@ export {
 } from "../gen/jackfield/v1/tool_registry_pb.ts";
 export { Calls, Conversations, Jobs, ToolExecutor, ToolRegistry };
 
-/** The address of the service and the key of the caller. */
+/** Address of the service and credentials of the caller. */
 export interface JackfieldClientOptions {
-  /** For example `http://127.0.0.1:8080`. */
+  /** Base URL, for example `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
-  /** Sent as `Authorization: Bearer`; none where it is empty or missing. */
+  /** Sent as `Authorization: Bearer`. Omitted if it is empty. */
   readonly apiKey?: string | undefined;
-  /** Replaces Connect over HTTP/1.1, for example by gRPC. The transport then sends the key itself. */
+  /** Replaces Connect over HTTP/1.1, for example with gRPC. The transport must then send the key itself. */
   readonly transport?: Transport;
 }
 
-/** A client for each service of Jackfield. */
+/** The clients of a service, one for each of its RPC services. */
 export interface JackfieldClient {
   readonly executor: Client<typeof ToolExecutor>;
   readonly registry: Client<typeof ToolRegistry>;
@@ -82,7 +82,15 @@ export interface JackfieldClient {
   readonly calls: Client<typeof Calls>;
 }
 
-/** Makes the clients of one service. Their calls reject with a ConnectError; idle connections keep no process alive. */
+/**
+ * Creates the clients of a service. Their calls reject with a ConnectError. Idle connections do not keep the process
+ * alive.
+ *
+ * ```ts
+ * const { executor } = createJackfieldClient({ baseUrl: "http://127.0.0.1:8080", apiKey });
+ * const { tools } = await executor.listTools({});
+ * ```
+ */
 export function createJackfieldClient({ baseUrl, apiKey, transport }: JackfieldClientOptions): JackfieldClient {
   const interceptors = apiKey ? [bearer(apiKey)] : [];
   const over = transport ?? createConnectTransport({ baseUrl, httpVersion: "1.1", interceptors });

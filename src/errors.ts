@@ -1,8 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/**
- * What the model reads, by id. `{}` marks where details go. Each line is described in docs/errors.md.
- */
+/** Error messages for the model, by id. `{}` marks the position of details. docs/errors.md describes each line. */
 export const modelErrors = {
   "unknown-tool": "Unknown tool: {}",
   "arguments-not-json": "Invalid JSON in arguments for {}",
@@ -20,7 +18,7 @@ export const modelErrors = {
   "tool-not-ready": "The tool {} cannot work at present.",
 } as const;
 
-/** Returns the message of whatever was thrown. Never throws, whatever its getters do. */
+/** Returns the message of any thrown value. Never throws, even if the value's getters do. */
 export function errorMessage(reason: unknown): string {
   try {
     return String(reason instanceof Error ? reason.message : reason);
@@ -29,17 +27,15 @@ export function errorMessage(reason: unknown): string {
   }
 }
 
-/** Id of an error that the model reads. */
+/** Id of an error message for the model. */
 export type ModelErrorId = keyof typeof modelErrors;
 
-/** The text of an error that the model reads, with its detail filled in. */
+/** Returns an error message for the model with its detail filled in. */
 export function modelError(id: ModelErrorId, detail: string | number = ""): string {
   return modelErrors[id].replace("{}", () => String(detail));
 }
 
-/**
- * What only the caller's engineer sees, by id: the Connect code and the words. Each line is described in docs/errors.md.
- */
+/** Errors for the caller's engineer, by id: Connect code and message. docs/errors.md describes each line. */
 export const rpcErrors = {
   "malformed-message": [Code.InvalidArgument, "{}"],
   "id-too-long": [Code.InvalidArgument, "{} must have at most 256 characters"],
@@ -69,10 +65,10 @@ export const rpcErrors = {
   internal: [Code.Internal, "internal error"],
 } as const satisfies Record<string, readonly [Code, string]>;
 
-/** Id of an error that only the caller's engineer sees. */
+/** Id of an error for the caller's engineer. */
 export type RpcErrorId = keyof typeof rpcErrors;
 
-/** An error for the caller's engineer. `cause` is for the log and never leaves the process. */
+/** Creates an error for the caller's engineer. `cause` is for the log and never leaves the process. */
 export function rpcError(id: RpcErrorId, detail = "", cause?: unknown): ConnectError {
   const [code, text] = rpcErrors[id];
   return new ConnectError(

@@ -1,4 +1,4 @@
-// Everything that is exported here is public API.
+// Everything exported here is public API.
 export { createJackfield, type Jackfield, type JackfieldOptions } from "./jackfield.ts";
 export type { JackfieldSettings, PluginEntry } from "./app/configuration-by-object.ts";
 export { ConfigError } from "./config/config-error.ts";

@@ -44,40 +44,44 @@ const hourMs = 3_600_000;
 
 /** A running service. */
 export interface Jackfield extends AsyncDisposable {
-  /** Where it listens, for example `http://127.0.0.1:8080`. */
+  /** Address on which it listens, for example `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Turns readiness off. New work is still taken on until `drain`. */
+  /** Turns readiness off. New work is still accepted until `drain`. */
   unready(): void;
-  /** Turns readiness off and refuses new work. Running calls go on. */
+  /** Turns readiness off and rejects new work. Running calls continue. */
   drain(): void;
-  /** Waits for running calls, at most until the signal fires, and closes everything. */
+  /** Waits for running calls, until the signal fires at the latest, and closes everything. */
   close(expired?: AbortSignal): Promise<void>;
 }
 
-/** A running service, for the process and for tests. */
+/** A running service, with the operations that the process and tests need. */
 export interface RunningService extends Jackfield {
   readonly telemetry: Telemetry;
   readonly config: Config;
-  /** Serves messages by lines, as `local`, for the person who started the process. `write` gets each line without its end. */
+  /**
+   * Serves newline-delimited messages as the caller `local`, for the person who started the process. `write` receives
+   * each line without its line break.
+   */
   serveLines(write: (line: string) => void): LineServer;
 }
 
-/** Where the log of a service goes. */
+/** Log and listening options of a service. */
 export interface LogOptions {
-  /** A log for people at a terminal instead of JSON lines. */
+  /** Formats the log for people at a terminal, instead of JSON lines. */
   readonly pretty?: boolean;
-  /** False: nothing listens, and `url` is empty. */
+  /** False: the service does not listen, and `url` is empty. */
   readonly listen?: boolean;
-  /** Where log lines go. stdout when left out. */
+  /** Destination of log lines; stdout by default. */
   readonly destination?: DestinationStream;
 }
 
-/** How a service is started, beside its settings. */
+/** Options of `createJackfield` besides the settings. */
 export interface JackfieldOptions extends SettingsOrigin, LogOptions {}
 
 /**
- * Starts the service from settings by object, with the keys, checks and defaults of the configuration file. Rejects with a
- * ConfigError where they cannot be used; then nothing listens and nothing is left open.
+ * Starts the service from a settings object, with the keys, checks and defaults of the configuration file. Use it to
+ * embed the service in a program or a test. Rejects with a ConfigError if the settings are invalid; then nothing
+ * listens and nothing is left open.
  *
  * ```ts
  * await using jackfield = await createJackfield({ port: 0, plugins: [myTool] });
@@ -94,7 +98,7 @@ export async function createJackfield(
 
 /**
  * Starts the service: the only place where its parts are joined. Rejects with a ConfigError, StoreRefusedError or
- * StoreOpenError where it must not start; then nothing listens and nothing is left open.
+ * StoreOpenError if it must not start; then nothing listens and nothing is left open.
  */
 export async function startService(given: Config, options: LogOptions = {}): Promise<RunningService> {
   await using teardown = createTeardown();
@@ -247,7 +251,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   const running = teardown.move();
   function drain(): void {
     readiness.drain();
-    // Refuses new calls at once. Closing waits for those that run.
+    // Rejects new calls at once. Closing waits for the running ones.
     void executor.drain(new AbortController().signal);
   }
   async function close(expired = AbortSignal.timeout(5000)): Promise<void> {
@@ -277,7 +281,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   };
 }
 
-/** Listens, and returns the address. */
+/** Starts to listen, and returns the address. */
 async function listen(app: FastifyInstance, { host, port, tls }: Config): Promise<string> {
   await app.listen({ host, port });
   const bound = (app.server.address() as AddressInfo).port;

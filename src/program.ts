@@ -15,7 +15,7 @@ import { createFdDestination } from "./telemetry/fd-destination.ts";
 import { version } from "./version.ts";
 import { definitionWarnings } from "./definitions/warnings.ts";
 
-/** Serves until a signal ends it. */
+/** Runs the service until a signal ends it. */
 async function serve(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const config = readConfig({ env: process.env, cwd: process.cwd() });
@@ -30,28 +30,29 @@ async function serve(): Promise<number> {
   shutdown.listen(process);
   handleStrayErrors(process, service.telemetry);
   const code = await promise;
-  // Handles that a plugin has left open must not keep the process: it ends by itself, or is ended a moment later.
+  // Handles that a plugin has left open must not keep the process alive: if it does not exit by itself, it is ended
+  // shortly after.
   setTimeout(() => process.exit(code), 500).unref();
   return code;
 }
 
-/** Loads everything that a start would load, and listens to nothing. */
+/** Loads everything that a start would load, without listening. */
 async function load() {
   const config = readConfig({ env: process.env, cwd: process.cwd() });
   const prepared = await prepare(config).catch(asConfigError);
-  // Stands for the addresses that the sandbox has once it runs.
+  // Placeholders for the sandbox's addresses, which are known only while it runs.
   const urls = Object.fromEntries([...prepared.sandboxParts].map((part) => [part, "http://127.0.0.1"]));
   const registry = await loadTools(withSandbox(prepared, urls).plugins, false).catch(asConfigError);
   return { config, registry, notes: [...config.warnings, ...sandboxNotes(prepared.sandboxParts)] };
 }
 
-/** The tools of the configuration. */
+/** Returns the configured tools. */
 async function tools(): Promise<readonly Tool[]> {
   const { registry } = await load();
   return registry.list().map(({ message }) => message);
 }
 
-/** Reports what would be served. */
+/** Reports what the service would serve. */
 async function check(): Promise<CheckReport> {
   const { config, registry, notes } = await load();
   const problems = registry.list().flatMap(({ message }) => reservedArguments(message));
@@ -76,7 +77,7 @@ async function check(): Promise<CheckReport> {
   };
 }
 
-/** Serves MCP over lines, without a port. All that is logged goes to stderr: stdout is for the messages. */
+/** Serves newline-delimited MCP without a port. The log goes to stderr, because stdout carries the messages. */
 async function mcp(write: (line: string) => void): Promise<McpLines> {
   const config = readConfig({ env: process.env, cwd: process.cwd() });
   const destination = createFdDestination(process.stderr.fd);
@@ -92,7 +93,7 @@ async function mcp(write: (line: string) => void): Promise<McpLines> {
   };
 }
 
-/** Runs the command line, and sets the exit code of the process. */
+/** Runs the command line and sets the exit code of the process. */
 export async function run(): Promise<void> {
   process.exitCode = await runCli(process.argv.slice(2), {
     env: process.env,

@@ -1,9 +1,9 @@
-/** Longest time in milliseconds that a timer holds. Above it, Node fires after 1 ms. */
+/** Maximum delay of a timer in milliseconds. With a longer one, Node fires after 1 ms. */
 export const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Resolves like `work`, or rejects with `late()` when `ms` milliseconds have passed. The work itself goes on: hand it a
- * signal where it can be stopped.
+ * Settles like `work`, or rejects with `late()` after `ms` milliseconds. The work itself continues: pass it a signal if
+ * it can be aborted.
  */
 export async function withTimeout<T>(work: Promise<T>, ms: number, late: () => Error): Promise<T> {
   const expired = Promise.withResolvers<never>();
@@ -15,7 +15,10 @@ export async function withTimeout<T>(work: Promise<T>, ms: number, late: () => E
   }
 }
 
-/** Resolves when `work` has settled or `ms` milliseconds have passed: true where it settled in time. Never rejects. */
+/**
+ * Waits until `work` has settled, for at most `ms` milliseconds. Resolves with true if it settled in time. Never
+ * rejects.
+ */
 export async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   const expired = Promise.withResolvers<false>();
   const timer = setTimeout(() => expired.resolve(false), Math.min(ms, maxTimerMs));
@@ -30,12 +33,13 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
   }
 }
 
-/** Does a piece of work in this turn of the event loop, or in one of the next ones. */
+/** Runs a piece of work in this turn of the event loop or in a later one. */
 export type Pacer = (work: () => void) => void;
 
 /**
- * Creates a pacer, which does so many pieces of work per turn of the event loop, the first ones at once and all in their
- * order. What is due together, such as the deadlines of calls that began together, then holds up nothing else that arrives.
+ * Creates a pacer that runs `perTurn` pieces of work per turn of the event loop, the first ones at once and all in
+ * order. Work that is due together, such as the deadlines of calls that started together, then does not delay other
+ * events.
  */
 export function createPacer(perTurn: number): Pacer {
   const waiting: (() => void)[] = [];
@@ -54,7 +58,7 @@ export function createPacer(perTurn: number): Pacer {
   return pace;
 }
 
-/** Resolves like `work`, or rejects with the reason of the signal as soon as it fires. */
+/** Settles like `work`, or rejects with the signal's reason as soon as it fires. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) throw signal.reason;
   const aborted = Promise.withResolvers<never>();

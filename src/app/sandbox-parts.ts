@@ -8,10 +8,7 @@ export type SandboxUrls = Readonly<Record<string, string>>;
 /** The part that fills embedded databases with sample rows. It has no server. */
 const sampleData = "inventory";
 
-/**
- * Returns the sandbox parts that stand in for whatever is not configured; none if the configuration disables the
- * sandbox.
- */
+/** Returns the sandbox parts that stand in for missing settings; none if the configuration disables the sandbox. */
 export function sandboxParts(config: Config, plugins: readonly PreparedPlugin[]): ReadonlySet<string> {
   const allowed = config.sandbox === "auto" ? !hasKeys(config, plugins) : config.sandbox;
   if (!allowed) return new Set();

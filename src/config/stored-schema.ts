@@ -4,7 +4,7 @@ import { closed, integer } from "./schema-parts.ts";
 const hours = (maximum: number, description: string) =>
   Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum, description }));
 
-/** How long calls are kept. */
+/** Retention of calls. */
 export const ledger = Type.Object(
   {
     windowHours: hours(8760, "How long a call is remembered, in hours."),
@@ -17,7 +17,7 @@ export const ledger = Type.Object(
   closed,
 );
 
-/** What stored values are encrypted with. */
+/** Encryption keys of stored values. */
 export const encryption = Type.Object(
   {
     keys: Type.Optional(
@@ -44,7 +44,7 @@ export const encryption = Type.Object(
   { ...closed, description: "Encrypt what is stored of calls and jobs, and of registered tools." },
 );
 
-/** How long jobs are kept. */
+/** Retention of jobs. */
 export const jobs = Type.Object(
   { deadHours: hours(87_600, "How long a dead job is kept, in hours; seven windows when left out.") },
   closed,
