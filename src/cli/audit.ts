@@ -25,8 +25,8 @@ Examples:
     .action(async (file: string, _options, command) => {
       const session = open(command);
       const verdict = await verified(resolve(session.host.cwd, file), file);
-      if (session.json) session.say(JSON.stringify(verdict));
-      else if (verdict.ok) session.say(`${file}: ${verdict.lines} lines, none changed, added or taken out.`);
+      if (session.json) session.print(JSON.stringify(verdict));
+      else if (verdict.ok) session.print(`${file}: ${verdict.lines} lines, none changed, added or taken out.`);
       if (verdict.ok) return;
       if (!session.json) for (const sentence of problemsOf(verdict)) session.note(`${file}: ${sentence}`);
       session.finish(exit.notOk);

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { InvalidArgumentError } from "commander";
 import { Outcome, type ToolResult, ToolResultSchema } from "../client.ts";
 import { CliError, exit } from "./exit.ts";
-import { laidOut, oneLine } from "./printable.ts";
+import { formatJson, oneLine } from "./printable.ts";
 import type { AddCommand, Session } from "./session.ts";
 
 interface CallFlags {
@@ -35,9 +35,9 @@ Examples:
     .action(async (name: string, json: string, flags: CallFlags, command) => {
       const session = open(command);
       const result = await execute(session, name, json, flags);
-      if (session.json) session.sayJson(ToolResultSchema, result);
+      if (session.json) session.printJson(ToolResultSchema, result);
       else if (result.outcome === Outcome.OK)
-        session.say(session.host.stdout.isTTY ? laidOut(result.output) : result.output);
+        session.print(session.host.stdout.isTTY ? formatJson(result.output) : result.output);
       if (result.outcome === Outcome.OK) return;
       if (!session.json) session.note(`${outcomeName(result.outcome)}: ${oneLine(result.output, 1000)}`);
       session.finish(exit.notOk);
@@ -45,7 +45,7 @@ Examples:
 };
 
 async function execute(session: Session, name: string, json: string, flags: CallFlags): Promise<ToolResult> {
-  return session.ask(async ({ executor }) => {
+  return session.request(async ({ executor }) => {
     const events = executor.executeTools(
       {
         calls: [{ id: flags.id ?? randomUUID(), name, input: { case: "argumentsJson", value: json } }],

@@ -19,13 +19,13 @@ Examples:
     .action(async (_options, command) => {
       const session = open(command);
       const report = await session.host.check();
-      if (session.json) return session.say(JSON.stringify(report));
-      session.say(
+      if (session.json) return session.print(JSON.stringify(report));
+      session.print(
         report.file === undefined
           ? "No configuration file: defaults and variables count."
           : `Configuration: ${report.file}`,
       );
-      session.say(
+      session.print(
         `Would listen on ${report.url} with ${report.tools.length} tool${report.tools.length === 1 ? "" : "s"}:`,
       );
       const rows = report.tools.map(({ name, effect, version, use }) => [`  ${name}`, effect, version, use]);

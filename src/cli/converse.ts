@@ -27,18 +27,18 @@ Examples:
     )
     .action(async (message: string, flags: { model: string; conversation?: string }, command) => {
       const session = open(command);
-      const text = await session.ask(async ({ conversations }) => {
+      const text = await session.request(async ({ conversations }) => {
         let last: RunConversationResponse["event"] = { case: undefined };
         const request = { message, model: flags.model, conversationId: flags.conversation ?? "" };
         for await (const response of conversations.runConversation(request)) {
           last = response.event;
-          if (session.json) session.sayJson(RunConversationResponseSchema, response);
+          if (session.json) session.printJson(RunConversationResponseSchema, response);
           else tell(session, last);
         }
         if (last.case !== "done") throw new CliError("The conversation ended without an answer.", exit.notOk);
         return last.value.text;
       });
-      if (!session.json) session.say(text);
+      if (!session.json) session.print(text);
     });
 };
 

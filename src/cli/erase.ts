@@ -25,9 +25,9 @@ Examples:
       if (conversationId === "" && runId === "")
         throw new CliError("Name what to erase: --conversation ID or --run ID.");
       const session = open(command);
-      const erased = await session.ask(({ calls }) => calls.eraseConversation({ source, conversationId, runId }));
-      if (session.json) session.sayJson(EraseConversationResponseSchema, erased);
-      else session.say(`Erased ${counted(erased.calls, "call")} and ${counted(erased.jobs, "job")}.`);
+      const erased = await session.request(({ calls }) => calls.eraseConversation({ source, conversationId, runId }));
+      if (session.json) session.printJson(EraseConversationResponseSchema, erased);
+      else session.print(`Erased ${counted(erased.calls, "call")} and ${counted(erased.jobs, "job")}.`);
     });
 };
 

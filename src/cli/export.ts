@@ -11,7 +11,7 @@ import { listAllTools } from "./list-all-tools.ts";
 import type { AddCommand, Session } from "./session.ts";
 
 /** One exported file. */
-interface Exported {
+interface ExportedFile {
   readonly file: string;
   readonly text: string;
 }
@@ -97,7 +97,7 @@ async function exportGenesys(session: Session, options: GenesysOptions): Promise
     remarks += notes.length + Number(skipped !== undefined);
   }
   const actions = exports.flatMap(({ action }) => action ?? []);
-  const files = actions.map((action): Exported => {
+  const files = actions.map((action): ExportedFile => {
     return format === "terraform"
       ? { file: `${action.name}.tf`, text: terraformFromDataAction(action) }
       : { file: `${action.name}.json`, text: json(action) };
@@ -141,7 +141,7 @@ async function selected(session: Session, patterns: readonly string[]): Promise<
   return found.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function write(session: Session, folder: string, files: readonly Exported[]): void {
+function write(session: Session, folder: string, files: readonly ExportedFile[]): void {
   const target = resolve(session.host.cwd, folder);
   mkdirSync(target, { recursive: true });
   for (const { file, text } of files) writeFileSync(join(target, file), text);

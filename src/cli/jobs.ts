@@ -61,7 +61,7 @@ function one(
   open: (command: Command) => Session,
   verb: string,
   description: string,
-  ask: (session: Session, id: string) => Promise<Job | undefined>,
+  request: (session: Session, id: string) => Promise<Job | undefined>,
 ): void {
   jobs
     .command(verb)
@@ -69,16 +69,16 @@ function one(
     .argument("<ID>", "id of the job")
     .action(async (id: string, _flags, command) => {
       const session = open(command);
-      const job = await session.ask(() => ask(session, id));
+      const job = await session.request(() => request(session, id));
       if (job === undefined) return;
-      if (session.json) session.sayJson(JobSchema, job);
-      else session.say(JSON.stringify(toJson(JobSchema, job), null, 2));
+      if (session.json) session.printJson(JobSchema, job);
+      else session.print(JSON.stringify(toJson(JobSchema, job), null, 2));
     });
 }
 
 async function collect(session: Session, { state, limit }: { state?: string; limit: number }): Promise<Job[]> {
   const wanted = state === undefined ? JobState.UNSPECIFIED : JobState[state.toUpperCase() as keyof typeof JobState];
-  return session.ask(async (client) => {
+  return session.request(async (client) => {
     const found: Job[] = [];
     let pageToken = "";
     do {
@@ -95,7 +95,7 @@ async function collect(session: Session, { state, limit }: { state?: string; lim
 }
 
 function list(session: Session, jobs: readonly Job[]): void {
-  if (session.json) return session.say(JSON.stringify(jobs.map((job) => toJson(JobSchema, job))));
+  if (session.json) return session.print(JSON.stringify(jobs.map((job) => toJson(JobSchema, job))));
   if (jobs.length === 0) return session.note("No jobs.");
   const rows = jobs.map((job) => [
     printable(job.id),

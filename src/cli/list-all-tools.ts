@@ -3,7 +3,7 @@ import type { Session } from "./session.ts";
 
 /** Lists the tools of the running service, page by page. */
 export function listAllTools(session: Session): Promise<Tool[]> {
-  return session.ask(async ({ executor }) => {
+  return session.request(async ({ executor }) => {
     const tools: Tool[] = [];
     let pageToken = "";
     do {

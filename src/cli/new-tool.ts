@@ -32,9 +32,9 @@ Examples:
       for (const [file, text] of Object.entries(templates(tool)))
         await writeFile(join(folder, file), text, { flag: "wx" });
       const listed = !tool.inCheckout && (await listPlugin(cwd, `./${shown}`));
-      if (session.json) return session.say(JSON.stringify({ name: tool.name, folder: shown }));
+      if (session.json) return session.print(JSON.stringify({ name: tool.name, folder: shown }));
       const where = listed ? `${shown} and listed it in jackfield.yaml` : shown;
-      session.say(`Wrote the tool ${tool.name} to ${where}.\n\nNext:\n${nextSteps(tool, shown, listed)}`);
+      session.print(`Wrote the tool ${tool.name} to ${where}.\n\nNext:\n${nextSteps(tool, shown, listed)}`);
     });
 };
 

@@ -10,13 +10,13 @@ export function printable(text: string): string {
 }
 
 /** Makes a text safe for a terminal, on one line and of limited length. */
-export function oneLine(text: string, longest: number): string {
+export function oneLine(text: string, maxLength: number): string {
   const line = printable(text.replace(/\s+/g, " ").trim());
-  return line.length <= longest ? line : `${line.slice(0, longest - 1).toWellFormed()}…`;
+  return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1).toWellFormed()}…`;
 }
 
 /** Formats JSON text for people; returns any other text unchanged. */
-export function laidOut(text: string): string {
+export function formatJson(text: string): string {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null ? JSON.stringify(value, null, 2) : text;

@@ -18,13 +18,13 @@ export interface Session {
   /** Whether `--url` was given. */
   readonly hasUrl: boolean;
   /** Writes a line to stdout. */
-  say(line: string): void;
+  print(line: string): void;
   /** Writes a line to stderr: progress and notes, which scripts do not parse. */
   note(line: string): void;
   /** Writes a message as JSON on one line to stdout. */
-  sayJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void;
+  printJson<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void;
   /** Runs a request to the service, and converts its errors to sentences. */
-  ask<T>(run: (client: JackfieldClient) => Promise<T>): Promise<T>;
+  request<T>(run: (client: JackfieldClient) => Promise<T>): Promise<T>;
   /** Sets the exit code of a command that has printed everything itself. */
   finish(code: number): void;
 }
@@ -54,10 +54,10 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
     get client() {
       return connect();
     },
-    say: (line) => void host.stdout.write(`${host.stdout.isTTY ? printable(line) : line}\n`),
+    print: (line) => void host.stdout.write(`${host.stdout.isTTY ? printable(line) : line}\n`),
     note: (line) => void host.stderr.write(`${printable(line)}\n`),
-    sayJson: (schema, message) => void host.stdout.write(`${JSON.stringify(toJson(schema, message))}\n`),
-    async ask(run) {
+    printJson: (schema, message) => void host.stdout.write(`${JSON.stringify(toJson(schema, message))}\n`),
+    async request(run) {
       try {
         return await run(connect());
       } catch (reason) {

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { drawFault, faultPlanFrom } from "../../src/cli/sim/fault-plan.ts";
-import { type Acknowledged, findingsFrom } from "../../src/cli/sim/history.ts";
+import { type AcknowledgedBatch, findingsFrom } from "../../src/cli/sim/history.ts";
 import type { ReceivedDelivery } from "../../src/cli/sim/receiver.ts";
 import { sampleCalls } from "../../src/cli/sim/sample-calls.ts";
 import { createTraffic } from "../../src/cli/sim/traffic.ts";
@@ -12,7 +12,7 @@ import { startService } from "../e2e/support/service.ts";
 import { freePort } from "../support/free-port.ts";
 import { jackfield } from "./command-line.ts";
 
-const batch: Acknowledged = { runId: "run", jobId: "job", callIds: ["a"] };
+const batch: AcknowledgedBatch = { runId: "run", jobId: "job", callIds: ["a"] };
 const taken: ReceivedDelivery = {
   runId: "run",
   key: "job",
@@ -112,7 +112,7 @@ describe("the traffic", () => {
     expect(Math.max(...gaps)).toBeGreaterThan(100);
     expect(shots.filter(({ malformed }) => malformed).length).toBeGreaterThan(100);
     for (const way of ["runs", "gateway", "callbacks"])
-      expect(shots.filter((shot) => shot.way === way).length).toBeGreaterThan(200);
+      expect(shots.filter((shot) => shot.entryPoint === way).length).toBeGreaterThan(200);
   });
 });
 

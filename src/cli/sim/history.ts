@@ -1,7 +1,7 @@
 import type { ReceivedDelivery } from "./receiver.ts";
 
 /** A batch that the service answered with 202: from then on it must not be lost. */
-export interface Acknowledged {
+export interface AcknowledgedBatch {
   readonly runId: string;
   /** The header `Jackfield-Job-Id`. */
   readonly jobId: string;
@@ -18,7 +18,7 @@ export interface EffectRequest {
 
 /** The deliveries that the platform received, and the requests that the downstream received, if known. */
 export interface History {
-  readonly acknowledged: readonly Acknowledged[];
+  readonly acknowledged: readonly AcknowledgedBatch[];
   readonly deliveries: readonly ReceivedDelivery[];
   readonly effects?: readonly EffectRequest[];
 }
@@ -41,7 +41,7 @@ export interface Findings {
 export function findingsFrom({ acknowledged, deliveries, effects = [] }: History): Findings {
   const faults: string[] = [];
   const byKey = Map.groupBy(deliveries, (delivery) => delivery.key);
-  const batches = new Map<string, Acknowledged>();
+  const batches = new Map<string, AcknowledgedBatch>();
   for (const batch of acknowledged) {
     const before = batches.get(idOf(batch));
     if (before !== undefined && before.jobId !== batch.jobId) {
@@ -70,7 +70,7 @@ export function findingsFrom({ acknowledged, deliveries, effects = [] }: History
   };
 }
 
-function faultsOfBatch(batch: Acknowledged, tries: readonly ReceivedDelivery[]): string[] {
+function faultsOfBatch(batch: AcknowledgedBatch, tries: readonly ReceivedDelivery[]): string[] {
   const [first] = tries;
   if (first === undefined) return [];
   const ids = outputsFrom(first.body).map(({ id }) => id);
@@ -110,7 +110,7 @@ export function outputsFrom(body: string): { readonly id: string; readonly outpu
   return calls.map(({ tool_call_id: id, output }) => ({ id, output }));
 }
 
-function idOf({ runId, callIds }: Acknowledged): string {
+function idOf({ runId, callIds }: AcknowledgedBatch): string {
   return JSON.stringify([runId, callIds]);
 }
 

@@ -12,8 +12,8 @@ export function reportLines(report: SimReport, received: boolean): string[] {
       .map(([status, count]) => `${count} × ${status === "0" ? "none" : status}`)
       .join(", ")}`,
     ...Object.entries(latencyMs).map(
-      ([way, { p50, p99, max }]) =>
-        `Latency    ${way}: half within ${p50} ms, 99 % within ${p99} ms, longest ${max} ms`,
+      ([entryPoint, { p50, p99, max }]) =>
+        `Latency    ${entryPoint}: half within ${p50} ms, 99 % within ${p99} ms, longest ${max} ms`,
     ),
   ];
   if (received) {

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Shot, Way } from "./traffic.ts";
+import type { EntryPoint, Shot } from "./traffic.ts";
 
 /** The answer to one request. */
-export interface Answered {
+export interface ShotAnswer {
   readonly shot: Shot;
   /** HTTP status; 0 if there was no answer. */
   readonly status: number;
@@ -17,14 +17,14 @@ export interface Answered {
 export interface SenderOptions {
   readonly baseUrl: string;
   /** Authentication headers, by entry point. */
-  readonly headers: Readonly<Record<Way, Readonly<Record<string, string>>>>;
+  readonly headers: Readonly<Record<EntryPoint, Readonly<Record<string, string>>>>;
   /** Maximum number of concurrent requests. */
   readonly concurrency: number;
   /** Requests per second; 0 sends each as soon as an earlier one is answered. */
   readonly rate: number;
   /** Maximum number of attempts for a request that got 503, 500 or no answer, as platforms retry it. */
   readonly tries: number;
-  readonly onAnswer: (answered: Answered) => void;
+  readonly onAnswer: (answered: ShotAnswer) => void;
 }
 
 /** Timeout of one request, in milliseconds. */
@@ -36,7 +36,7 @@ export async function sendAll(traffic: Iterator<Shot, void>, options: SenderOpti
   const startedAt = performance.now();
   let begun = 0;
 
-  async function lane(): Promise<void> {
+  async function worker(): Promise<void> {
     for (let next = traffic.next(); next.done !== true; next = traffic.next()) {
       begun += 1;
       if (rate > 0) await wait(Math.max(0, startedAt + (begun * 1000) / rate - performance.now()));
@@ -48,12 +48,12 @@ export async function sendAll(traffic: Iterator<Shot, void>, options: SenderOpti
       }
     }
   }
-  await Promise.all(Array.from({ length: concurrency }, lane));
+  await Promise.all(Array.from({ length: concurrency }, worker));
 }
 
-async function send(shot: Shot, { baseUrl, headers }: SenderOptions): Promise<Answered> {
+async function send(shot: Shot, { baseUrl, headers }: SenderOptions): Promise<ShotAnswer> {
   const startedAt = performance.now();
-  const ended = (status: number, body: string, jobId: string): Answered => ({
+  const ended = (status: number, body: string, jobId: string): ShotAnswer => ({
     shot,
     status,
     body,
@@ -63,7 +63,7 @@ async function send(shot: Shot, { baseUrl, headers }: SenderOptions): Promise<An
   try {
     const response = await fetch(new URL(shot.path, baseUrl), {
       method: "POST",
-      headers: { "content-type": "application/json", ...headers[shot.way] },
+      headers: { "content-type": "application/json", ...headers[shot.entryPoint] },
       body: shot.body,
       signal: AbortSignal.timeout(timeoutMs),
     });

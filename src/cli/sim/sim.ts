@@ -8,7 +8,7 @@ import { deliveredElsewhere, reportLines } from "./print-report.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { sampleCallFrom, sampleCalls } from "./sample-calls.ts";
 import { simulate } from "./simulate.ts";
-import type { SampleCall, Way } from "./traffic.ts";
+import type { EntryPoint, SampleCall } from "./traffic.ts";
 
 interface ReceiveFlags {
   readonly host: string;
@@ -22,7 +22,7 @@ interface RunFlags extends ReceiveFlags {
   readonly total: number;
   readonly rate: number;
   readonly concurrency: number;
-  readonly mix: Readonly<Record<Way, number>>;
+  readonly mix: Readonly<Record<EntryPoint, number>>;
   readonly duplicates: number;
   readonly malformed: number;
   readonly batch: number;
@@ -114,8 +114,8 @@ async function run(session: Session, command: Command, flags: RunFlags): Promise
     settleMs: flags.settle * 1000,
     onProgress: (line) => session.note(line),
   }).catch(refuse);
-  if (session.json) session.say(JSON.stringify(report));
-  else for (const line of reportLines(report, flags.receive)) session.say(line);
+  if (session.json) session.print(JSON.stringify(report));
+  else for (const line of reportLines(report, flags.receive)) session.print(line);
   const nothingCame = flags.receive && report.acknowledged > 0 && Object.keys(report.deliveries).length === 0;
   if (nothingCame) throw new CliError(deliveredElsewhere(`http://${host}:${port}`), exit.notOk);
   if (!report.ok) session.finish(exit.notOk);
@@ -130,7 +130,7 @@ async function receive(session: Session, flags: ReceiveFlags): Promise<void> {
     random: createRandom(`${seed} deliveries`),
     onDelivery(delivery) {
       const { runId, key, status, fault, body } = delivery;
-      session.say(
+      session.print(
         session.json
           ? JSON.stringify(delivery)
           : `${status}${fault === undefined ? "" : ` (${fault})`} run ${runId} key ${key} ${body}`,
@@ -183,15 +183,17 @@ function faults(text: string): FaultPlan {
   return reads(() => faultPlanFrom(text));
 }
 
-function mixFrom(text: string): Readonly<Record<Way, number>> {
-  const mix: Record<Way, number> = { runs: 0, gateway: 0, callbacks: 0 };
+function mixFrom(text: string): Readonly<Record<EntryPoint, number>> {
+  const mix: Record<EntryPoint, number> = { runs: 0, gateway: 0, callbacks: 0 };
   for (const part of text.split(",")) {
-    const [way = "", weight = ""] = part.split("=").map((side) => side.trim());
-    if (!Object.hasOwn(mix, way))
-      throw new InvalidArgumentError(`There is no way in called ${JSON.stringify(way)}: use runs, gateway, callbacks.`);
+    const [entryPoint = "", weight = ""] = part.split("=").map((side) => side.trim());
+    if (!Object.hasOwn(mix, entryPoint))
+      throw new InvalidArgumentError(
+        `There is no way in called ${JSON.stringify(entryPoint)}: use runs, gateway, callbacks.`,
+      );
     if (weight === "" || !(Number(weight) >= 0))
-      throw new InvalidArgumentError(`${way} wants a weight, such as ${way}=2.`);
-    mix[way as Way] = Number(weight);
+      throw new InvalidArgumentError(`${entryPoint} wants a weight, such as ${entryPoint}=2.`);
+    mix[entryPoint as EntryPoint] = Number(weight);
   }
   if (Object.values(mix).every((weight) => weight === 0))
     throw new InvalidArgumentError("One weight must be more than 0.");

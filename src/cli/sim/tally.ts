@@ -1,7 +1,7 @@
-import { type Acknowledged, findingsFrom, type Findings, isRefusal, outputsFrom } from "./history.ts";
+import { type AcknowledgedBatch, findingsFrom, type Findings, isRefusal, outputsFrom } from "./history.ts";
 import type { ReceivedDelivery } from "./receiver.ts";
-import type { Answered } from "./sender.ts";
-import { type Way, ways } from "./traffic.ts";
+import type { ShotAnswer } from "./sender.ts";
+import { type EntryPoint, entryPoints } from "./traffic.ts";
 
 /** Latencies of one entry point, in milliseconds. */
 export interface Latencies {
@@ -13,10 +13,10 @@ export interface Latencies {
 /** The report of a simulation. */
 export interface SimReport extends Findings {
   /** Number of requests by entry point. */
-  readonly sent: Readonly<Record<Way, number>>;
+  readonly sent: Readonly<Record<EntryPoint, number>>;
   /** Number of answers by status; `0` is no answer. */
   readonly statuses: Readonly<Record<string, number>>;
-  readonly latencyMs: Readonly<Partial<Record<Way, Latencies>>>;
+  readonly latencyMs: Readonly<Partial<Record<EntryPoint, Latencies>>>;
   /** Number of delivery attempts by result: `taken`, or the name of the fault. */
   readonly deliveries: Readonly<Record<string, number>>;
   /** Number of answers that report a failed tool: not a broken promise, but a reason to look at the service's log. */
@@ -27,7 +27,7 @@ export interface SimReport extends Findings {
 
 /** Collects the events of a simulation. */
 export interface Tally {
-  answered(answered: Answered): void;
+  answered(answered: ShotAnswer): void;
   delivery(delivery: ReceivedDelivery): void;
   /** Number of acknowledged batches that the platform has neither accepted nor rejected yet. */
   readonly open: number;
@@ -43,12 +43,12 @@ const toolFailed = /Tool execution failed or timed out\.|External API returned|c
 
 /** Creates an empty tally. */
 export function createTally(): Tally {
-  const acknowledged: Acknowledged[] = [];
+  const acknowledged: AcknowledgedBatch[] = [];
   const deliveries: ReceivedDelivery[] = [];
   const faults: string[] = [];
   const statuses: Record<string, number> = {};
   const delivered: Record<string, number> = {};
-  const times: Record<Way, number[]> = { runs: [], gateway: [], callbacks: [] };
+  const times: Record<EntryPoint, number[]> = { runs: [], gateway: [], callbacks: [] };
   const outputs = new Map<string, string>();
   const open = new Set<string>();
   const settled = new Set<string>();
@@ -64,15 +64,15 @@ export function createTally(): Tally {
     else if (before !== output) faults.push(`The call ${id} was answered ${before} and then ${output}.`);
   }
 
-  function judge({ shot, status, body, jobId }: Answered): void {
+  function judge({ shot, status, body, jobId }: ShotAnswer): void {
     if (status === 0 || status >= 500) return;
-    const wanted = shot.malformed ? 400 : shot.way === "runs" ? 202 : 200;
+    const wanted = shot.malformed ? 400 : shot.entryPoint === "runs" ? 202 : 200;
     if (status !== wanted) {
       faults.push(`${shot.path} answered ${status} instead of ${wanted}: ${body.slice(0, 200)}`);
     } else if (status === 202) {
       acknowledged.push({ runId: runIdOf(shot.body), jobId, callIds: shot.callIds });
       if (!settled.has(jobId)) open.add(jobId);
-    } else if (status === 200 && shot.way === "callbacks") {
+    } else if (status === 200 && shot.entryPoint === "callbacks") {
       compare(shot.id, (JSON.parse(body) as { output: string }).output);
     } else if (status === 200) {
       const read = resultsFrom(body);
@@ -92,7 +92,7 @@ export function createTally(): Tally {
     answered(answer) {
       answers += 1;
       statuses[answer.status] = (statuses[answer.status] ?? 0) + 1;
-      times[answer.shot.way].push(answer.ms);
+      times[answer.shot.entryPoint].push(answer.ms);
       judge(answer);
     },
     delivery(delivery) {
@@ -116,7 +116,9 @@ export function createTally(): Tally {
         sent: { runs: times.runs.length, gateway: times.gateway.length, callbacks: times.callbacks.length },
         statuses,
         latencyMs: Object.fromEntries(
-          ways.flatMap((way) => (times[way].length === 0 ? [] : [[way, latenciesFrom(times[way])]])),
+          entryPoints.flatMap((entryPoint) =>
+            times[entryPoint].length === 0 ? [] : [[entryPoint, latenciesFrom(times[entryPoint])]],
+          ),
         ),
         deliveries: delivered,
         toolFailures,

@@ -2,10 +2,10 @@ import type { Random } from "../../sandbox/random.ts";
 import { happens } from "./chance.ts";
 
 /** The simulated entry points. */
-export const ways = ["runs", "gateway", "callbacks"] as const;
+export const entryPoints = ["runs", "gateway", "callbacks"] as const;
 
 /** An entry point: the AI Gateway's runs, the LLM Gateway's stream, or Cognigy's callbacks. */
-export type Way = (typeof ways)[number];
+export type EntryPoint = (typeof entryPoints)[number];
 
 /** A call for the generated traffic. */
 export interface SampleCall {
@@ -15,7 +15,7 @@ export interface SampleCall {
 
 /** One request to send. The same object again is a repeat of it. */
 export interface Shot {
-  readonly way: Way;
+  readonly entryPoint: EntryPoint;
   /** Id of the batch or call; a repeat has the same one. */
   readonly id: string;
   readonly path: string;
@@ -29,7 +29,7 @@ export interface TrafficOptions {
   /** Number of requests, including repeats. */
   readonly total: number;
   /** Weight of each entry point. */
-  readonly mix: Readonly<Record<Way, number>>;
+  readonly mix: Readonly<Record<EntryPoint, number>>;
   /** Share of requests that are sent twice: immediately, out of order, or late. */
   readonly duplicates: number;
   readonly malformed: number;
@@ -42,7 +42,7 @@ export interface TrafficOptions {
 }
 
 /** Maximum distance of a repeat, in requests. */
-const farthest = 300;
+const maxRepeatDistance = 300;
 
 /** Generates the requests in sending order. Equal random numbers yield equal requests. */
 export function* createTraffic(options: TrafficOptions): Generator<Shot, void> {
@@ -58,31 +58,31 @@ export function* createTraffic(options: TrafficOptions): Generator<Shot, void> {
     yield shot;
     // Half of the repeats follow immediately, the others after many other requests.
     if (happens(random, duplicates)) {
-      repeats.push({ due: sent + (happens(random, 0.5) ? 1 : random.between(2, farthest)), shot });
+      repeats.push({ due: sent + (happens(random, 0.5) ? 1 : random.between(2, maxRepeatDistance)), shot });
     }
   }
 }
 
 function createShot(options: TrafficOptions, id: string, malformed: boolean): Shot {
   const { random, calls, batch } = options;
-  const way = wayFrom(options);
-  const count = way === "callbacks" ? 1 : random.between(1, batch);
+  const entryPoint = entryPointFrom(options);
+  const count = entryPoint === "callbacks" ? 1 : random.between(1, batch);
   const chosen = Array.from({ length: count }, (_, index) => ({
     id: `${id}-${index}`,
     call: random.pick(calls as [SampleCall, ...SampleCall[]]),
   }));
-  const about = { way, id, malformed, callIds: chosen.map((one) => one.id) };
+  const about = { entryPoint, id, malformed, callIds: chosen.map((one) => one.id) };
   const list = chosen.map(({ id: callId, call }) => ({
     id: callId,
     type: "function",
     function: { name: call.name, arguments: JSON.stringify(call.arguments) },
   }));
-  if (way === "runs") {
-    const body = { run_id: `run-${id}`, tool_calls: malformed ? spoilt(list, random) : list };
+  if (entryPoint === "runs") {
+    const body = { run_id: `run-${id}`, tool_calls: malformed ? malformedList(list, random) : list };
     return { ...about, path: "/webhook/tool-calls", body: JSON.stringify(body) };
   }
-  if (way === "gateway") {
-    const body = { conversation_id: `conversation-${id}`, tool_calls: malformed ? spoilt(list, random) : list };
+  if (entryPoint === "gateway") {
+    const body = { conversation_id: `conversation-${id}`, tool_calls: malformed ? malformedList(list, random) : list };
     return { ...about, path: "/llm-gateway/tools", body: JSON.stringify(body) };
   }
   const [only] = chosen;
@@ -94,16 +94,17 @@ function createShot(options: TrafficOptions, id: string, malformed: boolean): Sh
   return { ...about, path: "/api/v1/llm/tool-callback", body: JSON.stringify(body) };
 }
 
-function wayFrom({ mix, random }: TrafficOptions): Way {
-  let drawn = (random.between(0, 999_999) / 1_000_000) * ways.reduce((sum, way) => sum + mix[way], 0);
-  for (const way of ways) {
-    drawn -= mix[way];
-    if (drawn < 0) return way;
+function entryPointFrom({ mix, random }: TrafficOptions): EntryPoint {
+  let drawn =
+    (random.between(0, 999_999) / 1_000_000) * entryPoints.reduce((sum, entryPoint) => sum + mix[entryPoint], 0);
+  for (const entryPoint of entryPoints) {
+    drawn -= mix[entryPoint];
+    if (drawn < 0) return entryPoint;
   }
   return "runs";
 }
 
 /** Returns a list of calls that is invalid in a random way. */
-function spoilt(list: readonly object[], random: Random): unknown {
+function malformedList(list: readonly object[], random: Random): unknown {
   return random.pick<unknown>([undefined, [], {}, "calls", [null], [{ id: "x", type: "function" }], [...list, {}]]);
 }

@@ -1,10 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Acknowledged } from "../../../src/cli/sim/history.ts";
+import type { AcknowledgedBatch } from "../../../src/cli/sim/history.ts";
 import { createRandom, type Random } from "../../../src/sandbox/random.ts";
 
 /** What the platforms were told while the service lived and died. */
 export interface Load {
-  readonly acknowledged: readonly Acknowledged[];
+  readonly acknowledged: readonly AcknowledgedBatch[];
   /** Answers of callbacks that were final, by call. */
   readonly callbacks: ReadonlyMap<string, string>;
   /** Answers of one callback that differ, in words. */
@@ -28,7 +28,7 @@ const notFinal = /Please retry\.|still being processed|is busy\. Try again/;
  * until it is answered, as a platform does, and one in ten once more. `target` is where to send: another one each time.
  */
 export function startLoad({ seed, target, lanes }: { seed: string; target: () => string; lanes: number }): Load {
-  const acknowledged: Acknowledged[] = [];
+  const acknowledged: AcknowledgedBatch[] = [];
   const callbacks = new Map<string, string>();
   const contradictions: string[] = [];
   const doubted: string[] = [];
