@@ -17,9 +17,9 @@ import {
   observeConversation,
   type Observation,
   type Observer,
-  reasonInWords,
+  describeReason,
   roundMs,
-  type Watched,
+  type ObservedSpan,
 } from "./observe.ts";
 import { type OfferedTools, offeredTools } from "./offered-tools.ts";
 import { refusedCall, runCall } from "./run-call.ts";
@@ -74,7 +74,7 @@ const maxIdLength = 256;
  */
 export function createConversations(options: ConversationsOptions): Conversations {
   const { gateway, observation, maxOutputChars = 4096, callsPerRequest = 64, now = Date.now } = options;
-  const ask = createGateway(gateway);
+  const requestModel = createGateway(gateway);
 
   return {
     async *run(request, scope) {
@@ -97,7 +97,7 @@ export function createConversations(options: ConversationsOptions): Conversation
         problem = end.text === tooManyRequests && end.rounds === maxRequests ? tooManyRequests : undefined;
         yield event({ case: "done", value: { $typeName: "jackfield.v1.ConversationDone", ...end } });
       } catch (reason) {
-        problem = reasonInWords(reason);
+        problem = describeReason(reason);
         throw reason;
       } finally {
         observer.conversation.end(problem);
@@ -105,16 +105,18 @@ export function createConversations(options: ConversationsOptions): Conversation
     },
   };
 
-  async function* loop(talk: Talk): AsyncGenerator<RunConversationResponse, { text: string; rounds: number }> {
-    const { observer, signal, model } = talk;
-    const tools = await offeredTools(talk.executor, signal);
-    const messages: JsonObject[] = [{ role: "user", content: talk.message }];
+  async function* loop(
+    active: ActiveConversation,
+  ): AsyncGenerator<RunConversationResponse, { text: string; rounds: number }> {
+    const { observer, signal, model } = active;
+    const tools = await offeredTools(active.executor, signal);
+    const messages: JsonObject[] = [{ role: "user", content: active.message }];
     for (let iteration = 0; iteration < maxRequests; iteration += 1) {
       const span = observer.invocation(iteration, tools.definitions.length);
       try {
         const begun = performance.now();
-        const answer = await ask(
-          { model, messages, tools: tools.definitions, conversationId: talk.id },
+        const answer = await requestModel(
+          { model, messages, tools: tools.definitions, conversationId: active.id },
           signal,
           span.context,
         ).finally(() => span.set({ latency_ms: roundMs(performance.now() - begun) }));
@@ -122,9 +124,9 @@ export function createConversations(options: ConversationsOptions): Conversation
         if (answer.calls.length === 0) return { text: answer.text, rounds: iteration + 1 };
         // Results of the last answer's calls would never reach the model.
         if (iteration + 1 === maxRequests) break;
-        messages.push(answer.message, ...(yield* answerCalls(talk, answer, tools, span)));
+        messages.push(answer.message, ...(yield* answerCalls(active, answer, tools, span)));
       } catch (reason) {
-        span.end(reasonInWords(reason));
+        span.end(describeReason(reason));
         throw reason;
       } finally {
         span.end();
@@ -137,24 +139,24 @@ export function createConversations(options: ConversationsOptions): Conversation
    * Executes the calls of one answer concurrently and returns the messages that answer them, in the order of the calls.
    */
   async function* answerCalls(
-    talk: Talk,
+    active: ActiveConversation,
     answer: ModelAnswer,
     tools: OfferedTools,
-    parent: Watched,
+    parent: ObservedSpan,
   ): AsyncGenerator<RunConversationResponse, JsonObject[]> {
     const calls = answer.calls.map((call) => ({ ...call, name: tools.nameOf(call.name) }));
     for (const call of calls) yield event({ case: "call", value: call });
     const results: (ToolResult | undefined)[] = calls.map(() => undefined);
     // Ends the wait for the other calls when the consumer stops iterating, or when one call fails the conversation.
     const stop = new AbortController();
-    const signal = AbortSignal.any([talk.signal, stop.signal]);
+    const signal = AbortSignal.any([active.signal, stop.signal]);
     for (const [index, call] of calls.entries()) {
       if (index >= callsPerRequest)
         results[index] = refusedCall(call, `Too many tool calls: at most ${callsPerRequest} are run`);
     }
     const sources = calls
       .slice(0, callsPerRequest)
-      .map((call, index) => () => watched(talk, call, parent, signal, (result) => (results[index] = result)));
+      .map((call, index) => () => watched(active, call, parent, signal, (result) => (results[index] = result)));
     try {
       yield* merge(sources, width);
     } finally {
@@ -169,7 +171,7 @@ export function createConversations(options: ConversationsOptions): Conversation
 }
 
 /** One running conversation. */
-interface Talk {
+interface ActiveConversation {
   readonly id: string;
   readonly model: string;
   readonly message: string;
@@ -180,9 +182,9 @@ interface Talk {
 }
 
 async function* watched(
-  { executor, id, observer, contextValues }: Talk,
+  { executor, id, observer, contextValues }: ActiveConversation,
   call: ToolCall,
-  parent: Watched,
+  parent: ObservedSpan,
   signal: AbortSignal,
   keep: (result: ToolResult) => void,
 ): AsyncGenerator<RunConversationResponse> {
@@ -203,7 +205,7 @@ async function* watched(
     }
   } catch (reason) {
     span.set({ success: false });
-    span.end(reasonInWords(reason));
+    span.end(describeReason(reason));
     throw reason;
   } finally {
     span.end("The caller has gone away.");

@@ -33,7 +33,7 @@ export interface GatewayRetry {
 }
 
 /** One request to the model. */
-export interface GatewayQuestion {
+export interface ModelRequest {
   readonly model: string;
   readonly messages: readonly JsonObject[];
   readonly tools: readonly OpenaiTool[];
@@ -41,7 +41,7 @@ export interface GatewayQuestion {
 }
 
 /** Sends one request to the model. Rejects with `unavailable`, `resource_exhausted` or the signal's reason. */
-export type AskGateway = (question: GatewayQuestion, signal: AbortSignal, trace?: Context) => Promise<ModelAnswer>;
+export type RequestModel = (request: ModelRequest, signal: AbortSignal, trace?: Context) => Promise<ModelAnswer>;
 
 /** Trace of a request, and the ids on its spans. */
 type GatewayScope = Pick<SendScope, "trace" | "attributes">;
@@ -55,7 +55,7 @@ const attempts = 3;
 const maxPauseMs = 120_000;
 
 /** Creates the function that sends requests to the model. A 429 is retried after a pause, a 401 once with a new token. */
-export function createGateway(options: GatewayOptions): AskGateway {
+export function createGateway(options: GatewayOptions): RequestModel {
   const { baseUrl, token, send, random = Math.random, sleep = wait, timeoutMs = 30_000 } = options;
   const url = baseUrl.replace(/\/+$/, "") + path;
   const configuredOrigins: ReadonlySet<string> = new Set([new URL(baseUrl).origin]);

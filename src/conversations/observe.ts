@@ -25,15 +25,15 @@ export interface Observation {
 
 /** Observes one conversation: its nested spans and its audit lines. */
 export interface Observer {
-  readonly conversation: Watched;
-  invocation(iteration: number, toolCount: number): Watched;
-  tool(call: ToolCall, parent: Watched): Watched;
+  readonly conversation: ObservedSpan;
+  invocation(iteration: number, toolCount: number): ObservedSpan;
+  tool(call: ToolCall, parent: ObservedSpan): ObservedSpan;
   /** Records the end of a call. `waitedMs` is used if the tool's own duration is unknown. */
-  toolEnded(result: ToolResult, span: Watched, waitedMs: number): void;
+  toolEnded(result: ToolResult, span: ObservedSpan, waitedMs: number): void;
 }
 
 /** A span, and the context in which its children start. */
-export interface Watched {
+export interface ObservedSpan {
   readonly context: Context;
   set(attributes: Attributes): void;
   /** Ends the span, once. `problem` is the reason of a failure. */
@@ -47,7 +47,7 @@ export function observeConversation(
   parent: Context = tracing ? ROOT_CONTEXT : unrecorded(),
 ): Observer {
   const { id, model, nowMs } = conversation;
-  const begin = (name: string, attributes: Attributes, context: Context): Watched =>
+  const begin = (name: string, attributes: Attributes, context: Context): ObservedSpan =>
     watch(tracer.startSpan(name, { attributes }, context), context);
   audit.write({ event: "conversation_start", conversation_id: id, model, timestamp: nowMs / 1000 });
   const root = begin("genesys.llm.gateway.conversation", { "conversation.id": id, model }, parent);
@@ -76,11 +76,11 @@ function unrecorded(): Context {
 }
 
 /** Describes why something ended, in a form fit for a span. */
-export function reasonInWords(reason: unknown): string {
+export function describeReason(reason: unknown): string {
   return redact(ConnectError.from(reason).rawMessage);
 }
 
-function watch(span: Span, parent: Context): Watched {
+function watch(span: Span, parent: Context): ObservedSpan {
   let open = true;
   return {
     context: trace.setSpan(parent, span),
