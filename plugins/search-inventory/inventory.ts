@@ -43,7 +43,7 @@ export function createInventory(config: DatabaseConfig): Inventory {
         const { client } = await database();
         await client.inventory.findFirst({ select: { id: true } });
       } catch (cause) {
-        throw new Error(`The inventory database cannot be reached: ${wordsFrom(cause)}`, { cause });
+        throw new Error(`The inventory database cannot be reached: ${lastLine(cause)}`, { cause });
       }
     },
     async close() {
@@ -55,7 +55,7 @@ export function createInventory(config: DatabaseConfig): Inventory {
 }
 
 /** Extracts the last line, which names the problem; the lines before it quote source text. */
-function wordsFrom(reason: unknown): string {
+function lastLine(reason: unknown): string {
   const message = reason instanceof Error ? reason.message : String(reason);
   return (
     message

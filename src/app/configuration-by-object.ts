@@ -34,9 +34,9 @@ export function configFromObject(
     const { use, ...rest } = typeof entry === "object" && "use" in entry ? entry : { use: entry };
     if (typeof use === "string") return { ...rest, use };
     // Placeholder name, which cannot be a package or a path.
-    const stand = `tool ${tools.size + 1}`;
-    tools.set(stand, use);
-    return { ...rest, use: stand };
+    const placeholder = `tool ${tools.size + 1}`;
+    tools.set(placeholder, use);
+    return { ...rest, use: placeholder };
   });
   const content = plugins === undefined ? settings : { ...settings, plugins };
   return configFromSettings(content, tools, { env, cwd });

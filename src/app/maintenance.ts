@@ -32,9 +32,9 @@ export interface Maintenance {
 }
 
 /** Maximum time that a scrape of the metrics waits for the job counts. */
-const countWithinMs = 1_000;
+const countTimeoutMs = 1_000;
 /** How long counts are reused. */
-const countAgainMs = 1_000;
+const countCacheMs = 1_000;
 /** Older counts are not reported: a missing metric is better than a wrong one. */
 const staleMs = 60_000;
 
@@ -99,9 +99,9 @@ export function createStatusReader(
     running = undefined;
   };
   return async () => {
-    if (last === undefined || now() - last.at > countAgainMs) {
+    if (last === undefined || now() - last.at > countCacheMs) {
       running ??= read();
-      await withTimeLimit(running, countWithinMs);
+      await withTimeLimit(running, countTimeoutMs);
     }
     if (last === undefined || now() - last.at > staleMs) throw new Error("the jobs could not be counted");
     return last.counts;

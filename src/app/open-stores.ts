@@ -132,11 +132,11 @@ async function openRedis(
   const { createRedisRegisteredTools } = await import("../remote-tools/drivers/redis.ts");
   const store = await openRedisStore({ url, tls, onProblem });
   // Undefined if Redis is unavailable at startup: then the check runs as soon as it is available.
-  const ask = async (): Promise<Durability | undefined> => {
+  const checkDurability = async (): Promise<Durability | undefined> => {
     const problem = await checkRedisDurability(store).catch((): false => false);
     return problem === false ? undefined : { problem };
   };
-  let durability = await ask();
+  let durability = await checkDurability();
   if (durability?.problem !== undefined && !mayLoseWork) {
     await store.close();
     throw new StoreOpenError(`${durability.problem}. ${durabilityHint}`);
@@ -160,7 +160,7 @@ async function openRedis(
       keyCheck: keyCheck(redisUsedKeys(store)),
     },
     async () => {
-      durability ??= await ask();
+      durability ??= await checkDurability();
       return durability?.problem === undefined || mayLoseWork
         ? []
         : [`engine: ${durability.problem}. ${durabilityHint}`];

@@ -15,14 +15,14 @@ export interface Outgoing {
 }
 
 /** Interval in which problems of one origin are logged only once, in milliseconds. */
-const quietMs = 60_000;
+const logIntervalMs = 60_000;
 
 /** Creates outgoing HTTP and related parts from the configuration. */
 export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
   const { limits, privateAddresses, inFlight, downstreamTls } = config;
   const guard = createAddressGuard({ privateAddresses });
   const trust = createTrust(downstreamTls, { log: telemetry.log });
-  const told = new Map<string, number>();
+  const loggedAt = new Map<string, number>();
   const outbound = createOutbound({
     downstreamBytes: limits.downstreamBytes,
     privateAddresses,
@@ -34,10 +34,10 @@ export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
     inFlight,
     onTlsProblem(origin, problem) {
       const now = performance.now();
-      if (now - (told.get(origin) ?? -Infinity) < quietMs) return;
-      told.delete(origin);
-      if (told.size >= 1000) told.clear();
-      told.set(origin, now);
+      if (now - (loggedAt.get(origin) ?? -Infinity) < logIntervalMs) return;
+      loggedAt.delete(origin);
+      if (loggedAt.size >= 1000) loggedAt.clear();
+      loggedAt.set(origin, now);
       telemetry.log.error({ origin, problem }, "a downstream cannot be reached by TLS");
     },
   });

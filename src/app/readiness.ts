@@ -53,7 +53,7 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
   let ready = true;
   let cached: { report: Promise<ReadyReport>; until: number } | undefined;
 
-  const ask = async (): Promise<ReadyReport> => {
+  const checkAll = async (): Promise<ReadyReport> => {
     const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs)));
     const problems = results.flatMap((result) => result.problems);
     return { ready: problems.length === 0, problems, notes: results.flatMap((result) => result.notes) };
@@ -79,7 +79,7 @@ export function createReadiness(checks: readonly ReadyCheck[], options: Readines
     },
     async report(): Promise<ReadyReport> {
       if (!ready) return { ready: false, problems: ["the service is shutting down"], notes: [] };
-      if (cached === undefined || now() >= cached.until) cached = { report: ask(), until: now() + cacheMs };
+      if (cached === undefined || now() >= cached.until) cached = { report: checkAll(), until: now() + cacheMs };
       const report = await cached.report;
       return { ready: report.ready, problems: [...report.problems], notes: [...report.notes] };
     },

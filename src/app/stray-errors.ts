@@ -28,26 +28,26 @@ export function handleStrayErrors(
     },
   ]);
   source.on("unhandledRejection", (reason) => {
-    quietly(() => measure("jackfield.stray_errors", {}, 1));
-    quietly(() => log.error({ err: reason }, "unhandled rejection"));
+    ignoreErrors(() => measure("jackfield.stray_errors", {}, 1));
+    ignoreErrors(() => log.error({ err: reason }, "unhandled rejection"));
   });
   let ending = false;
   source.on("uncaughtException", (reason) => {
-    quietly(() => log.fatal({ err: reason }, "uncaught exception: the process ends"));
+    ignoreErrors(() => log.fatal({ err: reason }, "uncaught exception: the process ends"));
     if (ending) return;
     ending = true;
     setTimeout(() => source.exit(1), flushMs);
     close().then(
       () => source.exit(1),
       (error: unknown) => {
-        quietly(() => log.error({ error: errorMessage(error) }, "telemetry could not be flushed"));
+        ignoreErrors(() => log.error({ error: errorMessage(error) }, "telemetry could not be flushed"));
         source.exit(1);
       },
     );
   });
 }
 
-function quietly(action: () => void): void {
+function ignoreErrors(action: () => void): void {
   try {
     action();
   } catch {

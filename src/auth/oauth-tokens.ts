@@ -33,7 +33,7 @@ const leewaySeconds = 60;
 const trustMs = 60_000;
 
 /** Maximum number of cached verified tokens. */
-const maxRemembered = 1000;
+const maxCached = 1000;
 
 /** Maximum length of a subject. Prefixed with the issuer's name, it becomes the source of calls. */
 const maxSubjectLength = 180;
@@ -61,24 +61,24 @@ export function createTokenVerifier(
   const issuers = new Map<string, Issuer>(
     configs.map((config) => [config.issuer, { config, keys: createIssuerKeys(config, options) }]),
   );
-  const remembered = new Map<string, Verified>();
+  const cached = new Map<string, Verified>();
 
-  function remember(token: string, caller: Caller, expiresAtMs: number): Caller {
-    const known = remembered.get(token);
-    remembered.delete(token);
-    if (remembered.size >= maxRemembered) {
-      const [oldest] = remembered.keys();
-      if (oldest !== undefined) remembered.delete(oldest);
+  function cache(token: string, caller: Caller, expiresAtMs: number): Caller {
+    const known = cached.get(token);
+    cached.delete(token);
+    if (cached.size >= maxCached) {
+      const [oldest] = cached.keys();
+      if (oldest !== undefined) cached.delete(oldest);
     }
     // Reuses the object, because other parts cache by caller identity.
     const verified = known ?? { caller, until: 0 };
     verified.until = Math.min(wallClock() + trustMs, expiresAtMs);
-    remembered.set(token, verified);
+    cached.set(token, verified);
     return verified.caller;
   }
 
   return async (token) => {
-    const known = remembered.get(token);
+    const known = cached.get(token);
     if (known !== undefined && wallClock() < known.until) return known.caller;
     try {
       const issuer = issuers.get(decodeJwt(token).iss ?? "");
@@ -92,10 +92,10 @@ export function createTokenVerifier(
         requiredClaims: ["exp", "sub"],
       });
       const caller = callerFrom(payload, issuer.config);
-      return caller && remember(token, caller, ((payload.exp ?? 0) + leewaySeconds) * 1000);
+      return caller && cache(token, caller, ((payload.exp ?? 0) + leewaySeconds) * 1000);
     } catch {
       // An invalid token identifies nobody, and its sender is not told why.
-      remembered.delete(token);
+      cached.delete(token);
       return undefined;
     }
   };
@@ -104,7 +104,9 @@ export function createTokenVerifier(
 function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefined {
   const { sub } = payload;
   if (sub === undefined || sub === "" || sub.length > maxSubjectLength) return undefined;
-  const granted = config.scopeClaims.flatMap((claim) => wordsOf(Object.hasOwn(payload, claim) ? payload[claim] : ""));
+  const granted = config.scopeClaims.flatMap((claim) =>
+    claimWords(Object.hasOwn(payload, claim) ? payload[claim] : ""),
+  );
   return tokenCaller(
     config,
     sub,
@@ -113,7 +115,7 @@ function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefine
 }
 
 /** Reads a claim that is a space-separated text or a list. */
-function wordsOf(claim: unknown): string[] {
+function claimWords(claim: unknown): string[] {
   if (typeof claim === "string") return claim.split(" ");
   return Array.isArray(claim) ? claim.filter((word) => typeof word === "string") : [];
 }

@@ -18,10 +18,10 @@ export interface Environment {
 
 /** Creates the reader. Relative `NAME_FILE` paths are resolved against `cwd`; problems are added to the given list. */
 export function createEnvironment(env: Env, cwd: string, problems: string[]): Environment {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   const problem = (sentence: string): void => {
-    if (told.has(sentence)) return;
-    told.add(sentence);
+    if (reported.has(sentence)) return;
+    reported.add(sentence);
     problems.push(sentence);
   };
   const get = (name: string): string | undefined => (Object.hasOwn(env, name) ? env[name] || undefined : undefined);
@@ -40,7 +40,9 @@ export function createEnvironment(env: Env, cwd: string, problems: string[]): En
       try {
         return readSecretFile(resolve(cwd, path)) || emptyFile(name, path, problem);
       } catch (reason) {
-        problem(`${name}_FILE must name a file that can be read; found ${JSON.stringify(path)} (${whyNot(reason)}).`);
+        problem(
+          `${name}_FILE must name a file that can be read; found ${JSON.stringify(path)} (${fileErrorMessage(reason)}).`,
+        );
         return undefined;
       }
     },
@@ -62,7 +64,7 @@ export function readSecretFile(path: string): string {
 }
 
 /** Describes briefly why a file could not be read. */
-export function whyNot(reason: unknown): string {
+export function fileErrorMessage(reason: unknown): string {
   const code = reason instanceof Error && "code" in reason ? String(reason.code) : "";
   const words: Record<string, string> = {
     ENOENT: "there is no such file",

@@ -3,7 +3,7 @@ import { basename, dirname, resolve } from "node:path";
 import { Ajv } from "ajv";
 import { parseDocument } from "yaml";
 import type { Environment } from "./environment.ts";
-import { whyNot } from "./environment.ts";
+import { fileErrorMessage } from "./environment.ts";
 import { interpolate } from "./interpolate.ts";
 import type { FileConfig } from "./schema.ts";
 import { sentencesFromAjv } from "./sentences.ts";
@@ -34,7 +34,7 @@ export function readConfigFile(environment: Environment, cwd: string, schema: ()
   } catch (reason) {
     const missing = reason instanceof Error && "code" in reason && reason.code === "ENOENT";
     if (named === undefined && missing) return none;
-    const why = reason instanceof TypeError ? "it is not UTF-8 text" : whyNot(reason);
+    const why = reason instanceof TypeError ? "it is not UTF-8 text" : fileErrorMessage(reason);
     const key = named === undefined ? "The configuration file" : "JACKFIELD_CONFIG";
     environment.problem(
       `${key} must name a file that can be read; found ${JSON.stringify(named ?? "jackfield.yaml")} (${why}).`,

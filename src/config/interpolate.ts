@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { escapePointer } from "../json/pointer.ts";
-import { readSecretFile, whyNot } from "./environment.ts";
+import { readSecretFile, fileErrorMessage } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 
 /**
@@ -55,7 +55,7 @@ export function interpolate(
         return readSecretFile(resolve(from.folder, name));
       } catch (reason) {
         from.environment.problem(
-          `${from.file}: ${key} needs the file ${JSON.stringify(name)}; found that it cannot be read (${whyNot(reason)}).`,
+          `${from.file}: ${key} needs the file ${JSON.stringify(name)}; found that it cannot be read (${fileErrorMessage(reason)}).`,
         );
         return undefined;
       }

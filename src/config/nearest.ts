@@ -1,8 +1,8 @@
 /** Returns the candidate that was most likely meant; undefined if none is similar. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const longest = Math.max(1, Math.floor(word.length / 3));
+  const maxDistance = Math.max(1, Math.floor(word.length / 3));
   let best: string | undefined;
-  let bestDistance = longest + 1;
+  let bestDistance = maxDistance + 1;
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import { watchCertificates, type WatchOptions } from "./certificate-watch.ts";
-import { type Environment, whyNot } from "./environment.ts";
+import { type Environment, fileErrorMessage } from "./environment.ts";
 import type { ConfigFile } from "./file.ts";
 import { checkOrigins } from "./values.ts";
 
@@ -162,5 +162,7 @@ function checkAuthorities(pem: string): void {
 /** Describes why files are unusable. The message contains a path or an OpenSSL reason, never a key. */
 function problemOf(cause: unknown): string {
   const { code, path, message } = cause as NodeJS.ErrnoException;
-  return path === undefined ? `they do not fit: ${code ?? message}` : `${path} cannot be read (${whyNot(cause)})`;
+  return path === undefined
+    ? `they do not fit: ${code ?? message}`
+    : `${path} cannot be read (${fileErrorMessage(cause)})`;
 }

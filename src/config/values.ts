@@ -3,7 +3,7 @@ import ipaddr from "ipaddr.js";
 import type { Environment } from "./environment.ts";
 
 /** A text and the key it came from, for problems. */
-export interface Sourced {
+export interface SourcedText {
   readonly key: string;
   readonly text: string;
 }
@@ -14,7 +14,7 @@ export function pick(
   variable: string,
   fileKey: string,
   fileValue: string | undefined,
-): Sourced | undefined {
+): SourcedText | undefined {
   const text = environment.get(variable);
   if (text !== undefined) return { key: variable, text };
   return fileValue === undefined ? undefined : { key: fileKey, text: fileValue };
@@ -26,7 +26,7 @@ export function pickSecret(
   variable: string,
   fileKey: string,
   fileValue: string | undefined,
-): Sourced | undefined {
+): SourcedText | undefined {
   const text = environment.secret(variable);
   if (text !== undefined) return { key: variable, text };
   return fileValue === undefined ? undefined : { key: fileKey, text: fileValue };
@@ -64,7 +64,7 @@ export function word<const Word extends string>(
 }
 
 /** Returns an HTTP base URL without its trailing slash; adds a problem and returns undefined if it is invalid. */
-export function httpUrl(environment: Environment, source: Sourced | undefined): string | undefined {
+export function httpUrl(environment: Environment, source: SourcedText | undefined): string | undefined {
   if (source === undefined) return undefined;
   const url = URL.parse(source.text);
   const problem = (found: string): undefined => {
@@ -81,7 +81,7 @@ export function httpUrl(environment: Environment, source: Sourced | undefined): 
 /** Returns a URL of one of the schemes. It may contain credentials, so a problem does not show it. */
 export function storeUrl(
   environment: Environment,
-  source: Sourced | undefined,
+  source: SourcedText | undefined,
   schemes: readonly string[],
 ): string | undefined {
   if (source === undefined) return undefined;

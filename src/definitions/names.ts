@@ -9,11 +9,11 @@ export const definitionFormats: readonly DefinitionFormat[] = ["openai", "anthro
 // The names that each format allows: OpenAI and Anthropic by their API references, MCP by its specification.
 const allowed: Record<
   DefinitionFormat,
-  { readonly pattern: RegExp; readonly other: RegExp; readonly longest: number }
+  { readonly pattern: RegExp; readonly other: RegExp; readonly maxLength: number }
 > = {
-  openai: { pattern: /^[a-zA-Z0-9_-]{1,64}$/, other: /[^a-zA-Z0-9_-]/g, longest: 64 },
-  anthropic: { pattern: /^[a-zA-Z0-9_-]{1,64}$/, other: /[^a-zA-Z0-9_-]/g, longest: 64 },
-  mcp: { pattern: /^[a-zA-Z0-9_.-]{1,128}$/, other: /[^a-zA-Z0-9_.-]/g, longest: 128 },
+  openai: { pattern: /^[a-zA-Z0-9_-]{1,64}$/, other: /[^a-zA-Z0-9_-]/g, maxLength: 64 },
+  anthropic: { pattern: /^[a-zA-Z0-9_-]{1,64}$/, other: /[^a-zA-Z0-9_-]/g, maxLength: 64 },
+  mcp: { pattern: /^[a-zA-Z0-9_.-]{1,128}$/, other: /[^a-zA-Z0-9_.-]/g, maxLength: 128 },
 };
 
 /** Reports whether a value names a format. */
@@ -26,10 +26,10 @@ export function isDefinitionFormat(value: unknown): value is DefinitionFormat {
  * and a digest of the full name is appended, so that different names stay different.
  */
 export function nameFor(format: DefinitionFormat, name: string): string {
-  const { pattern, other, longest } = allowed[format];
+  const { pattern, other, maxLength } = allowed[format];
   if (pattern.test(name)) return name;
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
-  return `${name.replace(other, "_").slice(0, longest - digest.length - 1)}_${digest}`;
+  return `${name.replace(other, "_").slice(0, maxLength - digest.length - 1)}_${digest}`;
 }
 
 /** The inverse of `nameFor` among the known names. An unknown name is returned unchanged. */

@@ -28,8 +28,8 @@ export interface PoolOptions {
 }
 
 /** Timeouts of opening and `ready`, and of `close`, in milliseconds. */
-const openWithinMs = 30_000;
-const closeWithinMs = 1500;
+const openTimeoutMs = 30_000;
+const closeTimeoutMs = 1500;
 
 /** How long an idle isolate is kept while there is another one, in milliseconds. */
 const idleMs = 30_000;
@@ -88,7 +88,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
     unopened = undefined;
     all.add(isolate);
     opening++;
-    const signal = AbortSignal.timeout(openWithinMs);
+    const signal = AbortSignal.timeout(openTimeoutMs);
     try {
       valueOf(await isolate.request("open", setup, signal));
       opening--;
@@ -99,7 +99,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
       refill();
     } catch (reason) {
       opening--;
-      failed(isolate, signal.aborted ? `it takes longer than ${openWithinMs / 1000} s` : messageOf(reason));
+      failed(isolate, signal.aborted ? `it takes longer than ${openTimeoutMs / 1000} s` : messageOf(reason));
     }
   }
 
@@ -131,7 +131,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
   }
 
   async function end(isolate: Isolate): Promise<void> {
-    await isolate.request("close", undefined, AbortSignal.timeout(closeWithinMs)).catch(() => {});
+    await isolate.request("close", undefined, AbortSignal.timeout(closeTimeoutMs)).catch(() => {});
     isolate.kill();
   }
 
@@ -145,7 +145,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
     const isolate = idle.pop();
     if (isolate === undefined) return;
     try {
-      valueOf(await isolate.request("ready", undefined, AbortSignal.timeout(openWithinMs)));
+      valueOf(await isolate.request("ready", undefined, AbortSignal.timeout(openTimeoutMs)));
     } finally {
       release(isolate);
     }

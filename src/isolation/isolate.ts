@@ -53,7 +53,7 @@ const graceMs = 50;
  * Maximum time until an isolate starts a request, in milliseconds. A longer delay means that an earlier call still
  * keeps it busy.
  */
-const startWithinMs = 1000;
+const startTimeoutMs = 1000;
 
 interface OpenRequest {
   readonly context: ExecutionContext | undefined;
@@ -135,7 +135,7 @@ export function createIsolate(start: StartTransport, onEnd: (isolate: Isolate, k
       signal.throwIfAborted();
       const id = count++;
       const { promise, resolve, reject } = Promise.withResolvers<RequestEnd>();
-      const startTimer = method === "open" ? undefined : setTimeout(kill, startWithinMs);
+      const startTimer = method === "open" ? undefined : setTimeout(kill, startTimeoutMs);
       open.set(id, { context, startTimer, started: false, settle: resolve, reject });
       if (context !== undefined) remember(id, context);
       let graceTimer: NodeJS.Timeout | undefined;

@@ -28,7 +28,7 @@ export interface HeldLease extends JobLease {
 }
 
 /** Pause between two attempts to settle while the store is unavailable, in milliseconds. */
-const settleAgainMs = 1_000;
+const settleRetryMs = 1_000;
 
 /** Creates the lease of a row held under its token. `onEnd` is called when it is settled or lost. */
 export function createLease(
@@ -95,7 +95,7 @@ export function createLease(
           break;
         } catch {
           if (giveUp.aborted) break;
-          await pause(settleAgainMs, giveUp);
+          await pause(settleRetryMs, giveUp);
         }
       }
       onEnd(lease);

@@ -36,7 +36,7 @@ export interface WorkerOptions {
 /** Pause before a job whose work threw is retried, in milliseconds. */
 const afterThrowMs = 1_000;
 /** Pause between two claims while the store is unavailable, in milliseconds. */
-const claimAgainMs = 500;
+const claimRetryMs = 500;
 /** Interval between two claims of suspects while there are none, in milliseconds. */
 const suspectPollMs = 1_000;
 /** Time without a successful claim after which the worker reports a problem, in milliseconds. */
@@ -145,7 +145,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
     for (const { lease, error } of unusable) await setAside(lease, error);
     const next = suspectRuns ? undefined : suspects.shift();
     for (const { settle, row } of suspects) {
-      await settle(undefined, { state: row.state, next: claimAgainMs, keepDeaths: true }, slots.signal);
+      await settle(undefined, { state: row.state, next: claimRetryMs, keepDeaths: true }, slots.signal);
     }
     if (next === undefined) return;
     suspectRuns = true;
@@ -190,8 +190,8 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
     while (!slots.stopped) {
       asked = Promise.withResolvers<void>();
       await claim();
-      const timer = setTimeout(asked.resolve, failing === undefined ? table.pollMs : claimAgainMs);
-      if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimAgainMs).unref());
+      const timer = setTimeout(asked.resolve, failing === undefined ? table.pollMs : claimRetryMs);
+      if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimRetryMs).unref());
       else await asked.promise;
       clearTimeout(timer);
       // Lets jobs that end in the same turn of the event loop share one claim.

@@ -42,7 +42,7 @@ interface Entry {
   /**
    * No early refresh before this time, so that an endpoint that is down is not called at every use of a valid token.
    */
-  restUntil: number;
+  retryAt: number;
 }
 
 /** Minimum time that a token is used, even if its endpoint declares it expired at once: prevents a hot loop. */
@@ -60,7 +60,7 @@ export function createTokenSources({
   function entryOf({ tokenUrl, clientId, scopes }: TokenClient): Entry {
     const key = JSON.stringify([tokenUrl, clientId, scopes.split(/\s+/).sort()]);
     let entry = entries.get(key);
-    if (entry === undefined) entries.set(key, (entry = { held: undefined, pending: undefined, restUntil: -Infinity }));
+    if (entry === undefined) entries.set(key, (entry = { held: undefined, pending: undefined, retryAt: -Infinity }));
     return entry;
   }
 
@@ -85,9 +85,9 @@ export function createTokenSources({
         const age = now() - held.since;
         if (age < Math.max(held.lifetimeMs - options.refreshBeforeMs, minUseMs)) return held.text;
         if (age >= held.lifetimeMs) return replace(entry, options);
-        if (now() < entry.restUntil) return held.text;
+        if (now() < entry.retryAt) return held.text;
         return replace(entry, options).catch(() => {
-          entry.restUntil = now() + minUseMs;
+          entry.retryAt = now() + minUseMs;
           return held.text;
         });
       },

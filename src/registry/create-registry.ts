@@ -1,10 +1,10 @@
 import type { CompiledTool, Registry } from "./registry.ts";
 
 /** Timeout of a tool's readiness check, in milliseconds. */
-const readyWithinMs = 750;
+const readyTimeoutMs = 750;
 
 /** Timeout for closing tools, in milliseconds. */
-const closeWithinMs = 2000;
+const closeTimeoutMs = 2000;
 
 /** Creates the registry of loaded tools. */
 export function createRegistry(): Registry {
@@ -60,7 +60,7 @@ export function createRegistry(): Registry {
       const closed = Promise.allSettled(all().map((tool) => tool.close()));
       // A tool that takes longer is abandoned; the process's end closes it.
       const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, closeWithinMs);
+      const timer = setTimeout(resolve, closeTimeoutMs);
       await Promise.race([closed, late]);
       clearTimeout(timer);
     },
@@ -69,7 +69,7 @@ export function createRegistry(): Registry {
 
 async function readinessProblem(tool: CompiledTool): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string>();
-  const timer = setTimeout(() => resolve(`does not answer within ${readyWithinMs} ms`), readyWithinMs);
+  const timer = setTimeout(() => resolve(`does not answer within ${readyTimeoutMs} ms`), readyTimeoutMs);
   try {
     return await Promise.race([tool.ready().then(() => undefined), promise]);
   } catch (reason) {

@@ -1,7 +1,7 @@
 import type { JsonSchema } from "../plugin/tool.ts";
 
 /** Minimum length of a redacted value: shorter ones would also match harmless text. */
-const shortest = 4;
+const minLength = 4;
 
 /** Returns the values in a configuration that its schema marks `secret: true`, including nested ones. */
 export function secretsOf(config: unknown, schema: JsonSchema | undefined): string[] {
@@ -17,7 +17,7 @@ export function secretsOf(config: unknown, schema: JsonSchema | undefined): stri
 /** Creates a function that replaces each of the secrets in a text with `[secret]`. */
 export function createRedact(secrets: readonly string[]): (text: string) => string {
   const forms = secrets
-    .filter((secret) => secret.length >= shortest)
+    .filter((secret) => secret.length >= minLength)
     // Both verbatim and as it appears in JSON text.
     .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
   // Longest first, so that a secret with another one as its prefix is replaced completely.

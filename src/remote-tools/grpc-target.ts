@@ -20,7 +20,7 @@ import { TargetError } from "./target.ts";
 import { visibleText } from "../json/visible-text.ts";
 
 /** Timeout for a target to describe its tool, in milliseconds. */
-const describeWithinMs = 3000;
+const describeTimeoutMs = 3000;
 
 /** Maximum length of an error that is passed to the model, in characters. */
 const maxErrorCharacters = 2000;
@@ -157,7 +157,7 @@ function noted(error: ToolError, sent: SentRequests | undefined): ToolError {
 async function describe(client: ReturnType<typeof createClient<typeof ToolPlugin>>, session: GrpcSession) {
   const ended = session.begin();
   try {
-    return (await client.describe({}, { timeoutMs: describeWithinMs })).tool;
+    return (await client.describe({}, { timeoutMs: describeTimeoutMs })).tool;
   } catch (cause) {
     throw new TargetError(`target.grpc: Describe failed: ${callError(cause).message}`, { cause });
   } finally {

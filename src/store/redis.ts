@@ -26,7 +26,7 @@ export interface RedisStore {
   /** Runs a script in one round trip. Rejects with a StoreUnavailableError. */
   script(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
   /** Sends a request through the client. Rejects with a StoreUnavailableError. */
-  ask<T>(request: (client: Redis) => Promise<T>): Promise<T>;
+  request<T>(request: (client: Redis) => Promise<T>): Promise<T>;
   /** The reason why the server is unusable, for the operator; undefined while it works. */
   problem(): string | undefined;
   /**
@@ -119,14 +119,14 @@ export async function openRedisStore(options: {
     void circuit.probe();
   });
 
-  const ask: RedisStore["ask"] = (request) => circuit.request(() => request(client));
+  const request: RedisStore["request"] = (send) => circuit.request(() => send(client));
 
   async function script(
     { text, sha }: RedisScript,
     keys: readonly string[],
     args: readonly RedisArgument[],
   ): Promise<unknown> {
-    return await ask(async () => {
+    return await request(async () => {
       try {
         return await client.callBuffer("EVALSHA", [sha, keys.length, ...keys, ...args]);
       } catch (cause) {
@@ -143,14 +143,14 @@ export async function openRedisStore(options: {
     url,
     client,
     script,
-    ask,
+    request,
     problem: () => circuit.problem(),
     onReturn(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
     async ping() {
-      await ask((connected) => connected.ping());
+      await request((connected) => connected.ping());
     },
     async close() {
       circuit.close();
@@ -168,7 +168,7 @@ async function callAll(listeners: Iterable<() => Promise<void>>): Promise<void> 
  * StoreUnavailableError.
  */
 export async function checkRedisDurability(store: RedisStore): Promise<string | undefined> {
-  const info = await store.ask((client) => client.info("persistence", "memory"));
+  const info = await store.request((client) => client.info("persistence", "memory"));
   const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S*)`, "m").exec(info)?.[1];
   const problems: string[] = [];
   if (field("aof_enabled") !== "1") problems.push("it keeps no append-only file (set `appendonly yes`)");

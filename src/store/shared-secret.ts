@@ -11,7 +11,7 @@ export type SharedSecret = () => Promise<string>;
 
 /** The shared secret of the embedded store. */
 export function sqliteSecret(store: SqliteStore): SharedSecret {
-  return keptOnce(async (fresh) => {
+  return cachedSecret(async (fresh) => {
     const [, rows] = await store.run([
       { sql: "INSERT INTO shared_secret VALUES (1, ?) ON CONFLICT DO NOTHING", params: [fresh] },
       { sql: "SELECT text FROM shared_secret" },
@@ -22,15 +22,15 @@ export function sqliteSecret(store: SqliteStore): SharedSecret {
 
 /** The shared secret of a Redis server. */
 export function redisSecret(store: RedisStore, key = "jackfield:shared-secret"): SharedSecret {
-  return keptOnce(async (fresh) => {
-    await store.ask((client) => client.set(key, fresh, "NX"));
-    return await store.ask((client) => client.get(key));
+  return cachedSecret(async (fresh) => {
+    await store.request((client) => client.set(key, fresh, "NX"));
+    return await store.request((client) => client.get(key));
   });
 }
 
 /** The shared secret of a PostgreSQL server. */
 export function postgresSecret(store: PostgresStore): SharedSecret {
-  return keptOnce(async (fresh) => {
+  return cachedSecret(async (fresh) => {
     await store.migrate(
       "shared_secret",
       "CREATE TABLE IF NOT EXISTS jackfield.shared_secret (id smallint PRIMARY KEY CHECK (id = 1), text text NOT NULL)",
@@ -41,19 +41,19 @@ export function postgresSecret(store: PostgresStore): SharedSecret {
   });
 }
 
-/** Asks the store until it has answered once, and caches the answer. */
-function keptOnce(keep: (fresh: string) => Promise<unknown>): SharedSecret {
-  let kept: Promise<string> | undefined;
-  const ask = async (): Promise<string> => {
+/** Reads the secret from the store, and caches it after the first success. */
+function cachedSecret(keep: (fresh: string) => Promise<unknown>): SharedSecret {
+  let cached: Promise<string> | undefined;
+  const read = async (): Promise<string> => {
     const text = await keep(randomBytes(32).toString("base64url"));
     if (typeof text !== "string" || text === "") throw new TypeError("the store has not kept its shared secret");
     return text;
   };
   return () => {
-    kept ??= ask().catch((cause: unknown) => {
-      kept = undefined;
+    cached ??= read().catch((cause: unknown) => {
+      cached = undefined;
       throw cause;
     });
-    return kept;
+    return cached;
   };
 }

@@ -67,7 +67,7 @@ export function redisUsedKeys(store: RedisStore, key = "jackfield:used-keys"): U
   return {
     async refresh(current, withinMs) {
       const args = [current?.id ?? "", current?.sample ?? "", withinMs];
-      const answer = await store.ask((client) => client.eval(refreshOnRedis, 1, key, ...args));
+      const answer = await store.request((client) => client.eval(refreshOnRedis, 1, key, ...args));
       const texts = Array.isArray(answer) ? answer.map(String) : [];
       return texts.flatMap((id, index) => (index % 2 === 0 ? [{ id, sample: texts[index + 1] ?? "" }] : []));
     },

@@ -7,7 +7,7 @@ import type { SpanExporter } from "@opentelemetry/sdk-trace";
 import type { DestinationStream, Logger } from "pino";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/config.ts";
-import { whyNot } from "../config/environment.ts";
+import { fileErrorMessage } from "../config/environment.ts";
 import { withTimeout } from "../timing.ts";
 import { metricNames } from "./attributes.ts";
 import { createAudit } from "./audit.ts";
@@ -122,7 +122,7 @@ function openSink(path: string, stderr: NodeJS.WritableStream): AuditSink {
     return fileSink(path);
   } catch (reason) {
     throw new ConfigError([
-      `JACKFIELD_AUDIT_FILE must name a file that can be written; found ${JSON.stringify(path)} (${whyNot(reason)}).`,
+      `JACKFIELD_AUDIT_FILE must name a file that can be written; found ${JSON.stringify(path)} (${fileErrorMessage(reason)}).`,
     ]);
   }
 }

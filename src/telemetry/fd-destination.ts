@@ -4,7 +4,7 @@ import type { DestinationStream } from "pino";
 /** Maximum length of text that waits for a slow reader, in UTF-16 units. Further lines are dropped. */
 const maxWaiting = 1_048_576;
 /** Pause before the next write to a full pipe, in milliseconds. */
-const fullAgainMs = 20;
+const retryMs = 20;
 /** Number of such attempts by a process that is ending. */
 const lastTries = 20;
 
@@ -39,7 +39,7 @@ export function createFdDestination(fd: number): FdDestination {
     pending = true;
     writeFile(fd, current.bytes, current.at, current.bytes.length - current.at, null, (error, written) => {
       pending = false;
-      if (isFull(error)) return void setTimeout(next, fullAgainMs).unref();
+      if (isFull(error)) return void setTimeout(next, retryMs).unref();
       settle(error, written);
       next();
     });
@@ -76,7 +76,7 @@ export function createFdDestination(fd: number): FdDestination {
           at += writeSync(fd, bytes, at);
         } catch (error) {
           if (!isFull(error) || (tries -= 1) < 0) return;
-          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fullAgainMs);
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
         }
       }
     },

@@ -20,7 +20,7 @@ export interface LogDestination extends DestinationStream {
 export function createLogDestination(given: DestinationStream | undefined): LogDestination {
   const out: DestinationStream & Partial<FdDestination> = given ?? createFdDestination(1);
   let failed = 0;
-  let told = 0;
+  let reported = 0;
   const drop = (): void => void (failed += 1);
   const dropped = (): number => failed + (out.dropped ?? 0);
   // An `error` event without a listener would end the process.
@@ -41,9 +41,9 @@ export function createLogDestination(given: DestinationStream | undefined): LogD
     drop,
     flush: () => out.flush?.(),
     write(line) {
-      const lost = dropped() - told;
+      const lost = dropped() - reported;
       if (!tryWrite(line) || lost === 0) return;
-      told += lost;
+      reported += lost;
       tryWrite(
         `${JSON.stringify({ level: "warn", time: new Date().toISOString(), lines: lost, msg: "log lines were dropped: the log could not be written" })}\n`,
       );

@@ -22,7 +22,7 @@ import type { OtelConfig, OtlpTarget, Sampling } from "../config/config.ts";
 import { newSpanId, newTraceId } from "./ids.ts";
 import type { Redactor } from "./redact.ts";
 import type { SpanStart } from "./telemetry.ts";
-import { Unrecorded } from "./unrecorded.ts";
+import { UnrecordedContext } from "./unrecorded.ts";
 
 /** Creates spans, and transfers trace contexts into and out of the process. */
 export interface Tracing {
@@ -64,11 +64,13 @@ export function createTracing(options: {
   const spanProcessors: SpanProcessor[] = [];
   if (otel.traces !== undefined) {
     spanProcessors.push(
-      new BatchSpanProcessor({ exporter: redacting(new OTLPTraceExporter(otlpOptions(otel.traces)), redactor) }),
+      new BatchSpanProcessor({
+        exporter: redactingExporter(new OTLPTraceExporter(otlpOptions(otel.traces)), redactor),
+      }),
     );
   }
   if (spanExporter !== undefined)
-    spanProcessors.push(new SimpleSpanProcessor({ exporter: redacting(spanExporter, redactor) }));
+    spanProcessors.push(new SimpleSpanProcessor({ exporter: redactingExporter(spanExporter, redactor) }));
   const tracing = spanProcessors.length > 0;
   const ids = createIds();
   const provider = tracing
@@ -78,14 +80,15 @@ export function createTracing(options: {
   const tracer = (provider ?? new ProxyTracerProvider()).getTracer("jackfield", version);
   const decides = otel.sampling.parentBased ? ratioOf(otel.sampling.ratio) : undefined;
   return {
-    tracer: decides === undefined ? tracer : sparing(tracer, ids, decides),
+    tracer: decides === undefined ? tracer : samplingTracer(tracer, ids, decides),
     tracing,
     begin(name, parent, options) {
-      if (parent instanceof Unrecorded) return { context: parent, span: undefined };
+      if (parent instanceof UnrecordedContext) return { context: parent, span: undefined };
       if (!tracing && parent !== undefined) return { context: parent, span: undefined };
       if (parent === undefined && (!tracing || decides !== undefined)) {
         const traceId = newTraceId();
-        if (!tracing || decides?.(traceId) === false) return { context: new Unrecorded(traceId), span: undefined };
+        if (!tracing || decides?.(traceId) === false)
+          return { context: new UnrecordedContext(traceId), span: undefined };
         ids.chosen = traceId;
       }
       const span = tracer.startSpan(name, options(), parent ?? ROOT_CONTEXT);
@@ -95,13 +98,13 @@ export function createTracing(options: {
       if (traceparent === undefined) return undefined;
       if (decides !== undefined && tracestate === undefined) {
         const found = unsampled.exec(traceparent);
-        if (found !== null) return new Unrecorded(found[1]!, found[2]);
+        if (found !== null) return new UnrecordedContext(found[1]!, found[2]);
       }
       const context = propagator.extract(ROOT_CONTEXT, { traceparent, tracestate }, getter);
       return trace.getSpanContext(context) === undefined ? undefined : context;
     },
     inject(context) {
-      if (context instanceof Unrecorded) return { traceparent: context.traceparent };
+      if (context instanceof UnrecordedContext) return { traceparent: context.traceparent };
       const headers: Record<string, string> = {};
       if ((trace.getSpanContext(context) ?? INVALID_SPAN_CONTEXT) !== INVALID_SPAN_CONTEXT)
         propagator.inject(context, headers, setter);
@@ -153,13 +156,13 @@ function hexValue(code: number): number {
  * Creates a tracer that samples first and creates nothing for an unsampled span, whereas the library creates half a
  * span before it decides. Children of unsampled spans follow their parent.
  */
-function sparing(tracer: Tracer, ids: Ids, decides: (traceId: string) => boolean): Tracer {
+function samplingTracer(tracer: Tracer, ids: Ids, decides: (traceId: string) => boolean): Tracer {
   return {
     startSpan(name, options, context = contexts.active()) {
       const parent = options?.root === true ? undefined : trace.getSpanContext(context);
       if (parent === undefined) {
         const traceId = newTraceId();
-        if (!decides(traceId)) return trace.getSpan(new Unrecorded(traceId))!;
+        if (!decides(traceId)) return trace.getSpan(new UnrecordedContext(traceId))!;
         ids.chosen = traceId;
       } else if (!parent.isRemote && (parent.traceFlags & TraceFlags.SAMPLED) === 0) {
         return trace.wrapSpanContext(parent);
@@ -186,7 +189,7 @@ function samplerFrom({ parentBased, ratio }: Sampling): Sampler {
 }
 
 /** Removes known secrets from spans before export, outside the request path. */
-function redacting(exporter: SpanExporter, redactor: Redactor): SpanExporter {
+function redactingExporter(exporter: SpanExporter, redactor: Redactor): SpanExporter {
   const clean = (attributes: Record<string, unknown> | undefined): void => {
     for (const [key, value] of Object.entries(attributes ?? {})) {
       if (typeof value === "string") attributes![key] = redactor.redact(value);

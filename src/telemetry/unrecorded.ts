@@ -8,7 +8,7 @@ const spanKey = keyOfSpans();
  * The context of a trace that is not recorded. It has the ids that log lines and downstreams propagate; everything else
  * is created on demand, because a context with a span costs the library three objects and a map.
  */
-export class Unrecorded implements Context {
+export class UnrecordedContext implements Context {
   readonly #traceId: string;
   #spanId: string | undefined;
   #span: Span | undefined;

@@ -101,8 +101,8 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.finish(await beginNew(ledger, ended), aResult("done"), "replay");
     await ledger.finish(await beginNew(ledger, uncertain), aResult("?", Outcome.UNCERTAIN), "replay");
     await ledger.finish(await beginNew(ledger, dropped), aResult("failed"), "drop");
-    await store.ask((client) => client.flushall());
-    await store.ask((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
+    await store.request((client) => client.flushall());
+    await store.request((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
     await expect.poll(() => other.find(ended.key).catch(String), { timeout: 8_000 }).toMatchObject({ state: "done" });
     await expect
       .poll(() => other.find(uncertain.key).catch(String), { timeout: 8_000 })
@@ -128,13 +128,13 @@ describe.skipIf(missing)("a Redis server", () => {
     }
     expect((await ledger.begin(repeated)).state).toBe("new");
     await ledger.finish(await beginNew(ledger, kept), aResult("kept"), "replay");
-    await store.ask((client) => client.del(`jackfield:ledger:e:${kept.key}`));
-    await store.ask((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
+    await store.request((client) => client.del(`jackfield:ledger:e:${kept.key}`));
+    await store.request((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
     await expect.poll(() => other.find(kept.key).catch(String), { timeout: 8_000 }).toMatchObject({ state: "done" });
     expect(await other.find(returned.key)).toBeUndefined();
     // Once it has run again, its new outcome is given back like any other.
     await ledger.finish(await beginNew(ledger, returned), aResult("again"), "replay");
-    await store.ask((client) => client.del(`jackfield:ledger:e:${returned.key}`));
+    await store.request((client) => client.del(`jackfield:ledger:e:${returned.key}`));
     expect(await ledger.begin(returned)).toMatchObject({ state: "ended", entry: { result: { output: "again" } } });
     await ledger.close();
     await other.close();
@@ -144,7 +144,7 @@ describe.skipIf(missing)("a Redis server", () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const ended = anIntent();
     await ledger.finish(await beginNew(ledger, ended), aResult("done"), "replay");
-    await store.ask((client) => client.flushall());
+    await store.request((client) => client.flushall());
     expect(await ledger.begin(ended)).toMatchObject({ state: "ended", entry: { result: { output: "done" } } });
     expect((await ledger.find(ended.key))?.state).toBe("done");
     await ledger.close();
@@ -214,7 +214,7 @@ describe.skipIf(missing)("a Redis server", () => {
 
   test("whose scripts are lost gets them again", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
-    await store.ask((client) => client.script("FLUSH"));
+    await store.request((client) => client.script("FLUSH"));
     expect((await ledger.begin(anIntent())).state).toBe("new");
     await ledger.close();
   });

@@ -64,7 +64,7 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
       Number(await run(scripts.eraseMatching, tenant, source, conversationId, runId)),
     async ping() {
       // A write, which detects a server that is full or read-only.
-      await store.ask((client) => client.set(`${prefix}probe`, "1"));
+      await store.request((client) => client.set(`${prefix}probe`, "1"));
     },
   };
 }
