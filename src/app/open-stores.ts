@@ -195,19 +195,19 @@ async function openPostgres(url: string, { onProblem, log, sealer, keyCheck, tls
 /** Combines the parts of one store: its check covers all of them, and it closes after them. */
 async function stores(
   store: { close(): Promise<void> },
-  { keyCheck, ...kept }: Omit<Stores, "check" | "checkKeys" | "close"> & { readonly keyCheck: KeyCheck },
+  { keyCheck, ...parts }: Omit<Stores, "check" | "checkKeys" | "close"> & { readonly keyCheck: KeyCheck },
   furtherProblems: () => Promise<string[]> = async () => [],
 ): Promise<Stores> {
-  const { kind, ledger, queue, sealer } = kept;
+  const { kind, ledger, queue, sealer } = parts;
   // If the store is unavailable, the check runs as soon as it is back.
   await keyCheck.refresh().catch(() => {});
   const noun = kind === "sqlite" ? "store" : "engine";
   return {
-    ...kept,
+    ...parts,
     checkKeys: () => keyCheck.refresh(),
     async check() {
-      const asked = await Promise.allSettled([ledger.ping(), queue.ping()]);
-      const problems = asked.flatMap((one) =>
+      const pings = await Promise.allSettled([ledger.ping(), queue.ping()]);
+      const problems = pings.flatMap((one) =>
         one.status === "rejected" ? [`${noun}: ${(one.reason as Error).message}`] : [],
       );
       if (problems.length === 0) {

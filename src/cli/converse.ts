@@ -33,7 +33,7 @@ Examples:
         for await (const response of conversations.runConversation(request)) {
           last = response.event;
           if (session.json) session.printJson(RunConversationResponseSchema, response);
-          else tell(session, last);
+          else printEvent(session, last);
         }
         if (last.case !== "done") throw new CliError("The conversation ended without an answer.", exit.notOk);
         return last.value.text;
@@ -42,7 +42,7 @@ Examples:
     });
 };
 
-function tell(session: Session, event: RunConversationResponse["event"]): void {
+function printEvent(session: Session, event: RunConversationResponse["event"]): void {
   if (event.case === "turn" && event.value.toolCalls > 0 && event.value.text !== "")
     session.note(oneLine(event.value.text, 400));
   if (event.case === "call") session.note(`→ ${event.value.name} ${oneLine(argumentsOf(event.value.input), 200)}`);

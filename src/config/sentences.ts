@@ -27,8 +27,8 @@ function sentence(error: ErrorObject, secretPaths: ReadonlySet<string>): string 
   // A wrong type says everything: further errors of the same value would only repeat it.
   const expected = expectation(error, params);
   if (expected === undefined) return undefined;
-  const told = typeof error.data === "object";
-  const hidden = !told && (secretPaths.has(error.instancePath) || looksSecret(lastKey(error.instancePath)));
+  const described = typeof error.data === "object";
+  const hidden = !described && (secretPaths.has(error.instancePath) || looksSecret(lastKey(error.instancePath)));
   return `${key} must be ${expected}; found ${hidden ? "[secret]" : shown(error.data)}.`;
 }
 

@@ -76,9 +76,9 @@ export function createGateway(options: GatewayOptions): RequestModel {
   }
 
   async function authorized(body: JsonObject, signal: AbortSignal, scope: GatewayScope): Promise<Answer> {
-    const held = await named(token.get());
-    const answer = await post(body, held, signal, scope);
-    return answer.status === 401 ? post(body, await named(token.refresh(held)), signal, scope) : answer;
+    const current = await named(token.get());
+    const answer = await post(body, current, signal, scope);
+    return answer.status === 401 ? post(body, await named(token.refresh(current)), signal, scope) : answer;
   }
 
   return async ({ model, messages, tools, conversationId }, signal, trace = ROOT_CONTEXT) => {
@@ -103,8 +103,8 @@ export function createGateway(options: GatewayOptions): RequestModel {
  * jitter, between 2 and 30 seconds.
  */
 export function pauseMs(retryAfter: string | undefined, attempt: number, random: () => number): number {
-  const asked = retryAfterMs(retryAfter);
-  if (asked !== undefined) return Math.max(asked, 500);
+  const requestedMs = retryAfterMs(retryAfter);
+  if (requestedMs !== undefined) return Math.max(requestedMs, 500);
   return Math.max(2000, Math.min(2 ** attempt + random(), 30) * 1000);
 }
 

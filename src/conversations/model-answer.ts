@@ -19,14 +19,14 @@ export function modelAnswerFrom(answer: Pick<Answer, "text">): ModelAnswer {
   const choice = Array.isArray(choices) ? choices[0] : undefined;
   const message = isObject(choice) ? choice["message"] : undefined;
   if (!isObject(message)) throw malformed("has no choices[0].message");
-  const asked = message["tool_calls"] ?? [];
-  if (!Array.isArray(asked)) throw malformed("has tool_calls that are no array");
-  const calls = asked.map(toolCallFrom);
+  const requests = message["tool_calls"] ?? [];
+  if (!Array.isArray(requests)) throw malformed("has tool_calls that are no array");
+  const calls = requests.map(toolCallFrom);
   return { message: { ...message, role: message["role"] ?? "assistant" }, text: textOf(message["content"]), calls };
 }
 
-function toolCallFrom(asked: JsonValue): ToolCall {
-  const { id, function: tool } = isObject(asked) ? asked : {};
+function toolCallFrom(request: JsonValue): ToolCall {
+  const { id, function: tool } = isObject(request) ? request : {};
   if (typeof id !== "string" || id === "" || !isObject(tool) || typeof tool["name"] !== "string") {
     throw malformed("has a tool call without id or function name");
   }

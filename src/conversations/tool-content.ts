@@ -24,7 +24,7 @@ const plain: ReadonlySet<string> = new Set([
 /** Returns the content of the tool message for a result, at most `maxCharacters` code points long. */
 export function contentOf(result: ToolResult, maxCharacters: number): string {
   const limit: TextLimit = { max: maxCharacters, unit: "characters" };
-  if (result.outcome !== Outcome.OK) return shortenText(inWords(result), limit);
+  if (result.outcome !== Outcome.OK) return shortenText(describeResult(result), limit);
   const { output, value } = result;
   if (value?.kind.case === "stringValue" && value.kind.value === output) return shortenText(output, limit);
   return fits(output, limit) ? output : shortenJson(parseJson(output), limit);
@@ -38,7 +38,7 @@ export function problemOf(result: ToolResult): string {
   return `Tool input validation failed for ${result.name}: ${list}`;
 }
 
-function inWords(result: ToolResult): string {
+function describeResult(result: ToolResult): string {
   const problem = problemOf(result);
   if (neverRan.has(result.outcome)) return `Execution error: ${problem}`;
   return plain.has(problem) ? problem : `Error: ${problem}`;

@@ -34,7 +34,7 @@ const closeTimeoutMs = 1500;
 /** How long an idle isolate is kept while there is another one, in milliseconds. */
 const idleMs = 30_000;
 
-interface Waiting {
+interface PendingCall {
   resolve(isolate: Isolate): void;
   reject(reason: Error): void;
 }
@@ -49,7 +49,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
   const opened = new Set<Isolate>();
   /** Isolates of `opened` without a running call. The most recently used one is last. */
   const idle: Isolate[] = [];
-  const waiting: Waiting[] = [];
+  const waiting: PendingCall[] = [];
   /** An isolate that failed to open the plugin. The next attempt uses it again. */
   let unopened: Isolate | undefined;
   let opening = 0;
@@ -163,7 +163,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
     },
     acquire(signal, waitMs) {
       const { promise, resolve, reject } = Promise.withResolvers<Isolate>();
-      const entry: Waiting = { resolve, reject };
+      const entry: PendingCall = { resolve, reject };
       const leave = (reason: Error): void => {
         const position = waiting.indexOf(entry);
         if (position >= 0) waiting.splice(position, 1);

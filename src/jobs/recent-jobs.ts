@@ -11,7 +11,7 @@ export interface RecentJobs {
 /** How long a job is cached, in milliseconds: longer than the lag of a server's replica. */
 const rememberMs = 60_000;
 /** Maximum number of cached jobs. */
-const maxRemembered = 1_000;
+const maxCached = 1_000;
 
 /** Caches recent jobs if the table can restore them. */
 export function createRecentJobs(table: JobTable, log: JobLog, now = () => performance.now()): RecentJobs {
@@ -19,7 +19,7 @@ export function createRecentJobs(table: JobTable, log: JobLog, now = () => perfo
 
   function trim(): void {
     for (const [id, { at }] of recent) {
-      if (recent.size <= maxRemembered && now() - at <= rememberMs) return;
+      if (recent.size <= maxCached && now() - at <= rememberMs) return;
       recent.delete(id);
     }
   }

@@ -123,7 +123,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
   async function work(record: JobRecord, lease: JobLease): Promise<WorkResult> {
     const parent = record.traceparent === "" ? undefined : telemetry.extract(record.traceparent);
     const { id, source, context: callContext } = record.job;
-    const attributes = { "jackfield.source": source, ...contextAttributes(callContext ?? nowhere, id) };
+    const attributes = { "jackfield.source": source, ...contextAttributes(callContext ?? emptyContext, id) };
     const { context, span } = telemetry.begin("job", parent, () => ({ kind: SpanKind.CONSUMER, attributes }));
     try {
       const result = await processJob(record, lease, context);
@@ -138,11 +138,11 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
   return queue.work(work, { concurrency });
 }
 
-const nowhere = create(CallContextSchema);
+const emptyContext = create(CallContextSchema);
 
 /** The fields that every log line of a job carries. */
 function aboutJob({ job }: JobRecord): Record<string, string | undefined> {
-  return contextFields(job.context ?? nowhere, job.id);
+  return contextFields(job.context ?? emptyContext, job.id);
 }
 
 function messageOf(cause: unknown): string {

@@ -51,7 +51,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
     wake();
   });
   const leases = createLeases({ table, owner, codec, log }, slots.signal);
-  let asked = Promise.withResolvers<void>();
+  let wakeUp = Promise.withResolvers<void>();
   /** Number of slots that a claim in progress may fill. */
   let claiming = 0;
   /** Whether due jobs may be waiting in the table. */
@@ -64,7 +64,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
 
   function wake(): void {
     backlog = true;
-    if (slots.free() > 0 || slots.stopped) asked.resolve();
+    if (slots.free() > 0 || slots.stopped) wakeUp.resolve();
   }
 
   async function settle(lease: HeldLease, record: JobRecord, afterMs: number, signal: AbortSignal): Promise<void> {
@@ -188,11 +188,11 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
 
   async function run(): Promise<void> {
     while (!slots.stopped) {
-      asked = Promise.withResolvers<void>();
+      wakeUp = Promise.withResolvers<void>();
       await claim();
-      const timer = setTimeout(asked.resolve, failing === undefined ? table.pollMs : claimRetryMs);
+      const timer = setTimeout(wakeUp.resolve, failing === undefined ? table.pollMs : claimRetryMs);
       if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimRetryMs).unref());
-      else await asked.promise;
+      else await wakeUp.promise;
       clearTimeout(timer);
       // Lets jobs that end in the same turn of the event loop share one claim.
       await new Promise((resolve) => setImmediate(resolve));

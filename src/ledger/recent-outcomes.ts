@@ -20,7 +20,7 @@ export interface RecentOutcomes {
 }
 
 /** Maximum number of cached outcomes. */
-const maxRemembered = 10_000;
+const maxCached = 10_000;
 /** Maximum total size of their arguments and answers, in characters. */
 const maxSize = 16_777_216;
 
@@ -37,7 +37,7 @@ export function createRecentOutcomes(rememberMs: number, now: () => number): Rec
   /** Evicts the oldest first: an entry that is set again moves to the end. */
   function trim(): void {
     for (const [key, { at }] of recent) {
-      if (recent.size <= maxRemembered && total <= maxSize && now() - at <= rememberMs) return;
+      if (recent.size <= maxCached && total <= maxSize && now() - at <= rememberMs) return;
       forget(key);
     }
   }

@@ -55,8 +55,8 @@ export async function readAnswer(received: WireAnswer, limit: number, quoting: Q
 /** Builds the error `External API returned STATUS: BODY`. Without a body, the status text replaces it. */
 export function statusError(answer: Answer): DownstreamError {
   const { status, headers } = answer;
-  const said = answer.excerpt() || (STATUS_CODES[status] ?? "");
-  return new DownstreamError("status", `External API returned ${status}: ${said}`, {
+  const detail = answer.excerpt() || (STATUS_CODES[status] ?? "");
+  return new DownstreamError("status", `External API returned ${status}: ${detail}`, {
     status,
     retryAfter: headers["retry-after"],
   });

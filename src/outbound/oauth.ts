@@ -31,14 +31,14 @@ export interface TokenSourcesOptions {
 }
 
 /** The current token. */
-interface HeldToken extends TokenGrant {
+interface CurrentToken extends TokenGrant {
   readonly since: number;
 }
 
 /** State shared by all sources with the same URL, client and scopes. */
 interface Entry {
-  held: HeldToken | undefined;
-  pending: Promise<HeldToken> | undefined;
+  current: CurrentToken | undefined;
+  pending: Promise<CurrentToken> | undefined;
   /**
    * No early refresh before this time, so that an endpoint that is down is not called at every use of a valid token.
    */
@@ -60,13 +60,13 @@ export function createTokenSources({
   function entryOf({ tokenUrl, clientId, scopes }: TokenClient): Entry {
     const key = JSON.stringify([tokenUrl, clientId, scopes.split(/\s+/).sort()]);
     let entry = entries.get(key);
-    if (entry === undefined) entries.set(key, (entry = { held: undefined, pending: undefined, retryAt: -Infinity }));
+    if (entry === undefined) entries.set(key, (entry = { current: undefined, pending: undefined, retryAt: -Infinity }));
     return entry;
   }
 
   async function replace(entry: Entry, options: TokenSourceOptions): Promise<string> {
     entry.pending ??= requestToken(options, { send, hide, timeoutMs })
-      .then((granted) => (entry.held = { ...granted, since: now() }))
+      .then((granted) => (entry.current = { ...granted, since: now() }))
       .finally(() => (entry.pending = undefined));
     try {
       return (await entry.pending).text;
@@ -80,22 +80,22 @@ export function createTokenSources({
     const entry = entryOf(options);
     return {
       async get() {
-        const { held } = entry;
-        if (held === undefined) return replace(entry, options);
-        const age = now() - held.since;
-        if (age < Math.max(held.lifetimeMs - options.refreshBeforeMs, minUseMs)) return held.text;
-        if (age >= held.lifetimeMs) return replace(entry, options);
-        if (now() < entry.retryAt) return held.text;
+        const { current } = entry;
+        if (current === undefined) return replace(entry, options);
+        const age = now() - current.since;
+        if (age < Math.max(current.lifetimeMs - options.refreshBeforeMs, minUseMs)) return current.text;
+        if (age >= current.lifetimeMs) return replace(entry, options);
+        if (now() < entry.retryAt) return current.text;
         return replace(entry, options).catch(() => {
           entry.retryAt = now() + minUseMs;
-          return held.text;
+          return current.text;
         });
       },
       async refresh(stale) {
-        const { held } = entry;
-        if (held !== undefined && held.text !== stale) return held.text;
+        const { current } = entry;
+        if (current !== undefined && current.text !== stale) return current.text;
         // If no other token is available, the rejected one is not sent again.
-        entry.held = undefined;
+        entry.current = undefined;
         return replace(entry, options);
       },
     };

@@ -1,22 +1,22 @@
 import { isPrivateAddress } from "./private-address.ts";
 import { isIP } from "node:net";
 
-const gone = "[redacted]";
+const redacted = "[redacted]";
 const secretName =
   "[\\w-]{0,40}(?:api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|pwd|credential|authorization|cookie)s?[\\w-]{0,20}";
 
 const patterns: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, gone],
-  [/\b(Bearer|Basic|Digest)\s+[\w.~+/=-]{6,}/gi, `$1 ${gone}`],
-  [/\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?/g, gone],
+  [/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g, redacted],
+  [/\b(Bearer|Basic|Digest)\s+[\w.~+/=-]{6,}/gi, `$1 ${redacted}`],
+  [/\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?/g, redacted],
   [
     /\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][\w-]{10,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}/g,
-    gone,
+    redacted,
   ],
-  [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@"'<>]{1,200}@/gi, `$1${gone}@`],
+  [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@"'<>]{1,200}@/gi, `$1${redacted}@`],
   [
     new RegExp(`(["']?\\b${secretName}["']?\\s{0,3}[:=]\\s{0,3})(?:"[^"\\n]*"?|'[^'\\n]*'?|[^\\s,;&}<]+)`, "gi"),
-    `$1${gone}`,
+    `$1${redacted}`,
   ],
   // Stack lines of Node and Java, and of Python.
   [/^[ \t]*at\s[^\n]{0,300}$|\s+at\s+[^\n()]{0,200}\([^\n()]{0,200}:\d+(?::\d+)?\)/gm, ""],
@@ -31,7 +31,7 @@ const internalName = /^(?:localhost|[^.]+)$|\.(?:local|localhost|internal|intran
  */
 export function redact(text: string, secrets: readonly string[] = []): string {
   let clean = text;
-  for (const secret of secrets) if (secret.length >= 4) clean = clean.replaceAll(secret, gone);
+  for (const secret of secrets) if (secret.length >= 4) clean = clean.replaceAll(secret, redacted);
   for (const [pattern, instead] of patterns) clean = clean.replace(pattern, instead);
   return clean.replace(/\b(?:https?|wss?|postgres(?:ql)?|redis|amqp|mongodb):\/\/[^\s"'<>]{1,500}/gi, (url) =>
     isInternal(url) ? "[internal URL]" : url,

@@ -58,9 +58,10 @@ export async function pauseBeforeRetry(rule: RetryRule, retry: number, reason: u
   const { policy, signal, deadline } = rule;
   signal.throwIfAborted();
   if (retry >= (policy?.retries ?? 3) || !isRetried(reason, rule.repeatable)) throw reason;
-  const asked = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
+  const requestedMs = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
   // `Retry-After: 0` must not cause a hot loop: the first backoff is the minimum.
-  const pauseMs = asked === undefined ? backoffMs(retry, policy, rule.random) : Math.max(asked, policy?.baseMs ?? 500);
+  const pauseMs =
+    requestedMs === undefined ? backoffMs(retry, policy, rule.random) : Math.max(requestedMs, policy?.baseMs ?? 500);
   if (performance.now() + pauseMs >= deadline) throw reason;
   rule.onRetry?.(reason, retry, pauseMs);
   await (rule.pause ?? wait)(pauseMs, signal);

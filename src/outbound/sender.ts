@@ -38,7 +38,7 @@ export interface SenderParts {
 type Run = Partial<Pick<HttpScope, "deadline" | "sendUntil" | "sent">>;
 
 /** Statuses by which a proxy reports that no server behind it is available: the origin counts as not answering. */
-const gone: ReadonlySet<number> = new Set([502, 503, 504]);
+const unavailableStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** Rejects a URL that is not plain http or https. Throws a DownstreamError. */
 export function checkUrl({ protocol, username, password }: URL): void {
@@ -76,7 +76,7 @@ export function createSender(parts: SenderParts) {
         const dispatcher = isConfigured ? parts.configured : parts.guarded;
         const received = await exchange(dispatcher, prepared, parts.downstreamBytes, scope);
         if (isChanging(method)) scope.sent?.answered(received.status);
-        ending = gone.has(received.status) ? "failed" : "answered";
+        ending = unavailableStatuses.has(received.status) ? "failed" : "answered";
         span?.setAttribute("http.response.status_code", received.status);
         if (received.status >= 400) failSpan(span, String(received.status));
         return await readAnswer(received, parts.downstreamBytes, { secrets: prepared.secrets, hide: parts.hide });

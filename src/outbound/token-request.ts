@@ -65,7 +65,7 @@ export async function requestToken(
   const server = { issuer: tokenUrl, token_endpoint: tokenUrl };
   const party = { client_id: clientId };
   let answer: Answer | undefined;
-  let held: readonly string[] = [];
+  let secrets: readonly string[] = [];
   try {
     const origin = new URL(tokenUrl).origin;
     const grant = await oauth.clientCredentialsGrantRequest(
@@ -81,8 +81,8 @@ export async function requestToken(
           const request = { method: "POST", headers, body: String(body) } as const;
           answer = await send(url, request, { signal, configuredOrigins: new Set([origin]) });
           // Collected first, because any later error may quote them.
-          held = secretsIn(answer.text());
-          for (const text of held) hide(text);
+          secrets = secretsIn(answer.text());
+          for (const text of secrets) hide(text);
           return new Response(lenient(answer));
         },
       },
@@ -90,7 +90,7 @@ export async function requestToken(
     const granted = await oauth.processClientCredentialsResponse(server, party, grant);
     return { text: granted.access_token, lifetimeMs: (granted.expires_in ?? unknownLifetime) * 1000 };
   } catch (cause) {
-    throw new TokenRefusedError(failureFrom(answer, cause, [secret, basic, ...held]), cause);
+    throw new TokenRefusedError(failureFrom(answer, cause, [secret, basic, ...secrets]), cause);
   }
 }
 

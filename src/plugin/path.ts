@@ -2,8 +2,7 @@ import { ToolError } from "./tool-error.ts";
 
 /**
  * Builds a URL path in which every interpolated value is exactly one segment: ``path`/orders/${orderId}` ``. Throws a
- * ToolError for `.`, `..` and the empty string, which clients and servers normalise away even when they are
- * percent-encoded.
+ * ToolError for `.`, `..` and the empty string, which no encoding protects from being interpreted or dropped.
  */
 export function path(literals: TemplateStringsArray, ...values: (string | number)[]): string {
   return values.reduce<string>((built, value, index) => {

@@ -32,10 +32,10 @@ const effectNames: Readonly<Record<number, EffectName>> = {
 
 /** Completes a registration with the target's own description of its tool. */
 export async function completeTool(tool: ToolMessage, target: Target): Promise<ToolMessage> {
-  const lacks = tool.description === "" || tool.inputSchema === undefined;
-  if (!lacks && tool.effect !== Effect.UNSPECIFIED) return tool;
+  const isIncomplete = tool.description === "" || tool.inputSchema === undefined;
+  if (!isIncomplete && tool.effect !== Effect.UNSPECIFIED) return tool;
   const described = await target.describe().catch((reason: unknown) => {
-    if (lacks) throw reason;
+    if (isIncomplete) throw reason;
     // Only the effect is missing: then it is a write.
   });
   if (described === undefined) return tool;

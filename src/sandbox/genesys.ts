@@ -86,31 +86,31 @@ function record(deliveries: Map<string, Delivery>, runId: string, key: string | 
   }
 }
 
-function conversation(asked: ModelRequest, now: () => number): SandboxAnswer {
-  const message = modelTurn(asked);
+function conversation(request: ModelRequest, now: () => number): SandboxAnswer {
+  const message = modelTurn(request);
   return {
     body: {
-      id: `chatcmpl-${hashOf(JSON.stringify(asked.messages)).toString(16)}`,
+      id: `chatcmpl-${hashOf(JSON.stringify(request.messages)).toString(16)}`,
       object: "chat.completion",
       created: Math.floor(now() / 1000),
-      model: asked.model,
+      model: request.model,
       choices: [{ index: 0, message, finish_reason: message.tool_calls === undefined ? "stop" : "tool_calls" }],
     },
   };
 }
 
 function modelRequestFrom(body: unknown): ModelRequest {
-  const asked = body as Partial<ModelRequest> | null;
-  if (typeof asked !== "object" || asked === null || !Array.isArray(asked.messages)) {
+  const request = body as Partial<ModelRequest> | null;
+  if (typeof request !== "object" || request === null || !Array.isArray(request.messages)) {
     throw new SandboxHttpError(400, "messages must be a list");
   }
-  if (asked.tools !== undefined && !Array.isArray(asked.tools)) {
+  if (request.tools !== undefined && !Array.isArray(request.tools)) {
     throw new SandboxHttpError(400, "tools must be a list");
   }
   return {
-    model: typeof asked.model === "string" ? asked.model : "gpt-4o",
-    messages: asked.messages,
-    tools: asked.tools ?? [],
+    model: typeof request.model === "string" ? request.model : "gpt-4o",
+    messages: request.messages,
+    tools: request.tools ?? [],
   };
 }
 

@@ -33,12 +33,16 @@ export function modelTurn({ messages, tools }: ModelRequest): ModelMessage {
   const results = messages.slice(lastUser + 1).filter((message) => message.role === "tool");
   if (results.length > 0) {
     const names = namesById(messages);
-    return say(results.map((result) => sentence(names.get(result.tool_call_id ?? ""), result.content ?? "")).join(" "));
+    return assistantMessage(
+      results.map((result) => sentence(names.get(result.tool_call_id ?? ""), result.content ?? "")).join(" "),
+    );
   }
   const offered = new Set(tools.flatMap((tool) => tool.function?.name ?? []));
   const calls = callsFrom(text, offered);
   if (calls.length === 0) {
-    return say("I can look up orders, tickets, balances, stock and the weather. What would you like to know?");
+    return assistantMessage(
+      "I can look up orders, tickets, balances, stock and the weather. What would you like to know?",
+    );
   }
   const seed = hashOf(JSON.stringify(messages)).toString(16);
   return {
@@ -52,7 +56,7 @@ export function modelTurn({ messages, tools }: ModelRequest): ModelMessage {
   };
 }
 
-function say(content: string): ModelMessage {
+function assistantMessage(content: string): ModelMessage {
   return { role: "assistant", content };
 }
 

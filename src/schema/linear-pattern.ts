@@ -76,7 +76,7 @@ function compiled(pattern: string, flags: string): RegExp | undefined {
 
 /** A character or class, and its quantifier. */
 const element =
-  /(?:\\[dDwWsS./\\-]|\[\^?(?:\\[dws./\\\]-]|[^\\[\]])+\]|[^\\^$|?*+()[\]{}])(?:(?<one>\?)|(?<many>[*+])|\{(?<least>\d{1,4})(?<open>,(?<most>\d{1,4})?)?\})?/y;
+  /(?:\\[dDwWsS./\\-]|\[\^?(?:\\[dws./\\\]-]|[^\\[\]])+\]|[^\\^$|?*+()[\]{}])(?:(?<one>\?)|(?<many>[*+])|\{(?<min>\d{1,4})(?<open>,(?<max>\d{1,4})?)?\})?/y;
 
 /** Maximum number of ways in which a simple pattern may match a text. A backtracking engine tries each. */
 const maxWays = 256;
@@ -93,7 +93,7 @@ export interface NativeCost {
 /**
  * Returns the cost of a pattern on a backtracking engine; undefined if it is not linear. A pattern is linear if it is a
  * sequence of characters and classes, without groups or alternatives, with few ways to divide a text among them, and
- * with at most one unbounded repetition, in which case it must be anchored at the start.
+ * with at most one unbounded repetition, which requires an anchor at the start.
  */
 export function nativeCost(pattern: string): NativeCost | undefined {
   const isAnchored = pattern.startsWith("^");
@@ -107,11 +107,11 @@ export function nativeCost(pattern: string): NativeCost | undefined {
     const found = element.exec(pattern);
     if (found === null || at + found[0].length > end) return undefined;
     at += found[0].length;
-    const { one, many, least, open, most } = found.groups!;
-    span += Number(most ?? least ?? 1);
+    const { one, many, min, open, max } = found.groups!;
+    span += Number(max ?? min ?? 1);
     if (one !== undefined) ways *= 2;
-    else if (many !== undefined || (open !== undefined && most === undefined)) endless += 1;
-    else if (most !== undefined) ways *= Number(most) - Number(least) + 1;
+    else if (many !== undefined || (open !== undefined && max === undefined)) endless += 1;
+    else if (max !== undefined) ways *= Number(max) - Number(min) + 1;
   }
   if (ways <= 0 || ways > maxWays || endless > 1) return undefined;
   if (endless === 1 && !isAnchored) return undefined;

@@ -79,7 +79,7 @@ export async function openRedisStore(options: {
   const { url, tls, onProblem } = options;
   const name = nameOf(url);
   const client = new Redis(url, { ...redisOptions(), ...(tls !== undefined && { tls }) });
-  let trouble = "not connected";
+  let connectionError = "not connected";
   // The server's TLS alert may be lost in the reset of the connection.
   const resetHint =
     url.startsWith("rediss:") && tls?.cert === undefined
@@ -90,7 +90,7 @@ export async function openRedisStore(options: {
   const circuit = createStoreCircuit({
     initialProblem: `Redis at ${name} is not connected`,
     probe: async () => {
-      if (client.status !== "ready") throw new Error(trouble);
+      if (client.status !== "ready") throw new Error(connectionError);
       await client.ping();
     },
     describe: (cause) => `Redis at ${name}${isTimeout(cause) ? " does not answer" : `: ${errorMessage(cause)}`}`,
@@ -109,12 +109,12 @@ export async function openRedisStore(options: {
   const first = Promise.withResolvers<void>();
   client.on("error", (cause: Error) => {
     const reset = (cause as NodeJS.ErrnoException).code === "ECONNRESET";
-    trouble = tlsProblem(cause, "engine.tls") ?? `${cause.message}${reset ? resetHint : ""}`;
+    connectionError = tlsProblem(cause, "engine.tls") ?? `${cause.message}${reset ? resetHint : ""}`;
     first.resolve();
   });
-  client.on("close", () => circuit.report(`Redis at ${name}: ${trouble}`));
+  client.on("close", () => circuit.report(`Redis at ${name}: ${connectionError}`));
   client.on("ready", () => {
-    trouble = "the connection was lost";
+    connectionError = "the connection was lost";
     first.resolve();
     void circuit.probe();
   });

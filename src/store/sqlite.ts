@@ -28,7 +28,7 @@ export interface SqliteStore {
   close(): Promise<void>;
 }
 
-interface Waiting {
+interface PendingRequest {
   steps: ToWorker["requests"][number];
   resolve(results: StepResult[]): void;
   reject(cause: Error): void;
@@ -61,8 +61,8 @@ export async function openSqliteStore(options: {
   const here = import.meta.url;
   const numbers = new Map<string, number>();
   let fresh: ToWorker["statements"] = [];
-  let waiting: Waiting[] = [];
-  const ahead: Waiting[][] = [];
+  let waiting: PendingRequest[] = [];
+  const ahead: PendingRequest[][] = [];
   let flushing = false;
   let problem: string | undefined = "the store is opening";
   let clock: Clock | undefined;

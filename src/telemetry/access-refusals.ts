@@ -30,7 +30,7 @@ export function createAccessRefusals({
   metrics,
 }: Pick<Telemetry, "log" | "audit" | "metrics">): AccessRefusals {
   let written = 0;
-  let further = 0;
+  let suppressed = 0;
   let timer: NodeJS.Timeout | undefined;
 
   const writeLine = (fields: Record<string, string | number | undefined>): void =>
@@ -39,10 +39,10 @@ export function createAccessRefusals({
     clearTimeout(timer);
     timer = undefined;
     written = 0;
-    if (further === 0) return;
-    log.warn({ count: further }, "further requests were refused: no valid key, or a missing scope");
-    writeLine({ count: further });
-    further = 0;
+    if (suppressed === 0) return;
+    log.warn({ count: suppressed }, "further requests were refused: no valid key, or a missing scope");
+    writeLine({ count: suppressed });
+    suppressed = 0;
   };
 
   return {
@@ -50,7 +50,7 @@ export function createAccessRefusals({
       metrics.accessRefused({ code, target });
       timer ??= setTimeout(endSecond, 1000).unref();
       if (written >= linesPerSecond) {
-        further += 1;
+        suppressed += 1;
         return;
       }
       if (written === 0) log.warn({ code, target, caller: caller?.name, reason }, "a request was refused");

@@ -16,7 +16,7 @@ export interface AuditOptions {
 }
 
 const gatherMs = 10;
-const tryAgainMs = 1000;
+const retryMs = 1000;
 
 /**
  * Creates the audit log. `write` builds the line; lines are redacted, sealed and written in batches outside the request
@@ -57,7 +57,7 @@ export function createAudit({
   const flush = (): Promise<void> =>
     (writing ??= writeBatch().finally(() => {
       writing = undefined;
-      if (lines.length > 0 && !closed) schedule(failing ? tryAgainMs : gatherMs);
+      if (lines.length > 0 && !closed) schedule(failing ? retryMs : gatherMs);
     }));
 
   const writeBatch = async (): Promise<void> => {
@@ -135,7 +135,7 @@ export function createExecutionLines(): (event: ExecutionEvent, time: string) =>
   let last = { caller: "", tenant: "", source: "", text: '"caller":"","tenant":"","source":""' };
 
   /** Returns the caller as members of the line. Cached, because consecutive calls often have the same caller. */
-  function who({ caller, tenant, source }: ExecutionEvent): string {
+  function callerMembers({ caller, tenant, source }: ExecutionEvent): string {
     if (caller !== last.caller || source !== last.source || tenant !== last.tenant) {
       const text = `"caller":${quoted(caller)},"tenant":${quoted(tenant)},"source":${quoted(source)}`;
       last = { caller, tenant, source, text };
@@ -149,7 +149,7 @@ export function createExecutionLines(): (event: ExecutionEvent, time: string) =>
     const job = event.jobId ? `,"job_id":${quoted(event.jobId)}` : "";
     // Outcomes, digests and trace ids contain no character that JSON escapes.
     return (
-      `{"time":"${time}","event":"tool_execution",${who(event)},"conversation_id":${quoted(event.conversationId)}${session}${run}${job},` +
+      `{"time":"${time}","event":"tool_execution",${callerMembers(event)},"conversation_id":${quoted(event.conversationId)}${session}${run}${job},` +
       `"tool_name":${quoted(shortName(event.toolName))},"tool_call_id":${quoted(event.toolCallId)},` +
       `"arguments_digest":"${event.argumentsDigest}","outcome":"${event.outcome}",` +
       `"latency_ms":${event.latencyMs},"trace_id":"${event.traceId}"}`

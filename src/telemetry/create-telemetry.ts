@@ -108,7 +108,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     flushLog: flush,
     close() {
       closing ??= closeAll(
-        [audit.close(), withTimeout(Promise.all([tracing.close(), meters.shutdown()]), maxCloseMs, notClosedInTime)],
+        [audit.close(), withTimeout(Promise.all([tracing.close(), meters.shutdown()]), maxCloseMs, closeTimeoutError)],
         log,
       );
       return closing;
@@ -133,7 +133,7 @@ async function closeAll(parts: readonly Promise<unknown>[], log: Logger): Promis
   }
 }
 
-function notClosedInTime(): Error {
+function closeTimeoutError(): Error {
   return new Error(`the exporters did not finish within ${maxCloseMs} ms`);
 }
 

@@ -6,7 +6,7 @@ const maxWaiting = 1_048_576;
 /** Pause before the next write to a full pipe, in milliseconds. */
 const retryMs = 20;
 /** Number of such attempts by a process that is ending. */
-const lastTries = 20;
+const maxFlushAttempts = 20;
 
 /** A buffered destination of lines: an open file, a pipe or a terminal. */
 export interface FdDestination extends DestinationStream {
@@ -70,7 +70,7 @@ export function createFdDestination(fd: number): FdDestination {
       const bytes = Buffer.concat([...rest, Buffer.from(waiting.join(""))]);
       waiting = [];
       length = 0;
-      let tries = lastTries;
+      let tries = maxFlushAttempts;
       for (let at = 0; at < bytes.length;) {
         try {
           at += writeSync(fd, bytes, at);

@@ -166,7 +166,7 @@ function seriesOf(
   { labels, constant }: Family,
   buckets: number,
 ): { find(first: string, second: string): Series; all: Series[] } {
-  const kept = new Map<string, Map<string, Series>>();
+  const seriesByLabels = new Map<string, Map<string, Series>>();
   const all: Series[] = [];
   const make = (first: string, second: string): Series => {
     if (all.length >= maxSeries && first !== "other") return find("other", "other");
@@ -174,11 +174,11 @@ function seriesOf(
     if (labels[0] !== undefined) attributes[labels[0]] = first;
     if (labels[1] !== undefined) attributes[labels[1]] = second;
     const series: Series = { attributes, sum: 0, count: 0, buckets: Array.from({ length: buckets }, () => 0) };
-    const inner = kept.get(first) ?? new Map<string, Series>();
-    kept.set(first, inner.set(second, series));
+    const inner = seriesByLabels.get(first) ?? new Map<string, Series>();
+    seriesByLabels.set(first, inner.set(second, series));
     all.push(series);
     return series;
   };
-  const find = (first: string, second: string): Series => kept.get(first)?.get(second) ?? make(first, second);
+  const find = (first: string, second: string): Series => seriesByLabels.get(first)?.get(second) ?? make(first, second);
   return { find, all };
 }

@@ -107,14 +107,14 @@ function rememberPrices(prices: Prices): (tool: string, caller: string) => numbe
     if (Object.hasOwn(table, tool)) return table[tool];
     return Object.entries(table).find(([pattern]) => matchesPattern(pattern, tool))?.[1];
   };
-  const kept = new Map<string, Map<string, number>>();
+  const cached = new Map<string, Map<string, number>>();
   return (tool, caller) => {
-    const known = kept.get(caller)?.get(tool);
+    const known = cached.get(caller)?.get(tool);
     if (known !== undefined) return known;
     const own = Object.hasOwn(prices.callers, caller) ? prices.callers[caller] : undefined;
     const price = priceIn(own, tool) ?? priceIn(prices.tools, tool) ?? 0;
-    const inner = kept.get(caller) ?? new Map<string, number>();
-    if (inner.size < maxPrices) kept.set(caller, inner.set(tool, price));
+    const inner = cached.get(caller) ?? new Map<string, number>();
+    if (inner.size < maxPrices) cached.set(caller, inner.set(tool, price));
     return price;
   };
 }

@@ -116,8 +116,8 @@ async function run(session: Session, command: Command, flags: RunFlags): Promise
   }).catch(refuse);
   if (session.json) session.print(JSON.stringify(report));
   else for (const line of reportLines(report, flags.receive)) session.print(line);
-  const nothingCame = flags.receive && report.acknowledged > 0 && Object.keys(report.deliveries).length === 0;
-  if (nothingCame) throw new CliError(deliveredElsewhere(`http://${host}:${port}`), exit.notOk);
+  const nothingReceived = flags.receive && report.acknowledged > 0 && Object.keys(report.deliveries).length === 0;
+  if (nothingReceived) throw new CliError(deliveredElsewhere(`http://${host}:${port}`), exit.notOk);
   if (!report.ok) session.finish(exit.notOk);
 }
 
@@ -167,7 +167,7 @@ function chosen(given: readonly SampleCall[] = []): readonly [SampleCall, ...Sam
 }
 
 /** Parses an option: converts a RangeError to the command line's error for invalid values. */
-function reads<T>(read: () => T): T {
+function parserOf<T>(read: () => T): T {
   try {
     return read();
   } catch (reason) {
@@ -176,11 +176,11 @@ function reads<T>(read: () => T): T {
 }
 
 function addCall(text: string, before: readonly SampleCall[] = []): readonly SampleCall[] {
-  return [...before, reads(() => sampleCallFrom(text))];
+  return [...before, parserOf(() => sampleCallFrom(text))];
 }
 
 function faults(text: string): FaultPlan {
-  return reads(() => faultPlanFrom(text));
+  return parserOf(() => faultPlanFrom(text));
 }
 
 function mixFrom(text: string): Readonly<Record<EntryPoint, number>> {

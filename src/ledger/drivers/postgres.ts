@@ -59,8 +59,8 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
       async begin(intent, attempt): Promise<StoreBeginResult> {
         const { key, digest, isWrite, timeoutMs } = intent;
         const values = [owner, await heartbeat.latest(), attempt, key, digest, ...textsOf(intent)];
-        const further = [isWrite, timeoutMs, heartbeat.dead()];
-        const [row] = await run<Row & { told: string }>(statements.begin, ...values, ...further);
+        const options = [isWrite, timeoutMs, heartbeat.dead()];
+        const [row] = await run<Row & { told: string }>(statements.begin, ...values, ...options);
         const state = row?.told;
         if (row === undefined || state === "late")
           throw new StoreUnavailableError("PostgreSQL has answered too late", { untouched: true });
@@ -81,9 +81,9 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
       },
       async write(intent, { attempt, lineage }, result, retention) {
         const { key, digest, isWrite, timeoutMs } = intent;
-        const whose = [owner, attempt, lineage, isWrite, timeoutMs];
+        const params = [owner, attempt, lineage, isWrite, timeoutMs];
         const end = [result.state, retention, Buffer.from(result.bytes)];
-        const [row] = await run<Row>(statements.write, key, digest, ...textsOf(intent), ...whose, ...end);
+        const [row] = await run<Row>(statements.write, key, digest, ...textsOf(intent), ...params, ...end);
         return row === undefined ? "stored" : callFrom(row).entry;
       },
       async release(attempt, key) {

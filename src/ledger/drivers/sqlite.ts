@@ -69,13 +69,13 @@ function createSqliteLedgerStore(store: SqliteStore): LedgerStore {
       return running ? { state: "running", entry, ownAttempt } : { state: "ended", entry };
     },
     async finish({ key, attempt, lineage }, result, retention) {
-      const whose: SqlValue[] = [key, owner, attempt, lineage, result.state === entryStates.uncertain ? 1 : 0];
+      const params: SqlValue[] = [key, owner, attempt, lineage, result.state === entryStates.uncertain ? 1 : 0];
       const change: Step =
         retention === "drop"
-          ? { sql: sql.drop, params: whose, stop: true }
+          ? { sql: sql.drop, params, stop: true }
           : {
               sql: sql.finish,
-              params: [...whose, ...endColumns(result, retention)],
+              params: [...params, ...endColumns(result, retention)],
               stop: true,
             };
       const results = await store.run([change, { sql: sql.find, params: [key] }]);
