@@ -45,6 +45,9 @@ const deliveryPauseMs = 60_000;
 
 console.log(`seed ${values.seed}, ${values.minutes} minutes, faults: ${kinds.join(", ") || "none"}`);
 await using stack = new AsyncDisposableStack();
+// Who stops it leaves no disk and no process behind.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => void stack.disposeAsync().finally(() => process.exit(1)));
 const folder = stack.use(scratchFolder("jackfield-soak"));
 const disk = smallDisk(64);
 if (disk !== undefined) stack.use(disk);
