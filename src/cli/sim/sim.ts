@@ -167,7 +167,7 @@ function chosen(given: readonly SampleCall[] = []): readonly [SampleCall, ...Sam
 }
 
 /** Parses an option: converts a RangeError to the command line's error for invalid values. */
-function parserOf<T>(read: () => T): T {
+function parseOption<T>(read: () => T): T {
   try {
     return read();
   } catch (reason) {
@@ -176,11 +176,11 @@ function parserOf<T>(read: () => T): T {
 }
 
 function addCall(text: string, before: readonly SampleCall[] = []): readonly SampleCall[] {
-  return [...before, parserOf(() => sampleCallFrom(text))];
+  return [...before, parseOption(() => sampleCallFrom(text))];
 }
 
 function faults(text: string): FaultPlan {
-  return parserOf(() => faultPlanFrom(text));
+  return parseOption(() => faultPlanFrom(text));
 }
 
 function mixFrom(text: string): Readonly<Record<EntryPoint, number>> {
