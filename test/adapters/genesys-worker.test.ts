@@ -98,7 +98,7 @@ describe("the AI Gateway's webhook", () => {
     }
     const texts = jobs.map((job) => job.calls[0]?.input.value);
     expect(texts.slice(0, 3)).toEqual(['{"sku":"AB-1"}', '{"n":1e999}', '{"__proto__":{"x":1}}']);
-    expect(texts[3]).toMatch(/^\[\[\[\[/);
+    expect(texts[3]).toMatch(/^(?:\{"a":){999}\{\}\}/);
   });
 
   testRequirement("001.3", "what cannot be stored is a 503 within seconds, so that the platform retries", async () => {
