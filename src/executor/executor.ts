@@ -47,7 +47,7 @@ export interface RunningExecutor extends Executor {
   erase(selector: CallSelector): Promise<number>;
 }
 
-/** Deadlines that pass, and slots that change hands, in one turn of the event loop: each ends a call, and lets another begin. */
+/** Deadlines that pass in one turn of the event loop: each ends a call, and lets another one begin. */
 const endsPerTurn = 4;
 
 /** Calls of one batch that run side by side. */

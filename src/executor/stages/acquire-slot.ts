@@ -132,7 +132,7 @@ function createToolSlots(pace: Pacer): ToolSlots {
       if (ms !== undefined) averageMs += (ms - averageMs) / 8;
       const next = queue.shift();
       if (next === undefined) running--;
-      else pace(next);
+      else next();
     },
   };
 }
