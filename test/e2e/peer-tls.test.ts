@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as https from "node:https";
@@ -12,23 +11,18 @@ import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { post, rpc, told } from "../support/asking.ts";
-import { createCertificate } from "../support/certificates.ts";
+import { createAuthority, opensslMissing as missing } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startService, testTool, type ServiceUnderTest } from "../support/service.ts";
 
-const missing = spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
 const folder = scratchFolder();
 const file = (name: string): string => join(folder.path, name);
 
 beforeAll(() => {
-  if (missing !== "") return;
-  createCertificate(folder.path, "authority");
-  createCertificate(folder.path, "stranger");
-  createCertificate(folder.path, "server", { ca: "authority" });
-  createCertificate(folder.path, "client", { ca: "authority" });
+  if (missing === "") createAuthority(folder.path);
 });
 afterAll(() => folder[Symbol.dispose]());
 

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
@@ -7,21 +6,16 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createTrust } from "../../src/outbound/trust.ts";
-import { createCertificate } from "../support/certificates.ts";
+import { createAuthority, opensslMissing as missing } from "../support/certificates.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { deadPort, rejection, scope, startOutbound } from "./downstream.ts";
 
-const missing = spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
 const folder = scratchFolder();
 const log = { info() {}, error() {} };
 const file = (name: string): string => join(folder.path, name);
 
 beforeAll(() => {
-  if (missing !== "") return;
-  createCertificate(folder.path, "authority");
-  createCertificate(folder.path, "stranger");
-  createCertificate(folder.path, "server", { ca: "authority" });
-  createCertificate(folder.path, "client", { ca: "authority" });
+  if (missing === "") createAuthority(folder.path);
 });
 afterAll(() => folder[Symbol.dispose]());
 

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as https from "node:https";
@@ -10,13 +9,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ConfigError } from "../../src/config/config-error.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
-import { createCertificate } from "../support/certificates.ts";
+import { createCertificate, opensslMissing as missing } from "../support/certificates.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startService, testTool } from "../support/service.ts";
 import { over2, raw, start } from "./start.ts";
 
 // Node makes no certificates.
-const missing = spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
 const folder = scratchFolder();
 const file = (name: string): string => join(folder.path, name);
 const log = { info() {}, error() {}, debug() {} };

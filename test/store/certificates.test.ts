@@ -1,26 +1,20 @@
-import { spawnSync } from "node:child_process";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { watchPeerTls } from "../../src/config/peer-tls.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import { openRedisStore } from "../../src/store/redis.ts";
-import { createCertificate } from "../support/certificates.ts";
+import { createAuthority, opensslMissing as missing } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
-const missing = spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
 const folder = scratchFolder();
 const file = (name: string): string => join(folder.path, name);
 
 beforeAll(() => {
-  if (missing !== "") return;
-  createCertificate(folder.path, "authority");
-  createCertificate(folder.path, "stranger");
-  createCertificate(folder.path, "server", { ca: "authority" });
-  createCertificate(folder.path, "client", { ca: "authority" });
+  if (missing === "") createAuthority(folder.path);
 });
 afterAll(() => folder[Symbol.dispose]());
 

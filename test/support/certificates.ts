@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 /** How a certificate is made. */
@@ -22,4 +22,16 @@ export function createCertificate(
     stdio: "pipe",
   });
   return { cert: file(`${name}.crt`), key: file(`${name}.key`) };
+}
+
+/** What the title of a test without openssl says; empty where it is there. */
+export const opensslMissing =
+  spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
+
+/** Makes an authority with a server's and a client's certificate, and a stranger that it has not signed. */
+export function createAuthority(folder: string): void {
+  createCertificate(folder, "authority");
+  createCertificate(folder, "stranger");
+  createCertificate(folder, "server", { ca: "authority" });
+  createCertificate(folder, "client", { ca: "authority" });
 }
