@@ -137,7 +137,7 @@ function prepare(target: string | URL, request: HttpRequest, userAgent: string):
   for (const [name, value] of Object.entries(request.headers ?? {})) {
     const lower = name.toLowerCase();
     headers[lower] = value;
-    if (lower !== "idempotency-key" && secretHeader.test(lower)) secrets.push(...secretsIn(value));
+    if (lower !== "idempotency-key" && secretHeader.test(lower)) secrets.push(...headerSecrets(value));
   }
   return {
     url,
@@ -195,13 +195,13 @@ function withHeaders(request: PreparedRequest, headers: Readonly<Record<string, 
   return {
     ...request,
     headers: { ...request.headers, ...headers },
-    secrets: [...request.secrets, ...Object.values(headers).flatMap(secretsIn)],
+    secrets: [...request.secrets, ...Object.values(headers).flatMap(headerSecrets)],
   };
 }
 
 /**
  * Returns the texts of a header that must not be quoted: the whole value, and the part after the scheme in `Bearer …`.
  */
-function secretsIn(header: string): string[] {
+function headerSecrets(header: string): string[] {
   return [header, header.replace(/^\w+\s+/, "")];
 }
