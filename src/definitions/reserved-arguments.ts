@@ -1,6 +1,8 @@
 import type { Tool } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Body members at the plain HTTP door that stand for headers. No tool can have an argument with one of these names. */
+/**
+ * Members of a plain HTTP body that have the meaning of headers. No tool can have an argument with one of these names.
+ */
 const reserved = ["jackfieldConversationId", "jackfieldCallId"];
 
 /** Finds arguments of a tool that would never reach it. Returns one sentence for each. */

@@ -2,13 +2,19 @@ import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify
 import type { Caller } from "../auth/caller.ts";
 import type { Scope } from "../config/scope.ts";
 
-/** Finds the caller of an Authorization header; undefined without a valid credential. A promise for a token. */
+/**
+ * Finds the caller of an Authorization header. Returns undefined without a valid credential, and a promise if the
+ * credential is a token.
+ */
 export type Authenticate = (authorization: string | undefined) => Caller | undefined | Promise<Caller | undefined>;
 
-/** The authenticated caller of a request: set by `requireScope` before the route runs. */
+/** The authenticated callers of requests, set by `requireScope` before the route runs. */
 export type Callers = WeakMap<FastifyRequest, Caller>;
 
-/** Creates the hook that admits only callers with a scope: 401 without a valid key, 403 without the scope. */
+/**
+ * Creates a hook that admits only callers with a scope: it answers 401 without a valid credential, 403 without the
+ * scope.
+ */
 export function requireScope(authenticate: Authenticate, callers: Callers, scope: Scope): onRequestHookHandler {
   const decide = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     if (caller === undefined) {

@@ -1,4 +1,7 @@
-/** An error of an HTTP request: a status and a message that the caller may read. Adapters see it as `{ statusCode, message }`. */
+/**
+ * An error of an HTTP request: a status, and a message that is safe to show to the caller. Adapters see it as
+ * `{ statusCode, message }`.
+ */
 export class HttpError extends Error {
   readonly statusCode: number;
 

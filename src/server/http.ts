@@ -17,30 +17,31 @@ import { PortServer } from "./port.ts";
 import type { PortOptions } from "./port.ts";
 import { refuseWrongMethods } from "./wrong-method.ts";
 
-/** What the HTTP server needs. */
+/** Dependencies and settings of the HTTP server. */
 export interface HttpParts extends OperatorParts {
-  /** Address that the port will be bound to: on loopback the `Host` header is checked. */
+  /** Address that the port will be bound to. On a loopback address the `Host` header is checked. */
   readonly host: string;
-  /** Further `Host` values for a loopback bind. */
+  /** Additional `Host` values that are accepted on a loopback address. */
   readonly allowedHosts: readonly string[];
   /** Paths whose routes check the `Host` header themselves. */
   readonly hostCheckedPaths?: ReadonlySet<string>;
   readonly limits: Pick<Limits, "bodyBytes" | "depth" | "streamsPerConnection">;
   readonly log: Logger;
-  /** Answers everything under `/jackfield.v1.` and `/grpc.`. */
+  /** Handles everything under `/jackfield.v1.` and `/grpc.`. */
   readonly rpc: Rpc;
   readonly refusals: AccessRefusals;
-  /** Adds an adapter's routes, each in a scope of its own. */
+  /** Functions that add an adapter's routes, each in its own Fastify scope. */
   readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
-  /** Certificates of the port; undefined: cleartext. */
+  /** Certificates of the port. Undefined: cleartext. */
   readonly tls?: TlsConfig | undefined;
-  /** Times of the port, for tests. */
+  /** Limits of the port, for tests. */
   readonly port?: PortOptions;
 }
 
 /**
- * Creates the HTTP server on one port for HTTP/1.1 and HTTP/2; call `listen` on what it returns. Bodies of all routes are
- * strict JSON; problems are `{"error":"…"}` in the order 401, 404, 405, 413, 415, 400 unless a mounted scope says otherwise.
+ * Creates the HTTP server on one port for HTTP/1.1 and HTTP/2; call `listen` on the result. Bodies of all routes are
+ * strict JSON. Problems are answered with `{"error":"…"}`, in the order 401, 404, 405, 413, 415, 400, unless a mounted
+ * scope has its own error format.
  */
 export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   const { log, limits } = parts;
@@ -50,7 +51,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     bodyLimit: limits.bodyBytes,
     // Ids in paths may have 256 characters of 4 bytes, each written as %XX.
     routerOptions: { maxParamLength: 3072 },
-    // The request filter refuses new work while draining; what has passed it is finished.
+    // The request filter refuses new work while draining. Requests that passed it are completed.
     return503OnClosing: false,
     serverFactory: (handler) => {
       const { onRequest, onStream } = createRequestFilter({ ...parts, http: handler });
@@ -68,7 +69,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   });
 
   app.removeAllContentTypeParsers();
-  // By name for what nearly all send, which spares Fastify taking the header apart.
+  // Registered by name for the usual type, so that Fastify need not parse the header.
   app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, createBodyParser(limits));
   app.addHook("onResponse", (request, reply, done) => {
     recordRefusal(request, reply, parts.refusals, callers);
@@ -76,7 +77,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   });
   app.setErrorHandler((error: FastifyError, request, reply) => answerProblem(error, request, reply, log));
   await app.register(async (scope) => {
-    // In a scope of its own, so that the hook costs the other routes nothing. It answers before the body is read.
+    // In its own scope, so that the hook does not slow down other routes. It answers before the body is read.
     scope.addHook("onRequest", (_request, reply) => answerNotFound(reply));
     scope.setNotFoundHandler((_request, reply) => answerNotFound(reply));
   });
@@ -93,7 +94,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   return app;
 }
 
-/** Records a refused key or scope, whichever route has refused it. RPCs record theirs in their front. */
+/** Records a refused key or scope of any route. The RPC front records its own. */
 function recordRefusal(request: FastifyRequest, reply: FastifyReply, refusals: AccessRefusals, callers: Callers): void {
   const { statusCode } = reply;
   const { url } = request.routeOptions;
@@ -117,7 +118,7 @@ function answerNotFound(reply: FastifyReply): void {
 
 function answerProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
   const status = error.statusCode ?? 500;
-  // Fastify closes the connection after any bad body; only of one that was not read to its end must we be rid.
+  // Fastify closes the connection after every bad body. That is necessary only if the body was not read to its end.
   if (status !== 413 || request.raw.httpVersionMajor === 2) reply.removeHeader("connection");
   if (status >= 400 && status < 500) {
     reply.code(status).send({ error: messageFor(error, status) });
@@ -142,7 +143,7 @@ const malformedHttpStatus: Record<string, string> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Payload Too Large",
 };
 
-/** Answers what is no HTTP, too slow or too long in the head, and closes the connection. */
+/** Answers a request that is not HTTP, too slow or too long in its head, and closes the connection. */
 function answerMalformedHttp(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed) return;
   const response = (socket as Socket & { _httpMessage?: ServerResponse<IncomingMessage> })._httpMessage;

@@ -1,15 +1,16 @@
 import { constants } from "node:http2";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
-/** Control frames that a peer may send per second between two requests. */
+/** Maximum number of control frames that a peer may send per second between two requests. */
 const controlFrames = 50;
 
 /**
- * Ends sessions that send floods of PING or SETTINGS frames, or whose streams are aborted faster than `abortsPerSecond`. Each
- * request resets the count of control frames: clients measure their bandwidth by PING.
+ * Ends sessions that send floods of PING or SETTINGS frames, or whose streams are aborted faster than
+ * `abortsPerSecond`. Each request resets the count of control frames, because clients measure their bandwidth with
+ * PING.
  *
- * nghttp2 has limits of its own for aborted streams, but goes on to create streams until it has sent its GOAWAY, which is after
- * the whole piece that was read: 550 streams and 10 ms. Destroyed here, the session ignores the rest of the piece.
+ * nghttp2 limits aborted streams itself, but continues to create streams until it has sent its GOAWAY, after the whole
+ * chunk that was read: 550 streams and 10 ms. A session that is destroyed here ignores the rest of the chunk.
  */
 export function guardSession(session: ServerHttp2Session, abortsPerSecond: number): void {
   const controls = createCount(controlFrames);
@@ -54,8 +55,9 @@ function createCount(limit: number): { isExceeded(): boolean; reset(): void } {
 }
 
 /**
- * Counts the RST_STREAM frames in the first bytes of a connection, preface included. Node hands bytes that were read before the
- * session existed to nghttp2 in one piece, and emits their streams only afterwards, when `guardSession` can save nothing.
+ * Counts the RST_STREAM frames in the first bytes of a connection, preface included. Node passes bytes that were read
+ * before the session existed to nghttp2 in one chunk, and emits their streams only afterwards, too late for
+ * `guardSession`.
  */
 export function resetsIn(head: Buffer): number {
   let count = 0;
@@ -67,7 +69,7 @@ export function resetsIn(head: Buffer): number {
 
 const prefaceLength = 24;
 const frameHeader = 9;
-/** The type of RST_STREAM frames (RFC 9113, 6.4). */
+/** Type of RST_STREAM frames (RFC 9113, 6.4). */
 const rstStream = 3;
 
 interface StreamProgress {
@@ -79,11 +81,11 @@ interface StreamProgress {
 /** Detects streams whose body does not arrive or whose answer is not read. */
 export interface StreamWatch {
   add(stream: ServerHttp2Stream): void;
-  /** Ends the streams whose time has expired. */
+  /** Ends streams whose time has expired. */
   sweep(now: number): void;
 }
 
-/** Creates the watch. Times in milliseconds. */
+/** Creates the watch. Times are in milliseconds. */
 export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch {
   const open = new Map<ServerHttp2Stream, StreamProgress>();
   const forget = function (this: ServerHttp2Stream): void {
@@ -93,7 +95,7 @@ export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch 
     add(stream) {
       open.set(stream, { bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
       stream.once("close", forget);
-      // A client may reset its stream: without a listener the error would end the process.
+      // A client may reset its stream. Without a listener, that error would end the process.
       stream.on("error", ignore);
     },
     sweep(now) {
@@ -113,7 +115,7 @@ function refuse(stream: ServerHttp2Stream): void {
   stream.close(constants.NGHTTP2_CANCEL);
 }
 
-/** Tells whether no waiting byte has been sent for `stallMs`. */
+/** Reports whether no pending byte has been sent for `stallMs`. */
 function isStalled(stream: ServerHttp2Stream, watched: StreamProgress, now: number, stallMs: number): boolean {
   const buffered = stream.writableLength;
   if (buffered === 0 || buffered !== watched.buffered) {

@@ -6,13 +6,13 @@ import { HttpError, notJson } from "./http-error.ts";
 
 /** The limits of a JSON body. */
 export interface JsonBodyLimits {
-  /** Levels of nesting, the outermost value being the first. */
+  /** Maximum nesting depth; the outermost value is level 1. */
   readonly depth: number;
 }
 
-/** What routes declare of their bodies. */
+/** Body options that a route can declare. */
 interface RouteConfig {
-  /** The body is a call's arguments: how deep it is and which keys it has is for the call's own checks. */
+  /** The body consists of a call's arguments, whose depth and keys are checked by the call itself. */
   readonly bodyIsArguments?: boolean;
 }
 
@@ -31,11 +31,11 @@ export function createBodyParser(limits: JsonBodyLimits) {
 }
 
 // The type, directly followed by well-formed parameters. Space before the first `;` and parameters without a value are
-// refused: intermediaries disagree about what such a header means.
+// refused, because intermediaries interpret such headers differently.
 const json = /^application\/json(?:; ?[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*"))*$/i;
 const charset = /; ?charset="?([^";]*)/i;
 
-/** Tells whether a Content-Type says JSON in UTF-8. */
+/** Reports whether a Content-Type means JSON in UTF-8. */
 function isJsonContentType(value: string | undefined): boolean {
   if (value === "application/json") return true;
   if (value === undefined || !json.test(value)) return false;
@@ -53,9 +53,9 @@ function requireJson(headers: IncomingHttpHeaders): void {
 }
 
 /**
- * Parses the body of a JSON route. Throws an HttpError 400 for a body that is empty, not UTF-8, not JSON, nested too
- * deeply, or that carries `__proto__` or `constructor.prototype` keys. Whatever stands under a key named `arguments` is
- * exempt from the last two: its problems belong to that call, not to the request.
+ * Parses the body of a JSON route. Throws an HttpError 400 for a body that is empty, not UTF-8, not JSON or nested too
+ * deeply, or that contains the keys `__proto__` or `constructor.prototype`. Values under a key named `arguments` are
+ * exempt from the last two checks: their problems concern that call, not the request.
  */
 export function parseJsonBody(body: Buffer, limits: JsonBodyLimits): unknown {
   const text = textOf(body);
@@ -79,17 +79,17 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    // The parser's own message quotes the body: keep it out of the answer.
+    // The parser's own message quotes the body, so it is not part of the answer.
     throw new HttpError(400, "The request body is not valid JSON");
   }
 }
 
-/** Whether the text may hold a forbidden key: in plain letters, or written with `\u00..` escapes. */
+/** Reports whether the text may contain a forbidden key, either literally or with `\u00..` escapes. */
 function mayHide(text: string): boolean {
   return text.includes("__proto__") || text.includes("constructor") || text.includes("\\u00");
 }
 
-/** Whether the text opens more brackets than there are levels. Cheap for the usual body, which opens a few. */
+/** Reports whether the text opens more brackets than there are levels. Cheap for usual bodies, which open few. */
 function mayNest(text: string, depth: number): boolean {
   let opened = 0;
   for (const bracket of ["{", "["]) {
@@ -102,11 +102,11 @@ function mayNest(text: string, depth: number): boolean {
 }
 
 /**
- * The problem of a parsed envelope, or undefined: nesting beyond `depth` levels, a key `__proto__`, or a
- * key `constructor` with a `prototype` in it. Does not look below a key named `arguments`.
+ * Returns the problem of a parsed envelope, if any: nesting beyond `depth` levels, a key `__proto__`, or a key
+ * `constructor` that contains `prototype`. Does not look below a key named `arguments`.
  */
 function envelopeProblem(envelope: unknown, depth: number): string | undefined {
-  // DANGER: never recurse here. A body of 1 MB can nest 500,000 levels; a level at a time keeps the stack flat.
+  // DANGER: never recurse here. A body of 1 MB can nest 500,000 levels; a loop over the levels keeps the stack flat.
   let level = isNested(envelope) ? [envelope] : [];
   for (let levels = 1; level.length > 0; levels += 1) {
     if (levels > depth) return `The request body is nested deeper than ${depth} levels`;

@@ -11,15 +11,15 @@ import type { Authenticate, Callers } from "./bearer.ts";
 import { HttpError } from "./http-error.ts";
 import type { Readiness } from "../app/readiness.ts";
 
-/** What the operator's routes need. */
+/** Dependencies of the operator's routes. */
 export interface OperatorParts {
   readonly authenticate: Authenticate;
   readonly readiness: Readiness;
-  /** What clients read to find out whom to ask for a token. Undefined where no tokens are taken. */
+  /** Metadata from which clients learn where to obtain a token (RFC 9728). Undefined if tokens are not accepted. */
   readonly protectedResource?: object | undefined;
-  /** The metrics in the text format of Prometheus. */
+  /** Returns the metrics in the Prometheus text format. */
   prometheus(): Promise<string>;
-  /** The tools that the caller may see. */
+  /** Returns the tools that the caller may see. */
   tools(caller: Caller): readonly Tool[];
 }
 
@@ -29,7 +29,9 @@ const definitions: Record<DefinitionFormat, (tools: readonly Tool[]) => readonly
   mcp: mcpTools,
 };
 
-/** Adds `/healthz`, `/readyz`, `/metrics`, `/tools` and, where tokens are taken, the metadata of the protected resource. */
+/**
+ * Adds `/healthz`, `/readyz`, `/metrics`, `/tools` and, if tokens are accepted, the metadata of the protected resource.
+ */
 export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, callers: Callers): void {
   app.get("/healthz", () => ({ alive: true }));
 
@@ -50,7 +52,7 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
 
   if (parts.protectedResource !== undefined) {
     const metadata = parts.protectedResource;
-    // Both forms of RFC 9728 section 3.1: with the path of the resource, and without.
+    // Both forms of RFC 9728, 3.1: with the path of the resource, and without.
     for (const path of ["", "/mcp"]) app.get(`/.well-known/oauth-protected-resource${path}`, () => metadata);
   }
 

@@ -7,45 +7,48 @@ import type { SniffState } from "./sniff.ts";
 import { createTlsAcceptor, type TlsAcceptor, type TlsAcceptorParts } from "./tls.ts";
 import { createStallWatch } from "./write-stalls.ts";
 
-/** Answers requests of HTTP/1.1 and HTTP/2. */
+/** Handles requests of HTTP/1.1 and HTTP/2. */
 export type PortListener = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
-/** Returns the function that serves an HTTP/2 stream. Undefined: the stream comes to the `PortListener` as a request. */
+/**
+ * Returns the function that serves an HTTP/2 stream. Undefined: the stream is passed to the `PortListener` as a
+ * request.
+ */
 export type StreamListener = (
   stream: http2.ServerHttp2Stream,
   headers: http2.IncomingHttpHeaders,
   rawHeaders: readonly string[],
 ) => (() => void) | undefined;
 
-/** Limits of the port. Times in milliseconds. */
+/** Limits of the port. Times are in milliseconds. */
 export interface PortOptions {
-  /** Is called first for each HTTP/2 stream. */
+  /** Called first for each HTTP/2 stream. */
   readonly streams?: StreamListener;
-  /** Streams open at the same time on one HTTP/2 connection, 100 by default. */
+  /** Maximum number of concurrent streams on one HTTP/2 connection; 100 by default. */
   readonly streamsPerConnection?: number;
-  /** Longest time until the first byte, the whole head, and the whole body of a request have arrived; 9000 by default. */
+  /** Time limit for the first byte, for the whole head, and for the whole body of a request; 9000 by default. */
   readonly requestMs?: number;
-  /** Time until an idle connection is closed; 72,000 by default, longer than proxies keep theirs. */
+  /** Time after which an idle connection is closed; 72,000 by default, longer than the idle time of proxies. */
   readonly idleMs?: number;
-  /** Time until the connection of a peer that does not read its answer is closed; 30,000 by default. */
+  /** Time after which the connection of a peer that does not read its answer is closed; 30,000 by default. */
   readonly stallMs?: number;
-  /** How often these times are checked; 500 by default. */
+  /** Interval between two checks of these times; 500 by default. */
   readonly sweepMs?: number;
-  /** Speak TLS. */
+  /** TLS settings. Undefined: cleartext. */
   readonly tls?: Pick<TlsAcceptorParts, "config" | "log" | "reloadMs"> | undefined;
 }
 
-/** Headers of one request; more are answered with 431. */
+/** Maximum number of headers of one request. More are refused with 431. */
 const maxHeaders = 1000;
 
-/** One port for HTTP/1.1 and HTTP/2, cleartext or TLS: the first bytes of a connection decide. */
+/** One port for HTTP/1.1 and HTTP/2, in cleartext or with TLS. The first bytes of a connection decide which. */
 export class PortServer extends net.Server {
   readonly #http1: http.Server;
   readonly #http2: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #sniffing = new Map<net.Socket, SniffState>();
   readonly #requestMs: number;
-  /** Streams that a client may reset at once. */
+  /** Maximum number of streams that a client may reset in a burst. */
   readonly #resets: number;
   readonly #tls: TlsAcceptor | undefined;
   #closing = false;
@@ -62,13 +65,14 @@ export class PortServer extends net.Server {
       requestTimeout: requestMs,
       keepAliveTimeout: idleMs,
       connectionsCheckingInterval: sweepMs,
-      // Two Authorization headers become one that no key matches, instead of the first one winning.
+      // Two Authorization headers are joined to one value that matches no key. Without this option the first one would
+      // win.
       joinDuplicateHeaders: true,
     });
     this.#http1.maxHeadersCount = maxHeaders;
     const requests = batchPerTick(listener, (_request, response) => response.destroyed);
     this.#http1.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
-      // DANGER: node drops the headers beyond its count without a word.
+      // DANGER: Node silently drops headers beyond its limit.
       if (request.rawHeaders.length >= 2 * maxHeaders) return refuse(response, 431, "Request Header Fields Too Large");
       if (this.#closing) response.setHeader("connection", "close");
       requests(request, response);
@@ -81,17 +85,18 @@ export class PortServer extends net.Server {
     });
 
     const streamsPerConnection = options.streamsPerConnection ?? 100;
-    // A client may cancel all that it has open, and again each second.
+    // Allows a client to cancel all its open streams, and all of them again each second.
     this.#resets = 2 * streamsPerConnection;
     this.#http2 = http2.createServer({
       settings: { maxConcurrentStreams: streamsPerConnection, enablePush: false },
-      // Node allows bursts of 1000: 40 ms of everybody's time.
+      // Node allows bursts of 1000, which block the event loop for 40 ms.
       streamResetBurst: this.#resets,
       streamResetRate: streamsPerConnection,
       maxSettings: 32,
       maxSessionInvalidFrames: 100,
     });
-    // It never has a connection: it creates request and response objects for the streams that the fast path leaves.
+    // It never has a connection. It creates request and response objects for the streams that the fast path does not
+    // take.
     const compat = http2.createServer();
     const opened = batchPerTick(
       (_stream: http2.ServerHttp2Stream, serve: () => void) => serve(),
@@ -104,7 +109,7 @@ export class PortServer extends net.Server {
       else opened(stream, serve);
     });
     compat.on("request", (request, response) => {
-      // The compatibility classes have the shape of HTTP/1's; everything behind the port is written against that.
+      // The HTTP/2 compatibility classes have the shape of the HTTP/1 classes, which the code behind the port expects.
       requests(request as unknown as http.IncomingMessage, response as unknown as http.ServerResponse);
     });
     this.#http2.on("session", (session) => {
@@ -113,7 +118,7 @@ export class PortServer extends net.Server {
       session.setTimeout(idleMs, () => session.close());
       guardSession(session, this.#resets);
     });
-    // A broken peer ends its own session only: node has sent the GOAWAY.
+    // A malformed peer ends only its own session; Node has already sent the GOAWAY.
     this.#http2.on("sessionError", () => {});
 
     const serve = (socket: net.Socket): void => {
@@ -134,12 +139,12 @@ export class PortServer extends net.Server {
       if (this.#closing) this.closeIdleConnections();
     }, sweepMs);
     sweep.unref();
-    // DANGER: node starts its sweep of slow requests only when its own server listens, and this one never does.
+    // DANGER: Node starts its checks for slow requests only when its own server listens, and this one never does.
     this.on("listening", () => this.#http1.emit("listening"));
     this.on("close", () => {
       tls?.close();
       clearInterval(sweep);
-      // Ends node's own sweep; it never listened, so the error that it reports says nothing.
+      // Ends Node's own checks. The server never listened, so the error that it reports is meaningless.
       this.#http1.close(() => {});
     });
   }
@@ -153,7 +158,7 @@ export class PortServer extends net.Server {
     this.#sniffing.set(socket, sniffing);
   }
 
-  /** Stops accepting connections. Busy ones are closed after their last answer, idle ones at once. */
+  /** Stops accepting connections. Busy connections are closed after their last answer, idle ones at once. */
   override close(done?: (error?: Error) => void): this {
     super.close(done);
     this.#closing = true;
@@ -182,7 +187,7 @@ export class PortServer extends net.Server {
   }
 }
 
-/** Answers a request of which no route shall hear, and closes its connection. */
+/** Answers a request that no route may receive, and closes its connection. */
 function refuse(response: http.ServerResponse, status: number, error: string): void {
   const body = JSON.stringify({ error });
   response.writeHead(status, {
@@ -194,10 +199,10 @@ function refuse(response: http.ServerResponse, status: number, error: string): v
 }
 
 /**
- * Creates a listener that handles as one batch all requests that arrive in one tick of the event loop, in their order.
- * Requests then pass each stage one after the other while its code and data are in the processor's caches, so that the
- * busier the service is, the less each of them costs. A single request waits only for the end of its own tick. Requests
- * whose client has disconnected by then are skipped.
+ * Creates a listener that handles all requests of one tick of the event loop as a batch, in their order. The requests
+ * pass each stage one after the other while its code and data are in the processor's caches, so the cost per request
+ * falls as load rises. A single request waits only until the end of its tick. Requests whose client has disconnected by
+ * then are skipped.
  */
 export function batchPerTick<Args extends readonly unknown[]>(
   handle: (...args: Args) => void,

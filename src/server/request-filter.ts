@@ -5,15 +5,15 @@ import { answerUnknownMethod, type Rpc } from "../rpc/rpc.ts";
 import type { PortListener, StreamListener } from "./port.ts";
 import type { Readiness } from "../app/readiness.ts";
 
-/** What the request filter passes requests to, and what it checks. */
+/** Dependencies and settings of the request filter. */
 export interface RequestFilterParts {
-  /** Answers RPCs. */
+  /** Handles RPCs. */
   readonly rpc: Pick<Rpc, "fastPath" | "hasMethod">;
-  /** Fastify: every other route, and the RPCs that the fast path leaves. */
+  /** Fastify. It handles all other routes, and the RPCs that the fast path does not take. */
   readonly http: PortListener;
-  /** Address that the port will be bound to: on loopback the `Host` header is checked. */
+  /** Address that the port will be bound to. On a loopback address the `Host` header is checked. */
   readonly host: string;
-  /** Further `Host` values for a loopback bind. */
+  /** Additional `Host` values that are accepted on a loopback address. */
   readonly allowedHosts: readonly string[];
   /** Paths whose routes check the host themselves. */
   readonly hostCheckedPaths?: ReadonlySet<string>;
@@ -23,13 +23,13 @@ export interface RequestFilterParts {
 /** The listeners of the port. */
 export interface RequestFilter {
   readonly onRequest: PortListener;
-  /** Serves the HTTP/2 streams that the fast path takes; any other comes to `onRequest`. */
+  /** Serves the HTTP/2 streams that the fast path takes. All others are passed to `onRequest`. */
   readonly onStream: StreamListener;
 }
 
 /**
- * Creates the listeners of the port: they check the host, pass RPCs to the fast path and everything else to Fastify, and
- * refuse new work while draining. An RPC then gets `unavailable` from the executor, in its own protocol.
+ * Creates the listeners of the port. They check the host, pass RPCs to the fast path and everything else to Fastify,
+ * and refuse new work while draining. An RPC then gets `unavailable` from the executor, in its own protocol.
  */
 export function createRequestFilter(parts: RequestFilterParts): RequestFilter {
   const { rpc, http, hostCheckedPaths, readiness } = parts;
@@ -41,7 +41,7 @@ export function createRequestFilter(parts: RequestFilterParts): RequestFilter {
       return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
     }
     const coding = request.headers["transfer-encoding"];
-    // Node reads `gzip, chunked` as if it were not compressed.
+    // Node treats `gzip, chunked` as if it were uncompressed.
     if (coding !== undefined && coding.toLowerCase() !== "chunked") {
       return answer(request, response, 501, "Transfer-Encoding must be chunked");
     }
@@ -51,7 +51,7 @@ export function createRequestFilter(parts: RequestFilterParts): RequestFilter {
     }
     const type = request.headers["content-type"];
     if (type === undefined) {
-      // As RFC 9110 8.3 allows. Fastify would not parse a request without type and body, so that no 415 came.
+      // Allowed by RFC 9110, 8.3. Fastify does not parse a request without type and body, so it would not answer 415.
       if (request.method !== "GET") request.headers["content-type"] = "application/octet-stream";
     } else if (type !== "application/json" && type.startsWith("application/grpc")) {
       return answerUnknownMethod(request, response);
@@ -65,15 +65,16 @@ export function createRequestFilter(parts: RequestFilterParts): RequestFilter {
 }
 
 /**
- * Makes the check of the `Host` header against DNS rebinding: on a loopback bind only localhost, loopback addresses and
- * the allowed hosts (with or without a port) are accepted; on other binds everything is. X-Forwarded-Host never counts.
+ * Creates the check of the `Host` header against DNS rebinding. If the port is bound to a loopback address, only
+ * localhost, loopback addresses and the allowed hosts (with or without a port) are accepted; otherwise every host is.
+ * X-Forwarded-Host is ignored.
  */
 export function createHostCheck(bind: string, allowedHosts: readonly string[]): (host: string | undefined) => boolean {
   if (!isLoopback(bind)) return () => true;
   const allowed = new Set(allowedHosts.map((host) => host.toLowerCase()));
   let lastAccepted: string | undefined;
   return (host) => {
-    // HTTP/1.0 has no Host, and no browser speaks it: nothing to rebind.
+    // HTTP/1.0 requests have no Host. Browsers do not send them, so DNS rebinding cannot use them.
     if (host === undefined || host === lastAccepted) return true;
     const lower = host.toLowerCase();
     const name = withoutPort(lower);

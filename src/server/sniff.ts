@@ -4,14 +4,14 @@ const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** A connection whose protocol is not known yet. */
 export interface SniffState {
-  /** When to close the connection, on the clock of `performance.now`. */
+  /** Time at which the connection is closed, a `performance.now()` value. */
   until: number;
 }
 
 /**
- * Reads the first bytes of a connection, puts them back and reports whether they are the preface of HTTP/2. Calls `found`
- * once, with all bytes that have come, or never if the connection ends first. Once bytes have come that could be either, the rest must follow within a
- * second.
+ * Reads the first bytes of a connection, puts them back and reports whether they are the HTTP/2 preface. Calls `found`
+ * once, with all bytes received so far, or never if the connection ends first. If the first bytes are ambiguous, the
+ * rest must arrive within a second.
  */
 export function sniff(
   socket: Socket,

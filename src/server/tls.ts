@@ -6,31 +6,32 @@ import { readTlsMaterial, type TlsConfig } from "../config/tls.ts";
 
 /** Turns connections into TLS connections. */
 export interface TlsAcceptor {
-  /** Takes a new connection; its TLS connection comes by `onSecure`, if its handshake succeeds. */
+  /** Accepts a connection. After a successful handshake its TLS connection is passed to `onSecure`. */
   accept(socket: Socket): void;
-  /** Closes the connections whose handshake is not done. */
+  /** Closes connections whose handshake is not complete. */
   abortHandshakes(): void;
   close(): void;
 }
 
-/** What the acceptor needs. */
+/** Dependencies and settings of the acceptor. */
 export interface TlsAcceptorParts {
   readonly config: TlsConfig;
   readonly log: Pick<Logger, "info" | "error" | "debug">;
-  /** Longest handshake in milliseconds. */
+  /** Time limit of a handshake in milliseconds. */
   readonly handshakeMs: number;
-  /** How often the files are looked at, in milliseconds; 10,000 by default. */
+  /** Interval between two checks of the files, in milliseconds; 10,000 by default. */
   readonly reloadMs?: number;
   onSecure(socket: TLSSocket): void;
 }
 
 /**
- * Creates the acceptor. New certificates are used for new connections soon after their files have changed; files that
- * cannot be used are logged, and the ones before stay in use. TLS 1.2 and 1.3, HTTP/2 preferred.
+ * Creates the acceptor, for TLS 1.2 and 1.3, with HTTP/2 preferred. When certificate files change, new connections use
+ * the new certificates soon afterwards. Files that cannot be used are logged, and the previous certificates stay in
+ * use.
  */
 export function createTlsAcceptor({ config, log, handshakeMs, reloadMs, onSecure }: TlsAcceptorParts): TlsAcceptor {
   const clientCertificates = config.clientCa !== undefined;
-  // It never listens: it makes TLS connections of those that the port has accepted.
+  // It never listens: it receives the connections that the port has accepted.
   const server = createServer({
     ...readTlsMaterial(config),
     ALPNProtocols: ["h2", "http/1.1"],

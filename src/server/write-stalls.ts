@@ -3,11 +3,11 @@ import type { Socket } from "node:net";
 /** Detects peers that do not read. */
 export interface StallWatch {
   add(socket: Socket): void;
-  /** Destroys the sockets on which no waiting byte has been sent for too long. */
+  /** Destroys sockets that have made no progress in sending their pending bytes for too long. */
   sweep(now: number): void;
 }
 
-/** Creates the watch. `stallMs`: milliseconds without progress. */
+/** Creates the watch. `stallMs` is the allowed time without progress, in milliseconds. */
 export function createStallWatch(stallMs: number): StallWatch {
   const sockets = new Map<Socket, { sent: number; since: number }>();
   return {

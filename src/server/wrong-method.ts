@@ -3,15 +3,16 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions, onReq
 import { HttpError } from "./http-error.ts";
 
 interface Path {
-  /** The instance on which the path was declared: its hooks and error shape hold for the refusal too. */
+  /** The Fastify instance that declares the path. Its hooks and error format also apply to the refusal. */
   readonly scope: FastifyInstance;
   readonly route: RouteOptions & { routePath: string };
   readonly methods: Set<string>;
 }
 
 /**
- * Answers requests of known paths with a wrong method: 405 with `Allow`, after the path's own `onRequest` hooks, so that a
- * caller without a key learns nothing. Call it before any route is declared; `fill` after the last one.
+ * Answers requests with a wrong method for a known path: 405 with `Allow`, after the path's own `onRequest` hooks, so
+ * that a caller without a key learns nothing. Call it before the first route is declared, and `fill` after the last
+ * one.
  */
 export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
   const paths = new Map<string, Path>();
@@ -26,7 +27,7 @@ export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
     if (known === undefined) paths.set(route.url, { scope: this, route, methods: new Set(methods) });
     else {
       for (const method of methods) known.methods.add(method);
-      // Preflights carry no key: the hooks that count are those of the path's real method.
+      // Preflights carry no key, so the hooks of the path's real method apply.
       if (known.route.method === "OPTIONS") paths.set(route.url, { scope: this, route, methods: known.methods });
     }
   });
@@ -35,7 +36,7 @@ export function refuseWrongMethods(app: FastifyInstance): { fill(): void } {
     filling = true;
     for (const { scope, route, methods } of paths.values()) {
       const allow = [...methods].sort().join(", ");
-      // Thrown, so that the path's own error shape holds.
+      // Thrown, so that the path's own error format applies.
       const refuse: onRequestHookHandler = (_request: FastifyRequest, reply: FastifyReply, done) => {
         reply.header("allow", allow);
         done(new HttpError(405, "Method not allowed"));
