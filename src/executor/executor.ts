@@ -2,7 +2,6 @@ import { ConnectError } from "@connectrpc/connect";
 import { Effect, Outcome, type ToolCall, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import { modelError, rpcError } from "../errors.ts";
-import { fits } from "../json/shorten.ts";
 import { type CallSelector, type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -10,7 +9,6 @@ import type { Clock } from "../store/clock.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { createPacer, maxTimerMs, type Pacer } from "../timing.ts";
 import { executeBatch } from "./batch.ts";
-import { createCallMemory } from "./call-memory.ts";
 import type { ExecutionRequest, Executor } from "./contract.ts";
 import { callScopeFrom, Execution } from "./execution.ts";
 import { findCall, settledOrAborted, waitForEnd } from "./find-call.ts";
@@ -18,10 +16,11 @@ import { recordOutlived } from "./intent.ts";
 import { executionLog, observed, requestAttributes, toolLog, type OnToolError } from "./observe.ts";
 import { runPipeline, runWork } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
-import { createRepeatGuard } from "./repeat-guard.ts";
 import type { ArgumentLimits, ExecutorParts } from "./stage.ts";
 import { createSlots } from "./stages/acquire-slot.ts";
-import { shortenResult } from "./stages/shape-output.ts";
+import { createCallMemory } from "./stages/deduplicate.ts";
+import { createRepeatGuard } from "./stages/guard-repeats.ts";
+import { fitResult } from "./stages/shape-output.ts";
 import { errorResult } from "./tool-result.ts";
 
 /** What an executor is made of. */
@@ -133,8 +132,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
 }
 
 function fitForCaller(result: ToolResult, { maxOutputBytes }: Caller): ToolResult {
-  if (maxOutputBytes === undefined || fits(result.output, { max: maxOutputBytes, unit: "bytes" })) return result;
-  return shortenResult(result, maxOutputBytes);
+  return maxOutputBytes === undefined ? result : fitResult(result, maxOutputBytes);
 }
 
 /** Fails with what the caller's engineer may see of a failure. */

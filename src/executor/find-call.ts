@@ -2,10 +2,10 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { type CallContext, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { LedgerEntry } from "../ledger/ledger.ts";
-import { lookupOf, lookupsOf } from "./call-memory.ts";
 import type { CallStatus } from "./contract.ts";
 import { callScopeFrom } from "./execution.ts";
 import type { ExecutorParts } from "./stage.ts";
+import { lookupOf, lookupsOf } from "./stages/deduplicate.ts";
 
 /** How often `waitForEnd` looks at a call that runs in another process, in milliseconds. */
 const waitPollMs = 100;

@@ -1,7 +1,7 @@
 import { getEventListeners } from "node:events";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { callKey, createCallMemory, lookupOf, lookupsOf } from "../../src/executor/call-memory.ts";
+import { callKey, createCallMemory, lookupOf, lookupsOf } from "../../src/executor/stages/deduplicate.ts";
 import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
 import { callScopeFrom, Execution } from "../../src/executor/execution.ts";
 import { settledOrAborted } from "../../src/executor/find-call.ts";

@@ -5,11 +5,11 @@ import type { AbandonedCall } from "../../ledger/ledger.ts";
 import { contextFields } from "../../telemetry/attributes.ts";
 import type { JsonObject } from "../../plugin/tool.ts";
 import type { Caller } from "../../auth/caller.ts";
-import { callKey } from "../call-memory.ts";
 import { Execution } from "../execution.ts";
 import { digestOf, effectFromName } from "../intent.ts";
-import { endAbandonedGuard, isGuardEntry } from "../repeat-guard.ts";
 import type { ExecutorParts, Run } from "../stage.ts";
+import { callKey } from "../stages/deduplicate.ts";
+import { endAbandonedGuard, isGuardEntry } from "../stages/guard-repeats.ts";
 import { errorResult } from "../tool-result.ts";
 
 /** Calls that are recovered side by side. */

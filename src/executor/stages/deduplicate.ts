@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import { callKey, lookupOf } from "../call-memory.ts";
+import type { CallScope, CallSelector } from "../../ledger/ledger.ts";
+import { selects } from "../../ledger/selects.ts";
 import type { Execution } from "../execution.ts";
-import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import type { CallMemory, ExecutorParts, RecentAnswer, StageAnswer } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";
 
 /**
@@ -39,4 +40,104 @@ function join(execution: Execution, running: Execution, answer: Promise<ToolResu
 /** The result of a call whose id was used with other arguments, or for another tool. */
 export function conflict(execution: Execution): ToolResult {
   return errorResult(execution, Outcome.CONFLICT, modelError("conflict"));
+}
+
+/**
+ * The key that identifies repeats of a call: tenant, source, scope and call id. The scope is the most specific of run,
+ * conversation and session. Undefined where the call cannot be deduplicated: it has no id, or it has no scope and its
+ * source does not promise ids that are unique by themselves.
+ */
+export function callKey(scope: CallScope, callId: string): string | undefined {
+  if (callId === "") return undefined;
+  const scopeId = scope.runId || scope.conversationId || scope.sessionId;
+  if (scopeId === "" && scope.uniqueCallIds !== true) return undefined;
+  const kind = scope.runId !== "" ? "r" : scope.conversationId !== "" ? "c" : scope.sessionId !== "" ? "s" : "-";
+  return JSON.stringify([scope.tenant, scope.source, kind, scopeId, callId]);
+}
+
+/** What `GetCall` finds a call by: its key; without one, the latest call of this id. */
+export function lookupOf(scope: CallScope, callId: string): string {
+  return callKey(scope, callId) ?? JSON.stringify([scope.tenant, scope.source, "*", "", callId]);
+}
+
+/** The keys under which a call may be found. A caller that asks on behalf of a source may not know whether its ids are unique. */
+export function lookupsOf(scope: CallScope, callId: string): string[] {
+  const keys = [lookupOf(scope, callId), callKey({ ...scope, uniqueCallIds: true }, callId)];
+  return [...new Set(keys.filter((key) => key !== undefined))];
+}
+
+/** Creates the memory of running and recent calls, with at most `maxAnswers` answers. */
+export function createCallMemory(maxAnswers: number): CallMemory {
+  const running = new Map<string, Execution>();
+  // Cancelled ones in whose place the same call has started again.
+  const replaced = new Set<Execution>();
+  const recent = createRecentAnswers(maxAnswers);
+  let idle: PromiseWithResolvers<void> | undefined;
+  return {
+    running: (lookup) => running.get(lookup),
+    recent: recent.get,
+    start(execution) {
+      execution.isRegistered = true;
+      const before = running.get(execution.lookup);
+      if (before !== undefined) replaced.add(before);
+      running.set(execution.lookup, execution);
+    },
+    end(execution, answer) {
+      const { lookup } = execution;
+      if (execution.isRegistered) {
+        if (running.get(lookup) === execution) running.delete(lookup);
+        else replaced.delete(execution);
+        if (idle !== undefined && running.size + replaced.size === 0) {
+          idle.resolve();
+          idle = undefined;
+        }
+      }
+      if (answer === undefined) recent.delete(lookup);
+      else recent.set(lookup, answer);
+    },
+    forget: recent.forget,
+    settle(lookup, result) {
+      const kept = recent.get(lookup);
+      if (kept !== undefined) recent.set(lookup, { ...kept, result });
+    },
+    all: () => [...running.values(), ...replaced],
+    idle() {
+      if (running.size + replaced.size === 0) return Promise.resolve();
+      return (idle ??= Promise.withResolvers<void>()).promise;
+    },
+    get count() {
+      return running.size + replaced.size;
+    },
+  };
+}
+
+/**
+ * Keeps the latest answers, between half of `max` and all of it. Of its two maps the older one is dropped whole: removing
+ * entries one by one costs more than everything else that is done with them.
+ */
+function createRecentAnswers(max: number) {
+  let older = new Map<string, RecentAnswer>();
+  let newer = new Map<string, RecentAnswer>();
+  return {
+    get: (lookup: string): RecentAnswer | undefined => newer.get(lookup) ?? older.get(lookup),
+    set(lookup: string, answer: RecentAnswer): void {
+      if (newer.size * 2 >= max) {
+        if (max === 0) return;
+        older = newer;
+        newer = new Map();
+      }
+      newer.set(lookup, answer);
+    },
+    delete(lookup: string): void {
+      newer.delete(lookup);
+      older.delete(lookup);
+    },
+    forget(selector: CallSelector): number {
+      let count = 0;
+      for (const answers of [newer, older]) {
+        for (const [lookup, { scope }] of answers) if (selects(selector, scope) && answers.delete(lookup)) count += 1;
+      }
+      return count;
+    },
+  };
 }

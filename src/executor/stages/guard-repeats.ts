@@ -1,5 +1,14 @@
+import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { modelError } from "../../errors.ts";
+import type { AbandonedCall, Ledger, LedgerEntry } from "../../ledger/ledger.ts";
+import { selects } from "../../ledger/selects.ts";
+import { createClock } from "../../store/clock.ts";
+import { createBackoff } from "../backoff.ts";
 import type { Execution } from "../execution.ts";
-import type { ExecutorParts, StageAnswer } from "../stage.ts";
+import { intentOf } from "../intent.ts";
+import type { ExecutorParts, RepeatGuard, StageAnswer } from "../stage.ts";
+import { errorResult } from "../tool-result.ts";
+import { callKey } from "./deduplicate.ts";
 
 /**
  * For a tool with a repeat window: finds the answer to the same request under another call id, or registers this one. A
@@ -11,4 +20,140 @@ export function guardRepeats(execution: Execution, { guard }: ExecutorParts): St
   if (tool.repeatWindowMs === 0 || scope.conversationId === "" || abandoned !== undefined) return undefined;
   const checked = guard.check(execution);
   return execution.isLedgered ? checked : checked?.then(() => execution.repeated);
+}
+
+/** The first request of its kind in this process. */
+interface First {
+  readonly execution: Execution;
+  /** When its window began, by the clock. */
+  readonly at: number;
+  readonly result: Promise<ToolResult | undefined>;
+  readonly resolve: (result: ToolResult | undefined) => void;
+  ended: boolean;
+}
+
+const prefix = "repeat ";
+
+/**
+ * Creates the guard. It holds within the process for every call, over replicas and restarts for calls that the ledger
+ * holds. `maxFirsts` is how many first requests are kept in memory.
+ */
+export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = createClock()): RepeatGuard {
+  const firsts = new Map<string, First>();
+
+  function register(key: string, execution: Execution): void {
+    const { promise: result, resolve } = Promise.withResolvers<ToolResult | undefined>();
+    firsts.delete(key);
+    firsts.set(key, { execution, at: clock(), result, resolve, ended: false });
+    if (firsts.size > maxFirsts) firsts.delete(firsts.keys().next().value as string);
+  }
+
+  async function checkMemory(execution: Execution, key: string): Promise<undefined> {
+    const { repeatWindowMs } = execution.tool;
+    for (let known = firsts.get(key); known !== undefined; known = firsts.get(key)) {
+      if (known.ended && clock() >= known.at + repeatWindowMs) break;
+      const result = await known.result;
+      if (result !== undefined && isRepeatable(result)) {
+        execution.repeated = repeated(execution, result);
+        return;
+      }
+      if (firsts.get(key) === known) firsts.delete(key);
+    }
+    register(key, execution);
+    if (execution.isLedgered) await checkLedger(execution, key);
+  }
+
+  async function checkLedger(execution: Execution, key: string): Promise<void> {
+    const backoff = createBackoff();
+    while (!execution.cancelled) {
+      const earlier = await ledger.find(key);
+      const isWithin = earlier !== undefined && clock() < earlier.createdAt + execution.tool.repeatWindowMs;
+      if (isWithin && earlier.result !== undefined && isRepeatable(earlier.result)) {
+        execution.repeated = repeated(execution, earlier.result);
+        return;
+      }
+      // An ended entry is kept for show only, so that after the window the key is free again.
+      const begun = await ledger.begin(intentOf(execution, key));
+      if (begun.state === "new") {
+        execution.guardClaim = begun.claim;
+        return;
+      }
+      if (begun.state === "abandoned") {
+        const result = await endAbandonedGuard(begun, ledger);
+        if (result !== undefined) {
+          execution.repeated = repeated(execution, result);
+          return;
+        }
+      }
+      await backoff();
+    }
+  }
+
+  return {
+    check(execution) {
+      const key = guardKey(execution);
+      if (execution.isLedgered || firsts.has(key)) return checkMemory(execution, key);
+      register(key, execution);
+      return undefined;
+    },
+
+    async record({ guardClaim }, result) {
+      if (guardClaim === undefined) return;
+      if (result === undefined) await ledger.release(guardClaim);
+      else await ledger.finish(guardClaim, result, isRepeatable(result) ? "show" : "drop");
+    },
+
+    settle(execution, result) {
+      const key = guardKey(execution);
+      const first = firsts.get(key);
+      if (first?.execution !== execution) return;
+      first.ended = true;
+      first.resolve(result);
+      // The window of an answer that another replica gave is known to the ledger alone.
+      if (execution.startedAt === undefined) firsts.delete(key);
+    },
+
+    forget(selector) {
+      for (const [key, { execution, ended }] of firsts) {
+        if (ended && selects(selector, execution.scope)) firsts.delete(key);
+      }
+    },
+  };
+}
+
+/** Tells the guard's entries in the ledger from those of calls. */
+export function isGuardEntry({ key }: LedgerEntry): boolean {
+  return key.startsWith(prefix);
+}
+
+/**
+ * Ends a guard's entry whose owner died, with what became of the call that it stands for: its answer, or undefined where it
+ * left none and may run again. While the call itself is not settled, neither is the entry.
+ */
+export async function endAbandonedGuard(
+  { entry, claim }: AbandonedCall,
+  ledger: Ledger,
+): Promise<ToolResult | undefined> {
+  const call = await ledger.find(callKey(entry.scope, entry.callId) ?? "");
+  if (call?.state === "running") {
+    await ledger.release(claim);
+    return undefined;
+  }
+  const name = { call: { id: entry.callId, name: entry.tool } };
+  const result = call?.result ?? errorResult(name, Outcome.CANCELLED, modelError("cancelled"));
+  await ledger.finish(claim, result, isRepeatable(result) ? "show" : "drop");
+  return isRepeatable(result) ? result : undefined;
+}
+
+/** Whether the same request under another id gets this answer: whatever may have had an effect. */
+function isRepeatable({ outcome }: ToolResult): boolean {
+  return outcome === Outcome.OK || outcome === Outcome.INVALID_OUTPUT || outcome === Outcome.UNCERTAIN;
+}
+
+function guardKey({ tool, scope, digest }: Execution): string {
+  return prefix + JSON.stringify([scope.tenant, scope.source, scope.conversationId, tool.name, digest]);
+}
+
+function repeated({ call }: Execution, result: ToolResult): ToolResult {
+  return { ...result, callId: call.id, replayed: true };
 }
