@@ -11,9 +11,10 @@ const maxNameLength = 128;
 /** Finds the tool of a call. Ends it with UNKNOWN_TOOL, or with DENIED where its caller may not use the tool. */
 export function resolveTool(execution: Execution, { registry }: ExecutorParts): StageAnswer {
   const { name } = execution.call;
-  const tool = name.length <= maxNameLength ? registry.get(name, execution.request.caller.tenant) : undefined;
+  const { caller } = execution.request;
+  const tool = name.length <= maxNameLength ? registry.get(name, caller.tenant) : undefined;
   if (tool === undefined) return errorResult(execution, Outcome.UNKNOWN_TOOL, modelError("unknown-tool", name));
-  if (!allowsTool(execution.request.caller, name)) {
+  if (caller.tools !== undefined && !allowsTool(caller, name)) {
     return errorResult(execution, Outcome.DENIED, modelError("denied", name));
   }
   execution.tool = tool;

@@ -74,8 +74,12 @@ function resultOfReturned(call: AnsweredCall, tool: CompiledTool, returned: unkn
   return new OkResult(call.call.id, call.call.name, fitOutput(clean, maxBytes));
 }
 
-/** Shortens a result for a caller that may read less than its output. */
-export function shortenResult(result: ToolResult, maxBytes: number): ToolResult {
+/** Fits a result for a caller that reads at most `maxBytes` of its output. Returns the result itself where it fits. */
+export function fitResult(result: ToolResult, maxBytes: number): ToolResult {
+  return isWithin(result.output, maxBytes) ? result : shortenResult(result, maxBytes);
+}
+
+function shortenResult(result: ToolResult, maxBytes: number): ToolResult {
   if (result.outcome !== Outcome.OK) {
     const output = shortenText(result.output, bytes(maxBytes));
     return { ...result, output, error: result.error && { ...result.error, message: output }, truncated: true };
@@ -118,13 +122,15 @@ function redactOutput(output: JsonOutput, redact: (text: string) => string): Jso
  */
 export function fitOutput(output: JsonOutput, maxBytes: number): FittedOutput {
   const { text, json } = output;
-  const limit: TextLimit = { max: maxBytes, unit: "bytes" };
-  if (isText(output)) return { text: shortenText(text, limit), kind: "text", truncated: !fits(text, limit) };
-  if (fits(text, limit)) {
+  const isWhole = isWithin(text, maxBytes);
+  if (isText(output)) {
+    return { text: isWhole ? text : shortenText(text, bytes(maxBytes)), kind: "text", truncated: !isWhole };
+  }
+  if (isWhole) {
     if (output.plain === true) return { text, kind: "plain", truncated: false };
     return { text, kind: hasAtMost(maxValueLevels, json) ? "json" : "deep", truncated: false };
   }
-  return { text: shortenJson(json, limit), kind: "json", truncated: true };
+  return { text: shortenJson(json, bytes(maxBytes)), kind: "json", truncated: true };
 }
 
 function isText({ text, json }: JsonOutput): boolean {
@@ -169,6 +175,11 @@ function isPlain(value: unknown, levels: number): value is Json {
     if (!key.isWellFormed() || !isPlain((value as Record<string, unknown>)[key], levels - 1)) return false;
   }
   return true;
+}
+
+/** Reports whether a text takes at most `maxBytes` of UTF-8. Most texts are so short that their bytes need no counting. */
+function isWithin(text: string, maxBytes: number): boolean {
+  return text.length * 3 <= maxBytes || fits(text, bytes(maxBytes));
 }
 
 function bytes(max: number): TextLimit {
