@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import { toBinary, toJson } from "@bufbuild/protobuf";
+import { toJson } from "@bufbuild/protobuf";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { ConnectError, ServiceImplSpec } from "@connectrpc/connect";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
@@ -9,6 +9,7 @@ import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { type OriginHeaders, originHeaders } from "../cors.ts";
 import type { Front } from "../front.ts";
 import { RpcCall, type UnaryMethod } from "../rpc-call.ts";
+import { type BinaryWriter, createBinaryWriter } from "./binary-writer.ts";
 import {
   authorizationOf,
   type Exchange,
@@ -57,7 +58,7 @@ export interface FastPath {
 /** Creates the fast path. */
 export function createFastPath(parts: FastPathParts): FastPath {
   const methods = new Map<string, UnaryMethod>();
-  const serving = { ...parts, headersFor: originHeaders(parts.corsOrigins) };
+  const serving = { ...parts, headersFor: originHeaders(parts.corsOrigins), writeBinary: createBinaryWriter() };
   for (const { service, methods: specs } of parts.services) {
     for (const spec of Object.values(specs)) {
       if (spec.kind === "unary") methods.set(`/${service.typeName}/${spec.method.name}`, spec);
@@ -88,10 +89,11 @@ export function createFastPath(parts: FastPathParts): FastPath {
 
 interface ServeParts extends FastPathParts {
   readonly headersFor: OriginHeaders;
+  readonly writeBinary: BinaryWriter;
 }
 
 async function serve(
-  { front, telemetry, readMaxBytes, headersFor }: ServeParts,
+  { front, telemetry, readMaxBytes, headersFor, writeBinary }: ServeParts,
   spec: UnaryMethod,
   protocol: Protocol,
   exchange: Exchange,
@@ -111,7 +113,7 @@ async function serve(
       header: () => headersOf(exchange),
     }),
   );
-  let outcome: { message: Uint8Array | string } | { error: ConnectError };
+  let outcome: { message: Buffer | string } | { error: ConnectError };
   try {
     const identifying = front.identify(call);
     if (identifying !== undefined) await identifying;
@@ -126,7 +128,9 @@ async function serve(
     // Awaited also where it is no promise: all calls of a tick are executed before the first is answered.
     const message = await output;
     outcome = {
-      message: protocol.binary ? toBinary(method.output, message) : JSON.stringify(toJson(method.output, message)),
+      message: protocol.binary
+        ? writeBinary(method.output, message, protocol.frameHeadBytes)
+        : JSON.stringify(toJson(method.output, message)),
     };
     front.end(call);
   } catch (reason) {

@@ -7,6 +7,8 @@ export interface Protocol {
   readonly timeoutHeader: string;
   readonly encodingHeader: string;
   readonly acceptEncodingHeader: string;
+  /** Bytes before a message: a flag and the length, where messages are framed. */
+  readonly frameHeadBytes: number;
 }
 
 function protocol(name: Protocol["name"], binary: boolean): Protocol {
@@ -19,6 +21,7 @@ function protocol(name: Protocol["name"], binary: boolean): Protocol {
     timeoutHeader: isConnect ? "connect-timeout-ms" : "grpc-timeout",
     encodingHeader: isConnect ? "content-encoding" : "grpc-encoding",
     acceptEncodingHeader: isConnect ? "accept-encoding" : "grpc-accept-encoding",
+    frameHeadBytes: isConnect ? 0 : 5,
   };
 }
 

@@ -14,8 +14,8 @@ const minCompressedBytes = 1024;
 /** The answer to a unary call. */
 export interface UnaryAnswer {
   readonly protocol: Protocol;
-  /** The message, binary or as JSON text, or the error. */
-  readonly outcome: { readonly message: Uint8Array | string } | { readonly error: ConnectError };
+  /** The message, as JSON text or binary after the free head of its frame, or the error. */
+  readonly outcome: { readonly message: Buffer | string } | { readonly error: ConnectError };
   readonly compression: Compression | null;
   readonly header: Headers | undefined;
   readonly trailer: Headers | undefined;
@@ -33,7 +33,9 @@ export async function writeAnswer(exchange: Exchange, answer: UnaryAnswer): Prom
   const head: OutgoingHttpHeaders = { "content-type": protocol.contentType, ...answer.originHeaders };
   if (compression !== null) head[protocol.encodingHeader] = compression.name;
   addTo(head, answer.header);
-  const body = "message" in answer.outcome ? await packed(0, bytesOf(answer.outcome.message), compression) : undefined;
+  let body = "message" in answer.outcome ? framed(answer.outcome.message, protocol.frameHeadBytes) : undefined;
+  if (body !== undefined && compression !== null)
+    body = await packed(0, body.subarray(protocol.frameHeadBytes), compression);
   const isPlain = body !== undefined && answer.trailer === undefined;
   const trailer = isPlain ? undefined : statusOf(answer);
   if (exchange.aborted) return;
@@ -90,6 +92,14 @@ function statusOf({ outcome, trailer }: UnaryAnswer): Headers {
 async function packed(flags: number, bytes: Uint8Array, compression: Compression | null): Promise<Buffer> {
   if (compression === null || bytes.length < minCompressedBytes) return frame(flags, bytes);
   return frame(flags | 1, await compression.compress(bytes));
+}
+
+/** Puts the head of a frame before a message: into the room that a binary one has for it. */
+function framed(message: Buffer | string, headBytes: number): Buffer {
+  if (typeof message === "string") return frame(0, Buffer.from(message));
+  message[0] = 0;
+  message.writeUInt32BE(message.length - headBytes, 1);
+  return message;
 }
 
 function frame(flags: number, bytes: Uint8Array): Buffer {

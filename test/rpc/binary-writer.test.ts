@@ -1,0 +1,122 @@
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  type MessageInitShape,
+  ScalarType,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { file_jackfield_v1_calls } from "../../gen/jackfield/v1/calls_pb.ts";
+import { file_jackfield_v1_conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
+import { file_jackfield_v1_jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { file_jackfield_v1_tool } from "../../gen/jackfield/v1/tool_pb.ts";
+import { ExecuteToolResponseSchema, file_jackfield_v1_tool_executor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { file_jackfield_v1_tool_registry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
+import { createBinaryWriter } from "../../src/rpc/fast-path/binary-writer.ts";
+
+const types = [
+  file_jackfield_v1_tool,
+  file_jackfield_v1_tool_executor,
+  file_jackfield_v1_jobs,
+  file_jackfield_v1_calls,
+  file_jackfield_v1_conversations,
+  file_jackfield_v1_tool_registry,
+].flatMap(({ messages }) => messages);
+
+const text = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.string({ unit: "grapheme" }),
+  // Longer than the length of a part takes in one byte, and than the buffer.
+  fc.integer({ min: 120, max: 140 }).map((size) => "x".repeat(size)),
+  fc.constantFrom("é".repeat(9000), "\ud800 alone"),
+);
+
+/** Any value of a field: zero values too, and numbers at the edges. */
+function valueOf(field: DescField, depth: number): fc.Arbitrary<unknown> {
+  if (field.message !== undefined) {
+    const isPlainObject =
+      field.message.typeName === "google.protobuf.Struct" && field.parent.typeName !== "google.protobuf.Value";
+    return isPlainObject ? fc.dictionary(fc.string(), fc.jsonValue()) : messageOf(field.message, depth - 1);
+  }
+  if (field.enum !== undefined) return fc.constantFrom(...field.enum.values.map(({ number }) => number), 4711, -1);
+  switch (field.scalar) {
+    case ScalarType.STRING:
+      return text;
+    case ScalarType.BOOL:
+      return fc.boolean();
+    case ScalarType.DOUBLE:
+      return fc.oneof(fc.double(), fc.constant(-0));
+    case ScalarType.INT64:
+      return fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+    case ScalarType.BYTES:
+      return fc.uint8Array();
+    default:
+      return fc.oneof(fc.integer({ min: field.scalar === ScalarType.UINT32 ? 0 : -(2 ** 31) }), fc.nat(300));
+  }
+}
+
+function messageOf(desc: DescMessage, depth: number): fc.Arbitrary<unknown> {
+  if (depth < 0) return fc.constant(create(desc));
+  const members: Record<string, fc.Arbitrary<unknown>> = {};
+  for (const field of desc.fields) {
+    if (field.oneof !== undefined) continue;
+    const value = valueOf(field, depth);
+    if (field.fieldKind === "list") members[field.localName] = fc.array(value, { maxLength: 3 });
+    else if (field.fieldKind === "map") members[field.localName] = fc.dictionary(text, value, { maxKeys: 3 });
+    else members[field.localName] = value;
+  }
+  for (const oneof of desc.oneofs) {
+    members[oneof.localName] = fc.oneof(
+      ...oneof.fields.map((field) => fc.record({ case: fc.constant(field.localName), value: valueOf(field, depth) })),
+    );
+  }
+  return fc
+    .record(members, { requiredKeys: [] })
+    .map((init) => create(desc, init as MessageInitShape<typeof desc>) as unknown);
+}
+
+describe("the writer of binary messages", () => {
+  const write = createBinaryWriter();
+
+  function expectSame(desc: DescMessage, message: unknown): void {
+    const written = write(desc, message as never, 0);
+    const expected = Buffer.from(toBinary(desc, message as never));
+    if (!written.equals(expected)) expect(written).toEqual(expected);
+  }
+
+  it.for(types.map((desc) => [desc.typeName, desc] as const))("writes %s as protobuf-es does", ([, desc]) => {
+    fc.assert(
+      fc.property(messageOf(desc, 3), (message) => expectSame(desc, message)),
+      { numRuns: 30 },
+    );
+  });
+
+  it("writes any JSON value as protobuf-es does", () => {
+    fc.assert(fc.property(messageOf(ValueSchema, 6), (message) => expectSame(ValueSchema, message)));
+  });
+
+  it("leaves room for the head of a frame", () => {
+    const message = create(ExecuteToolResponseSchema, { result: { callId: "call-1", output: "x".repeat(5000) } });
+    const written = write(ExecuteToolResponseSchema, message, 5);
+    expect(written.subarray(5)).toEqual(Buffer.from(toBinary(ExecuteToolResponseSchema, message)));
+  });
+
+  it("keeps fields of a later version", () => {
+    const message = create(ExecuteToolResponseSchema, { result: { callId: "call-1" } });
+    message.result!.$unknown = [{ no: 900, wireType: 0, data: new Uint8Array([7]) }];
+    const written = write(ExecuteToolResponseSchema, message, 0);
+    expect(written).toEqual(Buffer.from(toBinary(ExecuteToolResponseSchema, message)));
+    expect(written.includes(Buffer.from([0xa0, 0x38, 7]))).toBe(true);
+  });
+
+  it("writes a message correctly after one that could not be written", () => {
+    const bad = create(ExecuteToolResponseSchema, { result: { callId: "call-1", output: "o" } });
+    bad.result!.name = 7 as never;
+    expect(() => write(ExecuteToolResponseSchema, bad, 0)).toThrow(TypeError);
+    const good = create(ExecuteToolResponseSchema, { result: { callId: "call-2" } });
+    expect(write(ExecuteToolResponseSchema, good, 0)).toEqual(Buffer.from(toBinary(ExecuteToolResponseSchema, good)));
+  });
+});
