@@ -63,7 +63,7 @@ const top = new Set(["server", "app", "cli", "testing", "jackfield", "main", "pr
 const files = globSync(["src/**/*.ts", "gen/**/*.ts", "plugins/*/*.ts"], { cwd: root });
 const sources: Sources = new Map(files.map((file) => [file, readFileSync(join(root, file), "utf8")]));
 
-test("the walk finds the sources", () => {
+test("the source files are found", () => {
   expect(files.length).toBeGreaterThan(150);
 });
 
@@ -76,12 +76,12 @@ test("no adapter imports another one", () => {
   expect(adapterViolations(sources)).toEqual([]);
 });
 
-test("a plugin imports of our own code only jackfield/plugin, and its tests jackfield/testing", () => {
+test("a plugin imports only jackfield/plugin of our code, and its tests jackfield/testing", () => {
   expect(files.filter((file) => file.startsWith("plugins/")).length).toBeGreaterThan(6);
   expect(pluginViolations(sources)).toEqual([]);
 });
 
-test("no files import each other in a circle, not even for types", () => {
+test("no files import each other in a cycle, not even for types", () => {
   expect(importCycles(sources)).toEqual([]);
 });
 
@@ -89,7 +89,7 @@ test(`no file has more than ${maxLines} lines`, () => {
   expect(longFiles(sources)).toEqual([]);
 });
 
-test("below the adapters no room names a platform", () => {
+test("no room below the adapters names a platform", () => {
   const named = files.filter(
     (file) =>
       /^src\/(?:config|ledger|jobs|app|telemetry|executor|rpc|registry|store)\//.test(file) &&
@@ -98,7 +98,7 @@ test("below the adapters no room names a platform", () => {
   expect(named).toEqual([]);
 });
 
-describe("a wrong import is caught", () => {
+describe("a wrong import is detected", () => {
   const one = (file: string, text: string): Sources => new Map([[file, text]]);
 
   test.each([
@@ -114,7 +114,7 @@ describe("a wrong import is caught", () => {
     expect(floorViolations(one(file, text), rooms, top, typesOnly)).toHaveLength(1);
   });
 
-  test("of another adapter, by a plugin, in a circle, in a long file", () => {
+  test("of another adapter, by a plugin, in a cycle, in a long file", () => {
     const wrong = one("src/adapters/acme/index.ts", 'import { a } from "../genesys/index.ts";');
     expect(adapterViolations(wrong)).toHaveLength(1);
     for (const specifier of [
@@ -139,7 +139,7 @@ describe("a wrong import is caught", () => {
   });
 });
 
-test("the client libraries of engines, which need not be installed, are loaded only where an engine is used", () => {
+test("optional client libraries of engines are loaded only if an engine is used", () => {
   const atOnce = loadedBy("src/program.ts", sources);
   expect([...atOnce]).toContain("src/app/open-stores.ts");
   expect([...atOnce]).not.toContain("ioredis");

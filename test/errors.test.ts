@@ -28,16 +28,16 @@ describe("the catalogue of errors and docs/errors.md agree", () => {
     expect([...rows.keys()].filter((id) => !(id in modelErrors) && !(id in rpcErrors))).toEqual([]);
   });
 
-  test.each(Object.entries(modelErrors))("%s has the words of the page", (id, text) => {
+  test.each(Object.entries(modelErrors))("%s has the same text as the page", (id, text) => {
     expect(rows.get(id)?.[1]).toBe(text);
   });
 
-  test.each(Object.entries(rpcErrors))("%s has the code and words of the page", (id, [code, text]) => {
+  test.each(Object.entries(rpcErrors))("%s has the same code and text as the page", (id, [code, text]) => {
     expect(rows.get(id)?.slice(0, 2)).toEqual([codeName(code), text.replaceAll("`", "'")]);
   });
 });
 
-test("details are filled in as they are", () => {
+test("details are inserted unchanged", () => {
   expect(modelError("unknown-tool", "$&")).toBe("Unknown tool: $&");
   expect(rpcError("job-not-found", "j-1").rawMessage).toBe("no job j-1 is known");
 });

@@ -18,7 +18,7 @@ import * as toolbox from "../src/toolbox/index.ts";
 
 // What others build on, pinned by literals: a change here is a change for them, and belongs into the changelog.
 
-test("the package's ways in", () => {
+test("the package's entry points", () => {
   const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as {
     exports: object;
   };
@@ -33,7 +33,7 @@ test("the package's ways in", () => {
   ]);
 });
 
-test("what each of them exports", () => {
+test("the exports of each of them", () => {
   expect(Object.keys(root).sort()).toEqual(["ConfigError", "createJackfield"]);
   expect(Object.keys(plugin).sort()).toEqual([
     "HttpError",
@@ -103,7 +103,7 @@ test("the services and their methods", () => {
   ]);
 });
 
-test("the words that stand for states", () => {
+test("the names of states", () => {
   expect(Outcome).toEqual({
     UNSPECIFIED: 0,
     OK: 1,

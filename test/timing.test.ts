@@ -5,13 +5,13 @@ import { errorMessage } from "../src/errors.ts";
 const never = new Promise<never>(() => {});
 const late = () => new Error("too late");
 
-test("withTimeout gives the result in time, and its own error afterwards", async () => {
+test("withTimeout returns the result in time, and its own error afterwards", async () => {
   await expect(withTimeout(Promise.resolve(1), 1000, late)).resolves.toBe(1);
   await expect(withTimeout(Promise.reject(new Error("broken")), 1000, late)).rejects.toThrow("broken");
   await expect(withTimeout(never, 1, late)).rejects.toThrow("too late");
 });
 
-test("a time beyond what a timer holds is not over at once", async () => {
+test("a duration beyond the maximum of a timer does not end at once", async () => {
   vi.useFakeTimers();
   try {
     const waiting = withTimeout(never, Number.MAX_SAFE_INTEGER, late);
@@ -24,13 +24,13 @@ test("a time beyond what a timer holds is not over at once", async () => {
   }
 });
 
-test("settledWithin says whether the work has settled, however it did", async () => {
+test("settledWithin reports whether the work has settled, with success or failure", async () => {
   expect(await settledWithin(Promise.resolve(), 1000)).toBe(true);
   expect(await settledWithin(Promise.reject(new Error("broken")), 1000)).toBe(true);
   expect(await settledWithin(never, 1)).toBe(false);
 });
 
-test("a pacer does what fits into this turn of the event loop at once, and the rest in order in the next ones", async () => {
+test("a pacer runs what fits into this turn of the event loop at once, and the rest in order in the next ones", async () => {
   const pace = createPacer(2);
   const done: number[] = [];
   const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -55,7 +55,7 @@ test("orAborted rejects with the signal's reason as soon as it fires", async () 
   await expect(orAborted(Promise.resolve(1), new AbortController().signal)).resolves.toBe(1);
 });
 
-test("the message of whatever was thrown can always be read", () => {
+test("the message of any thrown value can be read", () => {
   expect(errorMessage(new Error("broken"))).toBe("broken");
   expect(errorMessage("text")).toBe("text");
   expect(errorMessage(undefined)).toBe("undefined");

@@ -14,13 +14,13 @@ after(() => calendar.close());
 const start = () =>
   startTool(plugin, { config: { baseUrl: `http://127.0.0.1:${(calendar.address() as AddressInfo).port}` } });
 
-test("it finds the next free appointment", async () => {
+test("finds the next free appointment", async () => {
   await using tool = await start();
   const { outcome, value } = await tool.call({ branch: "Camden" });
   assert.deepEqual({ outcome, value }, { outcome: "OK", value: { branch: "Camden", slot: "2026-12-01T10:00" } });
 });
 
-test("it tells the model what to do where there is none", async () => {
+test("tells the model what to do if there is none", async () => {
   await using tool = await start();
   const { outcome, output } = await tool.call({ branch: "Hackney" });
   assert.deepEqual(

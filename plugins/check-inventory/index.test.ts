@@ -14,27 +14,27 @@ async function start() {
   };
 }
 
-test("the stock of a product in a warehouse is answered", async () => {
+test("returns the stock of a product in a warehouse", async () => {
   await using tool = await start();
   const result = await tool.call({ product_id: "SKU-8842", warehouse: "EU-CENTRAL" });
   expect(result.outcome).toBe("OK");
   expect(result.output).toBe('{"product_id":"SKU-8842","warehouse":"EU-CENTRAL","quantity":145,"status":"in_stock"}');
 });
 
-test("the warehouse is answered as it was asked for", async () => {
+test("returns the warehouse as it was requested", async () => {
   await using tool = await start();
   const result = await tool.call({ product_id: "SKU-8842", warehouse: "EU-Central" });
   expect(result.value).toMatchObject({ warehouse: "EU-Central", quantity: 145 });
 });
 
-test("an unknown product is a failure in the words of the inventory system", async () => {
+test("reports an unknown product with the inventory system's message", async () => {
   await using tool = await start();
   const result = await tool.call({ product_id: "SKU-1", warehouse: "EU-CENTRAL & more" });
   expect(result.outcome).toBe("FAILED");
   expect(result.output).toBe('External API returned 404: {"error":"No product SKU-1 in warehouse EU-CENTRAL & more"}');
 });
 
-test("a call without a warehouse is refused", async () => {
+test("refuses a call without a warehouse", async () => {
   await using tool = await start();
   expect((await tool.call({ product_id: "SKU-8842" })).outcome).toBe("INVALID_ARGUMENTS");
 });

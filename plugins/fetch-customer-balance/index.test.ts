@@ -14,21 +14,21 @@ async function start(path = "") {
   };
 }
 
-test("a customer's balance is answered with its currency", async () => {
+test("returns a customer's balance with its currency", async () => {
   await using tool = await start();
   const result = await tool.call({ customer_id: "CUST-3001" });
   expect(result.outcome).toBe("OK");
   expect(result.output).toBe('{"customer_id":"CUST-3001","balance":182.4,"currency":"EUR"}');
 });
 
-test("an unknown customer is a failure in the words of the customer system", async () => {
+test("reports an unknown customer with the customer system's message", async () => {
   await using tool = await start();
   const result = await tool.call({ customer_id: "Jürgen Müller" });
   expect(result.outcome).toBe("FAILED");
   expect(result.output).toBe('External API returned 404: {"error":"No customer Jürgen Müller"}');
 });
 
-test("an id of 65 characters and a missing one are refused", async () => {
+test("refuses an id of 65 characters and a missing one", async () => {
   await using tool = await start();
   expect((await tool.call({ customer_id: "x".repeat(65) })).outcome).toBe("INVALID_ARGUMENTS");
   expect((await tool.call({})).outcome).toBe("INVALID_ARGUMENTS");

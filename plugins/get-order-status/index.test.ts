@@ -35,14 +35,14 @@ async function startDownstream(answer: unknown) {
   };
 }
 
-test("an order is answered with its status and delivery date", async () => {
+test("returns an order with its status and delivery date", async () => {
   await using running = await withSandbox();
   const result = await running.tool.call({ order_id: "ORD-1001" });
   expect(result.outcome).toBe("OK");
   expect(result.output).toBe('{"order_id":"ORD-1001","status":"shipped","estimated_delivery":"2026-12-04"}');
 });
 
-test("conversation and session are part of the answer where there are any", async () => {
+test("returns conversation and session if there are any", async () => {
   await using running = await withSandbox();
   const result = await running.tool.call({ order_id: "ORD-1001" }, { conversationId: "conv-1", sessionId: "sess-1" });
   expect(result.output).toBe(
@@ -50,20 +50,20 @@ test("conversation and session are part of the answer where there are any", asyn
   );
 });
 
-test("an id with a # in it is found", async () => {
+test("finds an id that contains a #", async () => {
   await using running = await withSandbox();
   const result = await running.tool.call({ order_id: "#W2378156" });
   expect(result.value).toEqual({ order_id: "#W2378156", status: "out_for_delivery", estimated_delivery: "2026-12-01" });
 });
 
-test("an unknown order is a failure in the words of the order system", async () => {
+test("reports an unknown order with the order system's message", async () => {
   await using running = await withSandbox();
   const result = await running.tool.call({ order_id: "ORD-9" });
   expect(result.outcome).toBe("FAILED");
   expect(result.output).toBe('External API returned 404: {"error":"No order ORD-9"}');
 });
 
-test("an id of 65 characters, an empty one and an extra property are refused", async () => {
+test("refuses an id of 65 characters, an empty one and an extra property", async () => {
   await using running = await withSandbox();
   for (const args of [{ order_id: "x".repeat(65) }, { order_id: "" }, {}, { order_id: "ORD-1001", more: 1 }]) {
     const result = await running.tool.call(args);
@@ -71,7 +71,7 @@ test("an id of 65 characters, an empty one and an extra property are refused", a
   }
 });
 
-test("an id is one segment of the path, whatever it holds (hazard 55)", async () => {
+test("encodes any id as one segment of the path (hazard 55)", async () => {
   await using downstream = await startDownstream({ id: "x", status: "shipped", estimated_delivery: "2026-12-04" });
   await using tool = await startTool(getOrderStatus, { config: { baseUrl: `${downstream.url}/api/` } });
   await tool.call({ order_id: "../../admin?x=1#%2f" });
@@ -81,14 +81,14 @@ test("an id is one segment of the path, whatever it holds (hazard 55)", async ()
   expect(downstream.asked).toHaveLength(1);
 });
 
-test("the key is sent as bearer token", async () => {
+test("sends the key as bearer token", async () => {
   await using downstream = await startDownstream({ id: "x", status: "shipped", estimated_delivery: "2026-12-04" });
   await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url, apiKey: "k-1" } });
   await tool.call({ order_id: "x" });
   expect(downstream.asked[0]?.authorization).toBe("Bearer k-1");
 });
 
-test("an answer that is no order is told in words", async () => {
+test("reports an answer that is not an order", async () => {
   for (const answer of [{}, [], null, "shipped", { id: "x" }, { id: 7, status: "shipped" }]) {
     await using downstream = await startDownstream(answer);
     await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url } });

@@ -27,7 +27,7 @@ const hostile = [
 
 // Making an embedded database takes seconds, more on a busy machine.
 describe("the tool on the embedded database", { timeout: 60_000 }, () => {
-  test("active stock is found, decommissioned stock is left out, what is not there is told in words", async () => {
+  test("finds active stock, omits decommissioned stock, and reports an unknown product", async () => {
     await using tool = await startTool(searchInventoryTool, { config: {} });
     await tool.ready();
     const found = await tool.call({ sku: "SKU-8842", warehouse: "US-WEST" });
@@ -49,7 +49,7 @@ describe("the tool on the embedded database", { timeout: 60_000 }, () => {
     }
   });
 
-  test("what was changed is there after the folder is opened again, and is not filled twice", async () => {
+  test("keeps changes when the folder is opened again, and adds no sample rows twice", async () => {
     const dataDir = await mkdtemp(join(tmpdir(), "inventory-"));
     try {
       const first = await openDatabase({ dataDir });
@@ -73,7 +73,7 @@ describe("the tool on the embedded database", { timeout: 60_000 }, () => {
 });
 
 test(
-  "a folder in which a start was broken off is made anew, and one with other files in it is left alone",
+  "recreates a folder whose creation was interrupted, and leaves a folder with other files alone",
   { timeout: 60_000 },
   async () => {
     const parent = await mkdtemp(join(tmpdir(), "inventory-"));
@@ -94,7 +94,7 @@ test(
   },
 );
 
-test("a database that cannot be reached is told by the readiness and by the call, without the password", async () => {
+test("reports an unreachable database in readiness and in the call, without the password", async () => {
   const inventory = createInventory({ databaseUrl: "postgres://someone:geheim@127.0.0.1:9/none" });
   const told = await inventory.check().then(
     () => "",
@@ -133,7 +133,7 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     await inventory.check();
   });
 
-  test("a database that was configured gets no sample rows, whatever is asked for", async () => {
+  test("adds no sample rows to a configured database, whatever the settings", async () => {
     const client = await inventory.client();
     expect(await client.inventory.count()).toBe(0);
     await client.$executeRawUnsafe('DROP TABLE "Inventory"');
@@ -147,14 +147,14 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     await onServer(`DROP DATABASE ${name} WITH (FORCE)`);
   });
 
-  test("the answer is the same as on the embedded database", async () => {
+  test("gives the same answer as on the embedded database", async () => {
     expect(await searchInventory(await inventory.client(), "SKU-8842", "US-WEST")).toEqual({
       items: [{ sku: "SKU-8842", quantity: 12, status: "ACTIVE" }],
       total: 1,
     });
   });
 
-  test("hostile strings stay parameters: nothing is found and the table is intact (hazard 20)", async () => {
+  test("treats hostile strings as parameters: finds nothing and leaves the table intact (hazard 20)", async () => {
     const client = await inventory.client();
     const before = await client.inventory.findMany({ orderBy: { id: "asc" } });
     for (const text of hostile) {
@@ -170,7 +170,7 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     expect(await client.inventory.findMany({ orderBy: { id: "asc" } })).toEqual(before);
   });
 
-  test("several processes that open an empty database at once create the table once", async () => {
+  test("creates the table once when several processes open an empty database at the same time", async () => {
     const client = await inventory.client();
     await client.$executeRawUnsafe('DROP TABLE "Inventory"');
     await client.$executeRawUnsafe('DROP TABLE "_prisma_migrations"');
@@ -180,7 +180,7 @@ describe.skipIf(!reachable && !wanted)("on PostgreSQL (skipped where no server a
     await Promise.all(opened.map((database) => database.close()));
   });
 
-  test("a table that was there gets no sample stock", async () => {
+  test("adds no sample stock to a table that existed before", async () => {
     const client = await inventory.client();
     await client.inventory.deleteMany();
     const again = await openDatabase({ databaseUrl });

@@ -20,7 +20,7 @@ async function start() {
   };
 }
 
-test("the priority is changed in the ticket system", async () => {
+test("changes the priority in the ticket system", async () => {
   await using tool = await start();
   const before = (await tool.get("/tickets/TCK-2001")) as { status: string };
   const result = await tool.call({ ticket_id: "TCK-2001", priority: "urgent" });
@@ -29,7 +29,7 @@ test("the priority is changed in the ticket system", async () => {
   expect(await tool.get("/tickets/TCK-2001")).toMatchObject({ priority: "urgent" });
 });
 
-test("the change carries an idempotency key", async () => {
+test("sends an idempotency key with the change", async () => {
   await using tool = await start();
   await tool.call({ ticket_id: "TCK-2001", priority: "low" }, { callId: "call-1", conversationId: "conv-1" });
   expect(await tool.get("/_effects")).toEqual({
@@ -38,7 +38,7 @@ test("the change carries an idempotency key", async () => {
   });
 });
 
-test("the same call again changes nothing", async () => {
+test("changes nothing for the same call again", async () => {
   await using tool = await start();
   const ids = { callId: "call-1", conversationId: "conv-1" };
   const first = await tool.call({ ticket_id: "TCK-2002", priority: "high" }, ids);
@@ -47,14 +47,14 @@ test("the same call again changes nothing", async () => {
   expect(await tool.get("/_effects")).toMatchObject({ total: 1 });
 });
 
-test("a priority that does not exist is refused before anything is sent", async () => {
+test("refuses an unknown priority before sending anything", async () => {
   await using tool = await start();
   const result = await tool.call({ ticket_id: "TCK-2001", priority: "asap" });
   expect(result.outcome).toBe("INVALID_ARGUMENTS");
   expect(await tool.get("/_effects")).toEqual({ total: 0, effects: [] });
 });
 
-test("an unknown ticket is a failure in the words of the ticket system", async () => {
+test("reports an unknown ticket with the ticket system's message", async () => {
   await using tool = await start();
   const result = await tool.call({ ticket_id: "TCK-1", priority: "low" });
   expect(result.outcome).toBe("FAILED");
@@ -106,7 +106,7 @@ const patch = (baseUrl: string, idempotencyKey: string): Promise<Response> =>
     body: JSON.stringify({ priority: "urgent" }),
   });
 
-test("a change is done where the ticket lists its key, and not done where it cannot come any more", async () => {
+test("reconciles a change as done if the ticket lists its key, and as not done if it can no longer arrive", async () => {
   await using tool = await start();
   await patch(tool.baseUrl, "k-1");
   const { status } = (await tool.get("/tickets/TCK-2001")) as { status: string };
@@ -116,19 +116,19 @@ test("a change is done where the ticket lists its key, and not done where it can
   expect(await tool.get("/_effects")).toMatchObject({ total: 1 });
 });
 
-test("a change that may still be under way is waited for", async () => {
+test("waits for a change that may still be in progress", async () => {
   await using tool = await start();
   const asked = reconcile(tool.baseUrl, "urgent", "k-1", 10);
   setTimeout(() => void patch(tool.baseUrl, "k-1"), 500);
   expect(await asked).toMatchObject({ result: { priority: "urgent" } });
 });
 
-test("a change that does not come, but still could, is unknown", async () => {
+test("leaves a change unknown that has not arrived but still could", async () => {
   await using tool = await start();
   expect(await reconcile(tool.baseUrl, "urgent", "k-1", 10)).toBe("unknown");
 });
 
-test("a ticket without its list of updates leaves it unknown, even with the wanted priority", async () => {
+test("leaves a ticket without its list of updates unknown, even with the wanted priority", async () => {
   const server = createServer((_request, response) =>
     response.end('{"id":"TCK-2001","priority":"urgent","status":"open"}'),
   );

@@ -101,7 +101,7 @@ describe("the callback", () => {
     expect(app.seen).toEqual([]);
   });
 
-  test("any id and any text come back as they are", async () => {
+  test("returns any id and any text unchanged", async () => {
     await using app = await cognigy();
     const ids = fc.string({ unit: "binary", minLength: 1, maxLength: 100 });
     await fc.assert(
@@ -149,7 +149,7 @@ describe("the callback", () => {
     },
   );
 
-  test("without keys the call is nobody's in particular", async () => {
+  test("gives calls no particular caller if there are no keys", async () => {
     await using app = await cognigy();
     await app.post(path, callback("echo"));
     expect(app.seen[0]).toMatchObject({ caller: "cognigy", context: undefined, answerWithinMs: 4900 });
@@ -178,7 +178,7 @@ describe("the callback", () => {
     ]);
   });
 
-  test("the caller's trace goes on", async () => {
+  test("continues the caller's trace", async () => {
     await using app = await cognigy();
     await app.post(path, callback("echo"), { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" });
     await app.post(path, callback("echo"), { traceparent: "nonsense" });
@@ -186,7 +186,7 @@ describe("the callback", () => {
     expect(app.seen.map(({ traceId }) => traceId)).toEqual(["0af7651916cd43dd8448eb211c80319c", undefined, undefined]);
   });
 
-  test("a request without a trace has a span of its own where spans are recorded", async () => {
+  test("starts a span of its own for a request without a trace, if spans are recorded", async () => {
     const spanExporter = new InMemorySpanExporter();
     await using app = await cognigy({ spanExporter });
     await app.post(path, callback("echo"));
@@ -195,7 +195,7 @@ describe("the callback", () => {
     expect(app.seen.map(({ traceId }) => traceId)).toEqual([spans[0]?.spanContext().traceId]);
   });
 
-  test("a client that goes away cancels its call, over HTTP/1 and HTTP/2", async () => {
+  test("cancels the call of a client that disconnects, over HTTP/1 and HTTP/2", async () => {
     let cancelled = 0;
     const hang: StandTool = (_args, { signal }) =>
       new Promise(() => signal.addEventListener("abort", () => (cancelled += 1)));
@@ -219,7 +219,7 @@ describe("the callback", () => {
     session.close();
   });
 
-  test("calls of one connection leave nothing behind on it", async () => {
+  test("leaves no listeners on a connection after its calls", async () => {
     const warnings: string[] = [];
     const listen = (warning: Error) => warnings.push(warning.name);
     process.on("warning", listen);
@@ -258,7 +258,7 @@ describe("calls that take longer", () => {
     },
   );
 
-  test("all slots of outlived calls are free as soon as the calls have ended", async () => {
+  test("frees all slots of outlived calls as soon as the calls have ended", async () => {
     const release = Promise.withResolvers<void>();
     const slow: StandTool = () => release.promise.then(() => ({}));
     const app = await cognigy({ answerWithinMs: 60, maxPending: 100, tools: { ...usual, slow } });

@@ -54,7 +54,7 @@ const order = tool({
 describe("a tool as a data action of Genesys Cloud", () => {
   const { action, notes, skipped } = dataActionFromTool(order, { baseUrl, conversation: true });
 
-  test("has the shape that an import takes", () => {
+  test("has the format that an import requires", () => {
     expect(skipped).toBeUndefined();
     expect(action).toMatchObject({
       name: "get_order",
@@ -73,7 +73,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
     });
   });
 
-  test("takes flat scalar inputs, and says what it leaves out", () => {
+  test("accepts flat scalar inputs, and reports omitted ones", () => {
     expect(action?.contract.input.inputSchema).toMatchObject({
       $schema: "http://json-schema.org/draft-04/schema#",
       type: "object",
@@ -87,7 +87,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
     expect(notes).toEqual(['the optional input "tags" is no text, number or boolean: it is left out']);
   });
 
-  test("gives outcome, output, call id and every scalar of the answer, each with a default", () => {
+  test("returns outcome, output, call id and every scalar of the answer, each with a default", () => {
     expect(action?.config.response).toEqual({
       translationMap: {
         outcome: "$.outcome",
@@ -112,7 +112,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
     });
   });
 
-  test("renders, with Velocity, to the arguments and to an answer that its own contract accepts", () => {
+  test("renders, with Velocity, the arguments and an answer that its own contract accepts", () => {
     const args = { order_id: '#W"2378', channel: "chat", jackfieldConversationId: "c-1" };
     const body = render(action?.config.request.requestTemplate ?? "", {
       input: { rawRequest: JSON.stringify(args) },
@@ -141,14 +141,14 @@ describe("a tool as a data action of Genesys Cloud", () => {
     [{ "order.id": { type: "string" } }, "does not take"],
     [{ order: { type: "object" } }, "is no text, number or boolean"],
     [{ order: { type: ["string", "number"] } }, "is no text, number or boolean"],
-  ])("is skipped for a required input that cannot be: %j", (properties, why) => {
+  ])("is skipped if a required input cannot be expressed: %j", (properties, why) => {
     const input = { type: "object", properties, required: Object.keys(properties) };
     const exported = dataActionFromTool(tool({ input }), { baseUrl, conversation: false });
     expect(exported.action).toBeUndefined();
     expect(exported.skipped).toContain(why);
   });
 
-  test("notes more than four inputs, values that are no identifiers, and missing descriptions", () => {
+  test("notes more than four inputs, values that are not identifiers, and missing descriptions", () => {
     const properties = Object.fromEntries(
       ["a", "b", "c", "d", "e"].map((name) => [name, { type: "string", description: name }]),
     );
@@ -167,13 +167,13 @@ describe("a tool as a data action of Genesys Cloud", () => {
     [1, 3],
     [10, 12],
     [300, 60],
-  ])("a timeout of %i s becomes %i s", (seconds, expected) => {
+  ])("converts a timeout of %i s to %i s", (seconds, expected) => {
     expect(dataActionFromTool(tool({ seconds }), { baseUrl, conversation: false }).action?.config.timeoutSeconds).toBe(
       expected,
     );
   });
 
-  test("whatever the schemas are, both contracts compile and every field is described", () => {
+  test("has contracts that compile and describe every field, for any schemas", () => {
     const property = fc.oneof(
       fc.record({ type: fc.constantFrom("string", "number", "integer", "boolean", "array", "object", "null") }),
       fc.record({ type: fc.constant(["string", "null"]), enum: fc.uniqueArray(fc.string(), { minLength: 1 }) }),
@@ -193,7 +193,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
     );
   });
 
-  test("is written for Terraform with its own templates left alone", () => {
+  test("is written for Terraform with its own templates escaped", () => {
     const text = terraformFromDataAction(action!);
     expect(text).toContain('resource "genesyscloud_integration_action" "get_order" {');
     expect(text).toContain('"Authorization" = "Bearer $${credentials.apiKey}"');
@@ -206,7 +206,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
   });
 });
 
-test("an exported data action, rendered as Genesys does, is answered by the HTTP door within its own contract", async () => {
+test("an exported data action, rendered as Genesys does, is answered by plain HTTP within its own contract", async () => {
   await using service = await startService({ plugins: [{ use: "@jackfield/get-weather" }] });
   const { tools } = await createJackfieldClient({ baseUrl: service.url }).executor.listTools({});
   const { action } = dataActionFromTool(tools[0] as Tool, { baseUrl: service.url, conversation: true });
@@ -237,7 +237,7 @@ test("an exported data action, rendered as Genesys does, is answered by the HTTP
 });
 
 describe("a tool as flow nodes of Cognigy.AI", () => {
-  test("through the MCP door: one tool node for all tools", () => {
+  test("uses one MCP tool node for all tools", () => {
     expect(mcpNodes(baseUrl)).toMatchObject([
       {
         type: "aiAgentJobMCPTool",
@@ -247,7 +247,7 @@ describe("a tool as flow nodes of Cognigy.AI", () => {
     ]);
   });
 
-  test("through the HTTP door: tool, answer and request, with the arguments as JSON and the conversation in a header", () => {
+  test("uses a tool, an answer and a request node for plain HTTP, with the arguments as JSON and the conversation in a header", () => {
     const [definition, answer, request] = httpNodes(order, baseUrl);
     expect(definition).toMatchObject({ type: "aiAgentJobTool", config: { toolId: "get_order", useParameters: true } });
     expect(JSON.parse(definition?.config["parameters"] as string)).toMatchObject({
@@ -283,7 +283,7 @@ describe("jackfield export", () => {
     ],
   };
 
-  test("writes one importable file per tool, and says on stderr what was skipped", async () => {
+  test("writes one importable file per tool, and reports skipped ones on stderr", async () => {
     const folder = mkdtempSync(join(tmpdir(), "jackfield-export-"));
     try {
       const { code, stderr } = await jackfield(
@@ -301,7 +301,7 @@ describe("jackfield export", () => {
     }
   });
 
-  test("with --strict a remark is exit 1, and without one exit 0", async () => {
+  test("exits with 1 for a note with --strict, and with 0 without", async () => {
     const strict = ["export", "genesys", "--base-url", baseUrl, "--strict", "--tools"];
     expect((await jackfield([...strict, "get_order"], host)).code).toBe(1);
     expect((await jackfield([...strict, "add_tag"], host)).code).toBe(0);
@@ -326,7 +326,7 @@ describe("jackfield export", () => {
     [["export", "genesys", "--base-url", "ftp://x"], "--base-url must be an http or https address"],
     [["export", "genesys", "--base-url", baseUrl, "--tools", "none_*"], "No tool matches none_*"],
     [["export", "cognigy", "--base-url", baseUrl, "--mode", "fax"], "Allowed choices are mcp, http"],
-  ])("%j is wrong use", async (argv, why) => {
+  ])("reports wrong usage: %j", async (argv, why) => {
     const { code, stderr } = await jackfield(argv, host);
     expect({ code, why: stderr.includes(why) ? why : stderr }).toEqual({ code: 1, why });
   });

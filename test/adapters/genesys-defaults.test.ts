@@ -68,7 +68,7 @@ async function connect({ silent = false } = {}) {
   };
 }
 
-describe("Genesys as it is connected", () => {
+describe("Genesys with its default settings", () => {
   for (const [id, use, marginMs, what] of [
     ["001.10", "001.10", 300_000, "for the results of runs"],
     ["002.10", "002.10", 60_000, "for the model gateway"],

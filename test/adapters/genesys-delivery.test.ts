@@ -196,7 +196,7 @@ describe("a delivery to Genesys", () => {
     expect(genesys.requests).toHaveLength(3);
   });
 
-  test("a platform that is gone, slow or without a token is tried again", async () => {
+  test("retries if the platform is unreachable or slow, or issues no token", async () => {
     await using slow = await platform([() => {}], { timeoutMs: 30 });
     expect((await slow.deliver()).kind).toBe("retry");
     await using gone = await platform([status(200)], { apiBaseUrl: `http://127.0.0.1:${await deadPort()}` });

@@ -63,7 +63,7 @@ async function outputs(response: Response): Promise<string[]> {
   return last!.data.tool_results!.map((result) => result.function.output);
 }
 
-describe("what the LLM Gateway's webhook takes", () => {
+describe("payloads of the LLM Gateway's webhook", () => {
   testRequirement(["000.1", "000.4"], "arguments may be a text or an object", async () => {
     await using app = await gateway();
     const body = {
@@ -127,7 +127,7 @@ describe("what the LLM Gateway's webhook takes", () => {
     },
   );
 
-  test("more calls than a request may hold, and ids of a conversation that are none, are refused in words", async () => {
+  test("refuses too many calls, and invalid conversation ids, with a message", async () => {
     await using app = await gateway();
     const many = await app.post(path, { tool_calls: Array.from({ length: 65 }, (_, n) => call(`${n}`, "echo")) });
     expect([many.status, await many.text()]).toEqual([
@@ -141,7 +141,7 @@ describe("what the LLM Gateway's webhook takes", () => {
     ]);
   });
 
-  test("bodies that are no JSON keep the adapter's error shape", async () => {
+  test("answers bodies that are not JSON in the adapter's error format", async () => {
     await using app = await gateway();
     const broken = await app.post(path, "{");
     expect([broken.status, await broken.text()]).toEqual([400, '{"error":"The request body is not valid JSON"}']);
@@ -151,7 +151,7 @@ describe("what the LLM Gateway's webhook takes", () => {
     expect([large.status, await large.text()]).toEqual([413, '{"error":"The request body is too large"}']);
   });
 
-  test("the shared secret may come in either header, once, and nothing is read without it", async () => {
+  test("accepts the shared secret in either header, once, and reads nothing without it", async () => {
     await using app = await gateway({ key: "right" });
     const body = { tool_calls: [call("a", "echo")] };
     const tries: [Record<string, string>, number][] = [
@@ -191,7 +191,7 @@ async function raw(port: number, headers: string): Promise<string> {
   return text;
 }
 
-describe("what the model reads", () => {
+describe("the answer that the model reads", () => {
   testRequirement("000.5", "an unknown tool costs its own call only, whatever its name", async () => {
     await using app = await gateway();
     const names = ["nope", "constructor", "toString", "hasOwnProperty", "../x", "a b", "名", "x".repeat(129)];
@@ -244,7 +244,7 @@ describe("what the model reads", () => {
     expect(events.filter(({ event }) => event === "tool_progress")).toHaveLength(5);
   });
 
-  test("a call that outlives the answer deadline reads the sentence for work still running", async () => {
+  test("contains the sentence for running work if a call outlives the answer deadline", async () => {
     await using app = await gateway({ answerWithinMs: 60, tools: { ...usual, hang: () => new Promise(() => {}) } });
     const tool_calls = [call("1", "hang"), call("2", "echo")];
     expect(await outputs(await app.post(path, { tool_calls }))).toEqual([
@@ -392,7 +392,7 @@ describe("the stream", () => {
     ]);
   });
 
-  test("a service that goes down is a 503 that says when to come back", async () => {
+  test("answers 503 with Retry-After while the service shuts down", async () => {
     await using app = await gateway({
       tools: {
         down: () => {
@@ -410,7 +410,7 @@ describe("the stream", () => {
 
   const notExecuted = '{"error":"Tool execution timed out or failed. Please retry."}';
 
-  test("an interrupted batch says of each call what is known: a call that was not executed can be tried again", async () => {
+  test("reports the known state of each call of an interrupted batch: a call that was not executed can be retried", async () => {
     const fail = Promise.withResolvers<never>();
     fail.promise.catch(() => {});
     const release = Promise.withResolvers<void>();
@@ -429,7 +429,7 @@ describe("the stream", () => {
     expect(app.log.join("")).toContain("batch interrupted");
   });
 
-  test("a store that fails in the middle of a batch makes nothing uncertain", async () => {
+  test("makes nothing uncertain when the store fails in the middle of a batch", async () => {
     const fail = Promise.withResolvers<never>();
     fail.promise.catch(() => {});
     await using app = await gateway({ times: { openAfterMs: 1 }, tools: { ...usual, down: () => fail.promise } });
@@ -439,7 +439,7 @@ describe("the stream", () => {
     expect(await outputs(response)).toEqual([notExecuted]);
   });
 
-  test("a call of which nothing can be learnt is uncertain", async () => {
+  test("reports a call as uncertain if its state cannot be determined", async () => {
     const fail = Promise.withResolvers<never>();
     fail.promise.catch(() => {});
     await using app = await gateway({ times: { openAfterMs: 1 }, tools: { ...usual, breaks: () => fail.promise } });
@@ -451,7 +451,7 @@ describe("the stream", () => {
     ]);
   });
 
-  test("a client that goes away cancels the batch", async () => {
+  test("cancels the batch of a client that disconnects", async () => {
     const cancelled = Promise.withResolvers<void>();
     await using app = await gateway({
       times: { openAfterMs: 1 },
@@ -470,7 +470,7 @@ describe("the stream", () => {
     await cancelled.promise;
   });
 
-  test("a client that never reads is cut off at the deadline and its progress is dropped meanwhile", async () => {
+  test("closes the stream of a client that never reads at the deadline, and drops its progress until then", async () => {
     const report = "x".repeat(200_000);
     const cut = Promise.withResolvers<void>();
     let reports = 0;

@@ -87,7 +87,7 @@ describe("the AI Gateway's webhook", () => {
     expect(jobs).toEqual([]);
   });
 
-  test("arguments that came as an object are stored as text, and what must be refused stays so", async () => {
+  test("stores arguments given as an object as text, and keeps invalid ones invalid", async () => {
     const jobs: Job[] = [];
     await using app = await worker({ submit: stored(jobs) });
     const deep = `${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}`;
@@ -123,7 +123,7 @@ describe("the AI Gateway's webhook", () => {
     }
   });
 
-  test("without a way to deliver nothing is accepted, and the answer says what to set", async () => {
+  test("accepts nothing if results cannot be delivered, and names the missing settings", async () => {
     const jobs: Job[] = [];
     await using app = await worker({ submit: stored(jobs), canDeliver: false });
     const response = await app.post(path, good, key);

@@ -11,7 +11,7 @@ import { eventText } from "../../src/adapters/sse.ts";
 import { until } from "./stand.ts";
 
 describe("the text of an event", () => {
-  test("whatever the data, a parser reads one event with the same lines", () => {
+  test("is parsed as one event with the same lines, for any data", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom("a", "\r", "\n", ":", " ", "ü", "\u2028", "d") }), (data) => {
         const events: EventSourceMessage[] = [];
@@ -22,7 +22,7 @@ describe("the text of an event", () => {
     );
   });
 
-  test("a name cannot break out of its line", () => {
+  test("cannot contain a line break in its name", () => {
     expect(() => eventText({ event: "x\ndata: y", data: "" })).toThrow(TypeError);
     expect(() => eventText({ event: "x\r", data: "" })).toThrow(TypeError);
   });
@@ -54,7 +54,7 @@ describe("calls that outlived their answers", () => {
     };
   }
 
-  test("a call is counted until it has ended, and its result is reported once", async () => {
+  test("are counted until they have ended, and their result is reported once", async () => {
     const calls = executor();
     const outlived = createOutlivedCalls({});
     const ended: string[] = [];
@@ -77,7 +77,7 @@ describe("calls that outlived their answers", () => {
     outlived.close();
   });
 
-  test("a call whose state cannot be read stays counted until it can", async () => {
+  test("stay counted while their state cannot be read", async () => {
     const calls = executor();
     const outlived = createOutlivedCalls({ retryMs: 1 });
     calls.start("1");
@@ -91,7 +91,7 @@ describe("calls that outlived their answers", () => {
     outlived.close();
   });
 
-  test("a call that runs for longer than a day is no longer counted", async () => {
+  test("are no longer counted after a day", async () => {
     let time = 0;
     const calls = executor();
     const outlived = createOutlivedCalls({ staleAfterMs: 1000, now: () => time });

@@ -16,7 +16,7 @@ import { cutText, violationList, violationsOf } from "../../src/adapters/violati
 import type { Caller } from "../../src/auth/caller.ts";
 import { outcomeOf } from "../support/executor.ts";
 
-describe("what an error means to a platform", () => {
+describe("converting an error for a platform", () => {
   const failure = (error: unknown) => failureFromError(error, "the payload");
   const thrown = (statusCode: unknown, message = "why") => Object.assign(new Error(message), { statusCode });
 
@@ -58,7 +58,7 @@ describe("what an error means to a platform", () => {
   });
 });
 
-describe("the results of a batch that was interrupted", () => {
+describe("the results of an interrupted batch", () => {
   const calls = ["1", "2", "2"].map((id, index) => toolCall(id, index === 2 ? "other" : "work", {}));
   const result = (callId: string, name: string, output: string) =>
     create(ToolResultSchema, { callId, name, outcome: Outcome.OK, output });
@@ -82,7 +82,7 @@ describe("the results of a batch that was interrupted", () => {
     return results.map(({ outcome, output }) => [outcomeOf({ outcome }), output]);
   };
 
-  test("are in the order of the calls, each once, and what is missing is looked up for a second", async () => {
+  test("are in the order of the calls, once each; missing ones are looked up for a second", async () => {
     const { asked, clients } = lookingUp({ state: CallState.DONE, result: result("1", "work", "found") });
     const ended = [result("2", "other", "b"), result("2", "work", "a")];
     const results = await resultsInOrder({ calls, context }, ended, new Error("cut"), clients);
@@ -90,7 +90,7 @@ describe("the results of a batch that was interrupted", () => {
     expect(asked).toEqual([[{ callId: "1", context }, { timeoutMs: 1000 }]]);
   });
 
-  test("are pending where the call runs, uncertain where nothing can be learnt, failed where it never ran", async () => {
+  test("are pending for running calls, uncertain for unknown ones, failed for calls that never ran", async () => {
     expect((await outcomes({ state: CallState.RUNNING }))[0]).toEqual([
       "PENDING",
       "The request is still being processed. Do not repeat it.",
@@ -103,7 +103,7 @@ describe("the results of a batch that was interrupted", () => {
     expect((await outcomes({ state: CallState.UNCERTAIN }, away))[0]?.[0]).toBe("UNCERTAIN");
   });
 
-  test("say which call they answer", async () => {
+  test("name the call that they answer", async () => {
     const { clients } = lookingUp(new ConnectError("?", Code.NotFound));
     const [, , third] = await resultsInOrder({ calls, context }, [], undefined, clients);
     expect(third).toMatchObject({ callId: "2", name: "other", attempts: 0, replayed: false, truncated: false });
@@ -119,7 +119,7 @@ describe("the pace of a platform's rate limit", () => {
     return { clock, pace };
   }
 
-  test("is not held back while nothing is known, or more than one request is left", () => {
+  test("does not wait while the limit is unknown, or more than one request is left", () => {
     const { pace } = start();
     pace.sent();
     expect([pace.remaining, pace.waitMs()]).toEqual([undefined, 0]);
@@ -143,7 +143,7 @@ describe("the pace of a platform's rate limit", () => {
     ["1700000020", 20_000],
     ["1600000000", 1000],
     ["1800000000", 60_000],
-  ])("waits, where one is left until %j, for %d ms, and is free then", (reset, ms) => {
+  ])("waits, if one is left until %j, for %d ms, and then continues", (reset, ms) => {
     const { clock, pace } = start({
       "x-ratelimit-remaining": " 1 ",
       ...(reset !== undefined && { "x-ratelimit-reset": reset }),
@@ -156,7 +156,7 @@ describe("the pace of a platform's rate limit", () => {
   });
 });
 
-describe("the tools of a caller", () => {
+describe("the tool catalog of a caller", () => {
   const caller = { name: "crm" } as Caller;
   const tool = (name: string) => ({ name }) as Tool;
 
@@ -176,7 +176,7 @@ describe("the tools of a caller", () => {
     return { clock, asked, clients, catalogs, list: (...changed: Tool[][]) => void (listing = changed) };
   }
 
-  test("are listed page by page, once for all who ask within a second", async () => {
+  test("is listed page by page, once for all requests within a second", async () => {
     const [a, b] = [tool("a"), tool("b")];
     const { clock, asked, clients, catalogs } = start([a], [b]);
     const both = await Promise.all([catalogs.get(caller, clients), catalogs.get(caller, clients)]);
@@ -196,7 +196,7 @@ describe("the tools of a caller", () => {
     expect(asked).toHaveLength(6);
   });
 
-  test("are another catalog once one is added, removed or registered again", async () => {
+  test("changes if a tool is added, removed or registered again", async () => {
     const [a, b] = [tool("a"), tool("b")];
     const { clients, catalogs, list } = start([a]);
     const seen = new Set([await catalogs.refresh(caller, clients)]);
@@ -207,7 +207,7 @@ describe("the tools of a caller", () => {
     expect(seen.size).toBe(4);
   });
 
-  test("are listed anew after a listing that had begun before, and after one that failed", async () => {
+  test("is listed again after an earlier listing, and after a failed one", async () => {
     const { clients, catalogs, list, asked } = start([tool("a")]);
     const earlier = catalogs.get(caller, clients);
     const later = catalogs.refresh(caller, clients);
@@ -220,7 +220,7 @@ describe("the tools of a caller", () => {
     expect((await catalogs.refresh(caller, clients)).find("b")).toBeDefined();
   });
 
-  test("are listed without using up what the caller may ask for", async () => {
+  test("is listed without using up the caller's rate", async () => {
     const { clients, catalogs, asked } = start([tool("a")]);
     const metered = { executor: { listTools: async () => Promise.reject(new Error("too many")) }, unmetered: clients };
     await catalogs.get(caller, metered as never);
@@ -259,14 +259,14 @@ describe("violations", () => {
 });
 
 describe("ids and contexts", () => {
-  test("an id has 1 to 256 code points, all of them whole", () => {
+  test("an id has 1 to 256 complete code points", () => {
     expect(["", "a", "a".repeat(256), "😀".repeat(256)].map(isId)).toEqual([false, true, true, true]);
     for (const no of ["a".repeat(257), "😀".repeat(257), `${"😀".repeat(256)}a`, "\ud800", 7, null]) {
       expect(isId(no)).toBe(false);
     }
   });
 
-  test("a call by an idempotency key is told from all others", () => {
+  test("a call with an idempotency key is distinguished from all others", () => {
     expect(isKeyed(keyedContext("c"))).toBe(true);
     expect(keyedContext("c")).toMatchObject({ conversationId: "c", sessionId: "", source: "" });
     expect([isKeyed(callContext({ runId: "r" })), isKeyed(undefined)]).toEqual([false, false]);
@@ -279,7 +279,7 @@ describe("ids and contexts", () => {
     [{ a: 1 }, { case: "arguments", value: { a: 1 } }],
     [[1, [2]], { case: "argumentsJson", value: "[]" }],
     [7, { case: "argumentsJson", value: "7" }],
-  ])("arguments %j are the input %j", (input, expected) => {
+  ])("arguments %j become the input %j", (input, expected) => {
     expect(toolCall("1", "work", input)).toEqual({
       $typeName: "jackfield.v1.ToolCall",
       id: "1",
@@ -289,13 +289,13 @@ describe("ids and contexts", () => {
   });
 });
 
-test("the network gets a tenth of a second of a platform's limit, of a short one half", () => {
+test("the network gets a tenth of a second of a platform's limit, or half of a short one", () => {
   expect([5000, 200, 150, 100].map(answerBudgetMs)).toEqual([4900, 100, 75, 50]);
   expect(answerDuration(5000)).toMatchObject({ seconds: 4n, nanos: 900_000_000 });
   expect(durationOf(1999.6)).toMatchObject({ seconds: 2n, nanos: 0 });
 });
 
-test("a challenge says nothing but Bearer unless there is somewhere to log in", () => {
+test("a challenge contains only Bearer unless there is an authorization server", () => {
   const bare = createChallenges(undefined);
   expect([bare.missing, bare.invalid, bare.insufficient("tools:read")]).toEqual(["Bearer", "Bearer", "Bearer"]);
   const full = createChallenges("https://x/meta");

@@ -73,7 +73,7 @@ test.each<[object, string]>([
     "credentials.erp must hold one of bearer",
   ],
   [{ credentials: { genesys: { bearer: "a" } } }, "credentials.genesys must have a name of its own"],
-])("wrong settings (%o) are refused in words", async (settings, message) => {
+])("invalid settings (%o) are refused with a message", async (settings, message) => {
   using folder = scratchFolder();
   const all = { port: 0, dataDir: folder.path, ...settings };
   const reason: unknown = await createJackfield(all).catch((error: unknown) => error);
@@ -102,7 +102,7 @@ testRequirement(
   },
 );
 
-test("by tool: the sentence of a failure, the answer deadline, and the retries", async () => {
+test("a tool can have its own failure message, answer deadline and retries", async () => {
   using folder = scratchFolder();
   await using erp = await startDownstream((response, _request, nth) => {
     response.writeHead(nth <= 1 ? 429 : 200, { "retry-after": "0" }).end("fine");

@@ -8,7 +8,7 @@ const counts = (dead: number): QueueStatus => ({ open: 1, dead, oldestMs: 5 });
 afterEach(() => vi.useRealTimers());
 
 describe("the counts of jobs for the metrics", () => {
-  test("are asked for once however many scrapes come, and given out again for a second", async () => {
+  test("are queried once for any number of scrapes, and cached for a second", async () => {
     let asked = 0;
     let now = 0;
     const read = createStatusReader({ status: async () => counts((asked += 1)) }, () => now);
@@ -19,7 +19,7 @@ describe("the counts of jobs for the metrics", () => {
     expect(await read()).toEqual(counts(2));
   });
 
-  test("are the last known ones while the store is slow or away, and left out after a minute, never 0", async () => {
+  test("are the last known ones while the store is slow or unavailable, and omitted after a minute, never 0", async () => {
     vi.useFakeTimers();
     let now = 0;
     const answers: (() => Promise<QueueStatus>)[] = [async () => counts(7), () => new Promise<never>(() => {})];
@@ -38,7 +38,7 @@ describe("the counts of jobs for the metrics", () => {
     expect(await stale).toBeInstanceOf(Error);
   });
 
-  test("that were never there are left out", async () => {
+  test("are omitted if they were never read", async () => {
     const read = createStatusReader({ status: () => Promise.reject(new Error("away")) });
     await expect(read()).rejects.toThrow("could not be counted");
   });
@@ -72,7 +72,7 @@ function maintain(left: number, over: Partial<Parameters<typeof startMaintenance
   return { maintenance, askedOfQueue, askedOfLedger, swept: swept.promise };
 }
 
-test("old jobs are deleted portion by portion until none is left; what is dead or uncertain has an age of its own", async () => {
+test("old jobs are deleted in portions until none is left; dead and uncertain ones have their own retention", async () => {
   const { maintenance, askedOfQueue, askedOfLedger, swept } = maintain(3, { firstSweepMs: 1, sweepMs: 1 });
   await swept;
   await maintenance.stop();
@@ -82,7 +82,7 @@ test("old jobs are deleted portion by portion until none is left; what is dead o
   expect(askedOfLedger[0]).toEqual({ olderThanMs: 100, uncertainOlderThanMs: 300 });
 });
 
-test("the first sweep comes soon after the start, so that a process that does not live for a minute forgets as well", async () => {
+test("the first sweep is soon after the start, so that a process that lives less than a minute sweeps too", async () => {
   vi.useFakeTimers();
   const { maintenance, askedOfLedger } = maintain(0, {});
   await vi.advanceTimersByTimeAsync(5_000);

@@ -66,7 +66,7 @@ testRequirement("002.9", "requests to the model are repeated after 2^n s and a p
   }
 });
 
-test("deliveries are repeated after 1 s doubling to 60 s, less a part of a half", async () => {
+test("deliveries are retried after 1 s, doubling to 60 s, shortened by up to half", async () => {
   using folder = scratchFolder();
   const store = await openSqliteStore({ folder: folder.path });
   const queue = createSqliteJobQueue(store);

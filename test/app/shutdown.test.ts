@@ -7,7 +7,7 @@ import { createShutdown } from "../../src/app/shutdown.ts";
 const log = pino({ level: "silent" });
 const steps = { unready: () => {}, drain: () => {}, close: async () => {} };
 
-test("a signal begins at once, waits for running work and exits 0", async () => {
+test("a signal starts the shutdown at once, waits for running work and exits with 0", async () => {
   const target = new EventEmitter();
   const release = Promise.withResolvers<void>();
   const seen: (string | number)[] = [];
@@ -27,7 +27,7 @@ test("a signal begins at once, waits for running work and exits 0", async () => 
   expect(target.listenerCount("SIGTERM") + target.listenerCount("SIGINT")).toBe(0);
 });
 
-test("readiness goes first, and new work is taken on for the delay", async () => {
+test("readiness ends first, and new work is accepted during the delay", async () => {
   vi.useFakeTimers();
   try {
     const seen: string[] = [];
@@ -46,7 +46,7 @@ test("readiness goes first, and new work is taken on for the delay", async () =>
   }
 });
 
-test("a second signal exits 130 at once", () => {
+test("a second signal exits with 130 at once", () => {
   const codes: number[] = [];
   const shutdown = createShutdown(
     { ...steps, close: () => new Promise(() => {}) },
@@ -58,7 +58,7 @@ test("a second signal exits 130 at once", () => {
   expect(codes).toEqual([130]);
 });
 
-test("at the end of the grace time running work is stopped", async () => {
+test("running work is stopped at the end of the grace time", async () => {
   const codes: number[] = [];
   const close = (expired: AbortSignal) =>
     new Promise<void>((resolve) => expired.addEventListener("abort", () => resolve()));
@@ -66,7 +66,7 @@ test("at the end of the grace time running work is stopped", async () => {
   await vi.waitFor(() => expect(codes).toEqual([0]));
 });
 
-test("a shutdown that fails or hangs exits 1", async () => {
+test("a shutdown that fails or hangs exits with 1", async () => {
   const codes: number[] = [];
   const exit = (code: number) => void codes.push(code);
   createShutdown({ ...steps, close: () => Promise.reject(new Error("store")) }, { log, exit }).take("SIGTERM");
@@ -77,7 +77,7 @@ test("a shutdown that fails or hangs exits 1", async () => {
   await vi.waitFor(() => expect(codes).toEqual([1, 1]));
 });
 
-test("readiness: a check that rejects or hangs is a fault, a round is shared, draining is for good", async () => {
+test("readiness: a check that rejects or hangs is a problem, a round is shared, draining is permanent", async () => {
   let rounds = 0;
   let now = 0;
   const readiness = createReadiness(

@@ -20,7 +20,7 @@ test("an uncaught exception ends the process, after its log and audit lines are 
   expect(run.lines.join("")).toContain("out of order");
 });
 
-test("an unhandled rejection is counted and logged, and the process goes on", async () => {
+test("an unhandled rejection is counted and logged, and the process continues", async () => {
   await using run = await withTelemetry();
   const { codes, emitter, target } = source();
   handleStrayErrors(target, run.telemetry);

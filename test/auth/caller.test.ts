@@ -23,13 +23,13 @@ const caller = (name: string, tools?: string[]): Caller => ({
   tools,
 });
 
-test("without keys everybody is local, with all scopes", () => {
+test("without keys every request is the caller local, with all scopes", () => {
   const authenticate = createAuthenticator([]);
   expect(authenticate(undefined)).toBe(localCaller);
   expect(authenticate("Bearer x")!.scopes.has("jobs:write")).toBe(true);
 });
 
-test("each key finds its caller, and nothing else finds anybody", () => {
+test("each key finds its caller, and no other text finds any", () => {
   const crm = caller("crm");
   const bot = caller("bot");
   const authenticate = createAuthenticator([
@@ -55,7 +55,7 @@ test("each key finds its caller, and nothing else finds anybody", () => {
   }
 });
 
-test("a key followed by anything is another key, whatever its bytes (hazard 21)", () => {
+test("a key followed by further bytes is a different key (hazard 21)", () => {
   const authenticate = createAuthenticator([
     { caller: caller("crm"), keys: [new Secret("root-key"), new Secret("longest-key"), new Secret("schlüssel")] },
   ]);
@@ -74,7 +74,7 @@ test("a key followed by anything is another key, whatever its bytes (hazard 21)"
   }
 });
 
-test("a key that is known by its hash proves its caller, and the hash itself nobody", () => {
+test("a key configured by its hash authenticates its caller, and the hash itself does not", () => {
   const hashed = `sha256:${hash("sha256", "bot-key", "hex")}`;
   const authenticate = createAuthenticator([
     { caller: caller("crm"), keys: [new Secret("crm-key")] },
@@ -86,7 +86,7 @@ test("a key that is known by its hash proves its caller, and the hash itself nob
     expect(authenticate(`Bearer ${given}`)).toBeUndefined();
 });
 
-test("tool patterns match as the same pattern in a regular expression would", () => {
+test("tool patterns match like the equivalent regular expressions", () => {
   const text = fc.string({ unit: fc.constantFrom("a", "b", "_"), maxLength: 12 });
   const pattern = fc.string({ unit: fc.constantFrom("a", "b", "_", "*"), maxLength: 8 });
   fc.assert(
@@ -96,7 +96,7 @@ test("tool patterns match as the same pattern in a regular expression would", ()
   );
 });
 
-test("a caller with a list uses only what the list names", () => {
+test("a caller with a list may use only the listed tools", () => {
   expect(allowsTool(caller("a"), "anything")).toBe(true);
   expect(allowsTool(caller("a", []), "get_weather")).toBe(false);
   expect(allowsTool(caller("a", ["get_*"]), "get_weather")).toBe(true);

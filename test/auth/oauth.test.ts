@@ -86,7 +86,7 @@ const verifier = (config: OauthConfig = configOf(), change: object = {}) =>
   createTokenVerifier([config], { fetchJson, onError: () => {}, ...change });
 
 describe("a token", () => {
-  test("proves the subject of its issuer, with the scopes of all its claims", async () => {
+  test("authenticates its issuer's subject, with the scopes of all its claims", async () => {
     const verify = verifier();
     const caller = await verify(
       await issuer.sign({ scope: "tools:read x", scp: ["jobs:read"], roles: ["tools:execute"] }),
@@ -101,7 +101,7 @@ describe("a token", () => {
     for (const typ of ["JWT", "at+jwt", "anything"]) expect(await verify(await issuer.sign({}, { typ }))).toBeDefined();
   });
 
-  test("of anybody else, for anybody else, of another time or without a subject proves nobody", async () => {
+  test("is rejected if issuer, audience, time or subject is wrong", async () => {
     const verify = verifier();
     const seconds = Math.floor(Date.now() / 1000);
     for (const claims of [
@@ -122,7 +122,7 @@ describe("a token", () => {
     expect(await verify(await issuer.sign({ exp: seconds - 30, nbf: seconds + 30 }))).toBeDefined();
   });
 
-  test("that is changed, unsigned, or signed with a secret proves nobody (hazard 21)", async () => {
+  test("is rejected if it is modified, unsigned, or signed with a secret (hazard 21)", async () => {
     const verify = verifier();
     const good = await issuer.sign();
     const [head = "", body = "", signature = ""] = good.split(".");
@@ -147,7 +147,7 @@ describe("a token", () => {
 });
 
 describe("an issuer's keys", () => {
-  test("are fetched again for a key that is not known, at most every 30 s, and kept while the issuer is away", async () => {
+  test("are fetched again for an unknown key, at most every 30 s, and kept while the issuer is unreachable", async () => {
     let now = 0;
     const errors: unknown[] = [];
     const verify = verifier(configOf(), { now: () => now, onError: (error: unknown) => errors.push(error) });

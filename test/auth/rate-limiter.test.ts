@@ -12,7 +12,7 @@ const caller = (requestsPerSecond: number, burst: number, tenant = "default"): C
   rateLimit: { requestsPerSecond, burst },
 });
 
-test("never more than the burst and the rate over time, and a refused caller may send after the wait it is told", () => {
+test("never allows more than burst and rate, and a refused caller may send after the stated wait", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 50 }),
@@ -38,7 +38,7 @@ test("never more than the burst and the rate over time, and a refused caller may
   );
 });
 
-test("a pause gives the burst back and no more; tenants count on their own; without a limit all is allowed", () => {
+test("a pause restores the burst and no more; tenants are counted separately; without a limit everything is allowed", () => {
   let now = 0;
   const { take } = createRateLimiter(() => now);
   const burstOf = (by: Caller) => Array.from({ length: 5 }, () => take(by) === 0).filter(Boolean).length;

@@ -6,7 +6,7 @@ import { deadPort } from "../outbound/downstream.ts";
 import { jackfield, startConnect } from "./command-line.ts";
 
 describe("the command line", () => {
-  test("serves where it is told nothing, and answers with the service's exit code", async () => {
+  test("serves without a command, and exits with the service's exit code", async () => {
     expect(await jackfield([], { serve: async () => 130 })).toEqual({ code: 130, stdout: "", stderr: "" });
     expect(await jackfield(["serve"], { serve: async () => 0 })).toMatchObject({ code: 0 });
   });
@@ -31,7 +31,7 @@ describe("the command line", () => {
   });
 
   test.each(["serve", "check", "tools", "call", "converse", "jobs", "new-tool"])(
-    "help of %s teaches by example",
+    "shows examples in the help of %s",
     async (name) => {
       const { code, stdout } = await jackfield([name, "--help"]);
       expect(code).toBe(0);
@@ -40,7 +40,7 @@ describe("the command line", () => {
     },
   );
 
-  test("says its version", async () => {
+  test("prints its version", async () => {
     expect(await jackfield(["--version"])).toEqual({ code: 0, stdout: "1.2.3\n", stderr: "" });
   });
 
@@ -52,13 +52,13 @@ describe("the command line", () => {
     [["call", "a", "--timeout", "soon"], "It must be a number of seconds"],
     [["jobs", "list", "--state", "lost"], "Allowed choices are accepted"],
     [["tools", "--url", "ftp://x"], "--url must be an http or https address"],
-  ])("%j is wrong use: exit 1, and why on stderr", async (argv, why) => {
+  ])("reports wrong usage %j with exit code 1, and the reason on stderr", async (argv, why) => {
     const { code, stdout, stderr } = await jackfield(argv);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toContain(why);
   });
 
-  test("a wrong configuration is exit 1 with one sentence per fault", async () => {
+  test("reports a wrong configuration with exit code 1 and one sentence per problem", async () => {
     const serve = async () => {
       throw new ConfigError(['PORT must be a number; found "x".', "HOST must be a host name."]);
     };
@@ -69,7 +69,7 @@ describe("the command line", () => {
     });
   });
 
-  test("a service that is not there is exit 3 with what to do, and no stack", async () => {
+  test("reports an unreachable service with exit code 3 and what to do, without a stack", async () => {
     const url = `http://127.0.0.1:${await deadPort()}`;
     for (const argv of [["tools"], ["call", "x"], ["converse", "Hi"], ["jobs"]]) {
       const { code, stdout, stderr } = await jackfield([...argv, "--url", url]);
@@ -85,7 +85,7 @@ describe("the command line", () => {
     [Code.PermissionDenied, "this caller lacks the scope tools:read", 1, "This caller lacks the scope tools:read.\n"],
     [Code.Unavailable, "the service is shutting down", 3, "The service is shutting down.\n"],
     [Code.Internal, "internal error", 2, "Internal error.\n"],
-  ])("a service that says %i ends with a code for scripts", async (rpcCode, message, code, stderr) => {
+  ])("maps the service's error %i to an exit code for scripts", async (rpcCode, message, code, stderr) => {
     await using server = await startConnect(({ service }) =>
       service(ToolExecutor, {
         listTools() {
@@ -96,7 +96,7 @@ describe("the command line", () => {
     expect(await jackfield(["tools", "--url", server.url])).toEqual({ code, stdout: "", stderr });
   });
 
-  test("finds the service by PORT and sends the key of the environment, or the one given", async () => {
+  test("finds the service by PORT and sends the key from the environment, or the given one", async () => {
     await using server = await startConnect(({ service }) => service(ToolExecutor, { listTools: () => ({}) }));
     const env = { PORT: String(server.port), JACKFIELD_API_KEY: "from-env" };
     expect(await jackfield(["tools"], { env })).toMatchObject({ code: 0, stderr: "No tool is offered to you.\n" });
@@ -114,7 +114,7 @@ describe("check", () => {
     notes: ["The sandbox plays the weather."],
   };
 
-  test("says what would be served", async () => {
+  test("reports what would be served", async () => {
     expect(await jackfield(["check"], { check: async () => report })).toEqual({
       code: 0,
       stdout:
@@ -126,7 +126,7 @@ describe("check", () => {
     expect(JSON.parse(stdout)).toEqual(report);
   });
 
-  test("says what is wrong and exits with 1", async () => {
+  test("reports problems and exits with 1", async () => {
     const check = async () => {
       throw new ConfigError(["plugins/0/use names no package."]);
     };

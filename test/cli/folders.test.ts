@@ -20,7 +20,7 @@ describe("audit verify", () => {
     });
   }
 
-  test("finds a whole log whole", async () => {
+  test("accepts a complete log", async () => {
     using scratch = scratchFolder();
     await writeFile(join(scratch.path, "a.jsonl"), `${log().join("\n")}\n`);
     expect(await jackfield(["audit", "verify", "a.jsonl"], { cwd: scratch.path })).toEqual({
@@ -30,7 +30,7 @@ describe("audit verify", () => {
     });
   });
 
-  test("names the first bad line, and exits with 2", async () => {
+  test("names the first invalid line, and exits with 2", async () => {
     using scratch = scratchFolder();
     const lines = log();
     lines[1] = lines[1]!.replace('"n":2', '"n":7');
@@ -44,7 +44,7 @@ describe("audit verify", () => {
     expect(JSON.parse(json.stdout)).toEqual({ ok: false, lines: 3, firstBad: { from: 2, to: 2 } });
   });
 
-  test("of a file that is not there is wrong use", async () => {
+  test("reports a missing file as wrong usage", async () => {
     using scratch = scratchFolder();
     expect(await jackfield(["audit", "verify", "none"], { cwd: scratch.path })).toEqual({
       code: 1,
@@ -55,7 +55,7 @@ describe("audit verify", () => {
 });
 
 describe("new-tool", () => {
-  test("writes a plugin, says what to do next, and overwrites nothing", async () => {
+  test("writes a plugin, prints the next steps, and overwrites nothing", async () => {
     using scratch = scratchFolder();
     const { code, stdout } = await jackfield(["new-tool", "getStore-hours"], { cwd: scratch.path });
     expect(code).toBe(0);
@@ -82,7 +82,7 @@ describe("new-tool", () => {
     expect(await readdir(scratch.path)).toEqual([]);
   });
 
-  test("in a checkout writes a package beside the bundled ones", async () => {
+  test("writes a package beside the bundled ones in a checkout", async () => {
     using scratch = scratchFolder();
     await mkdir(join(scratch.path, "plugins"));
     await writeFile(join(scratch.path, "package.json"), '{"name":"jackfield"}');
@@ -114,7 +114,7 @@ describe("new-tool", () => {
   });
 
   test.each(["logLevel: warn\n", "plugins: [\n"])(
-    "leaves a jackfield.yaml alone that lists no plugins: %j",
+    "leaves a jackfield.yaml without a list of plugins unchanged: %j",
     async (text) => {
       using scratch = scratchFolder();
       await writeFile(join(scratch.path, "jackfield.yaml"), text);
@@ -124,7 +124,7 @@ describe("new-tool", () => {
     },
   );
 
-  test("writes a test that is green at once", { timeout: 60_000 }, async () => {
+  test("writes a test that passes", { timeout: 60_000 }, async () => {
     using scratch = scratchFolder();
     await mkdir(join(scratch.path, "plugins"));
     await writeFile(join(scratch.path, "package.json"), '{"name":"jackfield"}');

@@ -79,7 +79,7 @@ const service = () => {
 };
 
 describe("tools", () => {
-  test("are listed from all pages, one a line, fit for a terminal", async () => {
+  test("are listed from all pages, one per line, safe for a terminal", async () => {
     await using server = await service().server;
     const { code, stdout } = await jackfield(["tools", "--url", server.url]);
     expect(code).toBe(0);
@@ -88,7 +88,7 @@ describe("tools", () => {
     expect((JSON.parse(json.stdout) as { name: string }[]).map((tool) => tool.name)).toEqual(["get_order", "set_x"]);
   });
 
-  test("are shown one by one, and one that is not there is exit 1", async () => {
+  test("are shown one by one, and an unknown one exits with 1", async () => {
     await using server = await service().server;
     expect((await jackfield(["tools", "get_order", "--url", server.url])).stdout).toContain('"type": "object"');
     expect(await jackfield(["tools", "nobody", "--url", server.url])).toEqual({
@@ -100,7 +100,7 @@ describe("tools", () => {
 });
 
 describe("call", () => {
-  test("prints what a model would read, with progress beside it", async () => {
+  test("prints the text that a model would read, and progress on stderr", async () => {
     const { server: starting, seen } = service();
     await using server = await starting;
     const argv = ["call", "get_order", '{"id":"A"}', "--url", server.url, "--id", "7", "--conversation", "c"];
@@ -112,13 +112,13 @@ describe("call", () => {
     expect(seen.calls).toEqual([{ id: "7", name: "get_order", json: '{"id":"A"}', conversation: "c" }]);
   });
 
-  test("lays JSON out on a terminal", async () => {
+  test("formats JSON on a terminal", async () => {
     await using server = await service().server;
     const { stdout } = await jackfield(["call", "get_order", "--url", server.url], { terminal: true });
     expect(stdout).toBe('{\n  "id": "A",\n  "note": "\\u001b[2J"\n}\n');
   });
 
-  test("with another outcome than OK is exit 2, and stdout holds nothing but what machines asked for", async () => {
+  test("exits with 2 for an outcome other than OK, and stdout contains only machine-readable output", async () => {
     await using server = await service().server;
     expect(await jackfield(["call", "nobody", "--url", server.url])).toEqual({
       code: 2,
@@ -133,7 +133,7 @@ describe("call", () => {
     });
   });
 
-  test("without an id of its own is a call of its own", async () => {
+  test("without an id is a new call each time", async () => {
     const { server: starting, seen } = service();
     await using server = await starting;
     for (let time = 0; time < 2; time += 1) await jackfield(["call", "get_order", "--url", server.url]);
@@ -160,7 +160,7 @@ testRequirement("002.8", "converse prints the answer on stdout and what happens 
 });
 
 describe("jobs", () => {
-  test("are listed without a word more, by state, and up to a limit", async () => {
+  test("are listed without further options, by state, and up to a limit", async () => {
     const { server: starting, seen } = service();
     await using server = await starting;
     expect(await jackfield(["jobs", "--url", server.url])).toEqual({

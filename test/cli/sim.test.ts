@@ -24,7 +24,7 @@ const taken: ReceivedDelivery = {
 const effect = { effect: "write", callId: "a", key: "k" } as const;
 
 describe("the checker", () => {
-  test("finds nothing where every promise was kept", () => {
+  test("finds nothing if every promise was kept", () => {
     const history = {
       acknowledged: [batch, batch],
       deliveries: [{ ...taken, status: 503, fault: "503" as const }, taken, taken],
@@ -70,7 +70,7 @@ describe("the checker", () => {
     expect(faults[0]).toContain(words);
   });
 
-  test("knows what the platform refused for good", () => {
+  test("recognises results that the platform refused permanently", () => {
     const { refused, faults } = findingsFrom({
       acknowledged: [batch],
       deliveries: [{ ...taken, status: 403, fault: "403" }],
@@ -90,14 +90,14 @@ describe("the traffic", () => {
     prefix: "p",
   };
 
-  test("is the same for the same seed, and another one for another", () => {
+  test("is the same for the same seed, and different for another", () => {
     const bodies = (seed: string) =>
       [...createTraffic({ ...options, random: createRandom(seed) })].map(({ body }) => body);
     expect(bodies("a")).toEqual(bodies("a"));
     expect(bodies("a")).not.toEqual(bodies("b"));
   });
 
-  test("has repeats at once and late, malformed requests, and every way in", () => {
+  test("includes immediate and late repeats, malformed requests, and every entry point", () => {
     const shots = [...createTraffic({ ...options, random: createRandom("seed") })];
     expect(shots).toHaveLength(2000);
     const places = Map.groupBy(
@@ -116,8 +116,8 @@ describe("the traffic", () => {
   });
 });
 
-describe("the plan of faults", () => {
-  test("is drawn as often as it says", () => {
+describe("the fault plan", () => {
+  test("injects faults at the configured rate", () => {
     const plan = faultPlanFrom("429=0.2, cut=0.1");
     const random = createRandom("seed");
     const drawn = Array.from({ length: 10_000 }, () => drawFault(plan, random));
@@ -135,7 +135,7 @@ describe("the plan of faults", () => {
 });
 
 describe("jackfield sim", () => {
-  test("plays a bad day against the service and says that every promise was kept", async () => {
+  test("runs a bad day against the service and reports that every promise was kept", async () => {
     const port = await freePort();
     const env = {
       GENESYS_API_BASE_URL: `http://127.0.0.1:${port}`,
@@ -175,7 +175,7 @@ describe("jackfield sim", () => {
     expect(report.statuses["400"]).toBeGreaterThan(5);
   }, 60_000);
 
-  test("says so where a service acknowledges and does not deliver, or breaks its words", async () => {
+  test("reports a service that acknowledges and does not deliver, or breaks its guarantees", async () => {
     const server = createServer((request, response) => {
       if (request.url === "/healthz") response.end();
       else response.writeHead(202, { "jackfield-job-id": "job" }).end('{"status":"accepted"}');
@@ -210,7 +210,7 @@ describe("jackfield sim", () => {
     [["--mix", "runs=0"], "One weight must be more than 0"],
     [["--call", "tool={"], "are not JSON"],
     [["--duplicates", "2"], "share from 0 to 1"],
-  ])("%s is refused in words", async (flags, words) => {
+  ])("%s is refused with a message", async (flags, words) => {
     const { code, stderr } = await jackfield(["sim", ...flags]);
     expect([code, stderr]).toEqual([1, expect.stringContaining(words)]);
   });

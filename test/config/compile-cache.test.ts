@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { compileCacheFolder } from "../../bin/compile-cache.js";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
-test("compiled code is kept in the data folder, for this user only", () => {
+test("compiled code is cached in the data folder, for this user only", () => {
   using scratch = scratchFolder();
   const cwd = scratch.path;
   mkdirSync(cwd, { recursive: true });
@@ -17,7 +17,7 @@ test("compiled code is kept in the data folder, for this user only", () => {
   expect(at(true, { JACKFIELD_DATA_DIR: "other" })).toBe(join(cwd, "other/compile-cache"));
 });
 
-test("a folder that others may write to, or a link, is not used", () => {
+test("a folder that others may write to, or a symbolic link, is not used", () => {
   using scratch = scratchFolder();
   const cwd = scratch.path;
   const folder = join(cwd, ".data/compile-cache");

@@ -43,7 +43,7 @@ function faults(env: Record<string, string>, yaml?: string): readonly string[] {
 const cognigyOf = ({ adapters }: Config) => adapters["cognigy"]?.settings as unknown as CognigySettings;
 const genesysOf = ({ adapters }: Config) => adapters["genesys"]?.settings as unknown as GenesysSettings;
 
-test("nothing at all is a good configuration: loopback, bundled plugins, the whole sandbox", async () => {
+test("an empty configuration is valid: loopback, bundled plugins, the whole sandbox", async () => {
   const config = load();
   expect(config).toMatchObject({ host: "127.0.0.1", port: 8080, logLevel: "info", sandbox: "auto" });
   expect(config.plugins.map(({ use }) => use)).toHaveLength(6);
@@ -65,7 +65,7 @@ async function parts(env: Record<string, string>, yaml?: string): Promise<string
   return [...(await prepare(load(env, yaml))).sandboxParts].sort();
 }
 
-test("each part of the sandbox stays away where something real is configured", async () => {
+test("each part of the sandbox is disabled if its real counterpart is configured", async () => {
   expect(await parts({ EXTERNAL_API_BASE_URL: "https://erp.example.com/" })).not.toContain("backOffice");
   expect(
     await parts({ WEATHER_API_BASE_URL: "https://w.example.com", GEOCODING_API_BASE_URL: "https://g.example.com" }),
@@ -85,7 +85,7 @@ test.each<Record<string, string>>([
   { EXTERNAL_API_KEY: "key-1" },
   { NODE_ENV: "production" },
   { JACKFIELD_SANDBOX: "false" },
-])("with %o the sandbox stays away unless it is asked for", async (given) => {
+])("with %o the sandbox is disabled unless it is requested", async (given) => {
   expect(await parts(given)).toEqual([]);
   expect(await parts({ ...given, JACKFIELD_SANDBOX: "true" })).toContain("backOffice");
 });
@@ -98,7 +98,7 @@ test("without the sandbox the embedded database gets no sample rows", async () =
   );
 });
 
-test("the token endpoint is at login.REGION where the API is at api.REGION", () => {
+test("the token endpoint is at login.REGION if the API is at api.REGION", () => {
   const tokenUrl = (env: Record<string, string>) => genesysOf(load(env)).tokenUrl;
   expect(tokenUrl({})).toBe("https://login.mypurecloud.com/oauth/token");
   expect(tokenUrl({ GENESYS_API_BASE_URL: "https://api.euw2.pure.cloud" })).toBe(
@@ -108,7 +108,7 @@ test("the token endpoint is at login.REGION where the API is at api.REGION", () 
   expect(tokenUrl({ GENESYS_TOKEN_URL: "https://idp.example/t" })).toBe("https://idp.example/t");
 });
 
-test("the file of the contract's example is read, and variables go over it", () => {
+test("the contract's example file is read, and variables override it", () => {
   const config = load(
     { EXTERNAL_API_KEY: "erp-key-1", CRM_KEY: "crm-key-1", PORT: "0" },
     `port: 9000
@@ -168,7 +168,7 @@ test.each([
   [{ COGNIGY_API_KEY_FILE: "none" }, "COGNIGY_API_KEY_FILE must name a file"],
   [{ OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "2" }, "OTEL_TRACES_SAMPLER_ARG"],
   [{ JACKFIELD_PRIVATE_ADDRESSES: "10.0.0.0/99" }, "JACKFIELD_PRIVATE_ADDRESSES"],
-])("a wrong variable %o is one sentence that names it and tells no secret", (env, sentence) => {
+])("a wrong variable %o is reported in one sentence that names it and reveals no secret", (env, sentence) => {
   const found = faults(env);
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(sentence);
@@ -179,7 +179,7 @@ test.each([
 test.each([
   [{ DATABASE_URL: "mysql://u:hunter2@x" }, "DATABASE_URL must be a URL of scheme postgres:"],
   [{ EXTERNAL_API_BASE_URL: "ftp://x" }, "EXTERNAL_API_BASE_URL must be an http: or https: URL"],
-])("a wrong variable of a plugin %o is one sentence that names it", async (env, sentence) => {
+])("a wrong variable of a plugin %o is reported in one sentence that names it", async (env, sentence) => {
   const reason: unknown = await prepare(load(env as Record<string, string>)).catch((error: unknown) => error);
   expect(reason).toBeInstanceOf(ConfigError);
   expect((reason as ConfigError).problems).toHaveLength(1);
@@ -203,15 +203,15 @@ test.each([
   ["callers: [{ name: a, keys: [12345] }]", "callers[0].keys[0] must be a text; found [secret]."],
   ["a: [", "must be YAML; found a problem at line 1"],
   ["- a", "the document must be a group of keys; found a list."],
-])("a wrong file (%s) is told by its key", (yaml, sentence) => {
+])("a wrong file (%s) is reported by its key", (yaml, sentence) => {
   expect(faults({}, yaml).join("\n")).toContain(sentence);
 });
 
-test("all faults are told at once", () => {
+test("all problems are reported at once", () => {
   expect(faults({ PORT: "x", LOG_LEVEL: "y" }, "adaptors: {}\nlimits: { depth: 0 }")).toHaveLength(4);
 });
 
-test("calls whose effect is not known and dead jobs are kept for seven windows, or as long as the file says", () => {
+test("uncertain calls and dead jobs are kept for seven windows, or as configured", () => {
   expect(load({}, "ledger: { windowHours: 2 }")).toMatchObject({
     ledger: { uncertainHours: 14 },
     jobs: { deadHours: 14 },
@@ -223,7 +223,7 @@ test("calls whose effect is not known and dead jobs are kept for seven windows, 
   ]);
 });
 
-test("keys that encrypt what is stored come in base64 or hex, and are shown nowhere", () => {
+test("encryption keys are accepted in base64 or hex, and shown nowhere", () => {
   const [one, two] = [randomBytes(32).toString("base64"), randomBytes(32).toString("hex")];
   const config = load(
     { OLD: two },
@@ -259,13 +259,13 @@ test.each([
     "encryption.keys[1].secret must differ",
   ],
   ["[]", "encryption.keys must be a list of at least 1"],
-])("encryption keys that cannot be used (%s) are told without the secret", (keys, sentence) => {
+])("unusable encryption keys (%s) are reported without the secret", (keys, sentence) => {
   const found = faults({}, `encryption: { keys: ${keys} }`);
   expect(found).toEqual([expect.stringContaining(sentence)]);
   expect(found[0]).not.toMatch(/hunter2|BwcH|0707/);
 });
 
-test("listening for others with open ways in is refused by the variables to set, unless the file allows it", () => {
+test("listening beyond loopback with open entry points is refused with the variables to set, unless the file allows it", () => {
   expect(faults({ HOST: "0.0.0.0" }).map((fault) => fault.split(" ")[0])).toEqual([
     "GENESYS_WEBHOOK_KEY",
     "COGNIGY_API_KEY",
@@ -286,7 +286,7 @@ test("listening for others with open ways in is refused by the variables to set,
   ]);
 });
 
-test("secrets come from files too, without the line break at the end", () => {
+test("secrets can be read from files, without the trailing line break", () => {
   const cwd = folder({ key: "from-a-file\n", "jackfield.yaml": 'callers: [{ name: a, keys: ["${file:key}"] }]\n' });
   const config = loadConfig({ env: { COGNIGY_API_KEY_FILE: "key" }, cwd });
   expect(cognigyOf(config).keys[0]?.key.reveal()).toBe("from-a-file");
@@ -322,11 +322,11 @@ test.each<[Record<string, string>, string?]>([
   [{ COGNIGY_API_KEY: "one:sha256:abc" }],
   [{ GENESYS_WEBHOOK_KEY: "sha256:abc" }],
   [{}, "callers: [{ name: one, keys: ['sha256:abc'] }]"],
-])("a hash that is none %j %s is a fault: it would be taken for a key", (env, yaml) => {
+])("a malformed hash %j %s is refused, because it would be taken for a key", (env, yaml) => {
   expect(faults(env, yaml)).toEqual([expect.stringContaining("or as sha256: and 64 hex digits")]);
 });
 
-test("a key and its own hash are the same key twice", () => {
+test("a key and its own hash are duplicates", () => {
   const hashed = `sha256:${hash("sha256", "k", "hex")}`;
   expect(faults({}, `callers: [{ name: one, keys: [k, "${hashed}"] }]`)).toHaveLength(1);
   expect(faults({ JACKFIELD_API_KEYS: "one:k" }, `callers: [{ name: two, keys: ["${hashed}"] }]`)).toHaveLength(1);
@@ -357,13 +357,13 @@ test("no printout of the configuration shows a planted secret", async () => {
   expect(secretTexts(config)).toContain(secret);
 });
 
-test("a misspelt variable of ours is a warning with the right name", () => {
+test("a misspelt variable of ours causes a warning with the right name", () => {
   expect(load({ JACKFIELD_ALOWED_HOSTS: "x" }).warnings).toContain(
     "JACKFIELD_ALOWED_HOSTS is not a variable that Jackfield reads; did you mean JACKFIELD_ALLOWED_HOSTS?",
   );
 });
 
-test("no text in a variable or file makes anything but a configuration or a ConfigError", () => {
+test("any text in a variable or file yields a configuration or a ConfigError", () => {
   const names = [
     "PORT",
     "HOST",
@@ -386,7 +386,7 @@ test("no text in a variable or file makes anything but a configuration or a Conf
   );
 });
 
-test("the JSON Schema that ships is the one the file is checked against", () => {
+test("the shipped JSON Schema is the one that validates the file", () => {
   const shipped: unknown = JSON.parse(readFileSync(new URL("../../config.schema.json", import.meta.url), "utf8"));
   expect(shipped, "run `node scripts/config-schema.ts`").toEqual(
     JSON.parse(JSON.stringify(configFileSchema(platforms))),

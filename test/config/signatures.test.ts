@@ -49,7 +49,7 @@ describe("signatures of callers and adapters", () => {
     for (const secret of secrets) expect(JSON.stringify(describeConfig(config))).not.toContain(secret);
   });
 
-  test("close an adapter and the RPC on other than loopback", () => {
+  test("protect an adapter and the RPC beyond loopback", () => {
     const file = {
       host: "0.0.0.0",
       callers: [{ name: "a", signature: hub("a") }],
@@ -96,13 +96,13 @@ describe("signatures of callers and adapters", () => {
       { adapters: { cognigy: { signature: standard("äöü") } } },
       /adapters\.cognigy\.signature\.secrets\[0\] must be whsec_/,
     ],
-  ])("%s is a fault that says what to do", (_what, file, fault) => {
+  ])("%s is a problem whose message says what to do", (_what, file, fault) => {
     expect(faults(file)).toEqual([expect.stringMatching(fault)]);
   });
 });
 
 describe("a caller's name", () => {
-  test.each(["local", "genesys", "cognigy"])("%s is a source of the service's own, and refused", (name) => {
+  test.each(["local", "genesys", "cognigy"])("%s is refused as a source of the service itself", (name) => {
     const fault = expect.stringMatching(
       new RegExp(`no source of the service's own .*found "${name}": choose another`),
     ) as string;
@@ -110,7 +110,7 @@ describe("a caller's name", () => {
     expect(faults({}, { JACKFIELD_API_KEYS: `${name}:secret-key` })).toEqual([fault]);
   });
 
-  test.each(["mcp", "http", "genesys2", "Genesys"])("%s is free", (name) => {
+  test.each(["mcp", "http", "genesys2", "Genesys"])("%s is accepted", (name) => {
     expect(faults({ callers: [{ name, keys: ["k"] }] })).toEqual([]);
   });
 });

@@ -78,7 +78,7 @@ describe("a conversation", () => {
     },
   );
 
-  test("more calls in one answer than a request may hold are told so, and not run", async () => {
+  test("reports excess calls in one answer as errors, and does not run them", async () => {
     const asked = Array.from({ length: 70 }, (_, n): [string, string, string] => [`c-${n}`, "get_weather", "{}"]);
     let ran = 0;
     const counted: typeof weather = async (...given) => {
@@ -187,7 +187,7 @@ describe("a conversation", () => {
     });
   });
 
-  test("goes on when the executor refuses one call as a message", async () => {
+  test("continues if the executor refuses one call as a message", async () => {
     await using talk = await startConversation([asksFor(["a", "picky", "{}"]), says("ok")], {
       picky: async () => {
         throw new ConnectError("call.id must have at most 256 characters", Code.InvalidArgument);
@@ -199,7 +199,7 @@ describe("a conversation", () => {
     );
   });
 
-  test("ends with the executor's error when the service cannot execute at all", async () => {
+  test("ends with the executor's error if the service cannot execute at all", async () => {
     await using talk = await startConversation([asksFor(["a", "x", "{}"], ["b", "y", "{}"])], {
       x: async () => {
         throw new ConnectError("the service is shutting down", Code.Unavailable);
@@ -214,7 +214,7 @@ describe("a conversation", () => {
     expect(talk.requests).toHaveLength(1);
   });
 
-  test("stops its tools and its request when the caller goes away", async () => {
+  test("stops its tools and its request when the caller disconnects", async () => {
     await using talk = await startConversation(["never"], {});
     const caller = new AbortController();
     const ended = fault(talk.converse("Hi", "c", caller.signal));
@@ -223,7 +223,7 @@ describe("a conversation", () => {
     expect((await ended).code).toBe(Code.Canceled);
   });
 
-  test("reads text parts as text, and an answer without text as empty", async () => {
+  test("treats text parts as text, and an answer without text as empty", async () => {
     const parts = [{ type: "text", text: "Hello " }, { type: "image" }, { type: "text", text: "you" }];
     await using talk = await startConversation([says(parts)], {});
     expect((await talk.converse()).text).toBe("Hello you");
@@ -231,7 +231,7 @@ describe("a conversation", () => {
     expect((await silent.converse()).text).toBe("");
   });
 
-  test("refuses an empty message and an over-long id before it asks anybody", async () => {
+  test("refuses an empty message and a long id before sending a request", async () => {
     await using talk = await startConversation([says("ok")], {});
     expect(await fault(talk.converse(""))).toMatchObject({ code: Code.InvalidArgument });
     expect(await fault(talk.converse("Hi", "x".repeat(257)))).toMatchObject({ code: Code.InvalidArgument });
@@ -239,7 +239,7 @@ describe("a conversation", () => {
     expect(talk.audited).toHaveLength(0);
   });
 
-  test("gives itself an id where it is given none", async () => {
+  test("generates an id if none is given", async () => {
     await using talk = await startConversation([asksFor(["a", "x", "{}"]), says("ok")], { x: answers(1) });
     await talk.converse("Hi", "");
     expect(talk.seenConversations[0]).toMatch(/^[0-9a-f-]{36}$/);
@@ -267,7 +267,7 @@ describe("the gateway", () => {
     expect(talk.pauses).toEqual([7000, 2500]);
   });
 
-  test("that asks for a pause of hours is not waited for", async () => {
+  test("is not waited for if it requests a pause of hours", async () => {
     await using talk = await startConversation([busy("86400")], {});
     expect(await fault(talk.converse())).toMatchObject({ code: Code.ResourceExhausted });
     expect(talk.requests).toHaveLength(1);
@@ -281,7 +281,7 @@ describe("the gateway", () => {
     expect(talk.requests.map((request) => request.headers.authorization)).toEqual(["Bearer token-1", "Bearer token-2"]);
   });
 
-  test("that turns every token away is not asked for ever", async () => {
+  test("is not retried forever if it rejects every token", async () => {
     await using talk = await startConversation([{ status: 401, body: { message: "no" } }], {});
     expect(await fault(talk.converse())).toMatchObject({
       code: Code.Unavailable,
@@ -310,7 +310,7 @@ describe("the gateway", () => {
     ],
     [{ status: 500, body: "oops" }, "answered 500: oops"],
     [{ status: 302, headers: { location: "http://127.0.0.1:1/" }, body: "" }, "answered 302: "],
-  ])("that answers %j ends the conversation in words", async (reply, words) => {
+  ])("ends the conversation with a message if it answers %j", async (reply, words) => {
     await using talk = await startConversation([reply], {});
     expect(await fault(talk.converse())).toMatchObject({
       code: Code.Unavailable,

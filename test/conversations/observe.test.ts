@@ -85,7 +85,7 @@ testRequirement(["002.12", "fault-002.success"], "a timeout is audited as a fail
   expect(talk.audited.map((line) => line.event)).toEqual(["conversation_start", "tool_failure"]);
 });
 
-test("the spans of a conversation that breaks off end with its reason", async () => {
+test("the spans of an interrupted conversation end with its reason", async () => {
   await using talk = await startConversation([{ status: 503, body: "down" }], {});
   await expect(talk.converse()).rejects.toThrow();
   const status = { code: SpanStatusCode.ERROR, message: "the LLM gateway answered 503: down" };
@@ -95,7 +95,7 @@ test("the spans of a conversation that breaks off end with its reason", async ()
   ]);
 });
 
-test("the calls of a conversation share a trace id also where no span is recorded", async () => {
+test("the calls of a conversation share a trace id even if no span is recorded", async () => {
   const replies = [asksFor(["a", "x", "{}"], ["b", "x", "{}"]), says("ok")];
   await using talk = await startConversation(replies, { x: answers(1) }, { tracing: false });
   await talk.converse();

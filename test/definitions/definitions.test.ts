@@ -49,7 +49,7 @@ test("definitions have MCP's form, with hints from the effect", () => {
   ]);
 });
 
-test("MCP's hint of idempotence is about the arguments: only a read has it, whatever the downstream does with a key", () => {
+test("MCP's idempotentHint is set for reads only, whatever the downstream does with a key", () => {
   const idempotent = create(ToolSchema, { name: "book", effect: Effect.IDEMPOTENT, inputSchema: { type: "object" } });
   const [hints] = mcpTools([idempotent]);
   expect(hints?.annotations).toEqual({ readOnlyHint: false, destructiveHint: true, idempotentHint: false });
@@ -67,13 +67,13 @@ test("MCP's hint of idempotence is about the arguments: only a read has it, what
   });
 });
 
-test("only clients that take any output schema see one that is not of an object", () => {
+test("only clients that accept any output schema get one that is not an object's", () => {
   const list = create(ToolSchema, { name: "list", outputSchema: { type: "array" } });
   expect(mcpTools([list])[0]).not.toHaveProperty("outputSchema");
   expect(mcpTools([list], "any")[0]).toHaveProperty("outputSchema", { type: "array" });
 });
 
-test("any name becomes one that the form allows and finds its way back", () => {
+test("any name is converted to one that the format allows, and back", () => {
   const names = fc.uniqueArray(fc.string({ unit: "grapheme", minLength: 1, maxLength: 200 }), {
     minLength: 1,
     maxLength: 20,

@@ -4,7 +4,7 @@ import { ToolSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { reservedArguments } from "../../src/definitions/reserved-arguments.ts";
 import { runProcess, testTool } from "../support/service.ts";
 
-test("an argument that stands for a header is named, every other one is not", () => {
+test("an argument that replaces a header is reported, and no other", () => {
   const properties = { jackfieldCallId: {}, jackfieldConversationId: {}, jackfield: {}, callId: {} };
   const tool = create(ToolSchema, { name: "reserved", inputSchema: { type: "object", properties } });
   expect(reservedArguments(tool)).toEqual([

@@ -7,7 +7,7 @@ const warningsOf = (inputSchema: JsonObject, name = "work"): string[] =>
   definitionWarnings(create(ToolSchema, { name, inputSchema }));
 
 test.each(["anyOf", "oneOf", "allOf"])(
-  "a schema with %s at its top is warned of, one with it inside is not",
+  "a schema with %s at the top causes a warning, one with it inside does not",
   (keyword) => {
     expect(warningsOf({ type: "object", [keyword]: [{}] })).toEqual([
       `tool work: inputSchema has ${keyword} at its top, which some models refuse`,
@@ -16,7 +16,7 @@ test.each(["anyOf", "oneOf", "allOf"])(
   },
 );
 
-test("references are warned of, and properties, values and examples that only look like them are not", () => {
+test("references cause warnings; properties, values and examples that look like them do not", () => {
   const uses = "tool work: inputSchema uses $ref, which some models do not follow";
   expect(warningsOf({ type: "object", properties: { a: { items: [{ $ref: "#/$defs/x" }] } } })).toEqual([uses]);
   expect(warningsOf({ type: "object", $defs: { x: { $ref: "#" } } })).toEqual([uses]);
@@ -30,7 +30,7 @@ test("references are warned of, and properties, values and examples that only lo
   ).toEqual([]);
 });
 
-test("names of more than 64 characters are warned of", () => {
+test("names of more than 64 characters cause warnings", () => {
   const long = "p".repeat(65);
   const properties: JsonObject = {
     [long]: {},

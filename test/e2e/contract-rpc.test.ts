@@ -65,7 +65,7 @@ const weather = {
   attempts: 1,
 };
 
-test("ExecuteTool answers with the result's whole shape, for text and object", async () => {
+test("ExecuteTool returns the complete result, for text and object", async () => {
   for (const input of [{ arguments: { location: "London" } }, { argumentsJson: '{"location":"London"}' }]) {
     const { status, body } = await rpc(open.url, "ToolExecutor/ExecuteTool", {
       call: { id: "w1", name: "get_weather", ...input },
@@ -183,7 +183,7 @@ for (const [name, transport] of [
   });
 }
 
-test("each method asks for its scope, and says so in the engineer's plane", async () => {
+test("each method requires its scope, and reports a missing one as an RPC error", async () => {
   const call = { call: { name: "echo" } };
   const job = { job: { calls: [{ id: "j", name: "echo" }] } };
   const methods: [string, unknown, string[]][] = [
@@ -243,7 +243,7 @@ test("an allow-list hides tools, and a call of another one is DENIED", async () 
   expect(offered.tools.map((tool) => tool.function.name)).toEqual(["echo", "get_weather"]);
 });
 
-test("two tenants never see each other's calls and jobs; two keys of one caller do", async () => {
+test("tenants never see each other's calls and jobs; two keys of one caller do", async () => {
   const context = { conversationId: "shared" };
   const ask = (key: string) =>
     rpc(
@@ -296,7 +296,7 @@ test("two tenants never see each other's calls and jobs; two keys of one caller 
   expect(again.body["job"]).toMatchObject({ id: "job-a", state: "JOB_STATE_DONE" });
 });
 
-test("the source of a call is who authenticated, and the message's own only with calls:delegate", async () => {
+test("the source of a call is the authenticated caller, and the message's own only with calls:delegate", async () => {
   const ask = async (key: string) => {
     const { body } = await rpc(
       closed.url,
@@ -309,7 +309,7 @@ test("the source of a call is who authenticated, and the message's own only with
   expect([await ask("exec-key"), await ask("two-key"), await ask("boss-key")]).toEqual(["exec", "genesys", "genesys"]);
 });
 
-test("jobs page through, and a bundled name is taken", async () => {
+test("jobs are paged, and a bundled name cannot be registered", async () => {
   for (const id of ["p1", "p2", "p3"])
     await rpc(open.url, "Jobs/SubmitJob", { job: { id, calls: [{ id: "x", name: "echo" }] } });
   const seen: string[] = [];
@@ -356,7 +356,7 @@ test("unknown methods are unimplemented in each protocol", async () => {
   client.close();
 });
 
-test("buf curl lists and calls by reflection, with a key where keys are", async () => {
+test("buf curl lists and calls by reflection, with a key if keys are configured", async () => {
   const buf = join(root, "node_modules/.bin/buf");
   const base = ["curl", "--protocol", "grpc", "--http2-prior-knowledge"];
   const { stdout: services } = await run(buf, [...base, "--list-services", open.url]);
@@ -383,7 +383,7 @@ test("buf curl lists and calls by reflection, with a key where keys are", async 
   expect(JSON.parse(stdout)).toMatchObject({ result: { outcome: "OUTCOME_OK" } });
 }, 90_000);
 
-test("gRPC health serves each service, and turns while the service drains", async () => {
+test("gRPC health reports each service, and changes while the service drains", async () => {
   await using own = await startService({ plugins: [{ use: testTool("nap") }] });
   const definition = grpc.loadPackageDefinition(
     loadSync(join(root, "node_modules/grpc-health-check/proto/health/v1/health.proto"), { enums: String }),
@@ -467,7 +467,7 @@ except grpc.RpcError as e:
   60_000,
 );
 
-test("a stored answer is the whole answer, after a restart and in a job too", async () => {
+test("a stored answer is complete, after a restart and in a job too", async () => {
   using folder = scratchFolder();
   const options = {
     dataDir: join(folder.path, "data"),

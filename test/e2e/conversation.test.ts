@@ -146,7 +146,7 @@ testRequirement(
   60_000,
 );
 
-test("a conversation that broke off and is run again under its id repeats no write", async () => {
+test("an interrupted conversation that runs again under its id repeats no write", async () => {
   await using run = await start([
     wants(["a", "book", { seat: "7" }]),
     { status: 500, body: {} },

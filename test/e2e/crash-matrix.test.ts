@@ -81,7 +81,7 @@ testRequirement(
   60_000,
 );
 
-test("out of file handles it turns connections away, loses nothing, and recovers (hazard 62)", async () => {
+test("without free file descriptors it refuses connections, loses nothing, and recovers (hazard 62)", async () => {
   await using world = await startWorld();
   const service = await world.start({ command: ["sh", "-c", 'ulimit -n 96; exec "$@"', "sh"] });
   const { hostname, port } = new URL(service.url);

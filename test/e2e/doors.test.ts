@@ -79,7 +79,7 @@ const optionsFor = (baseUrl: string, over: ProcessOptions = {}): ProcessOptions 
 });
 
 test(
-  "the same key over MCP, HTTP and RPC at once, and across kill -9, has one effect",
+  "the same key over MCP, HTTP and RPC at the same time, and across kill -9, has one effect",
   { timeout: 60_000 },
   async () => {
     await using office = await startOffice();
@@ -120,7 +120,7 @@ describe.skipIf(noRedis !== undefined)(
   `with two replicas on Redis${noRedis === undefined ? "" : ` (${noRedis})`}`,
   () => {
     test(
-      "a key is one effect, and a task, its state and a requestState of one are known to the other",
+      "a key has one effect, and each replica knows the other's task, state and requestState",
       { timeout: 60_000 },
       async () => {
         const redis = await startRedis([

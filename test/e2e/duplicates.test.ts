@@ -13,7 +13,7 @@ const noRedis = redisMissing();
 const many = Number(process.env["JACKFIELD_DUPLICATES"] ?? 300);
 
 describe.skipIf(noRedis !== undefined)(
-  `${many} duplicates of one write at once, over two replicas${noRedis === undefined ? "" : ` (${noRedis})`}`,
+  `${many} concurrent duplicates of one write, over two replicas${noRedis === undefined ? "" : ` (${noRedis})`}`,
   () => {
     let redis: RedisServer;
     let world: World;

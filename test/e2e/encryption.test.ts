@@ -53,7 +53,7 @@ function filesOf(dataDir: string): string {
   return files.map(({ name }) => readFileSync(join(dataDir, name), "latin1")).join("\n");
 }
 
-test("with a key nothing in the data folder tells arguments or answers; without that key no call runs twice", async () => {
+test("with a key nothing in the data folder reveals arguments or answers; without that key no call runs twice", async () => {
   await using office = await startReceiver(() => ({ body: { confirmation: "confirmed-990-771" } }));
   using folder = scratchFolder("jackfield-encryption");
   const dataDir = join(folder.path, "data");

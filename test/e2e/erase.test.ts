@@ -97,7 +97,7 @@ test("a conversation is erased on request: calls, answers in memory and jobs, of
   });
 });
 
-test("jackfield erase wants to know what to erase", async () => {
+test("jackfield erase requires a selection", async () => {
   expect(await jackfield(["erase", "--source", "genesys"])).toEqual({
     code: 1,
     stdout: "",

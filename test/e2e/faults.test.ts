@@ -19,7 +19,7 @@ async function delivered(world: World, jobIds: readonly (string | null)[]): Prom
   });
 }
 
-test("a second process on the same folder is refused in words, and the first goes on", async () => {
+test("a second process on the same folder is refused with a message, and the first continues", async () => {
   await using world = await startWorld();
   using folder = scratchFolder();
   const first = await world.start({ config: { dataDir: folder.path } });
@@ -30,7 +30,7 @@ test("a second process on the same folder is refused in words, and the first goe
   expect((await sendRun(first.url, "run", genesysCall("a", "put"))).status).toBe(202);
 });
 
-test("a log that nobody reads any more holds up nobody, and the process ends when it is told to (hazard 43)", async () => {
+test("a log that nobody reads delays nobody, and the process ends on request (hazard 43)", async () => {
   // Reads the log up to the line that says where the service listens, and then no more, with the pipe open.
   const command = ["bash", "-c", 'exec "$@" > >(sed --unbuffered /listening/q; exec sleep 60)', "bash"] as const;
   const plugins = [{ use: join(import.meta.dirname, "plugins/chatter.ts") }];
@@ -96,7 +96,7 @@ describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefine
     },
   );
 
-  test("a disk that became read-only means 503 before any 202, and a writable one 202 again", async () => {
+  test("a disk that becomes read-only causes 503 before any 202, and a writable one 202 again", async () => {
     await using world = await startWorld();
     using disk = smallDisk(8)!;
     const service = await world.start({ config: { dataDir: join(disk.path, "data") } });
@@ -120,45 +120,42 @@ describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefine
 const noLimits = spawnSync("prlimit", ["--version"]).status === 0 ? undefined : "prlimit is needed, of util-linux";
 if (noLimits !== undefined && process.env["JACKFIELD_TEST_ALL"] === "1") throw new Error(noLimits);
 
-describe.skipIf(noLimits !== undefined)(
-  `with a disk that fails${noLimits === undefined ? "" : ` (${noLimits})`}`,
-  () => {
-    test("an I/O error means 503 before any 202, and a disk that works again 202, without a restart (hazard 60)", async () => {
-      await using world = await startWorld();
-      using folder = scratchFolder();
-      const service = await world.start({ config: { dataDir: folder.path } });
-      const acknowledged = [
-        (await sendRun(service.url, "before", genesysCall("a", "put"))).headers.get("jackfield-job-id"),
-      ];
-      await delivered(world, acknowledged);
+describe.skipIf(noLimits !== undefined)(`with a failing disk${noLimits === undefined ? "" : ` (${noLimits})`}`, () => {
+  test("an I/O error causes 503 before any 202, and a working disk 202 again, without a restart (hazard 60)", async () => {
+    await using world = await startWorld();
+    using folder = scratchFolder();
+    const service = await world.start({ config: { dataDir: folder.path } });
+    const acknowledged = [
+      (await sendRun(service.url, "before", genesysCall("a", "put"))).headers.get("jackfield-job-id"),
+    ];
+    await delivered(world, acknowledged);
 
-      // Beyond it each write fails as one to a broken disk does, and SQLite says so.
-      const limitFiles = (bytes: string) =>
-        execFileSync("prlimit", ["--pid", String(service.pid), `--fsize=${bytes}:unlimited`]);
-      limitFiles("4096");
-      expect((await sendRun(service.url, "broken", genesysCall("b", "put"))).status).toBe(503);
-      expect((await sendCallback(service.url, "c", "put")).status).toBe(503);
-      expect(world.downstream.requests.map(({ callId }) => callId)).toEqual(["a"]);
-      await until("readiness names the fault", async () => {
-        const { status, text } = await get(`${service.url}/readyz`);
-        return status === 503 && text.includes("the disk reports an error");
-      });
-      expect((await get(`${service.url}/healthz`)).status).toBe(200);
+    // Beyond it each write fails as one to a broken disk does, and SQLite says so.
+    const limitFiles = (bytes: string) =>
+      execFileSync("prlimit", ["--pid", String(service.pid), `--fsize=${bytes}:unlimited`]);
+    limitFiles("4096");
+    expect((await sendRun(service.url, "broken", genesysCall("b", "put"))).status).toBe(503);
+    expect((await sendCallback(service.url, "c", "put")).status).toBe(503);
+    expect(world.downstream.requests.map(({ callId }) => callId)).toEqual(["a"]);
+    await until("readiness names the fault", async () => {
+      const { status, text } = await get(`${service.url}/readyz`);
+      return status === 503 && text.includes("the disk reports an error");
+    });
+    expect((await get(`${service.url}/healthz`)).status).toBe(200);
 
-      limitFiles("unlimited");
-      await until("it takes work again", async () => {
-        const reply = await sendRun(service.url, "after", genesysCall("d", "put"));
-        if (reply.status === 202) acknowledged.push(reply.headers.get("jackfield-job-id"));
-        return reply.status === 202;
-      });
-      await delivered(world, acknowledged);
-      await until("it is ready again", async () => (await get(`${service.url}/readyz`)).status === 200);
-      expect(world.downstream.requests.map(({ callId }) => callId)).toEqual(["a", "d"]);
-    }, 40_000);
-  },
-);
+    limitFiles("unlimited");
+    await until("it takes work again", async () => {
+      const reply = await sendRun(service.url, "after", genesysCall("d", "put"));
+      if (reply.status === 202) acknowledged.push(reply.headers.get("jackfield-job-id"));
+      return reply.status === 202;
+    });
+    await delivered(world, acknowledged);
+    await until("it is ready again", async () => (await get(`${service.url}/readyz`)).status === 200);
+    expect(world.downstream.requests.map(({ callId }) => callId)).toEqual(["a", "d"]);
+  }, 40_000);
+});
 
-test("a damaged file means 503 before any 202, is left as it is, and a good one in its place means 202 (hazard 60)", async () => {
+test("a damaged file causes 503 before any 202 and is left unchanged, and a good one in its place 202 again (hazard 60)", async () => {
   await using world = await startWorld();
   using folder = scratchFolder();
   const file = join(folder.path, "jackfield.db");

@@ -50,7 +50,7 @@ function residentMiB({ pid }: Service): number {
   return Number(found?.[1]) / 1024;
 }
 
-test("floods of HTTP/2 frames end their own session or streams; memory stays, others are served (hazards 30 and 35)", async () => {
+test("floods of HTTP/2 frames end only their own session or streams; memory is stable, others are served (hazards 30 and 35)", async () => {
   await using world = await startWorld();
   const service = await world.start();
   const { port } = new URL(service.url);

@@ -86,7 +86,7 @@ function same(found: Record<string, string>): string {
 }
 
 for (const [what, text, words] of refusedArguments) {
-  test(`arguments of ${what} are that call's fault, in the same words on every way in`, async () => {
+  test(`arguments of ${what} are a problem of that call, with the same message on every entry point`, async () => {
     const verdict = same(await everywhere(text));
     expect(verdict).toMatch(words);
     expect(verdict).toContain("OUTCOME_INVALID_ARGUMENTS");
@@ -94,7 +94,7 @@ for (const [what, text, words] of refusedArguments) {
   });
 }
 
-test("what is allowed passes on every way in: 32 levels, 2^53 - 1, the last of two equal keys, an empty text, odd characters", async () => {
+test("valid extremes are accepted on every entry point: 32 levels, 2^53 - 1, the last of two equal keys, an empty text, odd characters", async () => {
   expect(same(await everywhere(nested(32)))).toContain("OUTCOME_OK");
   expect(
     same(await everywhere('{"a":9007199254740991,"b":-9007199254740991,"c":1e308}'.replace(',"c":1e308', ""))),
@@ -120,13 +120,13 @@ for (const name of [
   "\r\nx: y",
   "\u0000",
 ]) {
-  test(`a tool called ${JSON.stringify(name.slice(0, 20))} is unknown on every way in (hazard 16)`, async () => {
+  test(`a tool called ${JSON.stringify(name.slice(0, 20))} is unknown on every entry point (hazard 16)`, async () => {
     const verdict = same(await everywhere("{}", name));
     expect(JSON.parse(verdict)).toEqual(["OUTCOME_UNKNOWN_TOOL", `Unknown tool: ${name}`]);
   });
 }
 
-test("any JSON arguments get the same verdict on every way in (hazard 2)", async () => {
+test("any JSON arguments get the same verdict on every entry point (hazard 2)", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.jsonValue({ maxDepth: 6 }),
@@ -188,7 +188,7 @@ test("objects that arrive parsed get the same verdict as their text", async () =
   }
 });
 
-test("a Struct of gRPC holds what JSON cannot say, and is refused for it", async () => {
+test("a gRPC Struct with values that JSON cannot express is refused", async () => {
   const client = createClient(ToolExecutor, createGrpcTransport({ baseUrl: service.url }));
   const ask = async (fields: JsonObject | undefined, odd?: number) => {
     const value: JsonObject = odd === undefined ? (fields ?? {}) : { a: odd };
@@ -227,7 +227,7 @@ test("a Struct of gRPC holds what JSON cannot say, and is refused for it", async
 const routes = ["/llm-gateway/tools", "/webhook/tool-calls", "/api/v1/llm/tool-callback"] as const;
 
 for (const route of routes) {
-  test(`bad envelopes of ${route} are 4xx with an error in JSON (hazards 1, 4, 11 and 12)`, async () => {
+  test(`malformed envelopes of ${route} are 4xx with an error in JSON (hazards 1, 4, 11 and 12)`, async () => {
     const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
       const answer = await told(post(`${service.url}${route}`, body, headers));
       expect(Object.keys(JSON.parse(answer.text) as object), answer.text).toEqual(["error"]);
@@ -278,7 +278,7 @@ for (const route of routes) {
   });
 }
 
-test("bad messages of RPC are invalid_argument or resource_exhausted (hazard 1)", async () => {
+test("malformed RPC messages are invalid_argument or resource_exhausted (hazard 1)", async () => {
   const url = `${service.url}/jackfield.v1.ToolExecutor/ExecuteTool`;
   const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
     const answer = await told(post(url, body, headers));
@@ -351,7 +351,7 @@ testRequirement(
   },
 );
 
-test("65 calls are one too many on every way in that takes several (hazard 11)", async () => {
+test("65 calls are one too many on every entry point that accepts several (hazard 11)", async () => {
   const many = Array.from({ length: 65 }, (_, index) => ({ id: `m${index}`, name: "echo" }));
   const json = await told(
     post(`${service.url}/jackfield.v1.ToolExecutor/ExecuteTools`, framed({ calls: many }), {

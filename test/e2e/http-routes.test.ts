@@ -64,7 +64,7 @@ testRequirement("002.3", "GET /tools gives the definitions in three forms, in a 
   expect([odd.status, Object.keys(JSON.parse(odd.text) as object)]).toEqual([400, ["error"]]);
 });
 
-test("with keys, definitions and metrics want theirs", async () => {
+test("with keys, definitions and metrics require one", async () => {
   expect((await ask(`${closed.url}/tools`)).status).toBe(401);
   expect((await ask(`${closed.url}/tools`, bearer("plain-ke"))).status).toBe(401);
   expect((await ask(`${closed.url}/tools`, bearer("exec-key"))).status).toBe(403);
@@ -81,7 +81,7 @@ test("with keys, definitions and metrics want theirs", async () => {
   expect(twice.status).toBe(401);
 });
 
-test("faults come in the order 401, 404, 405, 413, 415, 400", async () => {
+test("problems are reported in the order 401, 404, 405, 413, 415, 400", async () => {
   const huge = "x".repeat(1_100_000);
   const paths = {
     "/llm-gateway/tools": { "x-api-key": "genesys-key" },
@@ -148,7 +148,7 @@ testRequirement(["003.2", "003.7"], "calls of two Cognigy keys never meet", asyn
   expect((await poll("cog-2", "same")).text).toBe('{"tool_call_id":"same","output":"{\\"slept\\":2}"}');
 });
 
-test("a foreign Host is refused on a loopback bind", async () => {
+test("a foreign Host is refused on a loopback address", async () => {
   const { request } = await import("node:http");
   const status = (host: string) =>
     new Promise<number>((resolve, reject) => {

@@ -103,7 +103,7 @@ testRequirement(
   60_000,
 );
 
-test("conversation and session stand on the lines and spans of a call, whichever door it comes through", async () => {
+test("conversation and session are on the log lines and spans of a call on every entry point", async () => {
   await using otlp = await startOtlp();
   await using office = await startReceiver(() => ({ body: { booked: true } }));
   {
@@ -178,7 +178,7 @@ test("conversation and session stand on the lines and spans of a call, whichever
   expect(server?.attributes).toMatchObject({ "session.id": "s-rpc", "jackfield.run.id": "r-rpc" });
 }, 60_000);
 
-test("a request to a gRPC target has a client span with the ids of its call, and carries it on", async () => {
+test("a request to a gRPC target has a client span with the ids of its call, and propagates it", async () => {
   await using otlp = await startOtlp();
   const traces: (string | null)[] = [];
   const plugin = http2.createServer(
@@ -219,7 +219,7 @@ test("a request to a gRPC target has a client span with the ids of its call, and
   expect(traces).toEqual([expect.stringContaining(`${span?.traceId}-${span?.spanId}`)]);
 }, 60_000);
 
-test("a model that is busy leaves a line with the conversation, before it is asked again", async () => {
+test("a busy model causes a log line with the conversation before each retry", async () => {
   await using otlp = await startOtlp();
   await using platform = await startReceiver(({ path }) => {
     if (path === "/oauth/token") return { body: { access_token: "t-0123456789", expires_in: 3600 } };

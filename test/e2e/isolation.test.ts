@@ -36,7 +36,7 @@ function cpuTicks(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ")[11]);
 }
 
-test("no process outlives a service that is killed, not one that loops without end, nor what a tool has started", async () => {
+test("no process outlives a killed service, neither one that loops forever nor one that a tool has started", async () => {
   await using service = await startIsolating(2);
   const started = Number(await call(service, { how: "start another process" }));
   void call(service, { how: "loop" });
@@ -73,7 +73,7 @@ test("a stop lets a call in a process finish, and ends the processes", async () 
   await until("nothing is left", () => !processes.some(isAlive), 5000);
 }, 60_000);
 
-test("a second signal ends the processes at once, also one that loops without end", async () => {
+test("a second signal ends the processes at once, including one that loops forever", async () => {
   await using service = await startIsolating(1);
   void call(service, { how: "loop" });
   await until("a process loops", () => childrenOf(service.pid).some((pid) => cpuTicks(pid) > 100), 20_000);
@@ -85,7 +85,7 @@ test("a second signal ends the processes at once, also one that loops without en
   await until("nothing is left", () => !processes.some(isAlive), 5000);
 }, 60_000);
 
-test("a tool in a process sees no variable of the service, and what it prints is not lost", async () => {
+test("a tool in a process sees no variable of the service, and its output is not lost", async () => {
   await using service = await startIsolating(1);
   expect(await call(service, { how: "env" })).not.toMatch(/s3cret|JACKFIELD|EXTERNAL_API/);
   expect(await call(service, { how: "print" })).toBe("done");

@@ -28,7 +28,7 @@ const engines = [
 describe.each(engines.filter(([, missing]) => missing === undefined))(
   "two replicas on %s",
   (_name, _missing, start) => {
-    test("a replica that is frozen with a job loses it to the other, and does not overwrite it when it goes on", async () => {
+    test("a replica that is frozen with a job loses it to the other, and does not overwrite it when it continues", async () => {
       const engine = await start();
       try {
         await using world = await startWorld();
@@ -56,7 +56,7 @@ describe.each(engines.filter(([, missing]) => missing === undefined))(
       }
     }, 120_000);
 
-    test("clocks that differ by days neither bury, nor delete, nor postpone a job", async () => {
+    test("clocks that differ by days do not end, delete or delay a job", async () => {
       const engine = await start();
       try {
         await using world = await startWorld({ "503": 1 });
@@ -110,7 +110,7 @@ describe.each(engines.filter(([, missing]) => missing === undefined))(
   },
 );
 
-test("a job that kills its process three times is set aside; the service comes up and delivers the others (hazard 57)", async () => {
+test("a job that kills its process three times is set aside; the service starts and delivers the others (hazard 57)", async () => {
   await using world = await startWorld();
   const plugins = [...testPlugins(world.downstream.url), { use: join(import.meta.dirname, "plugins/die.ts") }];
   const service = await world.start({ config: { plugins }, readyAtStart: false });

@@ -87,7 +87,7 @@ testRequirement(
   },
 );
 
-test("a tool that is busy says so at once, and one that is too slow at its deadline (hazard 39)", async () => {
+test("a busy tool is reported at once, and a slow one at its deadline (hazard 39)", async () => {
   const nap = () => rpc(service.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 5000 } } });
   const answers = await Promise.all([nap(), nap(), nap()]);
   const outcomes = answers.map(({ body }) => body["result"]?.["outcome"] ?? "");

@@ -54,7 +54,7 @@ describe.skipIf(missing !== "" || redisMissing() !== undefined)(`Redis over TLS$
     return { url: `rediss://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server.close() };
   }
 
-  test("with the authority of the file it works, without it readiness says what to do", async () => {
+  test("works with the authority from the file; without it, readiness says what to do", async () => {
     await using server = await startTlsRedis("no");
     {
       await using service = await startService({ ...echo, yaml: { engine: { url: server.url, tls: own } } });
@@ -68,7 +68,7 @@ describe.skipIf(missing !== "" || redisMissing() !== undefined)(`Redis over TLS$
     }
   }, 60_000);
 
-  test("a client certificate is shown where the server wants one", async () => {
+  test("presents a client certificate to a server that requires one", async () => {
     await using server = await startTlsRedis("yes");
     {
       await using service = await startService({ ...echo, yaml: { engine: { url: server.url, tls: withClient } } });
@@ -183,19 +183,19 @@ describe.skipIf(missing !== "")(`downstreams over TLS${missing}`, () => {
   const start = (yaml: Record<string, unknown>) =>
     startService({ yaml, plugins: [{ use: testTool("book"), config: { baseUrl: url } }] });
 
-  test("outbound.tls.ca is trusted beside the authorities of Node", async () => {
+  test("outbound.tls.ca is trusted in addition to Node's authorities", async () => {
     await using service = await start({ outbound: { tls: own } });
     expect(await book(service)).toMatchObject({ outcome: "OUTCOME_OK", value: { booked: true } });
     expect(clients.at(-1)).toBe("undefined");
   }, 60_000);
 
-  test("an origin has certificates of its own, with a client certificate", async () => {
+  test("an origin has its own authority and client certificate", async () => {
     await using service = await start({ outbound: { tls: strange }, downstreams: { [url]: { tls: withClient } } });
     expect(await book(service)).toMatchObject({ outcome: "OUTCOME_OK" });
     expect(clients.at(-1)).toBe("client");
   }, 60_000);
 
-  test("without the authority the model reads nothing of it, and one line of the log says what to do", async () => {
+  test("without the authority the model gets no details, and one log line says what to do", async () => {
     for (const yaml of [{}, { outbound: { tls: own }, downstreams: { [url]: { tls: strange } } }]) {
       await using service = await start(yaml);
       expect(await book(service)).toMatchObject({
@@ -212,7 +212,7 @@ describe.skipIf(missing !== "")(`downstreams over TLS${missing}`, () => {
     }
   }, 60_000);
 
-  test("gRPC targets are reached with the same certificates", async () => {
+  test("gRPC targets use the same certificates", async () => {
     const plugin = http2.createSecureServer(
       { ...certificate() },
       connectNodeAdapter({
@@ -258,7 +258,7 @@ describe.skipIf(missing !== "")(`certificates in the configuration${missing}`, (
     return [];
   }
 
-  test("paths count from the file's folder", () => {
+  test("paths are relative to the file's folder", () => {
     expect(faultsOf({ engine: { url: "rediss://r", tls: { ca: "authority.crt" } } })).toEqual([]);
   });
 
@@ -284,7 +284,7 @@ describe.skipIf(missing !== "")(`certificates in the configuration${missing}`, (
     [{ outbound: { tls: { ca: "absent.pem" } } }, /outbound\.tls must name PEM files/],
     [{ downstreams: { "http://a.example.com": { tls: own } } }, /must be of an origin with https:/],
     [{ downstreams: { "https://a.example.com/x": { tls: own } } }, /downstreams must hold origins/],
-  ])("%o is a fault that says what to do", (yaml, fault) => {
+  ])("%o is a problem whose message says what to do", (yaml, fault) => {
     expect(faultsOf(yaml).join("\n")).toMatch(fault);
   });
 });

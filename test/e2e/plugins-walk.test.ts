@@ -64,7 +64,7 @@ async function start(block: Block, cwd: string, env: NodeJS.ProcessEnv): Promise
   return child;
 }
 
-test("the walk of docs/plugins.md works as it is written", { timeout: 90_000 }, async () => {
+test("the walkthrough of docs/plugins.md works as written", { timeout: 90_000 }, async () => {
   const blocks = walkBlocks();
   expect(blocks.filter(({ language }) => language === "sh").length).toBeGreaterThan(6);
   using folder = scratchFolder("plugins-walk");

@@ -154,7 +154,7 @@ const wrong: [string, () => ProcessOptions, RegExp[]][] = [
   ],
 ];
 
-test("each wrong configuration ends the start with one sentence per fault, and nothing listens (hazard 44)", async () => {
+test("each wrong configuration ends the start with one sentence per problem, and nothing listens (hazard 44)", async () => {
   for (let at = 0; at < wrong.length; at += 3) {
     await Promise.all(
       wrong.slice(at, at + 3).map(async ([what, options, words]) => {
@@ -167,7 +167,7 @@ test("each wrong configuration ends the start with one sentence per fault, and n
   }
 }, 120_000);
 
-test("a port in use is told, and exits 1", async () => {
+test("a port in use is reported, with exit code 1", async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   const { port } = other.address() as AddressInfo;
@@ -176,7 +176,7 @@ test("a port in use is told, and exits 1", async () => {
   other.close();
 }, 60_000);
 
-test("a second process on the same data folder is refused in words", async () => {
+test("a second process on the same data folder is refused with a message", async () => {
   const dataDir = join(folder.path, "shared");
   mkdirSync(dataDir);
   const plugins = [{ use: testTool("nap") }];
@@ -188,7 +188,7 @@ test("a second process on the same data folder is refused in words", async () =>
   expect((await fetch(`${first.url}/readyz`)).status).toBe(200);
 }, 60_000);
 
-test("SIGTERM lets a running call finish, refuses new work and exits 0", async () => {
+test("SIGTERM lets a running call finish, refuses new work and exits with 0", async () => {
   await using service = await startProcess({ plugins: [{ use: testTool("nap") }] });
   await service.ready();
   const running = told(
@@ -210,7 +210,7 @@ test("SIGTERM lets a running call finish, refuses new work and exits 0", async (
 }, 60_000);
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  test(`a second ${signal} exits 130 at once`, async () => {
+  test(`a second ${signal} exits with 130 at once`, async () => {
     await using service = await startProcess({ plugins: [{ use: testTool("nap") }] });
     await service.ready();
     const running = post(`${service.url}/api/v1/llm/tool-callback`, {
@@ -252,7 +252,7 @@ testRequirement(
   60_000,
 );
 
-test("logs are JSON lines on stdout, and what stands in for the real is told", async () => {
+test("logs are JSON lines on stdout, and simulated parts are reported", async () => {
   await using service = await startProcess({ plugins: [{ use: "@jackfield/get-weather" }] });
   await service.ready();
   const lines = service

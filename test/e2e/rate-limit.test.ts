@@ -53,7 +53,7 @@ const rpcs: Record<Exclude<Way, "http" | "mcp">, (transport: ReturnType<typeof t
 };
 
 test.each(Object.entries(rpcs))(
-  "%s: a caller over its rate gets resource_exhausted and the time to wait",
+  "%s: a caller that exceeds its rate gets resource_exhausted and the time to wait",
   async (way, run) => {
     const over = transports(way as Way);
     await run(over);
@@ -67,7 +67,7 @@ test.each(Object.entries(rpcs))(
 test.each([
   ["http", "/tools/echo", {}],
   ["mcp", "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } }],
-] as const)("%s: a caller over its rate gets 429 and the time to wait", async (way, path, body) => {
+] as const)("%s: a caller that exceeds its rate gets 429 and the time to wait", async (way, path, body) => {
   const send = () => told(post(`${service.url}${path}`, body, { authorization: `Bearer ${way}-key` }));
   expect((await send()).status).toBe(200);
   const { status, text, headers } = await send();

@@ -25,7 +25,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => service[Symbol.asyncDispose]());
 
-test("every way in of the page has an answer printed behind it", () => {
+test("every entry point on the page is followed by its answer", () => {
   for (const way of [
     "/api/v1/llm/tool-callback",
     "/llm-gateway/tools",

@@ -16,7 +16,7 @@ const planted = {
   argument: "4111-1111-1111-1111-note",
 };
 
-test("a secret of the configuration, a header or an argument is found in no log, span, audit line, error, metric or page", async () => {
+test("a secret of the configuration, a header or an argument appears in no log, span, audit line, error, metric or page", async () => {
   await using otlp = await startOtlp();
   // A downstream that repeats whatever it is sent, key and all, in its error.
   await using downstream = await startReceiver(({ text, headers }) => ({

@@ -3,7 +3,7 @@ import { get, genesysCall, post, sendCallback, sendRun, streamResults } from "./
 import { until } from "./support/until.ts";
 import { startWorld } from "./support/world.ts";
 
-test("SIGTERM under load: running calls finish, streams get their end, new work is refused, exit 0 (hazard 59)", async () => {
+test("SIGTERM under load: running calls finish, streams end properly, new work is refused, exit code 0 (hazard 59)", async () => {
   await using world = await startWorld();
   const service = await world.start();
   const { url } = service;
@@ -44,7 +44,7 @@ test("SIGTERM under load: running calls finish, streams get their end, new work 
   expect(new Set(world.deliveries.map(({ key, body }) => `${key} ${body}`)).size).toBe(1);
 }, 60_000);
 
-test("a second signal ends the process at once with 130, and nothing acknowledged is lost", async () => {
+test("a second signal exits with 130 at once, and nothing acknowledged is lost", async () => {
   await using world = await startWorld();
   const service = await world.start();
   const release = world.downstream.hold();

@@ -98,7 +98,7 @@ describe("webhooks signed by X-Hub-Signature-256 (hazard 22)", () => {
   const run = '{"run_id":"r","tool_calls":[{"id":"a","function":{"name":"echo","arguments":"{}"}}]}';
   const refused = { status: 401, text: '{"error":"Invalid or missing webhook key."}' };
 
-  test.each(["hex", "base64"] as const)("in %s, by either of two live secrets", async (encoding) => {
+  test.each(["hex", "base64"] as const)("are accepted in %s, with either of two live secrets", async (encoding) => {
     for (const secret of ["genesys-old", "genesys-new"]) {
       const streamed = await send("/llm-gateway/tools", gateway, hub(secret, gateway, encoding));
       expect([streamed.status, streamed.text]).toEqual([200, expect.stringContaining("event: tool_result")]);
@@ -107,7 +107,7 @@ describe("webhooks signed by X-Hub-Signature-256 (hazard 22)", () => {
     }
   });
 
-  test("a wrong, missing or foreign signature is 401 in the platform's shape", async () => {
+  test("are answered with 401 in the platform's format if the signature is wrong, missing or foreign", async () => {
     for (const path of ["/llm-gateway/tools", "/webhook/tool-calls"]) {
       expect(await send(path, run)).toMatchObject(refused);
       expect(await send(path, run, hub("genesys-newer", run))).toMatchObject(refused);
@@ -126,7 +126,7 @@ describe("a key and a signature together", () => {
     text: '{"error":"Invalid or missing X-Cognigy-AI-API-Key header. Scope llm:tools:execute required."}',
   };
 
-  test("both are needed, and the poll is signed over its empty body", async () => {
+  test("are both required, and the poll is signed over its empty body", async () => {
     const signed = webhook(cognigySecret, body, "msg-1");
     expect(await send(path, body, { ...key, ...signed })).toMatchObject({ status: 200 });
     expect(await send(path, body, key)).toMatchObject(refused);
@@ -139,7 +139,7 @@ describe("a key and a signature together", () => {
     expect(await poll({ ...key, ...webhook(rotated, "", "msg-2") })).toMatchObject(refused);
   });
 
-  test("a caller's key is worth nothing without its signature, at any way in", async () => {
+  test("a caller's key is refused without its signature, on every entry point", async () => {
     const bearer = { authorization: "Bearer both-key" };
     expect((await send("/tools/echo", "{}", { ...bearer, ...hub("both-secret", "{}") })).status).toBe(200);
     const missing = await send("/tools/echo", "{}", bearer);
@@ -164,7 +164,7 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
     return { status, ...(JSON.parse(text) as Record<string, unknown>) };
   };
 
-  test("the library's own signature finds the caller, by either of two live secrets (hazard 22)", async () => {
+  test("the library's own signature finds the caller, with either of two live secrets (hazard 22)", async () => {
     for (const secret of [rotated, published.secret]) {
       const answer = await outcome('{"a":1}', webhook(secret, '{"a":1}', `msg-${secret}`));
       expect(answer).toMatchObject({ status: 200, outcome: "OK", callId: `msg-${secret}` });
@@ -172,14 +172,14 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
     }
   });
 
-  test("the published example passes when it is its time, and 301 s later it does not (hazard 22)", async () => {
+  test("the published example is valid at its time, and invalid 301 s later (hazard 22)", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: 1_614_265_330_000 });
     expect(await outcome(published.body, published.headers)).toMatchObject({ status: 200, outcome: "OK" });
     vi.setSystemTime(1_614_265_330_000 + 301_000);
     expect(await outcome(published.body, published.headers)).toMatchObject({ status: 401 });
   });
 
-  test("a message that is sent again gets the same answer, whatever its other headers say (hazard 23)", async () => {
+  test("a message that is sent again gets the same answer, whatever its other headers (hazard 23)", async () => {
     const body = '{"seat":"12A"}';
     const signed = webhook(rotated, body, "msg-book");
     const first = await outcome(body, signed, "book");
@@ -193,20 +193,20 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
     expect(office.received.filter(({ path }) => path === "/seats/12A")).toHaveLength(1);
   });
 
-  test("the bytes are signed as they were sent, not what they mean", async () => {
+  test("the bytes are signed as sent, not their meaning", async () => {
     const body = '{ "name" : "Zoë \\u2028 🙂",\r\n"n":1.50 }\n';
     const signed = webhook(rotated, body, "msg-bytes");
     expect(await outcome(body, signed)).toMatchObject({ status: 200 });
     expect(await outcome(JSON.stringify(JSON.parse(body)), signed)).toMatchObject({ status: 401 });
   });
 
-  test("bytes that are no UTF-8 are signed like any other, and then refused as a body", async () => {
+  test("bytes that are not UTF-8 are signed like any other, and then refused as a body", async () => {
     const bytes = new Uint8Array([0x22, 0xff, 0xfe, 0x22]);
     expect((await send("/tools/echo", bytes, hub("hub-secret", bytes))).status).toBe(400);
     expect((await send("/tools/echo", bytes, hub("hub-wrong", bytes))).status).toBe(401);
   });
 
-  test("a body over the limit is 413 before anything is computed of it, and 415 comes after the signature", async () => {
+  test("a body over the limit is 413 before any signature is computed, and 415 comes after the signature", async () => {
     const body = JSON.stringify({ a: "x".repeat(4096) });
     expect((await send("/tools/echo", body, webhook(rotated, body, "msg-long"))).status).toBe(413);
     expect((await send("/tools/echo", body)).status).toBe(401);
@@ -216,13 +216,13 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
     expect((await send("/tools/echo", "", hub("hub-secret", ""))).status).toBe(400);
   });
 
-  test("a GET is signed over its empty body; X-Hub-Signature-256 proves none", async () => {
+  test("a GET is signed over its empty body; X-Hub-Signature-256 authenticates none", async () => {
     const find = (headers: Headers) => told(fetch(`${service.url}/calls/msg-book`, { headers }));
     expect((await find(webhook(rotated, "", "msg-find"))).status).toBe(200);
     expect((await find(hub("hub-secret", ""))).status).toBe(401);
   });
 
-  test("over HTTP/2, and at the MCP door", async () => {
+  test("are accepted over HTTP/2, and by MCP", async () => {
     const session = connect(service.url);
     const stream = session.request({
       ":method": "POST",
@@ -239,7 +239,7 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
   });
 });
 
-test("a refused signature is counted, logged and audited with its reason, and with the caller whose key it came with", async () => {
+test("a refused signature is counted, logged and audited with its reason, and with the caller of its key", async () => {
   // In a second of many refusals the audit log counts the further ones in one line.
   const line = await until(async () => {
     await send("/tools/echo", "{}", { authorization: "Bearer both-key", ...hub("both-wrong", "{}") });

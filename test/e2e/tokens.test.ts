@@ -40,8 +40,8 @@ const deadJob = (service: ServiceUnderTest) =>
     return (body as { jobs?: { error: string }[] }).jobs?.[0];
   }, 20_000);
 
-describe("what a token endpoint answers with 200", () => {
-  test("is repeated by nothing: not where the platform and a downstream quote all of it", async () => {
+describe("a 200 of a token endpoint", () => {
+  test("is repeated nowhere, even if the platform and a downstream quote all of it", async () => {
     await using otlp = await startOtlp();
     const said = `refused: ${Object.values(tokens).join(" and ")}`;
     await using platform = await startReceiver(({ path }): Answer =>
@@ -92,7 +92,7 @@ describe("what a token endpoint answers with 200", () => {
     ],
     ["a form", new URLSearchParams(tokens).toString(), "application/x-www-form-urlencoded"],
   ])(
-    "of another shape is not quoted either: %s",
+    "in another format is not quoted either: %s",
     async (_what, body, type) => {
       await using platform = await startReceiver(({ path }): Answer =>
         path === "/oauth/token" ? { headers: { "content-type": type }, body } : { status: 204, body: "" },

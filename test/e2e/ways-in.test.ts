@@ -270,7 +270,7 @@ testRequirement("001.2", "the AI Gateway's bad envelopes read exactly so", async
   }
 });
 
-test("without credentials and without the sandbox the AI Gateway is told so before any 202", async () => {
+test("without credentials and without the sandbox the AI Gateway is refused before any 202", async () => {
   await using own = await startService({ yaml: { sandbox: false }, plugins: [{ use: testTool("echo") }] });
   const answer = await told(
     post(`${own.url}/webhook/tool-calls`, { run_id: "r", tool_calls: [call("a", "echo", "{}")] }),

@@ -16,7 +16,7 @@ test("the client in Python calls a tool, and gets the stored answer the second t
   ]);
 });
 
-test("it says why a request is refused", async () => {
+test("it prints the reason for a refused request", async () => {
   await using service = await startService({ env: { JACKFIELD_API_KEYS: "crm:s3cret" } });
   await expect(run("python3", [client, service.url])).rejects.toThrow(/unauthenticated: a valid key is needed/);
   const env = { ...process.env, JACKFIELD_API_KEY: "s3cret" };

@@ -27,7 +27,7 @@ describe("arguments", () => {
     }
   });
 
-  test("that are JSON but no object are told so (hazard 14)", async () => {
+  test("that are JSON but not an object are reported (hazard 14)", async () => {
     for (const text of ["null", "[]", "1", '"x"', JSON.stringify('{"a":1}')]) {
       expect(await answer(text)).toMatchObject({
         outcome: "INVALID_ARGUMENTS",
@@ -36,7 +36,7 @@ describe("arguments", () => {
     }
   });
 
-  test("that are empty text count as an empty object, where the schema takes one (hazard 14)", async () => {
+  test("that are empty text count as an empty object, if the schema accepts one (hazard 14)", async () => {
     expect(await answer("")).toMatchObject({ outcome: "OK", output: "{}" });
     const strict = aTool({ inputSchema: { type: "object", properties: { a: {} }, required: ["a"] }, execute: () => 1 });
     await using app = await startExecutor([strict]);
@@ -44,7 +44,7 @@ describe("arguments", () => {
     expect(result.output).toBe("Schema validation failed for work: : must have required property 'a'");
   });
 
-  test("of a key that stands twice: the last one counts (hazard 10)", async () => {
+  test("with a key that occurs twice have the last value (hazard 10)", async () => {
     expect(await answer('{"a":1,"a":2}')).toMatchObject({ outcome: "OK", output: '{"a":2}' });
   });
 
@@ -81,7 +81,7 @@ describe("arguments", () => {
     expect(await answer('{"constructor":"Ford"}')).toMatchObject({ outcome: "OK" });
   });
 
-  test("with a number that JSON cannot carry exactly are refused with the way out (hazard 19)", async () => {
+  test("with a number that JSON cannot carry exactly are refused with a solution (hazard 19)", async () => {
     for (const number of ["9007199254740992", "-9007199254740992", "1e400", "12345678901234567890"]) {
       const { outcome, output } = await answer(`{"order":{"id":${number}}}`);
       expect(outcome).toBe("INVALID_ARGUMENTS");
@@ -96,11 +96,11 @@ describe("arguments", () => {
     expect(await answer('{"rate":0.30000000000000004,"price":1.10}')).toMatchObject({ outcome: "OK" });
   });
 
-  test("say where in them a fault is, in lists and under names with slashes too", async () => {
+  test("are reported with the path of a problem, in lists and under names with slashes too", async () => {
     expect((await answer('{"a/b":[1,{"c":[9007199254740992]}]}')).output).toContain("/a~1b/1/c/0: must be a number");
   });
 
-  test("with thousands of faults are answered in a few lines", async () => {
+  test("with thousands of problems are answered in a few lines", async () => {
     const { output, result } = await answer(`{"a":[${Array(20_000).fill("1e400").join(",")}]}`);
     expect(result.error?.violations.length).toBe(20);
     expect(output.length).toBeLessThan(5000);

@@ -75,7 +75,7 @@ describe("a batch", () => {
     expect(most).toBe(16);
   });
 
-  test("with one id twice runs it once; with other arguments the second is a conflict", async () => {
+  test("that contains an id twice runs it once; with other arguments the second is a conflict", async () => {
     const { state, tool } = counted("write");
     state.go.open();
     await using app = await startExecutor([tool]);
@@ -84,7 +84,7 @@ describe("a batch", () => {
     expect(state.runs).toBe(1);
   });
 
-  test("with one id many times reads the arguments of the first no more often for each (hazard 1)", async () => {
+  test("that contains an id many times reads the arguments of the first call once for all (hazard 1)", async () => {
     await using app = await startExecutor([counted("read").tool]);
     let reads = 0;
     const first = {
@@ -107,7 +107,7 @@ describe("a batch", () => {
     expect(await run(60)).toBe(once);
   });
 
-  test("whose calls take long to begin lets others have their turn in between", async () => {
+  test("whose calls take long to start gives other requests a turn in between", async () => {
     let now = 0;
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
     let turn = 0;
@@ -137,7 +137,7 @@ describe("a batch", () => {
     running = false;
   });
 
-  test("of which one call cannot be executed rejects when all have ended, which are told all the same", async () => {
+  test("rejects after all calls have ended if one could not be executed, and reports their results anyway", async () => {
     const calls = ["1", "2", "3"].map((id) => aCall({}, { id }));
     const told: string[] = [];
     const batch = executeBatch(
@@ -153,7 +153,7 @@ describe("a batch", () => {
     expect(told).toEqual(["3"]);
   });
 
-  test("with one id twice and arguments nested beyond measure is answered", async () => {
+  test("with one id twice and extremely nested arguments is answered", async () => {
     await using app = await startExecutor([counted("read").tool]);
     const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) as object;
     const results = await app.executor.executeAll([aCall({ deep }), aCall({ deep })], within());

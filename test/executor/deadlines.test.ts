@@ -38,7 +38,7 @@ describe("the answer deadline", () => {
     });
   });
 
-  test("in the past is met at once; waiting ends with the state as it is", async () => {
+  test("in the past passes at once; waiting returns the current state", async () => {
     await using app = await startExecutor([aTool({ execute: never })]);
     expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs: 0 })))).toBe("PENDING");
     expect(await app.executor.wait("call-1", contextOf("c"), caller, AbortSignal.timeout(20))).toEqual({
@@ -59,7 +59,7 @@ describe("the answer deadline", () => {
     expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs })))).toBe("PENDING");
   });
 
-  test("ends what listens for the caller's going away, and so does the answer", async () => {
+  test("removes the listener for the caller's disconnection, and so does the answer", async () => {
     const go = gate();
     await using app = await startExecutor([aTool({ execute: () => go.opened.then(() => 1) })]);
     let listeners = 0;
@@ -82,7 +82,7 @@ describe("the answer deadline", () => {
 });
 
 describe("the execution deadline", () => {
-  test("of many calls at once ends a few of them, and lets as few others begin, in each turn of the event loop", async () => {
+  test("of many calls at once ends a few of them, and starts as few others, in each turn of the event loop", async () => {
     let turn = 0;
     let counting = true;
     const count = (): void => {
@@ -166,8 +166,8 @@ describe("the execution deadline", () => {
   });
 });
 
-describe("a caller that goes away", () => {
-  test("cancels a read when it was the last one waiting (hazard 33)", async () => {
+describe("a caller that disconnects", () => {
+  test("cancels a read if it was the last one waiting (hazard 33)", async () => {
     let signal: AbortSignal | undefined;
     await using app = await startExecutor([
       aTool({ execute: (_args, context) => ((signal = context.signal), never()) }),
@@ -188,7 +188,7 @@ describe("a caller that goes away", () => {
     expect(outcomeOf(await third)).toBe("PENDING");
   });
 
-  test("cancels a read at once where it had gone before the read began to wait (hazard 33)", async () => {
+  test("cancels a read immediately if it disconnected before the read began to wait (hazard 33)", async () => {
     await using app = await startExecutor([aTool({ execute: never })]);
     const cancellation = cancellationFromSignal(AbortSignal.abort());
     const asked = app.executor.execute(aCall(), within("c", { cancellation, answerWithinMs: 60_000 }));
@@ -215,7 +215,7 @@ describe("a caller that goes away", () => {
 describe("overload", () => {
   const settings = { limits: { concurrency: 1, queue: 1 } };
 
-  test("is said at once, and its place comes free after answers, throws and timeouts", async () => {
+  test("is reported at once, and its slot is free again after answers, errors and timeouts", async () => {
     const go = gate();
     const tool = aTool({
       timeoutMs: 50,
@@ -240,7 +240,7 @@ describe("overload", () => {
     expect(await ask("wait", "3")).toMatchObject({ output: "done", replayed: false });
   });
 
-  test("does not keep a stored answer from a repeat, nor a repeat from joining what runs elsewhere", async () => {
+  test("does not keep a repeat from its stored answer, or from joining a call in another process", async () => {
     const go = gate();
     const tool = aTool({ effect: "write", execute: async ({ a }: { a: number }) => (a === 1 && (await go.opened), a) });
     await using app = await startExecutor([tool], { settings });
@@ -260,7 +260,7 @@ describe("overload", () => {
     await Promise.all([...busy, ...held]);
   });
 
-  test("leaves the queue with its caller", async () => {
+  test("removes a caller from the queue when it disconnects", async () => {
     const execute = vi.fn(never);
     await using app = await startExecutor([aTool({ execute })], { settings });
     void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 1 }));
@@ -279,7 +279,7 @@ describe("overload", () => {
 });
 
 describe("progress", () => {
-  test("reaches everybody who waits, with its fraction between 0 and 1; a listener that throws harms nobody", async () => {
+  test("reaches all waiting callers, with its fraction between 0 and 1; a listener that throws does no harm", async () => {
     const go = gate();
     const tool = aTool({
       async execute(_args, { progress }) {
@@ -317,7 +317,7 @@ describe("progress", () => {
   });
 });
 
-describe("what is seen of a call", () => {
+describe("the observation of a call", () => {
   testRequirement(
     "000.10",
     "conversation and session reach the tool, its log and the audit line, which has a trace id",

@@ -36,8 +36,8 @@ async function frozen(server: MemoryLedgerServer, execute: (context: ExecutionCo
   return { app, answer };
 }
 
-describe("a process that was taken for dead", () => {
-  test("answers with what is stored, where the next one found out how its call ended", async () => {
+describe("a process that was considered dead", () => {
+  test("returns the stored answer if the next process has found out how its call ended", async () => {
     const server = startServer();
     const go = gate();
     const before = await frozen(server, async () => (await go.opened, "mine"));
@@ -53,7 +53,7 @@ describe("a process that was taken for dead", () => {
     await before.app[Symbol.asyncDispose]();
   });
 
-  test("settles what the next one had to leave uncertain", async () => {
+  test("settles a call that the next process had to leave uncertain", async () => {
     const server = startServer();
     const go = gate();
     const before = await frozen(server, async () => (await go.opened, "mine"));
@@ -69,7 +69,7 @@ describe("a process that was taken for dead", () => {
     await before.app[Symbol.asyncDispose]();
   });
 
-  test("is told that it goes on, where the next one runs the call again", async () => {
+  test("gets PENDING if the next process is running the call again", async () => {
     const server = startServer();
     const [go, started] = [gate(), gate()];
     const before = await frozen(server, async () => (await go.opened, "mine"));
@@ -89,7 +89,7 @@ describe("a process that was taken for dead", () => {
     await before.app[Symbol.asyncDispose]();
   });
 
-  test("runs nothing more and sends nothing more once its time is over", async () => {
+  test("runs nothing and sends nothing after its time has passed", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     for (const [timeoutMs, sendUntil] of [
       [60_000, () => 0],
@@ -127,7 +127,7 @@ describe("a process that was taken for dead", () => {
 });
 
 describe("recovery", () => {
-  test("of a write waits until its run must have ended, and tells its author when it began", async () => {
+  test("of a write waits until its run must have ended, and passes its start to reconcile", async () => {
     const server = startServer();
     const before = await frozen(server, () => new Promise(() => {}));
     const reconcile = vi.fn((_call: UnknownCall): Reconciled => ({ result: "found" }));
@@ -147,7 +147,7 @@ describe("recovery", () => {
     await before.app[Symbol.asyncDispose]();
   });
 
-  test("goes by the effect that a call began with, not by what its tool says today", async () => {
+  test("uses the effect with which a call began, not the tool's present one", async () => {
     const server = startServer();
     const before = await frozen(server, () => new Promise(() => {}));
     server.later(hourMs);
@@ -161,7 +161,7 @@ describe("recovery", () => {
     await before.app[Symbol.asyncDispose]();
   });
 
-  test("logs which calls it recovers, and which it leaves uncertain", async () => {
+  test("logs which calls it recovers, and which stay uncertain", async () => {
     const server = startServer();
     const before = await frozen(server, () => new Promise(() => {}));
     server.later(hourMs);
@@ -178,10 +178,10 @@ describe("recovery", () => {
   });
 });
 
-describe("a failure between intent and run gives the intent back", () => {
+describe("a failure between intent and run discards the intent", () => {
   const settings = { repeatWindowMs: 60_000 };
 
-  test.each(["find", "begin"] as const)("such as of the repeat guard's %s", async (method) => {
+  test.each(["find", "begin"] as const)("in the repeat guard's %s", async (method) => {
     const memory = createMemoryLedger();
     let away = true;
     const failing: Ledger = {
@@ -205,7 +205,7 @@ describe("a failure between intent and run gives the intent back", () => {
     });
   });
 
-  test("and so does a call that is refused after the guard has let it through", async () => {
+  test("in a call that is refused after the guard has accepted it", async () => {
     const memory = createMemoryLedger();
     const execute = vi.fn(() => "done");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: memory, settings });
@@ -218,7 +218,7 @@ describe("a failure between intent and run gives the intent back", () => {
 });
 
 describe("the repeat guard", () => {
-  test("does not slide its window from replica to replica", async () => {
+  test("does not move its window from replica to replica", async () => {
     let now = 1_000_000;
     const server = createMemoryLedgerServer(() => now);
     let runs = 0;

@@ -44,7 +44,7 @@ const throwBug = (): never => {
   throw new TypeError("no field ref");
 };
 
-describe("a write that may have happened is uncertain, and does not run again", () => {
+describe("a write that may have taken effect is uncertain, and does not run again", () => {
   test.each<[string, Respond, Act, number]>([
     ["its downstream answers 5xx", answer(500), post, 2000],
     ["its downstream answers with a redirect", answer(302), post, 2000],
@@ -83,14 +83,14 @@ describe("a write that may have happened is uncertain, and does not run again", 
     ["its function fails without ever using http", silence, throwBug, 2000],
     ["its deadline passes during a GET: its function can still act", silence, ({ http }, url) => http(url), 100],
     ["its deadline passes without http", silence, never, 20],
-  ])("where %s", async (_what, respond, act, timeoutMs) => {
+  ])("if %s", async (_what, respond, act, timeoutMs) => {
     const seen = await calledTwice(respond, act, { timeoutMs, retry: { retries: 0 } });
     expect(seen).toMatchObject({ outcome: "UNCERTAIN", output: uncertain, attempts: 1 });
     expect(seen).toMatchObject({ again: "UNCERTAIN", replayed: true, runs: 1 });
   });
 });
 
-describe("a write that cannot have happened has failed", () => {
+describe("a write that cannot have taken effect has failed", () => {
   const get: Act = ({ http }, url) => http(url);
   test.each<[string, Respond, Act, string]>([
     ["its downstream refuses it with 4xx", answer(409), post, "External API returned 409: {}"],
@@ -129,22 +129,22 @@ describe("a write that cannot have happened has failed", () => {
       ({ http }) => http("http://10.0.0.1/", { method: "POST" }),
       "The host 10.0.0.1 leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.",
     ],
-  ])("where %s; the answer is kept", async (_what, respond, act, output) => {
+  ])("if %s; the answer is stored", async (_what, respond, act, output) => {
     const seen = await calledTwice(respond, act, { retry: { retries: 0 } });
     expect(seen).toMatchObject({ outcome: "FAILED", output, again: "FAILED", replayed: true, runs: 1 });
   });
 
-  test("where nothing listens", async () => {
+  test("if nothing listens", async () => {
     const url = `http://127.0.0.1:${await deadPort()}`;
     const seen = await calledTwice(silence, post, { retry: { retries: 0 } }, url);
     expect(seen).toMatchObject({ outcome: "FAILED", output: "External API could not be reached.", replayed: true });
   });
 });
 
-describe("the author of a write whose end is not known", () => {
+describe("reconcile of a write whose end is unknown", () => {
   const reconciled = (found: Reconciled) => vi.fn((_call: UnknownCall) => found);
 
-  test("is asked, and says how it ended", async () => {
+  test("is called, and determines its end", async () => {
     const reconcile = reconciled({ result: { done: true } });
     const before = Date.now();
     const seen = await calledTwice(hangUp, post, { reconcile, retry: { retries: 0 } });
@@ -162,7 +162,7 @@ describe("the author of a write whose end is not known", () => {
     ["a lost connection", hangUp, 2000, "FAILED"],
     ["a 5xx", answer(500), 2000, "FAILED"],
   ])(
-    "may say after %s that it has not happened: then the same call runs again",
+    "may return after %s that it did not take effect: then the same call runs again",
     async (_what, respond, timeoutMs, outcome) => {
       const seen = await calledTwice(respond, post, { timeoutMs, reconcile: () => "not-done", retry: { retries: 0 } });
       expect(seen).toMatchObject({ outcome, again: outcome, replayed: false, runs: 2 });
@@ -172,14 +172,17 @@ describe("the author of a write whose end is not known", () => {
   test.each<[string, Respond, number]>([
     ["a deadline", silence, 150],
     ["a lost connection", hangUp, 300],
-  ])("is asked again after %s: a downstream may still do what it has read", async (_what, respond, timeoutMs) => {
-    const answers: Reconciled[] = ["not-done", { result: { done: true } }];
-    const reconcile = vi.fn(() => answers.shift() ?? "unknown");
-    const seen = await calledTwice(respond, post, { timeoutMs, reconcile, retry: { retries: 0 } });
-    expect(seen).toMatchObject({ outcome: "OK", output: '{"done":true}', replayed: true, runs: 1 });
-  });
+  ])(
+    "is called again after %s, because a downstream may still do what it has read",
+    async (_what, respond, timeoutMs) => {
+      const answers: Reconciled[] = ["not-done", { result: { done: true } }];
+      const reconcile = vi.fn(() => answers.shift() ?? "unknown");
+      const seen = await calledTwice(respond, post, { timeoutMs, reconcile, retry: { retries: 0 } });
+      expect(seen).toMatchObject({ outcome: "OK", output: '{"done":true}', replayed: true, runs: 1 });
+    },
+  );
 
-  test("is asked once where the downstream has answered", async () => {
+  test("is called once if the downstream has answered", async () => {
     const reconcile = vi.fn((): Reconciled => "not-done");
     const seen = await calledTwice(answer(500), post, { reconcile, retry: { retries: 0 } });
     expect(seen).toMatchObject({ outcome: "FAILED", runs: 2 });
@@ -191,12 +194,12 @@ describe("the author of a write whose end is not known", () => {
     ["throws", throwBug],
     ["answers with nothing", () => undefined as never],
     ["never answers", never],
-  ])("who %s leaves it uncertain", async (_what, reconcile) => {
+  ])("leaves it uncertain if it %s", async (_what, reconcile) => {
     const seen = await calledTwice(hangUp, post, { timeoutMs: 200, reconcile: reconcile!, retry: { retries: 0 } });
     expect(seen).toMatchObject({ outcome: "UNCERTAIN", output: uncertain, replayed: true, runs: 1 });
   });
 
-  test("is not asked where the end is known, nor about a read", async () => {
+  test("is not called if the end is known, or for a read", async () => {
     const reconcile = reconciled("unknown");
     await calledTwice(answer(404), post, { reconcile });
     await calledTwice(hangUp, post, { reconcile, effect: "read", retry: { retries: 0 } });
@@ -204,7 +207,7 @@ describe("the author of a write whose end is not known", () => {
     expect(reconcile).not.toHaveBeenCalled();
   });
 
-  test("has HTTP with a deadline of its own", async () => {
+  test("has HTTP with its own deadline", async () => {
     const reconcile = async (_call: UnknownCall, { http, config }: ExecutionContext): Promise<Reconciled> => ({
       result: (await http((config as { url: string }).url)).json(),
     });
@@ -216,8 +219,8 @@ describe("the author of a write whose end is not known", () => {
   });
 });
 
-describe("a function that returns after all", () => {
-  test("settles the entry: repeats get what it returned", async () => {
+describe("a function that returns after its end", () => {
+  test("settles the entry: repeats get its value", async () => {
     const go = gate();
     const tool = aTool({ effect: "write", timeoutMs: 20, execute: async () => (await go.opened, "it worked") });
     await using app = await startExecutor([tool]);
@@ -229,7 +232,7 @@ describe("a function that returns after all", () => {
     expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "it worked", replayed: true });
   });
 
-  test("settles a call without a key too, for those who ask by id", async () => {
+  test("settles a call without a key too, for queries by id", async () => {
     const go = gate();
     const tool = aTool({ effect: "write", timeoutMs: 20, execute: async () => (await go.opened, "it worked") });
     await using app = await startExecutor([tool]);
@@ -239,7 +242,7 @@ describe("a function that returns after all", () => {
     await vi.waitFor(async () => expect((await find())?.result?.output).toBe("it worked"));
   });
 
-  test("while its author is asked is the answer", async () => {
+  test("provides the answer if it returns during reconcile", async () => {
     const go = gate();
     const reconcile = async (): Promise<Reconciled> => (go.open(), never());
     const tool = aTool({
@@ -252,7 +255,7 @@ describe("a function that returns after all", () => {
     expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "it worked", attempts: 1 });
   });
 
-  test("after its deadline by a ToolError settles nothing: its requests were aborted", async () => {
+  test("settles nothing by a ToolError after its deadline, because its requests were aborted", async () => {
     await using api = await startDownstream(silence);
     const ended = gate();
     const execute = async (_args: unknown, { http }: ExecutionContext) => {

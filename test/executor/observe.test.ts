@@ -40,7 +40,7 @@ const ids = {
 };
 
 describe("the span of a call", () => {
-  test("names the tool, the call and where it was made, below the span of the request", async () => {
+  test("names the tool, the call and its context, and is a child of the request's span", async () => {
     const { executor, spans, audit } = await start(async () => 1);
     const traceId = "0af7651916cd43dd8448eb211c80319c";
     const parent = trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId: "b7ad6b7169203331", traceFlags: 1 });
@@ -54,7 +54,7 @@ describe("the span of a call", () => {
     expect(audit[0]).toMatchObject({ traceId, jobId: "j-1", runId: "r-1", sessionId: "s-1" });
   });
 
-  test("says how a call ended that did not end well", async () => {
+  test("contains the outcome of an unsuccessful call", async () => {
     const { executor, spans } = await start(() => {
       throw new Error("odd");
     });
@@ -63,13 +63,13 @@ describe("the span of a call", () => {
     expect(spans()[0]!.status).toEqual({ code: SpanStatusCode.ERROR, message: "FAILED" });
   });
 
-  test("of a repeat is a span, and nothing is counted or audited for it", async () => {
+  test("exists for a repeat, which is neither counted nor audited", async () => {
     const { executor, spans, audit, executed } = await start(() => 1);
     for (let n = 0; n < 2; n += 1) await executor.execute(aCall(), within());
     expect([spans().length, audit.length, executed.length]).toEqual([2, 1, 1]);
   });
 
-  test("of a call that joins another ends with it, and only one is counted", async () => {
+  test("ends with the call that it joins, and only one is counted", async () => {
     const { opened, open } = gate();
     const { executor, spans, audit } = await start(() => opened.then(() => 1));
     const calls = [0, 1].map(async () => executor.execute(aCall(), within()));
@@ -78,7 +78,7 @@ describe("the span of a call", () => {
     expect([spans().length, audit.length]).toEqual([2, 1]);
   });
 
-  test("of a call that could not be executed is an error, and one line says why", async () => {
+  test("is an error if the call could not be executed, with one log line that gives the reason", async () => {
     const { executor, spans, lines, audit } = await start({ effect: "write" });
     const reason = await start({ effect: "write" }, { ledger: unreachable() });
     await executor.execute(aCall(), everywhere);
@@ -105,8 +105,8 @@ function unreachable(): NonNullable<ExecutorOptions["ledger"]> {
   } as unknown as NonNullable<ExecutorOptions["ledger"]>;
 }
 
-describe("what is counted of a call", () => {
-  test("is its tool, outcome and caller, how long it took, and whether its function was called", async () => {
+describe("the metrics of a call", () => {
+  test("contain its tool, outcome and caller, its duration, and whether its function was called", async () => {
     const { executor, executed, audit } = await start({
       execute: () => 1,
       inputSchema: { type: "object", properties: { n: { type: "number" } } },
@@ -133,7 +133,7 @@ describe("what is counted of a call", () => {
     expect(audit[0]!.latencyMs).toBeCloseTo(executed[0]!.seconds * 1000, 2);
   });
 
-  test("every outcome has a name, an unknown one too", () => {
+  test("have a name for every outcome, including an unknown one", () => {
     expect([outcomeName(Outcome.OK), outcomeName(Outcome.TIMED_OUT), outcomeName(99 as Outcome)]).toEqual([
       "OK",
       "TIMED_OUT",
@@ -167,7 +167,7 @@ describe("the log of a call", () => {
     ["a downstream that refused", new HttpError("no", { status: 404 }), 30],
     ["a downstream that is broken", new HttpError("no", { status: 500 }), 40],
     ["a downstream that could not be reached", new HttpError("no", {}), 40],
-  ])("says of %s that the tool failed, the details at debug", async (_what, reason, level) => {
+  ])("reports for %s that the tool failed, with details at debug", async (_what, reason, level) => {
     const { executor, lines } = await start(() => {
       throw reason;
     });
@@ -177,7 +177,7 @@ describe("the log of a call", () => {
     expect(lines("tool failed: details")).toMatchObject([{ level: 20, error: { message: reason.message } }]);
   });
 
-  test("says that a tool took too long, and how long it may take; what a read returns later is no news", async () => {
+  test("reports that a tool took too long, and its time limit; a later value of a read is not reported", async () => {
     const { opened, open } = gate();
     const { executor, lines } = await start({ execute: () => opened, timeoutMs: 100 });
     await executor.execute(aCall(), within());

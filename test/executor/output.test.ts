@@ -51,7 +51,7 @@ describe("an answer", () => {
     ],
     ["half a character", { a: "x\ud83d" }, '{"a":"x\ufffd"}'],
     ["half a character in a property name (hazard 41)", { "x\udc00": { "\ud800": 1 } }, '{"x\ufffd":{"\ufffd":1}}'],
-  ])("that is or holds %s becomes JSON", async (_what, returned, output) => {
+  ])("that is or contains %s becomes JSON", async (_what, returned, output) => {
     const result = await returning(returned);
     expect(result).toMatchObject({ outcome: "OK", output, truncated: false });
     expect(result.value).toEqual(JSON.parse(output));
@@ -83,7 +83,7 @@ describe("an answer", () => {
     expect(await returning(trap)).toMatchObject({ outcome: "FAILED", output: "Tool execution failed or timed out." });
   });
 
-  test("keeps numbers of a downstream as they were written; a value holds their text", async () => {
+  test("keeps a downstream's numbers as they were written; a value contains their text", async () => {
     const text = '{"rows":[{"id":9007199254740993,"size":1e400,"n":1.5}]}';
     const row = { type: "object", properties: { id: { type: "integer" }, size: { type: "number", minimum: 1 } } };
     const outputSchema = { type: "object", properties: { rows: { type: "array", items: row } } };
@@ -105,14 +105,14 @@ describe("an answer", () => {
     ["numbers that no double is sure to hold", [2 ** 53, -(2 ** 60), 1e300, 1.7976931348623157e308]],
     ["a number of a downstream", parseJson('{"id":9007199254740993,"n":1}')],
     ["levels that no message holds", JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60))],
-  ])("that is %s has the text of its value at hand", async (_what, returned) => {
+  ])("that is %s provides the text of its value", async (_what, returned) => {
     await using app = await startExecutor([aTool({ execute: () => returned as object })]);
     const result = await app.executor.execute(aCall(), within());
     expect(outcomeOf(result)).toBe("OK");
     expect(valueText(result)).toBe(result.value && JSON.stringify(jsonFromValue(result.value)));
   });
 
-  test("of 10 MB is cut within the limit and stays what it is", async () => {
+  test("of 10 MB is cut to the limit and stays valid", async () => {
     const text = await returning("é".repeat(5_000_000));
     expect(text.truncated).toBe(true);
     expect(Buffer.byteLength(text.output)).toBeLessThanOrEqual(65_536);
@@ -124,13 +124,13 @@ describe("an answer", () => {
     expect((JSON.parse(rows.output) as unknown[]).at(-1)).toMatch(/^… \d+ more left out$/);
   });
 
-  test("nested deeply keeps its text; only the value is left out", async () => {
+  test("with deep nesting keeps its text; only the value is omitted", async () => {
     const deep = JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60)) as object;
     const result = await returning(deep);
     expect(result).toMatchObject({ outcome: "OK", output: JSON.stringify(deep), truncated: false, value: undefined });
   });
 
-  test("of a broad tree is shortened, not lost, at a small limit", () => {
+  test("with a broad tree is shortened, not lost, at a small limit", () => {
     const tree = (levels: number): unknown =>
       levels === 0
         ? "a leaf of the tree"
@@ -162,7 +162,7 @@ describe("an answer", () => {
     },
   );
 
-  test("is shortened for a caller who may read less, whatever it is", async () => {
+  test("is shortened for a caller with a smaller limit, whatever it is", async () => {
     const small = { ...caller, maxOutputBytes: 100 };
     const deep = JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60)) as object;
     const tool = aTool({
@@ -182,7 +182,7 @@ describe("an answer", () => {
     }
   });
 
-  test("is checked against the output schema as the JSON that it becomes", async () => {
+  test("is checked against the output schema in its JSON form", async () => {
     const check = async (outputSchema: JsonSchema, returned: unknown) => {
       await using tool = await startTool(aTool({ outputSchema, execute: () => returned }));
       return (await tool.call({})).outcome;
@@ -201,7 +201,7 @@ describe("a failure", () => {
     ["a string", "secret words"],
     ["nothing", undefined],
     ["null", null],
-  ])("by throwing %s says nothing of its words", async (_what, reason) => {
+  ])("by throwing %s reveals nothing of its message", async (_what, reason) => {
     const plain = { outcome: "FAILED", output: "Tool execution failed or timed out.", attempts: 1 };
     await using sync = await startExecutor([
       aTool({
@@ -222,7 +222,7 @@ describe("a failure", () => {
     expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
   });
 
-  test("leaves its name and place at `warn`, and message and stack without secrets at `debug`", async () => {
+  test("is logged with its name and location at `warn`, and with message and stack without secrets at `debug`", async () => {
     const tool = aTool({
       configSchema: { type: "object", properties: { key: { type: "string", secret: true } } } as const,
       execute: () => {
@@ -239,7 +239,7 @@ describe("a failure", () => {
     expect(details?.error["stack"]).toMatch(/^TypeError: no field ref for \[secret\]\n +at /);
   });
 
-  test("by taking too long leaves a line", async () => {
+  test("by a timeout is logged", async () => {
     await using app = await startExecutor([aTool({ timeoutMs: 5, execute: () => new Promise(() => {}) })]);
     await app.executor.execute(aCall(), within());
     expect(app.log.map((line) => JSON.parse(line) as object)).toMatchObject([
@@ -247,7 +247,7 @@ describe("a failure", () => {
     ]);
   });
 
-  test("by a ToolError says what its author wrote, within the limit", async () => {
+  test("by a ToolError shows its author's message, within the limit", async () => {
     await using tool = await startTool(
       aTool({
         execute: ({ n }: { n: number }) => {
@@ -276,7 +276,7 @@ describe("a secret of the configuration", () => {
     return { result, heard, value: result.value && jsonFromValue(result.value) };
   };
 
-  test("is in no answer, no error and no progress", async () => {
+  test("appears in no answer, no error and no progress", async () => {
     expect((await shown("hunter22", () => "it is hunter22!")).result.output).toBe("it is [secret]!");
     expect(
       (
@@ -292,7 +292,7 @@ describe("a secret of the configuration", () => {
     expect(heard).toEqual(["with [secret]"]);
   });
 
-  test("leaves the JSON around it valid, whatever it is made of", async () => {
+  test("is removed without making the surrounding JSON invalid", async () => {
     for (const key of ['a"b\\c', "1234", "true", "null", '","x":"']) {
       const { result, value } = await shown(key, () => ({ ok: true, no: null, n: 12_345, text: `<${key}>`, [key]: 1 }));
       expect(outcomeOf(result)).toBe("OK");
@@ -301,7 +301,7 @@ describe("a secret of the configuration", () => {
     }
   });
 
-  test("leaves lists and numbers what they are, but for those that show it", async () => {
+  test("is removed without changing other parts of lists and numbers", async () => {
     const exact = parseJson("1234567890123456789012");
     const { result } = await shown("1234", () => ({ list: ["<1234>", 12, 12_345, null, [true]], exact, more: "1234" }));
     expect(result.output).toBe(
@@ -309,13 +309,13 @@ describe("a secret of the configuration", () => {
     );
   });
 
-  test("is not half there where the answer is cut", async () => {
+  test("is not partly visible at the end of a cut answer", async () => {
     const { result } = await shown("hunter22hunter22", () => `${"x".repeat(90)}hunter22hunter22${"y".repeat(90)}`, 101);
     expect(result.output).not.toContain("hunter");
   });
 });
 
-describe("an error that cannot be read", () => {
+describe("an unreadable error", () => {
   const unreadable = (name: string): unknown => {
     const refuse = (): never => {
       throw new Error("nobody reads this");

@@ -17,7 +17,7 @@ import { aCall, caller, contextOf, within } from "../support/executor.ts";
 const scope: CallScope = { tenant: "t", source: "s", conversationId: "c", sessionId: "e", runId: "r" };
 
 describe("the key of a call", () => {
-  test("is of the run, else of the conversation, else of the session", () => {
+  test("belongs to the run, else to the conversation, else to the session", () => {
     const places = [
       scope,
       { ...scope, runId: "" },
@@ -34,7 +34,7 @@ describe("the key of a call", () => {
     expect(callKey(scope, "")).toBeUndefined();
   });
 
-  test("is what the call is found by; without one, its id alone, for those who do not know either", () => {
+  test("finds the call; without a key, the id alone does, for callers that do not know either", () => {
     const nowhere = { ...scope, runId: "", conversationId: "", sessionId: "" };
     expect(lookupOf(scope, "1")).toBe(callKey(scope, "1"));
     expect(lookupOf(nowhere, "1")).toBe('["t","s","*","","1"]');
@@ -43,7 +43,7 @@ describe("the key of a call", () => {
     expect(lookupsOf(nowhere, "")).toEqual(['["t","s","*","",""]']);
   });
 
-  test("has the source that the context names, else the caller's name", () => {
+  test("contains the source that the context names, else the caller's name", () => {
     expect(callScopeFrom(undefined, caller)).toEqual({
       tenant: "default",
       source: "test",
@@ -77,7 +77,7 @@ describe("the memory of calls", () => {
     scope,
   });
 
-  test("is idle when the last one has ended, replaced ones included", async () => {
+  test("is idle when the last call has ended, including replaced ones", async () => {
     const memory = createCallMemory(10);
     await memory.idle();
     const [first, second] = [execution("a"), execution("a")];
@@ -100,7 +100,7 @@ describe("the memory of calls", () => {
     expect(again).toBe(false);
   });
 
-  test("leaves those that run alone when one that never ran ends", () => {
+  test("keeps running calls when one that never ran ends", () => {
     const memory = createCallMemory(10);
     const running = execution("a");
     memory.start(running);
@@ -126,7 +126,7 @@ describe("the memory of calls", () => {
     expect(none.recent("a")).toBeUndefined();
   });
 
-  test("settles only an answer that it has, and tells how many it forgets", () => {
+  test("settles only a cached answer, and returns the number of deleted ones", () => {
     const memory = createCallMemory(2);
     const settled = errorResult({ call: { id: "1", name: "x" } }, Outcome.FAILED, "late");
     memory.settle("a", settled);
@@ -140,8 +140,8 @@ describe("the memory of calls", () => {
   });
 });
 
-describe("a signal as a token", () => {
-  test("calls its listeners once, at once where it has fired, and those that unsubscribe never", () => {
+describe("a signal as a cancellation token", () => {
+  test("calls its listeners once, immediately if it has fired, and removed ones never", () => {
     const controller = new AbortController();
     const token = cancellationFromSignal(controller.signal);
     const told: [string, Code][] = [];
@@ -159,7 +159,7 @@ describe("a signal as a token", () => {
     expect(getEventListeners(controller.signal, "abort")).toEqual([]);
   });
 
-  test("has the reason of the signal where that is for the caller to read", () => {
+  test("has the reason of the signal if the caller may read it", () => {
     const reason = new ConnectError("late", Code.DeadlineExceeded);
     expect(cancellationFromSignal(AbortSignal.abort(reason)).cancelled).toBe(reason);
   });
@@ -169,13 +169,13 @@ describe("a wait for a promise", () => {
   test.each([
     ["resolves", () => Promise.resolve(1)],
     ["rejects", () => Promise.reject(new Error("odd"))],
-  ])("ends when it %s, and leaves nothing on the signal", async (_how, promise) => {
+  ])("ends when it %s, and leaves no listener on the signal", async (_how, promise) => {
     const { signal } = new AbortController();
     await settledOrAborted(promise(), signal);
     expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
-  test("ends with the signal, also where that has fired before", async () => {
+  test("ends with the signal, even if that has fired before", async () => {
     const controller = new AbortController();
     const never = new Promise(() => {});
     const waiting = settledOrAborted(never, controller.signal);
@@ -186,7 +186,7 @@ describe("a wait for a promise", () => {
 });
 
 describe("an execution", () => {
-  test("is cancelled once, and tells all who listen", () => {
+  test("is cancelled once, and notifies all listeners", () => {
     const execution = new Execution(aCall(), within(), scope);
     const told: string[] = [];
     for (const name of ["a", "b"]) execution.onCancel(() => told.push(name));
@@ -197,7 +197,7 @@ describe("an execution", () => {
     new Execution(aCall(), within(), scope).cancel();
   });
 
-  test("reports progress to all, with its call", () => {
+  test("reports progress to all listeners, with its call", () => {
     const told: Progress[] = [];
     const onProgress = (progress: Progress) => told.push(progress);
     const execution = new Execution(aCall(), within("c", { onProgress }), scope);
@@ -209,7 +209,7 @@ describe("an execution", () => {
     new Execution(aCall(), within(), scope).report("nobody", 1);
   });
 
-  test("has one idempotency key for each call: by its key, by its own id, or by chance", () => {
+  test("has one idempotency key for each call: from its key, from its own id, or random", () => {
     const keyed = (key: string | undefined, id: string, lookup: string): string => {
       const execution = new Execution(aCall({}, { id }), within(), scope);
       Object.assign(execution, { key, lookup });
@@ -223,7 +223,7 @@ describe("an execution", () => {
   });
 });
 
-test("a value is of the kind that its JSON is, whatever its members are called", () => {
+test("a value has the kind of its JSON, whatever its members are called", () => {
   const json = parseJson('{"a":[1,true,null,"x"],"__proto__":{"b":false},"big":123456789012345678901}');
   const kind = valueFromJson(json).kind;
   expect(kind.case).toBe("structValue");
@@ -249,7 +249,7 @@ describe("the slots of a tool", () => {
   const tool = (concurrency: number, queue: number) =>
     ({ name: "work", tenant: undefined, concurrency, queue, timeoutMs: 60_000 }) as unknown as CompiledTool;
 
-  test("ask to come back when, as far as is known, one will be free: from 1 s to 60 s", () => {
+  test("suggest a retry when a slot is expected to be free, after 1 s to 60 s", () => {
     const refusalAfter = (concurrency: number, ...took: number[]) => {
       const one = tool(concurrency, 0);
       const slots = createSlots((work) => work())(one);
@@ -269,7 +269,7 @@ describe("the slots of a tool", () => {
     expect(refusalAfter(1, 800_000)).toEqual({ retryAfterSeconds: 60 });
   });
 
-  test("go to those who wait in their order, and not to those who have left", async () => {
+  test("are given to waiting calls in their order, and not to those that have left", async () => {
     const one = tool(1, 2);
     const slots = createSlots((work) => work())(one);
     const executions = [0, 1, 2, 3].map(() => new Execution(aCall(), within(), scope));

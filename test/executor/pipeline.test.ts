@@ -7,7 +7,7 @@ import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within
 
 const room = join(import.meta.dirname, "../../src/executor");
 
-test("only the observer knows OpenTelemetry and writes telemetry", () => {
+test("only the observer imports OpenTelemetry and writes telemetry", () => {
   const knowing = globSync("**/*.ts", { cwd: room }).filter((file) => {
     const source = readFileSync(join(room, file), "utf8");
     return /@opentelemetry|telemetry\.(metrics|audit|begin|log)\b/.test(source);
@@ -25,7 +25,7 @@ test.each([
   ["at once", () => 1],
   ["later", () => new Promise(setImmediate)],
   ["by a fault", () => Promise.reject(new Error("odd"))],
-])("a call that ends %s says how long it took", async (_how, execute) => {
+])("a call that ends %s has a duration", async (_how, execute) => {
   await using app = await startExecutor([aTool({ execute })]);
   const startedAt = performance.now();
   const { duration } = await app.executor.execute(aCall(), within());
@@ -35,7 +35,7 @@ test.each([
   expect(ms).toBeLessThanOrEqual(passed);
 });
 
-test("a result has every field, copied or not", async () => {
+test("a result has every field, whether copied or not", async () => {
   await using app = await startExecutor([aTool({ execute: () => ({ a: [1] }) })]);
   const result = await app.executor.execute(aCall(), within());
   expect(Object.keys({ ...result })).toContain("value");
@@ -46,7 +46,7 @@ test("a result has every field, copied or not", async () => {
 test.each([
   ["write", "UNCERTAIN"],
   ["idempotent", "FAILED"],
-] as const)("a fault of ours after the function of a %s was called ends it as %s", async (effect, outcome) => {
+] as const)("an internal error after the function of a %s was called ends it as %s", async (effect, outcome) => {
   const go = gate();
   const execute = async () => {
     await go.opened;
@@ -66,7 +66,7 @@ test.each([
   expect(app.log.join()).toContain("a call failed after its tool had run");
 });
 
-test("a source whose ids are unique by themselves needs no scope, whatever its name", async () => {
+test("a source with unique ids needs no scope, whatever its name", async () => {
   let runs = 0;
   await using app = await startExecutor([aTool({ effect: "write", execute: () => ++runs })]);
   const unique = within("", { caller: { ...caller, name: "some-platform", uniqueCallIds: true } });

@@ -19,8 +19,8 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
-describe("a ledger that cannot be reached", () => {
-  test("before the run refuses the call, and nothing runs; reads go on", async () => {
+describe("an unavailable ledger", () => {
+  test("before the run refuses the call, and nothing runs; reads continue", async () => {
     const down = async (): Promise<never> => {
       throw new LedgerUnavailableError("down");
     };
@@ -39,7 +39,7 @@ describe("a ledger that cannot be reached", () => {
     await expect(app.executor.find("other", contextOf("c"), caller)).rejects.toThrow("the store cannot be reached");
   });
 
-  test("after the run keeps the answer back until it is durable, and tells callers in time that the call goes on", async () => {
+  test("after the run holds the answer back until it is durable, and callers get PENDING in time", async () => {
     const memory = createMemoryLedgerStore(createMemoryLedgerServer());
     let down = true;
     const ledger = createResilientLedger({
@@ -128,21 +128,24 @@ describe("after a crash between intent and outcome", () => {
     ["answers with nothing", () => undefined, uncertain, 0],
     ["answers with null", () => null, uncertain, 0],
     ["never answers", () => new Promise(() => {}), uncertain, 0],
-  ])("a write whose author %s ends so, and a repeat gets the same", async (_what, reconcile, output, runs) => {
-    await using before = await crashed("write");
-    const execute = vi.fn(() => "ran");
-    const tool = aTool({ effect: "write", timeoutMs: 50, execute, reconcile: reconcile as () => Reconciled });
-    await using app = await startExecutor([tool], { ledger: before.ledger });
-    await app.executor.recover();
-    const again = await app.executor.execute(aCall({ a: 1 }), within());
-    expect(again).toMatchObject({ output, replayed: true, callId: "call-1", name: "work" });
-    expect(outcomeOf(again)).toBe(output === uncertain ? "UNCERTAIN" : "OK");
-    expect(execute).toHaveBeenCalledTimes(runs);
-    expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
-  });
+  ])(
+    "a write whose reconcile %s ends accordingly, and a repeat gets the same",
+    async (_what, reconcile, output, runs) => {
+      await using before = await crashed("write");
+      const execute = vi.fn(() => "ran");
+      const tool = aTool({ effect: "write", timeoutMs: 50, execute, reconcile: reconcile as () => Reconciled });
+      await using app = await startExecutor([tool], { ledger: before.ledger });
+      await app.executor.recover();
+      const again = await app.executor.execute(aCall({ a: 1 }), within());
+      expect(again).toMatchObject({ output, replayed: true, callId: "call-1", name: "work" });
+      expect(outcomeOf(again)).toBe(output === uncertain ? "UNCERTAIN" : "OK");
+      expect(execute).toHaveBeenCalledTimes(runs);
+      expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
+    },
+  );
 
   test.each<Effect>(["idempotent", "write"])(
-    "a call (%s) whose key is missing is uncertain: it is not run again, and its author is not asked without arguments",
+    "a call (%s) whose key is missing is uncertain: it neither runs again nor is reconciled without arguments",
     async (effect) => {
       const sealers = ["one", "two"].map((id) => createSealer([{ id, secret: randomBytes(32) }]));
       await using before = await crashed(effect, within(), "call-1", sealers as [Sealer, Sealer]);
@@ -156,7 +159,7 @@ describe("after a crash between intent and outcome", () => {
     },
   );
 
-  test("a repeat that comes before the take-over takes it over itself", async () => {
+  test("a repeat that arrives before the recovery takes the call over itself", async () => {
     await using before = await crashed("write");
     const execute = vi.fn(() => "ran");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: before.ledger });
@@ -197,7 +200,7 @@ describe("after a crash between intent and outcome", () => {
     expect(await app.executor.find("call-1", contextOf("c"), caller)).toBeUndefined();
   });
 
-  test("many calls of a tool with one place are all taken over", async () => {
+  test("many calls of a tool with one slot are all taken over", async () => {
     await using before = await crashed("idempotent");
     for (let id = 0; id < 8; id++)
       void Promise.try(() => before.dead.executor.execute(aCall({ a: 1 }, { id: `${id}` }), within())).catch(() => {});
@@ -213,7 +216,7 @@ describe("after a crash between intent and outcome", () => {
     }
   });
 
-  test("a guard against repeats ends as the call that it stands for", async () => {
+  test("a guard against repeats ends like the call that it represents", async () => {
     const folder = scratchFolder();
     await using store = {
       it: await openSqliteStore({ folder: folder.path }),
@@ -248,7 +251,7 @@ describe("after a crash between intent and outcome", () => {
 });
 
 describe("draining", () => {
-  test("takes over no more calls of dead processes: what is being recovered ends, the rest is left to others", async () => {
+  test("takes over no more calls of dead processes: running recoveries end, the rest is left to others", async () => {
     const server = createMemoryLedgerServer();
     const dead = createResilientLedger(createMemoryLedgerStore(server));
     const hanging = await startExecutor([aTool({ effect: "idempotent", execute: () => new Promise(() => {}) })], {
@@ -272,7 +275,7 @@ describe("draining", () => {
     expect(await app.executor.recover()).toBe(0);
   });
 
-  test("refuses new calls and waits for those that run, whole batches too", async () => {
+  test("refuses new calls and waits for running ones, including whole batches", async () => {
     const go = gate();
     await using app = await startExecutor([aTool({ execute: async () => (await go.opened, "done") })]);
     const calls = Array.from({ length: 40 }, (_, index) => aCall({}, { id: `${index}` }));
@@ -288,7 +291,7 @@ describe("draining", () => {
     expect(over).toBe(true);
   });
 
-  test("past its end stops what runs; a write that was stopped is never taken for one that did not run", async () => {
+  test("stops running calls at its end; an interrupted write never counts as one that did not run", async () => {
     const folder = scratchFolder();
     const store = await openSqliteStore({ folder: folder.path });
     const settings = { limits: { concurrency: 1, queue: 1 } };

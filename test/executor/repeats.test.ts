@@ -20,8 +20,8 @@ function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
 
 const effects: Effect[] = ["read", "idempotent", "write"];
 
-describe.each(effects)("the same call of a %s tool again", (effect) => {
-  test("while it runs joins it: 1,000 at once run once and get equal answers", async () => {
+describe.each(effects)("a repeated call of a %s tool", (effect) => {
+  test("joins while the first runs: 1,000 at once run once and get equal answers", async () => {
     const { state, tool } = counted(effect, () => ({ n: Math.random() }));
     await using app = await startExecutor([tool]);
     const asked = Array.from({ length: 1000 }, () => app.executor.execute(aCall({ a: 1 }), within()));
@@ -35,7 +35,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect(app.executed).toHaveLength(1);
   });
 
-  test("after it ended gets the stored answer, marked as replayed, and no second audit line (hazard 23)", async () => {
+  test("after the end gets the stored answer, marked as replayed, and no second audit line (hazard 23)", async () => {
     const { state, tool } = counted(effect, (run) => ({ run }));
     state.go.open();
     await using app = await startExecutor([tool]);
@@ -48,7 +48,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect(app.executed).toHaveLength(1);
   });
 
-  test("with other arguments, or of another tool, is a conflict, while it runs and after", async () => {
+  test("with other arguments, or of another tool, is a conflict, during the run and afterwards", async () => {
     const { state, tool } = counted(effect);
     const other = aTool({ name: "other", effect, execute: () => "other" });
     await using app = await startExecutor([tool, other]);
@@ -70,7 +70,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect(state.runs).toBe(1);
   });
 
-  test("in another conversation, of another caller or tenant is another call", async () => {
+  test("in another conversation, of another caller or tenant is a different call", async () => {
     const { state, tool } = counted(effect);
     state.go.open();
     await using app = await startExecutor([tool]);
@@ -95,7 +95,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect(state.runs).toBe(4);
   });
 
-  test("after a fault runs again, unless it is a write that had started", async () => {
+  test("after a failure runs again, unless it is a write that had started", async () => {
     const { state, tool } = counted(effect, (run) => {
       if (run === 1) throw new ToolError("no luck");
       return "luck";
@@ -110,7 +110,7 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
     expect(state.runs).toBe(effect === "write" ? 1 : 2);
   });
 
-  test("after an answer that does not fit the output schema gets that answer", async () => {
+  test("after an answer that does not match the output schema gets that answer", async () => {
     const run = vi.fn(() => 1);
     await using app = await startExecutor([aTool({ effect, outputSchema: { type: "string" }, execute: run })]);
     const first = await app.executor.execute(aCall(), within());
@@ -120,8 +120,8 @@ describe.each(effects)("the same call of a %s tool again", (effect) => {
   });
 });
 
-describe("answers of reads in memory", () => {
-  test("are bounded: the oldest goes first", async () => {
+describe("cached answers of reads", () => {
+  test("are limited: the oldest is dropped first", async () => {
     const { state, tool } = counted("read");
     state.go.open();
     await using app = await startExecutor([tool], { recentEntries: 2 });
@@ -131,7 +131,7 @@ describe("answers of reads in memory", () => {
     expect(state.runs).toBe(4);
   });
 
-  test("are forgotten with their conversation", async () => {
+  test("are erased with their conversation", async () => {
     const { state, tool } = counted("read");
     state.go.open();
     await using app = await startExecutor([tool]);
@@ -142,7 +142,7 @@ describe("answers of reads in memory", () => {
     expect(state.runs).toBe(2);
   });
 
-  test("do not change when the tool goes on to change what it returned", async () => {
+  test("do not change if the tool changes the returned object later", async () => {
     const shared = { n: 0 };
     await using app = await startExecutor([aTool({ execute: () => (shared.n++, shared) })]);
     const result = await app.executor.execute(aCall(), within());
@@ -180,7 +180,7 @@ describe("a tool with a repeat window", () => {
     expect(state.runs).toBe(1);
   });
 
-  test("holds for writes over replicas that share a ledger", async () => {
+  test("covers writes across replicas that share a ledger", async () => {
     const { state, tool } = counted("write", (run) => ({ run }));
     await using one = await startExecutor([tool], { settings });
     await using two = await startExecutor([tool], { settings, ledger: one.ledger });
@@ -194,7 +194,7 @@ describe("a tool with a repeat window", () => {
     expect(state.runs).toBe(1);
   });
 
-  test("runs again after the window, after an answer that is not kept, and when it is off", async () => {
+  test("runs again after the window, after an answer that is not stored, and when it is off", async () => {
     const { state, tool } = counted("idempotent", (run) => {
       if (run === 1) throw new ToolError("no luck");
       return run;

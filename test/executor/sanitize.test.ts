@@ -9,7 +9,7 @@ import { testRequirement } from "../support/test-requirement.ts";
 const cleaned = (text: string, mode: SanitizeMode) => sanitize({ a: text }, mode)["a"];
 
 describe("sanitising", () => {
-  test("by default keeps what real names, numbers and times are written with", () => {
+  test("by default keeps the characters of real names, numbers and times", () => {
     for (const text of ["Müller", "#W2378156", "10:30", "日本", "a@b.c", "😀", "O'Brien & Söhne", "x  y"]) {
       expect(cleaned(text, "text")).toBe(text);
     }
@@ -91,7 +91,7 @@ describe("sanitising", () => {
     expect(cleaned(`${"x".repeat(249)} y`, "strict")).toBe("x".repeat(249));
   });
 
-  test("switched off keeps everything", () => {
+  test("keeps everything when switched off", () => {
     expect(cleaned(" \u200b<x> ", "off")).toBe(" \u200b<x> ");
   });
 
@@ -117,7 +117,7 @@ describe("sanitising", () => {
     expect(result.output).toBe("Schema validation failed for work: /id: must NOT have fewer than 1 characters");
   });
 
-  test("goes by the tool, else by the caller, else keeps text", async () => {
+  test("depends on the tool, else on the caller, else is `text`", async () => {
     const seen = aTool({ execute: ({ a }: { a: string }) => a });
     const strict = { ...caller, sanitize: "strict" as const };
     await using app = await startExecutor([
@@ -131,7 +131,7 @@ describe("sanitising", () => {
     expect(await run("off", strict)).toBe(" #ü ");
   });
 
-  test("comes after the digest: what it makes equal is not the same call", async () => {
+  test("happens after the digest: calls that it makes equal are still different", async () => {
     await using app = await startExecutor([aTool({ execute: () => 1 })]);
     expect(outcomeOf(await app.executor.execute(aCall({ a: "x" }), within()))).toBe("OK");
     expect(outcomeOf(await app.executor.execute(aCall({ a: "x " }), within()))).toBe("CONFLICT");

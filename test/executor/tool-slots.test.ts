@@ -6,7 +6,7 @@ const tool = (name: string, tenant?: string) =>
   ({ name, tenant, concurrency: 1, queue: 0, timeoutMs: 1000 }) as CompiledTool;
 const execution = { onCancel: () => {} };
 
-test("a tool that one tenant keeps busy leaves another tenant's tool of the same name alone", () => {
+test("a busy tool of one tenant does not affect another tenant's tool of the same name", () => {
   const slotsOf = createSlots((work) => work());
   const acquire = (of: CompiledTool) => slotsOf(of).acquire(of, execution);
   expect(acquire(tool("work", "a"))).toBeUndefined();

@@ -8,9 +8,9 @@ import { pending, settledAnswer, startWriteUnderWay, uncertain } from "./write-u
 const testMs = 120_000;
 const durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"];
 
-describe("a process that is killed while its request is under way", () => {
+describe("a process that is killed during its request", () => {
   test(
-    "does not make the write run again before the request has arrived (embedded, with reconcile)",
+    "does not cause the write to run again before the request has arrived (embedded, with reconcile)",
     async () => {
       await using world = await startWriteUnderWay("put_known", [undefined], 15_000);
       const [service] = world.replicas;
@@ -26,7 +26,7 @@ describe("a process that is killed while its request is under way", () => {
   );
 
   test(
-    "leaves a write uncertain where nobody can tell",
+    "leaves a write uncertain if its end cannot be determined",
     async () => {
       await using world = await startWriteUnderWay("put", [undefined]);
       const [service] = world.replicas;
@@ -42,42 +42,39 @@ describe("a process that is killed while its request is under way", () => {
 
 const noRedis = redisMissing();
 
-describe.skipIf(noRedis !== undefined)(
-  `a process that is frozen${noRedis === undefined ? "" : ` (${noRedis})`}`,
-  () => {
-    test(
-      "while its request is under way: others wait, then call it uncertain, and it settles that when it goes on",
-      async () => {
-        const redis = await startRedis(durable);
-        try {
-          await using world = await startWriteUnderWay("put", [redis.url, redis.url]);
-          const [frozen, other] = world.replicas;
-          frozen?.signal("SIGSTOP");
-          expect(await world.repeat(other)).toContain(pending);
-          world.release();
-          await until("the other has given it up", async () => (await world.repeat(other)).includes(uncertain), 30_000);
-          frozen?.signal("SIGCONT");
-          const answer = await settledAnswer(world);
-          // Its own caller may have been told in time that the work goes on.
-          const own = await world.answer;
-          if (!own?.includes(pending)) expect(own).toBe(answer);
-          expect(world.downstream.requests).toHaveLength(1);
-        } finally {
-          await redis.close();
-        }
-      },
-      testMs,
-    );
-  },
-);
+describe.skipIf(noRedis !== undefined)(`a frozen process${noRedis === undefined ? "" : ` (${noRedis})`}`, () => {
+  test(
+    "during its request makes others wait, then report it as uncertain, which it settles when it continues",
+    async () => {
+      const redis = await startRedis(durable);
+      try {
+        await using world = await startWriteUnderWay("put", [redis.url, redis.url]);
+        const [frozen, other] = world.replicas;
+        frozen?.signal("SIGSTOP");
+        expect(await world.repeat(other)).toContain(pending);
+        world.release();
+        await until("the other has given it up", async () => (await world.repeat(other)).includes(uncertain), 30_000);
+        frozen?.signal("SIGCONT");
+        const answer = await settledAnswer(world);
+        // Its own caller may have been told in time that the work goes on.
+        const own = await world.answer;
+        if (!own?.includes(pending)) expect(own).toBe(answer);
+        expect(world.downstream.requests).toHaveLength(1);
+      } finally {
+        await redis.close();
+      }
+    },
+    testMs,
+  );
+});
 
 const noPostgres = postgresMissing();
 
 describe.skipIf(noPostgres !== undefined)(
-  `a process that is cut off from its engine${noPostgres === undefined ? "" : ` (${noPostgres})`}`,
+  `a process that is disconnected from its engine${noPostgres === undefined ? "" : ` (${noPostgres})`}`,
   () => {
     test(
-      "finishes what it began, and all replicas give its answer",
+      "finishes its call, and all replicas give its answer",
       async () => {
         const postgres = await startPostgres();
         try {

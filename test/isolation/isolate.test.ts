@@ -19,7 +19,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   });
 
-  test("after a loop without end in the only one that there may be, the next call is answered", async () => {
+  test("answers the next call after an endless loop in the only isolate", async () => {
     const app = await start({ timeoutMs: 3000, isolates: 1 });
     expect(await app.call({ how: "loop" })).toMatchObject({ outcome: "TIMED_OUT" });
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
@@ -47,14 +47,14 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     );
   }
 
-  test("what took too much memory is said in the log", async () => {
+  test("logs that a tool used too much memory", async () => {
     const app = await start({ memoryMb: 48, timeoutMs: 15_000 });
     await app.call({ how: "buffers" });
     expect(app.isolated.problem).toBeUndefined();
     expect(app.log.join()).toMatch(/it took more than \d+ MiB of memory/);
   });
 
-  test("the fifth crash within a minute ends no other call; then the tool cools down for half a minute, and says so", async () => {
+  test("lets a tool cool down for half a minute after the fifth crash within a minute, and says so; no other call ends", async () => {
     let now = 0;
     const app = await start({ now: () => now, timeoutMs: 10_000 });
     const held = await startHeld();
@@ -76,7 +76,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   }, 30_000);
 
-  test("a tool has its configuration and state, reports, logs, and asks downstreams through the service's own HTTP", async () => {
+  test("gives a tool its configuration and state, progress, logs, and the service's own HTTP", async () => {
     const url = await startDownstream((_, response) => response.end('{"from":"downstream"}'));
     const app = await start({ isolates: 1, timeoutMs: 10_000 });
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":1}' });
@@ -88,7 +88,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(refused.output).toContain("JACKFIELD_PRIVATE_ADDRESSES");
   });
 
-  test("numbers that a double cannot hold go to a downstream and back as they were written", async () => {
+  test("passes numbers that a double cannot hold to a downstream and back unchanged", async () => {
     const url = await startDownstream((request, response) => {
       if (request.method === "GET") response.end('{"order":12345678901234567890}');
       else request.pipe(response);
@@ -97,7 +97,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({ how: "echo", url })).toMatchObject({ output: '{"order":12345678901234567890}' });
   });
 
-  test("a tool fails as one that is not isolated does", async () => {
+  test("reports failures as without isolation", async () => {
     const app = await start({ timeoutMs: 10_000 });
     expect(await app.call({ how: "refuse" })).toMatchObject({ outcome: "FAILED", output: "There is no such order." });
     expect(await app.call({ how: "throw" })).toMatchObject({
@@ -110,7 +110,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     });
   });
 
-  test("a tool that throws what cannot be read fails like any other, and goes on", async () => {
+  test("handles a thrown value that cannot be read like any other, and continues", async () => {
     const app = await start({ isolates: 1, timeoutMs: 10_000 });
     await app.call({ how: "look" });
     for (const how of ["throw a stack of 5", "throw an unreadable proxy"]) {
@@ -122,7 +122,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":4}' });
   });
 
-  test("a rejection that a tool leaves behind ends nothing, and is logged without its message", async () => {
+  test("logs an unhandled rejection without its message, and ends nothing", async () => {
     const app = await start({ isolates: 1, timeoutMs: 10_000 });
     expect(await app.call({ how: "leave a rejection behind" })).toMatchObject({ output: "done" });
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":2}' });
@@ -130,13 +130,13 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(app.log.join()).not.toContain("secret words");
   });
 
-  test("a loop that a call leaves behind does not cost the next call", async () => {
+  test("does not let a loop that a call left behind affect the next call", async () => {
     const app = await start({ isolates: 1, timeoutMs: 10_000 });
     expect(await app.call({ how: "loop later" })).toMatchObject({ output: "done" });
     expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
   });
 
-  test("a flood of reports is cut in a loop without end, and not where they are taken in time", async () => {
+  test("stops a flood of progress reports in an endless loop, but not one that is read in time", async () => {
     const app = await start({ timeoutMs: 5000 });
     const often = await app.call({ how: "report often" });
     expect(often.progress).toHaveLength(1000);
@@ -145,14 +145,14 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(endless.progress.length).toBeLessThanOrEqual(256);
   });
 
-  test("a tool that heeds its signal is kept", async () => {
+  test("keeps a tool that reacts to its signal", async () => {
     const app = await start({ isolates: 1, timeoutMs: 1000 });
     await app.call({ how: "look" });
     expect(await app.call({ how: "signal" })).toMatchObject({ outcome: "TIMED_OUT" });
     expect(await app.call({ how: "look" })).toMatchObject({ output: '{"config":{"flavour":"plain"},"calls":3}' });
   });
 
-  test("a tool is closed at the end, wherever it was opened", async () => {
+  test("closes a tool at the end, wherever it was opened", async () => {
     const folder = scratchFolder("jackfield-isolated");
     onTestFinished(() => folder[Symbol.dispose]());
     const file = join(folder.path, "closed");
@@ -169,7 +169,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     await expect(app.isolated.ready()).rejects.toThrow("it is closed");
   });
 
-  test("a tool that cannot be opened is there all the same, says why, and is opened when it can be", async () => {
+  test("lists a tool that cannot be opened, gives the reason, and opens it when possible", async () => {
     const folder = scratchFolder("jackfield-isolated");
     onTestFinished(() => folder[Symbol.dispose]());
     const app = await start({ plugin: "closed", config: { folder: join(folder.path, "later") } });
@@ -181,12 +181,12 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({})).toMatchObject({ outcome: "OK" });
   });
 
-  test("a tool gets what a program needs of the environment, and no variable of the service", async () => {
+  test("gives a tool the environment that programs need, and no variable of the service", async () => {
     const app = await start({ timeoutMs: 10_000, env: { TZ: "UTC" } });
     expect(await app.call({ how: "env" })).toMatchObject({ output: '{"TZ":"UTC"}' });
   });
 
-  test("a write that crashes is uncertain, also where it had only read before", async () => {
+  test("reports a write that crashes as uncertain, even if it had only read before", async () => {
     const app = await start({ effect: "write", timeoutMs: 10_000 });
     const url = await startDownstream((_, response) => response.end("{}"));
     for (const args of [{ how: "exit" }, { how: "exit", url }]) {
@@ -194,7 +194,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     }
   });
 
-  test("a write that loops without end is uncertain", async () => {
+  test("reports a write that loops forever as uncertain", async () => {
     const app = await start({ effect: "write", timeoutMs: 1500 });
     expect(await app.call({ how: "loop" })).toMatchObject({ outcome: "UNCERTAIN", output: uncertain });
   });
@@ -203,7 +203,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     [404, "FAILED", "External API returned 404: {}"],
     [500, "UNCERTAIN", uncertain],
     [0, "UNCERTAIN", uncertain],
-  ])("a write whose request ends with %d is %s", async (status, outcome, output) => {
+  ])("reports a write whose request ends with %d as %s", async (status, outcome, output) => {
     const app = await start({ effect: "write", timeoutMs: 10_000 });
     const url = await startDownstream((_, response) => {
       if (status === 0) response.destroy();
@@ -212,7 +212,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({ how: "post", url })).toMatchObject({ outcome, output });
   });
 
-  test("a write that was never started has failed", async () => {
+  test("reports a write that was never started as failed", async () => {
     const app = await start({ plugin: "closed", effect: "write" });
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
   });

@@ -6,7 +6,7 @@ const start = (options: Omit<IsolatedOptions, "isolation"> = {}) => startIsolate
 const pidOf = async (app: Awaited<ReturnType<typeof start>>, how = "pid"): Promise<number> =>
   Number((await app.call({ how })).output);
 
-test("a process that is frozen between two calls costs neither of them", async () => {
+test("a process that is frozen between two calls affects neither", async () => {
   const app = await start({ isolates: 1, timeoutMs: 10_000, effect: "write" });
   const frozen = await pidOf(app);
   process.kill(frozen, "SIGSTOP");
@@ -25,13 +25,13 @@ test("a process that is frozen in a call is ended at the execution deadline", as
   await vi.waitFor(() => expect(isAlive(frozen)).toBe(false));
 });
 
-test("a process that is killed between two calls costs neither of them", async () => {
+test("a process that is killed between two calls affects neither", async () => {
   const app = await start({ isolates: 1, timeoutMs: 10_000, effect: "write" });
   process.kill(await pidOf(app), "SIGKILL");
   expect(await app.call({ how: "look" })).toMatchObject({ outcome: "OK" });
 });
 
-test.each(["exit", "loop"])("what a tool has started ends with its process (%s)", async (how) => {
+test.each(["exit", "loop"])("processes that a tool has started end with its process (%s)", async (how) => {
   const app = await start({ isolates: 1, timeoutMs: 2000 });
   const started = await pidOf(app, "start another process");
   expect(isAlive(started)).toBe(true);
@@ -46,7 +46,7 @@ test("the signals of a supervisor and of a terminal end no call", async () => {
   expect(await pidOf(app)).toBe(pid);
 });
 
-test("a process gets no secrets on its command line", async () => {
+test("the command line of a process contains no secrets", async () => {
   const app = await start({ config: { apiKey: "s3cret" }, timeoutMs: 10_000 });
   expect((await app.call({ how: "look" })).output).toContain("s3cret");
   expect((await app.call({ how: "argv" })).output).not.toContain("s3cret");

@@ -47,8 +47,8 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
   const reaches = (id: string, state: JobState): Promise<void> =>
     expect.poll(() => stateOf(id), { timeout: takeOverWithinMs }).toBe(state);
 
-  describe("a worker that was frozen", () => {
-    test("cannot overwrite what another works on or has finished", async () => {
+  describe("a frozen worker", () => {
+    test("cannot overwrite a job that another worker has taken or finished", async () => {
       const record = aRecord();
       const held = Promise.withResolvers<void>();
       const thaw = Promise.withResolvers<void>();
@@ -101,7 +101,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     expect(listed).toHaveLength(records.length);
   });
 
-  test("a row that cannot be read becomes dead with a line, and the others go on (hazard 57)", async () => {
+  test("a row that cannot be read becomes dead with a log line, and the others continue (hazard 57)", async () => {
     const [bad, good] = [aRecord({ tenant: "spoilt" }), aRecord({ tenant: "spoilt" })];
     for (const record of [bad, good]) await queue().enqueue(record);
     await stage().corrupt(bad.job.id);
@@ -124,7 +124,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     ]);
   });
 
-  test("a job that its process died on three times in a row is set aside; one that makes progress is not", async () => {
+  test("a job during which its process died three times in a row is set aside; one that makes progress is not", async () => {
     const [poison, innocent] = [aRecord(), aRecord()];
     for (const record of [poison, innocent]) await queue().enqueue(record);
     for (let death = 0; death < 3; death += 1) {
@@ -184,7 +184,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     expect(maxAtOnce).toBe(1);
   }, 30_000);
 
-  test("a job that the store has lost is written anew by its worker, with a line", async () => {
+  test("a job that the store has lost is written again by its worker, with a log line", async () => {
     const record = aRecord();
     const started = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
@@ -209,7 +209,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     expect(log.lines).toEqual([expect.stringContaining(record.job.id)]);
   });
 
-  test("this machine's clock decides nothing", async () => {
+  test("this machine's clock has no influence", async () => {
     const dead = aRecord();
     await queue().enqueue(dead);
     const burying = await replica(async (taken) => ({ kind: "ended", record: inState(taken, JobState.DEAD) }));
@@ -262,7 +262,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     for (const { job } of [foreign, otherSource]) await reaches(job.id, JobState.DONE);
   });
 
-  test("ids and names may hold any characters (hazard 18)", async () => {
+  test("ids and names may contain any characters (hazard 18)", async () => {
     const odd = (suffix: string): string => `a\0b\\0c:{}"'%_\n\u2028😀${suffix}`;
     const [tenant, runId, id] = ["ten:ant 'x", odd(" run"), odd(" id")];
     const record = aRecord({ id, tenant, context: { runId, conversationId: odd(" conversation") } });
@@ -281,7 +281,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     expect(await stateOf(similar.job.id)).toBe(JobState.DONE);
   });
 
-  test("a job that is erased while it is worked on leaves nothing behind", async () => {
+  test("a job that is erased during its execution leaves nothing behind", async () => {
     const record = aRecord({ tenant: "forgetful", context: { runId: "r9" } });
     const started = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
@@ -305,7 +305,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     await reaches(record.job.id, JobState.DONE);
   });
 
-  test("a page holds at most a mebibyte, but always a job, and pages join", async () => {
+  test("a page contains at most a mebibyte, but at least one job, and pages are contiguous", async () => {
     const sizes = [300_000, 300_000, 300_000, 1_500_000, 10];
     const records = sizes.map((size) => {
       const record = aRecord({ tenant: "large" });
@@ -345,7 +345,7 @@ export function faults({ stage, queue, takeOverWithinMs }: Tried): void {
     expect(portions).toEqual([500, 20]);
   });
 
-  test("work starts after the submitter has its answer, also when a worker waits for it", async () => {
+  test("work starts after the submitter has its answer, even if a worker is waiting for it", async () => {
     const order: string[] = [];
     let idle = false;
     const { queue: own } = await replica(async (taken) => {

@@ -34,7 +34,7 @@ export function jobConformance(
 ): void {
   if (options.unavailable !== undefined) {
     describe.skip(`${name}: ${options.unavailable}`, () => {
-      test("is not tried here", () => {});
+      test("is not tested here", () => {});
     });
     return;
   }
@@ -75,7 +75,7 @@ export function jobConformance(
       await working.stop();
     }
 
-    test("a job is found as it was given", async () => {
+    test("a job is read as it was written", async () => {
       const record = aRecord({ traceparent: "00-1-2-01", deliveryMs: 5, sanitize: "strict" });
       expect((await queue.enqueue(record)).existed).toBe(false);
       const found = await queue.get(record.job.id);
@@ -89,7 +89,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("the same id again finds the job that is there, even after its end", async () => {
+    test("the same id again returns the existing job, even after its end", async () => {
       const record = aRecord();
       await queue.enqueue(record);
       const again = await queue.enqueue({ ...record, caller: "somebody else" });
@@ -98,7 +98,7 @@ export function jobConformance(
       expect(await queue.enqueue(record)).toMatchObject({ existed: true, record: { job: { state: JobState.DONE } } });
     });
 
-    test("of 100 submissions of one id at once, one is new and it runs once", async () => {
+    test("of 100 concurrent submissions of one id, one is new and it runs once", async () => {
       const record = aRecord();
       const answers = await Promise.all(Array.from({ length: 100 }, () => queue.enqueue(record)));
       expect(answers.filter(({ existed }) => !existed)).toHaveLength(1);
@@ -111,7 +111,7 @@ export function jobConformance(
       expect(runs).toBe(1);
     });
 
-    test("a job is worked on, what is saved is seen, and it ends", async () => {
+    test("a job is processed, its saved state is visible, and it ends", async () => {
       const record = aRecord();
       const saved = Promise.withResolvers<void>();
       const goOn = Promise.withResolvers<void>();
@@ -131,7 +131,7 @@ export function jobConformance(
       expect(await queue.get(record.job.id)).toMatchObject({ deliveryMs: 7 });
     });
 
-    test("at most so many jobs run side by side, and all of them run", async () => {
+    test("the number of concurrent jobs is limited, and all of them run", async () => {
       let running = 0;
       let most = 0;
       let ended = 0;
@@ -148,7 +148,7 @@ export function jobConformance(
       expect(most).toBe(3);
     });
 
-    test("a job that is to be taken up later comes again after its pause, as it was left", async () => {
+    test("a postponed job is processed again after its pause, as it was left", async () => {
       const record = aRecord();
       let runs = 0;
       work(async (taken) => {
@@ -163,7 +163,7 @@ export function jobConformance(
       expect(runs).toBe(2);
     });
 
-    test("a job with the shorter pause comes again first", async () => {
+    test("a job with the shorter pause is processed first", async () => {
       const [long, short] = [aRecord(), aRecord()];
       const order: string[] = [];
       const began = new Set<string>();
@@ -182,7 +182,7 @@ export function jobConformance(
       expect(order).toEqual([short.job.id, long.job.id]);
     });
 
-    test("a job whose work throws is not lost: it comes again as last saved", async () => {
+    test("a job whose work throws is not lost: it is processed again as last saved", async () => {
       const record = aRecord();
       let tries = 0;
       work(async (taken, lease) => {
@@ -199,7 +199,7 @@ export function jobConformance(
       expect(tries).toBe(2);
     });
 
-    test("a dead job is listed as dead, counted, and runs again when a person retries it", async () => {
+    test("a dead job is listed as dead, counted, and runs again when an operator retries it", async () => {
       const record = aRecord({ tenant: "graves" });
       await queue.enqueue(record);
       await runDry(JobState.DEAD);
@@ -216,7 +216,7 @@ export function jobConformance(
       expect(await queue.retry("nothing")).toBeUndefined();
     });
 
-    test("a dead job that has its results is only delivered when a person retries it", async () => {
+    test("a dead job with results is only delivered when an operator retries it", async () => {
       const record = aRecord();
       await queue.enqueue(record);
       const working = work(async (taken) => {
@@ -230,7 +230,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("a waiting job can be cancelled and then never runs; a job under way cannot", async () => {
+    test("a waiting job can be cancelled and then never runs; a running one cannot", async () => {
       const [waiting, running] = [aRecord(), aRecord()];
       await queue.enqueue(waiting);
       expect(await queue.cancel(waiting.job.id)).toMatchObject({ job: { state: JobState.CANCELLED } });
@@ -278,7 +278,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("a cursor that no page has given lists nothing", async () => {
+    test("an invalid cursor lists nothing", async () => {
       await queue.enqueue(aRecord({ tenant: "pages" }));
       for (const after of ["x", "1x", "x1", "9".repeat(40)]) {
         const page = { tenant: "pages", state: JobState.UNSPECIFIED, size: 3, after };
@@ -287,7 +287,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("the status counts what is open and how old it is", async () => {
+    test("the status counts open jobs and reports the age of the oldest", async () => {
       expect(await queue.status()).toMatchObject({ open: 0, oldestMs: 0 });
       await queue.enqueue(aRecord());
       await expect.poll(async () => (await queue.status()).oldestMs).toBeGreaterThan(20);
@@ -295,7 +295,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("ended jobs are forgotten when they are old, open ones never", async () => {
+    test("ended jobs are deleted when they are old, open ones never", async () => {
       const [ended, open] = [aRecord(), aRecord()];
       await queue.enqueue(ended);
       await runDry();
@@ -308,7 +308,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("dead jobs are kept for a time of their own", async () => {
+    test("dead jobs have their own retention", async () => {
       const dead = aRecord();
       await queue.enqueue(dead);
       await runDry(JobState.DEAD);
@@ -318,7 +318,7 @@ export function jobConformance(
       expect(await queue.get(dead.job.id)).toBeUndefined();
     });
 
-    test("stopping waits for what runs and takes nothing more", async () => {
+    test("stopping waits for running jobs and takes no more", async () => {
       const [first, second] = [aRecord(), aRecord()];
       const started = Promise.withResolvers<void>();
       const goOn = Promise.withResolvers<void>();
@@ -338,7 +338,7 @@ export function jobConformance(
       await runDry();
     });
 
-    test("stopping waits no longer than it is told to, and tells the work", async () => {
+    test("stopping waits no longer than its signal, and aborts the work", async () => {
       const record = aRecord();
       const started = Promise.withResolvers<void>();
       const told = Promise.withResolvers<void>();
@@ -356,7 +356,7 @@ export function jobConformance(
       expect(await stateOf(record.job.id)).toBe(JobState.DONE);
     });
 
-    test("a job whose worker died is taken up by another within seconds, as last saved", async () => {
+    test("a job whose worker died is processed by another within seconds, as last saved", async () => {
       const record = aRecord();
       const dying = await stage.open();
       const started = Promise.withResolvers<void>();
@@ -389,7 +389,7 @@ export function jobConformance(
 
     faults({ stage: () => stage, queue: () => queue, takeOverWithinMs });
 
-    test("it answers that it can take a job", async () => {
+    test("a ping succeeds if a job can be taken", async () => {
       await expect(queue.ping()).resolves.toBeUndefined();
     });
   });

@@ -60,7 +60,7 @@ function delivering(
 const about = { job: "job-1", run_id: "run-1", conversation: "conversation-1", delivery: "genesys" };
 
 describe("a delivery", () => {
-  test("that succeeds ends the job without its last error, with one line and a count", async () => {
+  test("that succeeds ends the job without its last error, with one log line and a count", async () => {
     const record = executed({ deliveryMs: 7 });
     record.job.error = "status 503";
     const { seen, deliver } = delivering({ kind: "delivered" });
@@ -74,7 +74,7 @@ describe("a delivery", () => {
     expect(seen.lines).toEqual([{ level: "info", message: "results were delivered", ...about, attempts: 1 }]);
   });
 
-  test("that fails is tried again after the pause for its number of tries, with a line that shows no secret", async () => {
+  test("that fails is retried after the pause for its number of attempts, with a log line that shows no secret", async () => {
     const record = executed({ deliveryMs: 1_000 });
     record.job.attempts = 2;
     const { seen, deliver } = delivering({ kind: "retry", error: "503 s3cret" }, { tryMs: 10.2 });
@@ -95,14 +95,14 @@ describe("a delivery", () => {
     ["shorter than our first pause", 99, 100],
     ["between the two limits", 2_000, 2_000],
     ["longer than ten minutes", 600_001, 600_000],
-  ])("that the platform wants to be repeated after a pause %s", async (_name, afterMs, expected) => {
+  ])("is repeated after a pause that the platform requests: %s", async (_name, afterMs, expected) => {
     const record = executed();
     record.job.attempts = 6;
     const { deliver } = delivering({ kind: "retry", error: "429", afterMs }, { retryForMs: 3_600_000 });
     expect(await deliver(record)).toMatchObject({ kind: "later", afterMs: expected });
   });
 
-  test("whose code throws is tried again with the message", async () => {
+  test("whose code throws is retried with the message", async () => {
     const thrown = (cause: unknown) =>
       delivering(() => {
         throw cause;
@@ -114,7 +114,7 @@ describe("a delivery", () => {
     expect(await thrown("no error at all")).toMatchObject({ record: { job: { error: "no error at all" } } });
   });
 
-  test("is given up where its time is over before the next try, with the last error and the time that it took", async () => {
+  test("is given up if its time ends before the next attempt, with the last error and the elapsed time", async () => {
     // A try of 10 ms and a pause of 100 ms.
     const left = delivering({ kind: "retry", error: "503" }, { retryForMs: 110 });
     expect(await left.deliver(executed())).toMatchObject({ kind: "later" });
@@ -127,7 +127,7 @@ describe("a delivery", () => {
     expect(over.seen.lines).toEqual([]);
   });
 
-  test("that the platform refuses for good is given up at once, whatever time is left", async () => {
+  test("that the platform refuses permanently is given up at once, whatever time is left", async () => {
     const { seen, deliver } = delivering({ kind: "dead", error: "403" });
     expect(await deliver(executed())).toMatchObject({
       kind: "ended",
@@ -136,7 +136,7 @@ describe("a delivery", () => {
     expect([seen.metrics, seen.asked]).toEqual([[{ platform: "genesys", result: "dead" }], []]);
   });
 
-  test("that was cut off because the worker stops does not count, and is made again by the next", async () => {
+  test("that is interrupted because the worker stops does not count, and is repeated by the next", async () => {
     const record = executed({ deliveryMs: 5 });
     const { seen, deliver } = delivering({ kind: "retry", error: "aborted" });
     expect(await deliver(record, aLease({ aborted: true }))).toEqual({ kind: "later", record, afterMs: 0 });
@@ -146,7 +146,7 @@ describe("a delivery", () => {
     expect(await late.deliver(record, aLease({ aborted: true }))).toMatchObject({ kind: "ended" });
   });
 
-  test("does not begin before the lease is renewed, where it may be over", async () => {
+  test("does not start before the lease is renewed, if that may have expired", async () => {
     const record = executed();
     const [valid, expired] = [aLease(), aLease({ valid: false })];
     const { seen, deliver } = delivering({ kind: "delivered" });
@@ -163,7 +163,7 @@ describe("a delivery", () => {
     expect(seen.tries).toEqual([]);
   });
 
-  test("to nowhere, or with another tenant's credentials, ends the job with the reason", async () => {
+  test("without a destination, or with another tenant's credentials, ends the job with the reason", async () => {
     const { seen, deliver } = delivering({ kind: "delivered" });
     const reason = async (record: JobRecord): Promise<string> => (await deliver(record)).record.job.error;
     expect(await reason(executed({ delivery: "cognigy" }))).toBe("no delivery cognigy is configured");

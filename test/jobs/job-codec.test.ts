@@ -44,7 +44,7 @@ describe.each<[string, Sealer]>([
     expect(equals(JobSchema, read.job, job)).toBe(true);
   });
 
-  test("of a job that has another id is not read", () => {
+  test("with another job's id is not readable", () => {
     const record = aRecord({ id: "mine" });
     const row = rowOf(codec, record, { id: "yours" });
     const reason = sealer.seals ? 'it does not open with the key "one"' : "the record is of another job";
@@ -53,7 +53,7 @@ describe.each<[string, Sealer]>([
     expect(read.job.error).toContain(`the stored job cannot be read: ${reason}`);
   });
 
-  test("that is torn is a job without calls whose error gives the reason", () => {
+  test("that is truncated is a job without calls whose error gives the reason", () => {
     const { record, readable } = codec.read(rowOf(codec, aRecord({ id: "torn", tenant: "t" }), { record: "{" }));
     expect(readable).toBe(false);
     expect({ ...record, job: 0 }).toEqual({
@@ -76,7 +76,7 @@ describe.each<[string, Sealer]>([
   });
 });
 
-test("a record that an earlier version wrote with fewer fields has empty ones", () => {
+test("a record of an earlier version with fewer fields has empty ones", () => {
   const codec = createJobCodec(plainSealer);
   const record = aRecord({ id: "early" });
   const { job } = JSON.parse(codec.text(record)) as { job: string };
@@ -94,7 +94,7 @@ test("a record that an earlier version wrote with fewer fields has empty ones", 
   expect("sanitize" in read).toBe(false);
 });
 
-test("what a table finds a job by stays plain beside a sealed record", () => {
+test("columns by which a table finds jobs stay plain beside a sealed record", () => {
   const record = aRecord({ id: "j", tenant: "t", context: { runId: "r", conversationId: "c" } });
   const job = createJobCodec(sealed).newJob(record);
   expect(job).toEqual({
@@ -125,7 +125,7 @@ test("a job that was inserted as held is EXECUTING under its token", () => {
   });
 });
 
-test("a result that nests as deep as any that is accepted is read back", () => {
+test("a result with the deepest accepted nesting can be read back", () => {
   const codec = createJobCodec(plainSealer);
   const record = aRecord();
   let value: JsonValue = true;

@@ -15,7 +15,7 @@ const job = (input: Input, change: MessageInitShape<typeof JobSchema> = {}): Job
   return create(JobSchema, { ...base, calls, ...change } as MessageInitShape<typeof JobSchema>);
 };
 
-describe("the id of a job without one", () => {
+describe("the derived id of a job", () => {
   testRequirement("001.11", "is the same for the same batch in other wording", () => {
     const id = jobIdFrom("t", job(text('{"k":"a","z":1,"a":{"x":1,"y":2},"s":"é"}')));
     const others = [
@@ -54,7 +54,7 @@ describe("the id of a job without one", () => {
     );
   });
 
-  test("takes no arguments, an empty text and {} for the same, and no context for an empty one", () => {
+  test("treats missing arguments, an empty text and {} as equal, and a missing context as an empty one", () => {
     const same = [text("{}"), text(""), { case: undefined } as const, { case: "arguments", value: {} } as const];
     expect(new Set(same.map((input) => jobIdFrom("t", job(input)))).size).toBe(1);
     const plain = job(text("{}"));
@@ -63,21 +63,21 @@ describe("the id of a job without one", () => {
     expect(jobIdFrom("t", none)).toBe(jobIdFrom("t", empty));
   });
 
-  test("stays what it was, so that a batch that is sent again after an update is known", () => {
+  test("is stable, so that a batch that is sent again after an update is recognised", () => {
     // DANGER: another text here means that stored jobs are not found and run again.
     expect(jobIdFrom("t", job(text('{"b":[1,{"d":1e999}],"a":"é"}')))).toBe(
       "batch.Cgs6j6GvE-lhH4Ns_dm_WwlYc3VXlg2t7g-oEStDPo0",
     );
   });
 
-  test("is found for text of any nesting", () => {
+  test("exists for text of any nesting", () => {
     const deep = "[".repeat(400_000) + "]".repeat(400_000);
     expect(jobIdFrom("t", job(text(`{"a":${deep}}`)))).not.toBe(jobIdFrom("t", job(text(`{"b":${deep}}`))));
   });
 });
 
 describe("arguments are stored as text", () => {
-  test("that says the same, and is refused where the object would be (hazard 19)", () => {
+  test("with the same meaning, and invalid if the object is (hazard 19)", () => {
     const stored = (value: unknown): unknown => {
       const [call] = job({ case: "arguments", value: value as Record<string, never> }).calls;
       return withArgumentsText(call!).input;
@@ -88,7 +88,7 @@ describe("arguments are stored as text", () => {
     expect(stored({ a: "\ud800" })).toEqual(text('{"a":"\\ud800"}'));
   });
 
-  test("text stays as it is", () => {
+  test("unchanged if they are text", () => {
     const [call] = job(text('{ "a" : 1e999 }')).calls;
     expect(withArgumentsText(call!)).toBe(call);
   });

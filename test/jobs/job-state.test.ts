@@ -17,7 +17,7 @@ const states = [
 ];
 
 describe("a job's state", () => {
-  test("never goes back from delivery to execution, and never leaves DONE and CANCELLED", () => {
+  test("never changes from delivery back to execution, and never leaves DONE and CANCELLED", () => {
     expect(mayBecome(JobState.DELIVERING, JobState.EXECUTING)).toBe(false);
     expect(mayBecome(JobState.DELIVERING, JobState.ACCEPTED)).toBe(false);
     for (const to of states) {
@@ -33,7 +33,7 @@ describe("a job's state", () => {
     ]);
   });
 
-  test("changes by a legal transition only, and leaves the old record as it was", () => {
+  test("changes by a legal transition only, and leaves the old record unchanged", () => {
     const record = aRecord();
     const next = moved(record, JobState.EXECUTING, { error: "why" });
     expect(next.job).toMatchObject({ state: JobState.EXECUTING, error: "why" });
@@ -41,11 +41,11 @@ describe("a job's state", () => {
     expect(() => moved(record, JobState.DONE)).toThrow("a job may not go from ACCEPTED to DONE");
   });
 
-  test("is EXECUTING once a worker has claimed it before its execution, else as it was", () => {
+  test("is EXECUTING once a worker has claimed it before its execution, otherwise unchanged", () => {
     expect(states.map(claimedState)).toEqual([JobState.EXECUTING, ...states.slice(1)]);
   });
 
-  test("is reopened by a retry: for delivery where there are results, else for execution; with nothing of its past", () => {
+  test("is reopened by a retry: for delivery if there are results, otherwise for execution, without its past", () => {
     const dead = { ...moved(moved(aRecord(), JobState.EXECUTING), JobState.DEAD, { error: "why" }), deliveryMs: 7 };
     const again = retried({ ...dead, failures: 3 });
     expect(again).toMatchObject({ job: { state: JobState.ACCEPTED, error: "" }, deliveryMs: 0, failures: 0 });
@@ -56,12 +56,12 @@ describe("a job's state", () => {
     expect(() => moved(aRecord(), 99 as JobState)).toThrow("a job may not go from ACCEPTED to 99");
   });
 
-  test("is over when nothing more happens by itself", () => {
+  test("is over when nothing more happens without an operator", () => {
     expect(states.filter(isOver)).toEqual([JobState.DONE, JobState.DEAD, JobState.CANCELLED]);
   });
 });
 
-test("the backoff doubles up to its limit, and chance takes away at most half", () => {
+test("the backoff doubles up to its limit, and jitter subtracts at most half", () => {
   const whole = createBackoff({ firstMs: 100, maxMs: 1_000, random: () => 0 });
   expect([1, 2, 3, 4, 5, 60].map(whole)).toEqual([100, 200, 400, 800, 1_000, 1_000]);
   fc.assert(

@@ -25,7 +25,7 @@ const expected = { token: "mine", held: true };
 const never = new AbortController().signal;
 
 describe("a lease", () => {
-  test("is valid for its time, from when it was claimed, extended or saved", async () => {
+  test("is valid for its duration, from the time of its claim, extension or save", async () => {
     const { lease, delivering } = held({
       // The answer takes 100 ms.
       write: async () => (vi.advanceTimersByTime(100), true),
@@ -61,7 +61,7 @@ describe("a lease", () => {
   test.each([
     ["claimed by another worker", { token: "another's" }],
     ["given back", { held: false }],
-  ])("on a job that was %s is lost: nothing is written, and its work is told", async (_name, change) => {
+  ])("on a job that was %s is lost: nothing is written, and its work is aborted", async (_name, change) => {
     const { lease, rows, row, requests, delivering, ended, log } = held();
     rows.set("job-1", { ...row, ...change });
     await expect(lease.save(delivering)).rejects.toThrow(
@@ -77,7 +77,7 @@ describe("a lease", () => {
     expect(lease.valid()).toBe(false);
   });
 
-  test("on a job that the store has lost writes it anew with the last record, and a line", async () => {
+  test("on a job that the store has lost writes it again with the last record, and logs a line", async () => {
     const { lease, rows, requests, delivering, log, ended } = held();
     rows.clear();
     await lease.save(delivering);
@@ -103,7 +103,7 @@ describe("a lease", () => {
     expect([requests, rows.size]).toEqual([[["remove", "job-1", "mine"]], 0]);
   });
 
-  test("whose write was not carried out although the job is its own writes once more, and no third time", async () => {
+  test("whose write was not executed although the job is its own writes once more, but not a third time", async () => {
     const answers = [false, true, false, false];
     const { lease, delivering, ended } = held({ write: async () => answers.shift()! });
     await lease.save(delivering);
@@ -112,7 +112,7 @@ describe("a lease", () => {
     expect([answers.length, ended()]).toEqual([0, 1]);
   });
 
-  test("verifies its job, and is lost only where that is another's", async () => {
+  test("verifies its job, and is lost only if another worker has it", async () => {
     const { lease, rows, row, ended } = held();
     await lease.verify();
     rows.clear();
@@ -123,7 +123,7 @@ describe("a lease", () => {
     expect([ended(), lease.signal.aborted]).toEqual([1, true]);
   });
 
-  test("whose store is away is settled when it is back, tried every second", async () => {
+  test("is settled after an outage of the store, with an attempt every second", async () => {
     let tries = 0;
     let away = true;
     const { lease, delivering, ended } = held({
@@ -142,7 +142,7 @@ describe("a lease", () => {
     expect([tries, ended(), vi.getTimerCount()]).toEqual([4, 1, 0]);
   });
 
-  test("whose store is away is given up at once when the worker has to stop", async () => {
+  test("is given up at once during an outage of the store if the worker must stop", async () => {
     let tries = 0;
     const write = async (): Promise<never> => {
       tries += 1;
@@ -160,7 +160,7 @@ describe("a lease", () => {
     expect([tries, stopped.ended()]).toEqual([3, 1]);
   });
 
-  test("tells its work to stop with the reason, and can still be settled", async () => {
+  test("aborts its work with the reason, and can still be settled", async () => {
     const { lease, rows, delivering } = held();
     lease.stop("shutting down");
     expect([lease.signal.reason, lease.valid()]).toEqual(["shutting down", true]);

@@ -24,7 +24,7 @@ function aWorkers({ leaseMs = 900, ...replaced }: Partial<JobTable> & { leaseMs?
 const expiredAsked = (claims: unknown[]): boolean => (claims.at(-1) as { expired: boolean }).expired;
 
 describe("leases", () => {
-  test("are extended together three times in their time, until they are settled", async () => {
+  test("are extended together three times in their duration, until they are settled", async () => {
     const { asked, hold, requests } = aWorkers();
     await vi.advanceTimersByTimeAsync(300);
     expect(requests).toEqual([]);
@@ -45,7 +45,7 @@ describe("leases", () => {
     expect(asked("extend").at(-1)).toEqual([{ id: "two", token: "me.2" }]);
   });
 
-  test("count from when their extension was asked for, and expire where the store does not answer", async () => {
+  test("count from the time when their extension was requested, and expire if the store does not answer", async () => {
     const first = Promise.withResolvers<string[]>();
     let answer = (): Promise<string[]> => first.promise;
     const asked: number[] = [];
@@ -67,7 +67,7 @@ describe("leases", () => {
     expect(lease.valid()).toBe(true);
   });
 
-  test("that the store does not extend are lost where the job is another's, and not where it is lost", async () => {
+  test("that the store does not extend are lost if another worker has the job, but not if the row is lost", async () => {
     const { hold, rows } = aWorkers();
     const [mine, lost, anothers] = [hold("mine"), hold("lost"), hold("another's")];
     rows.delete("lost");
@@ -77,7 +77,7 @@ describe("leases", () => {
     expect(rows.get("lost")?.token).toBe("me.2");
   });
 
-  test("that were settled while they were extended are not looked for again", async () => {
+  test("that were settled while they were extended are not verified", async () => {
     const answer = Promise.withResolvers<string[]>();
     const looked: string[] = [];
     const { hold } = aWorkers({
@@ -92,7 +92,7 @@ describe("leases", () => {
     expect(looked).toEqual([]);
   });
 
-  test("are told when the worker has to stop, those of later claims at once, and are not extended any more", async () => {
+  test("are aborted when the worker must stop, those of later claims at once, and are no longer extended", async () => {
     const { hold, stop, requests } = aWorkers();
     const before = hold("before");
     stop.abort("shutting down");
@@ -103,7 +103,7 @@ describe("leases", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("are not extended once closed, nor where one process owns the table", async () => {
+  test("are not extended once closed, or if one process owns the table", async () => {
     const closed = aWorkers();
     closed.hold("one");
     closed.leases.close();
@@ -115,7 +115,7 @@ describe("leases", () => {
 });
 
 describe("a claim", () => {
-  test("holds the rows that it gets under a token that no other claim has", async () => {
+  test("holds its rows under a unique token", async () => {
     const given: JobRow[] = [];
     const { leases, asked } = aWorkers({ claim: async ({ token }) => (given.push(aHeldRow("one", token)), given) });
     const [lease] = await leases.claim(3, true);
@@ -128,7 +128,7 @@ describe("a claim", () => {
     expect(asked("extend")).toHaveLength(1);
   });
 
-  test("leaves expired leases alone until the store has answered for the time of a lease: their owners come first", async () => {
+  test("leaves expired leases alone until the store has answered for the duration of a lease: their owners come first", async () => {
     const { leases, asked } = aWorkers();
     const claim = async (): Promise<boolean> => {
       await leases.claim(2, false);
@@ -149,7 +149,7 @@ describe("a claim", () => {
     expect(await claim()).toBe(false);
   });
 
-  test("takes expired leases at once where one process owns the table", async () => {
+  test("takes expired leases at once if one process owns the table", async () => {
     const { leases, asked } = aWorkers({ leaseMs: Number.POSITIVE_INFINITY });
     await leases.claim(1, false);
     expect(expiredAsked(asked("claim"))).toBe(true);

@@ -113,7 +113,7 @@ describe.each(engines.filter(({ missing }) => missing === undefined))("on $name"
     ["silent", "silent"],
     ["starting up", engine.startingUp],
   ] as const)(
-    "a server that is %s at the start is waited for, and then jobs are worked on",
+    "a server that is %s at the start is waited for, and then jobs are processed",
     async (_how, mode) => {
       proxy.mode = mode;
       const queue = await open();
@@ -130,7 +130,7 @@ describe.each(engines.filter(({ missing }) => missing === undefined))("on $name"
     40_000,
   );
 
-  test("connections that go silent are replaced, and work goes on", async () => {
+  test("connections that go silent are replaced, and work continues", async () => {
     const queue = await open();
     work(queue);
     const before = aRecord();
@@ -144,7 +144,7 @@ describe.each(engines.filter(({ missing }) => missing === undefined))("on $name"
     await expect.poll(() => stateOf(queue, record.job.id), { timeout: 10_000 }).toBe(JobState.DONE);
   }, 60_000);
 
-  test("a replica that is cut off loses its jobs to another one, and is not ready until it is back", async () => {
+  test("a disconnected replica loses its jobs to another one, and is not ready until it is back", async () => {
     const isolated = await open();
     const other = await open(server.port);
     const goOn = Promise.withResolvers<void>();
@@ -177,7 +177,7 @@ describe.each(engines.filter(({ missing }) => missing === undefined))("on $name"
 });
 
 test.skipIf(postgresMissing())(
-  "on PostgreSQL, requests that a lock on the table delays belong to nobody for long, and count as no death",
+  "on PostgreSQL, requests that a table lock delays hold no job for long, and do not count as deaths",
   async () => {
     const server = await startPostgres();
     const store = await openPostgresStore({ url: server.url });

@@ -24,7 +24,7 @@ function endless() {
   return { begun, work: (record: JobRecord) => (begun.push(record), new Promise<never>(() => {})) };
 }
 
-test("whatever the table cannot do is unavailable, with its reason and cause", async () => {
+test("any failure of the table is reported as unavailable, with its reason and cause", async () => {
   const cause = new Error("down");
   const down = (): Promise<never> => Promise.reject(cause);
   const { queue } = onTable({
@@ -63,7 +63,7 @@ test("a row that was erased while a worker held it is not found", async () => {
   expect([await queue.get("a"), await queue.retry("a")]).toEqual([undefined, undefined]);
 });
 
-test("a job is changed by one write, on the condition that it is as it was read", async () => {
+test("a job is changed by one write, on the condition that it is unchanged since it was read", async () => {
   const { queue, put, requests, rows } = onTable();
   put(JobState.DEAD);
   expect(await queue.retry("a")).toMatchObject({ job: { id: "a", state: JobState.ACCEPTED } });
@@ -73,7 +73,7 @@ test("a job is changed by one write, on the condition that it is as it was read"
   expect(codec.read(rows.get("a")!).record.job.error).toBe("");
 });
 
-test("a job that is held, in another state, or was changed meanwhile is left alone", async () => {
+test("a job that is held, in another state, or was changed in the meantime is left alone", async () => {
   const { queue, put, requests } = onTable();
   put(JobState.DEAD, { held: true });
   expect(await queue.retry("a")).toBe(false);
@@ -85,7 +85,7 @@ test("a job that is held, in another state, or was changed meanwhile is left alo
   expect(await late.queue.cancel("a")).toBe(false);
 });
 
-test("a dead job whose record cannot be read is tried again as it is: its key may be there by now", async () => {
+test("a dead job whose record cannot be read is retried as it is, because its key may have been added since", async () => {
   const { queue, put, rows, requests } = onTable();
   put(JobState.DEAD, { record: "sealed.1.lost" });
   expect(await queue.retry("a")).toMatchObject({ job: { id: "a", state: JobState.ACCEPTED } });
@@ -93,7 +93,7 @@ test("a dead job whose record cannot be read is tried again as it is: its key ma
   expect(requests.at(-1)?.[3]).toEqual({ state: JobState.ACCEPTED, next: 0, record: undefined });
 });
 
-test("what becomes due wakes the workers, what is over does not", async () => {
+test("a job that becomes due wakes the workers, one that is over does not", async () => {
   let claims = 0;
   const { queue, put } = onTable({ claim: async ({ suspects }) => ((claims += suspects ? 0 : 1), []) });
   queue.work(endless().work, { concurrency: 1 });
@@ -109,7 +109,7 @@ test("what becomes due wakes the workers, what is over does not", async () => {
   await expect.poll(() => claims).toBe(2);
 });
 
-test("a submitted job goes to a worker with a free slot, else it waits in the table and wakes them", async () => {
+test("a submitted job goes to a worker with a free slot, otherwise it waits in the table and wakes them", async () => {
   const { queue, requests } = onTable();
   const { begun, work } = endless();
   const tokens = (): unknown[] => requests.filter(([name]) => name === "insert").map(([, , token]) => token);
@@ -125,7 +125,7 @@ test("a submitted job goes to a worker with a free slot, else it waits in the ta
   expect(again).toMatchObject({ existed: true, record: { caller: "crm", job: { state: JobState.EXECUTING } } });
 });
 
-test("a server that is back is given the jobs that wait, until the queue is closed", async () => {
+test("a server that is back gets the waiting jobs again, until the queue is closed", async () => {
   let listener: (() => Promise<void>) | undefined;
   const restored: string[] = [];
   const { queue, log } = onTable({
@@ -144,7 +144,7 @@ test("a server that is back is given the jobs that wait, until the queue is clos
   expect(listener).toBeUndefined();
 });
 
-test("pages are limited to a mebibyte and portions of what is erased to 500 of a kind", async () => {
+test("pages are limited to a mebibyte and portions of erased jobs to 500 of a kind", async () => {
   const asked: unknown[] = [];
   const { queue } = onTable({
     list: async (page) => (asked.push(page), { rows: [aHeldRow("a", "token")], next: "7" }),
@@ -162,7 +162,7 @@ test("pages are limited to a mebibyte and portions of what is erased to 500 of a
   ]);
 });
 
-test("a queue is not ready while the store cannot take a job, or a worker does not get any", async () => {
+test("a queue is not ready while the store cannot take a job, or a worker gets none", async () => {
   const { queue } = onTable({ ping: async () => {}, claim: () => Promise.reject(new Error("down")) });
   await queue.ping();
   const worker = queue.work(endless().work, { concurrency: 1 });

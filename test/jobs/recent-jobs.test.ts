@@ -23,7 +23,7 @@ function losing(lost: string[], options: { canRestore?: boolean } = {}) {
   return { seen, recent, pass: (ms: number) => (now += ms) };
 }
 
-test("a server that is back is given the jobs of the last minute, with a line for each that it had lost", async () => {
+test("a server that is back gets the jobs of the last minute, with a log line for each that it had lost", async () => {
   const { seen, recent, pass } = losing(["b"]);
   recent.remember(aJob("old"));
   pass(1);
@@ -35,7 +35,7 @@ test("a server that is back is given the jobs of the last minute, with a line fo
   expect(seen.lines).toEqual([{ job: "b", message }]);
 });
 
-test("a server that goes away again is asked at its next return", async () => {
+test("a server that fails again is served at its next return", async () => {
   const { seen, recent } = losing([]);
   recent.remember(aJob("a"));
   seen.away = true;
@@ -46,7 +46,7 @@ test("a server that goes away again is asked at its next return", async () => {
   expect(seen.asked).toEqual(["a"]);
 });
 
-test("a job that is remembered again counts from then", async () => {
+test("a job that is cached again counts from then", async () => {
   const { seen, recent, pass } = losing([]);
   recent.remember(aJob("a"));
   recent.remember(aJob("b"));
@@ -57,7 +57,7 @@ test("a job that is remembered again counts from then", async () => {
   expect(seen.asked).toEqual(["a"]);
 });
 
-test("of more than 1,000 jobs the oldest are forgotten", async () => {
+test("of more than 1,000 jobs the oldest are dropped", async () => {
   const { seen, recent } = losing([]);
   for (let count = 0; count <= 1_000; count += 1) recent.remember(aJob(`job-${count}`));
   await recent.restore();
@@ -65,7 +65,7 @@ test("of more than 1,000 jobs the oldest are forgotten", async () => {
   expect(seen.asked[0]).toBe("job-1");
 });
 
-test("nothing is remembered where the store loses nothing", async () => {
+test("nothing is cached if the store cannot lose anything", async () => {
   const { seen, recent } = losing([], { canRestore: false });
   recent.remember(aJob("a"));
   await recent.restore();

@@ -58,7 +58,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
   });
   const up = (): Promise<string> => queue.ping().then(() => "up", String);
 
-  test("is killed, nothing is accepted; when it is back, what was accepted is worked on (hazard 63)", async () => {
+  test("is killed, nothing is accepted; when it is back, accepted jobs are processed (hazard 63)", async () => {
     const accepted = [aRecord(), aRecord(), aRecord()];
     for (const record of accepted) await queue.enqueue(record);
     await server.kill();
@@ -75,7 +75,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
     await working.stop();
   });
 
-  test("is killed in the middle of a job, the job is worked on to its end when it is back", async () => {
+  test("is killed in the middle of a job, the job is completed when it is back", async () => {
     const started = Promise.withResolvers<void>();
     const killed = Promise.withResolvers<void>();
     let runs = 0;
@@ -102,7 +102,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
     await working.stop();
   });
 
-  test("is paused, nothing is accepted; when it goes on, so does the work (hazard 63)", async () => {
+  test("is paused, nothing is accepted; when it continues, so does the work (hazard 63)", async () => {
     const working = queue.work(async (record) => done(record), { concurrency: 2 });
     const before = aRecord();
     await queue.enqueue(before);
@@ -119,7 +119,7 @@ describe.skipIf(redisMissing())("when Redis", () => {
     await working.stop();
   });
 
-  test("fails over to a server that has lost waiting jobs, they are written anew with a line, except erased ones", async () => {
+  test("fails over to a server that has lost waiting jobs, they are written again with a log line, except erased ones", async () => {
     const lines: string[] = [];
     const keep = (fields: object): void => void lines.push(JSON.stringify(fields));
     const own = createRedisJobQueue(store, { log: { warn: keep, error: keep } });

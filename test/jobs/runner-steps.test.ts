@@ -95,7 +95,7 @@ const throwing = (code: Code, message = "no detail"): (() => never) => {
 };
 
 describe("the execution of a job", () => {
-  test("ends it with its results where nothing is to be delivered, and clears what failed before", async () => {
+  test("ends it with its results if nothing is to be delivered, and clears earlier errors", async () => {
     const record = executing({ failures: 3 });
     record.job.error = "an earlier failure";
     const { seen, work } = running(() => true);
@@ -128,7 +128,7 @@ describe("the execution of a job", () => {
     expect(lease.saved).toMatchObject([{ job: { state: JobState.DELIVERING, results: [{ callId: "call-1" }] } }]);
   });
 
-  test("carries the job's trace, id and context, whose source is the job's unless it has its own", async () => {
+  test("has the job's trace, id and context, whose source is the job's unless it has its own", async () => {
     const requests: ExecuteToolsRequest[] = [];
     const { seen, work } = running((request) => requests.push(request) > 0);
     const record = executing({ context: { runId: "run-1" } });
@@ -143,7 +143,7 @@ describe("the execution of a job", () => {
     expect(seen.values).toEqual(Array.from({ length: 3 }, () => [trace, "job-1"]));
   });
 
-  test("has a span of its own under the trace of its request, which ends with the job's error", async () => {
+  test("has its own span in the trace of its request, which ends with the job's error", async () => {
     const { seen, work } = running(throwing(Code.InvalidArgument, "no such call"));
     await work(executing({ traceparent: "00-1-2-01", context: { runId: "run-1" } }));
     await work(executing({ traceparent: "" }));
@@ -166,7 +166,7 @@ describe("the execution of a job", () => {
   });
 
   test.each([Code.InvalidArgument, Code.PermissionDenied, Code.Unauthenticated, Code.Unimplemented])(
-    "that ends with code %i is not tried again: no try would change that",
+    "that ends with code %i is not retried, because no retry would change that",
     async (code) => {
       const { seen, work } = running(throwing(code, "not s3cret"));
       expect(await work(executing({ context: { runId: "run-1" }, delivery: "genesys" }))).toMatchObject({
@@ -179,7 +179,7 @@ describe("the execution of a job", () => {
   );
 
   test.each([Code.Unavailable, Code.Canceled, Code.Aborted, Code.DeadlineExceeded, Code.ResourceExhausted])(
-    "that ends with code %i is tried again however often: that will change by itself",
+    "that ends with code %i is retried without limit, because the problem is temporary",
     async (code) => {
       const { seen, work } = running(throwing(code, "s3cret"));
       const record = executing({ failures: 4, context: { runId: "run-1" } });
@@ -209,7 +209,7 @@ describe("the execution of a job", () => {
     },
   );
 
-  test("that ends otherwise is tried five times in all", async () => {
+  test("that ends otherwise is tried five times in total", async () => {
     const { work } = running(throwing(Code.Internal));
     expect(await work(executing({ failures: 3 }))).toMatchObject({ kind: "later", record: { failures: 4 } });
     expect(await work(executing({ failures: 4 }))).toMatchObject({
@@ -229,7 +229,7 @@ describe("the execution of a job", () => {
     expect(await odd.work(executing())).toMatchObject({ record: { failures: 1, job: { error: "no error at all" } } });
   });
 
-  test("that was cut off because the worker stops does not count, and is made again at once by the next", async () => {
+  test("that is interrupted because the worker stops does not count, and is repeated at once by the next", async () => {
     const { seen, work } = running(throwing(Code.Internal));
     expect(await work(executing({ failures: 4 }), aLease(true))).toMatchObject({
       kind: "later",
@@ -239,7 +239,7 @@ describe("the execution of a job", () => {
     expect(seen.pauses).toEqual([]);
   });
 
-  test("counts its tries anew once it has succeeded, or was given up", async () => {
+  test("counts its attempts anew once it has succeeded, or was given up", async () => {
     let answer: () => boolean = throwing(Code.Unavailable);
     const { seen, work } = running(() => answer());
     await work(executing());
@@ -256,13 +256,13 @@ describe("the execution of a job", () => {
   });
 });
 
-test("a job that is over, as one that was cancelled while it was claimed, is left as it is", async () => {
+test("a job that is over, such as one that was cancelled while it was claimed, is left unchanged", async () => {
   const { work } = running(throwing(Code.Internal));
   const record = executing({ state: JobState.CANCELLED });
   expect(await work(record)).toEqual({ kind: "ended", record });
 });
 
-test("jobs run 16 side by side unless it is told otherwise", () => {
+test("16 jobs run concurrently by default", () => {
   expect(running(() => true).seen.concurrency).toBe(16);
   expect(running(() => true, { concurrency: 3 }).seen.concurrency).toBe(3);
 });

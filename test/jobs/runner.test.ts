@@ -151,7 +151,7 @@ describe("a job", () => {
     });
   });
 
-  test("of several calls has all their results, in their order", async () => {
+  test("with several calls has all their results, in their order", async () => {
     const { client, requests } = anExecutor();
     run({ executorFor: () => client });
     const record = aRecord({ delivery: "" });
@@ -188,7 +188,7 @@ describe("a job", () => {
     expect(tries.map(({ job }) => job.error)).toEqual(["", "status 503", "socket hang up"]);
   });
 
-  test("is delivered after the time that the platform asks for", async () => {
+  test("is delivered after the pause that the platform requests", async () => {
     const { client } = anExecutor();
     const tried = new Set<string>();
     const delivered: string[] = [];
@@ -211,7 +211,7 @@ describe("a job", () => {
     expect(delivered).toEqual([soon.job.id, late.job.id]);
   });
 
-  test("that a platform asks for at once again is not hammered", async () => {
+  test("is not delivered in a tight loop if the platform requests an immediate retry", async () => {
     const { client } = anExecutor();
     const { tries, delivery } = aDelivery({ kind: "retry", error: "429", afterMs: 0 });
     const working = run({ executorFor: () => client, deliveries: to(delivery), backoff: () => 10_000 });
@@ -222,7 +222,7 @@ describe("a job", () => {
     expect(tries).toHaveLength(1);
   });
 
-  test("is given up after the time for retries, with its last error, and delivered again when a person retries it", async () => {
+  test("is given up after the time for retries, with its last error, and delivered again when an operator retries it", async () => {
     const { client, requests } = anExecutor();
     const { delivery } = aDelivery({ kind: "retry", error: "status 503" });
     let now = 1_700_000_000_000;
@@ -271,7 +271,7 @@ describe("a job", () => {
     expect((await queue.get(record.job.id))?.job.error).toBe("");
   });
 
-  test("whose caller has no rights any more is a dead letter, and is executed when a person retries it", async () => {
+  test("whose caller no longer has any rights is a dead letter, and is executed when an operator retries it", async () => {
     const { client } = anExecutor();
     const first = run({
       executorFor: () => {
@@ -289,8 +289,8 @@ describe("a job", () => {
   });
 });
 
-describe("what fails for good", () => {
-  test("an execution that ends with an internal error is tried five times, then it is a dead letter", async () => {
+describe("permanent failures", () => {
+  test("an execution that ends with an internal error is tried five times, then the job is a dead letter", async () => {
     const { client, requests } = anExecutor(() => {
       throw new ConnectError("no detail", Code.Internal);
     });
@@ -302,7 +302,7 @@ describe("what fails for good", () => {
     expect((await queue.get(record.job.id))?.job.error).toContain("the execution failed 5 times");
   });
 
-  test("the count survives the process, and ends with a success or a person's retry", async () => {
+  test("the count survives the process, and ends with a success or an operator's retry", async () => {
     const failing = anExecutor(() => {
       throw new ConnectError("no detail", Code.Internal);
     });
@@ -343,7 +343,7 @@ describe("what fails for good", () => {
   });
 });
 
-test("the time for retries is what tries and pauses took, added up over processes", async () => {
+test("the time for retries is the total of attempts and pauses, added up over processes", async () => {
   const { tries, delivery } = aDelivery({ kind: "retry", error: "status 503" });
   const record = aRecord({ deliveryMs: 59_900, state: JobState.ACCEPTED });
   run({ executorFor: () => anExecutor().client, deliveries: to(delivery), backoff: () => 60 });

@@ -58,7 +58,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       await working.stop();
     }
 
-    test("arguments and answers are stored in no form that can be read, and are read as they were", async () => {
+    test("arguments and answers are stored in unreadable form, and are read unchanged", async () => {
       const plain = queueWith(plainSealer);
       await plain.enqueue(aSecretRecord(`${name}-plain`, "a-plain-argument"));
       await runDry(plain, "a-plain-answer");
@@ -82,7 +82,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect([retry.existed, argumentsOf(retry.record)]).toEqual([true, argumentsOf(given)]);
     });
 
-    test("jobs of before, plain or under the key before, are read and worked on while the key changes", async () => {
+    test("earlier jobs, in plain form or under the previous key, are read and processed during a key change", async () => {
       const [a, b] = [aSecretRecord(`${name}-a`), aSecretRecord(`${name}-b`)];
       await queueWith(plainSealer).enqueue(a);
       await queueWith(createSealer([one])).enqueue(b);
@@ -95,7 +95,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       for (const { job } of [a, b]) expect((await after.get(job.id))?.job.results[0]?.output).toBe(answer);
     });
 
-    test("a job whose key is missing becomes dead with a line, and is executed with the key on retry", async () => {
+    test("a job whose key is missing becomes dead with a log line, and is executed with the key on retry", async () => {
       const given = aSecretRecord(`${name}-missing`);
       await queueWith(createSealer([one])).enqueue(given);
       const sealer = createSealer([two]);
@@ -115,7 +115,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect((await again.get(given.job.id))?.job.results[0]?.output).toBe(answer);
     });
 
-    test("jobs whose rows were exchanged, or whose key's secret is another, are dead: nothing is executed", async () => {
+    test("jobs whose rows were swapped, or whose key has another secret, are dead: nothing is executed", async () => {
       const sealer = createSealer([one]);
       const queue = queueWith(sealer);
       const [a, b, c] = ["x", "y", "z"].map((id) => aSecretRecord(`${name}-${id}`));

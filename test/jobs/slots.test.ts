@@ -10,7 +10,7 @@ function task() {
 
 const noEnd = (): void => {};
 
-test("a task takes a slot until it has ended, and the slot is free when its end is told", async () => {
+test("a task occupies a slot until it has ended, and the slot is free when `onEnd` is called", async () => {
   const slots = createSlots(2, noEnd);
   const one = task();
   expect(slots.free()).toBe(2);
@@ -22,7 +22,7 @@ test("a task takes a slot until it has ended, and the slot is free when its end 
   expect(await told.promise).toBe(2);
 });
 
-test("once stopped it has no free slots, says so, and waits for the tasks that run", async () => {
+test("once stopped it has no free slots, says so, and waits for running tasks", async () => {
   let stops = 0;
   const slots = createSlots(2, () => (stops += 1));
   const one = task();
@@ -37,7 +37,7 @@ test("once stopped it has no free slots, says so, and waits for the tasks that r
   expect(slots.signal.aborted).toBe(false);
 });
 
-test("where the time to stop is over, running tasks are told to end and not waited for", async () => {
+test("when the time to stop is over, running tasks are aborted and not waited for", async () => {
   for (const expired of [true, false]) {
     const slots = createSlots(1, noEnd);
     slots.start(task().run, noEnd);
@@ -50,7 +50,7 @@ test("where the time to stop is over, running tasks are told to end and not wait
   }
 });
 
-test("without running tasks it has stopped at once, and a time that is over later ends nothing", async () => {
+test("without running tasks it stops at once, and a later timeout has no effect", async () => {
   const slots = createSlots(1, noEnd);
   const time = new AbortController();
   await slots.stop(time.signal);

@@ -6,7 +6,7 @@ import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { aRecord } from "./samples.ts";
 
-test("jobs whose claim was carried out but not answered are given back, and worked on in their order", async () => {
+test("jobs whose claim was executed but not answered are released, and processed in their order", async () => {
   const folder = scratchFolder();
   const store = await openSqliteStore({ folder: folder.path });
   let answers = false;

@@ -88,7 +88,7 @@ describe("a worker", () => {
     expect(dueClaims()).toBe(3);
   });
 
-  test("claims as many jobs as it has free slots, and again as soon as one of them ends where there may be more", async () => {
+  test("claims as many jobs as it has free slots, and again as soon as one of them ends if there may be more", async () => {
     const { ids, ends, work } = held();
     const { dueClaims } = working(work, { due: ["a", "b", "c"].map(due) });
     await pass();
@@ -106,7 +106,7 @@ describe("a worker", () => {
     expect(dueClaims()).toBe(claims);
   });
 
-  test("tries every half second while the store is away, with one line for each outage", async () => {
+  test("tries every half second while the store is unavailable, with one log line per outage", async () => {
     const { server, dueClaims, log } = working(done);
     await pass();
     server.away = true;
@@ -123,7 +123,7 @@ describe("a worker", () => {
     expect(log.lines).toEqual([line, line]);
   });
 
-  test("does not ask a store more often that is away, however often it is woken", async () => {
+  test("sends no more requests to an unavailable store, however often it is woken", async () => {
     const { worker, server, dueClaims } = working(done);
     await pass();
     server.away = true;
@@ -138,7 +138,7 @@ describe("a worker", () => {
     expect(dueClaims()).toBe(claims + 1);
   });
 
-  test("is a problem once it has fetched nothing for more than three seconds, and none when it fetches again or is stopped", async () => {
+  test("reports a problem once it has fetched nothing for more than three seconds, until it fetches again or is stopped", async () => {
     const { worker, server } = working(done);
     await pass();
     server.away = true;
@@ -156,13 +156,13 @@ describe("a worker", () => {
     expect(worker.problem()).toBeUndefined();
   });
 
-  test("whose store does not answer is a problem without a reason", async () => {
+  test("reports a problem without a reason if its store does not answer", async () => {
     const { worker } = working(done, { claim: () => new Promise(() => {}) });
     await pass(4_000);
     expect(worker.problem()).toBe("no jobs have been fetched for 4 s");
   });
 
-  test("with all slots taken is a problem once none of its jobs has ended for more than five minutes", async () => {
+  test("reports a problem if all slots are taken and none of its jobs has ended for more than five minutes", async () => {
     const { ends, work } = held();
     const { worker } = working(work, { due: ["a", "b", "c"].map(due) });
     await pass(300_000);
@@ -176,7 +176,7 @@ describe("a worker", () => {
     expect(worker.problem()).toBe("none of 2 jobs under way has ended for 6 minutes");
   });
 
-  test("gives a job back as last saved where its work throws, due in a second", async () => {
+  test("releases a job as last saved if its work throws, due in a second", async () => {
     const failing: Work = async (record, lease) => {
       await lease.save(inState(record, JobState.DELIVERING));
       throw new Error("no detail");
@@ -189,7 +189,7 @@ describe("a worker", () => {
     ]);
   });
 
-  test("gives a job back at once where its work throws because it has to stop, and takes no more", async () => {
+  test("releases a job at once if its work throws because it must stop, and takes no more", async () => {
     const cutOff: Work = async (_record, { signal }) => {
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
       throw new Error("aborted");
@@ -206,7 +206,7 @@ describe("a worker", () => {
     expect([dueClaims(), vi.getTimerCount()]).toEqual([claims, 0]);
   });
 
-  test("looks for a job again when its pause is over, where the table does not poll before", async () => {
+  test("looks for a job again when its pause is over, if the table does not poll earlier", async () => {
     const later = (afterMs: number): Work => {
       return async (record) => ({ kind: "later", record: inState(record, JobState.DELIVERING), afterMs });
     };
@@ -226,7 +226,7 @@ describe("a worker", () => {
     ]);
   });
 
-  test("sets aside what no worker can process, with a line; a record that cannot be read stays as it is", async () => {
+  test("sets aside a job that no worker can process, with a log line; an unreadable record stays unchanged", async () => {
     const poison = { ...due("poison"), deaths: 3 };
     const torn = { ...due("torn"), record: "{" };
     const { writes, log, rows } = working(done, { due: [torn, poison] });
@@ -267,7 +267,7 @@ describe("a worker", () => {
     expect(ids).toEqual(["a", "b"]);
   });
 
-  test("gives suspects back that it has claimed beside another, with their deaths", async () => {
+  test("releases suspects that it claimed beside another, with their deaths", async () => {
     const { ids, ends, work } = held();
     const suspects = ["a", "b"].map((id) => ({ ...due(id), deaths: 2 }));
     const { writes } = working(work, { due: suspects, concurrency: 3 });
@@ -279,13 +279,13 @@ describe("a worker", () => {
   });
 });
 
-describe("a job that is submitted to a process that works", () => {
+describe("a job that is submitted to a running worker", () => {
   const submitted = (id: string): [Parameters<ReturnType<typeof working>["worker"]["insert"]>[0], JobRecord] => {
     const record = aRecord({ id });
     return [codec.newJob(record), record];
   };
 
-  test("is stored as held and worked on in its next state, once its submitter has been answered", async () => {
+  test("is stored as held and processed in its next state, once its submitter has been answered", async () => {
     const seen: JobRecord[] = [];
     const { worker, requests, rows } = working(async (record) => (seen.push(record), await done(record)));
     await pass();
@@ -299,7 +299,7 @@ describe("a job that is submitted to a process that works", () => {
     expect(rows.get("a")).toMatchObject({ state: JobState.DONE, held: false });
   });
 
-  test("is not worked on where its id is known", async () => {
+  test("is not processed if its id is known", async () => {
     const { ids, work } = held();
     const { worker, rows } = working(work);
     rows.set("a", aHeldRow("a", "another's"));
@@ -310,7 +310,7 @@ describe("a job that is submitted to a process that works", () => {
     expect(worker.insert(...submitted("b"))).toBeDefined();
   });
 
-  test("is nobody's where it could not be stored: what was stored all the same is given back", async () => {
+  test("is held by nobody if it could not be stored: a row that was stored anyway is released", async () => {
     const { ids, work } = held();
     const tokens: string[] = [];
     const insert = (_job: unknown, token: string): Promise<never> => {
@@ -326,7 +326,7 @@ describe("a job that is submitted to a process that works", () => {
     expect(new Set(released)).toEqual(new Set(tokens));
   });
 
-  test("waits in the table where older jobs may wait, no slot is free, or the store was away", async () => {
+  test("waits in the table if older jobs may wait, no slot is free, or the store was unavailable", async () => {
     const { ids, ends, work } = held();
     const { worker, server } = working(work, { concurrency: 1 });
     expect(worker.insert(...submitted("before the first claim"))).toBeUndefined();
@@ -350,7 +350,7 @@ describe("a job that is submitted to a process that works", () => {
     expect(worker.insert(...submitted("e"))).toBeUndefined();
   });
 
-  test("leaves the slots alone that a claim under way may fill", async () => {
+  test("does not take slots that a running claim may fill", async () => {
     const answer = Promise.withResolvers<JobRow[]>();
     let claims = 0;
     const { worker } = working(done, {

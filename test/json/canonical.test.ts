@@ -24,7 +24,7 @@ function simple(value: ExactJson): string {
 
 const json = fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value)) as ExactJson);
 
-test("equal values have equal texts, with the keys of every object in order", () => {
+test("equal values have equal texts, with the keys of every object sorted", () => {
   fc.assert(
     fc.property(json, (value) => {
       expect(canonicalJson(value)).toBe(simple(value));
@@ -33,17 +33,17 @@ test("equal values have equal texts, with the keys of every object in order", ()
   );
 });
 
-test("keys that are whole numbers are in the order of texts, and exact numbers are written as they were read", () => {
+test("keys that are whole numbers are sorted as texts, and exact numbers are written as they were read", () => {
   const value = { "9": new ExactNumber("9007199254740993"), "10": [1, { b: 1, a: 2 }, 2, 3] };
   expect(canonicalJson(value)).toBe('{"10":[1,{"a":2,"b":1},2,3],"9":9007199254740993}');
 });
 
-test("a number beyond all doubles stays one, wherever it stands", () => {
+test("a number beyond all doubles is preserved, wherever it is", () => {
   const far = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
   expect(canonicalJson({ a: far, b: { c: far[0] as number } })).toBe('{"a":[1e999,1e999,1e999],"b":{"c":1e999}}');
 });
 
-test("a value whose last keys are out of order is read a few times, however deep it is nested (hazard 1)", () => {
+test("a value whose last keys are out of order is read a few times, however deeply it is nested (hazard 1)", () => {
   let reads = 0;
   const last: ExactJson = { b: 1, a: 1 };
   const watched = Object.defineProperty({}, "a", { enumerable: true, get: () => ((reads += 1), 1) }) as ExactJson;

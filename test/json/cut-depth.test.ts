@@ -5,7 +5,7 @@ import { cutDepth } from "../../src/json/cut-depth.ts";
 const cut = (text: string) => Buffer.from(cutDepth(Buffer.from(text))).toString();
 const lists = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
 
-test("a text of at most a thousand levels stays as it is, whatever its strings hold", () => {
+test("a text of at most a thousand levels is unchanged, whatever its strings contain", () => {
   for (const text of [lists(1000), `[${lists(999)},${lists(999)}]`, JSON.stringify('[{\\"'.repeat(2000))]) {
     expect(cut(text)).toBe(text);
   }
@@ -17,14 +17,14 @@ test("a text of at most a thousand levels stays as it is, whatever its strings h
   );
 });
 
-test("what is deeper is taken out, and what stands beside it stays", () => {
+test("deeper parts are removed, and their siblings stay", () => {
   expect(cut(lists(100_000))).toBe(lists(1000));
   const objects = (levels: number, inner: string) => `${'{"a":'.repeat(levels - 1)}{${inner}}${"}".repeat(levels - 1)}`;
   const around = (deep: string) => `{"before":"\\"[","list":[${deep},7,${deep}],"after":[1]}`;
   expect(cut(around(objects(5000, '"]}":1')))).toBe(around(objects(998, "")));
 });
 
-test("a text whose brackets do not match is no more JSON than before", () => {
+test("a text with unbalanced brackets does not become valid JSON", () => {
   for (const text of [
     "[".repeat(5000),
     `${lists(5000)}]`,

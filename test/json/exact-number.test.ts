@@ -58,7 +58,7 @@ describe("a number in JSON", () => {
     },
   );
 
-  test("is read from text of any depth, and bad text is refused", () => {
+  test("is read from text of any depth, and malformed text is refused", () => {
     expect(() => parseJson("[".repeat(100_000) + "1e400" + "]".repeat(100_000))).not.toThrow();
     expect(() => parseJson("[1e400")).toThrow(SyntaxError);
     expect(Object.hasOwn(parseJson('{"__proto__":1e400}') as object, "__proto__")).toBe(true);

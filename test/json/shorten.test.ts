@@ -18,7 +18,7 @@ describe("JSON that is too long", () => {
     expect(kept.at(-1)).toBe(`… ${2000 - (kept.length - 1)} more left out`);
   });
 
-  test("says how many characters of a string and how many properties are left out", () => {
+  test("states how many characters of a string and how many properties are omitted", () => {
     const cut = JSON.parse(shortenJson({ text: "😀".repeat(1000) }, characters(100))) as { text: string };
     const [, kept = "", left] = /^(\p{RGI_Emoji}+)… \((\d+) more characters\)$/v.exec(cut.text) ?? [];
     expect(codePoints(kept) + Number(left)).toBe(1000);

@@ -44,13 +44,13 @@ describe.each<[string, Sealer]>([
     expect(codec.entry(storedBy(codec, intent, { state: other.state, result: other.bytes })).state).toBe("uncertain");
   });
 
-  test("that runs has no answer, even where one is left of an earlier run", () => {
+  test("that is running has no answer, even if one of an earlier run remains", () => {
     const intent = anIntent();
     const { bytes } = codec.result(intent.key, aResult("of an earlier run"));
     expect(codec.entry(storedBy(codec, intent, { result: bytes })).result).toBeUndefined();
   });
 
-  test("whose answer is torn is uncertain, with what is known of its call, and says so to whoever asks", () => {
+  test("with a truncated answer is uncertain, with the known parts of its call, and says so to callers", () => {
     const intent = anIntent();
     const entry = codec.entry(storedBy(codec, intent, { state: done, result: new Uint8Array([255, 255]) }));
     expect(entry).toMatchObject({ ...intent, state: "uncertain", unreadable: expect.any(String) as string });
@@ -63,7 +63,7 @@ describe.each<[string, Sealer]>([
     });
   });
 
-  test("whose intent is torn may have changed something: it is taken for a write of nobody", () => {
+  test("with a truncated intent may have changed something, and counts as a write without an owner", () => {
     const intent = anIntent({ effect: "read" });
     const known = { ...storedBy(codec, intent), intent: "{" };
     const unknown = {
@@ -88,7 +88,7 @@ describe.each<[string, Sealer]>([
     });
   });
 
-  test("is told from one with other arguments", () => {
+  test("is distinguished from one with other arguments", () => {
     const intent = anIntent();
     const stored = storedBy(codec, intent);
     expect(codec.isSameContent(intent, stored)).toBe(true);
@@ -101,14 +101,14 @@ describe.each<[string, Sealer]>([
   });
 });
 
-test("an entry of an earlier version has no deadline and no arguments where it has none", () => {
+test("an entry of an earlier version without a deadline or arguments has none", () => {
   const codec = createEntryCodec(plainSealer);
   const { callId, tool, effect, scope } = anIntent();
   const stored = { ...storedBy(codec, anIntent()), intent: JSON.stringify({ callId, tool, effect, scope }) };
   expect(codec.entry(stored)).toMatchObject({ callId, tool, effect, scope, timeoutMs: 0, argumentsJson: "{}" });
 });
 
-test("a sealed entry keeps the plain digest of its arguments within, and opens under no other key, row or field", () => {
+test("a sealed entry contains the plain digest of its arguments, and opens under no other key, row or field", () => {
   const [codec, other] = [createEntryCodec(one), createEntryCodec(two)];
   const intent = anIntent();
   const stored = storedBy(codec, intent);
@@ -122,7 +122,7 @@ test("a sealed entry keeps the plain digest of its arguments within, and opens u
   expect(codec.entry({ ...stored, state: done, result: bytes }).unreadable).toContain("does not open");
 });
 
-test("what entries are found and erased by is stored beside them, of a conversation and a run as no other tenant has it", () => {
+test("the columns by which entries are found and erased are specific to the tenant", () => {
   const codec = createEntryCodec(plainSealer);
   const intent = anIntent({ conversationId: "c", runId: "r", tenant: "t" });
   expect(codec.intent(intent)).toMatchObject({

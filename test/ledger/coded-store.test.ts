@@ -40,7 +40,7 @@ function spoil(server: MemoryLedgerServer, key: string, change: Partial<StoredEn
 
 const message = "what is stored of a call cannot be read: the call is answered as UNCERTAIN";
 
-test("an answer that cannot be read is UNCERTAIN for whoever asks, with a line for the operator", async () => {
+test("an answer that cannot be read is UNCERTAIN for callers, with a log line for the operator", async () => {
   const { server, lines, ledger } = onOneServer();
   const intent = anIntent();
   const owner = ledger(one);
@@ -54,7 +54,7 @@ test("an answer that cannot be read is UNCERTAIN for whoever asks, with a line f
   expect(lines).toEqual([line, line]);
 });
 
-test("a running call whose arguments cannot be read is no line until somebody would run it", async () => {
+test("a running call whose arguments cannot be read is not logged until it would be run", async () => {
   const { lines, ledger } = onOneServer();
   const intent = anIntent();
   await beginNew(ledger(one), intent);
@@ -62,7 +62,7 @@ test("a running call whose arguments cannot be read is no line until somebody wo
   expect(lines).toEqual([]);
 });
 
-test("a call whose arguments cannot be compared is not run, and says why", async () => {
+test("a call whose arguments cannot be compared is not run, and the error gives the reason", async () => {
   const { server, lines, ledger } = onOneServer();
   const [sealed, digested] = [anIntent(), anIntent()];
   for (const intent of [sealed, digested]) await beginNew(ledger(one), intent);

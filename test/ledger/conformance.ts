@@ -16,7 +16,7 @@ export function ledgerConformance(
   const { replicas = true, unavailable } = options;
   if (unavailable !== undefined) {
     describe.skip(`${name}: ${unavailable}`, () => {
-      test("is not tried here", () => {});
+      test("is not tested here", () => {});
     });
     return;
   }
@@ -33,7 +33,7 @@ export function ledgerConformance(
       await stage.close();
     });
 
-    test("a new intent is ours, and is stored as it was given", async () => {
+    test("a new intent is ours, and is stored as given", async () => {
       const intent = anIntent({ timeoutMs: 60_000 });
       const claim = await beginNew(ledger, intent);
       expect(claim.key).toBe(intent.key);
@@ -67,7 +67,7 @@ export function ledgerConformance(
       expect(stateOf(await ledger.begin(intent))).toBe("ended");
     });
 
-    test("an outcome kept for replay is what the same call gets, equal in every field", async () => {
+    test("an outcome for replay is what the same call gets, equal in every field", async () => {
       const intent = anIntent();
       const claim = await beginNew(ledger, intent);
       const result = aResult("ünïcödé 😀 \u0000");
@@ -77,7 +77,7 @@ export function ledgerConformance(
       expect(entry?.result !== undefined && equals(ToolResultSchema, entry.result, result)).toBe(true);
     });
 
-    test("an uncertain outcome is stored as such, and settled once by what its owner learns later", async () => {
+    test("an uncertain outcome is stored as such, and settled once by its owner's later knowledge", async () => {
       const intent = anIntent();
       const claim = await beginNew(ledger, intent);
       await ledger.finish(claim, aResult("?", Outcome.UNCERTAIN), "replay");
@@ -88,7 +88,7 @@ export function ledgerConformance(
       expect((await ledger.find(intent.key))?.result?.output).toBe("returned after all");
     });
 
-    test("an outcome kept for show is found by key, and the same call runs again", async () => {
+    test("an outcome that is not for replay is found by key, and the same call runs again", async () => {
       const intent = anIntent({ effect: "read" });
       await ledger.finish(await beginNew(ledger, intent), aResult("shown"), "show");
       expect((await ledger.find(intent.key))?.result?.output).toBe("shown");
@@ -140,7 +140,7 @@ export function ledgerConformance(
       await ledger.release(again);
     });
 
-    test("an entry that the store has lost is written anew with its outcome", async () => {
+    test("an entry that the store has lost is written again with its outcome", async () => {
       const intent = anIntent();
       const claim = await beginNew(ledger, intent);
       await stage.lose(intent.key);
@@ -148,7 +148,7 @@ export function ledgerConformance(
       expect(entryOf(await ledger.begin(intent))).toMatchObject({ state: "done", result: { output: "happened" } });
     });
 
-    test("of 1,000 begins of one key at once, one is new", async () => {
+    test("of 1,000 concurrent begins of one key, one is new", async () => {
       const intent = anIntent();
       // A loaded server may answer some of them too late: these ask again, as callers do.
       const begin = async (): Promise<string> => {
@@ -165,7 +165,7 @@ export function ledgerConformance(
       expect(states.filter((state) => state === "running")).toHaveLength(999);
     });
 
-    test("a conversation is forgotten with what ended in it, and nothing else", async () => {
+    test("erasing a conversation deletes its ended calls, and nothing else", async () => {
       const ended = anIntent({ conversationId: "to-forget" });
       const running = anIntent({ conversationId: "to-forget" });
       const elsewhere = anIntent({ conversationId: "to-keep" });
@@ -182,7 +182,7 @@ export function ledgerConformance(
       expect(await ledger.erase({ tenant: "default", conversationId: "to-forget" })).toBe(0);
     });
 
-    test("a run is forgotten with what ended in it, and nothing else", async () => {
+    test("erasing a run deletes its ended calls, and nothing else", async () => {
       const inRun = anIntent({ conversationId: "shared", runId: "run-1" });
       const otherRun = anIntent({ conversationId: "shared", runId: "run-2" });
       for (const intent of [inRun, otherRun]) await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
@@ -194,14 +194,14 @@ export function ledgerConformance(
       expect(await ledger.find(otherRun.key)).toBeUndefined();
     });
 
-    test("calls without a conversation are not taken for one conversation", async () => {
+    test("calls without a conversation are not treated as one conversation", async () => {
       const intent = anIntent({ conversationId: "" });
       await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
       expect(await ledger.erase({ tenant: "default", conversationId: "", runId: "" })).toBe(0);
       expect((await ledger.find(intent.key))?.state).toBe("done");
     });
 
-    test("what ended before the window is forgotten, what runs never is", async () => {
+    test("calls that ended before the window are deleted, running ones never are", async () => {
       const ended = anIntent();
       const running = anIntent();
       await beginNew(ledger, running);
@@ -214,7 +214,7 @@ export function ledgerConformance(
       expect(stateOf(await ledger.begin(ended))).toBe("new");
     });
 
-    test("an uncertain outcome is kept for a time of its own", async () => {
+    test("uncertain outcomes have their own retention", async () => {
       const [known, unknown] = [anIntent(), anIntent()];
       await ledger.finish(await beginNew(ledger, known), aResult(), "replay");
       await ledger.finish(await beginNew(ledger, unknown), aResult("?", Outcome.UNCERTAIN), "replay");
@@ -236,11 +236,11 @@ export function ledgerConformance(
       expect(entry?.result?.output).toHaveLength(65_536);
     });
 
-    test("it answers that it can take an intent", async () => {
+    test("a ping succeeds if an intent can be taken", async () => {
       await expect(ledger.ping()).resolves.toBeUndefined();
     });
 
-    test("nothing is taken over from those who live", async () => {
+    test("no calls of living owners are taken over", async () => {
       await beginNew(ledger, anIntent({ effect: "idempotent" }));
       expect(await ledger.recover(100)).toEqual([]);
     });

@@ -4,10 +4,10 @@ import { createHeartbeat, type Heartbeat, type HeartbeatAnswer } from "../../src
 import { createOwnerWatch } from "../../src/ledger/drivers/owner-watch.ts";
 import { createServerTime } from "../../src/ledger/drivers/server-time.ts";
 
-describe("which owners live", () => {
+describe("which owners are alive", () => {
   const options = { leaseMs: 2_500, maxIntervalMs: 1_000 };
 
-  test("an owner whose number stays the same over the lease is dead, one whose number grows is not", () => {
+  test("an owner whose count stays the same over the lease is dead, one whose count grows is not", () => {
     let now = 0;
     const watch = createOwnerWatch({ ...options, monotonic: () => now });
     for (let beat = 0; beat < 5; beat++, now += 800) {
@@ -21,7 +21,7 @@ describe("which owners live", () => {
     expect(watch.dead()).toEqual([]);
   });
 
-  test("an outage of the server, however long, makes nobody dead", () => {
+  test("an outage of the server, however long, declares nobody dead", () => {
     let now = 0;
     const watch = createOwnerWatch({ ...options, monotonic: () => now });
     watch.saw([["other", "1"]]);
@@ -32,7 +32,7 @@ describe("which owners live", () => {
     expect(watch.dead()).toEqual([]);
   });
 
-  test("nobody is called dead before the lease is over, whatever the intervals", () => {
+  test("nobody is declared dead before the lease is over, whatever the intervals", () => {
     assert(
       property(array(nat(5_000), { maxLength: 30 }), (intervals) => {
         let now = 0;
@@ -49,7 +49,7 @@ describe("which owners live", () => {
 });
 
 describe("the server's time", () => {
-  test("is carried on between answers, and unknown before the first", () => {
+  test("is extrapolated between answers, and unknown before the first", () => {
     let now = 100;
     const time = createServerTime({ monotonic: () => now, wall: () => 5_000 });
     expect(time.known()).toBe(false);
@@ -58,7 +58,7 @@ describe("the server's time", () => {
     expect(time.now()).toBe(5_250);
   });
 
-  test("a step forward is told from the time that passed, and taken back with a step back", () => {
+  test("a step forward is distinguished from elapsed time, and undone by a step back", () => {
     let now = 0;
     const time = createServerTime({ monotonic: () => now, wall: () => 0 });
     time.set(1_000, now);
@@ -73,7 +73,7 @@ describe("the server's time", () => {
     expect(time.steppedMs).toBe(0);
   });
 
-  test("a slow answer is not taken for a step or for a clock that differs", () => {
+  test("a slow answer is not mistaken for a step or for a different clock", () => {
     let now = 0;
     const time = createServerTime({ monotonic: () => now, wall: () => 1_000_000 + now });
     time.set(1_000_000, 0);
@@ -84,7 +84,7 @@ describe("the server's time", () => {
     expect(Math.abs(time.skewMs)).toBeLessThan(1_500);
   });
 
-  test("what the time of an answer may explain is neither a step nor a difference, what is beyond is both", () => {
+  test("a deviation that the answer's duration can explain is neither a step nor a difference, a larger one is both", () => {
     let now = 0;
     let wall = 0;
     const time = createServerTime({ monotonic: () => now, wall: () => wall });
@@ -107,7 +107,7 @@ describe("the server's time", () => {
     expect(time.skewMs).toBe(0);
   });
 
-  test("a step back alone is no step forward", () => {
+  test("a step back alone is not a step forward", () => {
     const time = createServerTime({ monotonic: () => 0, wall: () => 0 });
     time.set(90_000, 0);
     time.set(0, 0);
@@ -116,7 +116,7 @@ describe("the server's time", () => {
     expect(time.steppedMs).toBe(5_000);
   });
 
-  test("a clock of this machine that differs is measured", () => {
+  test("a deviation of this machine's clock is measured", () => {
     const time = createServerTime({ monotonic: () => 0, wall: () => 7_200_000 });
     time.set(0, 0);
     expect(time.skewMs).toBe(7_200_000);
@@ -135,7 +135,7 @@ describe("a heartbeat", () => {
       answerWithinMs: 1_500,
     }));
 
-  test("notes a clock of this machine that is off by more than a second, and none that is not", async () => {
+  test("notes a clock of this machine that is off by more than a second, and no other", async () => {
     const behind = start(() => Date.now() + 7_200_000);
     await behind.beat();
     expect(behind.notes()).toEqual([
@@ -147,7 +147,7 @@ describe("a heartbeat", () => {
     expect(right.notes()).toEqual([]);
   });
 
-  test("notes a clock of the server that was put forward, and says by how much what ended is kept longer", async () => {
+  test("notes a clock of the server that was put forward, and how much longer ended calls are kept", async () => {
     let ahead = 0;
     const beating = start(() => Date.now() + ahead);
     await beating.beat();
@@ -157,7 +157,7 @@ describe("a heartbeat", () => {
     expect(beating.notes().join()).toContain("was put forward by 90000");
   });
 
-  test("notes a clock of this machine that is ahead, and nothing of a second or less", async () => {
+  test("notes a clock of this machine that is ahead, but not by a second or less", async () => {
     vi.useFakeTimers({ toFake: ["performance", "Date", "setTimeout", "clearTimeout"] });
     const notesWith = async (aheadMs: number): Promise<string[]> => {
       const beating = start(() => Date.now() - aheadMs);
@@ -169,7 +169,7 @@ describe("a heartbeat", () => {
     for (const aheadMs of [1_000, 0, -1_000]) expect(await notesWith(aheadMs)).toEqual([]);
   });
 
-  test("notes a clock of the server from more than a second on that it was put forward", async () => {
+  test("notes that the server's clock was put forward if that is more than a second", async () => {
     vi.useFakeTimers({ toFake: ["performance", "Date", "setTimeout", "clearTimeout"] });
     // Both machines' clocks are put forward: only the server's matters to what it keeps.
     const beating = start(() => Date.now());
@@ -184,7 +184,7 @@ describe("a heartbeat", () => {
     ]);
   });
 
-  test("beats every 800 ms, also after a beat that failed, until it is stopped", async () => {
+  test("beats every 800 ms, even after a failed beat, until it is stopped", async () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
     let beats = 0;
     const answers: (() => Promise<HeartbeatAnswer>)[] = [];
@@ -213,7 +213,7 @@ describe("a heartbeat", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("calls an owner dead that has not beaten for 2.5 s of its own beats", async () => {
+  test("declares an owner dead that has not beaten for 2.5 s of its own beats", async () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
     heartbeat = createHeartbeat(async () => ({ time: 0, owners: [["other", "7"]] }), {
       server: "Redis",
@@ -225,7 +225,7 @@ describe("a heartbeat", () => {
     expect(heartbeat.dead()).toEqual(["other:7"]);
   });
 
-  test("asks the server for its time once, and carries it on", async () => {
+  test("requests the server's time once, and extrapolates it", async () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
     let beats = 0;
     const answer = Promise.withResolvers<HeartbeatAnswer>();
@@ -240,7 +240,7 @@ describe("a heartbeat", () => {
     away.stop();
   });
 
-  test("says until when the server may still carry out a request", async () => {
+  test("reports until when the server may still execute a request", async () => {
     const beating = start(() => 1_000_000);
     const latest = await beating.latest();
     expect(latest).toBeGreaterThanOrEqual(1_001_500);

@@ -32,7 +32,7 @@ function forgetful(faults: (store: LedgerStore) => Partial<LedgerStore> = () => 
   };
 }
 
-test("a server that is back gets the outcomes of the last minute, with a line for each that it had lost", async () => {
+test("a server that is back gets the outcomes of the last minute, with a log line for each that it had lost", async () => {
   const { ledger, lose, back, wait, lines } = forgetful();
   const [old, lost, kept] = [anIntent(), anIntent(), anIntent()];
   await ledger.finish(await beginNew(ledger, old), aResult("old"), "replay");
@@ -49,7 +49,7 @@ test("a server that is back gets the outcomes of the last minute, with a line fo
   expect((await ledger.begin(lost)).state).toBe("ended");
 });
 
-test("a server that is back gets the calls that run, with a line for each that it had lost, and none that has ended", async () => {
+test("a server that is back gets the running calls, with a log line for each that it had lost, and no ended ones", async () => {
   const { ledger, lose, back, lines } = forgetful();
   const [lost, kept, released, shown] = [anIntent(), anIntent(), anIntent(), anIntent()];
   const claim = await beginNew(ledger, lost);
@@ -68,7 +68,7 @@ test("a server that is back gets the calls that run, with a line for each that i
   expect((await ledger.find(lost.key))?.result?.output).toBe("ended");
 });
 
-test("a call that runs and that another owner has been given meanwhile stays that owner's", async () => {
+test("a running call that another owner has taken over stays that owner's", async () => {
   const { ledger, server, lose, back, lines } = forgetful();
   const intent = anIntent({ effect: "idempotent" });
   const claim = await beginNew(ledger, intent);
@@ -84,7 +84,7 @@ test("a call that runs and that another owner has been given meanwhile stays tha
   expect(lines).toEqual([]);
 });
 
-test("where the server goes away again, its next return is looked at as well", async () => {
+test("if the server fails again, its next return is handled too", async () => {
   let down = false;
   const unless = <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>
     ((...args: A) => (down ? Promise.reject(new StoreUnavailableError("down")) : method(...args))) as typeof method;
@@ -118,7 +118,7 @@ test("a repeat of a call whose outcome was lost unnoticed gets the outcome and d
   expect(lines).toHaveLength(1);
 });
 
-test("an outcome that is not for replay is not remembered, and ends the memory of the one before", async () => {
+test("an outcome that is not for replay is not cached, and removes the one before", async () => {
   const { ledger, lose, back } = forgetful();
   const intent = anIntent();
   const claim = await beginNew(ledger, intent);
@@ -138,7 +138,7 @@ test.each([
   ["a conversation", { tenant: "default", conversationId: "nobody's" }, undefined],
   ["what is older than outcomes are remembered for", { olderThanMs: 60_000, uncertainOlderThanMs: 0 }, "done"],
   ["what may still be remembered", { olderThanMs: 59_999, uncertainOlderThanMs: 60_000 }, undefined],
-])("after %s was erased, what was erased does not come back", async (_name, selector, state) => {
+])("after erasing %s, nothing of it comes back", async (_name, selector, state) => {
   const { ledger, lose, back } = forgetful();
   const intent = anIntent();
   await ledger.finish(await beginNew(ledger, intent), aResult(), "replay");
@@ -148,14 +148,14 @@ test.each([
   expect((await ledger.find(intent.key))?.state).toBe(state);
 });
 
-test("once it is closed it listens to no return of the server", async () => {
+test("once it is closed it ignores further returns of the server", async () => {
   const tried = forgetful();
   expect(tried.listens).toBe(true);
   await tried.ledger.close();
   expect(tried.listens).toBe(false);
 });
 
-test("an entry that is lost during the run is written with its outcome, with a line; once it has an outcome, or is to be dropped, it is not", async () => {
+test("an entry that is lost during the run is written with its outcome and a log line, unless it has an outcome or is to be dropped", async () => {
   const { ledger, server, lines } = faulty(() => ({}));
   const [lost, dropped, ended] = [anIntent(), anIntent(), anIntent()];
   const claim = await beginNew(ledger, lost);
@@ -178,7 +178,7 @@ test("an entry that is lost during the run is written with its outcome, with a l
   expect(lines).toEqual([line]);
 });
 
-test("a lost entry that another has begun meanwhile is not overwritten", async () => {
+test("a lost entry that another owner has begun again is not overwritten", async () => {
   const { ledger, server } = faulty((store) => ({
     // The entry comes between the two requests.
     write: async (intent, ...rest) => {

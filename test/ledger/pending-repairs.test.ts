@@ -18,7 +18,7 @@ function away() {
   return { store, repair, repairs: createPendingRepairs() };
 }
 
-test("what the store refuses is tried again every half second, in order, until it is done", async () => {
+test("an operation that the store refuses is retried every half second, in order, until it succeeds", async () => {
   const { store, repair, repairs } = away();
   repairs.add("a", repair("a1"));
   repairs.add("b", repair("b1"));
@@ -41,7 +41,7 @@ test("what the store refuses is tried again every half second, in order, until i
   expect(store.done).toEqual(["a1", "a2", "b1", "a3"]);
 });
 
-test("a key that is needed now is settled now, once for all who ask", async () => {
+test("a key that is needed now is settled now, once for all requests", async () => {
   const { store, repair, repairs } = away();
   repairs.add("a", repair("a1"));
   repairs.add("b", repair("b1"));
@@ -55,7 +55,7 @@ test("a key that is needed now is settled now, once for all who ask", async () =
   expect(store.done).toEqual(["a1"]);
 });
 
-test("outcomes are counted by themselves, and all who wait are told when none is left", async () => {
+test("outcomes are counted separately, and all waiters are notified when none is left", async () => {
   const { store, repair, repairs } = away();
   await repairs.settled();
   repairs.add("release", repair("release"));
@@ -75,7 +75,7 @@ test("outcomes are counted by themselves, and all who wait are told when none is
   expect([repairs.outcomes, told, repairs.count]).toEqual([0, 2, 1]);
 });
 
-test("closing tries everything once more and then no more", async () => {
+test("closing tries everything once more and then stops", async () => {
   const { store, repair, repairs } = away();
   repairs.add("a", repair("a"));
   await repairs.close();

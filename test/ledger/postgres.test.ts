@@ -59,7 +59,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
   });
   afterAll(() => server.close());
 
-  test("that is killed is told; what was acknowledged is there when it is back", async () => {
+  test("is reported when killed; acknowledged writes are there when it is back", async () => {
     const store = await openPostgresStore({ url: server.url });
     const ledger = createPostgresLedger(store);
     const [ended, running] = [anIntent(), anIntent()];
@@ -78,7 +78,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await store.close();
   });
 
-  test("that is slow to commit leaves no call behind that waits for nobody", async () => {
+  test("that is slow to commit leaves no call behind without a waiting caller", async () => {
     const store = await openPostgresStore({ url: server.url });
     const ledger = createPostgresLedger(store);
     await ledger.ping();
@@ -93,7 +93,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await store.close();
   }, 20_000);
 
-  test("whose table is locked refuses, and takes the same call once the lock is gone", async () => {
+  test("with a locked table refuses, and accepts the same call once the lock is gone", async () => {
     const store = await openPostgresStore({ url: server.url });
     const ledger = createPostgresLedger(store);
     await ledger.ping();
@@ -109,7 +109,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await store.close();
   });
 
-  test("that gives a replica's connections up does not make its next calls abandoned", async () => {
+  test("that closes a replica's connections does not make its next calls abandoned", async () => {
     const [first, second] = [
       await openPostgresStore({ url: server.url }),
       await openPostgresStore({ url: server.url }),
@@ -128,7 +128,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     for (const store of [first, second]) await store.close();
   }, 20_000);
 
-  test("that hears nothing of a replica any more has its calls for the others", async () => {
+  test("that no longer hears from a replica gives its calls to the others", async () => {
     const store = await openPostgresStore({ url: server.url });
     let frozen = false;
     const query: PostgresStore["query"] = (...request) =>
@@ -150,15 +150,15 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     return { ledger, other, lose: (key) => store.query("DELETE FROM jackfield.entries WHERE key = $1", [key]) };
   };
 
-  test("that has lost an entry which another begins just then has it for that one", async () => {
+  test("that has lost an entry which another begins concurrently gives it to that one", async () => {
     await provesLostEntriesAreNotOverwritten(open);
   });
 
-  test("that has given calls to a replica which did not hear of it gives them to the next that recovers", async () => {
+  test("that has given calls to a replica which did not get the answer gives them to the next that recovers", async () => {
     await provesUnansweredRecoveriesAreUndone(open);
   });
 
-  test("that carries out an intent after its caller was refused has it for nobody", async () => {
+  test("that executes an intent after its caller was refused gives it to nobody", async () => {
     const store = await openPostgresStore({ url: server.url });
     await provesLateIntentsAreNobodys(async () => {
       const { method, commit } = committedLate(store.query, (text) => text === statements.begin);
@@ -167,7 +167,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await store.close();
   });
 
-  test("that gets to an intent too late carries out nothing, and nothing is to be undone", async () => {
+  test("that gets an intent too late executes nothing, and nothing is to be undone", async () => {
     const store = await openPostgresStore({ url: server.url });
     let waits = true;
     const asked: string[] = [];
@@ -189,7 +189,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await store.close();
   });
 
-  test("whose table cannot be made refuses, and has it made by the next request", async () => {
+  test("whose table cannot be created refuses, and the next request creates it", async () => {
     const store = await openPostgresStore({ url: server.url });
     let refuses = true;
     const migrate: PostgresStore["migrate"] = async (...part) => {
@@ -211,7 +211,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await store.close();
   });
 
-  test("that is not there is told, and nothing crashes", async () => {
+  test("that is unreachable is reported, and nothing crashes", async () => {
     const faults: (string | undefined)[] = [];
     const absent = await openPostgresStore({
       url: "postgres://me:s3cret-word@127.0.0.1:1/x",

@@ -18,7 +18,7 @@ function remembered() {
   return { recent, keys, pass: (ms: number) => (now += ms) };
 }
 
-test("an outcome is remembered for its time and not longer", () => {
+test("an outcome is cached for its time and no longer", () => {
   const { recent, keys, pass } = remembered();
   const outcome = anOutcome("a");
   recent.remember(outcome);
@@ -30,7 +30,7 @@ test("an outcome is remembered for its time and not longer", () => {
   expect(keys()).toEqual([]);
 });
 
-test("a key that is remembered again counts from then, and has its later outcome", () => {
+test("a key that is cached again counts from then, and has its later outcome", () => {
   const { recent, keys, pass } = remembered();
   recent.remember(anOutcome("a"));
   recent.remember(anOutcome("b"));
@@ -43,7 +43,7 @@ test("a key that is remembered again counts from then, and has its later outcome
   expect(recent.get("a")).toBe(later);
 });
 
-test("what is forgotten is gone, one by one or altogether", () => {
+test("entries can be deleted one by one or all together", () => {
   const { recent, keys } = remembered();
   for (const key of ["a", "b", "c"]) recent.remember(anOutcome(key));
   recent.forget("b");
@@ -54,7 +54,7 @@ test("what is forgotten is gone, one by one or altogether", () => {
   expect(keys()).toEqual([]);
 });
 
-test("of more than 10,000 outcomes the oldest are forgotten", () => {
+test("of more than 10,000 outcomes the oldest are dropped", () => {
   const { recent, keys } = remembered();
   for (let count = 0; count < 10_000; count += 1) recent.remember(anOutcome(`key-${count}`));
   expect(keys()).toHaveLength(10_000);
@@ -64,7 +64,7 @@ test("of more than 10,000 outcomes the oldest are forgotten", () => {
   expect(recent.get("key-1")).toBeDefined();
 });
 
-test("arguments and answers together take 16 MiB of characters at most, and what is forgotten makes room", () => {
+test("arguments and answers together are limited to 16 MiB of characters, and deleted ones make room", () => {
   const half = "x".repeat(8_388_608);
   const { recent, keys } = remembered();
   recent.remember(anOutcome("a", { argumentsJson: half, output: "" }));

@@ -57,7 +57,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await server.close();
   });
 
-  test("that is paused is told, and its late work does not hold; it is used again when it goes on", async () => {
+  test("is reported when paused, and its late work has no effect; it is used again when it continues", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const kept = anIntent();
     const claim = await beginNew(ledger, kept);
@@ -76,7 +76,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
-  test("that is killed is told at once; what was acknowledged is there when it is back", async () => {
+  test("is reported at once when killed; acknowledged writes are there when it is back", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const [ended, running] = [anIntent(), anIntent()];
     await ledger.finish(await beginNew(ledger, ended), aResult("kept"), "replay");
@@ -118,7 +118,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await other.close();
   });
 
-  test("that comes back gets no outcome from one process that another one has erased, not by a repeat either", async () => {
+  test("that comes back gets no outcome from one process that another one has erased, not even by a repeat", async () => {
     const [ledger, other] = [0, 1].map(() => createRedisLedger(store, { windowMs, uncertainMs })) as [Ledger, Ledger];
     const [repeated, returned, kept] = [anIntent(), anIntent(), anIntent()];
     for (const intent of [repeated, returned]) {
@@ -140,7 +140,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await other.close();
   });
 
-  test("that has lost an outcome unnoticed is told by a repeat at the process that stored it", async () => {
+  test("that has lost an outcome unnoticed gets it by a repeat at the process that stored it", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     const ended = anIntent();
     await ledger.finish(await beginNew(ledger, ended), aResult("done"), "replay");
@@ -150,7 +150,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
-  test("that hears nothing of two replicas any more has their calls for the others", async () => {
+  test("that no longer hears from two replicas gives their calls to the others", async () => {
     let frozen = false;
     const script: RedisStore["script"] = (...request) =>
       frozen ? Promise.reject(new StoreUnavailableError("frozen")) : store.script(...request);
@@ -175,22 +175,22 @@ describe.skipIf(missing)("a Redis server", () => {
     return { ledger, other, lose: (key) => store.client.del(`${prefix}e:${key}`) };
   };
 
-  test("that has lost an entry which another begins just then has it for that one", async () => {
+  test("that has lost an entry which another begins concurrently gives it to that one", async () => {
     await provesLostEntriesAreNotOverwritten(open);
   });
 
-  test("that has given calls to a replica which did not hear of it gives them to the next that recovers", async () => {
+  test("that has given calls to a replica which did not get the answer gives them to the next that recovers", async () => {
     await provesUnansweredRecoveriesAreUndone(open);
   });
 
-  test("that carries out an intent after its caller was refused has it for nobody", async () => {
+  test("that executes an intent after its caller was refused gives it to nobody", async () => {
     await provesLateIntentsAreNobodys(async () => {
       const { method: script, commit } = committedLate(store.script, (asked) => asked === scripts.begin);
       return { ledger: createRedisLedger({ ...store, script }, { windowMs, uncertainMs }), commit };
     });
   });
 
-  test("that gets to an intent or a recovery too late carries out nothing, and nothing is to be undone", async () => {
+  test("that gets an intent or a recovery too late executes nothing, and nothing is to be undone", async () => {
     let waits = true;
     const asked: unknown[] = [];
     const script: RedisStore["script"] = async (one, keys, args) => {
@@ -212,14 +212,14 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
-  test("whose scripts are lost gets them again", async () => {
+  test("that has lost its scripts gets them again", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs });
     await store.request((client) => client.script("FLUSH"));
     expect((await ledger.begin(anIntent())).state).toBe("new");
     await ledger.close();
   });
 
-  test("forgets by itself what nobody sweeps, later than the window and never what runs", async () => {
+  test("expires entries by itself if nobody sweeps, later than the window, and never running ones", async () => {
     const ledger = createRedisLedger(store, { windowMs, uncertainMs, prefix: "unswept:" });
     const [ended, uncertain, running] = [anIntent(), anIntent(), anIntent()];
     await beginNew(ledger, running);
@@ -232,7 +232,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
-  test("that is not there is told, and nothing crashes", async () => {
+  test("that is unreachable is reported, and nothing crashes", async () => {
     const faults: (string | undefined)[] = [];
     const absent = await openRedisStore({
       url: "redis://:s3cret-word@127.0.0.1:1",
@@ -243,11 +243,11 @@ describe.skipIf(missing)("a Redis server", () => {
     await absent.close();
   });
 
-  test("with an append-only file and without eviction is trusted", async () => {
+  test("with an append-only file and without eviction is accepted", async () => {
     expect(await checkRedisDurability(store)).toBeUndefined();
   });
 
-  test("that would lose work is named with what to set", async () => {
+  test("that could lose work is reported with the settings to change", async () => {
     const careless = await startRedis(["--appendonly", "no", "--maxmemory-policy", "allkeys-lru"]);
     const careful = await openRedisStore({ url: careless.url });
     expect(await checkRedisDurability(careful)).toMatch(/appendonly yes.*set noeviction/);

@@ -19,7 +19,7 @@ function lateCommit() {
   return { ...tried, commit: async () => await commit?.() };
 }
 
-test("an intent whose commit comes after its caller was refused is not waited for by the next caller", async () => {
+test("an intent that is committed after its caller was refused does not make the next caller wait", async () => {
   const { ledger, commit } = lateCommit();
   const intent = anIntent();
   await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
@@ -32,7 +32,7 @@ test("an intent whose commit comes after its caller was refused is not waited fo
   expect((await ledger.begin(intent)).state).toBe("running");
 });
 
-test("an intent whose commit came late is not a conflict for other arguments", async () => {
+test("an intent that was committed late is not a conflict for other arguments", async () => {
   const { ledger, commit } = lateCommit();
   const intent = anIntent();
   await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
@@ -40,7 +40,7 @@ test("an intent whose commit came late is not a conflict for other arguments", a
   expect((await ledger.begin({ ...intent, digest: "digest-2" })).state).toBe("new");
 });
 
-test("an intent whose commit came late, and that nobody asks for again, is given back", async () => {
+test("an intent that was committed late, and is not requested again, is released", async () => {
   const { ledger, commit, pass } = lateCommit();
   const intent = anIntent();
   await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
@@ -53,7 +53,7 @@ test("an intent whose commit came late, and that nobody asks for again, is given
   expect((await ledger.find(running.key))?.state).toBe("running");
 });
 
-test("outcomes that could not be stored are stored when the store is back, in the order in which they came", async () => {
+test("outcomes that could not be stored are stored when the store is back, in their order", async () => {
   let down = true;
   const { ledger, lines } = faulty((store) => ({
     finish: (...outcome) => {
@@ -77,7 +77,7 @@ test("outcomes that could not be stored are stored when the store is back, in th
   expect(await ledger.find(two.key)).toBeUndefined();
 });
 
-test("a release that could not be made is made when the store is back", async () => {
+test("a release that failed is repeated when the store is back", async () => {
   let down = true;
   const { ledger } = faulty((store) => ({
     release: (...released) => {
@@ -92,7 +92,7 @@ test("a release that could not be made is made when the store is back", async ()
   await vi.waitFor(async () => expect(await ledger.find(intent.key)).toBeUndefined(), 5_000);
 });
 
-test("with too many outcomes waiting, no further intent is taken", async () => {
+test("if too many outcomes are waiting, no further intent is accepted", async () => {
   const { ledger } = faulty(() => ({ finish: () => Promise.reject(new StoreUnavailableError("read-only")) }));
   for (let count = 0; count < 10_000; count++)
     await ledger.finish(await beginNew(ledger, anIntent()), aResult(), "replay");
@@ -127,7 +127,7 @@ test("an attempt that certainly did not reach the store is not undone later, and
   ]);
 });
 
-test("the next attempt of a key, or of a recovery, waits for what is to be undone", async () => {
+test("the next attempt for a key, or a recovery, waits for pending undo operations", async () => {
   const { ledger, store, undo } = undoing();
   const intent = anIntent();
   await expect(ledger.begin(intent)).rejects.toThrow("no answer");
@@ -160,7 +160,7 @@ function undoing() {
   return { ledger, store, undo: () => (store.undoes = true) };
 }
 
-test("an outcome waits for what is to be done to its entry before", async () => {
+test("an outcome waits for pending operations on its entry", async () => {
   let down = true;
   const order: string[] = [];
   const { ledger } = faulty((store) => ({
@@ -199,7 +199,7 @@ test("a release after the outcome, or a second one, does nothing", async () => {
   expect(released).toEqual([[2, given.key]]);
 });
 
-test("calls whose recovery was carried out but not answered are given back, and recovered by the next", async () => {
+test("calls whose recovery was executed but not answered are released, and recovered by the next", async () => {
   let answers = false;
   const { ledger, server } = faulty((store) => ({
     recover: async (...request) => {
@@ -220,7 +220,7 @@ test("calls whose recovery was carried out but not answered are given back, and 
   expect((await ledger.find(running.key))?.state).toBe("running");
 });
 
-test("a claim whose call is another's by now ends with the restart that finds this out", async () => {
+test("a claim whose call belongs to another owner by now ends with the restart that detects this", async () => {
   const released: unknown[] = [];
   const { ledger, server } = faulty(() => ({ release: async (...what) => void released.push(what) }));
   const intent = anIntent({ effect: "idempotent" });
@@ -251,7 +251,7 @@ test("calls that are recovered together stay with this process until each has en
   expect((await ledger.begin(intents[1]!)).state).toBe("abandoned");
 });
 
-test("an entry that nobody holds is given back once it is five seconds old, and not before", async () => {
+test("an entry without an owner is released once it is five seconds old, and not earlier", async () => {
   const { ledger, commit, pass } = lateCommit();
   const intent = anIntent();
   await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
@@ -265,7 +265,7 @@ test("an entry that nobody holds is given back once it is five seconds old, and 
   expect(await ledger.find(intent.key)).toBeUndefined();
 });
 
-test("a run may let requests out for its time and two seconds, one that was taken over for its time twice", async () => {
+test("a run may send requests for its time and two seconds, one that was taken over for twice its time", async () => {
   let now = 500;
   const { ledger, server } = faulty(() => ({}), { monotonic: () => now });
   const [own, abandoned, recovered] = ["idempotent", "idempotent", "idempotent"].map(() =>
@@ -289,7 +289,7 @@ test("a run may let requests out for its time and two seconds, one that was take
   });
 });
 
-test("what the store cannot do now is unavailable, with its reason", async () => {
+test("an operation that the store cannot execute now is unavailable, with its reason", async () => {
   const down = (): Promise<never> => Promise.reject(new StoreUnavailableError("the disk is full"));
   const odd = (): Promise<never> => Promise.reject("no error at all");
   const { ledger } = faulty(() => ({ find: down, erase: down, ping: odd, running: down, restart: down }));
@@ -302,7 +302,7 @@ test("what the store cannot do now is unavailable, with its reason", async () =>
   await expect(ledger.ping()).rejects.toThrow(new LedgerUnavailableError("no error at all"));
 });
 
-test("it has the notes of its store, and none where that has none", async () => {
+test("it has the notes of its store, or none", async () => {
   expect(faulty(() => ({ notes: () => ["clocks differ"] })).ledger.notes()).toEqual(["clocks differ"]);
   expect(faulty(() => ({})).ledger.notes()).toEqual([]);
 });

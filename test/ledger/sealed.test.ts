@@ -31,7 +31,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       return ledger;
     }
 
-    test("arguments, their digest and the answer are stored in no form that can be read, and are read as they were", async () => {
+    test("arguments, their digest and the answer are stored in unreadable form, and are read unchanged", async () => {
       const plain = ledgerWith(plainSealer);
       const open = intentWith("a-plain-argument");
       await plain.finish(await beginNew(plain, open), aResult("a-plain-answer"), "replay");
@@ -56,7 +56,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(await sealed.erase({ tenant: "default", conversationId: intent.scope.conversationId })).toBe(1);
     });
 
-    test("repeats are known while keys are added and changed: plain, under the first key, under the second", async () => {
+    test("repeats are recognised while keys are added and changed: plain, under the first key, under the second", async () => {
       const rotations = [plainSealer, createSealer([one]), createSealer([two, one])];
       const intents = rotations.map((_, index) => intentWith(`rotated-${index}`));
       for (const [index, sealer] of rotations.entries()) {
@@ -69,7 +69,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       }
     });
 
-    test("a running call of before is joined, and ended by its owner, while the key changes", async () => {
+    test("an earlier running call is joined, and ended by its owner, during a key change", async () => {
       const [before, after] = [ledgerWith(createSealer([one, two])), ledgerWith(createSealer([two, one]))];
       // On SQLite one process has the file at a time: a second ledger takes the call for abandoned.
       const intent = intentWith("joined", { effect: "idempotent" });
@@ -80,7 +80,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       await before.finish(claim, aResult("joined"), "replay");
     });
 
-    test("an answer whose key is missing is UNCERTAIN, nothing runs again, and it is there once the key is", async () => {
+    test("an answer whose key is missing is UNCERTAIN, nothing runs again, and it is readable once the key is back", async () => {
       const [withOne, sealer] = [ledgerWith(createSealer([one])), createSealer([two])];
       const intent = intentWith("missing");
       await withOne.finish(await beginNew(withOne, intent), aResult("kept"), "replay");
@@ -110,7 +110,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(entryOf(await ledgerWith(createSealer([two, one])).begin(intent))?.result?.output).toBe("kept");
     });
 
-    test("an abandoned call whose key is missing is handed out as one that cannot be read", async () => {
+    test("an abandoned call whose key is missing is returned as unreadable", async () => {
       const intent = intentWith("abandoned", { effect: "idempotent" });
       const owner = ledgerWith(createSealer([one]));
       await beginNew(owner, intent);
@@ -124,7 +124,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect((await without.find(intent.key))?.state).toBe("uncertain");
     });
 
-    test("answers that were exchanged, or whose key's secret is another, are UNCERTAIN", async () => {
+    test("answers that were swapped, or whose key has another secret, are UNCERTAIN", async () => {
       const ledger = ledgerWith(createSealer([one]));
       const [a, b, c] = [intentWith("exchanged-a"), intentWith("exchanged-b"), intentWith("other-secret")];
       for (const intent of [a, b])

@@ -25,7 +25,7 @@ async function aStore(): Promise<SqliteStore> {
   return store;
 }
 
-test("an intent whose commit came late is nobody's: the next caller runs it, with whatever arguments", async () => {
+test("an intent that was committed late belongs to nobody: the next caller runs it, with any arguments", async () => {
   await provesLateIntentsAreNobodys(async () => {
     const store = await aStore();
     const { method: run, commit } = committedLate(store.run);
@@ -42,15 +42,15 @@ const open: OpenWith = async (kind, act) => {
   return { ledger, other, lose };
 };
 
-test("a lost entry that another begins just then is that one's", async () => {
+test("a lost entry that another owner begins concurrently belongs to that owner", async () => {
   await provesLostEntriesAreNotOverwritten(open);
 });
 
-test("calls whose recovery was carried out but not answered are recovered by the next", async () => {
+test("calls whose recovery was executed but not answered are recovered by the next", async () => {
   await provesUnansweredRecoveriesAreUndone(open);
 });
 
-test("what another owner runs is nobody's orphan here", async () => {
+test("running calls of another owner are not abandoned here", async () => {
   const store = await aStore();
   const [first, second] = [createSqliteLedger(store), createSqliteLedger(store)];
   const intent = anIntent({ timeoutMs: 60_000 });
@@ -62,7 +62,7 @@ test("what another owner runs is nobody's orphan here", async () => {
   expect((await first.find(intent.key))?.state).toBe("running");
 });
 
-test("more than a portion of old entries is forgotten by one request", async () => {
+test("more than a portion of old entries is deleted by one request", async () => {
   const ledger = createSqliteLedger(await aStore());
   const intents = Array.from({ length: 501 }, () => anIntent());
   await Promise.all(

@@ -73,7 +73,7 @@ describe("private addresses in a URL", () => {
     ``,
   ];
 
-  test("are refused in every spelling before anything connects (hazard 54)", async () => {
+  test("are refused in every notation before anything connects (hazard 54)", async () => {
     await using listener = await startRaw(() => {});
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope());
@@ -84,14 +84,14 @@ describe("private addresses in a URL", () => {
     expect(outbound.changes).toEqual([]);
   });
 
-  test("the refusal says what an operator can do", async () => {
+  test("are refused with a message that says what an operator can do", async () => {
     await using outbound = startOutbound();
     expect((await rejection(outbound.httpFor(scope())("http://10.0.0.7/"))).message).toBe(
       "The host 10.0.0.7 leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.",
     );
   });
 
-  test("any number of 32 bits means the same address in every spelling", () => {
+  test("are recognised in every notation of a 32-bit number", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 32 - 1 }), (number) => {
         const octets = [number >>> 24, (number >>> 16) & 255, (number >>> 8) & 255, number & 255];
@@ -120,7 +120,7 @@ describe("private addresses in a URL", () => {
     );
   });
 
-  test("no address of a private block passes, in IPv6 clothes neither", () => {
+  test("are refused in every private block, and also as IPv6 addresses", () => {
     const blocks = [
       [127, 8],
       [10, 8],
@@ -135,7 +135,7 @@ describe("private addresses in a URL", () => {
     );
   });
 
-  test("public ones pass", () => {
+  test("do not include public ones", () => {
     for (const url of [
       "http://8.8.8.8/",
       "https://example.com/",
@@ -147,7 +147,7 @@ describe("private addresses in a URL", () => {
     }
   });
 
-  test("a user name or a password in it is refused, of whatever host", async () => {
+  test("a user name or a password in a URL is refused, for any host", async () => {
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope({ origins: ["http://mine.example.com"] }));
     for (const url of ["http://me@example.com/", "http://:secret@example.com/", "http://me:secret@mine.example.com/"]) {
@@ -159,7 +159,7 @@ describe("private addresses in a URL", () => {
     }
   });
 
-  test("another scheme is refused, of whatever host", async () => {
+  test("another scheme is refused, for any host", async () => {
     await using outbound = startOutbound();
     expect(await rejection(outbound.httpFor(scope())("ftp://example.com/"))).toMatchObject({
       message: "Only http and https URLs can be requested.",
@@ -168,7 +168,7 @@ describe("private addresses in a URL", () => {
     });
   });
 
-  test("a bare host is judged in every spelling too", () => {
+  test("a bare host is checked in every notation too", () => {
     for (const host of [
       "127.0.0.1",
       "0x7f.1",
@@ -201,7 +201,7 @@ describe("the look-up of a name", () => {
     return resolve as unknown as typeof resolveName;
   }
 
-  test("gives the first public address, or all of them", async () => {
+  test("returns the first public address, or all of them", async () => {
     const found = ["93.184.216.34", "2606:4700::1111"];
     expect(await lookUp(found, {})).toEqual([null, "93.184.216.34", 4]);
     expect(await lookUp(found.toReversed(), {})).toEqual([null, "2606:4700::1111", 6]);
@@ -214,7 +214,7 @@ describe("the look-up of a name", () => {
     ]);
   });
 
-  test("fails as the resolver does, and where there is no address or one that is private", async () => {
+  test("fails like the resolver, and if there is no address or a private one", async () => {
     const reason = new Error("no such name");
     expect((await lookUp(reason, {}))[0]).toBe(reason);
     expect((await lookUp([], {}))[0]).toMatchObject({ message: "no address for some.name", code: "ENOTFOUND" });
@@ -222,13 +222,13 @@ describe("the look-up of a name", () => {
   });
 
   test.each([["fd00::7"], ["[fd00::7]"], ["fd00::/16"], ["[fd00::]/16", "[fd00::7]"], ["some.name"]])(
-    "lets a private IPv6 address through that the operator named as %s",
+    "accepts a private IPv6 address that the operator listed as %s",
     async (...named) => {
       expect(await lookUp(["fd00::7"], {}, named.slice(-1))).toEqual([null, "fd00::7", 6]);
     },
   );
 
-  test("does not let through the neighbours of an address that the operator named", async () => {
+  test("does not accept the neighbours of an address that the operator listed", async () => {
     for (const [named, found] of [
       ["fd00::7", "fd00::8"],
       ["10.0.0.7", "10.0.0.8"],
@@ -240,7 +240,7 @@ describe("the look-up of a name", () => {
 });
 
 describe("names", () => {
-  test("that resolve to a private address are refused at connect, also beside a public one", async () => {
+  test("that resolve to a private address are refused at connect, even beside a public one", async () => {
     await using listener = await startRaw(() => {});
     for (const found of [["127.0.0.1"], ["::1"], ["93.184.216.34", "127.0.0.1"], ["::ffff:10.0.0.1"]]) {
       await using outbound = startOutbound({
@@ -254,7 +254,7 @@ describe("names", () => {
     expect(listener.connections).toBe(0);
   });
 
-  test("that change their address between two requests are judged at each connect (hazard 54)", async () => {
+  test("that change their address between two requests are checked at each connect (hazard 54)", async () => {
     await using listener = await startRaw((socket) =>
       socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")),
     );
@@ -270,7 +270,7 @@ describe("names", () => {
   });
 });
 
-describe("private addresses that may be reached", () => {
+describe("permitted private addresses", () => {
   test("are the tool's own origins, by scheme, host and port", async () => {
     await using mine = await startDownstream((response) => response.end("{}"));
     await using other = await startDownstream((response) => response.end("{}"));
@@ -282,7 +282,7 @@ describe("private addresses that may be reached", () => {
     expect(mine.requests).toHaveLength(1);
   });
 
-  test("are those the operator named, as host, address or CIDR", async () => {
+  test("are those that the operator listed, as host, address or CIDR", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     for (const privateAddresses of [["127.0.0.0/8"], ["127.0.0.1"], [" 127.0.0.1/32 "]]) {
       await using outbound = startOutbound({ privateAddresses });
@@ -300,7 +300,7 @@ describe("private addresses that may be reached", () => {
     });
   });
 
-  test("must be written so that they can be read", () => {
+  test("must be written in a valid form", () => {
     for (const entry of ["10.0.0.0/33", "1.2.3", "http://a", "a b", "", "300.1.1.1"]) {
       expect(() => createAddressGuard({ privateAddresses: [entry] }), entry).toThrow(
         "JACKFIELD_PRIVATE_ADDRESSES: expected",

@@ -15,21 +15,21 @@ describe("the text of an answer", () => {
     ['text/plain;Charset="ISO-8859-1"', "ü"],
     ["text/plain; charset=nothing-that-is-known", "�"],
     ["text/plain", "�"],
-  ])("is read as its type %s says, else as UTF-8", async (type, text) => {
+  ])("is decoded by the charset of its type %s, else as UTF-8", async (type, text) => {
     expect((await answerTo(200, { "content-type": type }, Buffer.from([0xfc]))).text()).toBe(text);
   });
 
-  test("of no type is UTF-8", async () => {
+  test("without a type is UTF-8", async () => {
     expect((await answerTo(200, {}, "ü")).text()).toBe("ü");
   });
 
-  test("is decoded whatever the case and the spaces of the encoding's name, and nothing is done for identity", async () => {
+  test("is decompressed whatever the case and spaces in the encoding's name; identity changes nothing", async () => {
     expect((await answerTo(200, { "content-encoding": " GZIP , identity," }, gzipSync("here"))).text()).toBe("here");
     expect((await answerTo(200, { "content-encoding": "zstd" }, zstdCompressSync("here"))).text()).toBe("here");
     expect((await answerTo(200, { "content-encoding": "gzip" }, "")).text()).toBe("");
   });
 
-  test("is under at most two encodings", async () => {
+  test("may have at most two encodings", async () => {
     const three = brotliCompressSync(gzipSync(gzipSync("here")));
     expect((await rejection(answerTo(200, { "content-encoding": "gzip, gzip, br" }, three))).message).toBe(
       "External API answered in an encoding that cannot be read.",
@@ -42,41 +42,41 @@ describe("an answer without a body", () => {
     expect((await answerTo(status, {}, "")).json()).toBeUndefined();
   });
 
-  test("of another status is no JSON, which says what is wrong with the content", async () => {
+  test("of another status is not JSON, and the error describes the content", async () => {
     const answer = await answerTo(200, {}, "");
     expect(() => answer.json()).toThrow(expect.objectContaining({ problem: "content", status: 200 }));
   });
 
-  test("is told by its status in words, where it has any", async () => {
+  test("is described by the phrase of its status, if there is one", async () => {
     expect((await rejection(answerTo(404, {}, ""))).message).toBe("External API returned 404: Not Found");
     expect((await rejection(answerTo(599, {}, ""))).message).toBe("External API returned 599: ");
   });
 });
 
-describe("an error whose body cannot be read", () => {
+describe("an error response with an unreadable body", () => {
   test.each([
     ["is no gzip", Buffer.from("oops")],
     ["is longer than the limit", gzipSync(Buffer.from(Array.from({ length: 5000 }, () => Math.random() * 256)))],
     ["decodes to more than the limit", gzipSync(Buffer.alloc(5000))],
-  ])("because it %s is told by its status", async (_why, body) => {
+  ])("because it %s is described by its status", async (_why, body) => {
     expect((await rejection(answerTo(500, { "content-encoding": "gzip" }, body))).message).toBe(
       "External API returned 500: Internal Server Error",
     );
   });
 
-  test("carries what it asked for: Retry-After", async () => {
+  test("keeps its Retry-After", async () => {
     expect(await rejection(answerTo(429, { "retry-after": "7" }, ""))).toMatchObject({ retryAfter: "7", sent: true });
   });
 });
 
 describe("the headers of an answer", () => {
-  test("that are repeated are joined, and none of them is inherited", async () => {
+  test("that are repeated are joined, and none is inherited", async () => {
     const { headers } = await answerTo(200, { "x-one": ["a", "b"], "x-two": "c" }, "{}");
     expect(headers).toMatchObject({ "x-one": "a, b", "x-two": "c" });
     expect(headers["constructor"]).toBeUndefined();
   });
 
-  test("are not those of what comes before it", async () => {
+  test("are not those of an informational response", async () => {
     await using raw = await startRaw((socket) =>
       socket.once("data", () => {
         socket.write("HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n");
@@ -89,7 +89,7 @@ describe("the headers of an answer", () => {
   });
 });
 
-test("an answer that comes in pieces is whole, and one byte over the limit is too much", async () => {
+test("an answer in several chunks is complete, and one byte over the limit is too much", async () => {
   await using api = await startDownstream((response, request) => {
     response.write("x".repeat(600));
     setImmediate(() => response.end("y".repeat(request.url === "/fits" ? 400 : 401)));

@@ -15,7 +15,7 @@ function breaker() {
 }
 
 describe("a breaker", () => {
-  test("opens after consecutive failures only", () => {
+  test("opens only after consecutive failures", () => {
     const { breaker: it, changes } = breaker();
     for (const ending of ["failed", "failed", "answered", "failed", "none", "failed"] as const) it.admit()!(ending);
     expect(it.state).toBe("closed");
@@ -39,7 +39,7 @@ describe("a breaker", () => {
     expect(changes).toEqual(["open", "half-open", "open", "half-open", "closed"]);
   });
 
-  test("lets the next one probe where a probe was given up", () => {
+  test("lets the next request probe if a probe was given up", () => {
     const { breaker: it, clock } = breaker();
     for (let n = 0; n < 3; n += 1) it.admit()!("failed");
     clock.now = 1000;
@@ -47,7 +47,7 @@ describe("a breaker", () => {
     expect(it.admit()).toBeDefined();
   });
 
-  test("does not listen to requests from before its last change", () => {
+  test("ignores requests from before its last change", () => {
     const { breaker: it, clock } = breaker();
     const early = it.admit()!;
     for (let n = 0; n < 3; n += 1) it.admit()!("failed");
@@ -61,7 +61,7 @@ describe("a breaker", () => {
 });
 
 describe("a dead downstream", () => {
-  test("with 200 callers: the breaker opens, the others fail fast, a probe finds it again (hazard 56)", async () => {
+  test("with 200 callers: the breaker opens, the others fail fast, a probe detects its return (hazard 56)", async () => {
     let dead = true;
     await using api = await startDownstream((response, request) => {
       if (dead) request.socket.destroy();
@@ -90,7 +90,7 @@ describe("a dead downstream", () => {
     expect(outbound.changes.map(([, state]) => state)).toEqual(["open", "half-open", "closed"]);
   });
 
-  test("that only times out opens the breaker; one that refuses requests or fails at some does not", async () => {
+  test("that only times out opens the breaker; one that refuses requests or fails some of them does not", async () => {
     await using api = await startDownstream((response, request) => {
       const status = Number(request.url!.slice(1));
       if (status > 0) response.writeHead(status).end();
@@ -104,7 +104,7 @@ describe("a dead downstream", () => {
     expect(outbound.changes).toEqual([[api.origin, "open"]]);
   });
 
-  test("that is silent for as long as a request without deadline may take opens the breaker", async () => {
+  test("that is silent for the maximum time of a request without deadline opens the breaker", async () => {
     await using api = await startDownstream(() => {});
     await using outbound = startOutbound({ breakerFailures: 1 });
     const scopeOfSend = { signal: AbortSignal.timeout(30), configuredOrigins: new Set([api.origin]) };
@@ -112,7 +112,7 @@ describe("a dead downstream", () => {
     expect(outbound.changes).toEqual([[api.origin, "open"]]);
   });
 
-  test.each([502, 503, 504])("opens the breaker where a proxy answers %d in its place", async (status) => {
+  test.each([502, 503, 504])("opens the breaker if a proxy answers %d in its place", async (status) => {
     await using api = await startDownstream((response) => response.writeHead(status).end());
     await using outbound = startOutbound({ breakerFailures: 2 });
     const ask = () => rejection(outbound.httpFor(scope({ origins: [api.origin], retry: { retries: 0 } }))(api.origin));
@@ -122,7 +122,7 @@ describe("a dead downstream", () => {
     expect(outbound.changes).toEqual([[api.origin, "open"]]);
   });
 
-  test("is not declared dead by an answer that cannot be used, nor by requests that are not sent", async () => {
+  test("is not declared dead by an unusable answer, or by requests that are not sent", async () => {
     await using api = await startDownstream((response, request) => {
       if (request.url === "/dead") response.destroy();
       else response.end("x".repeat(20));
@@ -156,7 +156,7 @@ describe("a dead downstream", () => {
     }
   });
 
-  test("is not declared dead by callers that go away", async () => {
+  test("is not declared dead by callers that disconnect", async () => {
     await using api = await startDownstream(() => {});
     await using outbound = startOutbound({ breakerFailures: 1 });
     const controller = new AbortController();
@@ -191,7 +191,7 @@ describe("requests in flight", () => {
     expect(api.requests).toHaveLength(20);
   });
 
-  test("a caller that gives up in the line leaves it at once and takes no place", async () => {
+  test("do not include a waiting caller that gives up", async () => {
     const limit = createInFlight(1);
     const never = new AbortController().signal;
     expect(limit.enter(never)).toBe(undefined);
@@ -210,7 +210,7 @@ describe("requests in flight", () => {
 });
 
 describe("the states of origins", () => {
-  test("are forgotten when there are a thousand, but for those in use and those of the dead", () => {
+  test("are dropped when there are a thousand, except those in use and those of dead origins", () => {
     const clock = { now: 0 };
     const limits: string[] = [];
     const stateOf = createOrigins({

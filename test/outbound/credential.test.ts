@@ -55,7 +55,7 @@ async function platform(accepted: { token: string; granting?: boolean }) {
 }
 
 describe("credentials of tools", () => {
-  test.each(fixed)("%o goes to the origins of the tool's own configuration only", async (config, expected) => {
+  test.each(fixed)("%o is sent only to the origins of the tool's own configuration", async (config, expected) => {
     const seen: unknown[] = [];
     const answer = (response: ServerResponse, request: { headers: object }) => {
       seen.push(request.headers);

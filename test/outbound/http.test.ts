@@ -33,7 +33,7 @@ describe("a request", () => {
     });
   });
 
-  test("carries the trace on", async () => {
+  test("propagates the trace", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     await using outbound = startOutbound({
@@ -43,7 +43,7 @@ describe("a request", () => {
     expect(api.requests[0]!.headers["traceparent"]).toBe(traceparent);
   });
 
-  test("is a client span with method, host and status, and without path or query", async () => {
+  test("has a client span with method, host and status, and without path or query", async () => {
     await using api = await startDownstream((response) => response.writeHead(404).end());
     const exporter = new InMemorySpanExporter();
     const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
@@ -70,7 +70,7 @@ describe("a request", () => {
     await provider.shutdown();
   });
 
-  test("has the numbers of the answer as they were written (hazard 19)", async () => {
+  test("returns the numbers of the answer as they were written (hazard 19)", async () => {
     const body = '{"id":9007199254740993,"big":1e400,"n":1.5}';
     await using api = await startDownstream((response) => response.end(body));
     await using outbound = startOutbound();
@@ -79,7 +79,7 @@ describe("a request", () => {
     expect(`order ${answer.id}`).toBe("order 9007199254740993");
   });
 
-  test("is ended promptly by the signal, whose reason is thrown as it is", async () => {
+  test("is ended promptly by the signal, whose reason is thrown unchanged", async () => {
     await using api = await startDownstream(() => {});
     await using outbound = startOutbound();
     const controller = new AbortController();
@@ -90,7 +90,7 @@ describe("a request", () => {
     expect(await rejection(request)).toBe(reason);
   });
 
-  test("is ended by the signal while the body trickles in, and while a retry is due", async () => {
+  test("is ended by the signal while the body arrives slowly, and while a retry is pending", async () => {
     await using api = await startDownstream((response, request) => {
       if (request.url === "/slow") {
         response.write("{");
@@ -111,7 +111,7 @@ describe("a request", () => {
   });
 });
 
-describe("what the model reads of a fault", () => {
+describe("the error that the model reads", () => {
   testRequirement(
     ["000.12", "003.6"],
     "a 5xx and any other non-2xx fails at once with status and body (hazard 50)",
@@ -129,14 +129,14 @@ describe("what the model reads of a fault", () => {
     },
   );
 
-  test("the body is cut to 200 code points, without half a character", async () => {
+  test("contains at most 200 code points of the body, without splitting a character", async () => {
     await using api = await startDownstream((response) => response.writeHead(500).end("😀".repeat(300)));
     await using outbound = startOutbound();
     const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(api.origin));
     expect(reason.message).toBe(`External API returned 500: ${"😀".repeat(200)}`);
   });
 
-  test("keys that were sent and come back in the body are taken out", async () => {
+  test("does not contain keys that were sent and are echoed in the body", async () => {
     await using api = await startDownstream((response, request) =>
       response
         .writeHead(403)
@@ -148,7 +148,7 @@ describe("what the model reads of a fault", () => {
     expect(reason.message).toBe("External API returned 403: no access for [redacted] at [internal URL]");
   });
 
-  test("HTML, truncated JSON and nothing are not JSON; a 204 is undefined (hazard 52)", async () => {
+  test("describes HTML, truncated JSON and empty bodies as not JSON; a 204 is undefined (hazard 52)", async () => {
     await using api = await startDownstream((response, request) => {
       if (request.url === "/204") response.writeHead(204).end();
       else response.end({ "/html": "<html>", "/cut": '{"a":', "/empty": "" }[request.url!]);
@@ -162,7 +162,7 @@ describe("what the model reads of a fault", () => {
     expect((await http(`${api.origin}/204`)).json()).toBeUndefined();
   });
 
-  test("a network failure says so in words, and keeps the cause for the log", async () => {
+  test("describes a network failure, and keeps the cause for the log", async () => {
     await using outbound = startOutbound();
     const origin = `http://127.0.0.1:${await deadPort()}`;
     const reason = await rejection(outbound.httpFor(scope({ origins: [origin] }))(origin));
@@ -171,11 +171,11 @@ describe("what the model reads of a fault", () => {
   });
 });
 
-describe("an answer's size", () => {
+describe("the size of an answer", () => {
   const limit = 10_000;
   const body = JSON.stringify({ text: "a".repeat(500) });
 
-  test("every encoding that we accept is decoded", async () => {
+  test("every encoding that we accept is decompressed", async () => {
     const encodings: Record<string, (text: string) => Buffer> = {
       gzip: gzipSync,
       br: brotliCompressSync,
@@ -218,13 +218,13 @@ describe("an answer's size", () => {
     expect(api.requests).toHaveLength(3);
   });
 
-  test("an answer of exactly the limit passes", async () => {
+  test("an answer of exactly the limit is accepted", async () => {
     await using api = await startDownstream((response) => response.end("x".repeat(limit)));
     await using outbound = startOutbound({ downstreamBytes: limit });
     expect((await outbound.httpFor(scope({ origins: [api.origin] }))(api.origin)).text()).toHaveLength(limit);
   });
 
-  test("six encodings over one another, an unknown one and a cut gzip stream are refused in words", async () => {
+  test("six nested encodings, an unknown one and a truncated gzip stream are refused with a message", async () => {
     await using api = await startDownstream((response, request) => {
       const encoding = { "/six": "gzip,gzip,gzip,gzip,gzip,gzip", "/odd": "constructor", "/cut": "gzip" }[
         request.url!
@@ -240,7 +240,7 @@ describe("an answer's size", () => {
     }
   });
 
-  test.each([300, 500])("%d with a huge body still tells its status", async (status) => {
+  test.each([300, 500])("%d with a huge body still reports its status", async (status) => {
     await using api = await startDownstream((response) => response.writeHead(status).end("e".repeat(limit * 3)));
     await using outbound = startOutbound({ downstreamBytes: limit });
     const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(api.origin));
@@ -249,7 +249,7 @@ describe("an answer's size", () => {
 });
 
 describe("redirects", () => {
-  test("are followed by a GET within the origin, and a loop ends after five", async () => {
+  test("are followed for a GET within the origin, and a loop ends after five", async () => {
     await using api = await startDownstream((response, request) => {
       if (request.url === "/old") response.writeHead(302, { location: "/new" }).end();
       else if (request.url === "/new") response.end('"here"');
@@ -262,7 +262,7 @@ describe("redirects", () => {
     expect(api.requests.filter(({ url }) => url === "/loop")).toHaveLength(6);
   });
 
-  test("to another origin are not followed, so that no key goes along; nor is one of a POST (hazard 53)", async () => {
+  test("to another origin are not followed, so that no key is sent there; nor is one of a POST (hazard 53)", async () => {
     await using other = await startDownstream((response) => response.end("{}"));
     await using api = await startDownstream((response, request) =>
       response.writeHead(302, { location: request.url === "/out" ? other.origin : "/elsewhere" }).end("moved"),
@@ -283,7 +283,7 @@ describe("redirects", () => {
   });
 });
 
-describe("repeating", () => {
+describe("retries", () => {
   testRequirement(
     ["000.12", "003.6", "fault-000.last"],
     "a 429 is repeated until it is answered, at most 3 times, with growing pauses",
@@ -325,7 +325,7 @@ describe("repeating", () => {
     },
   );
 
-  test("a Retry-After of 0, below 0, in the past or unreadable never shortens the first backoff (hazard 49)", async () => {
+  test("a Retry-After of 0, below 0, in the past or malformed never shortens the first backoff (hazard 49)", async () => {
     const values = ["0", "-1", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "", ["0", "0"]];
     await using api = await startDownstream((response, request, nth) => {
       if (nth % 2 === 1)
@@ -382,7 +382,7 @@ describe("repeating", () => {
     );
   }
 
-  test("a write that was never sent is repeated: the downstream came up meanwhile", async () => {
+  test("a write that was never sent is retried: the downstream has started in the meantime", async () => {
     const port = await deadPort();
     await using outbound = startOutbound();
     const origin = `http://127.0.0.1:${port}`;
@@ -398,7 +398,7 @@ describe("repeating", () => {
     }
   });
 
-  test("a TLS failure is one before anything was sent (hazard 50)", async () => {
+  test("a TLS failure happens before anything is sent (hazard 50)", async () => {
     await using raw = await startRaw((socket) =>
       socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
     );
@@ -421,7 +421,7 @@ describe("repeating", () => {
 });
 
 describe("send", () => {
-  test("resolves with any status and never repeats or follows", async () => {
+  test("resolves with any status and never retries or redirects", async () => {
     await using api = await startDownstream((response, request) =>
       response
         .writeHead(Number(request.url!.slice(1)), { location: "/200", "retry-after": "1" })
@@ -443,7 +443,7 @@ describe("send", () => {
   });
 });
 
-test("whatever is asked for in a query arrives as it was", async () => {
+test("any query parameter arrives unchanged", async () => {
   await using api = await startDownstream((response, request) =>
     response.end(JSON.stringify(Object.fromEntries(new URL(request.url!, "http://x").searchParams))),
   );
@@ -465,7 +465,7 @@ test("whatever is asked for in a query arrives as it was", async () => {
 });
 
 describe("throwOnError: false", () => {
-  test("returns an answer of any status, once retries are used up", async () => {
+  test("returns an answer of any status, after all retries", async () => {
     await using api = await startDownstream((response, { url }) =>
       response.writeHead(Number(url?.slice(1))).end("why"),
     );
@@ -478,7 +478,7 @@ describe("throwOnError: false", () => {
     expect(api.requests.map(({ url }) => url)).toEqual(["/404", "/409", "/500", "/429", "/429"]);
   });
 
-  test("still throws where there is no answer", async () => {
+  test("still throws if there is no answer", async () => {
     await using outbound = startOutbound();
     const url = `http://127.0.0.1:${await deadPort()}`;
     const http = outbound.httpFor(scope({ origins: [url], retry: { retries: 0 } }));
@@ -487,7 +487,7 @@ describe("throwOnError: false", () => {
   });
 });
 
-test("what is thrown for a status is an HttpError with that status, and for the model", async () => {
+test("a status is thrown as an HttpError with that status, and for the model", async () => {
   await using api = await startDownstream((response) => response.writeHead(409).end("taken"));
   await using outbound = startOutbound();
   const reason = await rejection(outbound.httpFor(scope({ origins: [api.origin] }))(api.origin));
@@ -499,7 +499,7 @@ describe("a request that would leave too late", () => {
     ["after the execution deadline", { deadline: 0 }, "GET"],
     ["after the execution deadline", { deadline: 0 }, "POST"],
     ["when another process may have the call", { sendUntil: 0 }, "POST"],
-  ] as const)("%s is not written (%j, %s)", async (_what, times, method) => {
+  ] as const)("%s is not sent (%j, %s)", async (_what, times, method) => {
     await using api = await startDownstream((response) => response.end("{}"));
     await using outbound = startOutbound();
     const sent = new SentRequests();
@@ -512,7 +512,7 @@ describe("a request that would leave too late", () => {
     expect([sent.used, sent.mayHaveChanged]).toEqual([true, false]);
   });
 
-  test("is stopped when it is a retry, too", async () => {
+  test("is stopped even if it is a retry", async () => {
     let until = Infinity;
     await using api = await startDownstream((response) => {
       until = 0;
@@ -524,7 +524,7 @@ describe("a request that would leave too late", () => {
     expect(api.requests).toHaveLength(1);
   });
 
-  test("does not keep a GET from leaving while only writes are fenced", async () => {
+  test("does not stop a GET if only writes are fenced", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     await using outbound = startOutbound();
     await outbound.httpFor(scope({ origins: [api.origin], sendUntil: 0 }))(api.origin);
@@ -532,7 +532,7 @@ describe("a request that would leave too late", () => {
   });
 });
 
-describe("what a run has sent", () => {
+describe("the record of a run's requests", () => {
   test.each<[string, string, number, boolean]>([
     ["GET", "answered", 500, false],
     ["HEAD", "answered", 500, false],
@@ -541,7 +541,7 @@ describe("what a run has sent", () => {
     ["PUT", "answered", 404, false],
     ["DELETE", "answered", 429, false],
     ["PATCH", "hung up on", 0, true],
-  ])("%s, %s with %d: it may have changed something: %s", async (method, _how, status, changed) => {
+  ])("%s, %s with %d: may have changed something: %s", async (method, _how, status, changed) => {
     await using api = await startDownstream((response) =>
       status === 0 ? void response.destroy() : void response.writeHead(status).end(),
     );
@@ -552,7 +552,7 @@ describe("what a run has sent", () => {
     expect([sent.used, sent.mayHaveChanged]).toEqual([true, changed]);
   });
 
-  test("is nothing where no connection came about", async () => {
+  test("is empty if no connection was made", async () => {
     await using outbound = startOutbound();
     const url = `http://127.0.0.1:${await deadPort()}`;
     const sent = new SentRequests();

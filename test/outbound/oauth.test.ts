@@ -89,7 +89,7 @@ describe("a token", () => {
   );
 
   for (const expires of [0, -5, "-1", 30]) {
-    test(`that ends within the margin (${JSON.stringify(expires)}) is used for a second: no hot loop (hazard 51)`, async () => {
+    test(`that expires within the margin (${JSON.stringify(expires)}) is used for a second: no tight loop (hazard 51)`, async () => {
       await using api = await startPlatform(expires);
       await using outbound = startOutbound();
       const clock = { now: 0 };
@@ -122,7 +122,7 @@ describe("a token", () => {
     });
   }
 
-  test("is shared by sources of the same URL, client and scopes, and by no others", async () => {
+  test("is shared by sources with the same URL, client and scopes, and by no others", async () => {
     await using api = await startPlatform(3600);
     await using outbound = startOutbound();
     const sourceOf = createTokenSources({ send: outbound.send });
@@ -134,7 +134,7 @@ describe("a token", () => {
     expect(await sourceOf(clientOf(api, { clientId: "other" })).get()).toBe("token-3");
   });
 
-  test("that still holds is used on while the endpoint is down, which is then asked once a second at most", async () => {
+  test("that is still valid is used while the endpoint is down, with at most one request per second", async () => {
     let down = false;
     await using api = await startDownstream((response, _request, nth) => {
       if (down) response.writeHead(500).end("down");
@@ -155,7 +155,7 @@ describe("a token", () => {
   });
 });
 
-describe("a token that cannot be had", () => {
+describe("a token that cannot be obtained", () => {
   const failing = async (
     status: number,
     body: string,
@@ -186,13 +186,13 @@ describe("a token that cannot be had", () => {
     expect((await failing(500, "oops", describeTokenRetrieval)).message).toBe("Token retrieval failed: 500 oops");
   });
 
-  test("never shows the secret, sent back plain or as it went out", async () => {
+  test("never reveals the secret, echoed in plain or in the form that was sent", async () => {
     const basic = Buffer.from(`3f2a-1b:${secret}`).toString("base64");
     const reason = await failing(400, `bad ${secret} and ${basic}`, describeTokenFetch);
     expect(reason.message).toBe("OAuth token fetch failed with 400: bad [redacted] and [redacted]");
   });
 
-  test("because nobody listens, the answer is not JSON, or it holds no token", async () => {
+  test("is reported if nothing listens, the answer is not JSON, or it contains no token", async () => {
     await using outbound = startOutbound();
     const origin = `http://127.0.0.1:${await deadPort()}`;
     const source = createTokenSource({ ...clientOf({ origin } as Downstream), send: outbound.send });
@@ -204,7 +204,7 @@ describe("a token that cannot be had", () => {
     }
   });
 
-  test("because the endpoint is silent, ends in time and is asked again at the next use", async () => {
+  test("is reported in time if the endpoint is silent, and requested again at the next use", async () => {
     await using api = await startDownstream((response, _request, nth) => {
       if (nth > 1) grant(response, nth, 3600);
     });
@@ -230,7 +230,7 @@ describe("the secrets of a token endpoint's answer", () => {
     expect(secretsIn(answer)).toEqual(secrets);
   });
 
-  test("are handed to whoever hides them, whatever becomes of the answer", async () => {
+  test("are passed on for redaction, whatever happens to the answer", async () => {
     const hidden: string[] = [];
     const hide = (text: string) => hidden.push(text);
     await using api = await startDownstream((response, _request, nth) =>
@@ -247,12 +247,12 @@ describe("the secrets of a token endpoint's answer", () => {
   });
 });
 
-describe("what endpoints get wrong", () => {
+describe("mistakes of endpoints", () => {
   test.each([
     ["no type", { access_token: "t" }],
     ["a type in another case", { access_token: "t", token_type: "BEARER" }],
     ["tokens that nobody asked for", { access_token: "t", id_token: 7, refresh_token: { a: 1 } }],
-  ])("is put right: %s", async (_what, answer) => {
+  ])("are corrected: %s", async (_what, answer) => {
     await using api = await startDownstream((response) =>
       response.writeHead(200, { "content-type": "text/html" }).end(JSON.stringify(answer)),
     );
@@ -260,7 +260,7 @@ describe("what endpoints get wrong", () => {
     expect(await createTokenSource({ ...clientOf(api), send: outbound.send }).get()).toBe("t");
   });
 
-  test("is not put right where the status is another than 200: it is told in words where there is no body", async () => {
+  test("are not corrected for a status other than 200, which is described if there is no body", async () => {
     await using api = await startDownstream((response, _request, nth) =>
       nth === 1
         ? response.writeHead(201).end('{"access_token":"t","token_type":"Bearer"}')
@@ -272,14 +272,14 @@ describe("what endpoints get wrong", () => {
     expect((await rejection(source.get())).message).toBe("OAuth token fetch failed with 503: Service Unavailable");
   });
 
-  test("no scopes are asked for where there are none", async () => {
+  test("no scope is sent if none is configured", async () => {
     await using api = await startPlatform(3600);
     await using outbound = startOutbound();
     await createTokenSource({ ...clientOf(api, { scopes: "" }), send: outbound.send }).get();
     expect(api.requests[0]!.body).toBe("grant_type=client_credentials");
   });
 
-  test("the request itself cannot be made: the words say so, and nothing else", async () => {
+  test("a request that cannot be made is reported, without any other text", async () => {
     await using api = await startPlatform(3600);
     const send = async (): Promise<never> => {
       throw new RangeError("winter");

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { excerpt, redact } from "../../src/outbound/redact.ts";
 
-test("what looks secret is taken out (hazard 42)", () => {
+test("text that looks secret is removed (hazard 42)", () => {
   const shown: [string, string][] = [
     ["Authorization: Bearer abc.def-123", "Authorization: [redacted] [redacted]"],
     ['{"api_key":"k-123","id":7}', '{"api_key":[redacted],"id":7}'],
@@ -24,7 +24,7 @@ test("what looks secret is taken out (hazard 42)", () => {
   for (const [text, clean] of shown) expect(redact(text).trim(), text).toBe(clean);
 });
 
-test("a secret that is known is taken out wherever it stands", () => {
+test("a known secret is removed wherever it occurs", () => {
   fc.assert(
     fc.property(fc.string(), fc.stringMatching(/^[A-Za-z0-9]{8,40}$/), fc.string(), (before, secret, after) => {
       fc.pre(!"[redacted]".includes(secret) && !"[internal URL]".includes(secret));
@@ -33,7 +33,7 @@ test("a secret that is known is taken out wherever it stands", () => {
   );
 });
 
-test("a URL of a host that is not public is taken out in every spelling, one of a public host stays", () => {
+test("a URL of a host that is not public is removed in every notation, one of a public host stays", () => {
   const internal = [
     "http://[::1]:80/a",
     "https://127.0.0.1./a",
@@ -50,12 +50,12 @@ test("a URL of a host that is not public is taken out in every spelling, one of 
   }
 });
 
-test("a secret of fewer than four characters is in too many words to be taken out", () => {
+test("a secret of fewer than four characters is not removed, because it occurs in too many words", () => {
   expect(redact("abc abcd", ["abc"])).toBe("abc abcd");
   expect(redact("abc abcd", ["abcd"])).toBe("abc [redacted]");
 });
 
-test("an excerpt is of the first 4096 characters, without what is to be hidden, and without space around it", () => {
+test("an excerpt covers the first 4096 characters, without secrets and surrounding space", () => {
   expect(excerpt(`  ${"a".repeat(200)}  `)).toBe("a".repeat(200));
   expect(excerpt(`${" ".repeat(4090)}abcdefgh`)).toBe("abcdef");
   expect(excerpt("Bearer abcdefgh, winter", ["winter"], (text) => text.replace("Bearer", "A"))).toBe(
@@ -63,7 +63,7 @@ test("an excerpt is of the first 4096 characters, without what is to be hidden, 
   );
 });
 
-test("an excerpt has at most 200 code points, none of them broken", () => {
+test("an excerpt has at most 200 complete code points", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 1000 }), (text) => {
       const short = excerpt(text.repeat(3));
@@ -73,7 +73,7 @@ test("an excerpt has at most 200 code points, none of them broken", () => {
 });
 
 // Quadratic time would take hours.
-test("a hostile body is cut down in linear time", () => {
+test("a hostile body is shortened in linear time", () => {
   const bodies = [
     "token".repeat(1e5),
     "a-".repeat(5e5),

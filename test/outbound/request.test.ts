@@ -10,8 +10,8 @@ function startEchoOf(text: string) {
   return startDownstream((response) => response.writeHead(400).end(text));
 }
 
-describe("what a request says", () => {
-  test("is that it wants JSON, and which encodings it can read", async () => {
+describe("the content of a request", () => {
+  test("accepts JSON, and the encodings that can be decompressed", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     await using outbound = startOutbound();
     await outbound.httpFor(scope({ origins: [api.origin] }))(api.origin);
@@ -23,7 +23,7 @@ describe("what a request says", () => {
   });
 
   test.each([["a=b&c=d"], [new TextEncoder().encode("a=b&c=d")]])(
-    "is the tool's own body with the tool's own type, as it is (%o)",
+    "has the tool's own body with the tool's own type, unchanged (%o)",
     async (body) => {
       await using api = await startDownstream((response) => response.end("{}"));
       await using outbound = startOutbound();
@@ -37,14 +37,14 @@ describe("what a request says", () => {
     },
   );
 
-  test("goes to a URL that is one", async () => {
+  test("needs a valid URL", async () => {
     await using outbound = startOutbound();
     const reason = await rejection(outbound.httpFor(scope())("orders/7"));
     expect(reason.message).toBe("The URL is not valid.");
     expect(reason).toMatchObject({ problem: "refused", sent: false });
   });
 
-  test("has headers that HTTP allows: anything else is a mistake of the tool, not of the network", async () => {
+  test("needs headers that HTTP allows: anything else is a mistake of the tool, not a network failure", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope({ origins: [api.origin] }));
@@ -60,9 +60,9 @@ describe("what a request says", () => {
   });
 });
 
-describe("what was sent as a secret", () => {
+describe("a secret that was sent", () => {
   test.each(["Authorization", "X-Api-Key", "X-Auth", "X-Token", "x-client-secret", "Cookie", "x-password"])(
-    "in the header %s is quoted back neither with its scheme nor without",
+    "in the header %s is not quoted, with its scheme or without",
     async (name) => {
       await using api = await startEchoOf("winter 2024 is over, so is Bearer winter 2024");
       await using outbound = startOutbound();
@@ -72,7 +72,7 @@ describe("what was sent as a secret", () => {
     },
   );
 
-  test("is nothing that stands in other headers, nor the idempotency key", async () => {
+  test("does not include other headers, or the idempotency key", async () => {
     await using api = await startEchoOf("winter 2024 and order-7");
     await using outbound = startOutbound();
     const http = outbound.httpFor(scope({ origins: [api.origin] }));
@@ -82,7 +82,7 @@ describe("what was sent as a secret", () => {
     );
   });
 
-  test("by a credential is not quoted back either", async () => {
+  test("by a credential is not quoted either", async () => {
     await using api = await startEchoOf("x-key winter 2024 and Bearer winter 2024");
     await using outbound = startOutbound();
     const credential = {
@@ -96,7 +96,7 @@ describe("what was sent as a secret", () => {
     );
   });
 
-  test("by a credential is left out where the tool sets one of its headers itself", async () => {
+  test("by a credential is omitted if the tool sets one of its headers itself", async () => {
     await using api = await startDownstream((response) => response.end("{}"));
     await using outbound = startOutbound();
     const credential = {
@@ -110,7 +110,7 @@ describe("what was sent as a secret", () => {
     expect(api.requests[0]!.headers).not.toHaveProperty("x-id");
   });
 
-  test("by a credential that cannot be renewed and was turned away is not sent again", async () => {
+  test("by a credential that was refused and cannot be renewed is not sent again", async () => {
     await using api = await startDownstream((response) => response.writeHead(401).end("who?"));
     await using outbound = startOutbound();
     const credential = { secrets: [], headers: async () => ({ "x-key": "k" }), renew: async () => undefined };
@@ -138,7 +138,7 @@ describe("redirects", () => {
     [304, "/new"],
     [302, undefined],
     [302, "http://[broken"],
-  ])("of status %d to %s are answers as they are", async (status, location) => {
+  ])("of status %d to %s are returned as answers", async (status, location) => {
     await using api = await startDownstream((response) =>
       response.writeHead(status, location === undefined ? {} : { location }).end(),
     );
@@ -149,8 +149,8 @@ describe("redirects", () => {
   });
 });
 
-describe("a request that waits", () => {
-  test("for its next try ends with the reason of the signal, also where no status is thrown", async () => {
+describe("a waiting request", () => {
+  test("for its next attempt ends with the reason of the signal, even if no status is thrown", async () => {
     await using api = await startDownstream((response) => response.writeHead(429).end());
     const controller = new AbortController();
     await using outbound = startOutbound({
@@ -164,7 +164,7 @@ describe("a request that waits", () => {
     expect(api.requests).toHaveLength(1);
   });
 
-  test("writes a line for each try: where to, which, how long, and why", async () => {
+  test("logs a line for each retry: origin, number, pause and reason", async () => {
     await using api = await startDownstream((response, _request, nth) => response.writeHead(nth < 3 ? 429 : 200).end());
     const lines: unknown[] = [];
     const log = { warn: (message: string, fields: object) => lines.push([message, fields]) } as unknown as ToolLog;
@@ -183,7 +183,7 @@ describe("a request that waits", () => {
     ]);
   });
 
-  test("leaves nothing on the signal, however it ends", async () => {
+  test("leaves no listener on the signal, however it ends", async () => {
     await using api = await startDownstream((response, _request, nth) => {
       if (nth === 1) response.end("{}");
       else response.destroy();
@@ -223,7 +223,7 @@ describe("the span of a request", () => {
 
   const once = { retry: { retries: 0 } };
 
-  test("is without error for what is no error", async () => {
+  test("has no error status for a success", async () => {
     const span = await spanOf((outbound, origin) =>
       outbound.httpFor(scope({ origins: [origin], ...once, attributes: () => ({ "tool.name": "x" }) }))(
         `${origin}/200`,
@@ -238,7 +238,7 @@ describe("the span of a request", () => {
     ["/400", "400"],
     ["/503", "503"],
     ["/0", "network"],
-  ])("of %s says that it failed, and how", async (path, errorType) => {
+  ])("of %s has an error status and its reason", async (path, errorType) => {
     const span = await spanOf((outbound, origin) =>
       rejection(outbound.httpFor(scope({ origins: [origin], ...once }))(origin + path)),
     );
@@ -246,7 +246,7 @@ describe("the span of a request", () => {
     expect(span.status.code).toBe(SpanStatusCode.ERROR);
   });
 
-  test("names the port that the scheme stands for, and an end by the signal", async () => {
+  test("contains the default port of the scheme, and an end by the signal", async () => {
     for (const [url, port] of [
       ["http://localhost/", 80],
       ["https://localhost/", 443],
@@ -263,7 +263,7 @@ describe("the span of a request", () => {
   });
 });
 
-test("without spans a request of no trace carries none on", async () => {
+test("without spans a request without a trace propagates none", async () => {
   await using api = await startDownstream((response) => response.end("{}"));
   await using outbound = startOutbound({
     telemetry: { tracing: false, inject: () => ({ traceparent: "x" }), metrics: { breakerChanged() {} } } as never,

@@ -16,7 +16,7 @@ testRequirement("000.12", "seconds and HTTP dates in all three forms are read", 
   expect(retryAfterMs("Wed, 21 Oct 2015 07:28:00 GMT", now)).toBe(0);
 });
 
-test("a date that names no zone is in GMT, wherever the service runs", () => {
+test("a date without a zone is in GMT, wherever the service runs", () => {
   const zone = process.env["TZ"];
   process.env["TZ"] = "America/New_York";
   try {
@@ -27,7 +27,7 @@ test("a date that names no zone is in GMT, wherever the service runs", () => {
   }
 });
 
-test("what is neither is nothing", () => {
+test("anything else is ignored", () => {
   for (const text of [
     undefined,
     "",
@@ -54,18 +54,18 @@ test("of a repeated header the longest wait counts", () => {
   expect(retryAfterMs("5, garbage", now)).toBeUndefined();
 });
 
-test("a date that no calendar has is passed over, and is nothing where it stands alone", () => {
+test("an impossible date is skipped, and ignored if it stands alone", () => {
   const odd = "Fri, 99 Jan 2026 99:99:99 GMT";
   expect(retryAfterMs(odd, now)).toBeUndefined();
   expect(retryAfterMs(`5, ${odd}`, now)).toBe(5000);
 });
 
-test("up to 512 characters are read, spaces around commas too", () => {
+test("up to 512 characters are read, including spaces around commas", () => {
   expect(retryAfterMs(`1 ,${"2,".repeat(254)}3`, now)).toBe(3000);
   expect(retryAfterMs(`1 ,${"2,".repeat(255)}3`, now)).toBeUndefined();
 });
 
-test("whatever is sent, the wait fits into a timer and is never negative (hazard 49)", () => {
+test("for any input, the wait fits into a timer and is never negative (hazard 49)", () => {
   const texts = fc.oneof(
     fc.string(),
     fc.integer().map(String),
@@ -102,7 +102,7 @@ testRequirement("000.12", "a policy's longest pause is never below its first one
   expect([0, 1].map((retry) => backoffMs(retry, { baseMs: 5000 }, () => 1))).toEqual([6250, 6250]);
 });
 
-test("a wait ends in time, or with the reason of the signal as soon as it fires, and leaves nothing on it", async () => {
+test("a wait ends in time, or with the reason of the signal as soon as it fires, and leaves no listener", async () => {
   vi.useFakeTimers();
   try {
     const controller = new AbortController();

@@ -11,7 +11,7 @@ function slowServer(): { readonly asked: Ask[]; readonly lookup: Lookup } {
   return { asked, lookup: createSharedLookup((host, _options, answer) => void asked.push({ host, answer })) };
 }
 
-test("a name that is asked for many times at once is looked up once, and all get its addresses or its error", () => {
+test("concurrent look-ups of one name are one look-up, and all get its addresses or its error", () => {
   const { asked, lookup } = slowServer();
   const answers: unknown[][] = [];
   const ask = (host: string, options = {}): void => lookup(host, options, (...answer) => void answers.push(answer));
@@ -31,7 +31,7 @@ test("a name that is asked for many times at once is looked up once, and all get
   ]);
 });
 
-test("other names and other families are looked up by themselves", () => {
+test("other names and other families are looked up separately", () => {
   const { asked, lookup } = slowServer();
   const ignore = (): void => {};
   lookup("a.example", {}, ignore);
@@ -41,7 +41,7 @@ test("other names and other families are looked up by themselves", () => {
   expect(asked).toHaveLength(4);
 });
 
-test("requests that begin at once ask for their downstream's address once", async () => {
+test("concurrent requests look up their downstream's address once", async () => {
   await using api = await startDownstream((response) => response.end("{}"));
   let asked = 0;
   const resolve = (_host: string, _options: unknown, callback: (error: null, found: object[]) => void): void => {

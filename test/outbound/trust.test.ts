@@ -58,12 +58,12 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
     return [(await http(origin)).json(), (await http(origin)).json()];
   }
 
-  test("trust an own authority beside those of Node, for every origin", async () => {
+  test("trust a configured authority in addition to Node's, for every origin", async () => {
     const origin = await startSecure();
     expect(await ask(origin, { ca: own(), origins: {} })).toEqual([null, null]);
   });
 
-  test("prove us by the certificate of their origin, and by that of no other", async () => {
+  test("present the client certificate of their origin, and no other", async () => {
     const origin = await startSecure();
     const other = await startSecure();
     const origins = { [origin]: withClient() };
@@ -71,14 +71,14 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
     expect(await ask(other, { ca: own(), origins })).toEqual([null, null]);
   });
 
-  test("of an origin with a certificate but no authority of its own trust the usual ones and ours", async () => {
+  test("to an origin with a certificate but no authority trust the usual ones and ours", async () => {
     const origin = await startSecure();
     const { ca: _, ...pair } = withClient();
     expect(await ask(origin, { ca: own(), origins: { [origin]: pair } })).toEqual(["client", "client"]);
     await rejection(ask(origin, { ca: undefined, origins: { [origin]: pair } }));
   });
 
-  test("change with their files, and stay where a file holds nothing that can be used", async () => {
+  test("change with their files, and keep the old state if a file is unusable", async () => {
     const origin = await startSecure();
     const ca = file("changing.crt");
     copyFileSync(file("stranger.crt"), ca);
@@ -103,7 +103,7 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
     ["no authority", undefined, undefined],
     ["another authority", "stranger.crt", undefined],
     ["another authority for the origin, though everywhere else the right one", "authority.crt", "stranger.crt"],
-  ])("do not come about with %s, and the operator is told what to do", async (_what, everywhere, ofOrigin) => {
+  ])("fail with %s, and the operator is told what to do", async (_what, everywhere, ofOrigin) => {
     const origin = await startSecure();
     const problems: [string, string][] = [];
     const trust = {
@@ -116,7 +116,7 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
   });
 });
 
-test("the operator is told nothing of a downstream that is merely away", async () => {
+test("give the operator no advice if a downstream is merely unreachable", async () => {
   const problems: unknown[] = [];
   await using outbound = startOutbound({ onTlsProblem: (...problem) => problems.push(problem) });
   const origin = `http://127.0.0.1:${await deadPort()}`;

@@ -48,7 +48,7 @@ test("the adapter answers its platform, and finds an action again", async () => 
   expect(await found.json()).toEqual(expected);
 }, 60_000);
 
-test("the service runs inside a program of one's own", () => {
+test("the service runs embedded in a program", () => {
   const output = project.run("node", "embedding/main.ts");
   expect(output.split("\n").filter((line) => !line.startsWith('{"level"'))).toEqual([
     expect.stringMatching(/^listening on http:/),

@@ -25,7 +25,7 @@ test("jackfield alone takes at most 90 MB, and explains how to add a tool", () =
   expect(report).toMatch(/No tool is installed: .*jackfield new-tool NAME/);
 });
 
-test("links of the package's pages lead to files of the package", () => {
+test("links on the package's pages lead to files of the package", () => {
   const root = join(project.path, "node_modules/jackfield");
   const pages = globSync(["*.md", "docs/**/*.md", "examples/**/*.md"], { cwd: root });
   expect(pages.length).toBeGreaterThan(10);
@@ -78,7 +78,7 @@ test("a new tool is tested, typed and called under the user's own name", { timeo
   expect(JSON.parse(answer)).toEqual({ greeting: "Hello, Ada!" });
 });
 
-test("the client takes at most 5 MB, holds no server code, and calls a service", { timeout: 120_000 }, async () => {
+test("the client takes at most 5 MB, contains no server code, and calls a service", { timeout: 120_000 }, async () => {
   using client = createProject();
   client.install(tarball("jackfield-client"));
   expect(diskUsage(join(client.path, "node_modules"))).toBeLessThan(5e6);
@@ -96,22 +96,18 @@ test("the client takes at most 5 MB, holds no server code, and calls a service",
   expect(client.run("node", "list.mjs")).toMatch(/^tools: find_slot\n/);
 });
 
-test(
-  "the bundled tools are served where they are installed, also by the next minor release",
-  { timeout: 120_000 },
-  () => {
-    using tools = createProject();
-    using folder = scratchFolder("jackfield-next");
-    const next = repack(tarball("jackfield"), folder.path, "0.2.0");
-    tools.install(next, tarball("jackfield-get-weather"), tarball("jackfield-get-order-status"));
-    const report = tools.run("npx", "jackfield", "check");
-    expect(report).toContain("get_weather");
-    expect(report).toContain("get_order_status");
-    expect(tools.run("npx", "jackfield", "--version")).toContain("0.2.0");
-  },
-);
+test("the bundled tools are served if they are installed, also by the next minor release", { timeout: 120_000 }, () => {
+  using tools = createProject();
+  using folder = scratchFolder("jackfield-next");
+  const next = repack(tarball("jackfield"), folder.path, "0.2.0");
+  tools.install(next, tarball("jackfield-get-weather"), tarball("jackfield-get-order-status"));
+  const report = tools.run("npx", "jackfield", "check");
+  expect(report).toContain("get_weather");
+  expect(report).toContain("get_order_status");
+  expect(tools.run("npx", "jackfield", "--version")).toContain("0.2.0");
+});
 
-test("npm start hands SIGTERM on to the service", { timeout: 60_000 }, async () => {
+test("npm start passes SIGTERM to the service", { timeout: 60_000 }, async () => {
   const port = await freePort();
   using data = scratchFolder("jackfield-start");
   const root = join(import.meta.dirname, "../..");
@@ -128,7 +124,7 @@ test("npm start hands SIGTERM on to the service", { timeout: 60_000 }, async () 
   await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow();
 });
 
-test("npm start without the Node of the repository explains itself", () => {
+test("npm start without the repository's Node explains the problem", () => {
   using folder = scratchFolder("jackfield-ignore-scripts");
   const root = join(import.meta.dirname, "../..");
   mkdirSync(join(folder.path, "bin"));

@@ -45,7 +45,7 @@ describe("a tool", () => {
     }
   });
 
-  test("is a write with 5 seconds where its author says nothing; the configuration goes over the author", () => {
+  test("is a write with 5 seconds by default; the configuration overrides the author", () => {
     expect(compile({ effect: undefined as never }).message.effect).toBe(3);
     expect(compile({ annotations: { title: "Work", openWorld: true } }).message.annotations).toEqual({
       $typeName: "jackfield.v1.ToolAnnotations",
@@ -64,7 +64,7 @@ describe("a tool", () => {
     });
   });
 
-  test("knows the secrets of its configuration, nested ones and those with quotes too", () => {
+  test("knows the secrets of its configuration, including nested ones and those with quotes", () => {
     const text = { type: "string", secret: true } as const;
     const configSchema = {
       type: "object",

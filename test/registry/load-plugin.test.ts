@@ -7,7 +7,7 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 const good = `export default { apiVersion: 1, name: "work", description: "Works.", inputSchema: { type: "object" }, execute: () => 1 };`;
 
 describe("a plugin", () => {
-  test("is found as a module file, as a folder and as a package", async () => {
+  test("is found as a module file, a folder or a package", async () => {
     using folder = scratchFolder();
     await writeFile(join(folder.path, "index.mjs"), good);
     expect(await importPlugin(join(folder.path, "index.mjs"))).toMatchObject({ tool: { name: "work" } });
@@ -26,14 +26,14 @@ describe("a plugin", () => {
     ['throw new Error("no database");', "it cannot be loaded: no database."],
     ["export default {{", "it cannot be loaded: "],
     ["export default null;", "it has no default export"],
-  ])("that is written as %j is refused in words that name it", async (source, words) => {
+  ])("that is written as %j is refused with a message that names it", async (source, words) => {
     using folder = scratchFolder();
     const file = join(folder.path, "broken.mjs");
     await writeFile(file, source);
     await expect(importPlugin(file)).rejects.toThrow(`Plugin ${file}: ${words}`);
   });
 
-  test("that is not there is refused with what to do (hazard 44)", async () => {
+  test("that is missing is refused with instructions (hazard 44)", async () => {
     using folder = scratchFolder();
     await expect(importPlugin("./nowhere")).rejects.toThrow("Plugin ./nowhere: there is no such file or folder.");
     await expect(importPlugin("@jackfield/nope")).rejects.toThrow("install it, or give a path that starts with `./`");

@@ -54,7 +54,7 @@ describe("a gRPC target", () => {
     expect(progress).toEqual([{ message: "half", fraction: 0.5 }]);
   });
 
-  test("says itself what its tool is, where the caller gives only the name", async () => {
+  test("describes its tool itself, if the caller gives only the name", async () => {
     const inputSchema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
     const address = await startPlugin({
       describe: () => ({
@@ -72,7 +72,7 @@ describe("a gRPC target", () => {
     expect(await app.call({ a: "x" })).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
   });
 
-  test("that cannot be asked what its tool is, is refused with the reason", async () => {
+  test("is refused with the reason if it cannot describe its tool", async () => {
     const app = await startReplica(await embedded());
     const silent = await startPlugin({});
     for (const address of [silent, "127.0.0.1:1"]) {
@@ -82,7 +82,7 @@ describe("a gRPC target", () => {
     }
   });
 
-  test("that answers an error has failed in its words, and any other fault in the downstream's", async () => {
+  test("fails with its own message if it answers with an error, and with the downstream's for any other failure", async () => {
     const address = await startPlugin({
       async *execute({ arguments: args }) {
         if (args?.["how"] === "error") yield { event: { case: "error", value: "There is no such order." } };
@@ -131,7 +131,7 @@ describe("a gRPC target", () => {
     expect(runs).toBe(1);
   });
 
-  test("of a write where nothing listens has failed", async () => {
+  test("of a write has failed if nothing listens", async () => {
     const app = await startReplica(await embedded());
     await app.register({ ...tool, effect: Effect.WRITE }, grpcTo(`127.0.0.1:${await deadPort()}`));
     expect(await app.call()).toMatchObject({ outcome: "FAILED", output: "External API could not be reached." });
@@ -160,7 +160,7 @@ describe("a gRPC target", () => {
     expect([runs, sent.mayHaveChanged]).toEqual([1, true]);
   });
 
-  test("is told the deadline, and that it has passed", async () => {
+  test("receives the deadline, and is cancelled when it passes", async () => {
     const ended = gate();
     let left: number | undefined;
     const address = await startPlugin({

@@ -47,7 +47,7 @@ describe("an HTTP target", () => {
     },
   );
 
-  test("that answers another status than 2xx has failed, in the downstream's words", async () => {
+  test("fails with the downstream's message if it answers with a status other than 2xx", async () => {
     const target = await startTarget(() => ({ status: 418, body: "short and stout" }));
     const app = await startReplica(await embedded());
     await app.register(tool, httpTo(target.url));
@@ -65,7 +65,7 @@ describe("an HTTP target", () => {
     expect(target.requests).toHaveLength(1);
   });
 
-  test("never shows its headers again: neither in answers, nor in the log, nor in what is listed", async () => {
+  test("never shows its headers again: in answers, in the log, or in lists", async () => {
     const secret = "s3cr3t-t0ken-value";
     const target = await startTarget((_, request) => ({ body: { echo: request.headers.authorization, bare: secret } }));
     const app = await startReplica(await embedded());
@@ -79,7 +79,7 @@ describe("an HTTP target", () => {
     expect(app.secrets).toContain(secret);
   });
 
-  test("cannot be given headers of the connection, or ones that no request can carry; the value is not quoted", async () => {
+  test("rejects headers of the connection, and ones that no request can contain; the value is not quoted", async () => {
     const app = await startReplica(await embedded());
     for (const [name, value] of [
       ["Host", "x"],
@@ -93,7 +93,7 @@ describe("an HTTP target", () => {
     }
   });
 
-  test("cannot be given more than 32 headers or 8 KiB of them, and nothing of it is kept", async () => {
+  test("rejects more than 32 headers or 8 KiB of them, and stores nothing", async () => {
     const app = await startReplica(await embedded());
     const many = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`x-${index}`, "v"]));
     for (const headers of [many, { "x-a": "v".repeat(8190) }, { "x-a": "v".repeat(48_000) }]) {
@@ -132,7 +132,7 @@ describe("an HTTP target", () => {
     },
   );
 
-  test("that is no http URL is refused", async () => {
+  test("with a URL that is not http is refused", async () => {
     const app = await startReplica(await embedded());
     for (const url of ["", "nonsense", "file:///etc/passwd", "ftp://example.com/", "https://user:pass@example.com/"]) {
       expect(await refusal(app.register(tool, httpTo(url)))).toMatchObject({ code: Code.InvalidArgument });
@@ -140,8 +140,8 @@ describe("an HTTP target", () => {
   });
 });
 
-describe("registering", () => {
-  test("again replaces the tool, and the call that runs ends as it began", async () => {
+describe("registration", () => {
+  test("of the same tool replaces it, and the running call ends as it began", async () => {
     const held = gate();
     const first = await startTarget(async () => {
       await held.opened;
@@ -159,7 +159,7 @@ describe("registering", () => {
     expect(app.registry.list(caller.tenant).map(({ message }) => message.description)).toEqual(["Works better."]);
   });
 
-  test("a name that a configured plugin has is refused with already_exists", async () => {
+  test("under the name of a configured plugin is refused with already_exists", async () => {
     const app = await startReplica(await embedded());
     const settings = {
       config: {},
@@ -180,7 +180,7 @@ describe("registering", () => {
     expect(await app.unregister("work")).toBe(false);
   });
 
-  test("and withdrawing: the tool is unknown afterwards", async () => {
+  test("can be withdrawn: the tool is unknown afterwards", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
     expect(await app.unregister("work")).toBe(false);
@@ -189,7 +189,7 @@ describe("registering", () => {
     expect(await app.call()).toMatchObject({ outcome: "UNKNOWN_TOOL" });
   });
 
-  test("takes out what nobody sees in texts: zero-width and control characters, terminal codes; and says so in the log (hazard 48)", async () => {
+  test("removes invisible characters from texts: zero-width and control characters, terminal codes; and logs that (hazard 48)", async () => {
     const app = await startReplica(await embedded());
     const inputSchema = { type: "object", properties: { a: { type: "string", description: "an\u200b id\u{e0041}" } } };
     const offered = await app.register(
@@ -256,7 +256,7 @@ describe("a registered tool", () => {
     ]);
   });
 
-  test("that cannot be loaded any more is a note, and the others are offered", async () => {
+  test("that can no longer be loaded is a note, and the others are listed", async () => {
     const store = await embedded();
     await store.save({ key: "default/broken", text: "{" });
     await store.save({ key: "default/hollow", text: '{"owner":"test","request":{}}' });
@@ -282,7 +282,7 @@ describe("a registered tool", () => {
     expect(await app.unregister("odd")).toBe(true);
   });
 
-  test("is there at once with 2,000 others", async () => {
+  test("is available immediately among 2,000 others", async () => {
     const store = await embedded();
     const schema = {
       type: "object",

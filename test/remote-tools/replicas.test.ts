@@ -71,7 +71,7 @@ for (const [name, engine] of Object.entries(engines)) {
       30_000,
     );
 
-    test("while the engine is away registered tools work, registering says unavailable, and afterwards all is well", async () => {
+    test("while the engine is unavailable registered tools work, registration is unavailable, and afterwards everything works", async () => {
       const server = await engine.start();
       onTestFinished(() => server.close());
       const target = await startTarget(() => ({ body: 1 }));

@@ -15,7 +15,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
     beforeAll(async () => (stage = await open()));
     afterAll(() => stage.close());
 
-    test("headers are stored in no form that can be read, work on the next replica, and move to a new key at its start", async () => {
+    test("headers are stored in unreadable form, work on the next replica, and move to a new key at its start", async () => {
       const target = await startTarget((_, request) => ({ body: JSON.stringify(request.headers["authorization"]) }));
       const stored = async (): Promise<string | undefined> =>
         (await stage.registered().load())?.tools.find(({ key }) => key.endsWith("/work"))?.text;
@@ -50,7 +50,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(await (await start(two)).call()).toMatchObject({ outcome: "OK" });
     });
 
-    test("a registration that another one has replaced meanwhile is not written over", async () => {
+    test("a registration that another one has replaced in the meantime is not overwritten", async () => {
       const tools = stage.registered();
       await tools.save({ key: "default/raced", text: "old" });
       await tools.replace({ key: "default/raced", text: "resealed" }, "older");

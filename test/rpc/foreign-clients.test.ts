@@ -97,7 +97,7 @@ const needed = process.env["JACKFIELD_TEST_ALL"] === "1";
 
 // Skipped where python3-grpcio is not installed, unless JACKFIELD_TEST_ALL=1 asks for everything.
 test.skipIf(!hasPython && !needed)(
-  "Python's gRPC calls a tool, and reads the status of a fault",
+  "Python's gRPC calls a tool, and reads the status of an error",
   async () => {
     const script = `
 import grpc, sys

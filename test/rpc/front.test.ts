@@ -82,7 +82,7 @@ function waysIn(key: string, caller: Caller) {
   };
 }
 
-test("a caller's rate counts over all ways in, and no other caller's", async () => {
+test("a caller's rate counts over all entry points, separately from other callers", async () => {
   const ways = Object.values(waysIn("slow", slow));
   for (const way of ways.slice(1, 4)) await way();
   for (const way of ways) {
@@ -95,7 +95,7 @@ test("a caller's rate counts over all ways in, and no other caller's", async () 
 });
 
 test.each(["connect", "grpc", "gRPC-Web stream", "Connect stream", "in process", "in-process stream"] as const)(
-  "%s: a missing scope is refused, counted and observed alike, and leaves an audit line",
+  "%s: a missing scope is refused, counted and observed in the same way, and leaves an audit line",
   async (way) => {
     audit.length = refused.length = watched.served.length = 0;
     await expect(waysIn("reader", reader)[way]()).rejects.toMatchObject({ code: Code.PermissionDenied });
@@ -109,7 +109,7 @@ test.each(["connect", "grpc", "gRPC-Web stream", "Connect stream", "in process",
   },
 );
 
-test("a flood of wrong keys is counted in full and leaves 20 audit lines a second and their number (hazard 24)", async () => {
+test("a flood of wrong keys is counted in full and leaves 20 audit lines a second plus one with the number of the others (hazard 24)", async () => {
   refusals.close();
   audit.length = refused.length = 0;
   const { connect, "Connect stream": stream } = waysIn("wrong", local);
@@ -143,7 +143,7 @@ test("methods that only read can be called by GET, others cannot", async () => {
   expect((await get("ListTools?")).status).toBeLessThan(500);
 });
 
-test("a message that cannot be read is the caller's mistake, by GET and from a page too, and ends its call", async () => {
+test("an unreadable message is the caller's mistake, also by GET and from a web page, and ends its call", async () => {
   const get = (query: string) =>
     exchange1(server.url1, {
       method: "GET",
@@ -179,7 +179,7 @@ test("a message that cannot be read is the caller's mistake, by GET and from a p
   expect(watched.lines.join("")).not.toContain("an RPC failed");
 });
 
-test("the message of an error is short, whatever it quotes: gRPC carries it in one frame", async () => {
+test("the message of an error is short, whatever it quotes, because gRPC sends it in one frame", async () => {
   const interceptors = [
     (next) => (request) => (request.header.set("authorization", "Bearer root"), next(request)),
   ] satisfies Parameters<typeof createGrpcTransport>[0]["interceptors"];
@@ -226,7 +226,7 @@ test("a page of a configured origin may call, by Connect and gRPC-Web, and no ot
   expect(foreign.headers["access-control-allow-origin"]).toBeUndefined();
 });
 
-test("a stream whose Host and path make no URL is refused with 400, and nothing is written to the console", async () => {
+test("a stream whose Host and path form no URL is refused with 400, and nothing is written to the console", async () => {
   using written = vi.spyOn(console, "error");
   for (const host of ["localhost:99999", "[::1", "a b"]) {
     const answer = await exchange1(server.url1, {
@@ -239,7 +239,7 @@ test("a stream whose Host and path make no URL is refused with 400, and nothing 
   expect(written).not.toHaveBeenCalled();
 });
 
-test("a connection may hold two health watches, another one is refused (hazard 37)", async () => {
+test("a connection may have two health watches, another one is refused (hazard 37)", async () => {
   const open = async (session: http2.ClientHttp2Session) => {
     const stream = session.request({
       ":method": "POST",
@@ -267,7 +267,7 @@ test("a connection may hold two health watches, another one is refused (hazard 3
   again.destroy();
 });
 
-test("an open stream keeps nothing of the items that it has passed on", async () => {
+test("an open stream retains none of the items that it has passed on", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   const used = (): number => {

@@ -17,10 +17,10 @@ const clients = (caller: Caller = local) => ({
 });
 const names = ["Connect's client", "our own"] as const;
 
-describe.each(names)("a client in the process, %s", (which) => {
+describe.each(names)("an in-process client, %s", (which) => {
   const client = clients()[which];
 
-  test("gives the answer, the trace and the response's metadata", async () => {
+  test("returns the answer, the trace and the response's metadata", async () => {
     const contextValues = createContextValues().set(kTrace, ROOT_CONTEXT);
     const seen: Headers[] = [];
     const onHeader = (headers: Headers): void => void seen.push(headers);
@@ -34,7 +34,7 @@ describe.each(names)("a client in the process, %s", (which) => {
     expect(seen).toHaveLength(2);
   });
 
-  test("rejects with ConnectErrors, never at once", async () => {
+  test("rejects with ConnectErrors, never synchronously", async () => {
     const rejections: [() => Promise<unknown>, Code][] = [
       [() => client.executeTool({}), Code.InvalidArgument],
       [() => client.executeTool({ call: { name: "throw" } }), Code.Internal],
@@ -50,7 +50,7 @@ describe.each(names)("a client in the process, %s", (which) => {
     });
   });
 
-  test("ends a call whose client goes away", async () => {
+  test("ends a call whose client disconnects", async () => {
     const gone = new AbortController();
     const call = client.executeTool({ call: { name: "slow" } }, { signal: gone.signal });
     gone.abort();

@@ -50,13 +50,13 @@ const call = (args: string, id = "1", name = "echo") => ({
 const batch = { calls: [call('{"ssn":"123"}')], context: { runId: "r" } };
 
 describe("SubmitJob", () => {
-  test.each([[["jobs:write"]], [["tools:execute"]]] as Scope[][][])("needs more than %s", async (scopes) => {
+  test.each([[["jobs:write"]], [["tools:execute"]]] as Scope[][][])("requires more than %s", async (scopes) => {
     await expect(jobsOf(callerOf("crm", scopes)).submitJob({ job: batch })).rejects.toMatchObject({
       code: Code.PermissionDenied,
     });
   });
 
-  test("of the same batch, with an id or without, returns the job that is there", async () => {
+  test("of the same batch, with an id or without, returns the existing job", async () => {
     const jobs = jobsOf(callerOf("crm"));
     const { job: first } = await jobs.submitJob({ job: batch });
     const reworded = { ...batch, calls: [call('{ "ssn" : "123" }')] };
@@ -67,7 +67,7 @@ describe("SubmitJob", () => {
     expect((await jobs.listJobs({})).jobs.map(({ id }) => id)).toEqual(["mine", first?.id]);
   });
 
-  test("under the id of another job is refused and runs nothing, within the tenant and from another one", async () => {
+  test("under the id of another job is refused and runs nothing, in the same tenant and in another", async () => {
     await jobsOf(callerOf("crm")).submitJob({ job: { ...batch, id: "mine" } });
     const other = { ...batch, id: "mine", calls: [call('{"ssn":"124"}')] };
     const tenant = { tenant: "other" };
@@ -81,7 +81,7 @@ describe("SubmitJob", () => {
     expect((await queue.status()).open).toBe(1);
   });
 
-  test("cannot take an id that a platform's batch will have", async () => {
+  test("cannot use an id that a platform's batch will have", async () => {
     const genesys = callerOf("genesys");
     const taken = await jobsOf(callerOf("crm", [...all, "calls:delegate"]))
       .submitJob({ job: { ...batch, id: `batch.${"a".repeat(43)}`, source: "genesys" } })
@@ -93,7 +93,7 @@ describe("SubmitJob", () => {
     expect((await jobsOf(callerOf("crm")).submitJob({ job: batch })).job?.id).not.toBe(job?.id);
   });
 
-  test("stores whatever it takes so that it can be read back (hazards 8, 19)", async () => {
+  test("stores whatever it accepts in a form that can be read back (hazards 8, 19)", async () => {
     const jobs = jobsOf(callerOf("crm"));
     let deep: Record<string, never> = {};
     for (let level = 0; level < 90; level += 1) deep = { a: deep } as unknown as Record<string, never>;
@@ -110,7 +110,7 @@ describe("SubmitJob", () => {
     expect((await jobs.cancelJob({ id: "odd" })).job?.state).toBe(JobState.CANCELLED);
   });
 
-  test("delivers for the tenant of the platform's credentials only", async () => {
+  test("delivers only for the tenant of the platform's credentials", async () => {
     const scopes: readonly Scope[] = [...all, "calls:delegate"];
     const job = { ...batch, source: "genesys" };
     const { job: own } = await jobsOf(callerOf("crm", scopes)).submitJob({ job });

@@ -79,7 +79,7 @@ test("a call needs its scope, and admin includes all", async () => {
   expect((await createClient(ToolExecutor, as(local)).executeTool({ call })).result?.name).toBe("echo");
 });
 
-test("running a conversation needs a scope of its own", async () => {
+test("running a conversation needs a separate scope", async () => {
   const converse = (...scopes: Scope[]) =>
     Array.fromAsync(createClient(Conversations, as(callerOf(...scopes))).runConversation({ message: "hello" }));
   await expect(converse("tools:execute", "tools:read")).rejects.toMatchObject({ code: Code.PermissionDenied });
@@ -111,7 +111,7 @@ test("a trace given with a call reaches the executor", async () => {
   expect(executor.seen[0]?.request.cancellation).toBeUndefined();
 });
 
-test("ids over 256 characters, bad budgets and too many calls are invalid_argument (hazard 12)", async () => {
+test("ids over 256 characters, invalid deadlines and too many calls are invalid_argument (hazard 12)", async () => {
   const client = createClient(ToolExecutor, as(local));
   const invalid = { code: Code.InvalidArgument };
   await expect(client.executeTool({ call: { name: "echo", id: "x".repeat(257) } })).rejects.toMatchObject(invalid);
@@ -149,7 +149,7 @@ test("tools are listed page by page, and only those that the caller may use", as
   ]);
 });
 
-test("waiting for a call answers its state before the deadline passes", async () => {
+test("waiting for a call returns its state before the deadline passes", async () => {
   const client = createClient(ToolExecutor, as(local));
   executor.calls.set("w", { state: CallState.RUNNING, result: undefined });
   expect((await client.waitCall({ callId: "w" }, { timeoutMs: 300 })).state).toBe(CallState.RUNNING);
@@ -183,7 +183,7 @@ test("an unreachable store is unavailable", async () => {
   });
 });
 
-test("what is not wired is unimplemented, and a bundled name cannot be registered", async () => {
+test("a missing implementation is unimplemented, and a bundled name cannot be registered", async () => {
   const target = { target: { case: "http" as const, value: { url: "http://a" } } };
   await expect(
     createClient(ToolRegistry, as(local)).registerTool({ tool: { name: "new" }, target }),
@@ -209,7 +209,7 @@ test("what is not wired is unimplemented, and a bundled name cannot be registere
   expect(registered).toEqual(["new"]);
 });
 
-test("a job belongs to its tenant, gets its id from what it holds, and changes only from the right state", async () => {
+test("a job belongs to its tenant, gets its id from its content, and changes only from a valid state", async () => {
   const own = createClient(Jobs, as(callerOf("jobs:read", "jobs:write", "tools:execute")));
   const other = createClient(Jobs, as({ ...local, tenant: "t2" }));
   const job = {
@@ -234,7 +234,7 @@ test("a job belongs to its tenant, gets its id from what it holds, and changes o
   await expect(own.submitJob({ job: {} })).rejects.toMatchObject({ code: Code.InvalidArgument });
 });
 
-test("health follows the service, for each name, and a watcher is told (hazard 37)", async () => {
+test("health follows the service, for each name, and watchers are notified (hazard 37)", async () => {
   let serving = true;
   const listeners = new Set<() => void>();
   const health = {

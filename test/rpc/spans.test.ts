@@ -8,7 +8,7 @@ import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts"
 import { withTelemetry } from "../telemetry/with-telemetry.ts";
 import { createListener, createOpenFront, createParts, createServices, limits, local, serve } from "./rpc-kit.ts";
 
-test("an RPC from outside has one server span, an error only where the server is at fault; a call inside has none", async () => {
+test("an RPC from outside has one server span, with an error only if the server caused it; a call inside has none", async () => {
   const spanExporter = new InMemorySpanExporter();
   await using watched = await withTelemetry({ spanExporter });
   const { telemetry } = watched;

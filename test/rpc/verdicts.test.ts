@@ -114,7 +114,7 @@ test("a message over the limit is resource_exhausted in every protocol", async (
   expect(await everywhere("proto", large)).toEqual(all("resource_exhausted"));
 });
 
-test("a body over the limit is refused also where it comes without a length (hazard 6)", async () => {
+test("a body over the limit is refused even without a length (hazard 6)", async () => {
   const answer = await exchange1(open.url1, {
     path: unary,
     headers: { "content-type": "application/json", "transfer-encoding": "chunked" },
@@ -123,7 +123,7 @@ test("a body over the limit is refused also where it comes without a length (haz
   expect([answer.status, verdict(answer)]).toEqual([429, "resource_exhausted"]);
 });
 
-test("a small body that unpacks to a large one is resource_exhausted (hazard 7)", async () => {
+test("a small body that decompresses to a large one is resource_exhausted (hazard 7)", async () => {
   const bomb = gzipSync(Buffer.alloc(20_000_000, 0x20));
   const connect = await exchange1(open.url1, {
     path: unary,
@@ -147,7 +147,7 @@ test("a small body that unpacks to a large one is resource_exhausted (hazard 7)"
   ]);
 });
 
-test("arguments reach the executor as they are, on every path", async () => {
+test("arguments reach the executor unchanged, on every path", async () => {
   for (const [args, text] of [
     ["1e999", '{"n":1e999}'],
     ["__proto__", '{"__proto__":{"x":1}}'],
@@ -174,7 +174,7 @@ function nested(depth: number): JsonObject {
   return value;
 }
 
-test("nesting is taken to the same depth in JSON and in binary", async () => {
+test("nesting is accepted to the same depth in JSON and in binary", async () => {
   const depths = [33, 100, 190, 300];
   for (const depth of depths) {
     const call = { name: "none", input: { case: "arguments" as const, value: nested(depth) } };
@@ -195,7 +195,7 @@ test("nesting is taken to the same depth in JSON and in binary", async () => {
   }
 });
 
-test("a deadline that means nothing is invalid_argument, one that passes deadline_exceeded (hazard 34)", async () => {
+test("an invalid deadline is invalid_argument, one that passes deadline_exceeded (hazard 34)", async () => {
   const slow = Buffer.from('{"call":{"name":"slow"}}');
   const many = Buffer.from('{"calls":[{"name":"slow"}]}');
   for (const value of ["0", "-1", "9x", "99999999H", ""]) {
@@ -212,7 +212,7 @@ test("a deadline that means nothing is invalid_argument, one that passes deadlin
   );
 });
 
-test("a fault of ours leaks nothing and is logged", async () => {
+test("an internal error reveals nothing and is logged", async () => {
   const answer = await exchange1(open.url1, {
     path: unary,
     headers: { "content-type": "application/json" },
@@ -225,7 +225,7 @@ test("a fault of ours leaks nothing and is logged", async () => {
   expect(watched.lines.some((line) => line.includes("an RPC failed"))).toBe(true);
 });
 
-test("without a valid key nothing but health answers, and two keys are none", async () => {
+test("without a valid key only health answers, and two keys count as none", async () => {
   const body = Buffer.from('{"call":{"name":"echo"}}');
   const ask = async (headers: Record<string, string>, path = unary, type = "application/json", bytes: Buffer = body) =>
     verdict(await exchange1(keyed.url1, { path, headers: { "content-type": type, ...headers }, body: bytes }));
@@ -261,7 +261,7 @@ test("a method that does not exist is unimplemented", async () => {
   expect([connect.status, verdict(connect)]).toEqual([404, "unimplemented"]);
 });
 
-test("a client that goes away ends the call's signal (hazard 33)", async () => {
+test("a client that disconnects ends the call's signal (hazard 33)", async () => {
   executor.seen.length = 0;
   const other = http2.connect(open.url2);
   const request = other.request({ ":method": "POST", ":path": unary, "content-type": "application/json" });

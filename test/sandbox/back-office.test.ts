@@ -24,14 +24,14 @@ async function start() {
   };
 }
 
-test("only the parts asked for have a URL", async () => {
+test("only the requested parts have a URL", async () => {
   await using running = await start();
   expect(running.base).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect(running.sandbox).not.toHaveProperty("weatherUrl");
   expect(running.sandbox).not.toHaveProperty("genesysUrl");
 });
 
-test("there are a few hundred of everything, the same each time", () => {
+test("there are a few hundred records of each kind, the same each time", () => {
   const records = createBackOfficeRecords();
   expect(records.orders.size).toBeGreaterThan(350);
   expect(records.tickets.size).toBe(300);
@@ -41,7 +41,7 @@ test("there are a few hundred of everything, the same each time", () => {
   expect(createBackOfficeRecords()).toEqual(records);
 });
 
-test("an order, a balance and stock are answered", async () => {
+test("an order, a balance and stock are returned", async () => {
   await using office = await start();
   expect((await office.get("/orders/ORD-1001")).body).toMatchObject({
     id: "ORD-1001",
@@ -56,7 +56,7 @@ test("an order, a balance and stock are answered", async () => {
   });
 });
 
-test("what is not there is 404 with the reason", async () => {
+test("an unknown record is 404 with the reason", async () => {
   await using office = await start();
   expect(await office.get("/orders/ORD-9")).toEqual({ status: 404, body: { error: "No order ORD-9" } });
   expect(await office.get("/orders/%23W1%2F..")).toEqual({ status: 404, body: { error: "No order #W1/.." } });
@@ -65,7 +65,7 @@ test("what is not there is 404 with the reason", async () => {
   expect((await office.get("/inventory/SKU-8842")).status).toBe(400);
 });
 
-test("any key is accepted, and none as well", async () => {
+test("any key is accepted, and a missing one", async () => {
   await using office = await start();
   const response = await fetch(`${office.base}/orders/ORD-1001`, { headers: { authorization: "Bearer whatever" } });
   expect(response.status).toBe(200);
@@ -93,7 +93,7 @@ test("a change that repeats its idempotency key takes effect once", async () => 
   expect((await office.get("/_effects")).body).toMatchObject({ total: 2 });
 });
 
-test("a key that comes back with another change is refused, and so is an unknown priority", async () => {
+test("a key that is reused for another change is refused, and so is an unknown priority", async () => {
   await using office = await start();
   const key = { "idempotency-key": "k-1" };
   await office.patch("TCK-2001", { priority: "urgent" }, key);

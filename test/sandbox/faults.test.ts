@@ -24,7 +24,7 @@ test("a request can ask for a status and for Retry-After in seconds", async () =
   expect(response.headers.get("retry-after")).toBe("1");
 });
 
-test("Retry-After can be an HTTP date that lies ahead", async () => {
+test("Retry-After can be an HTTP date in the future", async () => {
   await using sandbox = await start();
   const before = Date.now();
   const response = await sandbox.get("/orders/ORD-1001", "status=429; retry-after-date=5");
@@ -34,7 +34,7 @@ test("Retry-After can be an HTTP date that lies ahead", async () => {
   expect(Date.parse(date) - before).toBeLessThanOrEqual(60_000);
 });
 
-test("a fault with times=2 hits two requests, and the third one is answered", async () => {
+test("a fault with times=2 affects two requests, and the third one is answered", async () => {
   await using sandbox = await start();
   const statuses = [];
   for (let request = 0; request < 4; request += 1) {
@@ -43,7 +43,7 @@ test("a fault with times=2 hits two requests, and the third one is answered", as
   expect(statuses).toEqual([503, 503, 200, 503]);
 });
 
-test("a delayed answer comes late", async () => {
+test("a delayed answer is late", async () => {
   await using sandbox = await start();
   const order: string[] = [];
   const late = sandbox.get("/orders/ORD-1001", "delay=1000").then(({ status }) => order.push(`late ${status}`));
@@ -62,7 +62,7 @@ test("a cut answer breaks in the middle, after the work was done", async () => {
   expect(await (await sandbox.get("/_effects")).json()).toMatchObject({ total: 1 });
 });
 
-test("a planned fault hits the next requests of its path and method only", async () => {
+test("a planned fault affects only the next requests with its path and method", async () => {
   await using sandbox = await start();
   const planned = await sandbox.send("POST", "/_faults", { path: "/orders/*", method: "get", status: 500, times: 2 });
   expect(planned.status).toBe(201);
@@ -73,14 +73,14 @@ test("a planned fault hits the next requests of its path and method only", async
   expect(await (await sandbox.get("/_faults")).json()).toEqual({ faults: [] });
 });
 
-test("planned faults can be taken back", async () => {
+test("planned faults can be removed", async () => {
   await using sandbox = await start();
   await sandbox.send("POST", "/_faults", { path: "/orders/*", status: 500, times: 100 });
   await sandbox.send("DELETE", "/_faults", undefined);
   expect((await sandbox.get("/orders/ORD-1001")).status).toBe(200);
 });
 
-test("a fault that cannot be understood is refused in words", async () => {
+test("an invalid fault is refused with a message", async () => {
   await using sandbox = await start();
   const named = await sandbox.get("/orders/ORD-1001", "slow=1");
   expect(named.status).toBe(400);

@@ -35,7 +35,7 @@ async function start() {
   };
 }
 
-test("a token is given for credentials in the header or in the form, and for nothing else", async () => {
+test("a token is issued for credentials in the header or in the form, and for nothing else", async () => {
   await using genesys = await start();
   const token = (headers: Record<string, string>, form: Record<string, string>) =>
     fetch(`${genesys.base}/oauth/token`, { method: "POST", headers, body: new URLSearchParams(form) });
@@ -48,7 +48,7 @@ test("a token is given for credentials in the header or in the form, and for not
   expect((await token(basic, { grant_type: "password" })).status).toBe(400);
 });
 
-test("deliveries are kept, and a repeated one is counted", async () => {
+test("deliveries are stored, and a repeated one is counted", async () => {
   await using genesys = await start();
   const path = "/api/v2/ai/assistants/runs/run%2F1/tool_calls";
   const body = { tool_calls: [{ tool_call_id: "c1", output: "{}" }] };
@@ -69,7 +69,7 @@ test("a delivery without a token or without outputs is refused", async () => {
   expect((await genesys.post(path, { tool_calls: [{ tool_call_id: "c1", output: {} }] })).status).toBe(400);
 });
 
-test("the model asks for two tools at once and answers from their results", async () => {
+test("the model requests two tools at once and answers from their results", async () => {
   await using genesys = await start();
   const user = {
     role: "user",
@@ -100,7 +100,7 @@ test("the model asks for two tools at once and answers from their results", asyn
   );
 });
 
-test("the model asks for each kind of tool in the message's own words", async () => {
+test("the model requests each kind of tool in the message's own words", async () => {
   await using genesys = await start();
   const tools = named(
     "get_weather",
@@ -136,7 +136,7 @@ test("the model asks for each kind of tool in the message's own words", async ()
   expect(await callsFor('Call echo {"text":{"a":1}} now')).toEqual([["echo", { text: { a: 1 } }]]);
 });
 
-test("without a tool that fits the model answers at once", async () => {
+test("without a suitable tool the model answers at once", async () => {
   await using genesys = await start();
   const answered = await genesys.ask(
     [{ role: "user", content: "What is the weather in London?" }],

@@ -18,7 +18,7 @@ test("a place is found, and its weather is the same each time, in both units", a
   expect(fahrenheit.current.temperature_2m).toBeCloseTo(first.current.temperature_2m * 1.8 + 32, 1);
 });
 
-test("a place that does not exist has no results, and a wrong coordinate is refused", async () => {
+test("an unknown place has no results, and a wrong coordinate is refused", async () => {
   await using sandbox = await startSandbox({ parts: { weather: true } });
   for (const name of ["Atlantis", "x", "12345"]) {
     const places = await (await fetch(`${sandbox.geocodingUrl}/v1/search?name=${name}`)).json();

@@ -92,7 +92,7 @@ const hostile: Record<string, [JsonSchema, object]> = {
   ],
 };
 
-describe("a value whose check would take more than its size and the schema's", () => {
+describe("a value whose check would exceed the budget of its size and the schema's", () => {
   for (const [what, [schema, value]] of Object.entries(hostile)) {
     testRequirement("002.4", `is refused in words: ${what} (hazards 40 and 45)`, () => {
       const validate = compileSchema(schema);
@@ -107,7 +107,7 @@ describe("a value whose check would take more than its size and the schema's", (
     });
   }
 
-  test("says the first violations that are certain", () => {
+  test("is reported with the first violations that are certain", () => {
     const schema = withA(
       { items: { oneOf: many(250, (index) => ({ const: index + 900 })) } },
       { required: ["b"], patternProperties: {} },
@@ -116,7 +116,7 @@ describe("a value whose check would take more than its size and the schema's", (
     expect(violations.map(({ message }) => message)).toEqual(["must have required property 'b'", tooMuch]);
   });
 
-  test("may take more where it is larger", () => {
+  test("has a larger budget if it is larger", () => {
     const validate = compileSchema(withA({ items: { oneOf: many(40, (index) => ({ const: index })) } }));
     const value = { a: Array<number>(20_000).fill(5) };
     expect(validate(value, 100)).toMatchObject([{ message: tooMuch }]);
@@ -124,7 +124,7 @@ describe("a value whose check would take more than its size and the schema's", (
   });
 });
 
-describe("a value of the largest size", () => {
+describe("a value of the maximum size", () => {
   const large: Record<string, [JsonSchema, object, number]> = {
     "numbers that fit": [withA({ items: { type: "number", minimum: 0, maximum: 5000 } }), numbers, 0],
     "numbers of which none fits": [withA({ items: { type: "string" } }), numbers, 20],

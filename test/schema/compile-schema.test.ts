@@ -50,7 +50,7 @@ describe("validation", () => {
     );
   });
 
-  test("asks for required properties of the object itself, not of its prototype", () => {
+  test("requires properties of the object itself, not of its prototype", () => {
     for (const name of ["constructor", "toString", "hasOwnProperty", "valueOf"]) {
       expect(faults({ type: "object", properties: { [name]: {} }, required: [name] }, {})).toEqual([
         `: must have required property '${name}'`,
@@ -74,7 +74,7 @@ describe("validation", () => {
     expect(faults(object({ a: { uniqueItems: true } }), { a: [1, "1", [1], { a: 1 }, null] })).toEqual([]);
   });
 
-  test("heeds every one of several patterns, as JavaScript writes them", () => {
+  test("applies every one of several patterns, with JavaScript's syntax", () => {
     const schema = object({ a: { pattern: "^a$" }, b: { pattern: "^b$" }, c: { pattern: "^\\u00e9\\/(?<n>\\d)$" } });
     expect(faults(schema, { a: "a", b: "b", c: "é/1" })).toEqual([]);
     expect(faults(schema, { a: "b", b: "a", c: "e/1" }).map((fault) => fault.slice(0, 2))).toEqual(["/a", "/b", "/c"]);
@@ -84,7 +84,7 @@ describe("validation", () => {
     expect(faults(object({ a: { maxLength: 2 } }), { a: "😀😀" })).toEqual([]);
   });
 
-  test("says at most 20 things of one value, and survives what is nested deeper than it can follow", () => {
+  test("reports at most 20 violations of one value, and survives extreme nesting", () => {
     expect(faults(object({ a: { items: { type: "string" } } }), { a: Array(50_000).fill(1) })).toHaveLength(20);
     const tree = { type: "object", properties: { a: { $ref: "#" } } };
     const deep = JSON.parse('{"a":'.repeat(50_000) + "1" + "}".repeat(50_000)) as object;
@@ -92,7 +92,7 @@ describe("validation", () => {
   });
 });
 
-describe("a schema is refused in words", () => {
+describe("a schema is refused with a message", () => {
   test.each([
     ["look-ahead", object({ a: { pattern: "^(?=x)" } }), "patterns may use neither look-around nor back-references"],
     [

@@ -32,7 +32,7 @@ describe("texts that are nearly JSON (hazard 2)", () => {
   });
 });
 
-describe("function definitions as they are found in the wild (hazards 17 and 46)", () => {
+describe("function definitions as found in practice (hazards 17 and 46)", () => {
   const compile = createSchemaCompiler();
   const right = ["string", "number", "integer", "boolean", "object", "array", "null"];
   const odd = {

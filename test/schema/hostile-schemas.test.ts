@@ -49,7 +49,7 @@ const refused: Record<string, [JsonObject, RegExp]> = {
   "a reference to nowhere": [withA({ $ref: "#/$defs/none" }), /reference/],
 };
 
-describe("a schema that is refused in words, and nothing is offered", () => {
+describe("a schema is refused with a message, and the tool is not listed", () => {
   for (const [what, [inputSchema, words]] of Object.entries(refused)) {
     testRequirement("002.2", what, async () => {
       const app = await startReplica(await embedded());
@@ -103,7 +103,7 @@ describe("a schema that is refused in words, and nothing is offered", () => {
   });
 });
 
-describe("a schema that is taken", () => {
+describe("an accepted schema", () => {
   testRequirement("002.2", "with a pattern that would take others exponential time checks in no time", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
@@ -112,7 +112,7 @@ describe("a schema that is taken", () => {
     expect(await app.call({ a: "aaa" })).toMatchObject({ outcome: "OK" });
   });
 
-  test("with the same $id as another tool's, and the same names in it, keeps to itself", async () => {
+  test("with the same $id as another tool's, and the same names in it, does not affect the other", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
     const schema = (type: string): JsonObject => ({
@@ -128,7 +128,7 @@ describe("a schema that is taken", () => {
     expect(await app.call({ a: 1 }, "other")).toMatchObject({ outcome: "OK" });
   });
 
-  test("that refers to itself, beside others that do", async () => {
+  test("may refer to itself, beside others that do", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
     const tree = (type: string): JsonObject => ({

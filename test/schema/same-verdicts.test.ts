@@ -82,7 +82,7 @@ function verdictOfAjv(root: object, data: unknown): { isValid: boolean; errors: 
   return { isValid, errors: new Set((validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`)) };
 }
 
-test("a schema has the verdicts and the words of Ajv, whatever it is made of (hazard 17)", () => {
+test("a schema has the verdicts and the messages of Ajv, whatever it consists of (hazard 17)", () => {
   fc.assert(
     fc.property(schema, schema, value, (root, shared, data) => {
       const whole = { ...root, definitions: { shared } } as JsonSchema;
@@ -108,8 +108,8 @@ test("a schema has the verdicts and the words of Ajv, whatever it is made of (ha
   );
 });
 
-describe("the code of a schema", () => {
-  test("is metered in its function, its loops and its errors, and its strings stay", () => {
+describe("the generated code of a schema", () => {
+  test("is metered in its functions, its loops and its errors, and its strings are unchanged", () => {
     const codes: string[] = [];
     const ajv = new Ajv({
       allErrors: true,

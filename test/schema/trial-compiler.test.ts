@@ -41,7 +41,7 @@ testRequirement("002.2", "a schema that takes too much memory costs the thread a
   await expect(trial.check({ ...small, properties: { a: { type: "dict" } } })).rejects.toThrow("say object");
 });
 
-test("closing ends its thread, also one that never started", async () => {
+test("closing ends its thread, even if it never started", async () => {
   await createTrialCompiler().close();
   const trial = createTrialCompiler({ timeoutMs: 20_000, memoryMb: 128 });
   await trial.check(large);

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { batchPerTick } from "../../src/server/port.ts";
 
-test("what arrives in one turn of the event loop is handled together, in its order; what is gone by then is not", async () => {
+test("requests of one tick are handled together, in their order; disconnected ones are skipped", async () => {
   const handled: string[] = [];
   const gone = new Set<string>();
   const arrive = batchPerTick(

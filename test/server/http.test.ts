@@ -6,8 +6,8 @@ import { over2, postJson, raw, rpcByRequest, start } from "./start.ts";
 
 const nobody = { authenticate: () => undefined };
 
-describe("faults of JSON routes", () => {
-  test("are answered in the order 401, 404, 405, 413, 415, 400", async () => {
+describe("problems of JSON routes", () => {
+  test("are reported in the order 401, 404, 405, 413, 415, 400", async () => {
     await using server = await start({
       mounts: [
         (app) => {
@@ -47,7 +47,7 @@ describe("faults of JSON routes", () => {
     ]);
   });
 
-  test("405 names the allowed methods, whatever the method asked (hazard 36)", async () => {
+  test("include 405, which names the allowed methods, for any method (hazard 36)", async () => {
     await using server = await start();
     for (const method of ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]) {
       const answer = await fetch(`${server.url}/echo`, { method });
@@ -86,7 +86,7 @@ describe("faults of JSON routes", () => {
     "application/json; charset=utf-8",
     "application/json;charset=UTF-8",
     "Application/JSON",
-  ])("content type %j is taken", async (type) => {
+  ])("content type %j is accepted", async (type) => {
     await using server = await start();
     expect(await (await postJson(`${server.url}/echo`, '{"a":"é"}', { "content-type": type })).json()).toEqual({
       body: { a: "é" },
@@ -98,7 +98,7 @@ describe("faults of JSON routes", () => {
     expect((await postJson(`${server.url}/echo`, "{}", { "content-encoding": encoding })).status).toBe(415);
   });
 
-  test("one byte over the limit is 413 with and without Content-Length, at the limit it is taken (hazard 6)", async () => {
+  test("one byte over the limit is 413 with and without Content-Length, a body at the limit is accepted (hazard 6)", async () => {
     await using server = await start();
     const body = (length: number) => JSON.stringify("x".repeat(length - 2));
     expect((await postJson(`${server.url}/echo`, body(65_536))).status).toBe(200);
@@ -108,7 +108,7 @@ describe("faults of JSON routes", () => {
     expect(await raw(server.port, chunked)).toMatch(/^HTTP\/1.1 413 .*\{"error":/s);
   });
 
-  test("a fault of ours is 500 without detail, and logged", async () => {
+  test("an internal error is 500 without detail, and logged", async () => {
     await using server = await start({
       mounts: [
         (app) =>
@@ -124,7 +124,7 @@ describe("faults of JSON routes", () => {
 });
 
 describe("routing", () => {
-  test("RPC paths go to the lane and unknown gRPC methods are unimplemented, on both protocols", async () => {
+  test("RPC paths go to the fast path and unknown gRPC methods are unimplemented, on both protocols", async () => {
     await using server = await start();
     expect(await (await postJson(`${server.url}/jackfield.v1.ToolExecutor/ExecuteTool`, "{}")).text()).toBe("rpc");
     const session = http2.connect(server.url);
@@ -163,7 +163,7 @@ describe("routing", () => {
     session.destroy();
   });
 
-  test("a foreign Host is refused on loopback also where the fast path serves HTTP/2 streams (hazard 25)", async () => {
+  test("a foreign Host is refused on loopback also if the fast path serves HTTP/2 streams (hazard 25)", async () => {
     const rpc = rpcByRequest((_request, response) => response.end("request"));
     const stream: (typeof rpc)["fastPath"]["stream"] = (opened) => () => {
       opened.respond({ ":status": 200 });
@@ -178,7 +178,7 @@ describe("routing", () => {
     session.destroy();
   });
 
-  test("on another bind every Host is taken", async () => {
+  test("on other addresses every Host is accepted", async () => {
     await using server = await start({ host: "0.0.0.0" });
     expect(await raw(server.port, "GET /healthz HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")).toMatch(
       /^HTTP\/1.1 200/,
@@ -187,7 +187,7 @@ describe("routing", () => {
 });
 
 describe("operator routes", () => {
-  test("without a valid key metrics and tools are 401 with a challenge, health is open", async () => {
+  test("answer 401 with a challenge for metrics and tools without a valid key; health is open", async () => {
     await using server = await start(nobody);
     for (const path of ["/metrics", "/tools"]) {
       const answer = await fetch(server.url + path);
@@ -197,7 +197,7 @@ describe("operator routes", () => {
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   });
 
-  test("two Authorization headers prove nobody (hazard 21)", async () => {
+  test("two Authorization headers authenticate nobody (hazard 21)", async () => {
     const seen: (string | undefined)[] = [];
     await using server = await start({ authenticate: (header) => void seen.push(header) });
     await raw(
@@ -207,7 +207,7 @@ describe("operator routes", () => {
     expect(seen).toEqual(["Bearer a, Bearer b"]);
   });
 
-  test("a caller without the scope is refused with 403 naming it", async () => {
+  test("a caller without the scope gets 403 that names it", async () => {
     const caller: Caller = { name: "crm", tenant: "default", scopes: new Set(["tools:read"]), tools: undefined };
     await using server = await start({ authenticate: () => caller });
     const answer = await fetch(`${server.url}/metrics`);
@@ -216,7 +216,7 @@ describe("operator routes", () => {
     expect((await fetch(`${server.url}/tools?format=xml`)).status).toBe(400);
   });
 
-  test("readyz tells faults with 503 and notes with 200", async () => {
+  test("readyz reports problems with 503 and notes with 200", async () => {
     let faults = ["store: locked"];
     const readiness = createReadiness(
       [{ name: "store", run: () => ({ problems: faults, notes: ["weather is slow"] }) }],

@@ -18,7 +18,7 @@ test("slow heads, slow bodies and silent sockets are closed in time (hazard 27)"
   expect(await raw(server.port, "PRI * HTTP/2")).toBe("");
 });
 
-test("an HTTP/2 body that does not come is answered with 408 and its stream closed; the session lives on (hazard 27)", async () => {
+test("a missing HTTP/2 body is answered with 408 and its stream closed; the session continues (hazard 27)", async () => {
   await using server = await start(quick);
   const session = http2.connect(server.url);
   const stream = session.request({ ":method": "POST", ":path": "/echo", "content-type": "application/json" });
@@ -32,7 +32,7 @@ test("an HTTP/2 body that does not come is answered with 408 and its stream clos
   session.destroy();
 });
 
-test("an answer that takes longer than a request may is not cut off", async () => {
+test("an answer may take longer than the limit for requests", async () => {
   await using server = await start({
     ...quick,
     mounts: [
@@ -144,7 +144,7 @@ test.each([
   other.destroy();
 });
 
-test("a client that reads nothing of a large answer is cut off (hazard 32)", async () => {
+test("a client that does not read a large answer is disconnected (hazard 32)", async () => {
   let closed = false;
   await using server = await start({
     ...quick,
@@ -226,7 +226,7 @@ async function startCounting() {
   return { port: (server.address() as net.AddressInfo).port, resets: Buffer.concat(resets), begun: () => begun };
 }
 
-test("a client that resets streams as fast as it can is stopped at twice the streams that it may have open (hazard 30)", async () => {
+test("a client that resets streams rapidly is stopped at twice its limit of open streams (hazard 30)", async () => {
   const { port, resets, begun } = await startCounting();
   const socket = net.connect(port, "127.0.0.1").on("error", () => {});
   socket.write(hello);
@@ -237,7 +237,7 @@ test("a client that resets streams as fast as it can is stopped at twice the str
   expect(begun()).toBe(201);
 });
 
-test("a client that resets streams with its first bytes gets none (hazard 30)", async () => {
+test("a client that resets streams in its first bytes is disconnected (hazard 30)", async () => {
   const { port, resets, begun } = await startCounting();
   const socket = net.connect(port, "127.0.0.1").on("error", () => {});
   socket.resume().write(Buffer.concat([hello, resets]));
@@ -245,7 +245,7 @@ test("a client that resets streams with its first bytes gets none (hazard 30)", 
   expect(begun()).toBe(0);
 });
 
-test("a client may cancel all that it has open, and go on (hazard 30)", async () => {
+test("a client may cancel all its open streams, and continue (hazard 30)", async () => {
   const { port, begun } = await startCounting();
   const session = http2.connect(`http://127.0.0.1:${port}`);
   for (const expected of [100, 200]) {

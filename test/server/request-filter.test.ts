@@ -18,6 +18,6 @@ test.each(["localhost", "app.localhost", "127.0.0.1", "127.8.9.1", "::1", "0:0:0
   },
 );
 
-test("another HOST needs keys, and takes every Host header", () => {
+test("another HOST requires keys, and accepts every Host header", () => {
   expect(createHostCheck("0.0.0.0", [])("anything.example")).toBe(true);
 });

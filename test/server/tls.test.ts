@@ -67,7 +67,7 @@ describe.skipIf(missing !== "")(`TLS on the port${missing}`, () => {
     expect(await raw(server.port, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")).not.toContain("HTTP/1.1");
   });
 
-  test("changed certificate files are used for new connections, and bad ones are not", async () => {
+  test("changed certificate files are used for new connections, and unusable ones are not", async () => {
     use("first");
     const errors: unknown[] = [];
     const tls = { config: current, log: { ...log, error: (line: unknown) => void errors.push(line) }, reloadMs: 20 };
@@ -80,7 +80,7 @@ describe.skipIf(missing !== "")(`TLS on the port${missing}`, () => {
     await expect.poll(async () => (await peerOf(server.port)).subject.CN).toBe("second");
   });
 
-  test("with a client authority only clients with a certificate of it are served", async () => {
+  test("with a client authority only clients with its certificate are served", async () => {
     use("first");
     const config = { ...current, clientCa: file("authority.crt") };
     await using server = await start({ port: { tls: { config, log } } });
@@ -106,7 +106,7 @@ describe.skipIf(missing !== "")(`TLS on the port${missing}`, () => {
     expect(await ask({ cert: readFileSync(file("client.crt")), key: readFileSync(file("client.key")) })).toBe(200);
   });
 
-  test("the whole service speaks TLS by its configuration file, gRPC included", async () => {
+  test("the whole service uses TLS by its configuration file, gRPC included", async () => {
     use("first");
     await using service = await startService({
       plugins: [{ use: testTool("nap") }],
@@ -118,7 +118,7 @@ describe.skipIf(missing !== "")(`TLS on the port${missing}`, () => {
     expect(tools.map(({ name }) => name)).toEqual(["nap"]);
   });
 
-  test("certificate files that cannot be used are a fault of the configuration", () => {
+  test("unusable certificate files are a problem of the configuration", () => {
     writeFileSync(file("jackfield.yaml"), "tls: { cert: ./first.crt, key: ./second.key }\n");
     expect(() => loadConfig({ env: {}, cwd: folder.path })).toThrow(/tls must name a certificate and its key/);
     writeFileSync(file("jackfield.yaml"), "tls: { cert: ./absent.crt, key: ./second.key }\n");

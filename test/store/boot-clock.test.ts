@@ -14,19 +14,19 @@ const record = (change: Partial<ClockRecord> = {}): ClockRecord => ({
 });
 
 describe("the store's clock after a restart", () => {
-  test("starts at the wall clock where nothing is known", () => {
+  test("starts at the wall clock if nothing is known", () => {
     const started = startClock({ record: undefined, newest: 0, wall: 5 * hour, boot: boot("one", 1_000) });
     expect(started).toEqual({ start: 5 * hour, gapMs: 0, gapAt: 0 });
   });
 
-  test("within one boot of the machine the wall clock does not count, ahead or behind", () => {
+  test("ignores the wall clock within one boot of the machine, ahead or behind", () => {
     for (const wall of [0, 125 * hour]) {
       const started = startClock({ record: record(), newest: 100 * hour - 5, wall, boot: boot("one", 61_000) });
       expect(started).toEqual({ start: 100 * hour + 60_000, gapMs: 0, gapAt: 0 });
     }
   });
 
-  test("over boots it follows the wall clock, and what only that clock claims ages nothing", () => {
+  test("follows the wall clock across boots, but time that only that clock claims expires nothing", () => {
     const started = startClock({ record: record(), newest: 0, wall: 125 * hour, boot: boot("two", 60_000) });
     expect(started).toEqual({ start: 125 * hour, gapMs: 25 * hour - 60_000, gapAt: 100 * hour + 60_000 });
     const [earlier, later, ...rest] = agedSpans(started.start, 24 * hour, started);
@@ -35,18 +35,18 @@ describe("the store's clock after a restart", () => {
     expect([later, rest]).toEqual([{ from: 100 * hour + 60_000, to: 101 * hour }, []]);
   });
 
-  test("over boots it never goes back, and counts the time since the boot at least", () => {
+  test("never goes back across boots, and counts at least the time since the boot", () => {
     const started = startClock({ record: record(), newest: 0, wall: hour, boot: boot("two", 60_000) });
     expect(started).toEqual({ start: 100 * hour + 60_000, gapMs: 0, gapAt: 0 });
   });
 
-  test("a later boot adds its gap to the earlier one", () => {
+  test("adds the gap of a later boot to the earlier one", () => {
     const before = record({ gapMs: 2 * hour, gapAt: 50 * hour });
     const started = startClock({ record: before, newest: 0, wall: 103 * hour, boot: boot("two", 0) });
     expect(started).toEqual({ start: 103 * hour, gapMs: 5 * hour, gapAt: 100 * hour });
   });
 
-  test("a machine that tells no boot counts each start as one after a boot", () => {
+  test("treats each start as one after a boot if the machine does not report boots", () => {
     const started = startClock({ record: record({ boot: "" }), newest: 0, wall: 101 * hour, boot: boot("", 90_000) });
     expect(started).toEqual({ start: 101 * hour, gapMs: hour, gapAt: 100 * hour });
   });

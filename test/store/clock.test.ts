@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import * as fc from "fast-check";
 import { createClock } from "../../src/store/clock.ts";
 
-test("the clock starts at the wall clock and goes on with monotonic time only", () => {
+test("the clock starts at the wall clock and continues with monotonic time only", () => {
   let [wall, monotonic] = [1_000_000, 50];
   const clock = createClock({ wall: () => wall, monotonic: () => monotonic });
   expect(clock()).toBe(1_000_000);
@@ -13,7 +13,7 @@ test("the clock starts at the wall clock and goes on with monotonic time only", 
   expect(clock()).toBe(1_000_010);
 });
 
-test("the clock never starts before what an earlier process has seen", () => {
+test("the clock never starts before a time that an earlier process has recorded", () => {
   expect(createClock({ wall: () => 500, monotonic: () => 0, notBefore: 900 })()).toBe(900);
   expect(createClock({ wall: () => 1_500, monotonic: () => 0, notBefore: 900 })()).toBe(1_500);
 });

@@ -20,7 +20,7 @@ function errorOf(run: () => unknown): Error {
 }
 
 describe("a sealer", () => {
-  test("opens whatever it sealed, texts and bytes, in the same row", () => {
+  test("opens everything that it sealed, texts and bytes, in the same row", () => {
     const sealer = createSealer([one]);
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), fc.uint8Array(), fc.string(), (text, bytes, row) => {
@@ -31,7 +31,7 @@ describe("a sealer", () => {
     );
   });
 
-  test("writes nothing of the content, names its key, and never writes the same twice", () => {
+  test("reveals nothing of the content, names its key, and never writes the same text twice", () => {
     const sealer = createSealer([one, two]);
     const sealed = sealer.sealText("4111 1111 1111 1111", "row");
     expect(sealed).toMatch(/^sealed\.1\.one\.[\w-]+$/);
@@ -39,7 +39,7 @@ describe("a sealer", () => {
     expect(sealer.sealText("4111 1111 1111 1111", "row")).not.toBe(sealed);
   });
 
-  test("opens nothing that was moved to another row, changed or cut", () => {
+  test("opens nothing that was moved to another row, changed or truncated", () => {
     const sealer = createSealer([one]);
     const text = sealer.sealText("secret words", "row");
     const bytes = Buffer.from(sealer.sealBytes(Buffer.from("secret words"), "row"));
@@ -55,7 +55,7 @@ describe("a sealer", () => {
     expect(() => sealer.openText("sealed.1.", "row")).toThrow(SealError);
   });
 
-  test("seals with its first key and opens with every one, so that keys can be changed without a gap", () => {
+  test("seals with its first key and opens with every key, so that keys can be changed without a gap", () => {
     const [before, during, after] = [createSealer([one, two]), createSealer([two, one]), createSealer([two])];
     const [old, fresh] = [before.sealText("a", "row"), during.sealText("b", "row")];
     expect(
@@ -64,7 +64,7 @@ describe("a sealer", () => {
     expect([before.isCurrent(old), during.isCurrent(old), during.isCurrent(fresh)]).toEqual([true, false, true]);
   });
 
-  test("names the key that is missing, once, without a word of the secret", () => {
+  test("names the missing key, once, without any part of the secret", () => {
     const heard: string[] = [];
     const sealer = createSealer([two], (note) => heard.push(note));
     const sealed = createSealer([one]).sealText("a", "row");
@@ -79,13 +79,13 @@ describe("a sealer", () => {
     expect(sealer.notes().length).toBeLessThan(20);
   });
 
-  test("tells another secret under a known id", () => {
+  test("detects another secret under a known id", () => {
     const sealer = createSealer([{ id: "one", secret: two.secret }]);
     expect(() => sealer.openText(createSealer([one]).sealText("a", "row"), "row")).toThrow(/does not open/);
     expect(sealer.notes()[0]).toContain("gives this id to another secret");
   });
 
-  test("without keys stores everything as it is, and knows a sealed value all the same", () => {
+  test("without keys stores everything in plain form, and recognises a sealed value anyway", () => {
     expect(plainSealer.sealText("{}", "row")).toBe("{}");
     expect(plainSealer.openText("{}", "row").toString()).toBe("{}");
     expect(createSealer([one]).openText("{}", "row").toString()).toBe("{}");
@@ -96,7 +96,7 @@ describe("a sealer", () => {
     expect([plainSealer.isCurrent("{}"), plainSealer.isCurrent(sealed.sealText("a", "row"))]).toEqual([true, false]);
   });
 
-  test("makes digests that are found again under every key, and differ from row to row", () => {
+  test("creates digests that are recognised under every key, and differ from row to row", () => {
     const [before, after] = [createSealer([one]), createSealer([two, one])];
     const stored = before.digest("abc", "row");
     expect(stored).not.toContain("abc");

@@ -55,7 +55,7 @@ const engines: Record<string, Engine> = {
 
 describe.each(Object.entries(engines))("on %s", (_name, engine) => {
   test.skipIf(engine.missing !== undefined)(
-    "replicas that ask at the same time get one secret, also when it was away",
+    "replicas that request it concurrently get one secret, even after an outage",
     async () => {
       const server = await engine.start();
       onTestFinished(() => server.close());

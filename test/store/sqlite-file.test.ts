@@ -20,8 +20,8 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
-describe("the files", () => {
-  test("are for their owner alone, also in a folder that exists and where they were open to others", async () => {
+describe("the database files", () => {
+  test("are accessible to their owner only, even in an existing folder and if they were open to others", async () => {
     using folder = scratchFolder();
     chmodSync(folder.path, 0o777);
     new DatabaseSync(join(folder.path, "jackfield.db")).close();
@@ -35,7 +35,7 @@ describe("the files", () => {
     await store.close();
   });
 
-  test("hold nothing any more of what was deleted", () => {
+  test("contain nothing of deleted data", () => {
     using folder = scratchFolder();
     const file = openSqliteFile(folder.path);
     file.database.exec("INSERT INTO registered_tools VALUES ('x', 's3cret-needle')");
@@ -45,7 +45,7 @@ describe("the files", () => {
   });
 
   test.each(["jackfield.db", "jackfield.lock"])(
-    "%s: removed while in use, nothing is taken until it is back",
+    "%s: removed while in use, nothing is accepted until it is back",
     async (name) => {
       using folder = scratchFolder();
       const store = await openSqliteStore({ folder: folder.path });
@@ -76,7 +76,7 @@ describe("a write-ahead log", () => {
     damage(`${path}-wal`);
   }
 
-  test("as a crash leaves it is read", () => {
+  test("is read in the state that a crash leaves", () => {
     using folder = scratchFolder();
     crash(folder.path, () => {});
     const file = openSqliteFile(folder.path);
@@ -84,7 +84,7 @@ describe("a write-ahead log", () => {
     file.close();
   });
 
-  test("is checked without holding it whole, so that the process does not grow by it", () => {
+  test("is checked without reading it as a whole, so that memory does not grow with it", () => {
     using folder = scratchFolder();
     crash(folder.path, (wal) => truncateSync(wal, 64 * 2 ** 20));
     const before = process.memoryUsage().arrayBuffers;
@@ -96,7 +96,7 @@ describe("a write-ahead log", () => {
     ["with a flipped byte in the middle", (wal: string) => flip(wal, 0.5)],
     ["with a flipped byte in its first frame", (wal: string) => flip(wal, 0.01)],
     ["that was cut", (wal: string) => truncateSync(wal, Math.floor(statSync(wal).size / 2))],
-  ])("%s is refused, and left as it is", (_name, damage) => {
+  ])("%s is refused, and left unchanged", (_name, damage) => {
     using folder = scratchFolder();
     crash(folder.path, damage);
     const before = readFileSync(join(folder.path, "jackfield.db-wal"));
@@ -136,7 +136,7 @@ describe("a database from a backup", () => {
     return { open: row?.["count"], notices: file.notices };
   }
 
-  test("taken while the service ran, and put in the place of a later one, executes nothing by itself", () => {
+  test("that was copied during operation, and replaces a later one, executes nothing by itself", () => {
     using folder = scratchFolder();
     const path = join(folder.path, "jackfield.db");
     const file = openSqliteFile(folder.path);
@@ -151,7 +151,7 @@ describe("a database from a backup", () => {
     expect(restored.notices.join()).toMatch(/comes from a backup.*1 open jobs are dead letters/);
   });
 
-  test("in a folder of its own executes nothing by itself", () => {
+  test("in its own folder executes nothing by itself", () => {
     using folder = scratchFolder();
     using other = scratchFolder();
     const file = openSqliteFile(folder.path);
@@ -161,7 +161,7 @@ describe("a database from a backup", () => {
     expect(openJobs(other.path).open).toBe(0);
   });
 
-  test("is not what a folder is that was moved, or whose process was killed", () => {
+  test("is not confused with a folder that was moved, or whose process was killed", () => {
     using folder = scratchFolder();
     const path = join(folder.path, "jackfield.db");
     const file = openSqliteFile(folder.path);

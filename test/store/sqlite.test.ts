@@ -34,7 +34,7 @@ async function count(store: SqliteStore): Promise<number> {
 }
 
 describe("a request", () => {
-  test("that fails leaves those of the same commit alone, and does nothing itself", async () => {
+  test("that fails does not affect others of the same commit, and has no effect", async () => {
     using folder = scratchFolder();
     const store = await openSqliteStore({ folder: folder.path });
     const probe = (at: number | string) => ({
@@ -52,7 +52,7 @@ describe("a request", () => {
     await store.close();
   });
 
-  test("whose first step may be its last goes on only where that changed nothing, and then fails as a whole", async () => {
+  test("whose first step may be its last continues only if that changed nothing, and otherwise fails as a whole", async () => {
     using folder = scratchFolder();
     const store = await openSqliteStore({ folder: folder.path });
     const insert = { sql: "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO NOTHING", stop: true };
@@ -81,7 +81,7 @@ describe("a request", () => {
 });
 
 describe("one process at a time", () => {
-  test("a second one is refused in words that name the folder, and gets in when the first was killed", async () => {
+  test("a second one is refused with a message that names the folder, and gets access when the first was killed", async () => {
     using folder = scratchFolder();
     const child = spawn(
       process.execPath,
@@ -111,8 +111,8 @@ describe("one process at a time", () => {
   }, 30_000);
 });
 
-describe("a file that cannot be used", () => {
-  test("when damaged is said to be, is left as it is, and works again when a good one is in its place", async () => {
+describe("an unusable file", () => {
+  test("that is damaged is reported, left unchanged, and works again when a good one is in its place", async () => {
     using folder = scratchFolder();
     await filled(folder.path);
     const path = join(folder.path, "jackfield.db");
@@ -138,7 +138,7 @@ describe("a file that cannot be used", () => {
   test.each([
     ["cut in the middle", (path: string) => truncateSync(path, Math.floor(statSync(path).size / 2 / 4_096) * 4_096)],
     ["no database at all", (path: string) => writeFileSync(path, "not a database, ".repeat(1_000))],
-  ])("when %s is said to be damaged", async (_name, damage) => {
+  ])("is reported as damaged if %s", async (_name, damage) => {
     using folder = scratchFolder();
     await filled(folder.path);
     damage(join(folder.path, "jackfield.db"));
@@ -147,7 +147,7 @@ describe("a file that cannot be used", () => {
     await store.close();
   });
 
-  test("when a newer version wrote it is refused", async () => {
+  test("of a newer version is refused", async () => {
     using folder = scratchFolder();
     await filled(folder.path);
     const database = new DatabaseSync(join(folder.path, "jackfield.db"));
@@ -156,7 +156,7 @@ describe("a file that cannot be used", () => {
     await expect(openSqliteStore({ folder: folder.path })).rejects.toThrow(/newer version of Jackfield/);
   });
 
-  test("when another program has locked it says so, and works again afterwards", async () => {
+  test("that another program has locked is reported, and works again afterwards", async () => {
     using folder = scratchFolder();
     const store = await openSqliteStore({ folder: folder.path });
     const ledger = createSqliteLedger(store);
@@ -170,7 +170,7 @@ describe("a file that cannot be used", () => {
     await store.close();
   });
 
-  test("because its folder cannot be made is said so", async () => {
+  test("whose folder cannot be created is reported", async () => {
     using folder = scratchFolder();
     const file = join(folder.path, "file");
     writeFileSync(file, "");
@@ -182,9 +182,7 @@ describe("a file that cannot be used", () => {
     await store.close();
   });
 
-  test("because the disk is full takes nothing, promises nothing, and works again when there is room", async ({
-    skip,
-  }) => {
+  test("on a full disk accepts nothing, and works again when there is space", async ({ skip }) => {
     using disk = smallDisk(4);
     if (disk === undefined) return skip("this user may not mount a small disk");
     const store = await openSqliteStore({ folder: disk.path });
@@ -219,7 +217,7 @@ describe("a file that cannot be used", () => {
     await store.close();
   });
 
-  test("because its disk is read-only says so, at the start too, and works again by itself", async ({ skip }) => {
+  test("on a read-only disk is reported, at the start too, and works again by itself", async ({ skip }) => {
     using disk = smallDisk(16);
     if (disk === undefined) return skip("this user may not mount a small disk");
     disk.remount("ro");
@@ -251,7 +249,7 @@ describe("the store's clock", () => {
     await late.close();
   });
 
-  test("is not moved by a jump of the machine's clock", async () => {
+  test("ignores a jump of the machine's clock", async () => {
     using folder = scratchFolder();
     let wall = Date.now();
     const store = await openSqliteStore({ folder: folder.path, wall: () => wall });

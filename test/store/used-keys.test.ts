@@ -63,7 +63,7 @@ const [one, two] = ["one", "two"].map((id) => ({ id, secret: randomBytes(32) }))
 const needed = (id: string) =>
   `encryption: stored values are encrypted with the key "${id}": add it to encryption.keys, or to encryption.lostKeys where it is lost`;
 
-describe.each(Object.entries(stores))("the keys that values in %s were sealed with", (_name, { missing, open }) => {
+describe.each(Object.entries(stores))("the keys that sealed values in %s", (_name, { missing, open }) => {
   test.skipIf(missing !== undefined)("are listed while they are in use; the first sample of each stays", async () => {
     const keys = await open();
     expect(await keys.refresh(undefined, hour)).toEqual([]);
@@ -77,7 +77,7 @@ describe.each(Object.entries(stores))("the keys that values in %s were sealed wi
     await expect.poll(() => keys.refresh(undefined, 0)).toEqual([]);
   });
 
-  test.skipIf(missing !== undefined)("are looked for at the start", async () => {
+  test.skipIf(missing !== undefined)("are checked at the start", async () => {
     const keys = await open();
     const withOne = createKeyCheck(keys, createSealer([one]), options);
     expect(withOne.isMissing).toBeUndefined();
@@ -105,7 +105,7 @@ describe.each(Object.entries(stores))("the keys that values in %s were sealed wi
   });
 });
 
-test("without keys nothing is remembered", async () => {
+test("without keys nothing is recorded", async () => {
   const asked: unknown[] = [];
   const keys: UsedKeys = { refresh: async (current) => (asked.push(current), []) };
   await createKeyCheck(keys, plainSealer, options).refresh();

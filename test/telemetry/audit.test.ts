@@ -58,7 +58,7 @@ testRequirement(
   },
 );
 
-test("the chain goes on over restarts, also after a torn last line", async () => {
+test("the chain continues across restarts, even after a truncated last line", async () => {
   await using at = await folder();
   for (const id of ["a", "b"]) {
     const audit = open(at.file);
@@ -80,7 +80,7 @@ const check = (changed: string[]) =>
     })(),
   );
 
-test("any line that is changed, added or taken out is found, to its batch", async () => {
+test("any line that is changed, added or removed is detected, to its batch", async () => {
   await using at = await folder();
   const batches = [7, 1, 8, 4];
   for (const [batch, lines] of batches.entries()) {
@@ -117,7 +117,7 @@ test("any line that is changed, added or taken out is found, to its batch", asyn
   );
 });
 
-test("a batch without its seal is told, and sealed by the next process", async () => {
+test("a batch without its seal is reported, and sealed by the next process", async () => {
   await using at = await folder();
   const write = async (...ids: string[]) => {
     const audit = open(at.file);
@@ -155,7 +155,7 @@ test("a failing disk is reported once, nothing is thrown, and lines wait for it"
   expect(await readFile(at.file, "utf8")).toContain('"event":"audit_lost","lines":2');
 });
 
-test("an audit file of - means stderr", async () => {
+test("the audit file - means stderr", async () => {
   const stderr = new PassThrough();
   const audit = createAudit({ sink: stderrSink(stderr), redactor: createRedactor([]), report: () => undefined });
   audit.write({ event: "denied", caller: "crm" });
@@ -163,7 +163,7 @@ test("an audit file of - means stderr", async () => {
   expect(String(stderr.read())).toMatch(/"event":"denied","caller":"crm","hash":"[0-9a-f]{64}"\}\n$/);
 });
 
-test("the line of an execution is JSON whatever its fields hold (hazard 18)", () => {
+test("the line of an execution is valid JSON whatever its fields contain (hazard 18)", () => {
   const text = fc.oneof(
     fc.string(),
     fc.string({ unit: "binary" }),

@@ -24,7 +24,7 @@ function startWriter(body: string, stdout: "pipe" | number = "pipe") {
   };
 }
 
-test("a reader that reads nothing holds up nobody, gets whole lines when it reads, and lost ones are counted (hazard 43)", async () => {
+test("a reader that does not read delays nobody, gets whole lines when it reads, and lost ones are counted (hazard 43)", async () => {
   const { child, reports } = startWriter(`
     process.on("exit", () => out.flush());
     const lines = 30_000;
@@ -53,7 +53,7 @@ test("a reader that reads nothing holds up nobody, gets whole lines when it read
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
 });
 
-test("lines that wait are written when the process ends, and a reader that reads nothing does not keep it", async () => {
+test("waiting lines are written when the process ends, and a reader that does not read does not delay the end", async () => {
   const written = startWriter(`process.on("exit", () => out.flush()); out.write("last\\n"); process.exit(3);`);
   const [lines, [code]] = await Promise.all([text(written.child.stdout!), once(written.child, "exit")]);
   expect({ lines, code }).toEqual({ lines: "last\n", code: 3 });
@@ -67,7 +67,7 @@ test("lines that wait are written when the process ends, and a reader that reads
   expect(ended).toBe(4);
 });
 
-test("a full disk costs lines, which are counted, and what is written later arrives", async () => {
+test("a full disk loses lines, which are counted, and later lines arrive", async () => {
   const full = openSync("/dev/full", "w");
   const { child, reports } = startWriter(
     `for (let n = 0; n < 3; n++) { out.write("line\\n"); await new Promise((resolve) => setTimeout(resolve, 20)); }

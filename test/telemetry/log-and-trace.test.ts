@@ -8,7 +8,7 @@ import { withTelemetry } from "./with-telemetry.ts";
 
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-test("a planted secret is in no log line, span or audit line", async () => {
+test("a planted secret appears in no log line, span or audit line", async () => {
   const secret = 'pl"anted\\secret-1';
   const spanExporter = new InMemorySpanExporter();
   await using run = await withTelemetry({ secrets: [secret], spanExporter });
@@ -51,14 +51,14 @@ test("values under secret keys are hidden down to two levels, and nothing else i
   expect(fields.list[0]).toEqual({ password: "t-1", id: "seen-1" });
 });
 
-test("no stack is logged unless somebody debugs", async () => {
+test("stacks are logged only at debug", async () => {
   await using run = await withTelemetry();
   run.telemetry.log.error({ err: new Error("broken") }, "failed");
   expect(run.lines.join("")).not.toContain(".ts:");
 });
 
 test.each([false, true])(
-  "what callers send cannot begin a log line or command a terminal (pretty: %s) (hazard 18)",
+  "text from callers cannot start a log line or control a terminal (pretty: %s) (hazard 18)",
   async (pretty) => {
     await using run = await withTelemetry({ pretty });
     const hostile = 'x\n{"level":"info"}\r\n\u001b[2J\u009b31m\\n end';
@@ -87,7 +87,7 @@ test("the redactor leaves nothing of any secret it knows", () => {
   );
 });
 
-test("the W3C context comes in and goes out, with and without tracing", async () => {
+test("the W3C context is read and propagated, with and without tracing", async () => {
   await using off = await withTelemetry();
   expect(off.telemetry.tracing).toBe(false);
   expect(off.telemetry.extract("garbage")).toBeUndefined();
@@ -126,7 +126,7 @@ test("spans and metrics go to the OTLP endpoint with its headers", async () => {
   expect(seen).toEqual({ "/v1/traces": "tools", "/v1/metrics": "tools" });
 });
 
-test("a destination that fails costs lines, is counted, and fails nobody (hazard 43)", async () => {
+test("a failing destination loses lines, which are counted, and fails no call (hazard 43)", async () => {
   let full = false;
   const written: string[] = [];
   const destination = {
@@ -183,7 +183,7 @@ test("secrets of any number and size are hidden, and hiding never fails (hazard 
   expect(clean.replaceAll("[secret]", "").replace(/\s+/g, " ")).toBe('a b "" c d');
 });
 
-test("a tool name that no tool can have is cut in the audit log", async () => {
+test("an impossible tool name is truncated in the audit log", async () => {
   await using run = await withTelemetry();
   run.telemetry.audit.executed({
     caller: "c",
@@ -205,7 +205,7 @@ test("a tool name that no tool can have is cut in the audit log", async () => {
   expect(JSON.parse(line)).toMatchObject({ run_id: "run-1", outcome: "UNKNOWN_TOOL" });
 });
 
-test("of texts that are secret for a while the latest 256 are hidden, beside all others", () => {
+test("of temporary secrets the latest 256 are hidden, in addition to all others", () => {
   const { redact, hide, hideToken } = createRedactor(["configured"]);
   hide("for good");
   for (let number = 0; number < 300; number += 1) hideToken(`token-${String(number).padStart(3, "0")}`);

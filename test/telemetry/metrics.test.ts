@@ -61,7 +61,7 @@ testRequirement("003.10", "the Cognigy metrics have the names and labels that Pr
   ]);
 });
 
-test("a caller's own price goes before the tool's, and what did not run costs nothing", async () => {
+test("a caller's own price overrides the tool's, and calls that did not run cost nothing", async () => {
   await using run = await exercised();
   expect((await read(run.telemetry)).get("jackfield_tool_cost_total")?.metrics).toEqual([
     { labels: { gen_ai_tool_name: "get_weather", jackfield_caller: "crm" }, value: "2" },
@@ -69,7 +69,7 @@ test("a caller's own price goes before the tool's, and what did not run costs no
   ]);
 });
 
-test("names of unknown tools make one series, however many there are", async () => {
+test("names of unknown tools are one series, however many there are", async () => {
   await using run = await withTelemetry();
   for (let index = 0; index < 100; index += 1) {
     run.telemetry.metrics.executed({
@@ -84,7 +84,7 @@ test("names of unknown tools make one series, however many there are", async () 
   expect((await read(run.telemetry)).get("jackfield_tool_calls_total")?.metrics).toHaveLength(1);
 });
 
-test("a number that cannot be read does not take the others away", async () => {
+test("a value that cannot be read does not affect the others", async () => {
   await using run = await exercised();
   run.telemetry.metrics.gauge("jackfield.broken", "Fails.", () => Promise.reject(new Error("no store")));
   expect((await read(run.telemetry)).get("jackfield_executions_running")?.metrics[0]?.value).toBe("2");
@@ -126,7 +126,7 @@ test("every query of the dashboard and the alerts finds its series and labels", 
   }
 });
 
-test("declared instruments count, distribute and show their last value; an undeclared name is refused", async () => {
+test("declared instruments count, build histograms and show their last value; an undeclared name is refused", async () => {
   await using run = await withTelemetry();
   const { metrics } = run.telemetry;
   const instruments = [

@@ -46,7 +46,7 @@ test("a share of the traces is recorded, each with all of its spans", async () =
   await tracing.close();
 });
 
-test("a trace that is not recorded still has ids of its own to be found by", async () => {
+test("a trace that is not recorded still has ids", async () => {
   const { tracing } = tracingAt(0);
   const [first, second] = [1, 2].map(() => tracing.tracer.startSpan("call", {}, ROOT_CONTEXT).spanContext());
   expect(first!.traceId).toMatch(/^[0-9a-f]{32}$/);
@@ -56,7 +56,7 @@ test("a trace that is not recorded still has ids of its own to be found by", asy
   await tracing.close();
 });
 
-test("a caller's decision to record counts, whatever the ratio", async () => {
+test("a caller's sampling decision counts, whatever the ratio", async () => {
   const { tracing, spanExporter } = tracingAt(0);
   const asked = tracing.extract("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
   tracing.tracer.startSpan("call", {}, asked).end();
@@ -66,7 +66,7 @@ test("a caller's decision to record counts, whatever the ratio", async () => {
   await tracing.close();
 });
 
-test("the share is the one that the library decides on", () => {
+test("the decision is the same as the library's", () => {
   fc.assert(
     fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (ratio) => {
       const traceId = newTraceId();
@@ -76,7 +76,7 @@ test("the share is the one that the library decides on", () => {
   );
 });
 
-test("what hangs under a trace that is not recorded shares its id, and asks for no attributes", async () => {
+test("children of an unrecorded trace share its id, and need no attributes", async () => {
   const { tracing } = tracingAt(0);
   const options = (): never => {
     throw new Error("nobody reads them");

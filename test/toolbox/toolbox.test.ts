@@ -20,7 +20,7 @@ afterAll(() => service[Symbol.asyncDispose]());
 
 const seen = (args: object) => JSON.stringify({ args, conversation: "conversation-1", session: null, source: "local" });
 
-describe("the tools as each provider's own types take them", () => {
+describe("the tools in each provider's own types", () => {
   test("OpenAI responses and chat completions", () => {
     const responses: OpenAI.Responses.FunctionTool[] = box.openai();
     const chat: OpenAI.Chat.Completions.ChatCompletionTool[] = box.openaiChat();
@@ -47,7 +47,7 @@ describe("the tools as each provider's own types take them", () => {
 });
 
 describe("the calls of a model's answer are run, and answered in order", () => {
-  test("OpenAI responses: the items go into the next input", async () => {
+  test("OpenAI responses: the items are part of the next input", async () => {
     const response = {
       output: [
         { type: "reasoning", id: "r", summary: [] },
@@ -63,7 +63,7 @@ describe("the calls of a model's answer are run, and answered in order", () => {
     ]);
   });
 
-  test("chat completions: one tool message per call, also for arguments that are no JSON", async () => {
+  test("chat completions: one tool message per call, also for arguments that are not JSON", async () => {
     const completion = {
       choices: [
         {
@@ -118,7 +118,7 @@ describe("the calls of a model's answer are run, and answered in order", () => {
     ]);
   });
 
-  test("an answer without calls gets none, and something else is a TypeError", async () => {
+  test("an answer without calls yields none, and other input is a TypeError", async () => {
     expect(await box.run({ output: [] })).toEqual([]);
     expect(await box.run({ role: "assistant", content: [{ type: "text", text: "hello" }] })).toEqual([]);
     await expect(box.run({ answer: 42 } as never)).rejects.toThrow(TypeError);
@@ -159,7 +159,7 @@ test("without a conversation, two toolboxes never share a call", async () => {
   expect(one.conversationId).not.toBe(two.conversationId);
 });
 
-test("a fault of the service rejects, a fault of a call does not", async () => {
+test("a failure of the service rejects, a failure of a call does not", async () => {
   await expect(createToolbox({ baseUrl: "http://127.0.0.1:9" })).rejects.toMatchObject({ name: "ConnectError" });
 });
 

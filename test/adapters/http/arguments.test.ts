@@ -4,7 +4,7 @@ import { Outcome, ToolResultSchema } from "../../../gen/jackfield/v1/tool_pb.ts"
 import { hasNull, withoutNulls } from "../../../src/adapters/http/null-arguments.ts";
 import { answerText, readPayload, waitFrom } from "../../../src/adapters/http/payloads.ts";
 
-describe("a null that a platform sends for an input that was left empty", () => {
+describe("a null that a platform sends for an empty input", () => {
   test.each([
     [{ a: null }, true],
     [{ a: 1, b: null }, true],
@@ -12,7 +12,7 @@ describe("a null that a platform sends for an input that was left empty", () => 
     [[null], false],
     [null, false],
     ["null", false],
-  ])("is looked for at the top alone: %j", (args, found) => {
+  ])("is detected at the top level only: %j", (args, found) => {
     expect(hasNull(args)).toBe(found);
   });
 
@@ -45,7 +45,7 @@ describe("a null that a platform sends for an input that was left empty", () => 
     ["nothing", false, "taken out"],
     ["16 levels", deep(15), "taken out"],
     ["more levels than are looked at", deep(16), "left"],
-  ])("is, where the schema says %s: %j, %s", (_what, schema, what) => {
+  ])("is, if the schema says %s: %j, %s", (_what, schema, what) => {
     const $defs = {
       text: { type: "string" },
       nothing: { type: "null" },
@@ -57,7 +57,7 @@ describe("a null that a platform sends for an input that was left empty", () => 
     expect(kept).toEqual(what === "left" ? { x: null, y: 1 } : { y: 1 });
   });
 
-  test("stays where the argument is required or not known, or where there is no list of them", () => {
+  test("is kept if the argument is required or unknown, or if the schema lists none", () => {
     const properties = { x: { type: "string" } };
     expect(withoutNulls({ x: null }, { properties, required: ["x"] })).toEqual({ x: null });
     expect(withoutNulls({ x: null }, { properties, required: ["y"] })).toEqual({});
@@ -70,7 +70,7 @@ describe("a null that a platform sends for an input that was left empty", () => 
 });
 
 describe("a body", () => {
-  test("is the arguments, but for the members that stand for headers", () => {
+  test("is the arguments, except for the members that replace headers", () => {
     const none = { conversationId: undefined, callId: undefined };
     expect(readPayload({ a: 1 })).toEqual({ arguments: { a: 1 }, ...none });
     expect(readPayload([1])).toEqual({ arguments: [1], ...none });
@@ -88,7 +88,7 @@ describe("a body", () => {
   });
 });
 
-test("an answer that is no good one says why, also where only its output does", () => {
+test("an unsuccessful answer gives its reason, even if only its output contains it", () => {
   const of = (error: { message: string } | undefined) =>
     JSON.parse(
       answerText(
@@ -120,6 +120,6 @@ test.each([
   ["wait", undefined],
   ["await=5", undefined],
   ["wait=5s", undefined],
-])("the preference %j means to wait for %j s", (prefer, seconds) => {
+])("the preference %j requests a wait of %j s", (prefer, seconds) => {
   expect(waitFrom(prefer)).toBe(seconds);
 });

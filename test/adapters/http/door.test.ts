@@ -58,7 +58,7 @@ async function find(callId: string, headers: Record<string, string> = {}, own = 
 }
 
 describe("POST /tools/{name}", () => {
-  test("answers 200 with the outcome, the text and the value; sent back as key the id asks again", async () => {
+  test("answers 200 with outcome, text and value; the returned id is accepted as a key", async () => {
     const first = await call("echo", { a: 1 }, { "jackfield-conversation-id": "c-1" });
     const value = { args: { a: 1 }, conversation: "c-1", session: null, source: "crm" };
     expect(first).toMatchObject({ status: 200 });
@@ -75,7 +75,7 @@ describe("POST /tools/{name}", () => {
     expect((await call("echo", {}, {}, "narrow-key")).body["value"]).toMatchObject({ source: "narrow" });
   });
 
-  test("every outcome is a 200; a tool outside of the caller's list does not exist", async () => {
+  test("answers 200 for every outcome, and hides tools that the caller may not use", async () => {
     for (const [name, body, outcome, output] of [
       ["nothing", {}, "UNKNOWN_TOOL", "Unknown tool: nothing"],
       ["nap", { ms: "soon" }, "INVALID_ARGUMENTS", expect.stringContaining("ms")],
@@ -92,7 +92,7 @@ describe("POST /tools/{name}", () => {
     expect(hidden.body).toMatchObject({ outcome: "UNKNOWN_TOOL", output: "Unknown tool: nap" });
   });
 
-  test("members of the body stand for headers that are absent, and are never arguments", async () => {
+  test("accepts body members in place of missing headers, never as arguments", async () => {
     const members = { a: 1, jackfieldConversationId: "c-2", jackfieldCallId: "k-2" };
     const first = await call("echo", members);
     expect(first.body).toMatchObject({ callId: "k-2", value: { args: { a: 1 }, conversation: "c-2" } });
@@ -110,7 +110,7 @@ describe("POST /tools/{name}", () => {
     }
   });
 
-  test("null counts as absent for an optional argument that may not be null, and for no other", async () => {
+  test("treats null as absent for an optional argument that may not be null, and for no other", async () => {
     const all = { text: null, nullable: null, choice: null, nothing: null, extra: null, referred: null };
     const { body } = await call("nullable", { ...all, required: "x" });
     expect(body).toMatchObject({ outcome: "OK", value: { nullable: null, nothing: null, extra: null, required: "x" } });
@@ -118,7 +118,7 @@ describe("POST /tools/{name}", () => {
     expect((await call("nullable", { required: null })).body["outcome"]).toBe("INVALID_ARGUMENTS");
   });
 
-  test("Prefer replaces the wait, and says so; what takes longer is PENDING, and found by its id", async () => {
+  test("honours and reports Prefer; a call that takes longer is PENDING and can be found by its id", async () => {
     const headers = { "idempotency-key": "p-1" };
     const pending = await call("book", { seat: "h1", ms: 300 }, headers);
     expect(pending.body).toEqual({
@@ -143,7 +143,7 @@ describe("POST /tools/{name}", () => {
     expect(await find("unknown")).toMatchObject({ status: 404, body: { error: "Unknown call" } });
   });
 
-  test("faults come in the order 401, 405, 413, 415, 400, and scopes are named", async () => {
+  test("reports problems in the order 401, 405, 413, 415, 400, and names missing scopes", async () => {
     const nobody = await call("echo", "{", { "content-type": "text/plain" }, "wrong");
     expect([nobody.status, nobody.headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
     const put = await fetch(`${url}/tools/echo`, { method: "PUT", headers: { authorization: `Bearer ${key}` } });
@@ -159,7 +159,7 @@ describe("POST /tools/{name}", () => {
     expect([reader.status, reader.body]).toEqual([403, { error: "This caller lacks the scope tools:execute" }]);
   });
 
-  test("browsers of the listed origins may call, others get no permission", async () => {
+  test("allows web pages of the listed origins, and no others", async () => {
     const preflight = await fetch(`${url}/tools/echo`, {
       method: "OPTIONS",
       headers: { origin: "https://app.example.com" },
@@ -169,7 +169,7 @@ describe("POST /tools/{name}", () => {
     expect(headers.get("access-control-allow-origin")).toBeNull();
   });
 
-  test("any object of arguments arrives as it was sent", async () => {
+  test("passes any object of arguments unchanged", async () => {
     const json = fc.dictionary(fc.string({ unit: "grapheme", maxLength: 20 }), fc.jsonValue({ maxDepth: 3 }), {
       maxKeys: 5,
     });

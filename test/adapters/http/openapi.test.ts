@@ -13,7 +13,7 @@ function operationOf(tool: Tool): Record<string, never> {
 }
 
 describe("the description of tools", () => {
-  test("is an OpenAPI document that says where the service is, how to prove oneself, and what every tool takes", () => {
+  test("is an OpenAPI document with the service's address, its authentication, and the arguments of every tool", () => {
     const header = (name: string, description: string) => ({
       name,
       in: "header",
@@ -53,7 +53,7 @@ describe("the description of tools", () => {
     expect(openapiOf([], { version: "1.2.3", publicUrl: "" })).not.toHaveProperty("servers");
   });
 
-  test("has for each tool an operation with its arguments, and every part of an answer", () => {
+  test("has an operation for each tool with its arguments, and every part of an answer", () => {
     const tool = create(ToolSchema, {
       name: "book",
       description: "Books.",
@@ -138,7 +138,7 @@ describe("the description of tools", () => {
     });
   });
 
-  test("says no more of a tool than is known of it, and leaves a schema with an address of its own as it is", () => {
+  test("states nothing that is unknown about a tool, and leaves a schema with its own `$id` unchanged", () => {
     const tool = create(ToolSchema, {
       name: "b~k",
       effect: Effect.WRITE,

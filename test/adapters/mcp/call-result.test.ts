@@ -18,7 +18,7 @@ function good(value: JsonValue, change: { truncated?: boolean } = {}): ToolResul
 const shown = (result: ToolResult, form: ResultForm) =>
   JSON.parse(callResultText(result, form)) as Record<string, unknown>;
 
-test("any value is shown as text and as itself; older clients get objects only", () => {
+test("any value is returned as text and as structured content; older clients get structured objects only", () => {
   fc.assert(
     fc.property(fc.jsonValue(), (json) => {
       const value = JSON.parse(JSON.stringify(json)) as JsonValue;
@@ -40,7 +40,7 @@ describe("a content value", () => {
     { type: "text", text: "x" },
   ];
 
-  test("becomes the content as it is, and is repeated only where a schema asks for structured content", () => {
+  test("becomes the content unchanged, and is repeated only if a schema requires structured content", () => {
     expect(shown(good({ content: blocks }), modern)).toMatchObject({ content: blocks });
     expect(shown(good({ content: blocks }), modern)).not.toHaveProperty("structuredContent");
     expect(shown(good({ content: blocks }), { ...modern, hasOutputSchema: true })).toMatchObject({
@@ -49,7 +49,7 @@ describe("a content value", () => {
     });
   });
 
-  test("is nothing else: another member, another block, a text that looks like one", () => {
+  test("is nothing else: not another member, another block, or a similar text", () => {
     for (const value of [
       { content: blocks, total: 1 },
       { content: [{ type: "video" }] },
@@ -62,7 +62,7 @@ describe("a content value", () => {
   });
 });
 
-test("a shortened answer has no structured content, and is an error where a schema promises some", () => {
+test("a shortened answer has no structured content, and is an error if a schema promises some", () => {
   const shortened = good({ a: "long" }, { truncated: true });
   expect(dependsOnOutputSchema(shortened)).toBe(true);
   expect(shown(shortened, modern)).not.toHaveProperty("structuredContent");
@@ -70,7 +70,7 @@ test("a shortened answer has no structured content, and is an error where a sche
   expect(shown(shortened, { ...modern, hasOutputSchema: true })).toMatchObject({ isError: true });
 });
 
-test("every other outcome is its sentence, and an error", () => {
+test("every other outcome is returned as its message, and as an error", () => {
   for (const outcome of [Outcome.FAILED, Outcome.UNCERTAIN, Outcome.PENDING, Outcome.OVERLOADED]) {
     const result = create(ToolResultSchema, { callId: "c", outcome, output: "No.", error: { message: "No." } });
     expect(dependsOnOutputSchema(result)).toBe(false);

@@ -40,8 +40,8 @@ function withHost(host: string, headers: Record<string, string> = {}): Promise<{
   });
 }
 
-describe("before the method", () => {
-  test("a foreign Host or Origin is refused before the key is looked at, by value and setting (hazard 25)", async () => {
+describe("before the method is called", () => {
+  test("refuses a foreign Host or Origin before checking the key, and names the value and the setting (hazard 25)", async () => {
     const foreign = await withHost("evil.example.com");
     expect(foreign.status).toBe(403);
     expect(JSON.parse(foreign.text)).toEqual({
@@ -61,7 +61,7 @@ describe("before the method", () => {
       expect([host, (await withHost(host, json)).status]).toEqual([host, 200]);
   });
 
-  test("no key and a wrong one are 401 with a plain challenge, a missing scope 403 that names it", async () => {
+  test("answers 401 with a plain challenge for a missing or wrong key, and 403 that names a missing scope", async () => {
     for (const sent of [{}, { key: "wrong" }, { headers: { "x-api-key": "wrong" } }]) {
       const { status, headers, body } = await answered(await post(url, ping, sent));
       expect([status, headers.get("www-authenticate"), body.id]).toEqual([401, "Bearer", undefined]);
@@ -76,7 +76,7 @@ describe("before the method", () => {
     expect((await older(url, "tools/call", { name: "echo" }, { key: "run-key" })).body.result).toBeDefined();
   });
 
-  test("what is no message is refused in JSON-RPC, in the order key, method, length, type, JSON, shape, version", async () => {
+  test("refuses invalid messages in JSON-RPC, in the order key, method, length, type, JSON, shape, version", async () => {
     const headers = { authorization: `Bearer ${key}` };
     for (const method of ["GET", "DELETE", "PUT"]) {
       const refused = await fetch(`${url}/mcp`, { method, headers });
@@ -112,7 +112,7 @@ describe("before the method", () => {
     });
   });
 
-  test("notifications and responses are accepted without an answer", async () => {
+  test("accepts notifications and responses without an answer", async () => {
     for (const body of [
       { jsonrpc: "2.0", method: "notifications/initialized" },
       { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 4 } },
@@ -124,7 +124,7 @@ describe("before the method", () => {
     }
   });
 
-  test("a modern request says its version and capabilities, and its headers say what its body says", async () => {
+  test("requires version and capabilities in a modern request, and headers that match its body", async () => {
     const message = modernMessage("tools/call", { name: "echo" });
     const good = modernOptions("tools/call", { name: "echo" }, { key });
     const send = async (body: object, headers: Record<string, string>) => {
@@ -159,7 +159,7 @@ describe("before the method", () => {
 });
 
 describe("the methods", () => {
-  test("discovery and the handshake tell versions, capabilities and instructions", async () => {
+  test("discovery and the handshake return versions, capabilities and instructions", async () => {
     const { body } = await modern(url, "server/discover", {}, { key });
     expect(body.result).toMatchObject({
       resultType: "complete",
@@ -191,7 +191,7 @@ describe("the methods", () => {
     expect((await modern(url, "ping", {}, { key })).status).toBe(404);
   });
 
-  test("lists come in pages by name, and show each caller its own tools", async () => {
+  test("lists are paged by name, and contain the caller's own tools", async () => {
     const first = await modern(url, "tools/list", {}, { key });
     expect(first.body.result).toMatchObject({
       tools: [{ name: "echo" }, { name: "nap" }],
@@ -220,7 +220,7 @@ describe("the methods", () => {
     }
   });
 
-  test("a call is answered with text, structured content and what is known of it", async () => {
+  test("a call returns text, structured content and metadata", async () => {
     const params = { name: "echo", arguments: { a: [1] } };
     const sent = await modern(url, "tools/call", params, {
       key,
@@ -256,7 +256,7 @@ describe("the methods", () => {
     expect(stranger.body.result).toMatchObject({ _meta: { "jackfield/replayed": false } });
   });
 
-  test("templates that were not filled in are no key and no conversation; a bad key is told", async () => {
+  test("templates that were not filled in count as absent; an invalid key is reported", async () => {
     for (const template of ["${input.id}", "$!{id}", "{{input.id}}", ""]) {
       const headers = { "idempotency-key": template, "jackfield-conversation-id": template };
       const { body } = await older(url, "tools/call", { name: "echo" }, { key, headers });
@@ -282,7 +282,7 @@ describe("the methods", () => {
     expect(body.result?._meta?.["jackfield/callId"]).toBe(id);
   });
 
-  test("wrong arguments are for the model to read; arguments that are no object are not", async () => {
+  test("invalid arguments are reported to the model; arguments that are not an object are not", async () => {
     const wrong = await modern(url, "tools/call", { name: "nap", arguments: { ms: "soon" } }, { key });
     expect(wrong.body.result).toMatchObject({ isError: true, _meta: { "jackfield/outcome": "INVALID_ARGUMENTS" } });
     for (const args of [[], "{}", null, 7]) {
@@ -295,7 +295,7 @@ describe("the methods", () => {
     expect(body.result).toMatchObject({ isError: true, _meta: { "jackfield/outcome": "INVALID_ARGUMENTS" } });
   });
 
-  test("progress comes as events that rise, before the answer", async () => {
+  test("progress arrives as increasing events, before the answer", async () => {
     const params = { name: "nap", arguments: { ms: 20, report: true }, _meta: { progressToken: "t" } };
     const response = await post(url, { jsonrpc: "2.0", id: 9, method: "tools/call", params }, { key });
     expect(response.headers.get("content-type")).toBe("text/event-stream");

@@ -41,8 +41,8 @@ async function ended(at: string, taskId: string, options: SendOptions = { key })
 
 const bookings = (seat: string) => office.received.filter(({ path }) => path === `/seats/${seat}`).length;
 
-describe("a client that follows tasks", () => {
-  test("gets a task, and by it the answer; the same key gets the same task, and one effect", async () => {
+describe("a client that supports tasks", () => {
+  test("gets a task, and through it the answer; the same key gets the same task, and one effect", async () => {
     const call = { name: "book", arguments: { seat: "t1", ms: 300 } };
     const options = { key, tasks: true, meta: { "jackfield/idempotencyKey": "order-1" } };
     const [first, second] = await Promise.all([
@@ -75,7 +75,7 @@ describe("a client that follows tasks", () => {
     expect(bookings("t1")).toBe(1);
   });
 
-  test("gets an answer at once where there is one; its tasks are jobs of the caller", async () => {
+  test("gets a fast answer immediately; its tasks are jobs of the caller", async () => {
     const quick = await modern(url, "tools/call", { name: "nap", arguments: { ms: 1 } }, { key, tasks: true });
     expect(quick.body.result).toMatchObject({ resultType: "complete" });
     const started = await modern(url, "tools/call", { name: "nap", arguments: { ms: 200 } }, { key, tasks: true });
@@ -84,7 +84,7 @@ describe("a client that follows tasks", () => {
     expect(listed.job?.source).toBe("crm");
   });
 
-  test("tasks are nobody else's, unknown ones are not found, and without the extension there are none", async () => {
+  test("cannot see other callers' tasks or unknown ones, and gets no tasks without the extension", async () => {
     const started = await modern(url, "tools/call", { name: "nap", arguments: { ms: 400 } }, { key, tasks: true });
     const taskId = started.body.result?.["taskId"] as unknown as string;
     for (const method of ["tasks/get", "tasks/update", "tasks/cancel"]) {
@@ -106,7 +106,7 @@ describe("a client that follows tasks", () => {
     expect(again.body.result).toEqual({ resultType: "complete", _meta: expect.anything() });
   });
 
-  test("two callers with the same key have two calls and two tasks", async () => {
+  test("gets its own call and task even if another caller uses the same key", async () => {
     const call = { name: "book", arguments: { seat: "t2", ms: 200 } };
     const meta = { "jackfield/idempotencyKey": "same" };
     const tasks = await Promise.all(
@@ -123,7 +123,7 @@ describe("a client that follows tasks", () => {
 });
 
 describe("a modern client without tasks", () => {
-  test("waits on by requestState, for one effect", async () => {
+  test("continues waiting with requestState, with one effect", async () => {
     const call = { name: "book", arguments: { seat: "r1", ms: 150 } };
     let { body } = await modern(url, "tools/call", call, { key });
     let rounds = 1;
@@ -137,7 +137,7 @@ describe("a modern client without tasks", () => {
     expect(bookings("r1")).toBe(1);
   });
 
-  test("reads the pending sentence after eight rounds", async () => {
+  test("gets the pending sentence after eight rounds", async () => {
     const call = { name: "book", arguments: { seat: "r2", ms: 2000 } };
     let { body } = await modern(url, "tools/call", call, { key });
     for (let round = 1; round < 8; round += 1) {
@@ -151,7 +151,7 @@ describe("a modern client without tasks", () => {
     });
   });
 
-  test("cannot make a state up, change it, lend it or use it for another tool", async () => {
+  test("cannot forge, change or share a state, or use it for another tool", async () => {
     const call = { name: "nap", arguments: { ms: 600 } };
     const { body } = await modern(url, "tools/call", call, { key });
     const state = body.result?.["requestState"] as unknown as string;
@@ -189,7 +189,7 @@ describe("a modern client without tasks", () => {
   });
 });
 
-test("an older client reads the pending sentence in time, and the key finds the answer later", async () => {
+test("an older client gets the pending sentence in time, and finds the answer later by its key", async () => {
   const call = { name: "book", arguments: { seat: "o1", ms: 200 } };
   const headers = { "idempotency-key": "o-1" };
   const { body } = await older(url, "tools/call", call, { key, headers });
@@ -200,7 +200,7 @@ test("an older client reads the pending sentence in time, and the key finds the 
   expect(bookings("o1")).toBe(1);
 });
 
-test("a client that goes away cancels a read, and a write is finished", async () => {
+test("a client that disconnects cancels a read, but not a write", async () => {
   await using seats = await startReceiver(() => new Promise((resolve) => setTimeout(() => resolve({}), 150)));
   await using patient = await startService({
     plugins: [{ use: testTool("nap") }, { use: testTool("book"), config: { baseUrl: seats.url } }],
@@ -226,49 +226,53 @@ test("a client that goes away cancels a read, and a write is finished", async ()
     .toMatch(/nap.*cancelled|cancelled.*nap/i);
 });
 
-test("a task and its effect survive kill -9, whoever is asked afterwards", { timeout: 60_000 }, async () => {
-  let release = (): void => {};
-  const gate = new Promise<void>((resolve) => (release = resolve));
-  await using seats = await startReceiver(async ({ path }) => {
-    await gate;
-    return { body: { path } };
-  });
-  const options = {
-    env,
-    yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
-    plugins: [
-      { use: testTool("nap") },
-      { use: testTool("book"), config: { baseUrl: seats.url }, limits: { timeoutMs: 2000 } },
-    ],
-  };
-  using data = scratchFolder("jackfield-task-data");
-  const dataDir = data.path;
-  await using before = await startProcess({ ...options, dataDir });
-  await before.ready();
-  const meta = { "jackfield/idempotencyKey": "survivor" };
-  const call = { name: "book", arguments: { seat: "k" } };
-  const started = await modern(before.url, "tools/call", call, { key, tasks: true, meta });
-  const taskId = started.body.result?.["taskId"] as unknown as string;
-  expect(taskId).toMatch(/^[\w-]{43}$/);
-  await expect.poll(() => seats.received.length).toBe(1);
-  before.child.kill("SIGKILL");
-  await before.ended();
-  release();
-  await using after = await startProcess({ ...options, dataDir });
-  await after.ready();
-  // What a write did whose process died is not known: the model reads so, and nothing is sent again.
-  const task = await ended(after.url, taskId);
-  expect(task).toMatchObject({
-    status: "completed",
-    result: { isError: true, _meta: { "jackfield/outcome": "UNCERTAIN", "jackfield/callId": "survivor" } },
-  });
-  const again = await modern(after.url, "tools/call", call, { key, tasks: true, meta });
-  expect(again.body.result).toMatchObject({ _meta: { "jackfield/outcome": "UNCERTAIN" } });
-  expect(seats.received).toHaveLength(1);
-});
+test(
+  "a task and its effect survive kill -9, on whichever replica is asked afterwards",
+  { timeout: 60_000 },
+  async () => {
+    let release = (): void => {};
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    await using seats = await startReceiver(async ({ path }) => {
+      await gate;
+      return { body: { path } };
+    });
+    const options = {
+      env,
+      yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
+      plugins: [
+        { use: testTool("nap") },
+        { use: testTool("book"), config: { baseUrl: seats.url }, limits: { timeoutMs: 2000 } },
+      ],
+    };
+    using data = scratchFolder("jackfield-task-data");
+    const dataDir = data.path;
+    await using before = await startProcess({ ...options, dataDir });
+    await before.ready();
+    const meta = { "jackfield/idempotencyKey": "survivor" };
+    const call = { name: "book", arguments: { seat: "k" } };
+    const started = await modern(before.url, "tools/call", call, { key, tasks: true, meta });
+    const taskId = started.body.result?.["taskId"] as unknown as string;
+    expect(taskId).toMatch(/^[\w-]{43}$/);
+    await expect.poll(() => seats.received.length).toBe(1);
+    before.child.kill("SIGKILL");
+    await before.ended();
+    release();
+    await using after = await startProcess({ ...options, dataDir });
+    await after.ready();
+    // What a write did whose process died is not known: the model reads so, and nothing is sent again.
+    const task = await ended(after.url, taskId);
+    expect(task).toMatchObject({
+      status: "completed",
+      result: { isError: true, _meta: { "jackfield/outcome": "UNCERTAIN", "jackfield/callId": "survivor" } },
+    });
+    const again = await modern(after.url, "tools/call", call, { key, tasks: true, meta });
+    expect(again.body.result).toMatchObject({ _meta: { "jackfield/outcome": "UNCERTAIN" } });
+    expect(seats.received).toHaveLength(1);
+  },
+);
 
 test(
-  "a task that is executed again after kill -9 reads its arguments as the door does",
+  "a task that is executed again after kill -9 sanitises its arguments as MCP does",
   { timeout: 60_000 },
   async () => {
     const gate = Promise.withResolvers<void>();
@@ -300,7 +304,7 @@ test(
   },
 );
 
-test("a task whose caller was away when it had to be executed has failed", { timeout: 90_000 }, async () => {
+test("a task whose caller no longer exists at its execution has failed", { timeout: 90_000 }, async () => {
   const options = {
     yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
     plugins: [{ use: testTool("nap"), limits: { timeoutMs: 60_000 } }],
@@ -327,7 +331,7 @@ test("a task whose caller was away when it had to be executed has failed", { tim
   expect(task).not.toHaveProperty("result");
 });
 
-test("a client waits on over a restart with other keys, and nobody can write its requestState", async () => {
+test("a client continues waiting after a restart with other keys, and nobody can forge its requestState", async () => {
   using data = scratchFolder("jackfield-state-data");
   const options = {
     yaml: { adapters: { mcp: { answerWithinMs: 20 } } },

@@ -31,8 +31,8 @@ function start() {
 
 const done = (id: unknown): McpAnswer => ({ status: 200, text: JSON.stringify({ id, result: {} }) });
 
-describe("lines", () => {
-  test("are served side by side, as the one caller, and answered as they end", async () => {
+describe("line-based messages", () => {
+  test("are served concurrently, as the same caller, and answered as they end", async () => {
     const { server, written, requests, send, clients } = start();
     send({ id: 1, method: "ping" });
     send({ id: "2", method: "ping" });
@@ -51,7 +51,7 @@ describe("lines", () => {
     ]);
   });
 
-  test("that are empty say nothing; those that are no JSON or too long are refused without an id", async () => {
+  test("are ignored if empty, and refused without an id if they are too long or not JSON", async () => {
     const { server, written, requests } = start();
     for (const line of ["", "  \t", "{", `"${"x".repeat(98)}"`, `"${"x".repeat(99)}"`]) server.receive(line);
     expect(written).toEqual([
@@ -65,7 +65,7 @@ describe("lines", () => {
     expect(written).toHaveLength(2);
   });
 
-  test("carry notifications before the answer", async () => {
+  test("include notifications before the answer", async () => {
     const { server, written, requests, send } = start();
     send({ id: 1, method: "tools/call" });
     const { events } = requests[0]!.peer;
@@ -77,8 +77,8 @@ describe("lines", () => {
   });
 });
 
-describe("a request that is cancelled", () => {
-  test("hears of it and is not answered; others are, also the next of the same id", async () => {
+describe("a cancelled request", () => {
+  test("is aborted and not answered, while others are, including the next one with the same id", async () => {
     const { server, written, requests, send } = start();
     for (const id of [1, 2]) send({ id, method: "tools/call" });
     send({ method: "notifications/cancelled", params: { requestId: 1 } });
@@ -96,7 +96,7 @@ describe("a request that is cancelled", () => {
     ]);
   });
 
-  test("keeps the newer request of its id within reach while it ends itself", async () => {
+  test("does not affect a newer request with the same id when it ends", async () => {
     const { server, requests, send } = start();
     for (let n = 0; n < 2; n += 1) send({ id: 1, method: "tools/call" });
     requests[0]!.answer(done(1));
@@ -114,7 +114,7 @@ describe("a request that is cancelled", () => {
     { method: "notifications/cancelled", params: { requestId: 2 } },
     { method: "notifications/cancelled" },
     { method: 5 },
-  ])("is not cancelled by %o", async (message) => {
+  ])("ignores a cancellation by %o", async (message) => {
     const { server, requests, send } = start();
     send({ id: 1, method: "tools/call" });
     send(message);
@@ -124,7 +124,7 @@ describe("a request that is cancelled", () => {
   });
 });
 
-test("the end closes the door and waits for what runs", async () => {
+test("the end of input closes the server and waits for running calls", async () => {
   const { server, requests, send, closes } = start();
   send({ id: 1, method: "tools/call" });
   let ended = false;

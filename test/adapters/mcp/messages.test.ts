@@ -7,7 +7,7 @@ import { createSharedTimer } from "../../../src/adapters/mcp/shared-timer.ts";
 import { createSiteCheck } from "../../../src/adapters/mcp/trusted-sites.ts";
 import type { Caller } from "../../../src/auth/caller.ts";
 
-describe("arguments that headers repeat", () => {
+describe("arguments that are mirrored in headers", () => {
   const schema = {
     properties: {
       region: { type: "string", "x-mcp-header": "Region" },
@@ -35,7 +35,7 @@ describe("arguments that headers repeat", () => {
     }
   }
 
-  test("are those that the schema marks, at any depth up to eight, found once", () => {
+  test("are those marked in the schema, down to eight levels, found once", () => {
     expect(mirrored).toEqual([
       { path: ["region"], suffix: "Region" },
       { path: ["order", "id"], suffix: "Order" },
@@ -59,7 +59,7 @@ describe("arguments that headers repeat", () => {
     [{ region: null, order: {} }, {}],
     [{ region: "" }, { "mcp-param-region": "" }],
     [undefined, {}],
-  ])("fit where they say the same: %j, %j", (args, headers) => {
+  ])("match if they have the same value: %j, %j", (args, headers) => {
     expect(check(args, headers)).toBe("fine");
   });
 
@@ -77,11 +77,11 @@ describe("arguments that headers repeat", () => {
       { "mcp-param-region": "eu" },
       "Mcp-Param-Region stands for an argument that is no text, number or boolean",
     ],
-  ])("do not fit otherwise: %j, %j", (args, headers, why) => {
+  ])("do not match otherwise: %j, %j", (args, headers, why) => {
     expect(check(args, headers as Record<string, string>)).toBe(`Header mismatch: ${why}`);
   });
 
-  test("cannot be had from what every object inherits", () => {
+  test("are not found in inherited properties", () => {
     const inherited = mirroredArguments({ properties: { constructor: { "x-mcp-header": "Made" } } });
     const message = { id: 1, method: "ping", params: { arguments: {} }, meta: { [reserved.protocolVersion]: "v" } };
     const headers = { "mcp-protocol-version": "v", "mcp-method": "ping" };
@@ -123,7 +123,7 @@ describe("a message", () => {
     ],
     [{ jsonrpc: "2.0", id: 1, result: {} }, undefined],
     [{ jsonrpc: "2.0", id: 1, error: {} }, undefined],
-  ])("%j is read", (body, message) => {
+  ])("%j is accepted", (body, message) => {
     expect(readMessage(body)).toEqual(message);
   });
 
@@ -140,7 +140,7 @@ describe("a message", () => {
     expect(() => readMessage(body)).toThrow(expect.objectContaining({ code, status: 400, message: text }));
   });
 
-  test("that cannot be read is answered by its id where it has one", () => {
+  test("is answered with its id, if it has one, even if it is invalid", () => {
     expect([{ id: 1 }, { id: "a" }, { id: {} }, { id: NaN }, {}, [1], null].map(idFromBody)).toEqual([
       1,
       "a",
@@ -153,12 +153,12 @@ describe("a message", () => {
   });
 });
 
-describe("the state that a client sends back", () => {
+describe("the request state", () => {
   const caller = { tenant: "t", name: "crm" } as Caller;
   const states = createRequestStates(async () => "secret");
   const read = (text: unknown, who = caller, tool = "book") => states.read(text, who, tool);
 
-  test("is read by every replica with the same secret, for the same caller and tool alone", async () => {
+  test("is valid on every replica with the same secret, only for the same caller and tool", async () => {
     const text = await states.write({ callId: "c-1", rounds: 3 }, caller, "book");
     expect(await createRequestStates(async () => "secret").read(text, caller, "book")).toEqual({
       callId: "c-1",
@@ -170,7 +170,7 @@ describe("the state that a client sends back", () => {
     expect(await read(text, caller, "cancel")).toBeUndefined();
   });
 
-  test("is refused where anything of it is missing, other or more", async () => {
+  test("is refused if any part is missing, changed or added", async () => {
     const text = await states.write({ callId: "c-1", rounds: 3 }, caller, "book");
     const [mark, payload, signed] = text.split(".") as [string, string, string];
     const last = signed.endsWith("A") ? "B" : "A";
@@ -189,7 +189,7 @@ describe("the state that a client sends back", () => {
     }
   });
 
-  test("is refused where it was signed for something that is no state", async () => {
+  test("is refused if the signed text is not a state", async () => {
     for (const [rounds, callId] of [
       [1.5, "c"],
       [1, ""],
@@ -200,7 +200,7 @@ describe("the state that a client sends back", () => {
   });
 });
 
-describe("sites", () => {
+describe("the check of Host and Origin", () => {
   const check = createSiteCheck({ hosts: ["Tools.Example.com", "b.example:8080"], origins: ["https://App.example"] });
 
   test.each([
@@ -214,7 +214,7 @@ describe("sites", () => {
     [{ host: "localhost", origin: "https://APP.example" }],
     [{ host: "localhost", origin: "http://localhost:5173" }],
     [{ host: "localhost", origin: "https://tools.example.com" }],
-  ])("%j are let in", (headers) => {
+  ])("accepts %j", (headers) => {
     expect(check(headers)).toBeUndefined();
   });
 
@@ -229,7 +229,7 @@ describe("sites", () => {
     [{ host: "localhost", origin: "null" }, 'The Origin "null" is not allowed: adapters.mcp.allowedOrigins'],
     [{ host: "localhost", origin: "https://evil.example" }, 'The Origin "https://evil.example" is not allowed'],
     [{ host: "localhost", origin: "file://" }, "The Origin"],
-  ])("%j are refused", (headers, why) => {
+  ])("refuses %j", (headers, why) => {
     expect(check(headers)).toContain(why);
     // Whoever was let in last makes no difference to the next.
     expect(check({ host: "localhost" })).toBeUndefined();
@@ -237,8 +237,8 @@ describe("sites", () => {
   });
 });
 
-describe("one timer for many waits", () => {
-  test("calls each when it is due, in order, and none that was cancelled", () => {
+describe("a shared timer", () => {
+  test("calls each callback when it is due, in order, and no cancelled one", () => {
     vi.useFakeTimers();
     try {
       const timer = createSharedTimer(100);

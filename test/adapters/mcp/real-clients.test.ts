@@ -44,7 +44,7 @@ const all = ["book", "echo", "nap"];
 
 describe("@modelcontextprotocol/client", () => {
   for (const mode of ["legacy", "auto"] as const) {
-    test(`in the mode ${mode} lists, calls and waits`, { timeout: 30_000 }, async () => {
+    test(`lists tools, calls and waits in the mode ${mode}`, { timeout: 30_000 }, async () => {
       const client = new ModernClient(info, { versionNegotiation: { mode } });
       await client.connect(new ModernTransport(url, { requestInit: { headers } }));
       try {
@@ -76,7 +76,7 @@ describe("@modelcontextprotocol/client", () => {
 });
 
 describe("@modelcontextprotocol/sdk", () => {
-  test("lists, calls and hears of progress", async () => {
+  test("lists tools, calls and receives progress", async () => {
     const client = new OlderClient(info);
     await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
     expect(names((await client.listTools()).tools)).toEqual(all);
@@ -150,7 +150,7 @@ describe("the inspector's command line", () => {
   };
 
   for (const era of ["legacy", "modern"]) {
-    test(`in the era ${era} finds nothing to complain of`, { timeout: 60_000 }, async () => {
+    test(`finds no problems in the era ${era}`, { timeout: 60_000 }, async () => {
       const listed = JSON.parse(await inspect("--protocol-era", era, "--method", "tools/list", "--strict")) as {
         tools: { name: string }[];
       };

@@ -69,7 +69,7 @@ const call = (id: unknown, name: string, args: object, meta?: object) => ({
 });
 
 test(
-  "its own core answers a message per line, in both eras, and writes nothing else to stdout",
+  "serves its own tools, one message per line, in both eras, and writes nothing else to stdout",
   { timeout: 60_000 },
   async () => {
     await using seats = await startReceiver(() => new Promise((resolve) => setTimeout(() => resolve({}), 400)));
@@ -108,7 +108,7 @@ test(
   },
 );
 
-test("with --url it passes on to a running service, as the caller of its key", { timeout: 60_000 }, async () => {
+test("relays to a running service with --url, as the caller of its key", { timeout: 60_000 }, async () => {
   await using service = await startService({
     env: { JACKFIELD_API_KEYS: "crm:crm-key" },
     plugins: [{ use: testTool("echo") }, { use: testTool("nap") }],
@@ -140,14 +140,10 @@ test("with --url it passes on to a running service, as the caller of its key", {
   expect((await nobody.answerTo("first")).error?.message).toBe(`Jackfield cannot be reached at ${away} (ECONNREFUSED)`);
 });
 
-test(
-  "an argument that the service wants repeated in a header is repeated by the relay",
-  { timeout: 60_000 },
-  async () => {
-    await using service = await startFixtureService();
-    await using host = await startLines(["--url", service.url, "mcp"]);
-    const message = modernMessage("tools/call", { name: "x_mcp_tool", arguments: { region: "Zürich" } });
-    host.send(message);
-    expect((await host.answerTo(message.id)).result).toMatchObject({ content: [{ text: "Zürich" }] });
-  },
-);
+test("relays arguments in headers if the service requires that", { timeout: 60_000 }, async () => {
+  await using service = await startFixtureService();
+  await using host = await startLines(["--url", service.url, "mcp"]);
+  const message = modernMessage("tools/call", { name: "x_mcp_tool", arguments: { region: "Zürich" } });
+  host.send(message);
+  expect((await host.answerTo(message.id)).result).toMatchObject({ content: [{ text: "Zürich" }] });
+});

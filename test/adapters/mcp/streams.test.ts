@@ -27,7 +27,7 @@ function impatient() {
   });
 }
 
-test("a call that takes long is answered as a stream with comments, to a client that reads events, and only to it", async () => {
+test("a slow call is answered as a stream with comments, only to a client that reads events", async () => {
   const held = Promise.withResolvers<string>();
   await using server = await stand({ adapter: impatient(), tools: { held: () => held.promise } });
   const call = { jsonrpc: "2.0", id: 5, method: "tools/call", params: { name: "held" } };

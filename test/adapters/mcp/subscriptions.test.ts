@@ -49,7 +49,7 @@ async function listen(at: string, notifications: object) {
 
 const listChanged = "notifications/tools/list_changed";
 
-test("a stream begins with what it holds, and tells of changes by its id", async () => {
+test("a stream starts with the current state, and reports changes under its id", async () => {
   const tools = await listen(url, { toolsListChanged: true, promptsListChanged: true });
   const nothing = await listen(url, {});
   await expect.poll(() => tools.messages().length).toBe(1);
@@ -67,7 +67,7 @@ test("a stream begins with what it holds, and tells of changes by its id", async
   nothing.close();
 });
 
-test("a stream tells of the ends of the caller's tasks, with the answer", async () => {
+test("a stream reports the ends of the caller's tasks, with the answer", async () => {
   const started = await modern(url, "tools/call", { name: "nap", arguments: { ms: 300 } }, { tasks: true });
   const taskId = started.body.result?.["taskId"] as unknown as string;
   const stream = await listen(url, { taskIds: [taskId, "nothing"] });
@@ -89,12 +89,12 @@ test("a stream tells of the ends of the caller's tasks, with the answer", async 
   expect(wrong.body.error?.code).toBe(-32602);
 });
 
-test("a client that reads no events is told so", async () => {
+test("a client that reads no events is refused", async () => {
   const { status, body } = await modern(url, "subscriptions/listen", {}, { headers: { accept: "application/json" } });
   expect([status, body.error?.message]).toEqual([406, "subscriptions/listen needs Accept: text/event-stream"]);
 });
 
-test("the shutdown ends streams with a result", async () => {
+test("shutdown ends streams with a result", async () => {
   const short = await startService({ plugins: [{ use: testTool("echo") }] });
   const stream = await listen(short.url, { toolsListChanged: true });
   await expect.poll(() => stream.messages().length).toBe(1);
@@ -107,7 +107,7 @@ test("the shutdown ends streams with a result", async () => {
 });
 
 test(
-  "of ten thousand listeners half are refused in words, calls go on, and what is left is free again",
+  "of ten thousand listeners half are refused with a message, calls continue, and all slots are free afterwards",
   { timeout: 120_000 },
   async () => {
     const sessions: ClientHttp2Session[] = [];

@@ -95,7 +95,7 @@ describe("a task", () => {
     });
   });
 
-  test("that has ended has its result, as the call would have been answered", async () => {
+  test("includes its result once it has ended, in the form of the call's answer", async () => {
     const { tasks, peer, asked } = start(aJob({ state: JobState.DONE, results: [ok("12345")] }));
     expect(JSON.parse(await tasks.get("t-1", peer))).toMatchObject({
       status: "completed",
@@ -104,7 +104,7 @@ describe("a task", () => {
     expect(asked.map(([method]) => method)).toEqual(["getJob"]);
   });
 
-  test("whose result is longer than its caller may read has what the call is answered with", async () => {
+  test("with a result beyond the caller's limit contains the shortened answer", async () => {
     const long = aJob({ state: JobState.DONE, results: [ok("ü".repeat(6))] });
     const text = async (call: object | ConnectError) => {
       const { tasks, peer, asked } = start(long, call);
@@ -120,7 +120,7 @@ describe("a task", () => {
     expect(fits.asked).toHaveLength(1);
   });
 
-  test("that was cut is an error where its tool promises structured content", async () => {
+  test("with a shortened answer is an error if its tool promises structured content", async () => {
     const cut = Object.assign(ok("12345"), { truncated: true });
     const { tasks, peer } = start(aJob({ state: JobState.DONE, results: [cut] }));
     expect(JSON.parse(await tasks.get("t-1", peer))).toMatchObject({ result: { isError: true } });
@@ -141,46 +141,46 @@ describe("a task", () => {
     expect(await tasks.status(id as string, peer)).toBeUndefined();
   });
 
-  test("with the longest id is found, and a fault of the store is one", async () => {
+  test("is found by the longest id, and a failure of the store is an error", async () => {
     const { tasks, peer } = start(aJob());
     await tasks.check("x".repeat(256), peer);
     const broken = start(new ConnectError("away", Code.Unavailable));
     await expect(broken.tasks.check("t-1", broken.peer)).rejects.toThrow("away");
   });
 
-  test("tells its state to those who watch it", async () => {
+  test("reports its state to subscribers", async () => {
     const { tasks, peer } = start(aJob());
     const status = await tasks.status("t-1", peer);
     expect(status?.state).toBe(JobState.EXECUTING);
     expect(JSON.parse(`{${status?.text}}`)).toEqual({ ...members, status: "working" });
   });
 
-  test("without times began when time did", async () => {
+  test("without times has the time 0", async () => {
     const { tasks, peer } = start(aJob({ createTime: undefined as never, updateTime: undefined as never }));
     expect(JSON.parse(await tasks.get("t-1", peer))).toMatchObject({ createdAt: "1970-01-01T00:00:00.000Z" });
   });
 });
 
-describe("a task that is cancelled", () => {
+describe("cancelling a task", () => {
   const methods = async (job: Job, call: object | ConnectError) => {
     const { tasks, peer, asked } = start(job, call);
     await tasks.cancel("t-1", peer);
     return asked.slice(1);
   };
 
-  test("is cancelled where nothing of it has begun", async () => {
+  test("succeeds if it has not started", async () => {
     expect(await methods(aJob({ state: JobState.ACCEPTED }), notFound())).toEqual([
       ["getCall", { callId: "k-1", context: keyedContext("c-1") }],
       ["cancelJob", { id: "t-1" }],
     ]);
   });
 
-  test("goes on where its job or its call has begun", async () => {
+  test("has no effect if its job or its call has started", async () => {
     expect(await methods(aJob(), notFound())).toEqual([]);
     expect((await methods(aJob({ state: JobState.ACCEPTED }), {})).map(([method]) => method)).toEqual(["getCall"]);
   });
 
-  test("may begin meanwhile, which is no error; any other failure is one", async () => {
+  test("tolerates that it starts in the meantime, and reports any other failure", async () => {
     const { tasks, peer, clients } = start(aJob({ state: JobState.ACCEPTED }));
     const fail = (code: Code) => {
       clients.jobs.cancelJob = async () => {
@@ -194,10 +194,10 @@ describe("a task that is cancelled", () => {
   });
 });
 
-describe("a task that is made", () => {
+describe("creating a task", () => {
   const keyed = { call: toolCall("k-1", "work", { a: 1 }), context: keyedContext("c-1") };
 
-  test("is a job of its caller and key: the same again is the same job", async () => {
+  test("creates a job of its caller and key: the same request is the same job", async () => {
     const ids = async (who: Partial<Caller>, id = "k-1") => {
       const { tasks, peer, asked } = start(aJob({ source: who.name ?? "crm", calls: [toolCall(id, "work", {})] }));
       await tasks.start({ ...keyed, call: toolCall(id, "work", {}) }, { ...peer, caller: { ...caller, ...who } });
@@ -209,7 +209,7 @@ describe("a task that is made", () => {
     expect(await ids({})).toBe(all[0]);
   });
 
-  test("says that it works", async () => {
+  test("returns the state working", async () => {
     const { tasks, peer, asked } = start(aJob());
     expect(JSON.parse(await tasks.start(keyed, peer))).toEqual({
       resultType: "task",
@@ -224,7 +224,7 @@ describe("a task that is made", () => {
     ["is somebody else's", aJob({ source: "erp" })],
     ["is of another call", aJob({ calls: [toolCall("k-2", "work", {})] })],
     ["was not made by the door", aJob({ context: { ...keyedContext(""), runId: "r" } })],
-  ])("is not shown where the job of its id %s", async (_what, job) => {
+  ])("reveals nothing if the job with its id %s", async (_what, job) => {
     const { tasks, peer } = start(job);
     await expect(tasks.start(keyed, peer)).rejects.toMatchObject({
       status: 500,
@@ -233,7 +233,7 @@ describe("a task that is made", () => {
   });
 });
 
-describe("what a client reads of a failure", () => {
+describe("the error that a client reads", () => {
   function open(fails: unknown, { aborted = false, scopes = ["tools:read", "tools:execute"] } = {}) {
     const logged: unknown[] = [];
     const door = createMcpDoor({
@@ -286,11 +286,11 @@ describe("what a client reads of a failure", () => {
     ],
     ["our own fault", new ConnectError("secret", Code.Internal), [500, -32603, "Internal error", undefined, 1]],
     ["any other fault", new Error("secret"), [500, -32603, "Internal error", undefined, 1]],
-  ])("by %s", async (_what, fails, read) => {
+  ])("for %s", async (_what, fails, read) => {
     expect(await list(fails)).toEqual(read);
   });
 
-  test("is that it was cancelled where the client has gone, and that a scope is missing where it is", async () => {
+  test("says that the request was cancelled, or which scope is missing", async () => {
     expect(await list(new Error("x"), { aborted: true })).toEqual([
       200,
       -32603,
@@ -305,13 +305,13 @@ describe("what a client reads of a failure", () => {
     ]);
   });
 
-  test("names the call in the log alone", async () => {
+  test("does not name the call, which only the log does", async () => {
     const { handle, logged } = open(new Error("secret"));
     expect((await handle("tools/list"))?.text).not.toContain("k-1");
     expect(logged).toEqual([[{ err: expect.any(Error) as Error, call: "k-1" }, "an MCP request failed"]]);
   });
 
-  test("is which extension its request needs", async () => {
+  test("says which extension its request requires", async () => {
     const { handle } = open(new Error("x"));
     const _meta = {
       [reserved.protocolVersion]: "2026-07-28",
@@ -332,7 +332,7 @@ describe("what a client reads of a failure", () => {
     }
   });
 
-  test("has no instructions where there are none", async () => {
+  test("has no instructions if there are none", async () => {
     const { handle } = open(new Error("x"));
     const discovery = JSON.parse((await handle("initialize"))?.text ?? "") as { result: object };
     expect(discovery.result).toMatchObject({ protocolVersion: "2025-11-25", serverInfo: { name: "jackfield" } });

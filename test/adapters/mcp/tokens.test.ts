@@ -49,7 +49,7 @@ afterAll(async () => {
   await issuer[Symbol.asyncDispose]();
 });
 
-test("a token's subject is a caller of its own, over MCP, HTTP and RPC; keys work as before", async () => {
+test("a token's subject is a separate caller, over MCP, HTTP and RPC; keys work as before", async () => {
   const { url } = service;
   const token = await sign("ann", "Tools.Run");
   const call = await older(url, "tools/call", { name: "echo" }, { key: token });
@@ -77,7 +77,7 @@ test("a token's subject is a caller of its own, over MCP, HTTP and RPC; keys wor
   expect(byHeader.status).toBe(401);
 });
 
-test("the challenge names the metadata, what is wrong and what is missing", async () => {
+test("the challenge names the metadata, the problem and the missing scope", async () => {
   const { url } = service;
   const base = `resource_metadata="${metadataUrl}", scope="tools:read tools:execute"`;
   const missing = await post(url, { jsonrpc: "2.0", id: 1, method: "ping" });
@@ -103,7 +103,7 @@ test("the challenge names the metadata, what is wrong and what is missing", asyn
   expect((await fetch(`${without.url}/.well-known/oauth-protected-resource/mcp`)).status).toBe(404);
 });
 
-test("a token's tasks are executed as its caller, and are not another subject's", async () => {
+test("a token's tasks run as its caller, and are invisible to other subjects", async () => {
   const { url } = service;
   const token = await sign("ann", "Tools.Run");
   const started = await modern(url, "tools/call", { name: "nap", arguments: { ms: 150 } }, { key: token, tasks: true });
@@ -116,7 +116,7 @@ test("a token's tasks are executed as its caller, and are not another subject's"
     .toMatchObject({ status: "completed", result: { structuredContent: { slept: 150 } } });
 });
 
-test("where tokens are taken nobody comes in without a credential, although there is no key", async () => {
+test("if tokens are accepted, a request without credentials is refused, even if there are no keys", async () => {
   await using closed = await startService({
     yaml: { oauth: [{ name: "staff", issuer: issuer.url, jwksUrl: `${issuer.url}/keys`, resource }] },
     plugins: [{ use: testTool("echo") }],

@@ -56,7 +56,7 @@ test.each<[string, (history: History) => void, World]>([
   ],
   ["a batch that was delivered", accepts, { effects: { key: [7] }, delivered: { a: done } }],
   ["a batch that is a dead letter", accepts, { dead: true }],
-])("%s breaks nothing", (_, tell, world) => {
+])("%s violates nothing", (_, tell, world) => {
   expect(broken(judge(tell, world))).toEqual([]);
 });
 
@@ -80,11 +80,11 @@ test.each<[string, keyof Verdict, (history: History) => void, World]>([
   ],
   ["an idempotent call that is not known", "untrue", answers("set", readAnswer(uncertain)), {}],
   ["no answer", "unanswered", (history) => history.unanswered("a", "503"), {}],
-])("%s is found", (_, kind, tell, world) => {
+])("%s is detected", (_, kind, tell, world) => {
   expect(broken(judge(tell, world))).toEqual([kind]);
 });
 
-test("a batch that became two jobs is found", () => {
+test("a batch that became two jobs is detected", () => {
   const verdict = judge(
     (history) => {
       history.acknowledged("run", "other", [call("put")]);
@@ -113,7 +113,7 @@ test("the slope is that of a line through the samples, per 1,000 requests", () =
   expect(slopeOf(late, ({ requests }) => 5 + requests / 500)).toBeCloseTo(2);
 });
 
-test("samples that stay where they are show no growth", () => {
+test("constant samples show no growth", () => {
   expect(growth({})).toEqual([]);
 });
 
@@ -125,6 +125,6 @@ test.each<[string, Partial<Parameters<typeof findGrowth>[0]>]>([
   ["entries that stay", { last: { ...quiet, rows: { entries: 1, jobs: 1 } } }],
   ["jobs that stay", { last: { ...quiet, rows: { entries: 0, jobs: 2 } } }],
   ["a fault that does not end", { stuck: ["store: database locked"] }],
-])("growth of %s is found", (_, over) => {
+])("growth of %s is detected", (_, over) => {
   expect(growth(over)).toHaveLength(1);
 });
