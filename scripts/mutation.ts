@@ -136,9 +136,9 @@ function changedLines(base: string): string[] {
   return ranges;
 }
 
-/** The tests of these rooms, without those that need a server or are of a process of their own, in which nothing is changed. */
+/** The tests of these rooms, without those that need a server, start a process, in which nothing is changed, or take minutes. */
 function testFilesOf(rooms: readonly string[]): string[] {
   return [...new Set(rooms)]
     .flatMap((room) => globSync(`test/${room}/**/*.test.ts`, { cwd: root }))
-    .filter((file) => !/redis|postgres|outages|conformance|model|stdio|real-clients/.test(file));
+    .filter((file) => !/redis|postgres|outages|conformance|model|stdio|real-clients|flood/.test(file));
 }

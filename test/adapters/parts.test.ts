@@ -103,4 +103,37 @@ describe("calls that outlived their answers", () => {
     await until(() => outlived.running.size === 0);
     outlived.close();
   });
+
+  test("a call that is not known any more is no longer counted, and has no result", async () => {
+    const outlived = createOutlivedCalls({});
+    const ended: ToolResult[] = [];
+    const waitCall = () => Promise.reject(new ConnectError("?", Code.NotFound));
+    const clients = { executor: { waitCall } } as unknown as Pick<AdapterClients, "executor">;
+    outlived.add({ caller: "k", callId: "1", clients, onEnd: (result) => void ended.push(result) });
+    await until(() => outlived.running.size === 0);
+    expect(ended).toEqual([]);
+  });
+
+  test("the end stops the waiting and the pauses, and nothing is counted afterwards", async () => {
+    const outlived = createOutlivedCalls({ retryMs: 60_000 });
+    let asked = 0;
+    const waitCall = (_request: object, { signal }: { signal: AbortSignal }) => {
+      asked += 1;
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    };
+    const broken = () => {
+      asked += 1;
+      return Promise.reject(new ConnectError("away", Code.Unavailable));
+    };
+    const clients = (wait: object) => ({ executor: { waitCall: wait } }) as unknown as Pick<AdapterClients, "executor">;
+    outlived.add({ caller: "k", callId: "waits", clients: clients(waitCall) });
+    outlived.add({ caller: "k", callId: "pauses", clients: clients(broken) });
+    await until(() => asked === 2);
+    await new Promise(setImmediate);
+    expect(outlived.running.size).toBe(2);
+    outlived.close();
+    await until(() => outlived.running.size === 0);
+    outlived.add({ caller: "k", callId: "late", clients: clients(waitCall) });
+    expect([asked, outlived.running.size]).toEqual([2, 0]);
+  });
 });

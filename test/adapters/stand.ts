@@ -19,7 +19,7 @@ import type { Adapter, AdapterClients, Instrument } from "../../src/adapters/ada
 import { mountAdapter } from "../../src/adapters/mount.ts";
 import type { RouteTimes } from "../../src/adapters/route-context.ts";
 import { createAdapterHost } from "../../src/app/adapter-host.ts";
-import { localCaller } from "../../src/auth/authenticator.ts";
+import { localCaller, type RequestAuthenticator } from "../../src/auth/authenticator.ts";
 import { allScopes } from "../../src/config/scope.ts";
 import { modelError } from "../../src/errors.ts";
 import { rpcByRequest } from "../server/start.ts";
@@ -27,6 +27,7 @@ import { createOpenFront } from "../support/front.ts";
 import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts";
 import { createHttp } from "../../src/server/http.ts";
 import { createReadiness } from "../../src/app/readiness.ts";
+import type { AccessRefusal } from "../../src/telemetry/access-refusals.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { withTelemetry } from "../telemetry/with-telemetry.ts";
 
@@ -58,6 +59,12 @@ export interface Seen {
   readonly traceId: string | undefined;
 }
 
+/** A look-up of a call as it reached the services. */
+export interface LookedUp {
+  readonly callId: string;
+  readonly traceId: string | undefined;
+}
+
 /** How a stand is set up. */
 export interface StandOptions {
   readonly adapter: Adapter;
@@ -67,11 +74,17 @@ export interface StandOptions {
   readonly times?: Partial<RouteTimes>;
   /** Gets every span as it ends. None is recorded where it is left out. */
   readonly spanExporter?: SpanExporter;
+  /** Finds the configured caller of a request. All are let in where it is left out. */
+  readonly authenticate?: RequestAuthenticator;
 }
 
 /** Serves an adapter on the real port, with telemetry, over small services that keep every call they saw. */
-export async function stand({ adapter, instruments = [], tools = {}, submit, times = {}, spanExporter }: StandOptions) {
+export async function stand(options: StandOptions) {
+  const { adapter, instruments = [], tools = {}, submit, times = {}, spanExporter } = options;
+  const { authenticate = () => localCaller } = options;
   const seen: Seen[] = [];
+  const lookedUp: LookedUp[] = [];
+  const refused: AccessRefusal[] = [];
   const results = new Map<string, ToolResult | undefined>();
   const running = new Map<string, Promise<ToolResult>>();
   const known = new Map(Object.entries(tools));
@@ -146,11 +159,16 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
     return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
   }
 
+  function stateOf(callId: string): { state: CallState; result?: ToolResult } {
+    if (lookUpError !== undefined) throw lookUpError;
+    if (!results.has(callId)) throw new ConnectError("not known", Code.NotFound);
+    const result = results.get(callId);
+    return result === undefined ? { state: CallState.RUNNING } : { state: CallState.DONE, result };
+  }
+
   function clientsOf(caller: string): AdapterClients {
     const note = (call: ToolCall, context: Seen["context"], withinMs: number | undefined, handler: HandlerContext) => {
-      const parent = handler.values.get(kTrace);
-      const traceId = parent && trace.getSpanContext(parent)?.traceId;
-      seen.push({ call, context, answerWithinMs: withinMs, caller, traceId });
+      seen.push({ call, context, answerWithinMs: withinMs, caller, traceId: traceIdOf(handler) });
     };
     const executor: Partial<ServiceImpl<typeof ToolExecutor>> = {
       async executeTool({ call, context, answerWithin }, handler) {
@@ -188,19 +206,18 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
         }
         yield { event: { case: "done", value: { results: await Promise.all(all) } } };
       },
-      getCall({ callId }) {
-        if (lookUpError !== undefined) throw lookUpError;
-        if (!results.has(callId)) throw new ConnectError("not known", Code.NotFound);
-        const result = results.get(callId);
-        return result === undefined ? { state: CallState.RUNNING } : { state: CallState.DONE, result };
+      getCall({ callId }, handler) {
+        lookedUp.push({ callId, traceId: traceIdOf(handler) });
+        return stateOf(callId);
       },
-    };
-    executor.waitCall = async ({ callId }, handler) => {
-      const gone = new Promise<never>((_, reject) =>
-        handler.signal.addEventListener("abort", () => reject(handler.signal.reason)),
-      );
-      await Promise.race([running.get(callId), gone]);
-      return executor.getCall!({ callId } as never, handler) as never;
+      async waitCall({ callId }, handler) {
+        lookedUp.push({ callId, traceId: traceIdOf(handler) });
+        const gone = new Promise<never>((_, reject) =>
+          handler.signal.addEventListener("abort", () => reject(handler.signal.reason)),
+        );
+        await Promise.race([running.get(callId), gone]);
+        return stateOf(callId);
+      },
     };
     const jobs: Partial<ServiceImpl<typeof Jobs>> = {
       async submitJob({ job }) {
@@ -224,7 +241,7 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
   const host = createAdapterHost(adapter, instruments, {
     telemetry: observed.telemetry,
     version: "0.1.0",
-    authenticate: () => localCaller,
+    authenticate,
     clientsFor({ name }) {
       let made = clients.get(name);
       if (made === undefined) clients.set(name, (made = clientsOf(name)));
@@ -237,7 +254,7 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
     limits: { bodyBytes: 1_048_576, depth: 32, streamsPerConnection: 100 },
     log: pino({ level: "silent" }),
     rpc: rpcByRequest((_request, response) => response.end()),
-    refusals: { record() {}, close() {} },
+    refusals: { record: (refusal) => void refused.push(refusal), close() {} },
     readiness: createReadiness([]),
     authenticate: () => undefined,
     prometheus: () => observed.telemetry.prometheus(),
@@ -252,6 +269,9 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
     port,
     url,
     seen,
+    lookedUp,
+    /** Requests that were refused for their key, signature or scope, as the audit log has them. */
+    refused,
     results,
     telemetry: observed.telemetry,
     log: observed.lines,
@@ -269,6 +289,11 @@ export async function stand({ adapter, instruments = [], tools = {}, submit, tim
       await observed[Symbol.asyncDispose]();
     },
   };
+}
+
+function traceIdOf({ values }: HandlerContext): string | undefined {
+  const parent = values.get(kTrace);
+  return parent && trace.getSpanContext(parent)?.traceId;
 }
 
 /** Waits until something holds. */

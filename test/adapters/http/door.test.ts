@@ -78,6 +78,7 @@ describe("POST /tools/{name}", () => {
   test("answers 200 for every outcome, and hides tools that the caller may not use", async () => {
     for (const [name, body, outcome, output] of [
       ["nothing", {}, "UNKNOWN_TOOL", "Unknown tool: nothing"],
+      ["nothing", { a: null }, "UNKNOWN_TOOL", "Unknown tool: nothing"],
       ["nap", { ms: "soon" }, "INVALID_ARGUMENTS", expect.stringContaining("ms")],
       ["nap", [], "INVALID_ARGUMENTS", expect.any(String)],
       ["nap", "null", "INVALID_ARGUMENTS", expect.any(String)],

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createJackfieldClient } from "../../../src/client.ts";
 import { startReceiver, type Receiver } from "../../support/receiver.ts";
 import { scratchFolder } from "../../support/scratch-folder.ts";
-import { startProcess, startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
-import { modern, older, type SendOptions } from "./mcp-client.ts";
+import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
+import { endedTask, modern, older } from "./mcp-client.ts";
 
 // Calls that take longer than a client waits: tasks, rounds of requestState, the pending sentence.
 
@@ -28,17 +28,6 @@ afterAll(async () => {
   await office[Symbol.asyncDispose]();
 });
 
-/** Asks for a task until it has ended. */
-async function ended(at: string, taskId: string, options: SendOptions = { key }): Promise<Record<string, unknown>> {
-  for (;;) {
-    const { body } = await modern(at, "tasks/get", { taskId }, { ...options, tasks: true });
-    if (body.error !== undefined) throw new Error(body.error.message);
-    const task = body.result as unknown as Record<string, unknown>;
-    if (task["status"] !== "working") return task;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 const bookings = (seat: string) => office.received.filter(({ path }) => path === `/seats/${seat}`).length;
 
 describe("a client that supports tasks", () => {
@@ -60,7 +49,7 @@ describe("a client that supports tasks", () => {
     });
     const taskId = first.body.result?.["taskId"] as unknown as string;
     expect(second.body.result?.["taskId"]).toBe(taskId);
-    const task = await ended(url, taskId);
+    const task = await endedTask(url, key, taskId);
     expect(task).toMatchObject({
       resultType: "complete",
       status: "completed",
@@ -101,7 +90,7 @@ describe("a client that supports tasks", () => {
     }
     const cancelled = await modern(url, "tasks/cancel", { taskId }, { key, tasks: true });
     expect(cancelled.body.result).toEqual({ resultType: "complete", _meta: expect.anything() });
-    expect((await ended(url, taskId))["status"]).toBe("completed");
+    expect((await endedTask(url, key, taskId))["status"]).toBe("completed");
     const again = await modern(url, "tasks/cancel", { taskId }, { key, tasks: true });
     expect(again.body.result).toEqual({ resultType: "complete", _meta: expect.anything() });
   });
@@ -116,8 +105,8 @@ describe("a client that supports tasks", () => {
       }),
     );
     expect(new Set(tasks).size).toBe(2);
-    await ended(url, tasks[0] ?? "", { key: "crm-key" });
-    await ended(url, tasks[1] ?? "", { key: "erp-key" });
+    await endedTask(url, "crm-key", tasks[0] ?? "");
+    await endedTask(url, "erp-key", tasks[1] ?? "");
     expect(bookings("t2")).toBe(2);
   });
 });
@@ -227,128 +216,27 @@ test("a client that disconnects cancels a read, but not a write", async () => {
 });
 
 test(
-  "a task and its effect survive kill -9, on whichever replica is asked afterwards",
-  { timeout: 60_000 },
+  "a client continues waiting after a restart with other keys, and nobody can forge its requestState",
+  { timeout: 90_000 },
   async () => {
-    let release = (): void => {};
-    const gate = new Promise<void>((resolve) => (release = resolve));
-    await using seats = await startReceiver(async ({ path }) => {
-      await gate;
-      return { body: { path } };
-    });
+    using data = scratchFolder("jackfield-state-data");
     const options = {
-      env,
-      yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
-      plugins: [
-        { use: testTool("nap") },
-        { use: testTool("book"), config: { baseUrl: seats.url }, limits: { timeoutMs: 2000 } },
-      ],
+      yaml: { adapters: { mcp: { answerWithinMs: 20 } } },
+      plugins: [{ use: testTool("nap") }],
+      dataDir: data.path,
     };
-    using data = scratchFolder("jackfield-task-data");
-    const dataDir = data.path;
-    await using before = await startProcess({ ...options, dataDir });
-    await before.ready();
-    const meta = { "jackfield/idempotencyKey": "survivor" };
-    const call = { name: "book", arguments: { seat: "k" } };
-    const started = await modern(before.url, "tools/call", call, { key, tasks: true, meta });
-    const taskId = started.body.result?.["taskId"] as unknown as string;
-    expect(taskId).toMatch(/^[\w-]{43}$/);
-    await expect.poll(() => seats.received.length).toBe(1);
-    before.child.kill("SIGKILL");
-    await before.ended();
-    release();
-    await using after = await startProcess({ ...options, dataDir });
-    await after.ready();
-    // What a write did whose process died is not known: the model reads so, and nothing is sent again.
-    const task = await ended(after.url, taskId);
-    expect(task).toMatchObject({
-      status: "completed",
-      result: { isError: true, _meta: { "jackfield/outcome": "UNCERTAIN", "jackfield/callId": "survivor" } },
-    });
-    const again = await modern(after.url, "tools/call", call, { key, tasks: true, meta });
-    expect(again.body.result).toMatchObject({ _meta: { "jackfield/outcome": "UNCERTAIN" } });
-    expect(seats.received).toHaveLength(1);
+    const call = { name: "nap", arguments: { ms: 2000 } };
+    const asked = async (keys: string, state?: string) => {
+      await using one = await startService({ ...options, env: { JACKFIELD_API_KEYS: keys } });
+      const requestState = state === undefined ? {} : { requestState: state };
+      return (await modern(one.url, "tools/call", { ...call, ...requestState }, { key: keys.slice(4) })).body;
+    };
+    const state = String((await asked("crm:crm-key")).result?.["requestState"]);
+    expect(state).toMatch(/^jf1\./);
+    expect((await asked("crm:another-key", state)).result).toMatchObject({ resultType: "input_required" });
+    using elsewhere = scratchFolder("jackfield-state-data");
+    await using stranger = await startService({ ...options, dataDir: elsewhere.path, env });
+    const { error } = (await modern(stranger.url, "tools/call", { ...call, requestState: state }, { key })).body;
+    expect(error).toEqual({ code: -32602, message: "Invalid requestState" });
   },
 );
-
-test(
-  "a task that is executed again after kill -9 sanitises its arguments as MCP does",
-  { timeout: 60_000 },
-  async () => {
-    const gate = Promise.withResolvers<void>();
-    await using seats = await startReceiver(async ({ path }) => {
-      await gate.promise;
-      return { body: { path } };
-    });
-    const options = {
-      env,
-      yaml: { adapters: { mcp: { taskAfterMs: 50, sanitize: "strict" } } },
-      plugins: [{ use: testTool("look"), config: { baseUrl: seats.url }, limits: { timeoutMs: 20_000 } }],
-    };
-    using data = scratchFolder("jackfield-task-data");
-    const dataDir = data.path;
-    await using before = await startProcess({ ...options, dataDir });
-    await before.ready();
-    // By RPC the default is `text`, which would leave the brackets.
-    const call = { name: "look", arguments: { seat: "<12>" } };
-    const started = await modern(before.url, "tools/call", call, { key, tasks: true });
-    const taskId = started.body.result?.["taskId"] as unknown as string;
-    await expect.poll(() => seats.received.length).toBe(1);
-    before.child.kill("SIGKILL");
-    await before.ended();
-    gate.resolve();
-    await using after = await startProcess({ ...options, dataDir });
-    await after.ready();
-    expect(await ended(after.url, taskId)).toMatchObject({ status: "completed", result: { structuredContent: {} } });
-    expect(seats.received.map(({ path }) => path)).toEqual(["/seats/12", "/seats/12"]);
-  },
-);
-
-test("a task whose caller no longer exists at its execution has failed", { timeout: 90_000 }, async () => {
-  const options = {
-    yaml: { adapters: { mcp: { taskAfterMs: 50 } } },
-    plugins: [{ use: testTool("nap"), limits: { timeoutMs: 60_000 } }],
-  };
-  using data = scratchFolder("jackfield-task-data");
-  const dataDir = data.path;
-  await using before = await startProcess({ ...options, env, dataDir });
-  await before.ready();
-  const call = { name: "nap", arguments: { ms: 50_000 } };
-  const started = await modern(before.url, "tools/call", call, { key, tasks: true });
-  const taskId = started.body.result?.["taskId"] as unknown as string;
-  before.child.kill("SIGKILL");
-  await before.ended();
-  await using without = await startProcess({ ...options, env: { JACKFIELD_API_KEYS: "erp:erp-key" }, dataDir });
-  await without.ready();
-  await expect.poll(() => without.stdout(), { timeout: 20_000 }).toContain("a job became a dead letter");
-  without.child.kill("SIGKILL");
-  await without.ended();
-  await using after = await startProcess({ ...options, env, dataDir });
-  await after.ready();
-  const task = await ended(after.url, taskId);
-  expect(task).toMatchObject({ resultType: "complete", taskId, status: "failed" });
-  expect(task["error"]).toEqual({ code: -32603, message: "the caller crm is not configured any more" });
-  expect(task).not.toHaveProperty("result");
-});
-
-test("a client continues waiting after a restart with other keys, and nobody can forge its requestState", async () => {
-  using data = scratchFolder("jackfield-state-data");
-  const options = {
-    yaml: { adapters: { mcp: { answerWithinMs: 20 } } },
-    plugins: [{ use: testTool("nap") }],
-    dataDir: data.path,
-  };
-  const call = { name: "nap", arguments: { ms: 2000 } };
-  const asked = async (keys: string, state?: string) => {
-    await using one = await startService({ ...options, env: { JACKFIELD_API_KEYS: keys } });
-    const requestState = state === undefined ? {} : { requestState: state };
-    return (await modern(one.url, "tools/call", { ...call, ...requestState }, { key: keys.slice(4) })).body;
-  };
-  const state = String((await asked("crm:crm-key")).result?.["requestState"]);
-  expect(state).toMatch(/^jf1\./);
-  expect((await asked("crm:another-key", state)).result).toMatchObject({ resultType: "input_required" });
-  using elsewhere = scratchFolder("jackfield-state-data");
-  await using stranger = await startService({ ...options, dataDir: elsewhere.path, env });
-  const { error } = (await modern(stranger.url, "tools/call", { ...call, requestState: state }, { key })).body;
-  expect(error).toEqual({ code: -32602, message: "Invalid requestState" });
-});

@@ -98,3 +98,14 @@ export async function answered(response: Response): Promise<Answered> {
 export function messagesOf(text: string): object[] {
   return [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? "null") as object);
 }
+
+/** Asks for a task until it has ended. */
+export async function endedTask(url: string, key: string, taskId: string): Promise<Record<string, unknown>> {
+  for (;;) {
+    const { body } = await modern(url, "tasks/get", { taskId }, { key, tasks: true });
+    if (body.error !== undefined) throw new Error(body.error.message);
+    const task = body.result as unknown as Record<string, unknown>;
+    if (task["status"] !== "working") return task;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -40,7 +40,7 @@ export const notOurs: Readonly<Record<string, Readonly<Record<string, readonly s
       "tasks-mrtr-tasks-update-resumes",
     ],
     // It wants a tool whose task ends in a protocol error. Whatever a tool does here is an answer; a task fails only where its
-    // job cannot be executed, which no tool can bring about: late-answers.test.ts has one fail.
+    // job cannot be executed, which no tool can bring about: late-answers-outages.test.ts has one fail.
     "tasks-lifecycle": ["sep-2663-tasks-get-status-failed"],
     // No tool insists on becoming a task.
     "tasks-required-task-error": ["sep-2663-server-returns-missing-capability-when-required"],
