@@ -3,6 +3,11 @@ import type { DestinationStream } from "pino";
 
 /** Maximum length of text that waits for a slow reader, in UTF-16 units. Further lines are dropped. */
 const maxWaiting = 1_048_576;
+/**
+ * Shortest time between the end of a write and the next one, in milliseconds. Lines that come meanwhile are written
+ * together: a write of its own costs more than making the line.
+ */
+const gatherMs = 10;
 /** Pause before the next write to a full pipe, in milliseconds. */
 const retryMs = 20;
 /** Number of such attempts by a process that is ending. */
@@ -27,9 +32,19 @@ export function createFdDestination(fd: number): FdDestination {
   let current: { bytes: Buffer; at: number; lines: number } | undefined;
   /** Whether a write is in progress in the operating system. */
   let pending = false;
+  let endedAt = Number.NEGATIVE_INFINITY;
+  let timer: NodeJS.Timeout | undefined;
   let dropped = 0;
 
+  function schedule(): void {
+    if (timer !== undefined) return;
+    const waitMs = endedAt + gatherMs - performance.now();
+    if (waitMs <= 0) next();
+    else timer = setTimeout(next, waitMs);
+  }
+
   function next(): void {
+    timer = undefined;
     if (current === undefined && waiting.length > 0) {
       current = { bytes: Buffer.from(waiting.join("")), at: 0, lines: waiting.length };
       waiting = [];
@@ -41,7 +56,9 @@ export function createFdDestination(fd: number): FdDestination {
       pending = false;
       if (isFull(error)) return void setTimeout(next, retryMs).unref();
       settle(error, written);
-      next();
+      if (current !== undefined) return next();
+      endedAt = performance.now();
+      if (waiting.length > 0) schedule();
     });
   }
 
@@ -63,7 +80,7 @@ export function createFdDestination(fd: number): FdDestination {
       }
       waiting.push(line);
       length += line.length;
-      if (current === undefined) next();
+      if (current === undefined) schedule();
     },
     flush() {
       const rest = pending || current === undefined ? [] : [current.bytes.subarray(current.at)];
