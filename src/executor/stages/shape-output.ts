@@ -7,7 +7,7 @@ import { fits, shortenJson, shortenText, type TextLimit } from "../../json/short
 import type { Json } from "../../plugin/tool.ts";
 import type { CompiledTool } from "../../registry/registry.ts";
 import type { Execution, RunEnd } from "../execution.ts";
-import { valueFromJson } from "../json-value.ts";
+import { valueFromDoubles, valueFromJson } from "../json-value.ts";
 import type { ExecutorParts } from "../stage.ts";
 import { messageForModel } from "../thrown.ts";
 import { type AnsweredCall, errorResult } from "../tool-result.ts";
@@ -238,5 +238,6 @@ class OkResult implements ToolResult {
 /** The value of an output; undefined where it is nested too deeply for a message. */
 function valueFromOutput(text: string, kind: FittedOutput["kind"]): Value | undefined {
   if (kind === "deep") return undefined;
+  if (kind === "plain") return valueFromDoubles(JSON.parse(text) as Json);
   return valueFromJson(kind === "text" ? text : parseJson(text));
 }
