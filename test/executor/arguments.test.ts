@@ -28,7 +28,7 @@ describe("arguments", () => {
   });
 
   test("that are JSON but not an object are reported (hazard 14)", async () => {
-    for (const text of ["null", "[]", "1", '"x"', JSON.stringify('{"a":1}')]) {
+    for (const text of ["null", "[]", "1", '"x"', JSON.stringify('{"a":1}'), "9007199254740993"]) {
       expect(await answer(text)).toMatchObject({
         outcome: "INVALID_ARGUMENTS",
         output: "Schema validation failed for work: : must be object",
@@ -78,7 +78,12 @@ describe("arguments", () => {
       }
     }
     expect(({} as Record<string, unknown>)["x"]).toBeUndefined();
-    expect(await answer('{"constructor":"Ford"}')).toMatchObject({ outcome: "OK" });
+    expect((await answer('{"a":[{"constructor":{"prototype":1}}]}')).output).toBe(
+      "Schema validation failed for work: /a/0/constructor: is not allowed as a property name",
+    );
+    for (const text of ['{"constructor":"Ford"}', '{"constructor":null}', '{"builder":{"prototype":{"x":1}}}']) {
+      expect(await answer(text)).toMatchObject({ outcome: "OK", output: text });
+    }
   });
 
   test("with a number that JSON cannot carry exactly are refused with a solution (hazard 19)", async () => {
@@ -93,6 +98,7 @@ describe("arguments", () => {
     expect((await answer('{"rate":0.12345678901234567890}')).output).toBe(
       "Schema validation failed for work: /rate: must be a number with at most 17 digits: send more exact ones as a string",
     );
+    expect((await answer('{"n":9007199254740991.1}')).output).toContain("/n: must be a number with at most 17 digits");
     expect(await answer('{"rate":0.30000000000000004,"price":1.10}')).toMatchObject({ outcome: "OK" });
   });
 

@@ -132,8 +132,11 @@ describe("a batch", () => {
       );
       return turns;
     };
+    const mostWhere = async (msEach: number): Promise<number> =>
+      Math.max(...[...Map.groupBy(await turnsWhere(msEach), String).values()].map(({ length }) => length));
     expect(new Set(await turnsWhere(0)).size).toBe(1);
-    expect(Math.max(...[...Map.groupBy(await turnsWhere(6), String).values()].map(({ length }) => length))).toBe(2);
+    expect(await mostWhere(6)).toBe(2);
+    expect(await mostWhere(5)).toBe(3);
     running = false;
   });
 
@@ -158,5 +161,57 @@ describe("a batch", () => {
     const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) as object;
     const results = await app.executor.executeAll([aCall({ deep }), aCall({ deep })], within());
     expect(results.map(outcomeOf)).toEqual(["INVALID_ARGUMENTS", "INVALID_ARGUMENTS"]);
+  });
+
+  test("leaves each of its calls what is left of the time, and none where it is over", async () => {
+    let now = 1000;
+    using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    const execute = vi.fn((call: ReturnType<typeof aCall>, _request: ReturnType<typeof within>) => {
+      now += 40;
+      return errorResult({ call }, Outcome.OK, "");
+    });
+    const calls = ["1", "2", "3", "4"].map((id) => aCall({}, { id }));
+    await executeBatch(calls, within("c", { answerWithinMs: 100 }), execute, 1);
+    expect(execute.mock.calls.map(([, { answerWithinMs }]) => answerWithinMs)).toEqual([100, 60, 20, 0]);
+    execute.mockClear();
+    await executeBatch(calls, within("c"), execute, 1);
+    expect(execute.mock.calls.map(([, { answerWithinMs }]) => answerWithinMs)).toEqual(calls.map(() => undefined));
+  });
+
+  test("without ids runs every call; with one id for two tools the second is a conflict, which is told", async () => {
+    const { state, tool } = counted("read");
+    state.go.open();
+    await using app = await startExecutor([tool, aTool({ name: "other", execute: () => "other" })]);
+    const unnamed = [aCall({}, { id: "" }), aCall({}, { id: "" })];
+    expect((await app.executor.executeAll(unnamed, within())).map(outcomeOf)).toEqual(["OK", "OK"]);
+    expect(state.runs).toBe(2);
+    const told: string[] = [];
+    const onResult = (result: Parameters<typeof outcomeOf>[0]) => told.push(outcomeOf(result));
+    const results = await app.executor.executeAll([aCall(), aCall({}, { name: "other" })], within("c", { onResult }));
+    expect(results.map(outcomeOf)).toEqual(["OK", "CONFLICT"]);
+    expect(told).toEqual(["OK", "CONFLICT"]);
+    expect(results.map(({ name }) => name)).toEqual(["work", "other"]);
+  });
+
+  test("with one id twice compares what the arguments mean: none, an empty text and an empty object are the same", async () => {
+    const { state, tool } = counted("read");
+    state.go.open();
+    await using app = await startExecutor([tool]);
+    const none = { ...aCall(), input: { case: undefined } } as ReturnType<typeof aCall>;
+    const outcomes = async (...calls: ReturnType<typeof aCall>[]) =>
+      (await app.executor.executeAll(calls, within(""))).map(outcomeOf);
+    expect(await outcomes(aCall(""), aCall({}), none, aCall("{}"), aCall(' {"a":1}'))).toEqual([
+      "OK",
+      "OK",
+      "OK",
+      "OK",
+      "CONFLICT",
+    ]);
+    expect(await outcomes(aCall('{"a":1,"b":2}'), aCall('{"b":2,"a":1}'))).toEqual(["OK", "OK"]);
+    expect(await outcomes(aCall("{"), aCall("{"), aCall("["))).toEqual([
+      "INVALID_ARGUMENTS",
+      "INVALID_ARGUMENTS",
+      "CONFLICT",
+    ]);
   });
 });

@@ -122,11 +122,11 @@ describe("the execution deadline", () => {
     async () => {
       const late = gate();
       const ended = gate();
-      let aborted = false;
+      const reasons: unknown[] = [];
       const tool = aTool({
         timeoutMs: 30,
         async execute({ reject }: { reject: boolean }, { signal, progress }: ExecutionContext) {
-          signal.addEventListener("abort", () => (aborted = true));
+          signal.addEventListener("abort", () => reasons.push(signal.reason));
           await late.opened;
           progress({ message: "late" });
           ended.open();
@@ -145,7 +145,8 @@ describe("the execution deadline", () => {
         );
         expect([outcomeOf(result), result.output]).toEqual(["TIMED_OUT", "Tool execution failed or timed out."]);
       }
-      expect(aborted).toBe(true);
+      const passed = { name: "TimeoutError", message: "The tool's execution deadline has passed." };
+      expect(reasons).toMatchObject([passed, passed]);
       late.open();
       await ended.opened;
       await new Promise((resolve) => setImmediate(resolve));
@@ -156,6 +157,20 @@ describe("the execution deadline", () => {
       expect(app.executor.running).toBe(0);
     },
   );
+
+  test("has fired for a tool that looks at its signal only afterwards", async () => {
+    const passed = gate();
+    const late = Promise.withResolvers<AbortSignal>();
+    const execute = async (_args: unknown, context: ExecutionContext) => {
+      await passed.opened;
+      late.resolve(context.signal);
+    };
+    await using app = await startExecutor([aTool({ timeoutMs: 5, execute })]);
+    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("TIMED_OUT");
+    passed.open();
+    const { aborted, reason } = await late.promise;
+    expect([aborted, (reason as Error).name]).toEqual([true, "TimeoutError"]);
+  });
 
   test("of a write that started leaves it uncertain: the same call does not run again", async () => {
     const execute = vi.fn(never);

@@ -115,6 +115,7 @@ describe("a process that was considered dead", () => {
       const answer = Promise.resolve(app.executor.execute(aCall(), within()));
       if (sendUntil() === 0) {
         await expect(answer).rejects.toThrow("nothing has been executed");
+        expect(app.log.join()).toContain("the intent was stored too long ago for the call to run");
         expect(execute).not.toHaveBeenCalled();
         // Its intent was given back.
         expect(await memory.find(JSON.stringify(["default", "test", "c", "conversation-1", "call-1"]))).toBeUndefined();

@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { ExecutionContext, Reconciled, ToolDefinition, UnknownCall } from "../../src/plugin/tool.ts";
+import { IsolateCrashError } from "../../src/registry/isolate-crash-error.ts";
 import { deadPort, startDownstream } from "../outbound/downstream.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
 
@@ -81,6 +82,15 @@ describe("a write that may have taken effect is uncertain, and does not run agai
       2000,
     ],
     ["its function fails without ever using http", silence, throwBug, 2000],
+    [
+      "its thread ends after a GET",
+      answer(200),
+      async ({ http }, url) => {
+        await http(url);
+        throw new IsolateCrashError("ended");
+      },
+      2000,
+    ],
     ["its deadline passes during a GET: its function can still act", silence, ({ http }, url) => http(url), 100],
     ["its deadline passes without http", silence, never, 20],
   ])("if %s", async (_what, respond, act, timeoutMs) => {
@@ -197,6 +207,18 @@ describe("reconcile of a write whose end is unknown", () => {
   ])("leaves it uncertain if it %s", async (_what, reconcile) => {
     const seen = await calledTwice(hangUp, post, { timeoutMs: 200, reconcile: reconcile!, retry: { retries: 0 } });
     expect(seen).toMatchObject({ outcome: "UNCERTAIN", output: uncertain, replayed: true, runs: 1 });
+  });
+
+  test("is called once if only its own requests got no answer", async () => {
+    const reconcile = vi.fn(async (_call: UnknownCall, context: ExecutionContext): Promise<Reconciled> => {
+      await Promise.resolve(context.http((context.config as { url: string }).url, { method: "PUT" })).catch(() => {});
+      return "not-done";
+    });
+    const respond: Respond = (response, { method }) =>
+      method === "PUT" ? response.destroy() : response.writeHead(500).end();
+    const seen = await calledTwice(respond, post, { reconcile, retry: { retries: 0 } });
+    expect(seen).toMatchObject({ outcome: "FAILED", requests: ["POST", "PUT", "POST", "PUT"] });
+    expect(reconcile).toHaveBeenCalledTimes(2);
   });
 
   test("is not called if the end is known, or for a read", async () => {

@@ -33,6 +33,8 @@ describe("an answer", () => {
 
   test.each([
     ["undefined", undefined, "null"],
+    ["null", null, "null"],
+    ["a member that is called then", { then: 5 }, '{"then":5}'],
     ["NaN", Number.NaN, "null"],
     ["a BigInt", 2n ** 70n, `"${2n ** 70n}"`],
     ["a symbol", Symbol("x"), "null"],
@@ -168,16 +170,18 @@ describe("an answer", () => {
     const tool = aTool({
       execute({ what }: { what: string }) {
         if (what === "fault") throw new ToolError("é".repeat(200));
-        return { text: "é".repeat(200), rows: Array(100).fill("row"), deep }[what];
+        const json = JSON.stringify(Array(100).fill("row"));
+        return { text: "é".repeat(200), json, rows: Array(100).fill("row"), deep, big: 10n ** 200n }[what];
       },
     });
     await using app = await startExecutor([tool]);
-    for (const what of ["text", "rows", "deep", "fault"]) {
+    for (const what of ["text", "json", "rows", "deep", "big", "fault"]) {
       const result = await app.executor.execute(aCall({ what }, { id: what }), within("c", { caller: small }));
       expect(result.truncated).toBe(true);
       expect(Buffer.byteLength(result.output)).toBeLessThanOrEqual(100);
       if (what === "fault") expect(result.error?.message).toBe(result.output);
       else if (what === "text") expect(result.output).toMatch(/^é+\.\.\.$/);
+      else if (what === "json") expect(result.output).toMatch(/^\["row",.*\.\.\.$/);
       else expect(result.value && jsonFromValue(result.value)).toEqual(JSON.parse(result.output));
     }
   });
@@ -189,6 +193,10 @@ describe("an answer", () => {
     };
     expect(await check({ type: "string" }, new Date(0))).toBe("OK");
     expect(await check({ type: "null" }, undefined)).toBe("OK");
+    await using tool = await startTool(aTool({ outputSchema: { type: "array", maxItems: 1 }, execute: () => [1, 2] }));
+    expect((await tool.call({})).violations).toMatchObject([
+      { path: "", message: expect.stringContaining("1 items") as string },
+    ]);
     expect(await check({ type: "object", required: ["a"], properties: { a: { type: "integer" } } }, { a: 1.5 })).toBe(
       "INVALID_OUTPUT",
     );

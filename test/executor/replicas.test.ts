@@ -1,0 +1,218 @@
+import { describe, expect, test, vi } from "vitest";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import {
+  createMemoryLedger,
+  createMemoryLedgerServer,
+  type MemoryLedgerServer,
+} from "../../src/ledger/drivers/memory.ts";
+import type { Reconciled, ToolDefinition } from "../../src/plugin/tool.ts";
+import { ToolError } from "../../src/plugin/tool-error.ts";
+import {
+  aCall,
+  aTool,
+  caller,
+  contextOf,
+  type ExecutorOptions,
+  gate,
+  outcomeOf,
+  startExecutor,
+  within,
+} from "../support/executor.ts";
+
+const never = (): Promise<never> => new Promise(() => {});
+const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+const notReady = "The tool work cannot work at present.";
+const where = ["call-1", contextOf("c"), caller] as const;
+
+/** A store whose replicas seem dead to those that come later, an hour after their calls began. */
+function startServer(): MemoryLedgerServer & { abandon(): void } {
+  let offsetMs = 0;
+  const server = createMemoryLedgerServer(() => Date.now() + offsetMs);
+  return {
+    ...server,
+    abandon() {
+      offsetMs += 3_600_000;
+      server.owners.clear();
+    },
+  };
+}
+
+/** A replica on the store. */
+function replica(
+  server: MemoryLedgerServer,
+  definition: Partial<ToolDefinition> & Pick<ToolDefinition, "execute">,
+  options: ExecutorOptions = {},
+) {
+  return startExecutor([aTool(definition)], { ledger: createMemoryLedger({ server }), ...options });
+}
+
+type Request = readonly [ReturnType<typeof aCall>, ReturnType<typeof within>];
+
+/** Begins calls that never end in a replica that is dead afterwards. */
+async function leaveBehind(
+  server: ReturnType<typeof startServer>,
+  effect: "read" | "idempotent" | "write",
+  requests: readonly Request[] = [[aCall({ a: 1 }), within("c")]],
+) {
+  const execute = vi.fn(never);
+  const dead = await replica(server, { effect, timeoutMs: 60_000, execute });
+  for (const [call, request] of requests) void Promise.try(() => dead.executor.execute(call, request)).catch(() => {});
+  await vi.waitFor(() => {
+    expect(execute).toHaveBeenCalledTimes(requests.length);
+    expect(server.entries.size).toBe(requests.length);
+  });
+  server.abandon();
+  return dead;
+}
+
+describe("a call that a dead process left", () => {
+  test("is run again as the same call: its audit line names where it came from and its arguments", async () => {
+    const server = startServer();
+    const request = within("c", { caller: { ...caller, name: "shop", tenant: "north" } });
+    const dead = await leaveBehind(server, "idempotent", [[aCall({ a: 1 }), request]]);
+    const other = await replica(server, { effect: "idempotent", execute: () => "done" });
+    await other.executor.execute(aCall({ a: 1 }, { id: "other" }), within("c"));
+    expect(await other.executor.recover()).toBe(1);
+    const argumentsDigest = other.audit[0]!.argumentsDigest;
+    expect(other.audit[1]).toMatchObject({
+      caller: "shop",
+      source: "shop",
+      tenant: "north",
+      toolCallId: "call-1",
+      conversationId: "c",
+      argumentsDigest,
+      outcome: "OK",
+    });
+    await Promise.all([dead, other].map((app) => app[Symbol.asyncDispose]()));
+  });
+
+  test("and that fails when it runs again is found with its failure", async () => {
+    for (const [definition, output] of [
+      [{ execute: () => Promise.reject(new ToolError("no luck")) }, "no luck"],
+      [
+        {
+          open: () => {
+            throw new Error("no database");
+          },
+          execute: never,
+        },
+        notReady,
+      ],
+    ] as const) {
+      const server = startServer();
+      const dead = await leaveBehind(server, "idempotent");
+      const next = await replica(server, { effect: "idempotent", ...definition });
+      expect(await next.executor.recover()).toBe(1);
+      expect(await next.executor.find(...where)).toMatchObject({ state: CallState.DONE, result: { output } });
+      await Promise.all([dead, next].map((app) => app[Symbol.asyncDispose]()));
+    }
+  });
+
+  test("under no key is uncertain: its downstream could not tell that it runs again", async () => {
+    const server = startServer();
+    const dead = await leaveBehind(server, "idempotent", [[aCall(), within("", { answerWithinMs: 0 })]]);
+    const execute = vi.fn(() => "ran again");
+    const next = await replica(server, { effect: "idempotent", execute });
+    expect(await next.executor.recover()).toBe(1);
+    expect((await next.executor.find("call-1", contextOf(""), caller))?.result?.output).toBe(uncertain);
+    expect(execute).not.toHaveBeenCalled();
+    await Promise.all([dead, next].map((app) => app[Symbol.asyncDispose]()));
+  });
+
+  test("is left to the next process where this one ends before its turn comes", async () => {
+    const server = startServer();
+    const requests = ["1", "2"].map((id) => [aCall({}, { id }), within("c")] as const);
+    const dead = await leaveBehind(server, "idempotent", requests);
+    const execute = vi.fn(never);
+    const next = await replica(
+      server,
+      { effect: "idempotent", timeoutMs: 60_000, execute },
+      { settings: { limits: { concurrency: 1, queue: 1 } } },
+    );
+    const recovered = next.executor.recover();
+    await vi.waitFor(() => expect(execute).toHaveBeenCalledOnce());
+    await next.executor.drain(AbortSignal.abort());
+    expect(await recovered).toBe(2);
+    server.abandon();
+    const last = await replica(server, { effect: "idempotent", execute: () => "done" });
+    expect(await last.executor.recover()).toBe(2);
+    for (const id of ["1", "2"]) {
+      expect((await last.executor.find(id, contextOf("c"), caller))?.result?.output).toBe("done");
+    }
+    await Promise.all([dead, next, last].map((app) => app[Symbol.asyncDispose]()));
+  });
+
+  test("and that cannot be recovered leaves a line, and the others are recovered", async () => {
+    const server = startServer();
+    const requests = ["1", "2"].map((id) => [aCall({}, { id }), within("c")] as const);
+    const dead = await leaveBehind(server, "write", requests);
+    const ledger = createMemoryLedger({ server });
+    const finish = vi.fn(ledger.finish).mockRejectedValueOnce(new RangeError("ours"));
+    await using next = await startExecutor([], { ledger: { ...ledger, finish } });
+    expect(await next.executor.recover()).toBe(2);
+    const lines = next.log.map((line) => JSON.parse(line) as { level: number; msg: string });
+    expect(lines.filter(({ level }) => level === 50)).toMatchObject([
+      { msg: "a call could not be recovered; it is tried again", call: "1", err: { message: "ours" } },
+    ]);
+    expect((await next.executor.find("2", contextOf("c"), caller))?.result?.output).toBe(uncertain);
+    await dead[Symbol.asyncDispose]();
+  });
+
+  test("and a third has settled by the time its author says that it did not happen, has that answer", async () => {
+    const server = startServer();
+    const dead = await leaveBehind(server, "write");
+    const third = await replica(server, { effect: "write", execute: never, reconcile: () => ({ result: "theirs" }) });
+    const execute = vi.fn(() => "ran");
+    const reconcile = async (): Promise<Reconciled> => {
+      server.abandon();
+      await third.executor.recover();
+      return "not-done";
+    };
+    const next = await replica(server, { effect: "write", execute, reconcile });
+    expect(await next.executor.execute(aCall({ a: 1 }), within("c"))).toMatchObject({
+      output: "theirs",
+      replayed: true,
+    });
+    expect(execute).not.toHaveBeenCalled();
+    await Promise.all([dead, next, third].map((app) => app[Symbol.asyncDispose]()));
+  });
+
+  test("and that the store has lost meanwhile begins again", async () => {
+    const server = startServer();
+    const dead = await leaveBehind(server, "write");
+    const reconcile = (): Reconciled => (server.entries.clear(), "not-done");
+    const next = await replica(server, { effect: "write", execute: () => "ran", reconcile });
+    expect(await next.executor.execute(aCall({ a: 1 }), within("c"))).toMatchObject({ output: "ran", replayed: false });
+    expect((await next.executor.find(...where))?.result?.output).toBe("ran");
+    await Promise.all([dead, next].map((app) => app[Symbol.asyncDispose]()));
+  });
+});
+
+describe("a read that took long in a process that was taken for dead", () => {
+  test("is recorded by the process in which it is repeated, and whoever waits for the first is told so", async () => {
+    const server = startServer();
+    const [first, second] = [gate(), gate()];
+    const before = await replica(server, { execute: async () => (await first.opened, "mine") });
+    const request = within("c", { answerWithinMs: 0 });
+    await before.executor.execute(aCall(), request);
+    const waiting = before.executor.execute(aCall(), within("c"));
+    await vi.waitFor(() => expect(server.entries.size).toBe(1));
+    server.abandon();
+    const next = await replica(server, { execute: async () => (await second.opened, "theirs") });
+    expect(outcomeOf(await next.executor.execute(aCall(), request))).toBe("PENDING");
+    await vi.waitFor(() => expect(server.owners.has([...server.entries.values()][0]?.owner ?? "")).toBe(true));
+    first.open();
+    const answer = await waiting;
+    expect([outcomeOf(answer), answer.output]).toEqual([
+      "PENDING",
+      "Tool execution timed out or failed. Please retry.",
+    ]);
+    second.open();
+    await using third = await startExecutor([], { ledger: createMemoryLedger({ server }) });
+    expect(await third.executor.wait(...where, AbortSignal.timeout(5000))).toMatchObject({
+      state: CallState.DONE,
+      result: { output: "theirs" },
+    });
+    await Promise.all([before, next].map((app) => app[Symbol.asyncDispose]()));
+  });
+});
