@@ -11,7 +11,7 @@ interface Mutant {
 }
 
 interface Options {
-  readonly sample: { readonly size: number; readonly seed: string };
+  readonly sample: { readonly size: number; readonly seed: string; readonly from: number };
 }
 
 class SampleChecker {
@@ -33,7 +33,7 @@ class SampleChecker {
     const drawn = mutants
       .map((mutant) => ({ id: mutant.id, lot: this.#lotOf(mutant) }))
       .toSorted((a, b) => (a.lot < b.lot ? -1 : 1))
-      .slice(0, this.#sample.size);
+      .slice(this.#sample.from, this.#sample.from + this.#sample.size);
     const sample = new Set(drawn.map(({ id }) => id));
     return Object.fromEntries(
       mutants.map(({ id }) => [
@@ -58,8 +58,12 @@ export const strykerValidationSchema = {
   properties: {
     sample: {
       type: "object",
-      required: ["size", "seed"],
-      properties: { size: { type: "integer", minimum: 1 }, seed: { type: "string" } },
+      required: ["size", "seed", "from"],
+      properties: {
+        size: { type: "integer", minimum: 1 },
+        seed: { type: "string" },
+        from: { type: "integer", minimum: 0 },
+      },
     },
   },
 };

@@ -4,6 +4,7 @@
 //   npm run mutation -- --mutate src/jobs/backoff.ts          other words go to Stryker as they are
 //   npm run mutation -- --room outbound                       one room with its own tests; also a folder: adapters/mcp
 //   npm run mutation -- --room jobs --sample 200 --seed 1     of one room only so many changes, drawn at random
+//   npm run mutation -- --room jobs --sample 50 --from 50     the next 50 changes of the same sample, in a run of their own
 //   npm run mutation -- --since main [--seconds 120]          only the lines that changed since a commit, within a time
 //   npm run mutation -- --table REPORT.json…                  the score of each file and what survives, from JSON reports
 //
@@ -23,7 +24,7 @@ const since = valueOf("--since");
 const room = valueOf("--room");
 
 if (args.includes("--table")) console.log(table(args.slice(args.indexOf("--table") + 1).map(readReport)));
-else if (room !== undefined) process.exitCode = await runRoom(room, valueOf("--sample"), valueOf("--seed") ?? "1");
+else if (room !== undefined) process.exitCode = await runRoom(room);
 else if (since !== undefined) process.exitCode = await runSince(since, Number(valueOf("--seconds") ?? 120));
 else process.exitCode = await run(args);
 
@@ -55,14 +56,15 @@ async function runWith(settings: Readonly<Record<string, unknown>>, seconds?: nu
 }
 
 /** One room, or so many changes of it. Leaves its report where the results of runs are kept, for `--table`. */
-async function runRoom(room: string, size: string | undefined, seed: string): Promise<number> {
+async function runRoom(room: string): Promise<number> {
+  const [size, seed, from] = [valueOf("--sample"), valueOf("--seed") ?? "1", valueOf("--from") ?? "0"];
   const folder = join(root, "node_modules/.cache/stryker");
   const name = room.replaceAll("/", "-");
-  const reportFile = join(folder, size === undefined ? `${name}.json` : `${name}-${size}-${seed}.json`);
+  const reportFile = join(folder, size === undefined ? `${name}.json` : `${name}-${size}-${seed}-${from}.json`);
   const sampling = {
     plugins: ["@stryker-mutator/vitest-runner", join(root, "scripts/mutation-sample.ts")],
     checkers: ["sample"],
-    sample: { size: Number(size), seed },
+    sample: { size: Number(size), seed, from: Number(from) },
   };
   mkdirSync(folder, { recursive: true });
   rmSync(reportFile, { force: true });

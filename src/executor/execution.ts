@@ -51,7 +51,7 @@ export class Execution {
   /** Key in the ledger; undefined where the call is not deduplicated. */
   key: string | undefined;
   /** What `GetCall` finds the call by, also without a key. */
-  lookup = "";
+  lookup!: string;
   /** The running execution of the same call that this one waits for. */
   joined: Execution | undefined;
   /** Its tool's slots, while it has one of them. */
@@ -80,7 +80,7 @@ export class Execution {
   isRegistered = false;
   /** The answer of the pipeline, once it is known that it comes later. */
   answer: Promise<ToolResult> | undefined;
-  /** Callers that wait. The last one to leave a `read` cancels it. */
+  /** Callers that wait, or were told that the call goes on. The last one to leave a `read` cancels it. */
   waiters = 0;
   /** A caller was told that the call goes on: it is never cancelled, and its end is recorded. */
   outlived = false;

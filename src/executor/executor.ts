@@ -84,8 +84,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     // Where no caller waits any more when it rejects, the log tells why.
     answer.catch(() => {});
     execution.answer = answer;
-    const joined = execution.joined ?? execution;
-    const waited = waitFor(joined, joined.answer ?? answer, request, onOutlived, pace);
+    const waited = waitFor(execution.joined ?? execution, answer, request, onOutlived, pace);
     return waited.then((result) => fitForCaller(result, request.caller), throwRpcError);
   }
 
@@ -153,10 +152,8 @@ function waitFor(
   pace: Pacer,
 ): Promise<ToolResult> {
   execution.waiters++;
-  const ofTool = execution.tool.answerWithinMs;
-  const answerWithinMs =
-    callerWithinMs === undefined || (ofTool !== undefined && ofTool < callerWithinMs) ? ofTool : callerWithinMs;
-  if (answerWithinMs === undefined && cancellation === undefined) return answer;
+  const answerWithinMs = Math.min(callerWithinMs ?? Infinity, execution.tool.answerWithinMs ?? Infinity);
+  if (answerWithinMs === Infinity && cancellation === undefined) return answer;
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     let unsubscribe: (() => void) | undefined;
@@ -169,11 +166,11 @@ function waitFor(
     const onGone = (reason: ConnectError): void => {
       stop();
       execution.waiters--;
-      const isWanted = execution.waiters > 0 || execution.outlived || execution.effect !== Effect.READ;
+      const isWanted = execution.waiters > 0 || execution.effect !== Effect.READ;
       if (!isWanted) execution.cancel();
       reject(reason);
     };
-    if (answerWithinMs !== undefined) {
+    if (answerWithinMs !== Infinity) {
       const onDeadline = (): void => {
         if (stopped) return;
         stop();

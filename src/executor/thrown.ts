@@ -25,8 +25,7 @@ export function thrownFields(reason: unknown): ThrownFields {
     name: attempt(() => (reason instanceof Error ? String(reason.name) : typeof reason)) ?? "unreadable",
     at: attempt(() => {
       const { stack } = reason as Error;
-      if (typeof stack !== "string") return undefined;
-      return stack
+      return String(stack)
         .split("\n")
         .find((line) => line.startsWith("    at "))
         ?.trim();
@@ -44,8 +43,9 @@ export function thrownDetails(reason: unknown, tool: CompiledTool): { message: s
 /** A ToolError that the tool's author threw, or the refusal of a downstream that the author let through. */
 export function isAuthorsOwn(reason: unknown): boolean {
   const known = attempt(() => {
-    if (isHttpError(reason)) return reason.status !== undefined && reason.status >= 400 && reason.status <= 499;
-    return isToolError(reason);
+    if (!isHttpError(reason)) return isToolError(reason);
+    const { status = 0 } = reason;
+    return status >= 400 && status <= 499;
   });
   return known === true;
 }

@@ -138,5 +138,5 @@ function inspectExactNumber(value: ExactNumber, path: string, found: Inspection)
 }
 
 function reachesPrototype(value: ExactJson): boolean {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, "prototype");
+  return Object.hasOwn(Object(value) as object, "prototype");
 }

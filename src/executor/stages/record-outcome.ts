@@ -103,10 +103,10 @@ export function isReplayable({ result, effect }: LedgerEntry): boolean {
 
 function end(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult {
   const { memory, guard } = parts;
-  const { call, key, scope, digest } = execution;
+  const { call, scope, digest } = execution;
   const retention = retentionFor(execution, result);
   const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
-  const replay = retention === "replay" && key !== undefined;
+  const replay = retention === "replay";
   memory.end(execution, isKept ? { toolName: call.name, digest, result, replay, scope } : undefined);
   if (execution.tool.repeatWindowMs > 0) guard.settle(execution, result);
   execution.result = result;
