@@ -34,7 +34,7 @@ describe("an answer", () => {
   test.each([
     ["undefined", undefined, "null"],
     ["null", null, "null"],
-    ["a member that is called then", { then: 5 }, '{"then":5}'],
+    ["a member that is called then", JSON.parse('{"then":5}'), '{"then":5}'],
     ["NaN", Number.NaN, "null"],
     ["a BigInt", 2n ** 70n, `"${2n ** 70n}"`],
     ["a symbol", Symbol("x"), "null"],
