@@ -48,8 +48,9 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
         const onEnd = (late: ToolResult): void => route.measureLateResult?.(late, measure);
         outlived.add({ caller: caller.name, callId: call.id, clients, onEnd });
       }
+      const body = route.answer(call, result);
       route.measureAnswer?.(result, measure);
-      sendJson(reply, route.answer(call, result));
+      sendJson(reply, body);
       trace?.end(200);
       return reply;
     } catch (error) {

@@ -3,12 +3,11 @@ import { Ajv, type ErrorObject, type Options, type ValidateFunction } from "ajv"
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { JsonSchema } from "../plugin/tool.ts";
-import { addBoundedKeywords } from "./bounded-keywords.ts";
 import { checkSchema, SchemaError } from "./check-schema.ts";
 import { addFormats } from "./formats.ts";
 import { createPatternEngine } from "./linear-pattern.ts";
 import { meterCode } from "./metered-code.ts";
-import { ErrorLimitError, StepBudgetError, StepMeter } from "./step-meter.ts";
+import { addBoundedKeywords, ErrorLimitError, StepBudgetError, StepMeter } from "./step-meter.ts";
 import { violation, ViolationList } from "./violations.ts";
 
 /**

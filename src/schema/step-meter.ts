@@ -1,5 +1,8 @@
-import type { ErrorObject } from "ajv";
+import { type Ajv, _, type CodeKeywordDefinition, type ErrorObject, type FuncKeywordDefinition, str } from "ajv";
+import { canonicalJson } from "../json/canonical.ts";
+import type { ExactJson } from "../json/exact-number.ts";
 import { escapePointer } from "../json/pointer.ts";
+import { codePoints } from "../json/shorten.ts";
 import { ViolationList } from "./violations.ts";
 
 /** Thrown to end a validation that exceeds its step budget. */
@@ -103,4 +106,118 @@ export class StepMeter {
 
 function isWhole(error: Partial<ErrorObject>): error is ErrorObject {
   return error.instancePath !== undefined;
+}
+
+/**
+ * Replaces the keywords whose cost is not visible in Ajv's generated code: those that compare, count or hash whole
+ * values. The replacements report their steps to the meter, take linear time, and produce Ajv's messages.
+ */
+export function addBoundedKeywords(ajv: Ajv, meter: StepMeter): void {
+  for (const keyword of [...sizeKeywords(meter), ...valueKeywords(meter)]) {
+    ajv.removeKeyword(keyword.keyword as string);
+    ajv.addKeyword(keyword);
+  }
+}
+
+type Keyword = FuncKeywordDefinition & { error: NonNullable<CodeKeywordDefinition["error"]> };
+
+/** Compares a size with a keyword's limit. */
+type SizeTest<Data> = (data: Data, limit: number) => boolean;
+
+function sizeKeyword<Data>(keyword: string, isWithin: SizeTest<Data>): Keyword {
+  const ofString = keyword.endsWith("Length");
+  const [comparison, unit] = [keyword.startsWith("max") ? "more" : "fewer", ofString ? "characters" : "properties"];
+  return {
+    keyword,
+    type: ofString ? "string" : "object",
+    schemaType: "number",
+    errors: false,
+    compile: (limit: number) => (data: unknown) => isWithin(data as Data, limit),
+    error: {
+      message: ({ schemaCode }) => str`must NOT have ${comparison} than ${schemaCode} ${unit}`,
+      params: ({ schemaCode }) => _`{limit: ${schemaCode}}`,
+    },
+  };
+}
+
+function sizeKeywords(meter: StepMeter): Keyword[] {
+  const characters = (text: string): number => {
+    meter.charge(text.length * 5);
+    return codePoints(text);
+  };
+  const members = (value: object): number => meter.keys(value).length;
+  // A character is one or two code units, so their number often suffices.
+  const hasAtMost = (text: string, limit: number): boolean =>
+    text.length <= limit || (text.length <= limit * 2 && characters(text) <= limit);
+  const hasAtLeast = (text: string, limit: number): boolean =>
+    text.length >= limit && (text.length >= limit * 2 || characters(text) >= limit);
+  return [
+    sizeKeyword("maxLength", hasAtMost),
+    sizeKeyword("minLength", hasAtLeast),
+    sizeKeyword("maxProperties", (value: object, limit) => members(value) <= limit),
+    sizeKeyword("minProperties", (value: object, limit) => members(value) >= limit),
+  ];
+}
+
+/** Cost of writing one character of canonical JSON, in steps. */
+const stepsPerCanonicalCharacter = 15;
+
+/** Returns a text that is equal for equal objects or arrays. */
+function canonicalKey(meter: StepMeter, value: object): string {
+  const text = canonicalJson(value as ExactJson);
+  meter.charge(100 + text.length * stepsPerCanonicalCharacter);
+  return text;
+}
+
+/** Creates a membership test for a list, in time independent of the list's length. */
+function memberTest(meter: StepMeter, list: readonly unknown[]): (data: unknown) => boolean {
+  const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+  const plain = new Set(list.filter((value) => !isObject(value)));
+  const objects = new Set(list.filter(isObject).map((value) => canonicalJson(value as ExactJson)));
+  return (data) => {
+    if (isObject(data)) return objects.size > 0 && objects.has(canonicalKey(meter, data));
+    if (typeof data === "string") meter.charge(data.length >> 3);
+    return plain.has(data);
+  };
+}
+
+/** Reports whether all items are different. */
+function areUnique(meter: StepMeter, items: readonly unknown[]): boolean {
+  meter.charge(items.length * 20);
+  // A string never equals the key of an object: JSON text of objects and arrays starts with a bracket, that of strings
+  // with a quote.
+  const keyOf = (item: unknown): unknown => {
+    if (typeof item === "string") return `"${item}`;
+    return typeof item === "object" && item !== null ? canonicalKey(meter, item) : item;
+  };
+  return new Set(items.map(keyOf)).size === items.length;
+}
+
+function valueKeywords(meter: StepMeter): Keyword[] {
+  return [
+    {
+      keyword: "uniqueItems",
+      type: "array",
+      schemaType: "boolean",
+      errors: false,
+      compile: (isWanted: boolean) => (items: readonly unknown[]) => !isWanted || areUnique(meter, items),
+      error: { message: "must NOT have duplicate items" },
+    },
+    {
+      keyword: "const",
+      errors: false,
+      compile: (value: unknown) => memberTest(meter, [value]),
+      error: { message: "must be equal to constant", params: ({ schemaCode }) => _`{allowedValue: ${schemaCode}}` },
+    },
+    {
+      keyword: "enum",
+      schemaType: "array",
+      errors: false,
+      compile: (values: readonly unknown[]) => memberTest(meter, values),
+      error: {
+        message: "must be equal to one of the allowed values",
+        params: ({ schemaCode }) => _`{allowedValues: ${schemaCode}}`,
+      },
+    },
+  ];
 }

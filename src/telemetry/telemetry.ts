@@ -1,6 +1,5 @@
 import type { Context, Span, SpanOptions, Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
-import type { Instrument, Measure } from "./instruments.ts";
 
 /** The trace that work belongs to. Rooms that know nothing of OpenTelemetry pass it on unchanged. */
 export type TraceContext = Context;
@@ -40,6 +39,20 @@ export interface AuditLog {
   /** Flushes pending lines. No line may be written afterwards. */
   close(): Promise<void>;
 }
+
+/** A metric declared as data, by a part of the service that telemetry does not know. */
+export interface Instrument {
+  readonly name: string;
+  readonly kind: "counter" | "histogram" | "gauge";
+  readonly description: string;
+  /** UCUM unit, such as `s` for seconds. */
+  readonly unit?: string;
+  /** Names of the labels, at most two. */
+  readonly labels: readonly string[];
+}
+
+/** Adds to a counter, records in a histogram or sets a gauge. Throws a RangeError for an undeclared name. */
+export type Measure = (name: string, labels: Readonly<Record<string, string>>, value: number) => void;
 
 /** All measurements of the service, by meaning. attributes.ts defines the exported names. */
 export interface Metrics {

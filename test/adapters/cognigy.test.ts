@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
-import { cognigyInstruments } from "../../src/adapters/cognigy/metrics.ts";
+import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { Secret } from "../../src/secret.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 import { Ended, stand, type StandOptions, type StandTool, until } from "./stand.ts";

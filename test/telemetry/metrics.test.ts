@@ -1,4 +1,4 @@
-import { cognigyInstruments } from "../../src/adapters/cognigy/metrics.ts";
+import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { parse } from "yaml";

@@ -3,8 +3,17 @@ import type { Adapter } from "../adapter.ts";
 import type { Platform } from "../platform.ts";
 import type { AnswerRoute, PollRoute, Reply, RequestFailure } from "../route.ts";
 import { isId } from "../tool-call.ts";
-import { cognigyInstruments, measureAnswer, measureFailure, measureLateResult } from "./metrics.ts";
-import { answerText, callFromCallback, createAnswerWriter, idFromPayload, pendingText } from "./payloads.ts";
+import {
+  answerText,
+  callFromCallback,
+  cognigyInstruments,
+  createAnswerWriter,
+  idFromPayload,
+  measureAnswer,
+  measureFailure,
+  measureLateResult,
+  pendingText,
+} from "./payloads.ts";
 import { cognigyConfiguration, type CognigySettings } from "./settings.ts";
 
 /** NICE Cognigy.AI. */
