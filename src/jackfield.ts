@@ -197,6 +197,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     version,
     clientsFor,
     authenticate: createRequestAuthenticator(config.callers, verifyToken),
+    refusals,
   };
 
   const app = await createHttp({

@@ -5,7 +5,7 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AdapterClients, RequestTrace } from "./adapter.ts";
 import { answerDuration } from "./answer-budget.ts";
-import { retrySeconds, sendFailure, sendJson } from "./replies.ts";
+import { jsonType, retrySeconds, sendFailure } from "./replies.ts";
 import type { RouteContext } from "./route-context.ts";
 import type { AnswerRoute } from "./route.ts";
 
@@ -50,7 +50,7 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
       }
       const body = route.answer(call, result);
       route.measureAnswer?.(result, measure);
-      sendJson(reply, body);
+      reply.header("content-type", jsonType).send(body);
       trace?.end(200);
       return reply;
     } catch (error) {

@@ -20,6 +20,16 @@ export interface Requester {
   readonly clients: AdapterClients;
 }
 
+/** A request that was refused because of its key or its caller's scopes. */
+export interface AccessRefusal {
+  readonly code: "unauthenticated" | "permission_denied";
+  /** Method and path of the route as declared. */
+  readonly target: string;
+  readonly caller: Caller | undefined;
+  /** The reason, without secrets. */
+  readonly reason: string;
+}
+
 /** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */
 export interface AdapterHost {
   /**
@@ -27,6 +37,10 @@ export interface AdapterHost {
    * SignedRequest where the body has to.
    */
   authenticate(request: RawRequest): Requester | SignedRequest<Requester> | undefined | Promise<Requester | undefined>;
+  /** The sender of every request, where no credential is configured: then nothing has to be authenticated. */
+  readonly open?: Requester;
+  /** Records a request that was refused because of its key or scope. */
+  recordRefusal(refusal: AccessRefusal): void;
   /** Returns the clients that act as a caller: the same ones each time. */
   clientsFor(caller: Caller): AdapterClients;
   readonly measure: Measure;

@@ -1,14 +1,23 @@
+import type { Socket } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { serveAccept } from "./accept-route.ts";
-import type { Adapter, AdapterHost } from "./adapter.ts";
+import type { Adapter, AdapterHost, Requester } from "./adapter.ts";
 import { serveAnswer } from "./answer-route.ts";
-import { createAuthentication } from "./authentication.ts";
+import { type Authentication, createAuthentication } from "./authentication.ts";
 import { servePoll } from "./poll-route.ts";
 import { serveRaw } from "./raw-route.ts";
 import { failureFromError, sendFailure } from "./replies.ts";
-import { createRouteContext, type RouteContext, type RouteTimes } from "./route-context.ts";
+import { type RouteContext, type RouteTimes, whenClosed, whenClosedEarly } from "./route-context.ts";
 import type { Route, RouteBase } from "./route.ts";
 import { serveStream } from "./stream-route.ts";
+
+const defaultTimes: RouteTimes = {
+  commentEveryMs: 15_000,
+  openAfterMs: 250,
+  lingerMs: 5000,
+  storeWithinMs: 2000,
+  pendingRetryMs: 1000,
+};
 
 /**
  * Adds an adapter's routes to the server, with everything that adapters have in common: authentication, budgets, streams,
@@ -35,7 +44,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
   const { cors } = route;
   const { host } = context;
 
-  const authentication = createAuthentication(route, host);
+  const authentication = host.open === undefined ? createAuthentication(route, host) : admitAs(host.open);
 
   app.route({
     method: route.method,
@@ -54,6 +63,11 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
       bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true,
     },
     handler: authentication.guarded(serve(route, context)),
+    // Whatever has refused the request.
+    onResponse(request, reply, done) {
+      if (reply.statusCode === 401 || reply.statusCode === 403) recordRefusal(request, reply.statusCode, host);
+      done();
+    },
     errorHandler(error, request, reply) {
       const failure = failureFromError(error, request.body);
       // Fastify closes the connection after any bad body. That is needed only where a body was not read to its end.
@@ -90,6 +104,67 @@ function serve(
     case "raw":
       return serveRaw(route, context);
   }
+}
+
+/**
+ * Creates the context. An HTTP/1 connection carries one request at a time, so its requests share one signal that is made
+ * once per connection; over HTTP/2 each request has a stream, and a signal, of its own.
+ */
+function createRouteContext(app: FastifyInstance, host: AdapterHost, given: Partial<RouteTimes>): RouteContext {
+  const times = { ...defaultTimes, ...given };
+  const connections = new WeakMap<Socket, AbortSignal>();
+  return {
+    host,
+    times,
+    startTrace(request, route, otherwise) {
+      const shared = route.kind === "stream" || route.kind === "accept";
+      const { traceparent = otherwise, tracestate } = request.headers;
+      if (traceparent === undefined && !shared && !host.tracing) return undefined;
+      return host.startTrace({
+        method: route.method,
+        path: route.path,
+        traceparent: typeof traceparent === "string" ? traceparent : undefined,
+        tracestate: Array.isArray(tracestate) ? tracestate.join(",") : tracestate,
+        shared,
+      });
+    },
+    clientGone(request, reply) {
+      if (request.raw.httpVersionMajor >= 2) return whenClosedEarly(reply);
+      const socket = request.raw.socket;
+      let signal = connections.get(socket);
+      if (signal === undefined) connections.set(socket, (signal = whenClosed(socket)));
+      return signal;
+    },
+    onClose(close) {
+      app.addHook("onClose", (_app, done) => {
+        close();
+        done();
+      });
+    },
+  };
+}
+
+/** Admits every request as the same sender. */
+function admitAs({ caller, clients }: Requester): Authentication {
+  return {
+    ofHead(request, _reply, done) {
+      request.caller = caller;
+      request.clients = clients;
+      done();
+    },
+    guarded: (serve) => serve,
+  };
+}
+
+/** Records a refused key or scope. RPCs and the operator's routes record theirs themselves. */
+function recordRefusal(request: FastifyRequest, status: 401 | 403, host: AdapterHost): void {
+  const { refusal } = request;
+  host.recordRefusal({
+    code: status === 401 ? "unauthenticated" : "permission_denied",
+    target: `${request.method} ${request.routeOptions.url}`,
+    caller: refusal?.caller,
+    reason: refusal?.reason ?? (status === 401 ? "no valid key" : "the caller lacks a scope"),
+  });
 }
 
 /** Lets browsers of the declared origins read the route's answers. Costs nothing for requests without an `Origin`. */

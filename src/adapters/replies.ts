@@ -5,7 +5,8 @@ import { PayloadError, type Reply, type RequestFailure } from "./route.ts";
 /** Seconds after which a client should try again when the service is busy or going down. */
 export const retrySeconds = 1;
 
-const jsonType = "application/json; charset=utf-8";
+/** The content type of JSON text. */
+export const jsonType = "application/json; charset=utf-8";
 
 /** Sends a reply: its body is JSON text already. */
 export function sendReply(reply: FastifyReply, { status, body, headers }: Reply): FastifyReply {

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../auth/caller.ts";
 import type { AdapterClients, AdapterHost, RequestTrace } from "./adapter.ts";
 import type { Route } from "./route.ts";
@@ -34,14 +34,6 @@ export interface RouteTimes {
   readonly pendingRetryMs: number;
 }
 
-const defaultTimes: RouteTimes = {
-  commentEveryMs: 15_000,
-  openAfterMs: 250,
-  lingerMs: 5000,
-  storeWithinMs: 2000,
-  pendingRetryMs: 1000,
-};
-
 /** What the routes of one adapter share. */
 export interface RouteContext {
   readonly host: AdapterHost;
@@ -54,46 +46,8 @@ export interface RouteContext {
   onClose(close: () => void): void;
 }
 
-/**
- * Creates the context. An HTTP/1 connection carries one request at a time, so its requests share one signal that is made
- * once per connection; over HTTP/2 each request has a stream, and a signal, of its own.
- */
-export function createRouteContext(app: FastifyInstance, host: AdapterHost, given: Partial<RouteTimes>): RouteContext {
-  const times = { ...defaultTimes, ...given };
-  const connections = new WeakMap<Socket, AbortSignal>();
-  return {
-    host,
-    times,
-    startTrace(request, route, otherwise) {
-      const shared = route.kind === "stream" || route.kind === "accept";
-      const { traceparent = otherwise, tracestate } = request.headers;
-      if (traceparent === undefined && !shared && !host.tracing) return undefined;
-      return host.startTrace({
-        method: route.method,
-        path: route.path,
-        traceparent: typeof traceparent === "string" ? traceparent : undefined,
-        tracestate: Array.isArray(tracestate) ? tracestate.join(",") : tracestate,
-        shared,
-      });
-    },
-    clientGone(request, reply) {
-      if (request.raw.httpVersionMajor >= 2) return whenClosedEarly(reply);
-      const socket = request.raw.socket;
-      let signal = connections.get(socket);
-      if (signal === undefined) connections.set(socket, (signal = whenClosed(socket)));
-      return signal;
-    },
-    onClose(close) {
-      app.addHook("onClose", (_app, done) => {
-        close();
-        done();
-      });
-    },
-  };
-}
-
-/** A signal for all requests of one connection. */
-function whenClosed(socket: Socket): AbortSignal {
+/** A signal for all requests of one connection, which fires when it is closed. */
+export function whenClosed(socket: Socket): AbortSignal {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
   socket.once("close", () => controller.abort());

@@ -15,6 +15,7 @@ import type { RequestAuthenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { createCredentialCheck, isSignedRequest, mapSignedRequest } from "../auth/signed-request.ts";
 import type { Scope } from "../config/scope.ts";
+import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
 
@@ -25,6 +26,7 @@ export interface AdapterHostParts {
   clientsFor(caller: Caller): AdapterClients;
   /** Authenticates the configured callers. */
   readonly authenticate: RequestAuthenticator;
+  readonly refusals: Pick<AccessRefusals, "record">;
 }
 
 const doorScopes: readonly Scope[] = ["tools:read", "jobs:read", "jobs:write"];
@@ -38,18 +40,19 @@ export const adapterTenant = "default";
 export function createAdapterHost(
   adapter: Pick<Adapter, "name" | "identity">,
   instruments: readonly Instrument[],
-  { telemetry, version, clientsFor, authenticate }: AdapterHostParts,
+  { telemetry, version, clientsFor, authenticate, refusals }: AdapterHostParts,
 ): AdapterHost {
   const { name, identity } = adapter;
   const shared = {
     version,
+    recordRefusal: refusals.record,
     measure: telemetry.metrics.measureFor(instruments),
     log: telemetry.log.child({ adapter: name }),
     tracing: telemetry.tracing,
     startTrace: (start: TraceStart) => startRequestTrace(telemetry, start),
   };
   if (identity.kind === "keys") {
-    return { ...shared, clientsFor, authenticate: authenticateByKeys(name, identity, clientsFor) };
+    return { ...shared, clientsFor, ...authenticateByKeys(name, identity, clientsFor) };
   }
   const requesterFor = requestersOfDoor(identity, clientsFor);
   return {
@@ -93,17 +96,18 @@ function authenticateByKeys(
   name: string,
   identity: KeyIdentity,
   clientsFor: AdapterHostParts["clientsFor"],
-): AdapterHost["authenticate"] {
+): Pick<AdapterHost, "authenticate" | "open"> {
   const requesterFor = (caller: Caller): Requester => ({ caller, clients: clientsFor(caller) });
   const [first, ...others] = keyCallers(name, identity);
   const open = requesterFor(first);
   const requesters = [open, ...others.map(requesterFor)];
   const { keys, signature } = identity;
-  if (keys.length === 0 && signature !== undefined) {
-    return createCredentialCheck([{ value: open, keys: [], signature }], identity.headers, open);
-  }
-  const credentials = keys.map(({ key }, index) => ({ value: requesters[index] ?? open, keys: [key], signature }));
-  return createCredentialCheck(credentials, identity.headers, open);
+  if (keys.length === 0 && signature === undefined) return { authenticate: () => open, open };
+  const credentials =
+    keys.length === 0
+      ? [{ value: open, keys: [], signature }]
+      : keys.map(({ key }, index) => ({ value: requesters[index] ?? open, keys: [key], signature }));
+  return { authenticate: createCredentialCheck(credentials, identity.headers, open) };
 }
 
 /** Returns the callers for requests to an adapter with its own keys. */

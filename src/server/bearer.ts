@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import type { Caller } from "../auth/caller.ts";
 import type { Scope } from "../config/scope.ts";
+import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 
 /**
  * Finds the caller of an Authorization header. Returns undefined without a valid credential, and a promise if the
@@ -8,16 +9,24 @@ import type { Scope } from "../config/scope.ts";
  */
 export type Authenticate = (authorization: string | undefined) => Caller | undefined | Promise<Caller | undefined>;
 
+/** Authentication, and the record of the requests that it refuses. */
+export interface Access {
+  readonly authenticate: Authenticate;
+  readonly refusals: AccessRefusals;
+}
+
 /** The authenticated callers of requests, set by `requireScope` before the route runs. */
 export type Callers = WeakMap<FastifyRequest, Caller>;
 
 /**
  * Creates a hook that admits only callers with a scope: it answers 401 without a valid credential, 403 without the
- * scope.
+ * scope. It records both.
  */
-export function requireScope(authenticate: Authenticate, callers: Callers, scope: Scope): onRequestHookHandler {
+export function requireScope({ authenticate, refusals }: Access, callers: Callers, scope: Scope): onRequestHookHandler {
   const decide = (caller: Caller | undefined, request: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    const target = `${request.method} ${request.routeOptions.url}`;
     if (caller === undefined) {
+      refusals.record({ code: "unauthenticated", target, reason: "no valid key" });
       reply.code(401).header("www-authenticate", "Bearer");
       reply.send({ error: "A valid key is needed: send Authorization: Bearer KEY" });
       return;
@@ -25,6 +34,7 @@ export function requireScope(authenticate: Authenticate, callers: Callers, scope
     callers.set(request, caller);
     if (caller.scopes.has(scope)) done();
     else {
+      refusals.record({ code: "permission_denied", target, caller, reason: "the caller lacks a scope" });
       reply.code(403).send({ error: `This caller lacks the scope ${scope}` });
     }
   };

@@ -4,11 +4,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { Limits } from "../config/config.ts";
-import type { Callers } from "./bearer.ts";
 import type { TlsConfig } from "../config/tls.ts";
 import { createRequestFilter } from "./request-filter.ts";
 import type { Rpc } from "../rpc/rpc.ts";
-import type { AccessRefusals } from "../telemetry/access-refusals.ts";
 import { HttpError, notJson } from "./http-error.ts";
 import { createBodyParser } from "./json-body.ts";
 import { mountOperatorRoutes } from "./operator-routes.ts";
@@ -29,7 +27,6 @@ export interface HttpParts extends OperatorParts {
   readonly log: Logger;
   /** Handles everything under `/jackfield.v1.` and `/grpc.`. */
   readonly rpc: Rpc;
-  readonly refusals: AccessRefusals;
   /** Functions that add an adapter's routes, each in its own Fastify scope. */
   readonly mounts: readonly ((app: FastifyInstance) => Promise<void> | void)[];
   /** Certificates of the port. Undefined: cleartext. */
@@ -45,7 +42,6 @@ export interface HttpParts extends OperatorParts {
  */
 export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   const { log, limits } = parts;
-  const callers: Callers = new WeakMap();
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytes,
@@ -71,10 +67,6 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   app.removeAllContentTypeParsers();
   // Registered by name for the usual type, so that Fastify need not parse the header.
   app.addContentTypeParser(["application/json", "*"], { parseAs: "buffer" }, createBodyParser(limits));
-  app.addHook("onResponse", (request, reply, done) => {
-    recordRefusal(request, reply, parts.refusals, callers);
-    done();
-  });
   app.setErrorHandler((error: FastifyError, request, reply) => answerProblem(error, request, reply, log));
   await app.register(async (scope) => {
     // In its own scope, so that the hook does not slow down other routes. It answers before the body is read.
@@ -84,7 +76,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
 
   const methods = refuseWrongMethods(app);
   await app.register((scope) => parts.rpc.mount(scope));
-  mountOperatorRoutes(app, parts, callers);
+  mountOperatorRoutes(app, parts);
   for (const mount of parts.mounts) {
     await app.register(async (scope) => {
       await mount(scope);
@@ -92,24 +84,6 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   }
   methods.fill();
   return app;
-}
-
-/** Records a refused key or scope of any route. The RPC front records its own. */
-function recordRefusal(request: FastifyRequest, reply: FastifyReply, refusals: AccessRefusals, callers: Callers): void {
-  const { statusCode } = reply;
-  const { url } = request.routeOptions;
-  if (
-    (statusCode !== 401 && statusCode !== 403) ||
-    url === undefined ||
-    url.startsWith("/jackfield.v1.") ||
-    url.startsWith("/grpc.")
-  )
-    return;
-  const code = statusCode === 401 ? "unauthenticated" : "permission_denied";
-  const { refusal } = request;
-  const reason = refusal?.reason ?? (statusCode === 401 ? "no valid key" : "the caller lacks a scope");
-  const caller = callers.get(request) ?? refusal?.caller;
-  refusals.record({ code, target: `${request.method} ${url}`, caller, reason });
 }
 
 function answerNotFound(reply: FastifyReply): void {

@@ -7,13 +7,12 @@ import { definitionFormats, isDefinitionFormat } from "../definitions/names.ts";
 import type { DefinitionFormat } from "../definitions/names.ts";
 import { openaiTools } from "../definitions/openai.ts";
 import { requireScope } from "./bearer.ts";
-import type { Authenticate, Callers } from "./bearer.ts";
+import type { Access, Callers } from "./bearer.ts";
 import { HttpError } from "./http-error.ts";
 import type { Readiness } from "../app/readiness.ts";
 
 /** Dependencies of the operator's routes. */
-export interface OperatorParts {
-  readonly authenticate: Authenticate;
+export interface OperatorParts extends Access {
   readonly readiness: Readiness;
   /** Metadata from which clients learn where to obtain a token (RFC 9728). Undefined if tokens are not accepted. */
   readonly protectedResource?: object | undefined;
@@ -32,7 +31,8 @@ const definitions: Record<DefinitionFormat, (tools: readonly Tool[]) => readonly
 /**
  * Adds `/healthz`, `/readyz`, `/metrics`, `/tools` and, if tokens are accepted, the metadata of the protected resource.
  */
-export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, callers: Callers): void {
+export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts): void {
+  const callers: Callers = new WeakMap();
   app.get("/healthz", () => ({ alive: true }));
 
   app.get("/readyz", async (_request, reply) => {
@@ -41,14 +41,10 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
     return reply.code(503).send({ ready, faults: problems, notes });
   });
 
-  app.get(
-    "/metrics",
-    { onRequest: requireScope(parts.authenticate, callers, "metrics:read") },
-    async (_request, reply) => {
-      reply.type("text/plain; version=0.0.4; charset=utf-8");
-      return parts.prometheus();
-    },
-  );
+  app.get("/metrics", { onRequest: requireScope(parts, callers, "metrics:read") }, async (_request, reply) => {
+    reply.type("text/plain; version=0.0.4; charset=utf-8");
+    return parts.prometheus();
+  });
 
   if (parts.protectedResource !== undefined) {
     const metadata = parts.protectedResource;
@@ -56,7 +52,7 @@ export function mountOperatorRoutes(app: FastifyInstance, parts: OperatorParts, 
     for (const path of ["", "/mcp"]) app.get(`/.well-known/oauth-protected-resource${path}`, () => metadata);
   }
 
-  app.get("/tools", { onRequest: requireScope(parts.authenticate, callers, "tools:read") }, (request, reply) => {
+  app.get("/tools", { onRequest: requireScope(parts, callers, "tools:read") }, (request, reply) => {
     const { format = "openai" } = request.query as Record<string, unknown>;
     if (!isDefinitionFormat(format)) throw new HttpError(400, `format must be one of ${definitionFormats.join(", ")}`);
     const caller = callers.get(request);

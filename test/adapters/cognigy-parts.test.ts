@@ -1,8 +1,14 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { Outcome, type ToolResult, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { measureAnswer, measureFailure, measureLateResult } from "../../src/adapters/cognigy/metrics.ts";
-import { callFromCallback, createAnswerWriter, idFromPayload } from "../../src/adapters/cognigy/payloads.ts";
+import {
+  callFromCallback,
+  createAnswerWriter,
+  idFromPayload,
+  measureAnswer,
+  measureFailure,
+  measureLateResult,
+} from "../../src/adapters/cognigy/payloads.ts";
 
 /** A good result of a tool that ran. */
 const ran = (change: Partial<ToolResult> = {}): ToolResult =>

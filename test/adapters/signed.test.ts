@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
-import { cognigyInstruments } from "../../src/adapters/cognigy/metrics.ts";
+import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { createHttpAdapter } from "../../src/adapters/http/index.ts";
 import { createRequestAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
 import type { KeyedCaller } from "../../src/config/caller-settings.ts";

@@ -85,6 +85,7 @@ export async function stand(options: StandOptions) {
   const seen: Seen[] = [];
   const lookedUp: LookedUp[] = [];
   const refused: AccessRefusal[] = [];
+  const refusals = { record: (refusal: AccessRefusal) => void refused.push(refusal), close() {} };
   const results = new Map<string, ToolResult | undefined>();
   const running = new Map<string, Promise<ToolResult>>();
   const known = new Map(Object.entries(tools));
@@ -242,6 +243,7 @@ export async function stand(options: StandOptions) {
     telemetry: observed.telemetry,
     version: "0.1.0",
     authenticate,
+    refusals,
     clientsFor({ name }) {
       let made = clients.get(name);
       if (made === undefined) clients.set(name, (made = clientsOf(name)));
@@ -254,7 +256,7 @@ export async function stand(options: StandOptions) {
     limits: { bodyBytes: 1_048_576, depth: 32, streamsPerConnection: 100 },
     log: pino({ level: "silent" }),
     rpc: rpcByRequest((_request, response) => response.end()),
-    refusals: { record: (refusal) => void refused.push(refusal), close() {} },
+    refusals,
     readiness: createReadiness([]),
     authenticate: () => undefined,
     prometheus: () => observed.telemetry.prometheus(),

@@ -3,7 +3,7 @@ import { SpanStatusCode } from "@opentelemetry/api";
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace";
 import { expect, test } from "vitest";
 import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
-import { cognigyInstruments } from "../../src/adapters/cognigy/metrics.ts";
+import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { createHttpAdapter } from "../../src/adapters/http/index.ts";
 import { createMcpAdapter } from "../../src/adapters/mcp/index.ts";
