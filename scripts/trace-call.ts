@@ -1,15 +1,17 @@
 // Counts how many files one call takes through each way into the service: `npm run trace-call [-- --files NAME]`.
 //
 // Every function entry of `src` and `plugins` on the main thread is recorded during one call, after two calls that warm
-// up. Of several recordings the shortest counts: timers of the service fall into the others. `files` is how many different files were entered, `entries` how many functions, `changes` how often the next entry
-// was in another file, and `returns` how many of these changes led to a file that had been left before. With
-// `--files NAME` the files of one row are listed in order.
+// up. Of several recordings the shortest counts: timers of the service fall into the others. `files` is how many
+// different files were entered, `entries` how many functions, `changes` how often the next entry was in another file, and
+// `returns` how many of these changes led to a file that had been left before. With `--files NAME` the files of one row are
+// listed in order.
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
@@ -111,13 +113,15 @@ try {
 }
 
 async function record(call: () => Promise<boolean>): Promise<string[]> {
+  // By then the audit line of the call before is written.
+  await sleep(50);
   entries.start();
   await call();
   await settled();
   return entries.stop();
 }
 
-/** Waits until what an answer leaves behind, such as audit lines, is written. */
+/** Waits until the work that goes on after an answer is done. Audit lines are written later. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
