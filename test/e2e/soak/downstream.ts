@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as wait } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 
 /** How the back office misbehaves, and whether it has done what it was asked for before. */
 export interface DownstreamTrouble {
@@ -31,6 +31,8 @@ export async function startSoakDownstream(): Promise<SoakDownstream> {
   const effects = new Map<string, Effects>();
   const answers = new Map<string, object>();
   const hanging = new Set<ServerResponse>();
+  /** Work that has begun, by its key. */
+  const begun = new Map<string, Promise<object>>();
   let trouble: DownstreamTrouble | undefined;
   let requests = 0;
   let count = 0;
@@ -51,12 +53,25 @@ export async function startSoakDownstream(): Promise<SoakDownstream> {
       await wait(Number(searchParams.get("delay")));
       return { id: searchParams.get("id") };
     }
-    if (pathname === "/effects/by-key") return { found: answers.get(searchParams.get("key") ?? "") ?? null };
+    if (pathname === "/effects/by-key") return find(searchParams.get("key") ?? "");
     const { id, callId, delay = 0 } = JSON.parse(text) as { id: string; callId: string; delay?: number };
-    await wait(delay);
     const key = String(incoming.headers["idempotency-key"]);
-    const known = pathname === "/effects/idempotent" ? answers.get(key) : undefined;
-    return known ?? takeEffect(id, callId, key);
+    const work = wait(delay).then(() => {
+      const known = pathname === "/effects/idempotent" ? answers.get(key) : undefined;
+      return known ?? takeEffect(id, callId, key);
+    });
+    begun.set(key, work);
+    return work.finally(() => begun.get(key) === work && begun.delete(key));
+  }
+
+  /**
+   * Tells what became of a key, once everything that had arrived before the question is done: `null` must not be said of
+   * a request that waits on another connection. A machine that stands still for seconds reads them all at once.
+   */
+  async function find(key: string): Promise<object> {
+    for (let turns = 0; turns < 20; turns++) await turn();
+    await begun.get(key);
+    return { found: answers.get(key) ?? null };
   }
 
   function takeEffect(id: string, callId: string, key: string): object {
