@@ -138,7 +138,8 @@ function logFailures(execution: Execution, { log }: Telemetry): void {
     const { reason } = failure;
     const level = isAuthorsOwn(reason) ? "info" : "warn";
     log[level]({ ...aboutCall(execution), error: thrownFields(reason) }, message);
-    log.debug({ ...aboutCall(execution), error: thrownDetails(reason, tool) }, `${message}: details`);
+    if (log.isLevelEnabled("debug"))
+      log.debug({ ...aboutCall(execution), error: thrownDetails(reason, tool) }, `${message}: details`);
   }
   if (end?.kind === "timed-out") {
     log.warn({ ...aboutCall(execution), timeout_ms: tool.timeoutMs }, "tool timed out");
