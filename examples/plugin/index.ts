@@ -14,7 +14,7 @@ export default defineTool({
   },
   configSchema: {
     type: "object",
-    properties: { baseUrl: { type: "string", description: "Where the calendar service is." } },
+    properties: { baseUrl: { type: "string", description: "URL of the calendar service." } },
     required: ["baseUrl"],
     additionalProperties: false,
   },

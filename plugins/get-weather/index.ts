@@ -13,7 +13,7 @@ export default defineTool({
         type: "string",
         enum: ["celsius", "fahrenheit"],
         default: "celsius",
-        description: "Temperature unit, celsius where nothing is said.",
+        description: "Temperature unit; celsius by default.",
       },
     },
     required: ["location"],

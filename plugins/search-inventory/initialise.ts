@@ -12,7 +12,7 @@ export async function initialiseFolder(dataDir: string): Promise<void> {
     return;
   }
   if (existsSync(dataDir) && (await readdir(dataDir)).length > 0) {
-    throw new Error(`The folder ${dataDir} holds other files: give the embedded inventory a folder of its own.`);
+    throw new Error(`The folder ${dataDir} holds other files: give the embedded inventory its own folder.`);
   }
   const fresh = `${dataDir.replace(/[/\\]+$/, "")}.new`;
   await mkdir(dirname(fresh), { recursive: true });
@@ -25,7 +25,7 @@ export async function initialiseFolder(dataDir: string): Promise<void> {
 export async function initialiseMemory(): Promise<Blob> {
   const dump = await initialise(undefined);
   if (dump === undefined) {
-    throw new Error("The embedded database could not be made: its thread gave no files.");
+    throw new Error("The embedded database could not be created: its thread returned no files.");
   }
   return new Blob([dump]);
 }
@@ -41,7 +41,7 @@ async function initialise(folder: string | undefined): Promise<ArrayBuffer | und
       worker.once("message", resolve);
       worker.once("error", reject);
       worker.once("exit", (code) =>
-        reject(new Error(`The embedded database could not be made: its thread ended with ${code}.`)),
+        reject(new Error(`The embedded database could not be created: its thread ended with ${code}.`)),
       );
     });
   } finally {

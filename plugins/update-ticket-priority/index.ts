@@ -28,18 +28,19 @@ export default defineTool({
         format: "uri",
         env: "EXTERNAL_API_BASE_URL",
         sandbox: "backOffice",
-        description: "Where the ticket API is, without /tickets.",
+        description: "URL of the ticket API, without /tickets.",
       },
       apiKey: {
         type: "string",
         secret: true,
         env: "EXTERNAL_API_KEY",
-        description: "Sent as bearer token; without it no Authorization is sent.",
+        description: "Sent as a bearer token. Without it, no Authorization header is sent.",
       },
       settledAfterMs: {
         type: "integer",
         minimum: 1,
-        description: "Milliseconds after which an update that was sent has happened or never will; 60000 by default.",
+        description:
+          "Time in milliseconds after which an update that was sent has happened or never will; 60000 by default.",
       },
     },
     required: ["baseUrl"],

@@ -37,7 +37,7 @@ export type AdapterIdentity = KeyIdentity | CallerIdentity;
 export interface CallerIdentity {
   readonly kind: "callers";
   readonly sanitize: SanitizeMode;
-  /** Longest output in bytes. */
+  /** Maximum output in bytes. */
   readonly maxOutput: number;
 }
 
@@ -53,6 +53,6 @@ export interface KeyIdentity {
   /** Call ids are unique per key: a call is deduplicated without a conversation or run. */
   readonly uniqueCallIds?: boolean;
   readonly sanitize: SanitizeMode;
-  /** Longest output in bytes. */
+  /** Maximum output in bytes. */
   readonly maxOutput: number;
 }

@@ -25,11 +25,11 @@ class SignatureError extends Error {
 }
 
 const noBody = Buffer.alloc(0);
-const wrong = "the signature does not fit the body";
+const wrong = "the signature does not match the body";
 
 /** What a caller reads, where its platform has no words of its own: which part was wrong is for the operator's log. */
 const words = {
-  besideKey: "A valid signature is needed beside the key: it is missing, wrong or too old",
+  besideKey: "A valid signature is needed in addition to the key: it is missing, wrong or too old",
   alone: "A valid key or signature is needed: the signature is missing, wrong or too old",
 };
 

@@ -63,7 +63,7 @@ export function createJobCallers(
   return ({ tenant, caller: name, sanitize: ofJob }) => {
     const found = known.get(`${tenant} ${name}`) ?? tokenCallerOf(tenant, name) ?? (isOpen ? localCaller : undefined);
     if (found === undefined)
-      throw new ConnectError(`the caller ${name} is not configured any more`, Code.PermissionDenied);
+      throw new ConnectError(`the caller ${name} is no longer configured`, Code.PermissionDenied);
     // The job sets its source itself: the right to do so was checked when it was submitted.
     const callers = delegating.get(found) ?? new Map<SanitizeMode | undefined, Caller>();
     delegating.set(found, callers);

@@ -32,7 +32,7 @@ export async function loadTools(
     try {
       const tool = compile(plugin, bundled.has(use), open ? credentials : undefined, compileSchema);
       const first = names.get(tool.name);
-      if (first !== undefined) problems.push(`Plugin ${use}: its tool ${tool.name} is already carried by ${first}.`);
+      if (first !== undefined) problems.push(`Plugin ${use}: its tool ${tool.name} is already provided by ${first}.`);
       names.set(tool.name, first ?? use);
       compiled.push({ tool, plugin });
     } catch (error) {

@@ -60,10 +60,10 @@ export function startMaintenance(parts: MaintenanceParts): Maintenance {
   const status = createStatusReader(queue);
   const gauge = (name: string, description: string, read: (counts: QueueStatus) => number): void =>
     metrics.gauge(name, description, async () => read(await status()));
-  gauge(metricNames.queueDepth, "Jobs that are not done", ({ open }) => open);
-  gauge(metricNames.deadLetters, "Jobs given up, waiting for a person", ({ dead }) => dead);
-  gauge(metricNames.oldestJobAge, "Age of the oldest job that is not done", ({ oldestMs }) => oldestMs / 1_000);
-  metrics.gauge(metricNames.running, "Executions going on", () => executor.running);
+  gauge(metricNames.queueDepth, "Open jobs", ({ open }) => open);
+  gauge(metricNames.deadLetters, "Dead jobs, which an operator has to look at", ({ dead }) => dead);
+  gauge(metricNames.oldestJobAge, "Age of the oldest open job", ({ oldestMs }) => oldestMs / 1_000);
+  metrics.gauge(metricNames.running, "Running executions", () => executor.running);
   return {
     async stop() {
       await Promise.all([recovering(), sweeping()]);

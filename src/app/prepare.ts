@@ -8,7 +8,7 @@ import type { Prepared, PreparedPlugin } from "./prepared.ts";
 import { sandboxParts } from "./sandbox-parts.ts";
 
 /**
- * Imports all plugins, reads the variables that they declare, and decides which parts the sandbox plays. Throws a
+ * Imports all plugins, reads the variables that they declare, and decides which parts the sandbox simulates. Throws a
  * ConfigError with one sentence per problem of the configuration and its plugins.
  */
 export async function prepare(config: Config): Promise<Prepared> {

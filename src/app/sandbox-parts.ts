@@ -61,7 +61,7 @@ export function withSandbox(prepared: Prepared, urls: SandboxUrls): Prepared {
 export function sandboxNotes(parts: ReadonlySet<string>): string[] {
   return [...parts].map((part) =>
     part === sampleData
-      ? "sandbox: the embedded inventory database holds sample rows, because none is configured"
-      : `sandbox: plays ${part}, because nothing real is configured for it`,
+      ? "sandbox: the embedded inventory database contains sample rows, because none is configured"
+      : `sandbox: simulates ${part}, because nothing real is configured for it`,
   );
 }

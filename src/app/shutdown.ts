@@ -53,7 +53,7 @@ export function createShutdown(steps: ShutdownSteps, options: ShutdownOptions): 
       log.warn({ graceMs }, "calls still running at the end of the grace time are stopped");
       expired.abort();
       stuck = setTimeout(() => {
-        log.error({ closeMs }, "the shutdown does not end: giving up");
+        log.error({ closeMs }, "the shutdown does not finish: giving up");
         exit(1);
       }, closeMs);
     }, graceMs);

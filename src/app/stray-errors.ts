@@ -23,7 +23,7 @@ export function handleStrayErrors(
     {
       name: "jackfield.stray_errors",
       kind: "counter",
-      description: "Rejections that nothing handled.",
+      description: "Unhandled rejections.",
       labels: [],
     },
   ]);

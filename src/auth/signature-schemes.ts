@@ -55,14 +55,14 @@ function readStandardWebhook(
   if (!/^[\x21-\x7e]{1,256}$/.test(id)) return "webhook-id is not 1 to 256 visible ASCII characters";
   if (!/^\d{1,12}$/.test(timestamp)) return "webhook-timestamp is not a number of seconds";
   if (Math.abs(Math.floor(nowMs / 1000) - Number(timestamp)) > replayWindowS) {
-    return "webhook-timestamp is outside of the replay window";
+    return "webhook-timestamp is outside the replay window";
   }
   const signatures = header.split(" ");
-  if (signatures.length > maxSignatures) return "webhook-signature holds too many signatures";
+  if (signatures.length > maxSignatures) return "webhook-signature contains too many signatures";
   const given = signatures
     .filter((signature) => /^v1,[A-Za-z0-9+/]{43}=$/.test(signature))
     .map((signature) => Buffer.from(signature.slice(3), "base64"));
-  if (given.length === 0) return "webhook-signature holds no signature of version v1";
+  if (given.length === 0) return "webhook-signature contains no signature of version v1";
   return { messageId: id, fits: (body) => isSignedBy(keys, `${id}.${timestamp}.`, body, given) };
 }
 

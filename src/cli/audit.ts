@@ -9,12 +9,12 @@ export const addAudit: AddCommand = (program, open) => {
   const audit = program.command("audit").description("Check the audit log.");
   audit
     .command("verify")
-    .description("Check that no line of an audit log was changed, added or taken out.")
+    .description("Check that no line of an audit log was changed, added or removed.")
     .argument("[FILE]", "the audit log", ".data/audit.jsonl")
     .addHelpText(
       "after",
       `
-Exit code 2 where it is not whole; the first bad lines are named. Lines are sealed in batches of what came within 10 ms.
+Exit code 2 if it is not intact; the first bad lines are named. Lines are sealed in batches of what came within 10 ms.
 Whole batches cut off at the very end leave no trace in the file: compare the last hash with one that you kept elsewhere.
 
 Examples:
@@ -26,7 +26,7 @@ Examples:
       const session = open(command);
       const verdict = await verified(resolve(session.host.cwd, file), file);
       if (session.json) session.print(JSON.stringify(verdict));
-      else if (verdict.ok) session.print(`${file}: ${verdict.lines} lines, none changed, added or taken out.`);
+      else if (verdict.ok) session.print(`${file}: ${verdict.lines} lines, none changed, added or removed.`);
       if (verdict.ok) return;
       if (!session.json) for (const sentence of problemsOf(verdict)) session.note(`${file}: ${sentence}`);
       session.finish(exit.notOk);
@@ -39,8 +39,8 @@ function problemsOf({ firstBad, unsealed }: AuditVerdict): string[] {
     const { from, to } = firstBad;
     problems.push(
       from === to
-        ? `line ${to} was changed, or lines before it were added or taken out.`
-        : `one of the lines ${from} to ${to} was changed, or lines in or before them were added or taken out.`,
+        ? `line ${to} was changed, or lines before it were added or removed.`
+        : `one of the lines ${from} to ${to} was changed, or lines in or before them were added or removed.`,
     );
   }
   if (unsealed !== undefined) {

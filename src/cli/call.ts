@@ -24,7 +24,7 @@ export const addCall: AddCommand = (program, open) => {
     .addHelpText(
       "after",
       `
-Exit code 2 where the tool gave no good answer; why stands on stderr.
+Exit code 2 if the outcome is not OK; the reason is on stderr.
 
 Examples:
   jackfield call get_weather '{"location":"London"}'

@@ -5,11 +5,11 @@ import type { AddCommand } from "./session.ts";
 export const addCheck: AddCommand = (program, open) => {
   program
     .command("check")
-    .description("Load configuration and plugins, say what was found, and listen to nothing.")
+    .description("Load configuration and plugins, and report what was found, without listening.")
     .addHelpText(
       "after",
       `
-Exit code 1 and one sentence per problem on stderr where the service would not start.
+Exit code 1 and one sentence per problem on stderr if the service would not start.
 
 Examples:
   jackfield check
@@ -22,7 +22,7 @@ Examples:
       if (session.json) return session.print(JSON.stringify(report));
       session.print(
         report.file === undefined
-          ? "No configuration file: defaults and variables count."
+          ? "No configuration file: defaults and variables apply."
           : `Configuration: ${report.file}`,
       );
       session.print(

@@ -32,13 +32,13 @@ function createProgram({ version, stdout, stderr }: CliHost): Command {
       "Runs the tools of contact-centre LLMs: one execution path behind Genesys Cloud, NICE Cognigy.AI, Connect and gRPC.",
     )
     .version(version)
-    .option("--url <URL>", "where the service is (default: http://127.0.0.1:PORT, PORT from the environment or 8080)")
-    .option("--key <KEY>", "API key; JACKFIELD_API_KEY keeps it out of the list of processes")
+    .option("--url <URL>", "URL of the service (default: http://127.0.0.1:PORT, PORT from the environment or 8080)")
+    .option("--key <KEY>", "API key; JACKFIELD_API_KEY keeps it out of the process list")
     .option("--json", "print JSON for machines")
     .exitOverride()
     .configureOutput({ writeOut: (text) => void stdout.write(text), writeErr: (text) => void stderr.write(text) })
     .configureHelp({ showGlobalOptions: true })
-    .showHelpAfterError("(add --help for what can be said here)")
+    .showHelpAfterError("(add --help for usage)")
     .addHelpText(
       "after",
       `
@@ -56,6 +56,6 @@ Examples:
 function sentencesOf(reason: unknown): readonly string[] {
   if (reason instanceof ConfigError) return reason.problems;
   return [
-    reason instanceof Error && reason.message !== "" ? reason.message : "The command failed for no known reason.",
+    reason instanceof Error && reason.message !== "" ? reason.message : "The command failed for an unknown reason.",
   ];
 }

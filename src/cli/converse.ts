@@ -8,17 +8,14 @@ import type { AddCommand, Session } from "./session.ts";
 export const addConverse: AddCommand = (program, open) => {
   program
     .command("converse")
-    .description("Let a model behind the Genesys LLM Gateway answer, with the tools at hand.")
+    .description("Let a model behind the Genesys LLM Gateway answer, with the available tools.")
     .argument("<TEXT>", "what the user says")
     .option("--model <NAME>", "the model", "gpt-4o")
-    .option(
-      "--conversation <ID>",
-      "its id: a conversation that broke off and is repeated under its id repeats no write",
-    )
+    .option("--conversation <ID>", "its id: an interrupted conversation that is repeated under its id repeats no write")
     .addHelpText(
       "after",
       `
-The answer goes to stdout; what happens on the way goes to stderr. With --json every event is a line on stdout.
+The answer goes to stdout, progress to stderr. With --json every event is a line on stdout.
 
 Examples:
   jackfield converse "How is the weather in London?"

@@ -6,14 +6,14 @@ import type { AddCommand } from "./session.ts";
 export const addErase: AddCommand = (program, open) => {
   program
     .command("erase")
-    .description("Delete what is kept of a conversation or a run: stored calls and their answers, and jobs.")
+    .description("Delete the records of a conversation or a run: calls with their answers, and jobs.")
     .option("--conversation <ID>", "the conversation to erase")
     .option("--run <ID>", "the run to erase; with --conversation, records must match both")
     .option("--source <NAME>", "only records of this source, such as genesys")
     .addHelpText(
       "after",
       `
-Needs the scope calls:erase. The audit log keeps its lines: they hold no arguments and no outputs.
+Needs the scope calls:erase. The audit log keeps its lines, which contain no arguments and no outputs.
 
 Examples:
   jackfield erase --conversation 4f6a0c1e

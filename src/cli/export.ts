@@ -43,7 +43,7 @@ Examples:
     .addHelpText(
       "after",
       `
-What an action cannot carry is said on stderr, one sentence each.
+Anything that an action cannot express is reported on stderr, one sentence each.
 
 Examples:
   jackfield export genesys --base-url https://tools.example.com --tools 'get_*' --out actions
@@ -53,11 +53,11 @@ Examples:
     .action(async (options: GenesysOptions, own) => exportGenesys(open(own), options));
   command
     .command("cognigy")
-    .description("Flow nodes of Cognigy.AI, as its API takes them.")
+    .description("Flow nodes of Cognigy.AI, in the format of its API.")
     .requiredOption("--base-url <URL>", "public address of the service, as Cognigy reaches it", baseUrl)
     .option("--tools <GLOB>", "only tools of this name (mode http); may be repeated", collected, [])
     .option("--out <DIR>", "write one file per tool (mode http) or jackfield.json (mode mcp) into this folder")
-    .addOption(new Option("--mode <MODE>", "which door to use").choices(["mcp", "http"]).default("mcp"))
+    .addOption(new Option("--mode <MODE>", "which entry point to use").choices(["mcp", "http"]).default("mcp"))
     .addHelpText(
       "after",
       `
@@ -114,7 +114,7 @@ async function exportCognigy(session: Session, { baseUrl: url, tools, out, mode 
       ? [{ name: "jackfield", nodes: mcpNodes(url) }]
       : (await selected(session, tools)).map((tool) => ({ name: tool.name, nodes: httpNodes(tool, url) }));
   session.note(
-    "Create the nodes in this order with POST /v2.0/flows/{flowId}/chart/nodes; put in the id of the AI Agent's job node, then the id that Cognigy gave the tool node.",
+    "Create the nodes in this order with POST /v2.0/flows/{flowId}/chart/nodes; insert the id of the AI Agent's job node, then the id that Cognigy gave the tool node.",
   );
   if (out !== undefined) {
     write(
@@ -135,7 +135,7 @@ async function selected(session: Session, patterns: readonly string[]): Promise<
     throw new CliError(
       tools.length === 0
         ? "There is no tool to export: configure plugins, or name a running service with --url."
-        : `No tool matches ${patterns.join(" or ")}. \`jackfield tools\` lists those there are.`,
+        : `No tool matches ${patterns.join(" or ")}. \`jackfield tools\` lists them.`,
     );
   }
   return found.toSorted((a, b) => (a.name < b.name ? -1 : 1));

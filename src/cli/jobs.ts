@@ -20,7 +20,7 @@ export const addJobs: AddCommand = (program, open) => {
 Examples:
   jackfield jobs list --state dead         what was given up
   jackfield jobs get ID                    one job with its results
-  jackfield jobs retry ID                  take a dead job up again
+  jackfield jobs retry ID                  retry a dead job
   jackfield jobs list --json | jq '.[].id'
 `,
     );
@@ -28,7 +28,7 @@ Examples:
     .command("list", { isDefault: true })
     .description("List jobs, newest first.")
     .addOption(new Option("--state <STATE>", "only jobs in this state").choices(states))
-    .option("--limit <N>", "at most so many", wholeNumber, 100)
+    .option("--limit <N>", "maximum number of jobs", wholeNumber, 100)
     .action(async (flags: { state?: string; limit: number }, command) => {
       const session = open(command);
       list(session, await collect(session, flags));
@@ -40,18 +40,12 @@ Examples:
     "Show one job with its results.",
     async ({ client }, id) => (await client.jobs.getJob({ id })).job,
   );
-  one(
-    jobs,
-    open,
-    "retry",
-    "Take a dead job up again.",
-    async ({ client }, id) => (await client.jobs.retryJob({ id })).job,
-  );
+  one(jobs, open, "retry", "Retry a dead job.", async ({ client }, id) => (await client.jobs.retryJob({ id })).job);
   one(
     jobs,
     open,
     "cancel",
-    "End a job that has not been executed yet.",
+    "Cancel a job that has not been executed yet.",
     async ({ client }, id) => (await client.jobs.cancelJob({ id })).job,
   );
 };

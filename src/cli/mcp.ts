@@ -7,12 +7,12 @@ import type { AddCommand } from "./session.ts";
 export const addMcp: AddCommand = (program, open) => {
   program
     .command("mcp")
-    .description("Speak MCP over stdin and stdout: with tools of its own, or with --url those of a running service.")
+    .description("Speak MCP over stdin and stdout, with its own tools or, with --url, those of a running service.")
     .addHelpText(
       "after",
       `
-A JSON message per line; nothing else is written to stdout. Logs go to stderr. At the end of the input the calls that
-run are finished.
+A JSON message per line; nothing else is written to stdout. Logs go to stderr. At the end of the input, running
+calls are finished.
 
 Examples:
   jackfield mcp                                              the tools of jackfield.yaml, in this process

@@ -10,7 +10,7 @@ import { type NewTool, templates } from "./templates.ts";
 export const addNewTool: AddCommand = (program, open) => {
   program
     .command("new-tool")
-    .description("Write a new plugin whose test is green at once.")
+    .description("Write a new plugin with a passing test.")
     .argument("<NAME>", "name of the tool, such as get_store_hours")
     .addHelpText(
       "after",
@@ -61,12 +61,12 @@ function newTool(given: string, cwd: string): NewTool {
 }
 
 async function createFolder(folder: string, shown: string): Promise<void> {
-  if (existsSync(folder)) throw new CliError(`${shown} is there already: choose another name, or remove it first.`);
+  if (existsSync(folder)) throw new CliError(`${shown} already exists: choose another name, or remove it first.`);
   try {
     await mkdir(folder, { recursive: true });
   } catch (reason) {
     const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown";
-    throw new CliError(`The folder ${shown} cannot be made (${code}).`);
+    throw new CliError(`The folder ${shown} cannot be created (${code}).`);
   }
 }
 

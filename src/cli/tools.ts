@@ -26,7 +26,7 @@ Examples:
       if (name === undefined) return list(session, tools);
       const tool = tools.find((candidate) => candidate.name === name);
       if (tool === undefined)
-        throw new CliError(`There is no tool ${oneLine(name, 80)}. \`jackfield tools\` lists those there are.`);
+        throw new CliError(`There is no tool ${oneLine(name, 80)}. \`jackfield tools\` lists them.`);
       if (session.json) return session.printJson(ToolSchema, tool);
       session.print(`${tool.name}  ${effectOf(tool)}  ${tool.version}\n${tool.description}\n`);
       session.print(JSON.stringify(tool.inputSchema ?? {}, null, 2));
@@ -35,7 +35,7 @@ Examples:
 
 function list(session: Session, tools: readonly Tool[]): void {
   if (session.json) return session.print(JSON.stringify(tools.map((tool) => toJson(ToolSchema, tool))));
-  if (tools.length === 0) return session.note("No tool is offered to you.");
+  if (tools.length === 0) return session.note("No tool is available to you.");
   const rows = tools.map((tool) => [printable(tool.name), effectOf(tool), oneLine(tool.description, 80)]);
   session.host.stdout.write(columns(rows));
 }

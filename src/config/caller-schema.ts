@@ -3,7 +3,7 @@ import { closed, integer, text, texts } from "./schema-parts.ts";
 import { allScopes } from "./scope.ts";
 
 const scopeNames = Type.Array(Type.Unsafe<(typeof allScopes)[number]>({ type: "string", enum: [...allScopes] }), {
-  description: "What it may do.",
+  description: "Scopes that it has.",
 });
 
 /** One issuer of tokens. */
@@ -11,16 +11,16 @@ export const oauth = Type.Object(
   {
     name: Type.String({ minLength: 1, description: "Callers are NAME:SUBJECT." }),
     issuer: Type.String({ minLength: 1, description: "Issuer of the tokens, exactly as in their iss." }),
-    jwksUrl: text("Where its keys are; as its metadata says when left out."),
-    resource: Type.String({ minLength: 1, description: "The address that clients ask a token for." }),
-    audiences: texts("Values of aud that are taken; the resource when left out."),
-    scopeClaims: texts("Claims that hold scopes; scope, scp and roles when left out."),
+    jwksUrl: text("URL of its keys; taken from its metadata by default."),
+    resource: Type.String({ minLength: 1, description: "The resource URL that clients request a token for." }),
+    audiences: texts("Accepted values of aud; the resource by default."),
+    scopeClaims: texts("Claims that contain scopes; scope, scp and roles by default."),
     scopes: Type.Optional(
       Type.Record(Type.String(), scopeNames, {
-        description: "What each scope of the issuer lets a caller do; equal names when left out.",
+        description: "Maps the issuer's scopes to scopes of callers; equal names by default.",
       }),
     ),
-    tenant: text("Tenant; `default` when left out."),
+    tenant: text("Tenant; `default` if not set."),
     tools: texts("Patterns of the tools its callers may use and see, such as get_*."),
   },
   closed,
@@ -37,26 +37,26 @@ export const signature = Type.Object(
     secrets: Type.Array(Type.String({ minLength: 1 }), {
       minItems: 1,
       maxItems: 4,
-      description: "Secrets that sign; of standard-webhooks whsec_ and base64. Several may live.",
+      description: "Signing secrets; for standard-webhooks, whsec_ and base64. Several may be valid.",
     }),
     replayWindowS: integer(
       1,
       86_400,
-      "Greatest difference between webhook-timestamp and our clock, in seconds; 300 when left out.",
+      "Maximum difference between webhook-timestamp and our clock, in seconds; 300 by default.",
     ),
   },
-  { ...closed, description: "How its requests are signed. With keys, a request needs both." },
+  { ...closed, description: "How its requests are signed. If keys are configured too, a request needs both." },
 );
 
 /** One caller. */
 export const caller = Type.Object(
   {
     name: Type.String({ minLength: 1, description: "Source of its calls." }),
-    tenant: text("Tenant; `default` when left out."),
+    tenant: text("Tenant; `default` if not set."),
     keys: Type.Optional(
       Type.Array(Type.String({ minLength: 1 }), {
         minItems: 1,
-        description: "Keys that prove it; several may live.",
+        description: "Its keys; several may be valid.",
       }),
     ),
     signature: Type.Optional(signature),
@@ -68,9 +68,9 @@ export const caller = Type.Object(
           requestsPerSecond: Type.Number({
             exclusiveMinimum: 0,
             maximum: 1_000_000,
-            description: "RPCs per second that this process takes from it; more are refused with resource_exhausted.",
+            description: "RPCs per second that this process accepts from it; more are refused with resource_exhausted.",
           }),
-          burst: integer(1, 1_000_000, "RPCs that may come at once; as many as per second when left out."),
+          burst: integer(1, 1_000_000, "Maximum burst of RPCs; equal to the rate by default."),
         },
         closed,
       ),

@@ -28,7 +28,7 @@ export function watchCertificates(
       load();
       log.info({ files: named }, "certificates were reloaded");
     } catch (err) {
-      log.error({ err, files: named }, "the new certificates cannot be used: those before stay");
+      log.error({ err, files: named }, "the new certificates cannot be used: the previous ones stay in use");
     }
   }, reloadMs);
   timer.unref();

@@ -16,7 +16,7 @@ export function credentialsFrom(
   for (const [name, entry] of Object.entries(file.credentials ?? {})) {
     const where = `credentials.${name}`;
     if (reserved.includes(name)) {
-      environment.problem(`${where} must have a name of its own; found one that comes from adapters.${name}.`);
+      environment.problem(`${where} must have a unique name; found one that comes from adapters.${name}.`);
     }
     const credential = credentialFrom(environment, where, entry);
     if (credential !== undefined) found[name] = credential;
@@ -28,7 +28,7 @@ function credentialFrom(environment: Environment, where: string, entry: Credenti
   const kinds = Object.keys(entry);
   const { bearer, basic, header, oauth } = entry;
   if (kinds.length !== 1) {
-    environment.problem(`${where} must hold one of bearer, basic, header and oauth; found ${kinds.length}.`);
+    environment.problem(`${where} must contain exactly one of bearer, basic, header and oauth; found ${kinds.length}.`);
     return undefined;
   }
   if (bearer !== undefined) return { kind: "bearer", token: new Secret(bearer) };

@@ -20,7 +20,7 @@ export function encryptionFrom(environment: Environment, file: FileConfig): Conf
       );
     } else if (keys.some((key) => key.id === id)) {
       environment.problem(
-        `${where}.id must be an id of its own, and never one that had another secret; found ${JSON.stringify(id)} twice.`,
+        `${where}.id must be unique, and never reused for another secret; found ${JSON.stringify(id)} twice.`,
       );
     }
     const bytes = bytesOf(text);

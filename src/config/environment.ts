@@ -70,12 +70,12 @@ export function fileErrorMessage(reason: unknown): string {
     ENOENT: "there is no such file",
     EACCES: "permission denied",
     EISDIR: "it is a folder",
-    ENOTDIR: "a part of the path is no folder",
+    ENOTDIR: "a part of the path is not a folder",
   };
   return words[code] ?? (code || "it cannot be read");
 }
 
 function emptyFile(name: string, path: string, problem: (sentence: string) => void): undefined {
-  problem(`${name}_FILE must name a file that holds the secret; found ${JSON.stringify(path)}, which is empty.`);
+  problem(`${name}_FILE must name a file that contains the secret; found ${JSON.stringify(path)}, which is empty.`);
   return undefined;
 }

@@ -30,7 +30,7 @@ export function checkExposure(config: Pick<Config, "host" | "adapters" | "caller
   return {
     problems: refused.map(
       ({ variable, names, fileKeys }) =>
-        `${variable} must be set where HOST is other than loopback; found it not set and HOST ${JSON.stringify(config.host)}` +
+        `${variable} must be set if HOST is not a loopback address; found it not set and HOST ${JSON.stringify(config.host)}` +
         ` (the ${listed(names)} would be open; ${listed(fileKeys, ", ", " and ")}: true in the file allows it).`,
     ),
     warnings: allowed.map(({ names, fileKeys }) => {

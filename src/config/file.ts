@@ -107,7 +107,7 @@ function parse(source: string, file: string, environment: Environment): unknown 
     return document.toJS({ maxAliasCount: 100 }) ?? {};
   } catch (reason) {
     environment.problem(
-      `${file} must be YAML; found ${reason instanceof Error ? reason.message : "what cannot be read"}.`,
+      `${file} must be YAML; found ${reason instanceof Error ? reason.message : "an unreadable text"}.`,
     );
     return undefined;
   }

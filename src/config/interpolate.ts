@@ -61,7 +61,7 @@ export function interpolate(
       }
     }
     from.environment.problem(
-      `${from.file}: ${key} may hold \${env:NAME} or \${file:path}; found \${${inside}} (write $\${${inside}} for the text itself).`,
+      `${from.file}: ${key} may contain \${env:NAME} or \${file:path}; found \${${inside}} (write $\${${inside}} for the text itself).`,
     );
     return undefined;
   };

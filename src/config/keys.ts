@@ -23,20 +23,18 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
   const take = (caller: KeyedCaller, where: string): void => {
     if (reserved.includes(caller.caller.name)) {
       environment.problem(
-        `${where} must have a name that is no source of the service's own (${reserved.join(", ")}); ` +
+        `${where} must have a name that is not one of the service's own sources (${reserved.join(", ")}); ` +
           `found ${JSON.stringify(caller.caller.name)}: choose another.`,
       );
     }
     const twice = callers.some((other) => other.caller.name === caller.caller.name);
     if (twice)
-      environment.problem(`${where} must have a name of its own; found ${JSON.stringify(caller.caller.name)} twice.`);
+      environment.problem(`${where} must have a unique name; found ${JSON.stringify(caller.caller.name)} twice.`);
     const shared = callers.find((other) =>
       other.keys.some((key) => caller.keys.some((own) => isSameKey(own.reveal(), key.reveal()))),
     );
     if (shared !== undefined && !twice) {
-      environment.problem(
-        `${where} must have a key of its own; found the key of ${JSON.stringify(shared.caller.name)}.`,
-      );
+      environment.problem(`${where} must have a unique key; found the key of ${JSON.stringify(shared.caller.name)}.`);
     }
     for (const key of caller.keys) checkKey(key.reveal(), where, environment);
     callers.push(caller);
@@ -51,7 +49,7 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
     checkName(entry.name, `${where}.name`, environment);
     const { keys = [], signature } = entry;
     if (keys.length === 0 && signature === undefined) {
-      environment.problem(`${where} must hold keys, a signature, or both; found neither.`);
+      environment.problem(`${where} must have keys, a signature, or both; found neither.`);
     }
     if (new Set(keys.map(digestText)).size < keys.length) {
       environment.problem(`${where}.keys must differ from each other; found one twice.`);
@@ -96,7 +94,7 @@ export function namedKeysFrom(
   for (const { name, key } of named) {
     checkName(name, where, environment);
     if (names.has(name))
-      environment.problem(`${where} must give each key a name of its own; found ${JSON.stringify(name)} twice.`);
+      environment.problem(`${where} must give each key a unique name; found ${JSON.stringify(name)} twice.`);
     else if (keys.has(digestText(key)))
       environment.problem(`${where} must not hold the same key twice; found it again at ${JSON.stringify(name)}.`);
     checkKey(key, where, environment);
@@ -113,7 +111,7 @@ function keyEntries(
   environment: Environment,
 ): { name: string; key: string }[] {
   if (text.trim() === "") {
-    environment.problem(`${where} must hold a key; found only spaces.`);
+    environment.problem(`${where} must contain a key; found only spaces.`);
     return [];
   }
   const only = text.trim();
@@ -134,7 +132,7 @@ function callerFromEntry(entry: string, where: string, environment: Environment)
   }
   checkName(name, where, environment);
   if (key.trim() === "") {
-    environment.problem(`${where} must hold a key after ${JSON.stringify(`${name}:`)}; found none.`);
+    environment.problem(`${where} must contain a key after ${JSON.stringify(`${name}:`)}; found none.`);
     return undefined;
   }
   const scopes = grantedScopes(scopeText === undefined ? defaultScopes : scopesFrom(scopeText, where, environment));
@@ -150,7 +148,7 @@ function entryParts(entry: string): { name: string; key: string; rest: string | 
 /** Validates a key that is given as its hash. */
 function checkKey(key: string, where: string, environment: Environment): void {
   if (!isBrokenKeyHash(key)) return;
-  environment.problem(`${where} must give a key itself, or as sha256: and 64 hex digits; found a hash that is none.`);
+  environment.problem(`${where} must give a key itself, or as sha256: and 64 hex digits; found a malformed hash.`);
 }
 
 function isSameKey(one: string, other: string): boolean {
@@ -171,7 +169,7 @@ function scopesFrom(text: string, where: string, environment: Environment): Scop
       // A text that resembles no scope may be a misplaced key.
       environment.problem(
         near === undefined
-          ? `${where} must name known scopes after the key; found a word that is none: known are ${allScopes.join(", ")}.`
+          ? `${where} must name known scopes after the key; found an unknown one: known are ${allScopes.join(", ")}.`
           : `${where} must name known scopes; found ${JSON.stringify(word)}, did you mean ${near}?`,
       );
     }

@@ -19,7 +19,7 @@ export function oauthFrom(
     const where = `oauth[${index}]`;
     checkName(entry.name, `${where}.name`, environment);
     if (names.has(entry.name) || reserved.includes(entry.name))
-      environment.problem(`${where}.name must be a name of its own; found ${JSON.stringify(entry.name)} in use.`);
+      environment.problem(`${where}.name must be unique; found ${JSON.stringify(entry.name)} in use.`);
     if (issuers.has(entry.issuer))
       environment.problem(`${where}.issuer must differ from the others; found ${JSON.stringify(entry.issuer)} twice.`);
     names.add(entry.name);

@@ -79,7 +79,7 @@ function pairs(environment: Environment, name: string, text: string | undefined)
       if (at < 1) throw new Error("no equals sign");
       found[decodeURIComponent(pair.slice(0, at).trim())] = decodeURIComponent(pair.slice(at + 1).trim());
     } catch {
-      environment.problem(`${name} must be a list of key=value; found an entry that is none.`);
+      environment.problem(`${name} must be a list of key=value; found another entry.`);
     }
   }
   return found;

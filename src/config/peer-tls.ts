@@ -47,20 +47,20 @@ export function engineTlsFrom(
   if (url !== null) checkUrlFiles(environment, url);
   const tls = filesFrom(environment, "engine.tls", content.engine?.tls, folder);
   if (tls === undefined) return undefined;
-  if (url === null) environment.problem("engine.tls must stand beside the URL of an engine; found no engine.url.");
+  if (url === null) environment.problem("engine.tls must be used with the URL of an engine; found no engine.url.");
   else if (url.protocol === "redis:") {
-    environment.problem("engine.tls must stand beside a URL of scheme rediss:; found redis:, which is without TLS.");
+    environment.problem("engine.tls must be used with a URL of scheme rediss:; found redis:, which does not use TLS.");
   }
   const files = urlParameters.filter((name) => name !== "sslmode" && url?.searchParams.has(name));
   if (files.length > 0) {
     environment.problem(
-      `engine.tls must be the one place that names certificates; found ${files.join(", ")} in the URL too.`,
+      `engine.tls must be the only place that names certificates; found ${files.join(", ")} in the URL too.`,
     );
   }
   const mode = url?.searchParams.get("sslmode") ?? "verify-full";
   if (!["require", "verify-ca", "verify-full"].includes(mode)) {
     environment.problem(
-      `engine.tls must not stand beside a URL that takes its checks away; found sslmode=${mode}: take it out.`,
+      `engine.tls must not be combined with a URL that disables its checks; found sslmode=${mode}: remove it.`,
     );
   }
   return tls;
@@ -74,7 +74,9 @@ export function downstreamTlsFrom(environment: Environment, { content, folder }:
     if (files === undefined) continue;
     checkOrigins(environment, "downstreams", [origin]);
     if (origin.startsWith("http:")) {
-      environment.problem(`downstreams[${JSON.stringify(origin)}].tls must be of an origin with https:; found http:.`);
+      environment.problem(
+        `downstreams[${JSON.stringify(origin)}].tls must belong to an origin with https:; found http:.`,
+      );
     }
     origins[origin] = files;
   }
@@ -156,13 +158,13 @@ function checkAuthorities(pem: string): void {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   // Throws for an invalid certificate.
   const authorities = blocks.map((block) => new X509Certificate(block));
-  if (authorities.length === 0) throw new Error("ca holds no certificate");
+  if (authorities.length === 0) throw new Error("ca contains no certificate");
 }
 
 /** Describes why files are unusable. The message contains a path or an OpenSSL reason, never a key. */
 function problemOf(cause: unknown): string {
   const { code, path, message } = cause as NodeJS.ErrnoException;
   return path === undefined
-    ? `they do not fit: ${code ?? message}`
+    ? `they do not match: ${code ?? message}`
     : `${path} cannot be read (${fileErrorMessage(cause)})`;
 }

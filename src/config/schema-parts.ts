@@ -16,8 +16,8 @@ export const texts = (description: string) => Type.Optional(Type.Array(Type.Stri
 export const peerTls = Type.Optional(
   Type.Object(
     {
-      ca: text("PEM file: authorities that its certificate may come from, instead of those of Node."),
-      cert: text("PEM file: our own certificate, where it asks for one."),
+      ca: text("PEM file: trusted authorities of its certificate, instead of Node's."),
+      cert: text("PEM file: our client certificate, if it requires one."),
       key: text("PEM file: the private key of cert."),
     },
     closed,

@@ -7,7 +7,7 @@ import { encryption, jobs, ledger } from "./stored-schema.ts";
 
 const price = Type.Number({ minimum: 0 });
 
-const sanitize = oneOf(["strict", "text", "off"], "How string arguments are cleaned before validation.");
+const sanitize = oneOf(["strict", "text", "off"], "How string arguments are sanitised before validation.");
 
 const plugin = Type.Object(
   {
@@ -16,16 +16,16 @@ const plugin = Type.Object(
       description: "A package name, or ./a/path to a module file or a package folder.",
     }),
     config: Type.Optional(
-      Type.Record(Type.String(), Type.Unknown(), { description: "What the plugin's configSchema asks for." }),
+      Type.Record(Type.String(), Type.Unknown(), { description: "Settings defined by the plugin's configSchema." }),
     ),
     limits: Type.Optional(
       Type.Object(
         {
           timeoutMs: integer(1, day, "Execution deadline in milliseconds."),
-          concurrency: integer(1, 100_000, "Executions side by side."),
-          queue: integer(0, 1_000_000, "Executions that may wait for a place."),
+          concurrency: integer(1, 100_000, "Maximum number of concurrent executions."),
+          queue: integer(0, 1_000_000, "Maximum number of executions that wait for a slot."),
         },
-        { ...closed, description: "Limits over what the tool declares." },
+        { ...closed, description: "Limits, which override the tool's own." },
       ),
     ),
     retry: Type.Optional(
@@ -33,31 +33,31 @@ const plugin = Type.Object(
         {
           retries: integer(0, 100, "Retries after the first attempt."),
           baseMs: integer(1, day, "First backoff in milliseconds."),
-          maxMs: integer(1, day, "Longest backoff in milliseconds."),
+          maxMs: integer(1, day, "Maximum backoff in milliseconds."),
         },
-        { ...closed, description: "How its requests are repeated, over what the tool declares." },
+        { ...closed, description: "How its requests are retried, which overrides the tool's own declaration." },
       ),
     ),
-    answerWithinMs: integer(1, day, "Answer deadline in milliseconds, where it is shorter than the caller's."),
-    fallbackMessage: text("What the model reads of a failure that the tool has no message for."),
+    answerWithinMs: integer(1, day, "Answer deadline in milliseconds, if it is shorter than the caller's."),
+    fallbackMessage: text("Message for the model about a failure for which the tool has none."),
     sanitize,
     isolation: oneOf(["none", "worker", "process"], "Where the tool's function runs."),
-    required: flag("Its problem makes the service not ready."),
+    required: flag("Whether a problem of the tool makes the service not ready."),
     repeatWindowMs: integer(
       1,
       day,
-      "The same conversation, tool and arguments under a new id get the first answer for so many milliseconds; off when left out.",
+      "Time in milliseconds for which the same conversation, tool and arguments under a new id get the first answer; off by default.",
     ),
   },
   closed,
 );
 
 const adapter = {
-  enabled: flag("false takes its routes away."),
+  enabled: flag("false removes its routes."),
   answerWithinMs: integer(1, 600_000, "Answer deadline in milliseconds."),
   sanitize,
-  maxOutput: integer(256, 16 * mebibyte, "Longest output in bytes."),
-  allowUnauthenticated: flag("Serve it on other than loopback without a key."),
+  maxOutput: integer(256, 16 * mebibyte, "Maximum output in bytes."),
+  allowUnauthenticated: flag("Serve it beyond loopback without a key."),
 };
 
 const needed = Type.String({ minLength: 1 });
@@ -68,7 +68,7 @@ const credential = Type.Object(
     header: Type.Optional(Type.Object({ name: needed, value: needed }, closed)),
     oauth: Type.Optional(
       Type.Object(
-        { tokenUrl: needed, clientId: needed, clientSecret: needed, scopes: texts("Scopes asked for.") },
+        { tokenUrl: needed, clientId: needed, clientSecret: needed, scopes: texts("Requested scopes.") },
         { ...closed, description: "OAuth client credentials." },
       ),
     ),
@@ -79,8 +79,8 @@ const credential = Type.Object(
 /** The schema of the configuration file, without the adapters' settings: see `configFileSchema`. */
 const fileSchema = Type.Object(
   {
-    host: text("Where to listen (HOST)."),
-    port: integer(0, 65_535, "Where to listen (PORT); 0 takes a free one."),
+    host: text("Address to listen on (HOST)."),
+    port: integer(0, 65_535, "Port to listen on (PORT); 0 uses a free one."),
     tls: Type.Optional(
       Type.Object(
         {
@@ -88,31 +88,29 @@ const fileSchema = Type.Object(
           key: Type.String({ minLength: 1, description: "PEM file: the private key." }),
           clientCa: text("PEM file: authorities of client certificates. With it, every client needs one (mTLS)."),
         },
-        { ...closed, description: "Speak TLS on the port. Changed files are used for new connections." },
+        { ...closed, description: "TLS on the port. Changed files are used for new connections." },
       ),
     ),
-    dataDir: text("Embedded stores (JACKFIELD_DATA_DIR)."),
+    dataDir: text("Folder of the embedded stores (JACKFIELD_DATA_DIR)."),
     engine: Type.Optional(
       Type.Object(
         {
           url: text("redis: or postgres: URL of the scale-out engine (JACKFIELD_ENGINE_URL)."),
-          mayLoseWork: flag("Start on a Redis without AOF or noeviction all the same."),
+          mayLoseWork: flag("Start even on a Redis without AOF or noeviction."),
           tls: peerTls,
         },
         closed,
       ),
     ),
-    plugins: Type.Optional(
-      Type.Array(plugin, { description: "Exactly these plugins; the bundled ones when left out." }),
-    ),
+    plugins: Type.Optional(Type.Array(plugin, { description: "The plugins to load; the bundled ones by default." })),
     adapters: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown()))),
-    callers: Type.Optional(Type.Array(caller, { description: "Callers, beside those of JACKFIELD_API_KEYS." })),
-    oauth: Type.Optional(Type.Array(oauth, { description: "Issuers of tokens that are taken from callers." })),
+    callers: Type.Optional(Type.Array(caller, { description: "Callers, in addition to those of JACKFIELD_API_KEYS." })),
+    oauth: Type.Optional(Type.Array(oauth, { description: "Issuers of the tokens that are accepted." })),
     rpc: Type.Optional(
       Type.Object(
         {
-          allowUnauthenticated: flag("Serve the RPC on other than loopback without keys."),
-          corsOrigins: texts("Origins that browsers may call the RPC from, by Connect or gRPC-Web."),
+          allowUnauthenticated: flag("Serve RPC beyond loopback without keys."),
+          corsOrigins: texts("Origins of web pages that may call RPCs, by Connect or gRPC-Web."),
         },
         closed,
       ),
@@ -121,7 +119,10 @@ const fileSchema = Type.Object(
     jobs: Type.Optional(jobs),
     encryption: Type.Optional(encryption),
     delivery: Type.Optional(
-      Type.Object({ retryForMs: integer(0, 7 * day, "How long a delivery is tried, in milliseconds.") }, closed),
+      Type.Object(
+        { retryForMs: integer(0, 7 * day, "Time limit for all attempts of a delivery, in milliseconds.") },
+        closed,
+      ),
     ),
     shutdown: Type.Optional(
       Type.Object(
@@ -129,7 +130,7 @@ const fileSchema = Type.Object(
           delayMs: integer(
             0,
             600_000,
-            "How long new work is taken on after readiness is off, in milliseconds: what the balancer needs to notice.",
+            "How long new work is accepted after readiness ends, in milliseconds: the time that the balancer needs to notice.",
           ),
         },
         closed,
@@ -138,14 +139,14 @@ const fileSchema = Type.Object(
     credentials: Type.Optional(
       Type.Record(Type.String(), credential, {
         description:
-          "What a tool's config may name as `credentials: NAME`. Each holds one of bearer, basic, header and oauth.",
+          "Credentials that a tool's config may name as `credentials: NAME`. Each contains exactly one of bearer, basic, header and oauth.",
       }),
     ),
     outbound: Type.Optional(
       Type.Object(
         {
           tls: Type.Optional(
-            Type.Object({ ca: text("PEM file: authorities that are trusted beside those of Node.") }, closed),
+            Type.Object({ ca: text("PEM file: authorities that are trusted in addition to Node's.") }, closed),
           ),
         },
         closed,
@@ -156,7 +157,7 @@ const fileSchema = Type.Object(
         Type.String(),
         Type.Object(
           {
-            inFlight: integer(1, 100_000, "Requests under way at once, 64 when left out; the others wait."),
+            inFlight: integer(1, 100_000, "Maximum number of concurrent requests; 64 by default. Others wait."),
             tls: peerTls,
           },
           closed,
@@ -167,13 +168,13 @@ const fileSchema = Type.Object(
     limits: Type.Optional(
       Type.Object(
         {
-          bodyBytes: integer(1024, 1024 * mebibyte, "Longest request body."),
-          argumentsBytes: integer(64, 1024 * mebibyte, "Longest arguments of one call."),
-          depth: integer(1, 48, "Levels of nesting in arguments."),
-          callsPerRequest: integer(1, 10_000, "Calls in one request."),
-          outputBytes: integer(256, 64 * mebibyte, "Longest output of a tool."),
-          downstreamBytes: integer(1024, 1024 * mebibyte, "Longest decoded answer of a downstream."),
-          streamsPerConnection: integer(1, 100_000, "HTTP/2 streams open on one connection."),
+          bodyBytes: integer(1024, 1024 * mebibyte, "Maximum size of a request body, in bytes."),
+          argumentsBytes: integer(64, 1024 * mebibyte, "Maximum size of one call's arguments, in bytes."),
+          depth: integer(1, 48, "Maximum nesting depth of arguments."),
+          callsPerRequest: integer(1, 10_000, "Maximum number of calls in one request."),
+          outputBytes: integer(256, 64 * mebibyte, "Maximum output of a tool, in bytes."),
+          downstreamBytes: integer(1024, 1024 * mebibyte, "Maximum decoded answer of a downstream, in bytes."),
+          streamsPerConnection: integer(1, 100_000, "Maximum number of open HTTP/2 streams on one connection."),
         },
         closed,
       ),
@@ -184,20 +185,20 @@ const fileSchema = Type.Object(
           tools: Type.Optional(Type.Record(Type.String(), price, { description: "Price of one execution by tool." })),
           callers: Type.Optional(
             Type.Record(Type.String(), Type.Record(Type.String(), price), {
-              description: "Price by caller and tool; goes before the tool's own.",
+              description: "Price by caller and tool, which overrides the tool's own.",
             }),
           ),
         },
         closed,
       ),
     ),
-    privateAddresses: texts("Hosts or CIDRs that tools may reach although private (JACKFIELD_PRIVATE_ADDRESSES)."),
-    allowedHosts: texts("Host values accepted beside localhost (JACKFIELD_ALLOWED_HOSTS)."),
+    privateAddresses: texts("Private hosts or CIDRs that tools may reach (JACKFIELD_PRIVATE_ADDRESSES)."),
+    allowedHosts: texts("Host values accepted in addition to localhost (JACKFIELD_ALLOWED_HOSTS)."),
     auditFile: text("Audit log, - for stderr (JACKFIELD_AUDIT_FILE)."),
     logLevel: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], "LOG_LEVEL."),
     sandbox: Type.Optional(
       Type.Union([Type.Boolean(), Type.Literal("auto")], {
-        description: "Whether the sandbox plays what is not configured (JACKFIELD_SANDBOX).",
+        description: "Whether the sandbox simulates systems that are not configured (JACKFIELD_SANDBOX).",
       }),
     ),
   },

@@ -36,7 +36,7 @@ function unknownKey(error: ErrorObject, name: string): string {
   const key = keyFromPointer(`${error.instancePath}/${escapePointer(name)}`);
   const known = Object.keys((error.parentSchema as { properties?: object } | undefined)?.properties ?? {});
   const near = nearest(name, known);
-  return `${key} is not a known key; ${near === undefined ? `known here are ${known.join(", ")}` : `did you mean ${near}?`}`.replace(
+  return `${key} is not a known key; ${near === undefined ? `known keys are ${known.join(", ")}` : `did you mean ${near}?`}`.replace(
     /([^?])$/,
     "$1.",
   );
@@ -60,7 +60,7 @@ function expectation(error: ErrorObject, params: Record<string, unknown>): strin
     case "exclusiveMinimum":
       return `more than ${limit}`;
     case "minLength":
-      return "a text that is not empty";
+      return "a non-empty text";
     case "minItems":
       return `a list of at least ${limit}`;
     case "pattern":

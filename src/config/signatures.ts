@@ -27,7 +27,7 @@ export function signatureFrom(environment: Environment, where: string, entry: Si
   }
   if (scheme === "hub" && replayWindowS !== undefined) {
     environment.problem(
-      `${where}.replayWindowS must be left out with scheme hub, whose requests hold no time; found it set.`,
+      `${where}.replayWindowS must be left out with scheme hub, whose requests contain no time; found it set.`,
     );
   }
   for (const [index, secret] of secrets.entries()) {
@@ -48,12 +48,12 @@ export function secretBytes(scheme: SignatureSettings["scheme"], secret: string)
 function checkSecret(environment: Environment, where: string, secret: string): void {
   const text = withoutPrefix(secret);
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) {
-    environment.problem(`${where} must be whsec_ and base64; found a text that is none.`);
+    environment.problem(`${where} must be whsec_ and base64; found another text.`);
     return;
   }
   const { length } = Buffer.from(text, "base64");
   if (length < minSecretBytes) {
-    environment.problem(`${where} must hold at least ${minSecretBytes} bytes, better 24; found ${length}.`);
+    environment.problem(`${where} must have at least ${minSecretBytes} bytes, better 24; found ${length}.`);
   }
 }
 
@@ -70,7 +70,7 @@ export function checkCallerSignatures(environment: Environment, callers: readonl
       const owner = owners.get(secret.reveal());
       if (owner !== undefined && owner !== caller.name) {
         environment.problem(
-          `callers must sign with secrets of their own; found one of ${JSON.stringify(owner)} at ${JSON.stringify(caller.name)}.`,
+          `callers must sign with different secrets; found one of ${JSON.stringify(owner)} at ${JSON.stringify(caller.name)}.`,
         );
       }
       owners.set(secret.reveal(), caller.name);

@@ -10,9 +10,9 @@ export const ledger = Type.Object(
     windowHours: hours(8760, "How long a call is remembered, in hours."),
     uncertainHours: hours(
       87_600,
-      "How long a call whose effect is not known is kept, in hours; seven windows when left out.",
+      "How long a call with an unknown effect is kept, in hours; seven windows by default.",
     ),
-    readEntries: integer(0, 10_000_000, "Answers of `read` calls kept in memory."),
+    readEntries: integer(0, 10_000_000, "Number of answers of `read` calls that are cached in memory."),
   },
   closed,
 );
@@ -26,7 +26,7 @@ export const encryption = Type.Object(
           {
             id: Type.String({
               minLength: 1,
-              description: "Written beside each value. Never give it to another secret.",
+              description: "Stored beside each value. Never reuse it for another secret.",
             }),
             secret: Type.String({ minLength: 1, description: "32 random bytes in base64 or hex." }),
           },
@@ -37,15 +37,15 @@ export const encryption = Type.Object(
     ),
     lostKeys: Type.Optional(
       Type.Array(Type.String({ minLength: 1 }), {
-        description: "Ids of keys that are lost for good: the service is ready without them.",
+        description: "Ids of keys that are lost permanently: the service is ready without them.",
       }),
     ),
   },
-  { ...closed, description: "Encrypt what is stored of calls and jobs, and of registered tools." },
+  { ...closed, description: "Encrypt stored calls, jobs and registered tools." },
 );
 
 /** Retention of jobs. */
 export const jobs = Type.Object(
-  { deadHours: hours(87_600, "How long a dead job is kept, in hours; seven windows when left out.") },
+  { deadHours: hours(87_600, "How long a dead job is kept, in hours; seven windows by default.") },
   closed,
 );

@@ -24,19 +24,19 @@ export function tlsProblem(cause: unknown, setting: string): string | undefined 
 
 function problemOf(code: string, setting: string): string | undefined {
   if (untrusted.has(code)) {
-    return `its certificate is of an authority that is not trusted (${code}): name the authority's certificate in ${setting}.ca`;
+    return `its certificate was issued by an authority that is not trusted (${code}): name the authority's certificate in ${setting}.ca`;
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    return `its certificate is for other names (${code}): reach it by a name that stands in its certificate`;
+    return `its certificate is for other names (${code}): use a name from its certificate`;
   }
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
     return `its certificate is not valid at this time (${code}): renew it, or correct the clock of this machine`;
   }
   if (/ALERT_(?:CERTIFICATE|BAD_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE|UNSUPPORTED_CERTIFICATE)/.test(code)) {
-    return `it asks for a client certificate that it knows (${code}): name one in ${setting}.cert and ${setting}.key`;
+    return `it requires a client certificate that it knows (${code}): name one in ${setting}.cert and ${setting}.key`;
   }
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
-    return `it does not speak TLS there (${code}): correct the port, or use the scheme without TLS`;
+    return `it does not use TLS there (${code}): correct the port, or use the scheme without TLS`;
   }
   return undefined;
 }

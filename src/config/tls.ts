@@ -54,5 +54,5 @@ export function readTlsMaterial({ cert, key, clientCa }: TlsConfig): TlsMaterial
 /** Describes why certificate files are unusable. The message contains a path or an OpenSSL reason, never a key. */
 function problemOf(cause: unknown): string {
   const { code, path, message } = cause as NodeJS.ErrnoException;
-  return path === undefined ? `they do not fit: ${code ?? message}` : `${path} cannot be read (${code})`;
+  return path === undefined ? `they do not match: ${code ?? message}` : `${path} cannot be read (${code})`;
 }

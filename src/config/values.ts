@@ -71,7 +71,8 @@ export function httpUrl(environment: Environment, source: SourcedText | undefine
     environment.problem(`${source.key} must be an http: or https: URL; found ${found}.`);
     return undefined;
   };
-  if (url === null) return problem(source.text.includes("@") ? "a text that is none" : JSON.stringify(source.text));
+  if (url === null)
+    return problem(source.text.includes("@") ? "a text that is not a URL" : JSON.stringify(source.text));
   if (url.username !== "" || url.password !== "") return problem("one with credentials in it");
   if (url.protocol !== "http:" && url.protocol !== "https:") return problem(JSON.stringify(source.text));
   if (url.search !== "" || url.hash !== "") return problem("one with a query or a fragment");
@@ -87,7 +88,7 @@ export function storeUrl(
   if (source === undefined) return undefined;
   const url = URL.parse(source.text);
   if (url !== null && schemes.includes(url.protocol)) return source.text;
-  const found = url === null ? "a text that is no URL" : `the scheme ${url.protocol}`;
+  const found = url === null ? "a text that is not a URL" : `the scheme ${url.protocol}`;
   environment.problem(`${source.key} must be a URL of scheme ${schemes.join(" or ")}; found ${found}.`);
   return undefined;
 }
@@ -113,7 +114,7 @@ export function list(
 export function checkOrigins(environment: Environment, key: string, items: readonly string[]): readonly string[] {
   for (const item of items) {
     if (URL.parse(item)?.origin === item) continue;
-    environment.problem(`${key} must hold origins such as https://app.example.com; found ${JSON.stringify(item)}.`);
+    environment.problem(`${key} must list origins such as https://app.example.com; found ${JSON.stringify(item)}.`);
   }
   return items;
 }
@@ -123,7 +124,7 @@ export function checkAddresses(environment: Environment, key: string, items: rea
   for (const item of items) {
     if (isIP(bare(item)) || ipaddr.isValidCIDR(item) || isHostName(item)) continue;
     environment.problem(
-      `${key} must hold hosts, addresses or CIDRs such as 10.0.0.0/8; found ${JSON.stringify(item)}.`,
+      `${key} must list hosts, addresses or CIDRs such as 10.0.0.0/8; found ${JSON.stringify(item)}.`,
     );
   }
 }
@@ -133,7 +134,7 @@ export function checkHosts(environment: Environment, key: string, items: readonl
   for (const item of items) {
     const host = item.replace(/:\d{1,5}$/, "");
     if (isIP(bare(item)) || isIP(bare(host)) || isHostName(host)) continue;
-    environment.problem(`${key} must hold host names such as jackfield.example.com; found ${JSON.stringify(item)}.`);
+    environment.problem(`${key} must list host names such as jackfield.example.com; found ${JSON.stringify(item)}.`);
   }
 }
 

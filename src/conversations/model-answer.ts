@@ -20,7 +20,7 @@ export function modelAnswerFrom(answer: Pick<Answer, "text">): ModelAnswer {
   const message = isObject(choice) ? choice["message"] : undefined;
   if (!isObject(message)) throw malformed("has no choices[0].message");
   const requests = message["tool_calls"] ?? [];
-  if (!Array.isArray(requests)) throw malformed("has tool_calls that are no array");
+  if (!Array.isArray(requests)) throw malformed("has tool_calls that are not an array");
   const calls = requests.map(toolCallFrom);
   return { message: { ...message, role: message["role"] ?? "assistant" }, text: textOf(message["content"]), calls };
 }

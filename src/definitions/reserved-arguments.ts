@@ -12,7 +12,6 @@ export function reservedArguments({ name, inputSchema }: Tool): string[] {
   return reserved
     .filter((argument) => Object.hasOwn(properties, argument))
     .map(
-      (argument) =>
-        `tool ${name} must not have an argument ${argument}: it stands for a header at POST /tools/${name}.`,
+      (argument) => `tool ${name} must not have an argument ${argument}: it replaces a header at POST /tools/${name}.`,
     );
 }

@@ -21,7 +21,7 @@ export function definitionWarnings({ name, inputSchema, outputSchema }: Tool): s
     if (schema === undefined) continue;
     const warn = (words: string): void => void warnings.push(`tool ${name}: ${what} ${words}`);
     for (const keyword of ["anyOf", "oneOf", "allOf"]) {
-      if (Object.hasOwn(schema, keyword)) warn(`has ${keyword} at its top, which some models refuse`);
+      if (Object.hasOwn(schema, keyword)) warn(`has ${keyword} at the top level, which some models refuse`);
     }
     const found = partsOf(schema, { references: false, longNames: new Set() });
     if (found.references) warn("uses $ref, which some models do not follow");

@@ -122,7 +122,7 @@ function createRunningCall(id: number, port: IsolatePort): RunningCall {
       http: (target, { json, ...rest } = {}) =>
         new Promise((resolve, reject) => {
           if (hasEnded) throw new ToolError("The request was not sent: the call has ended.");
-          if (requests.size >= maxRequests) throw new ToolError("The request was not sent: too many are under way.");
+          if (requests.size >= maxRequests) throw new ToolError("The request was not sent: too many are in progress.");
           const request = count++;
           const url = String(target);
           // As text, which preserves the notation of numbers.

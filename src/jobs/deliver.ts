@@ -66,7 +66,7 @@ export function createDeliverer(options: DelivererOptions): Deliver {
     }
     const error = telemetry.redact(result.error);
     telemetry.metrics.delivered({ platform: source, result: "retry" });
-    telemetry.log.warn({ ...fields, wait_ms: Math.round(pauseMs), error }, "a delivery is tried again");
+    telemetry.log.warn({ ...fields, wait_ms: Math.round(pauseMs), error }, "a delivery will be tried again");
     const next = { ...tried, deliveryMs: deliveryMs + pauseMs, job: { ...tried.job, error } };
     return { kind: "later", record: next, afterMs: pauseMs };
   };

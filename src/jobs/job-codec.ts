@@ -70,7 +70,7 @@ function parseText(text: Buffer): { fields: Partial<StoredFields>; message: Uint
 function recordFromRow(row: JobRow, sealer: Sealer): JobRecord {
   const { fields, message } = parseText(sealer.openText(row.record, rowOf(row.tenant, row.id)));
   const job = fromBinary(JobSchema, message, readOptions);
-  if (job.id !== row.id) throw new Error(`the record is of another job`);
+  if (job.id !== row.id) throw new Error(`the record belongs to another job`);
   return {
     job: stamped(job, row),
     tenant: row.tenant,

@@ -57,7 +57,7 @@ export function createLease(
     const found = await table.get(row.id);
     if (found === undefined) {
       if ((await table.insert(codec.newJob(last), row.token)) !== undefined) return false;
-      log.warn({ job: row.id }, "the store has lost a job that it had acknowledged: it is written anew");
+      log.warn({ job: row.id }, "the store has lost an acknowledged job: it is written again");
       return true;
     }
     if (found.token !== row.token || !found.held) return false;

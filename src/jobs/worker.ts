@@ -215,7 +215,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
         return `no jobs have been fetched for ${Math.round((now - claimedAt) / 1000)} s${failing === undefined ? "" : `: ${failing}`}`;
       }
       if (slots.free() === 0 && now - movedAt > standstillMs)
-        return `none of ${concurrency} jobs under way has ended for ${Math.round((now - movedAt) / 60_000)} minutes`;
+        return `none of ${concurrency} running jobs has ended for ${Math.round((now - movedAt) / 60_000)} minutes`;
       return undefined;
     },
     async stop(signal) {

@@ -29,7 +29,7 @@ export function createCodedStore(store: LedgerStore, { log, sealer = plainSealer
   }
 
   function logUnreadable({ tool, unreadable: reason }: LedgerEntry): void {
-    log?.error({ tool, reason }, "what is stored of a call cannot be read: the call is answered as UNCERTAIN");
+    log?.error({ tool, reason }, "the stored record of a call cannot be read: the call is answered as UNCERTAIN");
   }
 
   return {

@@ -140,7 +140,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       if (claim.stored || retention === "drop") answer = "stored";
       else {
         answer = await store.write(claim.intent, claim, result, retention);
-        log?.warn({ tool: claim.intent.tool }, "the store had lost a running call: its outcome was written anew");
+        log?.warn({ tool: claim.intent.tool }, "the store had lost a running call: its outcome was written again");
       }
     }
     end(claim);
@@ -161,7 +161,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       // intent only, and reports an unknown outcome.
       log?.error(
         { err: cause, tool: held.intent.tool },
-        "the outcome of a call could not be stored; it is tried again",
+        "the outcome of a call could not be stored; it will be tried again",
       );
       const { promise: recorded, resolve } = Promise.withResolvers<RecordedOutcome>();
       repairs.add(held.key, { run: async () => resolve(await storeOutcome(held, result, retention)), outcome: true });
@@ -174,7 +174,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     const answer = await (store.restore ?? store.write)(intent, claim, result, "replay");
     if (answer === "erased") recent.forget(intent.key);
     if (answer === "stored")
-      log?.warn({ tool: intent.tool, call: intent.callId }, "the store had lost an outcome: it was written anew");
+      log?.warn({ tool: intent.tool, call: intent.callId }, "the store had lost an outcome: it was written again");
   }
 
   /** Restores lost entries after an outage of the store. Never rejects. */
@@ -186,7 +186,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
         if (state === "new")
           log?.warn(
             { tool: intent.tool, call: intent.callId },
-            "the store had lost a running call: it was written anew",
+            "the store had lost a running call: it was written again",
           );
         if (state === "abandoned") await store.release(attempt, intent.key);
       } catch {

@@ -109,7 +109,7 @@ export class TokenRefusedError extends Error {
  * negative or not a number.
  */
 function lenient(answer: Answer): string {
-  if (answer.status !== 200) throw new Error("the token endpoint answered with another status than 200");
+  if (answer.status !== 200) throw new Error("the token endpoint answered with a status other than 200");
   // Tokens of other kinds are not used, so their validity does not matter.
   const body = Object(answer.json()) as Record<string, unknown>;
   const { expires_in: stated, id_token: _, refresh_token: __, ...rest } = body;
@@ -127,7 +127,11 @@ function failureFrom(answer: Answer | undefined, cause: unknown, secrets: readon
     const body = excerpt(answer.text(), secrets) || (STATUS_CODES[answer.status] ?? "");
     return { status: answer.status, body, retryAfter };
   }
-  return { status: undefined, body: answer === undefined ? reasonOf(cause) : "the answer holds no token", retryAfter };
+  return {
+    status: undefined,
+    body: answer === undefined ? reasonOf(cause) : "the answer contains no token",
+    retryAfter,
+  };
 }
 
 function reasonOf(cause: unknown): string {

@@ -6,7 +6,7 @@ import type { XStatic } from "typebox/schema";
  */
 export type Effect = "read" | "idempotent" | "write";
 
-/** How string arguments are cleaned before validation. The default is `text`. */
+/** How string arguments are sanitised before validation. The default is `text`. */
 export type SanitizeMode = "strict" | "text" | "off";
 
 /**

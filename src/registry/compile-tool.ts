@@ -139,7 +139,7 @@ function checkShape(tool: Tool): void {
   for (const [key, value] of Object.entries(tool.annotations ?? {})) {
     const expected = annotationTypes.get(key);
     if (expected === undefined)
-      refuse(`its annotations hold ${key}; known are ${[...annotationTypes.keys()].join(", ")}`);
+      refuse(`its annotations contain ${key}; known are ${[...annotationTypes.keys()].join(", ")}`);
     else if (value !== undefined && typeof value !== expected) refuse(`its annotation ${key} must be a ${expected}`);
   }
 }
@@ -180,7 +180,7 @@ export function jsonSchemaOf(schema: Schema, io: "input" | "output"): JsonSchema
     jsonSchema?: Record<"input" | "output", (options: { target: string }) => JsonSchema>;
   };
   if (standard.jsonSchema === undefined) {
-    throw new SchemaError("it offers no JSON Schema: use Zod 4.2 or later, TypeBox or JSON Schema");
+    throw new SchemaError("it provides no JSON Schema: use Zod 4.2 or later, TypeBox or JSON Schema");
   }
   return standard.jsonSchema[io]({ target: "draft-07" });
 }

@@ -48,7 +48,7 @@ export async function importPlugin(use: string): Promise<LoadedPlugin> {
     throw new PluginError({
       code: "wrong-version",
       plugin: use,
-      reason: `it speaks version ${JSON.stringify(stamped)} of the plugin contract, and this is version ${apiVersion}`,
+      reason: `it uses version ${JSON.stringify(stamped)} of the plugin contract, and this is version ${apiVersion}`,
     });
   }
   return { tool: tool as Tool, version, url };
@@ -66,7 +66,7 @@ async function locate(use: string): Promise<{ url: string; version: string }> {
     throw new PluginError({
       code: "not-found",
       plugin: use,
-      reason: "the folder holds no package.json that can be read",
+      reason: "the folder contains no readable package.json",
     });
   // Resolving a package by its own name applies its export map, including the source condition.
   const require = createRequire(join(path, "package.json"));

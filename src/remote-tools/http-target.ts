@@ -60,10 +60,11 @@ const maxHeaderBytes = 8192;
 
 function checkHeaders(headers: Readonly<Record<string, string>>): void {
   const entries = Object.entries(headers);
-  if (entries.length > maxHeaders) throw new TargetError(`target.http.headers may hold at most ${maxHeaders} headers`);
+  if (entries.length > maxHeaders)
+    throw new TargetError(`target.http.headers may contain at most ${maxHeaders} headers`);
   const bytes = entries.reduce((sum, pair) => sum + Buffer.byteLength(pair.join("")), 0);
   if (bytes > maxHeaderBytes)
-    throw new TargetError(`target.http.headers may hold at most ${maxHeaderBytes} bytes, names and values together`);
+    throw new TargetError(`target.http.headers may contain at most ${maxHeaderBytes} bytes, names and values together`);
   for (const [name, value] of entries) checkHeader(name, value);
 }
 
@@ -73,7 +74,7 @@ function checkHeader(name: string, value: string): void {
     validateHeaderValue(name, value);
   } catch {
     // DANGER: the platform's message quotes the value.
-    throw new TargetError(`target.http.headers: ${JSON.stringify(name)} is no header that can be sent`);
+    throw new TargetError(`target.http.headers: ${JSON.stringify(name)} is not a header that can be sent`);
   }
   if (ours.has(name.toLowerCase())) throw new TargetError(`target.http.headers: ${name} is set by Jackfield itself`);
 }

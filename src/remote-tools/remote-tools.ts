@@ -133,7 +133,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       const next = load(stored);
       loaded.swap(stored.key, next);
       if (next.note !== undefined)
-        log.warn({ ...parseRegistrationKey(stored.key), problem: next.note }, "a registered tool cannot be offered");
+        log.warn({ ...parseRegistrationKey(stored.key), problem: next.note }, "a registered tool cannot be loaded");
       if (++compiled % compiledPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     for (const key of loaded.keys()) if (!keys.has(key)) loaded.swap(key, undefined);
@@ -194,7 +194,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
         if (JSON.stringify(modelTexts(complete)) !== JSON.stringify(modelTexts(message))) {
           log.warn(
             { tool: name, tenant, caller: owner },
-            "invisible characters were taken out of the texts of a registered tool",
+            "invisible characters were removed from the texts of a registered tool",
           );
         }
         log.info({ tool: name, tenant, caller: owner, target: target.label, replaced }, "a tool was registered");

@@ -116,7 +116,7 @@ function matches(fault: PlannedFault, method: string, path: string): boolean {
 function faultFromSettings(settings: Record<string, unknown>, now: number): Fault {
   for (const name of Object.keys(settings)) {
     if (!["delay", "status", "retry-after", "retry-after-date", "times", "cut"].includes(name)) {
-      throw new RangeError(`no fault is called ${name}: use delay, status, retry-after, retry-after-date, times, cut`);
+      throw new RangeError(`there is no fault ${name}: use delay, status, retry-after, retry-after-date, times, cut`);
     }
   }
   const ahead = wholeNumber(settings, "retry-after-date", -1_000_000, 1_000_000);

@@ -74,7 +74,7 @@ export async function startPart(routes: Routes, now: () => number, log?: (line: 
       await wait(fault.delayMs, undefined, { signal: closing.signal });
     }
     if (fault?.status !== undefined) {
-      send(outgoing, { status: fault.status, body: { error: `Fault asked for: ${fault.status}` } }, fault);
+      send(outgoing, { status: fault.status, body: { error: `Requested fault:  ${fault.status}` } }, fault);
       log?.(`${method} ${path} ${fault.status} (fault)`);
       return;
     }

@@ -55,7 +55,7 @@ export function checkSchema(schema: JsonSchema): void {
     throw new SchemaError("it is not an object");
   const draft = schema["$schema"];
   if (draft !== undefined && !/draft-07|2020-12/.test(JSON.stringify(draft))) {
-    throw new SchemaError(`its $schema is ${quoted(draft)}: only draft-07 and 2020-12 are known`);
+    throw new SchemaError(`its $schema is ${quoted(draft)}: only draft-07 and 2020-12 are supported`);
   }
   check(schema, "", 1, { properties: 0, nodes: 0, patterns: 0, patternCharacters: 0, patternSize: 0 });
 }
@@ -128,7 +128,7 @@ function checkLists(schema: Record<string, unknown>, path: string): void {
 
 function checkReference(reference: unknown, path: string): void {
   if (typeof reference !== "string" || reference.startsWith("#")) return;
-  throw new SchemaError(`${path}/$ref is ${quoted(reference)}: only references inside the schema are followed`);
+  throw new SchemaError(`${path}/$ref is ${quoted(reference)}: only references within the schema are supported`);
 }
 
 function checkPattern(pattern: unknown, tally: Tally): void {
@@ -165,8 +165,8 @@ function checkType(type: unknown, path: string): void {
   for (const word of Array.isArray(type) ? type : [type]) {
     if (word === undefined || types.has(word)) continue;
     const better = typeof word === "string" ? oddTypes[word] : undefined;
-    const hint = better === undefined ? "" : `: say ${better}`;
-    throw new SchemaError(`${path}/type is ${quoted(word)}, which is no type of JSON Schema${hint}`);
+    const hint = better === undefined ? "" : `: use ${better}`;
+    throw new SchemaError(`${path}/type is ${quoted(word)}, which is not a JSON Schema type${hint}`);
   }
 }
 

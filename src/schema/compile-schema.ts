@@ -150,7 +150,7 @@ function violationsFrom(errors: readonly ErrorObject[]): readonly Violation[] {
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
   if (cause instanceof RangeError) return "it is too large or nested too deeply to compile";
-  if (message.includes("can't resolve reference")) return `${message}: only references inside the schema are followed`;
+  if (message.includes("can't resolve reference")) return `${message}: only references within the schema are supported`;
   if (message.includes("error parsing regexp")) {
     return `${message}: patterns may use neither look-around nor back-references`;
   }

@@ -38,7 +38,7 @@ export function createRequestFilter(parts: RequestFilterParts): RequestFilter {
     const url = request.url ?? "/";
     const host = request.headers.host ?? request.headers[":authority" as "host"];
     if (!acceptsHost(host) && hostCheckedPaths?.has(pathOf(request)) !== true) {
-      return answer(request, response, 403, "This Host is not allowed. JACKFIELD_ALLOWED_HOSTS names the allowed ones");
+      return answer(request, response, 403, "This Host is not allowed. Add it to JACKFIELD_ALLOWED_HOSTS");
     }
     const coding = request.headers["transfer-encoding"];
     // Node treats `gzip, chunked` as if it were uncompressed.

@@ -80,8 +80,8 @@ export function createSealer(keys: readonly SealingKey[], onNote: (note: string)
     return (
       known.get(id) ??
       fail(
-        `stored values are encrypted with the key ${JSON.stringify(id)}: add it to encryption.keys, or to encryption.lostKeys where it is lost`,
-        `it is encrypted with the key ${JSON.stringify(id)}, which encryption.keys does not hold`,
+        `stored values are encrypted with the key ${JSON.stringify(id)}: add it to encryption.keys, or to encryption.lostKeys if it is lost`,
+        `it is encrypted with the key ${JSON.stringify(id)}, which encryption.keys does not contain`,
       )
     );
   }

@@ -46,7 +46,7 @@ export function openSqliteFile(folder: string): SqliteFile {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new StoreFileError(`the data folder ${folder} cannot be made: ${errorMessage(cause)}`);
+    throw new StoreFileError(`the data folder ${folder} cannot be created: ${errorMessage(cause)}`);
   }
   const lock = takeLock(folder);
   const path = join(folder, databaseName);
@@ -115,13 +115,13 @@ function checkLog(path: string): string[] {
   const { lostCommits, certain } = damage;
   if (!certain) return [`the end of ${path}-wal cannot be read: the last write before the crash was not completed`];
   throw new StoreFileError(
-    `${path}-wal is damaged: acknowledged work is lost (${lostCommits} commits or more). Put a backup in its place, or move ${path}-wal away to go on without what it holds`,
+    `${path}-wal is damaged: acknowledged work is lost (${lostCommits} commits or more). Put a backup in its place, or move ${path}-wal away to continue without its contents`,
   );
 }
 
 function buryRestored(database: DatabaseSync, path: string): string {
   const buried = Number(database.prepare(buryOpenJobs).run().changes);
-  return `${path} comes from a backup: what it calls open may have been executed since. ${buried} open jobs are dead letters now: look at each before you retry it`;
+  return `${path} comes from a backup: its open jobs may have been executed since. ${buried} open jobs are dead letters now: look at each before you retry it`;
 }
 
 function clockFrom(database: DatabaseSync): ClockRecord | undefined {

@@ -36,11 +36,11 @@ export function createMetrics(meter: Meter, series: ReturnType<typeof createAccu
     { [attributes.rpcSystem]: "connectrpc" },
   );
   const toolCalls = counter(metricNames.toolCalls, "Tool calls that ended, by outcome.", byOutcome);
-  const toolCost = counter(metricNames.toolCost, "What executions cost, by the configured prices.", [
+  const toolCost = counter(metricNames.toolCost, "Cost of executions, by the configured prices.", [
     attributes.toolName,
     attributes.caller,
   ]);
-  const deliveries = counter(metricNames.deliveries, "Deliveries tried, by what came of it.", [
+  const deliveries = counter(metricNames.deliveries, "Delivery attempts, by result.", [
     attributes.platform,
     attributes.result,
   ]);

@@ -84,7 +84,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
         jackfieldConversationId: { type: "string" },
       },
     });
-    expect(notes).toEqual(['the optional input "tags" is no text, number or boolean: it is left out']);
+    expect(notes).toEqual(['the optional input "tags" is not a text, number or boolean: it is left out']);
   });
 
   test("returns outcome, output, call id and every scalar of the answer, each with a default", () => {
@@ -138,9 +138,9 @@ describe("a tool as a data action of Genesys Cloud", () => {
 
   test.each([
     [{ orgId: { type: "string" } }, "reserves"],
-    [{ "order.id": { type: "string" } }, "does not take"],
-    [{ order: { type: "object" } }, "is no text, number or boolean"],
-    [{ order: { type: ["string", "number"] } }, "is no text, number or boolean"],
+    [{ "order.id": { type: "string" } }, "does not accept"],
+    [{ order: { type: "object" } }, "is not a text, number or boolean"],
+    [{ order: { type: ["string", "number"] } }, "is not a text, number or boolean"],
   ])("is skipped if a required input cannot be expressed: %j", (properties, why) => {
     const input = { type: "object", properties, required: Object.keys(properties) };
     const exported = dataActionFromTool(tool({ input }), { baseUrl, conversation: false });
@@ -156,7 +156,7 @@ describe("a tool as a data action of Genesys Cloud", () => {
       properties: { ...properties, b: { enum: ["two words"], description: "b" }, c: { type: "integer" } },
     };
     expect(dataActionFromTool(tool({ input }), { baseUrl, conversation: false }).notes).toEqual([
-      expect.stringContaining('the input "b" has allowed values that are no identifiers ("two words")'),
+      expect.stringContaining('the input "b" has allowed values that are not identifiers ("two words")'),
       'the input "c" has no description',
       "it has 5 inputs; an AI Guide takes at most 4",
     ]);

@@ -61,7 +61,7 @@ test("a service is configured by object, with the defaults of the file, and clos
 test.each<[object, string]>([
   [{ prot: 1 }, "settings: prot is not a known key; did you mean port?"],
   [{ port: "x" }, "settings: port must be a whole number from 0 to 65535"],
-  [{ plugins: [greet, greet] }, "its tool greet is already carried by greet"],
+  [{ plugins: [greet, greet] }, "its tool greet is already provided by greet"],
   [{ plugins: [{ use: greet, isolation: "worker" }] }, "a tool that is given by object cannot be isolated"],
   [{ plugins: [ask] }, "its configuration does not fit: config must have required property 'baseUrl'"],
   [
@@ -70,9 +70,9 @@ test.each<[object, string]>([
   ],
   [
     { credentials: { erp: { bearer: "a", header: { name: "x", value: "y" } } } },
-    "credentials.erp must hold one of bearer",
+    "credentials.erp must contain exactly one of bearer",
   ],
-  [{ credentials: { genesys: { bearer: "a" } } }, "credentials.genesys must have a name of its own"],
+  [{ credentials: { genesys: { bearer: "a" } } }, "credentials.genesys must have a unique name"],
 ])("invalid settings (%o) are refused with a message", async (settings, message) => {
   using folder = scratchFolder();
   const all = { port: 0, dataDir: folder.path, ...settings };

@@ -66,8 +66,8 @@ describe("Standard Webhooks (hazard 22)", () => {
   test.each<[seconds: number, expected: string]>([
     [300, "standard-webhooks"],
     [-300, "standard-webhooks"],
-    [301, "webhook-timestamp is outside of the replay window"],
-    [-301, "webhook-timestamp is outside of the replay window"],
+    [301, "webhook-timestamp is outside the replay window"],
+    [-301, "webhook-timestamp is outside the replay window"],
   ])("with our clock %i s from the message's time: %s", (seconds, expected) => {
     expect(sender([standard], request(headersOf(vector)), vector.body, vectorTime + seconds * 1000)).toBe(expected);
   });

@@ -99,7 +99,7 @@ describe("the command line", () => {
   test("finds the service by PORT and sends the key from the environment, or the given one", async () => {
     await using server = await startConnect(({ service }) => service(ToolExecutor, { listTools: () => ({}) }));
     const env = { PORT: String(server.port), JACKFIELD_API_KEY: "from-env" };
-    expect(await jackfield(["tools"], { env })).toMatchObject({ code: 0, stderr: "No tool is offered to you.\n" });
+    expect(await jackfield(["tools"], { env })).toMatchObject({ code: 0, stderr: "No tool is available to you.\n" });
     await jackfield(["tools", "--key", "given"], { env });
     await jackfield(["tools"], { env: { PORT: env.PORT } });
     expect(server.keys).toEqual(["Bearer from-env", "Bearer given", undefined]);

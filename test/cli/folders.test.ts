@@ -25,7 +25,7 @@ describe("audit verify", () => {
     await writeFile(join(scratch.path, "a.jsonl"), `${log().join("\n")}\n`);
     expect(await jackfield(["audit", "verify", "a.jsonl"], { cwd: scratch.path })).toEqual({
       code: 0,
-      stdout: "a.jsonl: 3 lines, none changed, added or taken out.\n",
+      stdout: "a.jsonl: 3 lines, none changed, added or removed.\n",
       stderr: "",
     });
   });
@@ -38,7 +38,7 @@ describe("audit verify", () => {
     const { code, stderr } = await jackfield(["audit", "verify", "a.jsonl"], { cwd: scratch.path });
     expect({ code, stderr }).toEqual({
       code: 2,
-      stderr: "a.jsonl: line 2 was changed, or lines before it were added or taken out.\n",
+      stderr: "a.jsonl: line 2 was changed, or lines before it were added or removed.\n",
     });
     const json = await jackfield(["audit", "verify", "a.jsonl", "--json"], { cwd: scratch.path });
     expect(JSON.parse(json.stdout)).toEqual({ ok: false, lines: 3, firstBad: { from: 2, to: 2 } });
@@ -71,7 +71,7 @@ describe("new-tool", () => {
     expect(await jackfield(["new-tool", "get_store_hours"], { cwd: scratch.path })).toEqual({
       code: 1,
       stdout: "",
-      stderr: "get-store-hours is there already: choose another name, or remove it first.\n",
+      stderr: "get-store-hours already exists: choose another name, or remove it first.\n",
     });
   });
 

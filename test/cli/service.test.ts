@@ -94,7 +94,7 @@ describe("tools", () => {
     expect(await jackfield(["tools", "nobody", "--url", server.url])).toEqual({
       code: 1,
       stdout: "",
-      stderr: "There is no tool nobody. `jackfield tools` lists those there are.\n",
+      stderr: "There is no tool nobody. `jackfield tools` lists them.\n",
     });
   });
 });

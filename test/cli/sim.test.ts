@@ -127,7 +127,7 @@ describe("the fault plan", () => {
   });
 
   test.each([
-    ["teapot=1", "No fault is called"],
+    ["teapot=1", "There is no fault"],
     ["cut", "wants a probability"],
     ["cut=2", "wants a probability"],
     ["cut=0.6,slow=0.6", "add up"],
@@ -206,7 +206,7 @@ describe("jackfield sim", () => {
   });
 
   test.each([
-    [["--faults", "x=1"], "No fault is called"],
+    [["--faults", "x=1"], "There is no fault"],
     [["--mix", "runs=0"], "One weight must be more than 0"],
     [["--call", "tool={"], "are not JSON"],
     [["--duplicates", "2"], "share from 0 to 1"],

@@ -157,7 +157,7 @@ test.each([
     { JACKFIELD_CONFIG: "none.yaml" },
     'JACKFIELD_CONFIG must name a file that can be read; found "none.yaml" (there is no such file).',
   ],
-  [{ JACKFIELD_API_KEYS: "crm:" }, 'must hold a key after "crm:"'],
+  [{ JACKFIELD_API_KEYS: "crm:" }, 'must contain a key after "crm:"'],
   [{ JACKFIELD_API_KEYS: "hunter2" }, "Entry 1 of JACKFIELD_API_KEYS must be name:key"],
   [{ JACKFIELD_API_KEYS: "a:k1,a:k2" }, 'found "a" twice'],
   [{ JACKFIELD_API_KEYS: "a:hunter2,b:hunter2" }, 'found the key of "a"'],
@@ -198,7 +198,7 @@ test.each([
   ["limits: { depth: 99 }", "limits.depth must be from 1 to 48; found 99."],
   ['host: "${env:NOPE}"', "host needs the variable NOPE; found it not set or empty."],
   ['host: "${file:nope}"', 'host needs the file "nope"'],
-  ['host: "${NOPE}"', "may hold ${env:NAME} or ${file:path}"],
+  ['host: "${NOPE}"', "may contain ${env:NAME} or ${file:path}"],
   ["callers: [{ name: a, keys: [] }]", "callers[0].keys must be a list of at least 1; found an empty list."],
   ["callers: [{ name: a, keys: [12345] }]", "callers[0].keys[0] must be a text; found [secret]."],
   ["a: [", "must be YAML; found a problem at line 1"],
@@ -252,7 +252,7 @@ test.each([
   [`[{ id: a.b, secret: ${encryptionSample} }]`, "encryption.keys[0].id must have 1 to 32 letters, digits, - and _"],
   [
     `[{ id: a, secret: ${encryptionSample} }, { id: a, secret: "${"07".repeat(31)}08" }]`,
-    "encryption.keys[1].id must be an id of its own",
+    "encryption.keys[1].id must be unique",
   ],
   [
     `[{ id: a, secret: ${encryptionSample} }, { id: b, secret: "${"07".repeat(32)}" }]`,
@@ -282,7 +282,7 @@ test("listening beyond loopback with open entry points is refused with the varia
   expect(load({ HOST: "0.0.0.0" }, allowed).warnings).toHaveLength(2);
   const closed = allowed.replace("} }", "}, mcp: { allowUnauthenticated: false } }");
   expect(faults({ HOST: "0.0.0.0" }, closed)).toEqual([
-    'JACKFIELD_API_KEYS must be set where HOST is other than loopback; found it not set and HOST "0.0.0.0" (the MCP door would be open; adapters.mcp.allowUnauthenticated: true in the file allows it).',
+    'JACKFIELD_API_KEYS must be set if HOST is not a loopback address; found it not set and HOST "0.0.0.0" (the MCP door would be open; adapters.mcp.allowUnauthenticated: true in the file allows it).',
   ]);
 });
 

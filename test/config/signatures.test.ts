@@ -62,7 +62,7 @@ describe("signatures of callers and adapters", () => {
   });
 
   test.each<[what: string, file: object, fault: RegExp]>([
-    ["neither keys nor a signature", { callers: [{ name: "a" }] }, /callers\[0\] must hold keys, a signature, or both/],
+    ["neither keys nor a signature", { callers: [{ name: "a" }] }, /callers\[0\] must have keys, a signature, or both/],
     [
       "a secret that is no base64",
       { callers: [{ name: "a", signature: standard("whsec_!") }] },
@@ -84,7 +84,7 @@ describe("signatures of callers and adapters", () => {
     [
       "one secret for two callers",
       { callers: ["a", "b"].map((name) => ({ name, signature: hub("x") })) },
-      /secrets of their own; found one of "a" at "b"/,
+      /different secrets; found one of "a" at "b"/,
     ],
     [
       "more callers without a key than can be tried at each request",
@@ -104,7 +104,7 @@ describe("signatures of callers and adapters", () => {
 describe("a caller's name", () => {
   test.each(["local", "genesys", "cognigy"])("%s is refused as a source of the service itself", (name) => {
     const fault = expect.stringMatching(
-      new RegExp(`no source of the service's own .*found "${name}": choose another`),
+      new RegExp(`not one of the service's own sources .*found "${name}": choose another`),
     ) as string;
     expect(faults({ callers: [{ name, keys: ["k"] }] })).toEqual([fault]);
     expect(faults({}, { JACKFIELD_API_KEYS: `${name}:secret-key` })).toEqual([fault]);

@@ -303,7 +303,10 @@ describe("the gateway", () => {
     [{ body: {} }, "gave an answer that has no choices[0].message"],
     [{ body: { choices: [] } }, "gave an answer that has no choices[0].message"],
     [{ body: [] }, "gave an answer that has no choices[0].message"],
-    [{ body: { choices: [{ message: { tool_calls: "x" } }] } }, "gave an answer that has tool_calls that are no array"],
+    [
+      { body: { choices: [{ message: { tool_calls: "x" } }] } },
+      "gave an answer that has tool_calls that are not an array",
+    ],
     [
       { body: { choices: [{ message: { tool_calls: [{ id: 7 }] } }] } },
       "gave an answer that has a tool call without id or function name",

@@ -8,8 +8,8 @@ test("an argument that replaces a header is reported, and no other", () => {
   const properties = { jackfieldCallId: {}, jackfieldConversationId: {}, jackfield: {}, callId: {} };
   const tool = create(ToolSchema, { name: "reserved", inputSchema: { type: "object", properties } });
   expect(reservedArguments(tool)).toEqual([
-    "tool reserved must not have an argument jackfieldConversationId: it stands for a header at POST /tools/reserved.",
-    "tool reserved must not have an argument jackfieldCallId: it stands for a header at POST /tools/reserved.",
+    "tool reserved must not have an argument jackfieldConversationId: it replaces a header at POST /tools/reserved.",
+    "tool reserved must not have an argument jackfieldCallId: it replaces a header at POST /tools/reserved.",
   ]);
   expect(reservedArguments(create(ToolSchema, { name: "none" }))).toEqual([]);
 });

@@ -10,7 +10,7 @@ test.each(["anyOf", "oneOf", "allOf"])(
   "a schema with %s at the top causes a warning, one with it inside does not",
   (keyword) => {
     expect(warningsOf({ type: "object", [keyword]: [{}] })).toEqual([
-      `tool work: inputSchema has ${keyword} at its top, which some models refuse`,
+      `tool work: inputSchema has ${keyword} at the top level, which some models refuse`,
     ]);
     expect(warningsOf({ type: "object", properties: { a: { [keyword]: [{}] } } })).toEqual([]);
   },

@@ -12,7 +12,7 @@ const one = { id: "one", secret: randomBytes(32).toString("base64") };
 const two = { id: "two", secret: randomBytes(32).toString("hex") };
 
 const needed =
-  'stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys where it is lost';
+  'stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys if it is lost';
 
 interface Readiness {
   readonly ready: boolean;

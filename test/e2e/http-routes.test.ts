@@ -34,7 +34,7 @@ test("health and readiness are open, with keys and without", async () => {
     const ready = await ask(`${url}/readyz`);
     expect([ready.status, ready.text]).toEqual([
       200,
-      '{"ready":true,"notes":["sandbox: plays weather, because nothing real is configured for it","sandbox: plays genesys, because nothing real is configured for it"]}',
+      '{"ready":true,"notes":["sandbox: simulates weather, because nothing real is configured for it","sandbox: simulates genesys, because nothing real is configured for it"]}',
     ]);
   }
 });

@@ -71,7 +71,7 @@ testRequirement(
           ...ids,
         },
       ]);
-      expect(logOf(service, "a delivery is tried again")).toMatchObject([
+      expect(logOf(service, "a delivery will be tried again")).toMatchObject([
         { level: "warn", attempts: 1, wait_ms: expect.any(Number), error: expect.stringContaining("503"), ...ids },
       ]);
       expect(logOf(service, "results were delivered")).toMatchObject([{ level: "info", attempts: 2, ...ids }]);

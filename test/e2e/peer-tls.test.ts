@@ -30,7 +30,7 @@ const own = { ca: file("authority.crt") };
 const withClient = { ...own, cert: file("client.crt"), key: file("client.key") };
 const strange = { ca: file("stranger.crt") };
 const untrusted =
-  /its certificate is of an authority that is not trusted \([A-Z_]+\): name the authority's certificate in /;
+  /its certificate was issued by an authority that is not trusted \([A-Z_]+\): name the authority's certificate in /;
 
 const echo = { plugins: [{ use: testTool("echo") }] };
 
@@ -76,7 +76,7 @@ describe.skipIf(missing !== "" || redisMissing() !== undefined)(`Redis over TLS$
     }
     await using service = await startService({ ...echo, yaml: { engine: { url: server.url, tls: own } } });
     expect(await faults(service)).toMatch(
-      /engine: Redis at .*it asks for a client certificate.*: name one in engine\.tls\.cert and engine\.tls\.key/,
+      /engine: Redis at .*it requires a client certificate.*: name one in engine\.tls\.cert and engine\.tls\.key/,
     );
   }, 60_000);
 });
@@ -267,23 +267,23 @@ describe.skipIf(missing !== "")(`certificates in the configuration${missing}`, (
       { engine: { url: "rediss://r", tls: { ca: "absent.pem" } } },
       /engine\.tls must name PEM files.*absent\.pem cannot be read \(there is no such file\)/,
     ],
-    [{ engine: { url: "rediss://r", tls: { ca: "empty.pem" } } }, /engine\.tls must .*ca holds no certificate/],
+    [{ engine: { url: "rediss://r", tls: { ca: "empty.pem" } } }, /engine\.tls must .*ca contains no certificate/],
     [{ engine: { url: "rediss://r", tls: { cert: "client.crt" } } }, /engine\.tls must name cert and key together/],
     [
       { engine: { url: "rediss://r", tls: { cert: "client.crt", key: "server.key" } } },
-      /engine\.tls must .*they do not fit/,
+      /engine\.tls must .*they do not match/,
     ],
-    [{ engine: { url: "redis://r", tls: own } }, /engine\.tls must stand beside a URL of scheme rediss:/],
-    [{ engine: { tls: own } }, /engine\.tls must stand beside the URL of an engine/],
+    [{ engine: { url: "redis://r", tls: own } }, /engine\.tls must be used with a URL of scheme rediss:/],
+    [{ engine: { tls: own } }, /engine\.tls must be used with the URL of an engine/],
     [{ engine: { url: "postgres://p/d?sslrootcert=x", tls: own } }, /sslrootcert in the URL too/],
-    [{ engine: { url: "postgres://p/d?sslmode=disable", tls: own } }, /found sslmode=disable: take it out/],
+    [{ engine: { url: "postgres://p/d?sslmode=disable", tls: own } }, /found sslmode=disable: remove it/],
     [
       { engine: { url: "postgres://p/d?sslmode=verify-full&sslrootcert=/absent.pem" } },
       /The engine's URL must .*\/absent\.pem cannot be read/,
     ],
     [{ outbound: { tls: { ca: "absent.pem" } } }, /outbound\.tls must name PEM files/],
-    [{ downstreams: { "http://a.example.com": { tls: own } } }, /must be of an origin with https:/],
-    [{ downstreams: { "https://a.example.com/x": { tls: own } } }, /downstreams must hold origins/],
+    [{ downstreams: { "http://a.example.com": { tls: own } } }, /must belong to an origin with https:/],
+    [{ downstreams: { "https://a.example.com/x": { tls: own } } }, /downstreams must list origins/],
   ])("%o is a problem whose message says what to do", (yaml, fault) => {
     expect(faultsOf(yaml).join("\n")).toMatch(fault);
   });

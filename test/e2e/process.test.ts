@@ -263,8 +263,8 @@ test("logs are JSON lines on stdout, and simulated parts are reported", async ()
   expect(lines.some(({ msg }) => msg === "listening")).toBe(true);
   const told = lines.filter(({ msg }) => msg.includes("sandbox"));
   expect(told.map(({ msg }) => msg)).toEqual([
-    "sandbox: plays weather, because nothing real is configured for it",
-    "sandbox: plays genesys, because nothing real is configured for it",
+    "sandbox: simulates weather, because nothing real is configured for it",
+    "sandbox: simulates genesys, because nothing real is configured for it",
   ]);
   expect(Object.keys(told[0]?.urls ?? {})).toEqual(["weather", "genesys"]);
   const { notes } = (await (await fetch(`${service.url}/readyz`)).json()) as { notes: string[] };

@@ -145,7 +145,7 @@ describe("a key and a signature together", () => {
     const missing = await send("/tools/echo", "{}", bearer);
     expect([missing.status, missing.text]).toEqual([
       401,
-      '{"error":"A valid signature is needed beside the key: it is missing, wrong or too old"}',
+      '{"error":"A valid signature is needed in addition to the key: it is missing, wrong or too old"}',
     ]);
     expect(missing.answered.get("www-authenticate")).toBe("Bearer");
     expect((await send("/tools/echo", "{}", hub("both-secret", "{}"))).status).toBe(401);
@@ -244,7 +244,7 @@ test("a refused signature is counted, logged and audited with its reason, and wi
   const line = await until(async () => {
     await send("/tools/echo", "{}", { authorization: "Bearer both-key", ...hub("both-wrong", "{}") });
     return auditLines().find(
-      (one) => one["caller"] === "both" && one["reason"] === "the signature does not fit the body",
+      (one) => one["caller"] === "both" && one["reason"] === "the signature does not match the body",
     );
   });
   expect(line).toMatchObject({

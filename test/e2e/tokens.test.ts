@@ -109,7 +109,7 @@ describe("a 200 of a token endpoint", () => {
       });
       await told(post(`${service.url}/webhook/tool-calls`, batch));
       const { error } = await deadJob(service);
-      expect(error).toBe("Token retrieval failed: the answer holds no token");
+      expect(error).toBe("Token retrieval failed: the answer contains no token");
       expectNoToken(await everything(service, error));
     },
     60_000,

@@ -86,7 +86,7 @@ describe("a delivery", () => {
     });
     expect(seen.asked).toEqual([3]);
     expect(seen.metrics).toEqual([{ platform: "genesys", result: "retry" }]);
-    const message = "a delivery is tried again";
+    const message = "a delivery will be tried again";
     const [attempts, wait_ms, error] = [3, 300, "503 [secret]"];
     expect(seen.lines).toEqual([{ level: "warn", message, ...about, attempts, wait_ms, error }]);
   });

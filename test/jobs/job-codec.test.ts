@@ -47,7 +47,7 @@ describe.each<[string, Sealer]>([
   test("with another job's id is not readable", () => {
     const record = aRecord({ id: "mine" });
     const row = rowOf(codec, record, { id: "yours" });
-    const reason = sealer.seals ? 'it does not open with the key "one"' : "the record is of another job";
+    const reason = sealer.seals ? 'it does not open with the key "one"' : "the record belongs to another job";
     const { record: read, readable } = codec.read(row);
     expect(readable).toBe(false);
     expect(read.job.error).toContain(`the stored job cannot be read: ${reason}`);

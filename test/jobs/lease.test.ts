@@ -83,7 +83,7 @@ describe("a lease", () => {
     await lease.save(delivering);
     expect(requests.map(([name]) => name)).toEqual(["write", "insert", "write"]);
     expect(codec.read(rows.get("job-1")!).record.job.state).toBe(JobState.DELIVERING);
-    const message = "the store has lost a job that it had acknowledged: it is written anew";
+    const message = "the store has lost an acknowledged job: it is written again";
     expect([log.lines, ended(), lease.valid()]).toEqual([[{ level: "warn", message, job: "job-1" }], 0, true]);
   });
 

@@ -31,7 +31,7 @@ test("a server that is back gets the jobs of the last minute, with a log line fo
   pass(60_000);
   await recent.restore();
   expect(seen.asked).toEqual(["a", "b", "c"]);
-  const message = "the store has lost a job that it had acknowledged: it is written anew";
+  const message = "the store has lost an acknowledged job: it is written again";
   expect(seen.lines).toEqual([{ job: "b", message }]);
 });
 

@@ -275,13 +275,13 @@ describe("a job", () => {
     const { client } = anExecutor();
     const first = run({
       executorFor: () => {
-        throw new ConnectError("the caller crm is not configured any more", Code.PermissionDenied);
+        throw new ConnectError("the caller crm is no longer configured", Code.PermissionDenied);
       },
     });
     const record = aRecord({ delivery: "" });
     await queue.enqueue(record);
     await expect.poll(() => stateOf(record)).toBe(JobState.DEAD);
-    expect((await queue.get(record.job.id))?.job.error).toBe("the caller crm is not configured any more");
+    expect((await queue.get(record.job.id))?.job.error).toBe("the caller crm is no longer configured");
     await first.stop();
     await queue.retry(record.job.id);
     run({ executorFor: () => client });

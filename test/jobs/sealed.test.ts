@@ -104,10 +104,10 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       await runDry(without);
       const dead = await without.get(given.job.id);
       expect([dead?.job.state, dead?.job.calls, dead?.job.results]).toEqual([JobState.DEAD, [], []]);
-      expect(dead?.job.error).toContain('it is encrypted with the key "one", which encryption.keys does not hold');
+      expect(dead?.job.error).toContain('it is encrypted with the key "one", which encryption.keys does not contain');
       expect(lines).toEqual([expect.stringContaining("a job became a dead letter")]);
       expect(sealer.notes()).toEqual([
-        'encryption: stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys where it is lost',
+        'encryption: stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys if it is lost',
       ]);
       const again = queueWith(createSealer([two, one]));
       expect(argumentsOf((await again.retry(given.job.id)) || undefined)).toBe(argumentsOf(given));

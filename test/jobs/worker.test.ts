@@ -168,12 +168,12 @@ describe("a worker", () => {
     await pass(300_000);
     expect(worker.problem()).toBeUndefined();
     await pass(120_000);
-    expect(worker.problem()).toBe("none of 2 jobs under way has ended for 7 minutes");
+    expect(worker.problem()).toBe("none of 2 running jobs has ended for 7 minutes");
     ends[0]?.();
     await pass(300_000);
     expect(worker.problem()).toBeUndefined();
     await pass(60_000);
-    expect(worker.problem()).toBe("none of 2 jobs under way has ended for 6 minutes");
+    expect(worker.problem()).toBe("none of 2 running jobs has ended for 6 minutes");
   });
 
   test("releases a job as last saved if its work throws, due in a second", async () => {

@@ -38,7 +38,7 @@ function spoil(server: MemoryLedgerServer, key: string, change: Partial<StoredEn
   known.entry = { ...known.entry, ...change };
 }
 
-const message = "what is stored of a call cannot be read: the call is answered as UNCERTAIN";
+const message = "the stored record of a call cannot be read: the call is answered as UNCERTAIN";
 
 test("an answer that cannot be read is UNCERTAIN for callers, with a log line for the operator", async () => {
   const { server, lines, ledger } = onOneServer();

@@ -180,7 +180,7 @@ describe("a heartbeat", () => {
     vi.setSystemTime(Date.now() + 5_000);
     await beating.beat();
     expect(beating.notes()).toEqual([
-      "the clock of Redis was put forward by 5.0 s: ended calls are kept as much longer",
+      "the clock of Redis was put forward by 5.0 s: ended calls are kept that much longer",
     ]);
   });
 

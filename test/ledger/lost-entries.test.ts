@@ -44,7 +44,7 @@ test("a server that is back gets the outcomes of the last minute, with a log lin
   expect(await ledger.find(old.key)).toBeUndefined();
   expect(await ledger.find(lost.key)).toMatchObject({ state: "done", result: { output: "kept" } });
   expect(lines).toEqual([
-    `warn the store had lost an outcome: it was written anew ${JSON.stringify({ tool: lost.tool, call: lost.callId })}`,
+    `warn the store had lost an outcome: it was written again ${JSON.stringify({ tool: lost.tool, call: lost.callId })}`,
   ]);
   expect((await ledger.begin(lost)).state).toBe("ended");
 });
@@ -60,7 +60,7 @@ test("a server that is back gets the running calls, with a log line for each tha
   await back();
   expect((await ledger.find(lost.key))?.state).toBe("running");
   expect(lines).toEqual([
-    `warn the store had lost a running call: it was written anew ${JSON.stringify({ tool: lost.tool, call: lost.callId })}`,
+    `warn the store had lost a running call: it was written again ${JSON.stringify({ tool: lost.tool, call: lost.callId })}`,
   ]);
   for (const { key } of [released, shown]) expect(await ledger.find(key)).toBeUndefined();
   expect((await ledger.begin(lost)).state).toBe("running");
@@ -162,7 +162,7 @@ test("an entry that is lost during the run is written with its outcome and a log
   server.entries.delete(lost.key);
   expect(await ledger.finish(claim, aResult("anew"), "replay")).toEqual({ state: "stored" });
   expect((await ledger.find(lost.key))?.result?.output).toBe("anew");
-  const line = `warn the store had lost a running call: its outcome was written anew ${JSON.stringify({ tool: lost.tool })}`;
+  const line = `warn the store had lost a running call: its outcome was written again ${JSON.stringify({ tool: lost.tool })}`;
   expect(lines).toEqual([line]);
 
   const toDrop = await beginNew(ledger, dropped);

@@ -65,7 +65,7 @@ test("outcomes that could not be stored are stored when the store is back, in th
   expect(await ledger.finish(await beginNew(ledger, one), aResult("1"), "replay")).toMatchObject({ state: "deferred" });
   expect(await ledger.finish(await beginNew(ledger, two), aResult("2"), "drop")).toMatchObject({ state: "deferred" });
   expect(ledger.pendingOutcomes).toBe(2);
-  const message = "error the outcome of a call could not be stored; it is tried again";
+  const message = "error the outcome of a call could not be stored; it will be tried again";
   expect(lines).toHaveLength(2);
   for (const line of lines) expect(line).toMatch(new RegExp(`^${message} .*"tool":"${one.tool}"`));
   // A repeat meanwhile does not run: the store still has the intent.

@@ -100,10 +100,10 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(lines).toHaveLength(1);
       expect(JSON.stringify(lines)).not.toContain("missing");
       expect(sealer.notes()).toEqual([
-        'encryption: stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys where it is lost',
+        'encryption: stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys if it is lost',
       ]);
       expect((await without.find(intent.key))?.unreadable).toContain(
-        'the key "one", which encryption.keys does not hold',
+        'the key "one", which encryption.keys does not contain',
       );
       // Nor without any key at all.
       expect(entryOf(await ledgerWith(plainSealer).begin(intent))?.result?.outcome).toBe(Outcome.UNCERTAIN);

@@ -199,7 +199,7 @@ describe("a token that cannot be obtained", () => {
     expect((await rejection(source.get())).message).toBe("Token retrieval failed: External API could not be reached.");
     for (const body of ["<html>", "{}", "null", "[]", '{"access_token":7}', '{"access_token":""}']) {
       expect((await failing(200, body, describeTokenRetrieval)).message, body).toBe(
-        "Token retrieval failed: the answer holds no token",
+        "Token retrieval failed: the answer contains no token",
       );
     }
   });

@@ -30,7 +30,7 @@ describe("a tool", () => {
       [{ execute: undefined }, "it has no execute function"],
       [{ effect: "delete" as never }, 'its effect is "delete"; read, idempotent or write was expected'],
       [{ timeoutMs: 0 }, "its timeoutMs is 0"],
-      [{ annotations: { danger: true } as never }, "its annotations hold danger; known are title, destructive"],
+      [{ annotations: { danger: true } as never }, "its annotations contain danger; known are title, destructive"],
       [{ annotations: { title: 1 as never } }, "its annotation title must be a string"],
       [{ inputSchema: { type: "object", required: ["x"] } }, 'inputSchema cannot be used: /required names "x"'],
       [{ outputSchema: { type: "dict" } }, "outputSchema cannot be used"],

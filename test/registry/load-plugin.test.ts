@@ -19,10 +19,7 @@ describe("a plugin", () => {
   test.each([
     ["export const x = 1;", "it has no default export: write `export default defineTool({ … })`"],
     [good.replace("apiVersion: 1, ", ""), 'its default export was not made by defineTool of "jackfield/plugin"'],
-    [
-      good.replace("apiVersion: 1", "apiVersion: 2"),
-      "it speaks version 2 of the plugin contract, and this is version 1",
-    ],
+    [good.replace("apiVersion: 1", "apiVersion: 2"), "it uses version 2 of the plugin contract, and this is version 1"],
     ['throw new Error("no database");', "it cannot be loaded: no database."],
     ["export default {{", "it cannot be loaded: "],
     ["export default null;", "it has no default export"],
@@ -37,6 +34,6 @@ describe("a plugin", () => {
     using folder = scratchFolder();
     await expect(importPlugin("./nowhere")).rejects.toThrow("Plugin ./nowhere: there is no such file or folder.");
     await expect(importPlugin("@jackfield/nope")).rejects.toThrow("install it, or give a path that starts with `./`");
-    await expect(importPlugin(folder.path)).rejects.toThrow("the folder holds no package.json that can be read");
+    await expect(importPlugin(folder.path)).rejects.toThrow("the folder contains no readable package.json");
   });
 });

@@ -98,7 +98,7 @@ describe("an HTTP target", () => {
     const many = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`x-${index}`, "v"]));
     for (const headers of [many, { "x-a": "v".repeat(8190) }, { "x-a": "v".repeat(48_000) }]) {
       const { code, words } = await refusal(app.register(tool, httpTo("https://example.com/", headers)));
-      expect([code, words]).toEqual([Code.InvalidArgument, expect.stringContaining("target.http.headers may hold")]);
+      expect([code, words]).toEqual([Code.InvalidArgument, expect.stringContaining("target.http.headers may contain")]);
     }
     expect(app.secrets).toEqual([]);
     await app.register(tool, httpTo("https://example.com/", { "x-a": "v".repeat(8189) }));

@@ -44,7 +44,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       const without = await start(one);
       expect(await without.call()).toMatchObject({ outcome: "UNKNOWN_TOOL" });
       expect((await without.remote.check()).notes).toContain(
-        'tool work: its stored registration cannot be read: it is encrypted with the key "two", which encryption.keys does not hold',
+        'tool work: its stored registration cannot be read: it is encrypted with the key "two", which encryption.keys does not contain',
       );
       // It was not touched.
       expect(await (await start(two)).call()).toMatchObject({ outcome: "OK" });

@@ -85,7 +85,7 @@ test("an invalid fault is refused with a message", async () => {
   const named = await sandbox.get("/orders/ORD-1001", "slow=1");
   expect(named.status).toBe(400);
   expect(await named.json()).toEqual({
-    error: "no fault is called slow: use delay, status, retry-after, retry-after-date, times, cut",
+    error: "there is no fault slow: use delay, status, retry-after, retry-after-date, times, cut",
   });
   for (const body of [null, [], {}, { path: "orders" }, { path: "/x", status: "many" }, { path: "/x", times: 0 }]) {
     expect((await sandbox.send("POST", "/_faults", body)).status).toBe(400);

@@ -46,7 +46,7 @@ describe("validation", () => {
       faults({ $schema: latest, type: "object", properties: { a: {} }, unevaluatedProperties: false }, { b: 1 })[0],
     ).toMatch(/: b$/);
     expect(() => compileSchema({ $schema: "http://json-schema.org/draft-04/schema#" })).toThrow(
-      "only draft-07 and 2020-12 are known",
+      "only draft-07 and 2020-12 are supported",
     );
   });
 
@@ -104,15 +104,15 @@ describe("a schema is refused with a message", () => {
     [
       "a foreign reference",
       object({ a: { $ref: "http://169.254.169.254/x" } }),
-      "only references inside the schema are followed",
+      "only references within the schema are supported",
     ],
     ["a reference to nothing", object({ a: { $ref: "#/definitions/x" } }), "can't resolve reference #/definitions/x"],
     [
       "an odd type",
       object({ a: { type: "dict" } }),
-      '/properties/a/type is "dict", which is no type of JSON Schema: say object',
+      '/properties/a/type is "dict", which is not a JSON Schema type: say object',
     ],
-    ["an unknown type", object({ a: { type: "thing" } }), '"thing", which is no type of JSON Schema'],
+    ["an unknown type", object({ a: { type: "thing" } }), '"thing", which is not a JSON Schema type'],
     [
       "a required name it does not have",
       object({ a: {} }, { required: ["b"] }),

@@ -87,9 +87,9 @@ describe("function definitions as found in practice (hazards 17 and 46)", () => 
         const { message } = error as SchemaError;
         expect(message).not.toBe("");
         expect(message.length).toBeLessThan(600);
-        const word = /type is "(\w+)", which is no type of JSON Schema(.*)$/.exec(message);
+        const word = /type is "(\w+)", which is not a JSON Schema type(.*)$/.exec(message);
         const better = word?.[1] === undefined ? undefined : odd[word[1] as keyof typeof odd];
-        if (better !== undefined) expect(word?.[2]).toBe(`: say ${better}`);
+        if (better !== undefined) expect(word?.[2]).toBe(`: use ${better}`);
         return;
       }
       for (const { path, message } of validate(args)) {

@@ -97,7 +97,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
         app.register({ ...tool, inputSchema: withA({ $ref }) }, httpTo("https://example.com/")),
       );
       expect({ $ref, code }).toEqual({ $ref, code: Code.InvalidArgument });
-      expect(words).toContain("only references inside the schema are followed");
+      expect(words).toContain("only references within the schema are supported");
     }
     expect(connections).toBe(0);
   });

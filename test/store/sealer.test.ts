@@ -71,7 +71,7 @@ describe("a sealer", () => {
     for (let count = 0; count < 3; count += 1)
       expect(errorOf(() => sealer.openText(sealed, "row")).message).toContain('"one", which encryption.keys does not');
     expect(heard).toEqual([
-      'stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys where it is lost',
+      'stored values are encrypted with the key "one": add it to encryption.keys, or to encryption.lostKeys if it is lost',
     ]);
     expect(sealer.notes()).toEqual([`encryption: ${heard[0]}`]);
     for (let count = 0; count < 100; count += 1)

@@ -175,7 +175,7 @@ describe("an unusable file", () => {
     const file = join(folder.path, "file");
     writeFileSync(file, "");
     const store = await openSqliteStore({ folder: join(file, "data") });
-    expect(store.problem()).toMatch(/cannot be made/);
+    expect(store.problem()).toMatch(/cannot be created/);
     rmSync(file);
     await expect.poll(() => store.problem(), { timeout: 5_000 }).toBeUndefined();
     await store.ping();
@@ -222,7 +222,7 @@ describe("an unusable file", () => {
     if (disk === undefined) return skip("this user may not mount a small disk");
     disk.remount("ro");
     const store = await openSqliteStore({ folder: join(disk.path, "data") });
-    expect(store.problem()).toMatch(/read-only|cannot be made/);
+    expect(store.problem()).toMatch(/read-only|cannot be created/);
     await expect(store.ping()).rejects.toThrow(StoreUnavailableError);
     disk.remount("rw");
     await expect.poll(() => store.problem(), { timeout: 5_000 }).toBeUndefined();

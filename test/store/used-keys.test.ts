@@ -61,7 +61,7 @@ const [one, two] = ["one", "two"].map((id) => ({ id, secret: randomBytes(32) }))
   { id: string; secret: Buffer },
 ];
 const needed = (id: string) =>
-  `encryption: stored values are encrypted with the key "${id}": add it to encryption.keys, or to encryption.lostKeys where it is lost`;
+  `encryption: stored values are encrypted with the key "${id}": add it to encryption.keys, or to encryption.lostKeys if it is lost`;
 
 describe.each(Object.entries(stores))("the keys that sealed values in %s", (_name, { missing, open }) => {
   test.skipIf(missing !== undefined)("are listed while they are in use; the first sample of each stays", async () => {

@@ -38,7 +38,7 @@ async function exercised() {
   ]);
   metrics.gauge(metricNames.oldestJobAge, "Age of the oldest job.", () => 7);
   metrics.gauge(metricNames.deadLetters, "Dead letters.", () => Promise.resolve(1));
-  metrics.gauge(metricNames.running, "Executions going on.", () => 2);
+  metrics.gauge(metricNames.running, "Running executions.", () => 2);
   return run;
 }
 

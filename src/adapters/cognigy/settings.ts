@@ -27,15 +27,15 @@ export const cognigyConfiguration: AdapterConfiguration<CognigySettings> = {
     signature: {
       type: "object",
       format: "signature",
-      description: "How callbacks are signed. With keys, a request needs both.",
+      description: "How callbacks are signed. If keys are configured too, a request needs both.",
     },
     maxPending: {
       type: "integer",
       minimum: 1,
       maximum: 1_000_000,
-      description: "Calls that may be pending at a time.",
+      description: "Maximum number of pending calls.",
     },
-    corsOrigins: { type: "array", format: "origins", description: "Origins that browsers may call from." },
+    corsOrigins: { type: "array", format: "origins", description: "Origins of web pages that may call." },
   },
   complete: ({ keys = [], signature, maxPending = 10_000, corsOrigins = ["https://app.cognigy.ai"] }) => ({
     keys,

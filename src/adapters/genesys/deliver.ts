@@ -74,7 +74,7 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
 
   return async ({ job }, signal, trace): Promise<DeliveryResult> => {
     if (isPathStep(job.context?.runId ?? "")) {
-      return { kind: "dead", error: "The run id is not one that a path can hold." };
+      return { kind: "dead", error: "The run id cannot be part of a path." };
     }
     const waitMs = pace.waitMs();
     if (waitMs > 0) return { kind: "retry", error: "Waiting for Genesys' rate limit to be renewed", afterMs: waitMs };

@@ -35,23 +35,23 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
     signature: {
       type: "object",
       format: "signature",
-      description: "How the webhooks are signed. With a webhookKey, a request needs both.",
+      description: "How the webhooks are signed. If a webhookKey is configured too, a request needs both.",
     },
     apiBaseUrl: {
       type: "string",
       format: "uri",
       env: "GENESYS_API_BASE_URL",
-      description: "Where deliveries and conversations go.",
+      description: "Base URL of the API for deliveries and conversations.",
     },
-    tokenUrl: { type: "string", format: "uri", env: "GENESYS_TOKEN_URL", description: "Where tokens come from." },
-    clientId: { type: "string", env: "GENESYS_CLIENT_ID", description: "Client of the client credentials." },
+    tokenUrl: { type: "string", format: "uri", env: "GENESYS_TOKEN_URL", description: "URL of the token endpoint." },
+    clientId: { type: "string", env: "GENESYS_CLIENT_ID", description: "Client id of the client credentials." },
     clientSecret: {
       type: "string",
       secret: true,
       env: "GENESYS_CLIENT_SECRET",
       description: "Secret of the client credentials.",
     },
-    scopes: { type: "string", env: "GENESYS_SCOPES", description: "Scopes asked for instead of the usual ones." },
+    scopes: { type: "string", env: "GENESYS_SCOPES", description: "Scopes to request instead of the usual ones." },
   },
   complete(
     { webhookKey, signature, apiBaseUrl = defaultApiBaseUrl, tokenUrl, clientId, clientSecret, scopes },
@@ -62,9 +62,7 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
       report(`GENESYS_CLIENT_${missing} must be set together with GENESYS_CLIENT_${given}; found it not set.`);
     }
     if (isBrokenKeyHash(webhookKey?.reveal() ?? "")) {
-      report(
-        "GENESYS_WEBHOOK_KEY must give the key itself, or as sha256: and 64 hex digits; found a hash that is none.",
-      );
+      report("GENESYS_WEBHOOK_KEY must give the key itself, or as sha256: and 64 hex digits; found a malformed hash.");
     }
     return {
       webhookKey,

@@ -28,7 +28,7 @@ export interface HttpSettings {
   readonly publicUrl: string;
   readonly corsOrigins: readonly string[];
   readonly sanitize: SanitizeMode;
-  /** Longest output in bytes. */
+  /** Maximum output in bytes. */
   readonly maxOutput: number;
 }
 

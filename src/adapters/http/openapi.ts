@@ -83,10 +83,10 @@ function answerSchema({ outputSchema }: Tool, at: string): JsonObject {
     type: "object",
     required: ["callId", "outcome", "output", "value", "replayed", "truncated"],
     properties: {
-      callId: { type: "string", description: "Send it as Idempotency-Key to ask again." },
+      callId: { type: "string", description: "Send it as Idempotency-Key to get the answer again." },
       outcome: { type: "string", enum: [...outcomeNames] },
-      output: { type: "string", description: "What the model reads." },
-      value: { description: "What the tool returned; null for every outcome but OK.", ...value },
+      output: { type: "string", description: "The text that the model reads." },
+      value: { description: "The value that the tool returned; null unless the outcome is OK.", ...value },
       replayed: { type: "boolean", description: "The answer was stored by an earlier execution of the same call." },
       truncated: { type: "boolean", description: "The output was longer than allowed." },
     },

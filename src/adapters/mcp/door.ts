@@ -32,7 +32,7 @@ export interface McpDoorOptions {
   readonly taskAfterMs: number;
   readonly pageSize: number;
   readonly listTtlMs: number;
-  /** Longest output in bytes. */
+  /** Maximum output in bytes. */
   readonly maxOutput: number;
   /** How long a task is kept, in milliseconds. */
   readonly taskTtlMs: number;

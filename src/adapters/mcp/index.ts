@@ -40,7 +40,7 @@ export interface McpSettings {
   readonly listTtlMs: number;
   readonly instructions: string;
   readonly sanitize: SanitizeMode;
-  /** Longest output in bytes. */
+  /** Maximum output in bytes. */
   readonly maxOutput: number;
 }
 

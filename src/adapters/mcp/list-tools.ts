@@ -10,7 +10,7 @@ import { codes, McpError } from "./protocol.ts";
 export interface ListToolsOptions {
   readonly catalogs: ToolCatalogs;
   readonly pageSize: number;
-  /** How long a client may keep a list, in milliseconds. */
+  /** How long a client may cache a list, in milliseconds. */
   readonly listTtlMs: number;
   /** JSON text that ends the `_meta` of a modern result, beginning with a comma. */
   readonly metaTail: string;

@@ -63,11 +63,11 @@ function checkArgument(args: unknown, path: readonly string[], header: string, h
   for (const name of path) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
   const given = headers[header.toLowerCase()];
   if (value === undefined || value === null) {
-    if (given !== undefined) throw mismatch(`${header} is sent, and the body has no such argument`);
+    if (given !== undefined) throw mismatch(`${header} is sent, but the body has no such argument`);
     return;
   }
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") {
-    throw mismatch(`${header} stands for an argument that is no text, number or boolean`);
+    throw mismatch(`${header} mirrors an argument that is not a text, number or boolean`);
   }
   expectEqual(given, header, String(value), true);
 }

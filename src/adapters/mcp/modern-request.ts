@@ -22,7 +22,7 @@ export function capabilitiesOf({ meta }: RequestMessage): ClientCapabilities {
       ...(typeof version === "string" ? [] : [reserved.protocolVersion]),
       ...(isObject(capabilities) ? [] : [reserved.clientCapabilities]),
     ];
-    throw new McpError(codes.invalidParams, `params._meta must hold ${missing.join(" and ")}`, { status: 400 });
+    throw new McpError(codes.invalidParams, `params._meta must contain ${missing.join(" and ")}`, { status: 400 });
   }
   const { extensions } = capabilities;
   return isObject(extensions) && isObject(extensions[reserved.tasks]) ? withTasks : noCapabilities;

@@ -2,15 +2,15 @@ import type { AdapterConfiguration } from "../../settings.ts";
 
 /** Settings of the MCP door's own. */
 export interface McpOwnSettings {
-  /** Milliseconds after which a call of a client that follows tasks becomes one. */
+  /** Time in milliseconds after which a call of a client that supports tasks becomes one. */
   readonly taskAfterMs: number;
   /** Tools on one page of a list. */
   readonly pageSize: number;
-  /** How long a client may keep a list, in milliseconds. */
+  /** How long a client may cache a list, in milliseconds. */
   readonly listTtlMs: number;
   /** Origins that may call beside this machine's. */
   readonly allowedOrigins: readonly string[];
-  /** What clients tell their models of the server. Empty for nothing. */
+  /** Instructions that clients give their models about the server. Empty for nothing. */
   readonly instructions: string;
 }
 
@@ -24,25 +24,25 @@ export const mcpConfiguration: AdapterConfiguration<McpOwnSettings> = {
       type: "integer",
       minimum: 0,
       maximum: 600_000,
-      description: "Milliseconds after which a call of a client that follows tasks becomes one.",
+      description: "Time in milliseconds after which a call of a client that supports tasks becomes one.",
     },
-    pageSize: { type: "integer", minimum: 1, maximum: 1000, description: "Tools on one page of a list." },
+    pageSize: { type: "integer", minimum: 1, maximum: 1000, description: "Number of tools on one page of a list." },
     listTtlMs: {
       type: "integer",
       minimum: 0,
       maximum: 86_400_000,
-      description: "How long a client may keep a list, in milliseconds.",
+      description: "How long a client may cache a list, in milliseconds.",
     },
     allowedOrigins: {
       type: "array",
       format: "origins",
-      description: "Origins that may call beside this machine's, such as https://app.example.com.",
+      description: "Origins that may call in addition to this machine's, such as https://app.example.com.",
     },
     instructions: {
       type: "string",
       minLength: 0,
       maxLength: 16_384,
-      description: "What clients tell their models of the server.",
+      description: "Instructions that clients give their models about the server.",
     },
   },
   complete: ({ taskAfterMs = 5000, pageSize = 100, listTtlMs = 60_000, allowedOrigins = [], instructions = "" }) => ({

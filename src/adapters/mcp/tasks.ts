@@ -32,7 +32,7 @@ export interface TasksOptions {
   readonly ttlMs: number;
   /** How often a client should ask, in milliseconds. */
   readonly pollIntervalMs: number;
-  /** Longest output in bytes. */
+  /** Maximum output in bytes. */
   readonly maxOutput: number;
   /** JSON text that ends the `_meta` of a result, beginning with a comma. */
   readonly metaTail: string;

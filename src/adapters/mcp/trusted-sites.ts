@@ -28,15 +28,14 @@ export function createSiteCheck(trusted: TrustedSites): (headers: IncomingHttpHe
     const host = headers.host ?? headers[":authority" as "host"];
     // HTTP/1.0 has no Host, and no browser speaks it: nothing to rebind.
     if (host !== undefined && host !== lastGood) {
-      if (!isTrusted(host))
-        return `The Host ${quoted(host)} is not allowed: JACKFIELD_ALLOWED_HOSTS names the allowed ones`;
+      if (!isTrusted(host)) return `The Host ${quoted(host)} is not allowed: add it to JACKFIELD_ALLOWED_HOSTS`;
       lastGood = host;
     }
     const { origin } = headers;
     if (origin === undefined || origins.has(origin.toLowerCase())) return undefined;
     const from = URL.parse(origin);
     if (from !== null && from.host !== "" && isTrusted(from.host)) return undefined;
-    return `The Origin ${quoted(origin)} is not allowed: adapters.mcp.allowedOrigins names the allowed ones`;
+    return `The Origin ${quoted(origin)} is not allowed: add it to adapters.mcp.allowedOrigins`;
   };
 }
 

@@ -20,10 +20,10 @@ export function faultPlanFrom(text: string): FaultPlan {
     const [name = "", value = ""] = part.split("=").map((side) => side.trim());
     const known = faultNames.find((fault) => fault === name);
     if (known === undefined)
-      throw new RangeError(`No fault is called ${JSON.stringify(name)}: use ${faultNames.join(", ")}.`);
+      throw new RangeError(`There is no fault ${JSON.stringify(name)}: use ${faultNames.join(", ")}.`);
     const probability = Number(value);
     if (value === "" || !(probability >= 0 && probability <= 1)) {
-      throw new RangeError(`${name} wants a probability from 0 to 1, such as ${name}=0.05.`);
+      throw new RangeError(`${name} needs a probability from 0 to 1, such as ${name}=0.05.`);
     }
     plan[known] = probability;
   }

@@ -37,7 +37,7 @@ export const addSim: AddCommand = (program, open) => {
   const sim = program
     .command("sim")
     .description(
-      "Play Genesys and Cognigy: send them traffic, receive deliveries, and say whether every promise was kept.",
+      "Simulate Genesys and Cognigy: send traffic, receive deliveries, and report whether every promise was kept.",
     )
     .addHelpText(
       "after",
@@ -56,23 +56,23 @@ Examples:
     );
   receiving(sim.command("run", { isDefault: true }).description("Send traffic and receive deliveries."))
     .option("--no-receive", "only send")
-    .option("--total <N>", "requests, repeats among them", wholeNumber(1), 1000)
-    .option("--rate <N>", "requests per second; 0 is as fast as they are answered", wholeNumber(0), 0)
-    .option("--concurrency <N>", "requests side by side", wholeNumber(1), 16)
-    .option("--mix <WAY=WEIGHT,...>", "how much of runs, gateway and callbacks", mixFrom, {
+    .option("--total <N>", "number of requests, repeats included", wholeNumber(1), 1000)
+    .option("--rate <N>", "requests per second; 0: as fast as they are answered", wholeNumber(0), 0)
+    .option("--concurrency <N>", "concurrent requests", wholeNumber(1), 16)
+    .option("--mix <WAY=WEIGHT,...>", "weights of runs, gateway and callbacks", mixFrom, {
       runs: 6,
       gateway: 2,
       callbacks: 2,
     })
     .option("--duplicates <SHARE>", "share of requests that are repeated: at once, out of order, late", share, 0.1)
-    .option("--malformed <SHARE>", "share of requests that are no valid payload", share, 0.02)
-    .option("--batch <N>", "most calls in one run or gateway request", wholeNumber(1), 3)
+    .option("--malformed <SHARE>", "share of requests with an invalid payload", share, 0.02)
+    .option("--batch <N>", "maximum number of calls in one run or gateway request", wholeNumber(1), 3)
     .option(
       "--call <NAME=JSON>",
       "a call to choose from, instead of those of the bundled tools; may be repeated",
       addCall,
     )
-    .option("--settle <SECONDS>", "wait so long for deliveries at the end", wholeNumber(0), 60)
+    .option("--settle <SECONDS>", "how long to wait for deliveries at the end", wholeNumber(0), 60)
     .option("--genesys-key <KEY>", "GENESYS_WEBHOOK_KEY of the service")
     .option("--cognigy-key <KEY>", "COGNIGY_API_KEY of the service")
     .action(async (flags: RunFlags, command) => run(open(command), command, flags));
@@ -85,8 +85,8 @@ function receiving(command: Command): Command {
   return command
     .option("--host <HOST>", "where deliveries are received", "127.0.0.1")
     .option("--port <N>", "where deliveries are received; 0 takes a free port", wholeNumber(0), 9090)
-    .option("--faults <NAME=SHARE,...>", "what goes wrong with deliveries", faults, {})
-    .option("--seed <TEXT>", "the same text draws the same requests and faults", "jackfield");
+    .option("--faults <NAME=SHARE,...>", "faults of deliveries", faults, {})
+    .option("--seed <TEXT>", "the same text yields the same requests and faults", "jackfield");
 }
 
 async function run(session: Session, command: Command, flags: RunFlags): Promise<void> {
@@ -189,10 +189,10 @@ function mixFrom(text: string): Readonly<Record<EntryPoint, number>> {
     const [entryPoint = "", weight = ""] = part.split("=").map((side) => side.trim());
     if (!Object.hasOwn(mix, entryPoint))
       throw new InvalidArgumentError(
-        `There is no way in called ${JSON.stringify(entryPoint)}: use runs, gateway, callbacks.`,
+        `There is no entry point ${JSON.stringify(entryPoint)}: use runs, gateway, callbacks.`,
       );
     if (weight === "" || !(Number(weight) >= 0))
-      throw new InvalidArgumentError(`${entryPoint} wants a weight, such as ${entryPoint}=2.`);
+      throw new InvalidArgumentError(`${entryPoint} needs a weight, such as ${entryPoint}=2.`);
     mix[entryPoint as EntryPoint] = Number(weight);
   }
   if (Object.values(mix).every((weight) => weight === 0))

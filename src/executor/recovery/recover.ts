@@ -55,7 +55,7 @@ export async function recoverCalls(
     for (const [index, one] of settled.entries()) {
       if (one.status === "fulfilled") continue;
       const call = abandoned[index]?.entry.callId;
-      log.error({ err: one.reason as unknown, call }, "a call could not be recovered; it is tried again");
+      log.error({ err: one.reason as unknown, call }, "a call could not be recovered; it will be tried again");
     }
   }
 }

@@ -82,7 +82,7 @@ export function createHeartbeat(
       }
       if (steppedMs > maxSkewMs)
         notes.push(
-          `the clock of ${server} was put forward by ${(steppedMs / 1000).toFixed(1)} s: ended calls are kept as much longer`,
+          `the clock of ${server} was put forward by ${(steppedMs / 1000).toFixed(1)} s: ended calls are kept that much longer`,
         );
       return notes;
     },

@@ -76,7 +76,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         const values = [owner, key, attempt, lineage, result.state, retention, bytes];
         const [row] = await run<Row & { told: string }>(statements.finish, ...values);
         if (row?.told === "stored" || row?.told === "gone") return row.told;
-        if (row === undefined) throw new StoreUnavailableError("PostgreSQL has answered nothing");
+        if (row === undefined) throw new StoreUnavailableError("PostgreSQL has returned nothing");
         return callFrom(row).entry;
       },
       async write(intent, { attempt, lineage }, result, retention) {

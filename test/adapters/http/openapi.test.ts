@@ -102,14 +102,14 @@ describe("the description of tools", () => {
                 type: "object",
                 required: ["callId", "outcome", "output", "value", "replayed", "truncated"],
                 properties: {
-                  callId: { type: "string", description: "Send it as Idempotency-Key to ask again." },
+                  callId: { type: "string", description: "Send it as Idempotency-Key to get the answer again." },
                   outcome: {
                     type: "string",
                     enum: expect.arrayContaining(["OK", "FAILED", "PENDING"]) as string[],
                   },
-                  output: { type: "string", description: "What the model reads." },
+                  output: { type: "string", description: "The text that the model reads." },
                   value: {
-                    description: "What the tool returned; null for every outcome but OK.",
+                    description: "The value that the tool returned; null unless the outcome is OK.",
                     anyOf: [
                       {
                         type: "object",
@@ -151,7 +151,7 @@ describe("the description of tools", () => {
       requestBody: { content: { "application/json": { schema: { properties: { a: { $ref: "#/$defs/a" } } } } } },
     });
     expect(JSON.stringify(operation)).toContain(
-      '"value":{"description":"What the tool returned; null for every outcome but OK."}',
+      '"value":{"description":"The value that the tool returned; null unless the outcome is OK."}',
     );
     const tilde = create(ToolSchema, {
       name: "b~k",

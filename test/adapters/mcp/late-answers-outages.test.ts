@@ -113,6 +113,6 @@ test("a task whose caller no longer exists at its execution has failed", { timeo
   await after.ready();
   const task = await endedTask(after.url, key, taskId);
   expect(task).toMatchObject({ resultType: "complete", taskId, status: "failed" });
-  expect(task["error"]).toEqual({ code: -32603, message: "the caller crm is not configured any more" });
+  expect(task["error"]).toEqual({ code: -32603, message: "the caller crm is no longer configured" });
   expect(task).not.toHaveProperty("result");
 });

@@ -70,12 +70,12 @@ describe("arguments that are mirrored in headers", () => {
     [{ region: "eu" }, { "mcp-param-region": "=?base64?ZXU?=" }, "Mcp-Param-Region does not match the body"],
     [{ region: "eu" }, { "mcp-param-region": "=?base64?ZX U=?=" }, "Mcp-Param-Region does not match the body"],
     [{ region: "eu" }, { "mcp-param-region": "x=?base64?ZXU=?=" }, "Mcp-Param-Region does not match the body"],
-    [{}, { "mcp-param-region": "eu" }, "Mcp-Param-Region is sent, and the body has no such argument"],
-    [{ order: [7] }, { "mcp-param-order": "7" }, "Mcp-Param-Order is sent, and the body has no such argument"],
+    [{}, { "mcp-param-region": "eu" }, "Mcp-Param-Region is sent, but the body has no such argument"],
+    [{ order: [7] }, { "mcp-param-order": "7" }, "Mcp-Param-Order is sent, but the body has no such argument"],
     [
       { region: ["eu"] },
       { "mcp-param-region": "eu" },
-      "Mcp-Param-Region stands for an argument that is no text, number or boolean",
+      "Mcp-Param-Region mirrors an argument that is not a text, number or boolean",
     ],
   ])("do not match otherwise: %j, %j", (args, headers, why) => {
     expect(check(args, headers as Record<string, string>)).toBe(`Header mismatch: ${why}`);

@@ -77,8 +77,9 @@ export function contractFromTool(tool: Tool, options: { readonly conversation: b
 
 function inputProblem(name: string, property: JsonValue): string | undefined {
   if (reservedNames.has(name)) return "has a name that Genesys reserves";
-  if (!fieldName.test(name)) return "has a name that Genesys does not take (letters, digits, _ and -, a letter first)";
-  if (scalarType(objectOf(property)) === undefined) return "is no text, number or boolean";
+  if (!fieldName.test(name))
+    return "has a name that Genesys does not accept (letters, digits, _ and -, a letter first)";
+  if (scalarType(objectOf(property)) === undefined) return "is not a text, number or boolean";
   return undefined;
 }
 
@@ -87,7 +88,7 @@ function inputSchema(name: string, property: JsonObject, notes: string[]): JsonO
   const odd = values.filter((value) => typeof value !== "string" || !identifier.test(value));
   if (odd.length > 0) {
     notes.push(
-      `the input ${JSON.stringify(name)} has allowed values that are no identifiers (${odd.map((value) => JSON.stringify(value)).join(", ")}); an Agentic Virtual Agent refuses them`,
+      `the input ${JSON.stringify(name)} has allowed values that are not identifiers (${odd.map((value) => JSON.stringify(value)).join(", ")}); an Agentic Virtual Agent refuses them`,
     );
   }
   const description = textOf(property["description"]);
@@ -104,7 +105,7 @@ function inputSchema(name: string, property: JsonObject, notes: string[]): JsonO
 function outputFields(tool: Tool): OutputField[] {
   const fields: OutputField[] = [
     text("outcome", "$.outcome", "How the call ended: OK, or what went wrong, such as INVALID_ARGUMENTS or FAILED."),
-    text("output", "$.output", "What the tool answered, as text; the reason when the outcome is not OK."),
+    text("output", "$.output", "The tool's answer as text; the reason if the outcome is not OK."),
     text("callId", "$.callId", "Id of the call, to ask for its answer later."),
   ];
   const taken = new Set(fields.map(({ name }) => name));
