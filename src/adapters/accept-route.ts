@@ -57,7 +57,7 @@ export function serveAccept(route: AcceptRoute, context: RouteContext) {
   };
 }
 
-/** The platform sends the batch again, and the same batch gets the same job. */
+/** The platform sends the batch again, and the same batch is the same job. */
 function notStoredInTime(): ConnectError {
   return new ConnectError("the batch could not be stored in time", Code.Unavailable);
 }

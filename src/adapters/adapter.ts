@@ -14,8 +14,8 @@ export type {
 } from "./host.ts";
 
 /**
- * One outside protocol translated to the Connect services: data, and pure functions that turn payloads into calls and
- * results into payloads. `mountAdapter` does everything that adapters have in common.
+ * Translates one outside protocol to the Connect services: data, and pure functions from payloads to calls and from
+ * results to payloads. `mountAdapter` does everything that all adapters need.
  */
 export interface Adapter {
   /** Name of the platform in logs and metrics. */
@@ -25,8 +25,8 @@ export interface Adapter {
 }
 
 /**
- * How requests are authenticated, and the caller they act as: by keys of the adapter's own, each a caller of its own, or
- * like the RPC, by the configured callers.
+ * How requests are authenticated, and as which caller they act: by the adapter's own keys, each of which is a caller,
+ * or as one of the configured callers, like RPCs.
  */
 export type AdapterIdentity = KeyIdentity | CallerIdentity;
 
@@ -41,16 +41,16 @@ export interface CallerIdentity {
   readonly maxOutput: number;
 }
 
-/** Authentication by keys of the adapter's own, a signature, or both. Without any of them every request is let in. */
+/** Authentication by the adapter's own keys, a signature, or both. Without either, every request is accepted. */
 export interface KeyIdentity {
   readonly kind: "keys";
-  /** Headers that may carry the key. The first one that is present counts. */
+  /** Headers that may contain the key. The first one present counts. */
   readonly headers: readonly KeyHeader[];
-  /** The first key is the source `NAME` of the adapter, every other one `NAME:KEY`. */
+  /** The first key is the source `NAME` of the adapter, each further one `NAME:KEY`. */
   readonly keys: readonly NamedKey[];
-  /** How requests are signed. With keys, a request needs both; without, it is from the source `NAME`. */
+  /** How requests are signed. If keys are configured too, a request needs both; otherwise its source is `NAME`. */
   readonly signature?: SignatureSettings | undefined;
-  /** Call ids are unique per key: a call is deduplicated without a conversation or run. */
+  /** Whether call ids are unique per key. Then calls are deduplicated without a conversation or run. */
   readonly uniqueCallIds?: boolean;
   readonly sanitize: SanitizeMode;
   /** Maximum output in bytes. */

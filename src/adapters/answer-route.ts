@@ -9,7 +9,10 @@ import { jsonType, retrySeconds, sendFailure } from "./replies.ts";
 import type { RouteContext } from "./route-context.ts";
 import type { AnswerRoute } from "./route.ts";
 
-/** Serves a route of kind `answer`. The hottest path of the adapters: a plain call allocates nothing that it can do without. */
+/**
+ * Serves a route of kind `answer`. This is the busiest path of the adapters, so a plain call allocates as little as
+ * possible.
+ */
 export function serveAnswer(route: AnswerRoute, context: RouteContext) {
   const { measure } = context.host;
   const answerWithin = answerDuration(route.answerWithinMs);
@@ -19,11 +22,11 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
   let waiting = 0;
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    // All requests of this tick are read before the first is executed: see server/port.ts.
+    // All requests of this tick are read before the first one is executed (see server/port.ts).
     await Promise.resolve();
     const call = route.call(request.body);
     const { caller, clients } = request;
-    // A repeat of a call that is counted already may always wait.
+    // A repeat of a call that is already counted may always wait.
     if (
       pending !== undefined &&
       waiting + outlived.running.size >= pending.limit &&
@@ -62,9 +65,9 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
   };
 }
 
-/** How calls that outlived their answers are watched. Times in milliseconds. */
+/** How calls that outlived their answers are watched. Times are in milliseconds. */
 export interface OutlivedCallsOptions {
-  /** Pause after the state of a call could not be read. */
+  /** Pause after an attempt to read the state of a call failed. */
   readonly retryMs?: number;
   /** A call that is still running after this time is no longer counted. */
   readonly staleAfterMs?: number;
@@ -77,13 +80,13 @@ export interface OutlivedCall {
   readonly caller: string;
   readonly callId: string;
   readonly clients: Pick<AdapterClients, "executor">;
-  /** Called once with the result, where the call ends while it is counted. */
+  /** Called once with the result, if the call ends while it is counted. */
   onEnd?(result: ToolResult): void;
 }
 
-/** Calls that outlived their answers: each is kept until it has ended, for which `WaitCall` waits. */
+/** Calls that outlived their answers. Each stays in the set until it ends, which `WaitCall` reports. */
 export interface OutlivedCalls {
-  /** The calls that run, by `keyOf`. */
+  /** The running calls, by `keyOf`. */
   readonly running: ReadonlySet<string>;
   add(call: OutlivedCall): void;
   close(): void;
@@ -107,7 +110,7 @@ export function createOutlivedCalls(options: OutlivedCallsOptions): OutlivedCall
         if (state.unreachable) await sleep(retryMs, undefined, { ref: false, signal: closed.signal });
       }
     } catch {
-      // Only the end of the adapter ends the pause early.
+      // Only closing the adapter ends the pause early.
     } finally {
       running.delete(key);
     }
@@ -135,7 +138,7 @@ interface CallStateFound {
   readonly result?: ToolResult | undefined;
 }
 
-/** Waits until the call has ended, or as long as `WaitCall` waits. */
+/** Waits until the call has ended, but at most as long as `WaitCall` waits. */
 async function stateOf({ clients, callId }: OutlivedCall, signal: AbortSignal): Promise<CallStateFound> {
   try {
     const { state, result } = await clients.executor.waitCall({ callId }, { signal });

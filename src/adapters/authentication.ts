@@ -4,21 +4,21 @@ import type { AdapterHost, Requester } from "./adapter.ts";
 import { sendFailure } from "./replies.ts";
 import type { Route } from "./route.ts";
 
-/** Serves a request. */
+/** Handles a request. */
 export type Serve = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
-/** The authentication of one route's requests: by their heads and, where they are signed, by their bodies. */
+/** The authentication of one route's requests, by their heads and, if they are signed, by their bodies. */
 export interface Authentication {
   /**
-   * Before the body is read: a request that nothing can prove makes us read and parse nothing. One that only its body can
-   * prove gets an `onBody`.
+   * Runs before the body is read, so that nothing is read or parsed for a request without a valid credential. A request
+   * that must be authenticated by its body gets an `onBody`.
    */
   ofHead(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void;
-  /** Lets only requests through whose sender is proved. */
+  /** Wraps a handler so that only authenticated requests reach it. */
   guarded(serve: Serve): Serve;
 }
 
-/** The signature of a body fits nobody. The route answers it as a 401 of its own shape. */
+/** Thrown if the signature of a body matches no secret. The route answers 401 in its own format. */
 class SignatureError extends Error {
   override readonly name = "SignatureError";
   readonly statusCode = 401;
@@ -27,7 +27,7 @@ class SignatureError extends Error {
 const noBody = Buffer.alloc(0);
 const wrong = "the signature does not match the body";
 
-/** What a caller reads, where its platform has no words of its own: which part was wrong is for the operator's log. */
+/** Texts for callers of platforms without their own. Which part was wrong is only logged for the operator. */
 const words = {
   besideKey: "A valid signature is needed in addition to the key: it is missing, wrong or too old",
   alone: "A valid key or signature is needed: the signature is missing, wrong or too old",
@@ -45,7 +45,7 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
     return true;
   }
 
-  /** Whether the request may go on: as somebody, or to be proved by its body. */
+  /** Reports whether the request may continue, either authenticated or with its body still to be checked. */
   function admit(
     found: Requester | SignedRequest<Requester> | undefined,
     request: FastifyRequest,
@@ -71,12 +71,12 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
   function prove(request: FastifyRequest, found: SignedRequest<Requester>, body: Buffer): boolean {
     const proof = found.prove(body);
     if (proof === undefined) return false;
-    // The header is not signed: what stands there could make a message that is sent again look like another one.
+    // The header is not signed. Its value could disguise a replayed message as a new one.
     if (proof.messageId !== undefined) request.headers["idempotency-key"] = proof.messageId;
     return accept(request, proof.value);
   }
 
-  /** Throws a SignatureError where the signature fits nobody. */
+  /** Throws a SignatureError if the signature matches no secret. */
   function proveBody(request: FastifyRequest, found: SignedRequest<Requester>, body: Buffer): void {
     if (prove(request, found, body)) return;
     request.refusal = { reason: wrong, caller: found.claimed?.caller };
@@ -102,7 +102,7 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
       if (found instanceof Promise) void admitLater(found, request, reply, done);
       else if (admit(found, request, reply)) done();
     },
-    // DANGER: whatever way a request has come here, without a caller it goes no further.
+    // DANGER: a request without a caller must never get past here, however it arrived.
     guarded: (serve) => (request, reply) => {
       if (request.clients === undefined) throw new SignatureError(words.alone);
       return serve(request, reply);

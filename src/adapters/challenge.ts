@@ -1,18 +1,21 @@
 import type { Scope } from "../auth/caller.ts";
 
-/** The `WWW-Authenticate` headers of a door that takes keys and tokens. Source: RFC 6750 section 3, RFC 9728 section 5.1. */
+/**
+ * The `WWW-Authenticate` headers of an entry point that accepts keys and tokens (RFC 6750, section 3; RFC 9728, section
+ * 5.1).
+ */
 export interface Challenges {
   /** For a request without a credential. */
   readonly missing: string;
-  /** For a credential that proves nobody. */
+  /** For an invalid credential. */
   readonly invalid: string;
   /** For a caller that lacks a scope. */
   insufficient(scope: Scope): string;
 }
 
 /**
- * Makes the headers. Without `metadataUrl` they say nothing but `Bearer`: hosts that are given a fixed key would else begin
- * a login and drop the key.
+ * Creates the headers. Without `metadataUrl` they contain only `Bearer`. Otherwise clients that are configured with a
+ * fixed key would start a login and discard the key.
  */
 export function createChallenges(metadataUrl: string | undefined): Challenges {
   if (metadataUrl === undefined) {

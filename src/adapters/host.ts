@@ -10,11 +10,14 @@ import type { SignedRequest } from "../auth/signed-request.ts";
 export interface AdapterClients {
   readonly executor: Client<typeof ToolExecutor>;
   readonly jobs: Client<typeof Jobs>;
-  /** The same for what the adapter looks up by itself: it does not count against the caller's rate. */
+  /**
+   * The same clients for requests that the adapter makes on its own account. They do not count against the caller's
+   * rate.
+   */
   readonly unmetered?: Omit<AdapterClients, "unmetered">;
 }
 
-/** Who sent a request, with the clients that act as them. */
+/** The sender of a request, with the clients that act as that caller. */
 export interface Requester {
   readonly caller: Caller;
   readonly clients: AdapterClients;
@@ -30,65 +33,68 @@ export interface AccessRefusal {
   readonly reason: string;
 }
 
-/** Everything that an adapter can reach of the service. It cannot skip a stage of the pipeline: it cannot name one. */
+/**
+ * Everything that an adapter can access of the service. It cannot skip a stage of the pipeline, because it has no
+ * access to any.
+ */
 export interface AdapterHost {
   /**
-   * Authenticates a request by its headers, before its body is read. Undefined where nothing proves a caller; a
-   * SignedRequest where the body has to.
+   * Authenticates a request by its headers, before its body is read. Returns undefined if there is no valid credential,
+   * and a SignedRequest if the body is needed as well.
    */
   authenticate(request: RawRequest): Requester | SignedRequest<Requester> | undefined | Promise<Requester | undefined>;
   /** The sender of every request, where no credential is configured: then nothing has to be authenticated. */
   readonly open?: Requester;
   /** Records a request that was refused because of its key or scope. */
   recordRefusal(refusal: AccessRefusal): void;
-  /** Returns the clients that act as a caller: the same ones each time. */
+  /** Returns the clients that act as a caller, the same ones each time. */
   clientsFor(caller: Caller): AdapterClients;
   readonly measure: Measure;
   /** Whether spans are recorded. */
   readonly tracing: boolean;
-  /** Starts the span of a request. Undefined where there is no trace to record or to continue. */
+  /** Starts the span of a request. Returns undefined if there is no trace to record or to continue. */
   startTrace(start: TraceStart): RequestTrace | undefined;
   readonly log: AdapterLog;
   /** Version of Jackfield. */
   readonly version: string;
 }
 
-/** A request as Node gives it, over HTTP/1.1 or HTTP/2. */
+/** A Node request, over HTTP/1.1 or HTTP/2. */
 export type RawRequest = IncomingMessage | Http2ServerRequest;
 
 /**
- * Records a value of one of the adapter's instruments: adds to a counter, counts in a histogram, sets a gauge. Throws
- * where no instrument of this name was declared.
+ * Records a value of one of the adapter's instruments: adds to a counter, counts in a histogram, or sets a gauge.
+ * Throws if no instrument with this name is declared.
  */
 export type Measure = (name: string, labels: Readonly<Record<string, string>>, value: number) => void;
 
 /** A metric that an adapter declares. */
 export interface Instrument {
-  /** As OpenTelemetry writes it: `cognigy.tool.invocations`. */
+  /** In OpenTelemetry's form: `cognigy.tool.invocations`. */
   readonly name: string;
   readonly kind: "counter" | "histogram" | "gauge";
   readonly description: string;
-  /** UCUM unit: `s` for seconds. */
+  /** UCUM unit, such as `s` for seconds. */
   readonly unit?: string;
   /** Names of the labels, at most two. */
   readonly labels: readonly string[];
 }
 
-/** Where the span of a request starts. */
+/** How the span of a request starts. */
 export interface TraceStart {
   readonly method: string;
-  /** The route's path, without values. */
+  /** The route's path pattern, without values. */
   readonly path: string;
   /** W3C trace context of the request. */
   readonly traceparent: string | undefined;
   readonly tracestate: string | undefined;
-  /** Whether calls of the request have to share a trace id although nothing is recorded. */
+  /** Whether the calls of the request share a trace id even if nothing is recorded. */
   readonly shared: boolean;
 }
 
 /** The span of one request. */
 export interface RequestTrace {
-  /** Pass them on with each RPC of the request. */
+  /** Pass them to each RPC of the request. */
   readonly values: ContextValues;
   /** Adds attributes to the span. */
   set(attributes: Readonly<Record<string, string>>): void;

@@ -5,12 +5,12 @@ import { modelError } from "../errors.ts";
 import type { AdapterClients } from "./adapter.ts";
 import type { Batch } from "./route.ts";
 
-/** How long the state of a call is asked for, in milliseconds. */
+/** Time limit for looking up the state of a call, in milliseconds. */
 const lookUpMs = 1000;
 
 /**
- * Returns a result for each call of an interrupted batch, in the order of the calls. A call without one is looked up: a
- * call that was never executed is told so, and only a call of which nothing can be learnt is UNCERTAIN.
+ * Returns a result for each call of an interrupted batch, in the order of the calls. A call without a result is looked
+ * up. If it was never executed, its result says so; only a call whose state cannot be determined is UNCERTAIN.
  */
 export async function resultsInOrder(
   { calls, context }: Batch,
@@ -19,7 +19,7 @@ export async function resultsInOrder(
   clients: Pick<AdapterClients, "executor">,
 ): Promise<ToolResult[]> {
   const left = [...ended];
-  // A batch ends as unavailable after all its calls have ended; those without a result could not be started.
+  // An unavailable batch ends after all its calls have ended, so calls without a result could not be started.
   const unavailable = interruption instanceof ConnectError && interruption.code === Code.Unavailable;
   const known = calls.map((call) => {
     const index = left.findIndex((result) => result.callId === call.id && result.name === call.name);

@@ -20,8 +20,8 @@ const defaultTimes: RouteTimes = {
 };
 
 /**
- * Adds an adapter's routes to the server, with everything that adapters have in common: authentication, budgets, streams,
- * error shapes, preflights, cancellation when a client goes away. Call it before the server is ready.
+ * Adds an adapter's routes to the server, with everything that all adapters need: authentication, deadlines, streams,
+ * error formats, preflights, and cancellation when a client disconnects. Call it before the server is ready.
  */
 export function mountAdapter(
   app: FastifyInstance,
@@ -49,7 +49,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
   app.route({
     method: route.method,
     url: route.path,
-    // Before the body is read: a request without a key makes us parse nothing.
+    // Runs before the body is read, so that nothing is parsed for a request without a key.
     onRequest(request, reply, done) {
       if (cors !== undefined) allowOrigin(cors, request, reply);
       const refused = route.admit?.(request.raw);
@@ -70,7 +70,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
     },
     errorHandler(error, request, reply) {
       const failure = failureFromError(error, request.body);
-      // Fastify closes the connection after any bad body. That is needed only where a body was not read to its end.
+      // Fastify closes the connection after every bad body. That is necessary only if the body was not read to its end.
       if (failure.status !== 413 || request.raw.httpVersionMajor >= 2) reply.removeHeader("connection");
       if (failure.status >= 500) route.measureFailure?.(failure, host.measure);
       if (failure.status === 500) {
@@ -81,7 +81,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
   });
   if (cors !== undefined) {
     app.options(route.path, {
-      // Before the body: a preflight has neither a body nor a content type.
+      // Runs before the body is parsed, because a preflight has neither body nor content type.
       onRequest: (request, reply) => void answerPreflight(route, cors, request, reply),
       handler: (_request, reply) => reply,
     });
@@ -107,8 +107,8 @@ function serve(
 }
 
 /**
- * Creates the context. An HTTP/1 connection carries one request at a time, so its requests share one signal that is made
- * once per connection; over HTTP/2 each request has a stream, and a signal, of its own.
+ * Creates the context. An HTTP/1 connection carries one request at a time, so all its requests share one signal. An
+ * HTTP/2 request has its own stream, and its own signal.
  */
 function createRouteContext(app: FastifyInstance, host: AdapterHost, given: Partial<RouteTimes>): RouteContext {
   const times = { ...defaultTimes, ...given };
@@ -167,7 +167,7 @@ function recordRefusal(request: FastifyRequest, status: 401 | 403, host: Adapter
   });
 }
 
-/** Lets browsers of the declared origins read the route's answers. Costs nothing for requests without an `Origin`. */
+/** Lets web pages of the declared origins read the route's answers. Costs nothing for requests without an `Origin`. */
 function allowOrigin(cors: NonNullable<RouteBase["cors"]>, request: FastifyRequest, reply: FastifyReply): boolean {
   const origin = request.headers.origin;
   if (origin === undefined) return false;
@@ -177,7 +177,7 @@ function allowOrigin(cors: NonNullable<RouteBase["cors"]>, request: FastifyReque
   return true;
 }
 
-/** Answers a preflight request. Source: the Fetch standard, section 4.8. */
+/** Answers a preflight request (Fetch standard, section 4.8). */
 function answerPreflight(
   route: RouteBase,
   cors: NonNullable<RouteBase["cors"]>,

@@ -6,64 +6,67 @@ import type { Adapter, AdapterHost, AdapterLog, Instrument, Measure } from "./ad
 import type { Delivery } from "./delivery.ts";
 
 /**
- * Everything that the service knows of one platform: its settings, metrics, routes, tokens and deliveries. A new platform
- * is one folder that exports one of these, and one line in `platforms.ts`.
+ * The complete definition of one platform: its settings, metrics, routes, tokens and deliveries. A new platform is one
+ * folder that exports one of these, and one line in `platforms.ts`.
  */
 export interface Platform<Own extends object = object> extends AdapterConfiguration<Own> {
   readonly instruments: readonly Instrument[];
   connect(settings: AdapterSettings & Own, parts: PlatformParts): PlatformConnection;
 }
 
-/** What a platform is connected with. */
+/** Dependencies of a platform. */
 export interface PlatformParts {
   /** Sends requests to the platform: guarded, limited and traced. */
   readonly send: Outbound["send"];
-  /** Makes a source of tokens. Sources of the same URL, client and scopes share one token. */
+  /** Creates a source of tokens. Sources with the same URL, client and scopes share one token. */
   tokenSource(options: TokenSourceOptions): TokenSource;
   readonly measure: Measure;
   readonly log: AdapterLog;
   readonly version: string;
   readonly callsPerRequest: number;
-  /** Fires when the service shuts down and its streams have to end. */
+  /** Fires when the service shuts down and streams must end. */
   readonly shutdown: AbortSignal;
   readonly service: ServiceAddress;
 }
 
-/** Where and how the service is reached, the same for all its replicas. */
+/** The address of the service, the same for all its replicas. */
 export interface ServiceAddress {
-  /** Hosts under which it is known, beside this machine's. */
+  /** Host names of the service, besides those of this machine. */
   readonly hosts: readonly string[];
-  /** Where the metadata of the protected resource is. Undefined where no tokens are taken. */
+  /** URL of the metadata of the protected resource (RFC 9728). Undefined if tokens are not accepted. */
   readonly metadataUrl: string | undefined;
-  /** How long a call is remembered, in milliseconds. */
+  /** Deduplication window in milliseconds. */
   readonly windowMs: number;
-  /** Signs what clients send back. Kept in the store; rejects with a ConnectError while that is away. */
+  /**
+   * Returns the secret that signs data which clients send back. Kept in the store; rejects with a ConnectError while
+   * the store is unavailable.
+   */
   sharedSecret(): Promise<string>;
 }
 
-/** A platform with its settings. */
+/** A configured platform. */
 export interface PlatformConnection {
   readonly adapter: Adapter;
-  /** Sends results of jobs back. Undefined where the platform takes none, or has no credentials. */
+  /** Sends results of jobs to the platform. Undefined if the platform accepts none, or has no credentials. */
   readonly delivery?: Delivery | undefined;
-  /** The models that `RunConversation` talks to. */
+  /** Access to the models for `RunConversation`. */
   readonly modelGateway?: ModelGateway | undefined;
-  /** Tokens that tools may use, by the name under which their configuration asks for them. */
+  /** Tokens that tools may use, by the name in their configuration. */
   readonly credentials?: Readonly<Record<string, TokenSource>>;
-  /** Serves the same protocol over lines instead of HTTP, where the protocol has such a form. */
+  /** Serves the same protocol over lines instead of HTTP, if the protocol defines that. */
   readonly serveLines?: ServeLines;
   /** Paths whose `Host` header the adapter checks itself. */
   readonly hostCheckedPaths?: readonly string[];
-  /** What is not configured, for readiness: one sentence each. */
+  /** Notes for readiness about missing configuration, one sentence each. */
   readonly notes?: readonly string[];
 }
 
-/** Serves messages by lines. */
+/** Serves line-based messages. */
 export type ServeLines = (parts: {
   readonly caller: Caller;
   readonly host: AdapterHost;
   readonly maxLineLength: number;
-  /** Gets each line without its end. */
+  /** Receives each line without its line break. */
   write(line: string): void;
 }) => LineServer;
 
@@ -74,7 +77,7 @@ export interface LineServer {
   end(): Promise<void>;
 }
 
-/** Where models are reached. */
+/** Access to models. */
 export interface ModelGateway {
   readonly baseUrl: string;
   readonly token: TokenSource;

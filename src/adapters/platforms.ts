@@ -4,5 +4,5 @@ import { http } from "./http/index.ts";
 import { mcp } from "./mcp/index.ts";
 import type { Platform } from "./platform.ts";
 
-/** The platforms that the service speaks, in the order of their documentation. A new platform is one line here. */
+/** The supported platforms, in the order of their documentation. A new platform is one line here. */
 export const platforms: readonly Platform[] = [genesys, cognigy, mcp, http];

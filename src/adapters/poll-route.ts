@@ -29,7 +29,7 @@ export function servePoll(route: PollRoute, context: RouteContext) {
   };
 }
 
-/** Finds a call. Undefined where nothing is known of it; a running call has no result. */
+/** Finds a call. Returns undefined if it is unknown. A running call has no result. */
 async function findCall(
   { executor }: AdapterClients,
   callId: string,

@@ -2,13 +2,13 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply } from "fastify";
 import { PayloadError, type Reply, type RequestFailure } from "./route.ts";
 
-/** Seconds after which a client should try again when the service is busy or going down. */
+/** Seconds after which a client should retry while the service is busy or shutting down. */
 export const retrySeconds = 1;
 
 /** The content type of JSON text. */
 export const jsonType = "application/json; charset=utf-8";
 
-/** Sends a reply: its body is JSON text already. */
+/** Sends a reply whose body is already JSON text. */
 export function sendReply(reply: FastifyReply, { status, body, headers }: Reply): FastifyReply {
   if (headers !== undefined) reply.headers(headers);
   return sendJson(reply.code(status), body);
@@ -19,7 +19,7 @@ export function sendJson(reply: FastifyReply, body: string): FastifyReply {
   return reply.header("content-type", jsonType).send(body);
 }
 
-/** Sends a failure in the route's shape, with `Retry-After` where a later try can succeed. */
+/** Sends a failure in the route's format, with `Retry-After` if a later attempt can succeed. */
 export function sendFailure(
   reply: FastifyReply,
   route: { failure(failure: RequestFailure): Reply },
@@ -29,14 +29,17 @@ export function sendFailure(
   return sendReply(reply, route.failure(failure));
 }
 
-/** Returns what an error means to the platform. Everything that is not known to be its own mistake is a 500 without detail. */
+/**
+ * Converts an error to a failure for the platform. Every error that is not known to be the platform's own mistake
+ * becomes a 500 without details.
+ */
 export function failureFromError(error: unknown, payload: unknown): RequestFailure {
   if (error instanceof PayloadError) return { status: 400, message: error.message, payload };
   if (error instanceof ConnectError) return failureFromConnect(error, payload);
   const status = statusOf(error);
   if (status === undefined || status < 400 || status > 499) return { status: 500, message: "", payload };
   const failure = { status, message: messageOf(status, error), payload };
-  // A body is not read before there is something that it may prove.
+  // The body is read only if it can authenticate the request, so a 401 after that had a credential.
   return status === 401 ? { ...failure, credentials: true } : failure;
 }
 
@@ -49,7 +52,7 @@ function failureFromConnect(error: ConnectError, payload: unknown): RequestFailu
     case Code.PermissionDenied:
       return { status: 403, message, payload };
     case Code.ResourceExhausted:
-      // With the time to wait it is the caller's rate, else something of ours that is full.
+      // With a time to wait, the caller exceeded its rate; otherwise a limit of the service is reached.
       return wait === null
         ? { status: 503, message, retryAfter: retrySeconds, payload }
         : { status: 429, message, retryAfter: Number(wait), payload };

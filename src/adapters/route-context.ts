@@ -7,40 +7,40 @@ import type { Route } from "./route.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Who sent the request. Set by the routes of adapters before the body is parsed. */
+    /** The authenticated caller. Set by the adapter's routes before the body is parsed. */
     caller: Caller;
     /** Clients that act as the caller. Set together with it. */
     clients: AdapterClients;
-    /** Ids of the request's calls, for log lines. Set once its payload is read. */
+    /** Ids of the request's calls for log lines. Set once its payload is read. */
     about?: Readonly<Record<string, string | undefined>>;
-    /** Why nobody is proved, for log and audit log, where there is more to say than that the key is not valid. */
+    /** Why authentication failed, for log and audit log, if there is more to say than that the key is invalid. */
     refusal?: { readonly reason: string; readonly caller: Caller | undefined };
-    /** Gets the bytes of the body before they are parsed. What it throws is the answer. */
+    /** Receives the bytes of the body before they are parsed. An error that it throws is the answer. */
     onBody?: (body: Buffer) => void;
   }
 }
 
-/** Times that tests shorten, in milliseconds. */
+/** Durations that tests shorten, in milliseconds. */
 export interface RouteTimes {
-  /** Interval of comment lines in an idle stream of events. */
+  /** Interval of comment lines in an idle event stream. */
   readonly commentEveryMs: number;
-  /** How long a stream waits for a first event before it opens: until then a failure can still be a status. */
+  /** How long a stream waits for its first event before it opens. Until then a failure can still be an HTTP status. */
   readonly openAfterMs: number;
-  /** How much longer than its answer deadline a stream may stay open. */
+  /** How long a stream may stay open after its answer deadline. */
   readonly lingerMs: number;
-  /** How long storing a job may take. */
+  /** Time limit for storing a job. */
   readonly storeWithinMs: number;
-  /** Pause after the state of a pending call could not be read. */
+  /** Pause after an attempt to read the state of a pending call failed. */
   readonly pendingRetryMs: number;
 }
 
-/** What the routes of one adapter share. */
+/** State shared by the routes of one adapter. */
 export interface RouteContext {
   readonly host: AdapterHost;
   readonly times: RouteTimes;
-  /** Starts the span of a request. `otherwise` is its trace context where the request has no header for it. */
+  /** Starts the span of a request. `otherwise` is its trace context if the request has no header for it. */
   startTrace(request: FastifyRequest, route: Route, otherwise?: string): RequestTrace | undefined;
-  /** Returns the signal that fires when the client of a request has gone away. */
+  /** Returns the signal that fires when the client of a request has disconnected. */
   clientGone(request: FastifyRequest, reply: FastifyReply): AbortSignal;
   /** Calls `close` when the server is closed. */
   onClose(close: () => void): void;
@@ -55,11 +55,11 @@ export function whenClosed(socket: Socket): AbortSignal {
   return controller.signal;
 }
 
-/** A signal for one reply that fires when its connection or stream is closed before it has been ended. */
+/** Returns a signal for one reply. It fires if the connection or stream is closed before the reply has ended. */
 export function whenClosedEarly(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once("close", () => {
-    // Not `writableFinished`: Node says that of a cancelled HTTP/2 stream too.
+    // Not `writableFinished`, which is also true for a cancelled HTTP/2 stream.
     if (!reply.raw.writableEnded) controller.abort();
   });
   return controller.signal;

@@ -5,83 +5,83 @@ import type { Caller } from "../auth/caller.ts";
 import type { AdapterClients, Measure, RawRequest, RequestTrace } from "./host.ts";
 import type { StreamEvent } from "./sse.ts";
 
-/** One address of an adapter. Its kind says what is done with a request. */
+/** One path of an adapter. The kind determines how requests are handled. */
 export type Route = AnswerRoute | StreamRoute | AcceptRoute | PollRoute | RawRoute;
 
-/** What every route declares. */
+/** Properties of all routes. */
 export interface RouteBase {
   readonly method: "GET" | "POST";
   /** Path in Fastify's syntax: `/calls/:id`. */
   readonly path: string;
-  /** Returns why the head of a request is refused, before it is authenticated. */
+  /** Returns a reason to refuse the head of a request, before it is authenticated. */
   admit?(request: RawRequest): RequestFailure | undefined;
-  /** The whole error shape: the reply to a request that gets no answer of its own. */
+  /** Defines the error format: returns the reply to a request that fails. */
   failure(failure: RequestFailure): Reply;
-  /** Origins whose browsers may use the route, and the headers that they may send. */
+  /** CORS: origins of web pages that may use the route, and the headers that they may send. */
   readonly cors?: { readonly origins: readonly string[]; readonly headers: readonly string[] };
-  /** Measures a request that was refused or failed with a 5xx. */
+  /** Measures a request that was refused, or that failed with a 5xx. */
   measureFailure?(failure: RequestFailure, measure: Measure): void;
 }
 
 /** One call, answered in the body of the same request. */
 export interface AnswerRoute extends RouteBase {
   readonly kind: "answer";
-  /** Longest time until the answer, in milliseconds. */
+  /** Time limit for the answer, in milliseconds. */
   readonly answerWithinMs: number;
-  /** Reads the payload. Throws a PayloadError. */
+  /** Converts the payload to a call. Throws a PayloadError. */
   call(payload: unknown): ToolCall;
   /** Returns the JSON text of the 200. */
   answer(call: ToolCall, result: ToolResult): string;
-  /** Measures an answer as it is given. */
+  /** Measures an answer when it is sent. */
   measureAnswer?(result: ToolResult, measure: Measure): void;
   /** Measures the result of a call that outlived its answer. */
   measureLateResult?(result: ToolResult, measure: Measure): void;
-  /** Limit of unanswered calls, and the message of the 503 for a call beyond it. No limit where it is left out. */
+  /** Limit of unanswered calls, and the message of the 503 beyond it. Undefined: no limit. */
   readonly pending?: { readonly limit: number; readonly message: string };
 }
 
 /** Calls whose progress and results are streamed as server-sent events. */
 export interface StreamRoute extends RouteBase {
   readonly kind: "stream";
-  /** Longest time until the last event, in milliseconds. */
+  /** Time limit for the last event, in milliseconds. */
   readonly answerWithinMs: number;
-  /** Reads the payload. Throws a PayloadError. */
+  /** Converts the payload to a call. Throws a PayloadError. */
   batch(payload: unknown): Batch;
-  /** Returns the event for a call that has ended or a tool that reports progress. */
+  /** Returns the event for a call that has ended, or for a tool that reports progress. */
   progress(step: Step): StreamEvent;
   /** Returns the last event. The results are in the order of the calls. */
   results(batch: Batch, results: readonly ToolResult[]): StreamEvent;
 }
 
-/** Calls that are acknowledged when they are stored. Their results are delivered later. */
+/** Calls that are acknowledged once they are stored. Their results are delivered later. */
 export interface AcceptRoute extends RouteBase {
   readonly kind: "accept";
   /** Name of the delivery that sends the results. */
   readonly source: string;
-  /** Reason for which no batch can be accepted, as its 503 says it. */
+  /** Reason why no batch can be accepted, for the 503. */
   readonly unavailable?: string | undefined;
-  /** Reads the payload. Throws a PayloadError. */
+  /** Converts the payload to a call. Throws a PayloadError. */
   batch(payload: unknown): Batch;
   /** Returns the reply to a stored batch. */
   accepted(job: Job): Reply;
 }
 
-/** Asks for the answer of an earlier call. */
+/** Queries the answer of an earlier call. */
 export interface PollRoute extends RouteBase {
   readonly kind: "poll";
-  /** Reads the call's id from the parameters of the path. Undefined where it is not an id. */
+  /** Returns the call's id from the parameters of the path; undefined if it is not a valid id. */
   callId(parameters: Readonly<Record<string, string>>): string | undefined;
   answered(callId: string, result: ToolResult): Reply;
   running(callId: string): Reply;
   unknown(callId: string | undefined): Reply;
 }
 
-/** A request that the adapter answers by itself, with the same clients: for protocols that fit none of the other kinds. */
+/** A request that the adapter answers itself, with the same clients, for protocols that fit none of the other kinds. */
 export interface RawRoute extends RouteBase {
   readonly kind: "raw";
   /** Whether the body itself is a call's arguments, whose problems belong to the call. */
   readonly bodyIsArguments?: boolean;
-  /** Returns the W3C `traceparent` that a body holds. Asked where the request has no such header. */
+  /** Returns the W3C `traceparent` in a body. Called if the request has no such header. */
   traceparent?(body: unknown): string | undefined;
   serve(exchange: RawExchange): Promise<FastifyReply>;
 }
@@ -93,7 +93,7 @@ export interface RawExchange {
   readonly caller: Caller;
   readonly clients: AdapterClients;
   readonly trace: RequestTrace | undefined;
-  /** Fires when the client has gone away. */
+  /** Fires when the client has disconnected. */
   readonly signal: AbortSignal;
 }
 
@@ -114,27 +114,30 @@ export interface Step {
     | { readonly case: "progress"; readonly value: Progress };
 }
 
-/** What is sent to the platform. `body` is JSON text. */
+/** A reply to the platform. `body` is JSON text. */
 export interface Reply {
   readonly status: number;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Why a request gets no answer of its own. */
+/** The reason why a request is answered with an error. */
 export interface RequestFailure {
   readonly status: number;
-  /** For the platform's engineer. Empty for a 500 and for a 401 without a valid key, whose texts are the adapter's. */
+  /**
+   * Text for the platform's engineer. Empty for a 500 and for a 401 without a valid key, for which the adapter has its
+   * own texts.
+   */
   readonly message: string;
-  /** For a 401: whether the request carried a credential. */
+  /** For a 401: whether the request contained a credential. */
   readonly credentials?: boolean;
-  /** Seconds after which to try again, for a 503 or a 429. */
+  /** For a 503 or a 429: number of seconds after which to try again. */
   readonly retryAfter?: number;
-  /** The parsed body, where there is one. */
+  /** The parsed body, if there is one. */
   readonly payload?: unknown;
 }
 
-/** A payload that the route does not take: 400 with this message. */
+/** Thrown for a payload that the route does not accept. It is answered with 400 and this message. */
 export class PayloadError extends Error {
   override readonly name: string = "PayloadError";
 }

@@ -6,30 +6,33 @@ export interface StreamEvent {
   readonly data: string;
 }
 
-/** How a stream of events behaves. Times in milliseconds. */
+/** Settings of an event stream. Times are in milliseconds. */
 export interface EventStreamOptions {
-  /** A comment line this often keeps proxies from closing an idle stream. */
+  /** Interval of comment lines, which keep proxies from closing an idle stream. */
   readonly commentEveryMs: number;
-  /** The connection is cut after this time, whatever is still unread. Never where it is left out. */
+  /** Time after which the connection is closed, even if data is unread. Undefined: never. */
   readonly closeAfterMs?: number;
 }
 
-/** A stream of events to one client. */
+/** An event stream to one client. */
 export interface EventStream {
-  /** Writes an event. Only for as many as the request itself bounds: it is buffered while the client does not read. */
+  /**
+   * Writes an event. It is buffered while the client does not read, so use it only for a number of events that the
+   * request bounds.
+   */
   send(event: StreamEvent): void;
-  /** Writes an event unless the client is behind: then it is dropped. Tells whether it was written. */
+  /** Writes an event, or drops it if the client is slow. Returns whether it was written. */
   offer(event: StreamEvent): boolean;
   end(): void;
 }
 
-/** The text of an event. Throws where the name would break out of its line. Source: the HTML standard, section 9.2.5. */
+/** Returns the text of an event. Throws if the name contains a line break (HTML standard, section 9.2.5). */
 export function eventText({ event, data }: StreamEvent): string {
   if (/[\r\n]/.test(event)) throw new TypeError("the name of an event must be one line");
   return `event: ${event}\ndata: ${data.replace(/\r\n|\r|\n/g, "\ndata: ")}\n\n`;
 }
 
-/** Takes the reply over and begins the stream; headers that are set already go along. */
+/** Takes over the reply and begins the stream. Headers that are already set are sent too. */
 export function openEventStream(reply: FastifyReply, options: EventStreamOptions): EventStream {
   reply.hijack();
   const raw = reply.raw;
@@ -47,7 +50,7 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
   const { closeAfterMs } = options;
   const deadline = closeAfterMs === undefined ? undefined : setTimeout(() => raw.destroy(), closeAfterMs);
   raw.on("drain", () => (behind = false));
-  // A client that resets its connection is no fault of ours; `close` follows.
+  // A client may reset its connection; `close` follows.
   raw.on("error", () => undefined);
   raw.once("close", () => {
     ended = true;
@@ -61,7 +64,7 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
   raw.setHeader("content-type", "text/event-stream");
   raw.setHeader("cache-control", "no-cache");
   raw.setHeader("x-accel-buffering", "no");
-  // HTTP/2 knows no such header and refuses it. A client that asked for the end of its connection gets it.
+  // HTTP/2 forbids this header. A connection that the client asked to close is closed.
   if (reply.request.raw.httpVersionMajor < 2 && raw.shouldKeepAlive && !raw.hasHeader("connection")) {
     raw.setHeader("connection", "keep-alive");
   }

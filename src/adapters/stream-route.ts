@@ -36,7 +36,7 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
     return events[Symbol.asyncIterator]();
   }
 
-  /** Passes events on as they come. `ended` collects the results, so that they outlast a stream that breaks. */
+  /** Forwards events as they arrive. `ended` collects the results, so that they survive an interrupted stream. */
   async function relay({ batch, events, first }: Streaming, stream: EventStream, ended: ToolResult[]) {
     const total = batch.calls.length;
     for (let next = await first; next.done !== true; next = await events.next()) {
@@ -59,7 +59,7 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
       stream.send(route.results(batch, await relay(streaming, stream, ended)));
     } catch (error) {
       if (gone.aborted) return;
-      // The status is sent. What is left is to tell of each call what is known of it.
+      // The status has already been sent. It remains to report the last known state of each call.
       host.log.error({ err: error, ...request.about }, "batch interrupted while its results were streamed");
       stream.send(route.results(batch, await resultsInOrder(batch, ended, error, request.clients)));
     } finally {
@@ -77,7 +77,7 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
     const events = start(batch, request, gone, trace);
     const first = events.next();
     try {
-      // A failure before the first event, such as a shutdown, can still be a status.
+      // A failure before the first event, such as a shutdown, can still be reported as an HTTP status.
       if (await settledWithin(first, times.openAfterMs)) await first;
     } catch (error) {
       trace?.end(500);

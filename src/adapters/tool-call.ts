@@ -3,25 +3,25 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallContext, ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Tells whether a parsed payload is a JSON object. */
+/** Reports whether a parsed payload is a JSON object. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Tells whether a value is a string of 1 to 256 code points, as ids are. */
+/** Reports whether a value is a valid id: a string of 1 to 256 code points. */
 export function isId(value: unknown): value is string {
   if (typeof value !== "string" || value === "") return false;
   if (value.length > 256 && (value.length > 512 || Array.from(value).length > 256)) return false;
-  // A lone surrogate cannot be written as UTF-8: the id that is stored would be another one.
+  // A lone surrogate cannot be encoded as UTF-8, so a different id would be stored.
   return value.isWellFormed();
 }
 
-/** Makes a call of the services. Arguments that are an object stay as they are; text is parsed by the pipeline. */
+/** Creates a call of the services. Arguments given as an object stay as they are; text is parsed by the pipeline. */
 export function toolCall(id: string, name: string, input: unknown): ToolCall {
   return { $typeName: "jackfield.v1.ToolCall", id, name, input: callInput(input) };
 }
 
-/** Makes the context of a call. */
+/** Creates the context of a call. */
 export function callContext(ids: {
   conversationId?: string;
   sessionId?: string;
@@ -35,24 +35,26 @@ function callInput(input: unknown): ToolCall["input"] {
   if (input === undefined || input === null) return { case: "argumentsJson", value: "" };
   if (typeof input === "string") return { case: "argumentsJson", value: input };
   if (isObject(input)) return { case: "arguments", value: input as JsonObject };
-  // A list or a number is refused as arguments whatever it contains, and may be too deep to be written out.
+  // A list or a number is refused as arguments whatever it contains, and may be nested too deeply to be serialised.
   return { case: "argumentsJson", value: Array.isArray(input) ? "[]" : JSON.stringify(input) };
 }
 
-/** Scope of the calls of all doors whose ids are idempotency keys: one key is one call per caller, through any of them. */
+/**
+ * Scope of all calls whose id is an idempotency key: a key means the same call for one caller, on every entry point.
+ */
 const keyScope = "idempotency-key";
 
-/** The message for a key that cannot be one. */
+/** The message for an invalid idempotency key. */
 export const invalidKey = "Invalid idempotency key: expected 1 to 256 characters";
 
-/** The message for a conversation id that cannot be one. */
+/** The message for an invalid conversation id. */
 export const invalidConversation = "Invalid conversation id: expected 1 to 256 characters";
 
 const idBytes = 16;
 const pool = Buffer.alloc(256 * idBytes);
 let taken = pool.length;
 
-/** Returns 128 random bits as text: the id of a call that came without a key. Asking the system for each would take longer. */
+/** Returns 128 random bits as text: the id of a call without a key. Faster than a system call for each id. */
 export function randomCallId(): string {
   if (taken === pool.length) {
     randomFillSync(pool);
@@ -66,22 +68,22 @@ export function keyedContext(conversationId: string): CallContext {
   return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId: "", runId: keyScope, source: "" };
 }
 
-/** Tells whether a context is that of a call whose id is an idempotency key. */
+/** Reports whether a context belongs to a call whose id is an idempotency key. */
 export function isKeyed(context: CallContext | undefined): boolean {
   return context?.runId === keyScope;
 }
 
-/** Returns the `Idempotency-Key` of a request, undefined where there is none. It may be too long to be a key. */
+/** Returns the `Idempotency-Key` of a request, if present. It may be too long to be valid. */
 export function keyFromHeaders(headers: IncomingHttpHeaders): string | undefined {
   return filledIn(headers["idempotency-key"]);
 }
 
-/** Returns the `Jackfield-Conversation-Id` of a request, undefined where there is none. It may be too long to be an id. */
+/** Returns the `Jackfield-Conversation-Id` of a request, if present. It may be too long to be valid. */
 export function conversationFromHeaders(headers: IncomingHttpHeaders): string | undefined {
   return filledIn(headers["jackfield-conversation-id"]);
 }
 
-/** A header's value. A template that the platform left as it was written counts as absent. */
+/** Returns a header's value. A template that the platform did not fill in counts as absent. */
 function filledIn(value: string | string[] | undefined): string | undefined {
   const text = Array.isArray(value) ? value.join(", ") : value;
   if (text === undefined || text === "") return undefined;

@@ -8,11 +8,11 @@ export interface ToolCatalog {
   find(name: string): Tool | undefined;
 }
 
-/** Keeps the catalogs of callers, so that a call need not list all tools. */
+/** Caches the catalogs of callers, so that a call need not list all tools. */
 export interface ToolCatalogs {
-  /** Returns the caller's catalog, at most `maxAgeMs` old. Synchronously where it is at hand. */
+  /** Returns the caller's catalog, at most `maxAgeMs` old. Returns synchronously if it is cached. */
   get(caller: Caller, clients: AdapterClients): ToolCatalog | Promise<ToolCatalog>;
-  /** Lists the tools anew. The same object comes back while nothing has changed. */
+  /** Lists the tools again. Returns the same object if nothing has changed. */
   refresh(caller: Caller, clients: AdapterClients): Promise<ToolCatalog>;
 }
 
@@ -24,7 +24,7 @@ interface Entry {
 
 const pageSize = 1000;
 
-/** Makes a cache of catalogs, one per caller. `now` is in milliseconds and never goes back. */
+/** Creates a cache of catalogs, one per caller. `now` is a monotonic clock in milliseconds. */
 export function createToolCatalogs({ maxAgeMs = 1000, now = () => performance.now() } = {}): ToolCatalogs {
   const entries = new WeakMap<Caller, Entry>();
 
@@ -57,7 +57,7 @@ export function createToolCatalogs({ maxAgeMs = 1000, now = () => performance.no
     },
     async refresh(caller, clients) {
       const entry = entryOf(caller);
-      // A listing that began before may lack what has just been registered.
+      // A listing that started earlier may lack tools that have just been registered.
       await entry.reading?.catch(() => undefined);
       return await (entry.reading ??= read(entry, clients));
     },
@@ -79,7 +79,7 @@ function catalogOf(tools: readonly Tool[]): ToolCatalog {
   return { tools, find: (name) => byName.get(name) };
 }
 
-/** A tool that is registered again is another message. */
+/** A tool that is registered again has a new message object. */
 function sameTools(before: readonly Tool[], after: readonly Tool[]): boolean {
   return before.length === after.length && before.every((tool, index) => tool === after[index]);
 }

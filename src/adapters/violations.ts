@@ -1,16 +1,19 @@
 import { Outcome, type ToolResult, type Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Returns how a call's arguments violate its tool's schema. Empty where they were refused for another reason. */
+/**
+ * Returns the violations of the tool's schema in a call's arguments. Empty if the arguments were refused for another
+ * reason.
+ */
 export function violationsOf(result: ToolResult): readonly Violation[] {
   return result.outcome === Outcome.INVALID_ARGUMENTS ? (result.error?.violations ?? []) : [];
 }
 
-/** Writes `PATH: MESSAGE` for each violation. */
+/** Returns `PATH: MESSAGE` for each violation. */
 export function violationList(violations: readonly Violation[], separator: string): string {
   return violations.map(({ path, message }) => `${path}: ${message}`).join(separator);
 }
 
-/** Cuts a text to at most `maxBytes` bytes of UTF-8, between two code points. */
+/** Truncates a text to at most `maxBytes` bytes of UTF-8, between two code points. */
 export function cutText(text: string, maxBytes: number): string {
   if (text.length * 3 <= maxBytes) return text;
   const bytes = Buffer.from(text);

@@ -1,9 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** First and longest pause between two looks at a call that runs in another process, in milliseconds. */
+/** First and maximum pause between two checks of a call that runs in another process, in milliseconds. */
 const pollMs = { first: 50, max: 500 };
 
-/** Makes a function that waits before the next look: each time twice as long as before, up to a limit. */
+/**
+ * Creates a function that waits before the next check. Each pause is twice as long as the one before, up to the
+ * maximum.
+ */
 export function createBackoff(): () => Promise<void> {
   let pause = pollMs.first;
   return () => {

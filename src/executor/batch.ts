@@ -7,15 +7,15 @@ import { canonicalJson } from "../json/canonical.ts";
 import { parseJson } from "../json/exact-number.ts";
 import { errorResult } from "./tool-result.ts";
 
-/** How long calls are begun one after the other before other requests get their turn, in milliseconds. */
+/** Maximum time for which calls are started without a pause, in milliseconds. Then other requests get a turn. */
 const turnMs = 10;
 
 type ExecuteOne = (call: ToolCall, request: ExecutionRequest) => Promise<ToolResult> | ToolResult;
 
 /**
- * Runs the calls of one batch, at most `concurrency` side by side; results in request order, `onResult` in the order in
- * which they end. A call id that stands twice runs once: both get its answer, or CONFLICT where the arguments differ.
- * Rejects when all have ended, if one of them could not be executed at all.
+ * Runs the calls of one batch, at most `concurrency` at a time. Results are in request order; `onResult` is called in
+ * the order in which calls end. A call id that occurs twice runs once: both calls get its answer, or CONFLICT if their
+ * arguments differ. If a call could not be executed at all, rejects after all of them have ended.
  */
 export async function executeBatch(
   calls: readonly ToolCall[],
@@ -35,7 +35,7 @@ export async function executeBatch(
     request.onResult?.(result);
   };
 
-  /** Waits until others have had their turn. */
+  /** Waits until other requests have had a turn. */
   async function takeTurn(): Promise<void> {
     await setImmediate();
     nextTurn = undefined;
@@ -45,7 +45,8 @@ export async function executeBatch(
   async function work(): Promise<void> {
     for (let index = next++; index < calls.length; index = next++) {
       if (duplicates.has(index)) continue;
-      // Large arguments take their time to be read: all those of a request at once would hold up everybody else.
+      // Reading large arguments takes time. Reading all those of one request without a pause would delay all other
+      // requests.
       while (performance.now() > turnEnds) await (nextTurn ??= takeTurn());
       const { answerWithinMs } = request;
       const left =
@@ -60,7 +61,7 @@ export async function executeBatch(
   await Promise.all(Array.from({ length: Math.min(concurrency, calls.length) }, work));
   if (failures.length > 0) throw failures[0];
   const texts = new Map<ToolCall, string>();
-  // Once for all repeats of a call: it may be as long as a request, and each repeat a few bytes.
+  // Computed once for all repeats of a call: it may be as long as the request, and each repeat only a few bytes.
   const firstText = (call: ToolCall): string => {
     const text = texts.get(call) ?? argumentsText(call);
     texts.set(call, text);
@@ -75,7 +76,7 @@ export async function executeBatch(
   return results;
 }
 
-/** For each call whose id stood before in the batch: the index of the first one. */
+/** Returns, for each call whose id occurred earlier in the batch, the index of the first one. */
 function findDuplicates(calls: readonly ToolCall[]): Map<number, number> {
   const firsts = new Map<string, number>();
   const duplicates = new Map<number, number>();
@@ -93,7 +94,7 @@ function argumentsText({ input }: ToolCall): string {
   try {
     return canonicalJson(text === undefined ? (input.value ?? {}) : parseJson(text === "" ? "{}" : text));
   } catch {
-    // Not JSON, or nested too deeply: such calls get no further than their parsing.
+    // Not JSON, or nested too deeply: such calls end when their arguments are parsed.
     return text ?? "";
   }
 }

@@ -2,17 +2,23 @@ import { ConnectError } from "@connectrpc/connect";
 import { rpcError } from "../errors.ts";
 
 /**
- * Reports that the caller of a request no longer waits for it: it has disconnected, or its own deadline has passed. In
- * place of an AbortSignal, which costs more to create than a call costs to run.
+ * Signals that the caller of a request no longer waits: it has disconnected, or its own deadline has passed. Replaces
+ * an AbortSignal, which costs more to create than a call costs to run.
  */
 export interface CancellationToken {
-  /** Why the request was cancelled; undefined while its caller waits. */
+  /** The reason for the cancellation; undefined while the caller waits. */
   readonly cancelled: ConnectError | undefined;
-  /** Calls `listener` once when the request is cancelled, at once where it has been. Returns what unsubscribes it. */
+  /**
+   * Calls `listener` once when the request is cancelled, or immediately if it already has been. Returns a function that
+   * removes the listener.
+   */
   subscribe(listener: (reason: ConnectError) => void): () => void;
 }
 
-/** The token that is cancelled when `signal` fires: by its reason where that is a ConnectError, else by `canceled`. */
+/**
+ * Creates a token that is cancelled when `signal` fires, with the signal's reason if that is a ConnectError, otherwise
+ * with `canceled`.
+ */
 export function cancellationFromSignal(signal: AbortSignal): CancellationToken {
   const reason = (): ConnectError =>
     signal.reason instanceof ConnectError ? signal.reason : rpcError("canceled", "", signal.reason);

@@ -18,73 +18,73 @@ import type { ExecutionRequest } from "./contract.ts";
 export type RunEnd =
   | { readonly kind: "returned"; readonly returned: unknown }
   | { readonly kind: "threw"; readonly reason: unknown }
-  /** The execution deadline passed. `late`: how the function ends after all. */
+  /** The execution deadline passed. `late` resolves when the function ends after all. */
   | { readonly kind: "timed-out"; readonly late: Promise<RunEnd> }
   /** The execution was cancelled. */
   | { readonly kind: "cancelled"; readonly late: Promise<RunEnd> };
 
 /**
- * One call while it is carried out, from the request to the result. Each stage of the pipeline reads what the stages before
- * it have found out and adds its own part.
+ * One call on its way from the request to the result. Each stage of the pipeline reads the results of the stages before
+ * it and adds its own.
  */
 export class Execution {
   readonly call: ToolCall;
   readonly request: ExecutionRequest;
   readonly scope: CallScope;
   readonly createdAt = performance.now();
-  /** Id of the call; one of our own where the caller gave none. */
+  /** Id of the call; a generated one if the caller gave none. */
   callId: string;
-  /** The span that the execution's requests belong to; set from outside. */
+  /** Parent span of the execution's requests. Set by the observation. */
   trace: TraceContext | undefined;
-  /** The trace that log and audit lines name; set from outside. */
+  /** Trace id for log and audit lines. Set by the observation. */
   traceId: string | undefined;
-  /** What a dead process left of this call, where that is continued. */
+  /** The record that a dead process left of this call, if it is being continued. */
   abandoned: AbandonedCall | undefined;
 
   // Set by the stages, in this order.
   tool!: CompiledTool;
-  /** The tool's effect, or the one that an abandoned call was begun with. */
+  /** The tool's effect, or the one with which an abandoned call began. */
   effect: CompiledTool["effect"] = Effect.WRITE;
   args!: JsonObject;
-  /** Digest of the arguments before sanitising. */
+  /** Digest of the arguments before they are sanitised. */
   digest = "";
-  /** Key in the ledger; undefined where the call is not deduplicated. */
+  /** Key in the ledger; undefined if the call is not deduplicated. */
   key: string | undefined;
-  /** What `GetCall` finds the call by, also without a key. */
+  /** Key by which `GetCall` finds the call. Always set. */
   lookup!: string;
   /** The running execution of the same call that this one waits for. */
   joined: Execution | undefined;
-  /** Its tool's slots, while it has one of them. */
+  /** The tool's slots, while the execution occupies one. */
   slots: { release(ms: number | undefined): void } | undefined;
-  /** Proof that the ledger's entry is ours. */
+  /** Proof that the ledger entry is ours. */
   claim: Claim | undefined;
   /** Proof that the repeat guard's entry is ours. */
   guardClaim: Claim | undefined;
   /** The answer to the same request under another call id. */
   repeated: ToolResult | undefined;
-  /** When the tool's function was called, by `performance.now()`; undefined where it was not. */
+  /** Time at which the tool's function was called, a `performance.now()` value; undefined if it was not. */
   startedAt: number | undefined;
-  /** What the run has sent; undefined where it has asked for nothing. */
+  /** The requests of the run; undefined if it has sent none. */
   sent: SentRequests | undefined;
   /** How the tool's function ended. */
   end: RunEnd | undefined;
-  /** What is found out about a `write` that did not end in a known way. */
+  /** The result of reconciling a `write` that did not end in a known way. */
   verdict: "unknown" | "not-done" | undefined;
   result: ToolResult | undefined;
-  /** What the tool's `reconcile` threw. */
+  /** The error that the tool's `reconcile` threw. */
   reconcileError: { readonly reason: unknown } | undefined;
-  /** Why our own part of the execution failed. */
+  /** The reason why our own part of the execution failed. */
   error: unknown;
 
   /** Whether the same call joins this execution. */
   isRegistered = false;
-  /** The answer of the pipeline, once it is known that it comes later. */
+  /** The pipeline's answer, once it is known to be asynchronous. */
   answer: Promise<ToolResult> | undefined;
   /** Callers that wait, or were told that the call goes on. The last one to leave a `read` cancels it. */
   waiters = 0;
-  /** A caller was told that the call goes on: it is never cancelled, and its end is recorded. */
+  /** Whether a caller was told that the work continues. Then it is never cancelled, and its end is recorded. */
   outlived = false;
-  /** The intent of a call that is recorded only because it outlived its answer deadline. */
+  /** The claim of a call that is recorded only because it outlived its answer deadline. */
   outlivedClaim: Promise<Claim | undefined> | undefined;
   cancelled = false;
   #idempotencyKey: string | undefined;
@@ -100,27 +100,27 @@ export class Execution {
     this.listen(request.onProgress);
   }
 
-  /** Whether the ledger holds the call from before it runs: it has a key and changes something. */
+  /** Whether the ledger has held the call since before it ran: it has a key and changes something. */
   get isLedgered(): boolean {
     return this.key !== undefined && this.effect !== Effect.READ;
   }
 
-  /** What tells a repeat from another call under the same id: arguments and tool. */
+  /** Distinguishes a repeat from a different call under the same id: arguments and tool. */
   get content(): string {
     return `${this.digest}:${this.call.name}`;
   }
 
-  /** The same for every run of the same call, and of no other call. */
+  /** The same for every run of the same call, and different for every other call. */
   get idempotencyKey(): string {
     if (this.#idempotencyKey === undefined) {
-      // An id of our own making is unique, although nobody repeats it.
+      // A generated id is unique, although nobody repeats it.
       const unique = this.key ?? (this.call.id === "" ? this.lookup : undefined);
       this.#idempotencyKey = unique === undefined ? randomUUID() : hash("sha256", unique, "base64url");
     }
     return this.#idempotencyKey;
   }
 
-  /** Also reports progress to `listener`, where there is one. */
+  /** Also reports progress to `listener`, if given. */
   listen(listener: ((progress: Progress) => void) | undefined): void {
     if (listener !== undefined) (this.#progressListeners ??= []).push(listener);
   }
@@ -130,25 +130,31 @@ export class Execution {
       try {
         listener({ $typeName: "jackfield.v1.Progress", callId: this.callId, message, fraction });
       } catch {
-        // A listener that throws must not fail the tool that reports.
+        // A listener that throws must not fail the tool that reports progress.
       }
     }
   }
 
-  /** Ends the execution: no caller waits for it any more. */
+  /** Ends the execution, because no caller waits for it any more. */
   cancel(): void {
     if (this.cancelled) return;
     this.cancelled = true;
     for (const listener of this.#cancelListeners ?? []) listener();
   }
 
-  /** Calls `listener` when the execution is cancelled from now on, also if what it is for has ended by then. */
+  /**
+   * Calls `listener` when the execution is cancelled, even if the listener's own work has ended by then. Not called if
+   * it has already been cancelled.
+   */
   onCancel(listener: () => void): void {
     (this.#cancelListeners ??= []).push(listener);
   }
 }
 
-/** Where a call was made. Its source is the caller's name unless the context names another, which rpc has allowed. */
+/**
+ * Returns the scope of a call. Its source is the caller's name unless the context names another one, which the RPC
+ * layer has authorised.
+ */
 export function callScopeFrom(context: CallContext | undefined, caller: Caller): CallScope {
   return {
     tenant: caller.tenant,

@@ -23,36 +23,36 @@ import { createRepeatGuard } from "./stages/guard-repeats.ts";
 import { fitResult } from "./stages/shape-output.ts";
 import { errorResult } from "./tool-result.ts";
 
-/** What an executor is made of. */
+/** Dependencies and limits of an executor. */
 export interface ExecutorOptions {
   readonly registry: Registry;
   readonly ledger: Ledger;
   readonly outbound: Outbound;
   readonly telemetry: Telemetry;
   readonly limits: ArgumentLimits & { readonly outputBytes: number };
-  /** Answers that are kept in memory for repeats: those of calls that the ledger does not hold. */
+  /** Number of answers that are cached for repeats of calls without a ledger entry. */
   readonly recentEntries: number;
   /** The clock of repeat windows. */
   readonly clock?: Clock;
-  /** Receives what tools throw, by call id: for test kits. */
+  /** Receives the values that tools throw, by call id; for test kits. */
   readonly onToolError?: OnToolError;
 }
 
-/** The executor, and what the process does with it besides calling it. */
+/** An executor, with the operations of the process that owns it. */
 export interface RunningExecutor extends Executor {
-  /** Recovers the calls of processes that died. Returns how many. */
+  /** Recovers the calls of processes that died, and returns their number. */
   recover(): Promise<number>;
-  /** Deletes what is kept of the selected calls, in the ledger and in this process. Returns of how many. */
+  /** Deletes the records of the selected calls, in the ledger and in this process. Returns the number of calls. */
   erase(selector: CallSelector): Promise<number>;
 }
 
-/** Deadlines that pass in one turn of the event loop: each ends a call, and lets another one begin. */
+/** Number of deadlines handled per turn of the event loop. Each ends a call and lets another one start. */
 const endsPerTurn = 4;
 
-/** Calls of one batch that run side by side. */
+/** Number of concurrent calls of one batch. */
 const batchConcurrency = 16;
 
-/** Creates the one path that every call takes. See pipeline.ts for its stages. */
+/** Creates the one path that every call takes. Its stages are listed in pipeline.ts. */
 export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const { registry, ledger, outbound, telemetry, limits, recentEntries, onToolError } = options;
   const memory = createCallMemory(recentEntries);
@@ -81,7 +81,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     const execution = new Execution(call, request, callScopeFrom(request.context, request.caller));
     const answer = run(execution, parts);
     if (!(answer instanceof Promise)) return fitForCaller(answer, request.caller);
-    // Where no caller waits any more when it rejects, the log tells why.
+    // If it rejects when no caller waits any more, the log has the reason.
     answer.catch(() => {});
     execution.answer = answer;
     const waited = waitFor(execution.joined ?? execution, answer, request, onOutlived, pace);
@@ -114,14 +114,14 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     },
     recover: () => recoverCalls(observed(runWork, telemetry), parts, telemetry.log, () => draining),
     async erase(selector) {
-      // The answers in memory are those of calls that the ledger does not hold.
+      // The answers in memory are those of calls that are not in the ledger.
       const inMemory = memory.forget(selector);
       guard.forget(selector);
       return inMemory + (await ledger.erase(selector));
     },
     async drain(signal) {
       draining = true;
-      // A batch starts calls until its last one has ended.
+      // A batch may start calls until its last one has ended.
       const ended = Promise.allSettled(batches).then(() => memory.idle());
       await settledOrAborted(ended, signal);
       for (const execution of memory.all()) execution.cancel();
@@ -134,15 +134,15 @@ function fitForCaller(result: ToolResult, { maxOutputBytes }: Caller): ToolResul
   return maxOutputBytes === undefined ? result : fitResult(result, maxOutputBytes);
 }
 
-/** Fails with what the caller's engineer may see of a failure. */
+/** Rejects with an error that the caller's engineer may see. */
 async function throwRpcError(cause: unknown): Promise<never> {
   if (cause instanceof ConnectError) throw cause;
   throw rpcError(cause instanceof LedgerUnavailableError ? "store-unavailable" : "internal", "", cause);
 }
 
 /**
- * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then PENDING, after
- * `onOutlived`), or until the caller goes away (then it rejects; the last one to leave a `read` cancels it).
+ * Waits for an execution on behalf of one caller: until it ends, until the answer deadline (then the result is PENDING,
+ * after `onOutlived`), or until the caller goes away (then it rejects; the last caller to leave a `read` cancels it).
  */
 function waitFor(
   execution: Execution,
@@ -187,12 +187,12 @@ function waitFor(
         settle(value);
       };
     answer.then(thenStop(resolve), thenStop(reject));
-    // Where it has been cancelled already, the caller is gone at once.
+    // If the request has already been cancelled, the caller is gone at once.
     unsubscribe = cancellation?.subscribe(onGone);
   });
 }
 
-/** The answer for work that goes on. Its id finds the call later. */
+/** The answer for work that continues. The call can later be found by its id. */
 function pending({ callId, call, effect }: Execution): ToolResult {
   const message = modelError(effect === Effect.READ ? "pending-read" : "pending-write");
   return errorResult({ call: { id: callId, name: call.name } }, Outcome.PENDING, message);

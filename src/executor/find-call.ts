@@ -7,13 +7,13 @@ import { callScopeFrom } from "./execution.ts";
 import type { ExecutorParts } from "./stage.ts";
 import { lookupOf, lookupsOf } from "./stages/deduplicate.ts";
 
-/** How often `waitForEnd` looks at a call that runs in another process, in milliseconds. */
+/** Interval at which `waitForEnd` checks a call that runs in another process, in milliseconds. */
 const waitPollMs = 100;
 
-/** Where calls are looked up: this process first. */
+/** Where calls are looked up; this process comes first. */
 type Known = Pick<ExecutorParts, "memory" | "ledger">;
 
-/** Finds what is known of a call. Rejects with a LedgerUnavailableError. */
+/** Finds the status of a call. Rejects with a LedgerUnavailableError. */
 export async function findCall(
   callId: string,
   context: CallContext | undefined,
@@ -50,7 +50,7 @@ export async function waitForEnd(
   }
 }
 
-/** The status of a call by its ledger entry. */
+/** Returns the status of a call from its ledger entry. */
 function statusOf(entry: LedgerEntry, callId: string): CallStatus {
   if (entry.state === "running") return { state: CallState.RUNNING, result: undefined };
   return {
@@ -59,12 +59,12 @@ function statusOf(entry: LedgerEntry, callId: string): CallStatus {
   };
 }
 
-/** The state of a call that ended with this result. */
+/** Returns the state of a call that ended with this result. */
 function stateOf({ outcome }: ToolResult): CallState {
   return outcome === Outcome.UNCERTAIN ? CallState.UNCERTAIN : CallState.DONE;
 }
 
-/** Waits for a promise, however it settles, at most until the signal aborts. */
+/** Waits until a promise settles or the signal aborts. Never rejects. */
 export function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {

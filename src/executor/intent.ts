@@ -6,7 +6,7 @@ import type { Effect as EffectName } from "../plugin/tool.ts";
 import type { Execution } from "./execution.ts";
 import { errorResult } from "./tool-result.ts";
 
-/** The author's word for each effect. Anything unknown is a write. */
+/** The name of each effect in a tool's declaration. Anything unknown is a write. */
 export const effectNames: Readonly<Record<Effect, EffectName>> = {
   [Effect.UNSPECIFIED]: "write",
   [Effect.READ]: "read",
@@ -14,13 +14,13 @@ export const effectNames: Readonly<Record<Effect, EffectName>> = {
   [Effect.WRITE]: "write",
 };
 
-/** The effect that an author's word stands for. */
+/** Returns the effect for its name in a tool's declaration. */
 export function effectFromName(name: EffectName): Exclude<Effect, typeof Effect.UNSPECIFIED> {
   if (name === "read") return Effect.READ;
   return name === "idempotent" ? Effect.IDEMPOTENT : Effect.WRITE;
 }
 
-/** What is stored of a call under a key before it runs. */
+/** Returns the record of a call that is stored under a key before it runs. */
 export function intentOf(execution: Execution, key: string): Intent {
   return {
     key,
@@ -34,12 +34,12 @@ export function intentOf(execution: Execution, key: string): Intent {
   };
 }
 
-/** The digest of the arguments of a ledger entry. */
+/** Returns the digest of the arguments in a ledger entry. */
 export function digestOf(entry: LedgerEntry): string {
   return entry.digest.slice(0, entry.digest.indexOf(":"));
 }
 
-/** The answer that is stored for a call: its own result, or PENDING while it runs. */
+/** Returns the stored answer of a call: its result, or PENDING while it runs. */
 export function storedAnswer(execution: Execution, entry: LedgerEntry): ToolResult {
   if (entry.result !== undefined) return { ...entry.result, replayed: true };
   return errorResult(
@@ -51,7 +51,7 @@ export function storedAnswer(execution: Execution, entry: LedgerEntry): ToolResu
 
 /**
  * Records a call that outlived its answer deadline, so that any replica can answer for it. A keyed call that changes
- * something is in the ledger from before it runs.
+ * something has been in the ledger since before it ran.
  */
 export function recordOutlived(execution: Execution, ledger: Ledger, log: Logger): void {
   if (execution.isLedgered) return;

@@ -30,7 +30,7 @@ function kindFromJson(json: Json): Value["kind"] {
   const fields: Record<string, Value> = {};
   for (const key of Object.keys(json)) {
     const field = valueFromDoubles(json[key] as Json);
-    // An assignment to `__proto__` would not make a field.
+    // Assigning to `__proto__` would not create a field.
     if (key === "__proto__") {
       Object.defineProperty(fields, key, { value: field, enumerable: true, configurable: true, writable: true });
     } else {
@@ -40,7 +40,7 @@ function kindFromJson(json: Json): Value["kind"] {
   return { case: "structValue", value: { $typeName: "google.protobuf.Struct", fields } };
 }
 
-/** The JSON value that a protobuf Value stands for. */
+/** Converts a protobuf Value to JSON. */
 export function jsonFromValue(value: Value): Json {
   return toJson(ValueSchema, value);
 }

@@ -13,17 +13,17 @@ const outcomeNames: Readonly<Record<number, string>> = Object.fromEntries(
   Object.entries(Outcome).map(([name, number]) => [number, name]),
 );
 
-/** The name of an outcome without its prefix: `OK`, `TIMED_OUT`. */
+/** Returns the name of an outcome without its prefix, such as `OK` or `TIMED_OUT`. */
 export function outcomeName(outcome: Outcome): string {
   return outcomeNames[outcome] ?? "UNSPECIFIED";
 }
 
-/** Receives what the function of a tool threw. */
+/** Receives the values that tools' functions throw. */
 export type OnToolError = (callId: string, reason: unknown) => void;
 
 /**
- * Observes a pipeline from outside: the same pipeline with a span, metrics, an audit line and log lines for each execution.
- * The stages know nothing of it.
+ * Wraps a pipeline with a span, metrics, an audit line and log lines for each execution. The stages know nothing about
+ * it.
  */
 export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolError): Run {
   return (execution, parts) => {
@@ -31,7 +31,7 @@ export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolErr
     const fail = (cause: unknown): never => {
       span?.setStatus({ code: SpanStatusCode.ERROR });
       span?.end();
-      // Of an execution that is joined there is a line already.
+      // An execution that was joined has a line of its own.
       if (execution.joined === undefined) {
         telemetry.log.error({ err: cause, ...aboutCall(execution) }, "a call could not be executed");
       }
@@ -50,7 +50,7 @@ export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolErr
   };
 }
 
-/** The log of an execution as its tool is given it: the message first. */
+/** Returns the log of an execution in the form that its tool sees, with the message first. */
 export function toolLog(execution: Execution, telemetry: Telemetry): ToolLog {
   const log = executionLog(execution, telemetry);
   return {
@@ -61,7 +61,7 @@ export function toolLog(execution: Execution, telemetry: Telemetry): ToolLog {
   };
 }
 
-/** The ids of an execution, as attributes of the spans of its requests. */
+/** Returns the ids of an execution as attributes for the spans of its requests. */
 export function requestAttributes(execution: Execution): Record<string, string> {
   const { call, callId, scope, request } = execution;
   return {
@@ -71,7 +71,7 @@ export function requestAttributes(execution: Execution): Record<string, string> 
   };
 }
 
-/** The log of an execution. */
+/** Returns the log of an execution. */
 export function executionLog(execution: Execution, telemetry: Pick<Telemetry, "log">): Telemetry["log"] {
   return telemetry.log.child(aboutCall(execution));
 }
@@ -87,7 +87,7 @@ function startSpan(execution: Execution, telemetry: Telemetry): Span | undefined
   return span;
 }
 
-/** Reports an execution that has its result. One that is another execution's is counted nowhere. */
+/** Reports an execution that has its result. A result that belongs to another execution is not counted again. */
 function report(execution: Execution, result: ToolResult, span: Span | undefined, telemetry: Telemetry): ToolResult {
   if (result.replayed || execution.joined !== undefined) {
     span?.end();
@@ -125,7 +125,10 @@ function report(execution: Execution, result: ToolResult, span: Span | undefined
   return result;
 }
 
-/** Log lines about a tool that threw or took too long. Messages may repeat arguments or answers: they are `debug` only. */
+/**
+ * Logs a tool that threw or took too long. Messages may repeat arguments or answers, so they are logged at `debug`
+ * only.
+ */
 function logFailures(execution: Execution, { log }: Telemetry): void {
   const { end, tool, reconcileError, error } = execution;
   if (error !== undefined) log.error({ err: error, ...aboutCall(execution) }, "a call failed after its tool had run");
@@ -146,7 +149,7 @@ function logFailures(execution: Execution, { log }: Telemetry): void {
   }
 }
 
-/** What every log line of an execution carries. */
+/** Returns the fields of every log line of an execution. */
 function aboutCall(execution: Execution): Record<string, string | undefined> {
   const { call, callId, scope, request } = execution;
   return {
@@ -157,7 +160,7 @@ function aboutCall(execution: Execution): Record<string, string | undefined> {
   };
 }
 
-/** The trace that log and audit lines name, also where no span is recorded. */
+/** Returns the trace id for log and audit lines, even if no span is recorded. */
 function traceIdOf(execution: Execution): string {
   const { trace: context } = execution;
   return (execution.traceId ??=

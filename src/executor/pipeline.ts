@@ -15,47 +15,47 @@ import { shapeOutput } from "./stages/shape-output.ts";
 import type { ExecutorParts, Stage, StageAnswer } from "./stage.ts";
 import { errorResult } from "./tool-result.ts";
 
-/** What every call passes first, in this order. A call that ends here leaves nothing behind. */
+/** The first stages of every call, in this order. A call that ends here leaves no record. */
 const intake: readonly Stage[] = [
   resolveTool, // UNKNOWN_TOOL, DENIED
-  checkArguments, // reads, sanitizes and validates them: INVALID_ARGUMENTS
-  deduplicate, // joins the running call, or ends with the kept answer or CONFLICT
+  checkArguments, // parses, sanitises and validates them: INVALID_ARGUMENTS
+  deduplicate, // joins the running call; the cached answer, CONFLICT
 ];
 
 /**
- * What an execution of its own passes, in this order. While it waits it is registered: the same call joins it. Whatever
- * ends it, its slot is released and its outcome recorded.
+ * The stages of an execution that joins no other, in this order. While it waits it is registered, so that the same call
+ * joins it. However it ends, its slot is released and its outcome recorded.
  */
 const work: readonly Stage[] = [
   acquireSlot, // OVERLOADED
   guardRepeats, // the answer to the same request under another call id
   persistIntent, // the stored answer, CONFLICT
-  continueAbandoned, // what a dead process left: the reconciled outcome, UNCERTAIN
+  continueAbandoned, // an abandoned call: the reconciled outcome, UNCERTAIN
   invoke, // CANCELLED before the start
-  reconcileEnd, // a write that did not end in a known way: the reconciled outcome
+  reconcileEnd, // a write whose end is unknown: the reconciled outcome
   shapeOutput, // OK, INVALID_OUTPUT, FAILED, TIMED_OUT, UNCERTAIN
 ];
 
-/** Stages that a call does not enter of which nothing is stored: a `read` of a tool without a repeat window. */
+/** Stages that are skipped by a call of which nothing is stored: a `read` of a tool without a repeat window. */
 const durable: ReadonlySet<Stage> = new Set([guardRepeats, persistIntent, continueAbandoned, reconcileEnd]);
 
 const workOfRead = work.filter((stage) => !durable.has(stage));
 
 /**
- * Carries out a call. Answers synchronously where its tool does and nothing has to be stored. Rejects where the call could
- * not be executed, such as with a LedgerUnavailableError: then the tool's function was not called.
+ * Runs a call through the pipeline. Returns synchronously if its tool does and nothing has to be stored. Rejects if the
+ * call could not be executed, for example with a LedgerUnavailableError; then the tool's function was not called.
  */
 export function runPipeline(execution: Execution, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
   return (runStages(intake, execution, parts) ?? runWork(execution, parts)) as ToolResult | Promise<ToolResult>;
 }
 
-/** The pipeline of a call that joins no other. Recovery enters here. */
+/** Runs a call that joins no other. Recovery enters here. */
 export function runWork(execution: Execution, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
   try {
     const isStored = execution.effect !== Effect.READ || execution.tool.repeatWindowMs > 0;
     const result = runStages(isStored ? work : workOfRead, execution, parts);
-    // The early exit of calls that are answered at once: no other call can have come in between, so that registering them
-    // would only cost, 0.5 µs of 9 (bench/pipeline.ts).
+    // Early exit for calls that are answered synchronously. No other call can join them, so registering them would be a
+    // waste of 0.5 µs of 9 (bench/pipeline.ts).
     if (!(result instanceof Promise)) return finish(execution, result as ToolResult, parts);
     parts.memory.start(execution);
     return result
@@ -66,7 +66,7 @@ export function runWork(execution: Execution, parts: ExecutorParts): ToolResult 
   }
 }
 
-/** Runs stages one after the other until one of them answers. */
+/** Runs stages one after the other until one of them returns a result. */
 function runStages(stages: readonly Stage[], execution: Execution, parts: ExecutorParts, from = 0): StageAnswer {
   for (let index = from; index < stages.length; index++) {
     const answer = (stages[index] as Stage)(execution, parts);
@@ -84,8 +84,8 @@ function finish(execution: Execution, result: ToolResult, parts: ExecutorParts):
 }
 
 /**
- * Ends an execution in which our own code or the store failed. Before the tool's function was called nothing has happened:
- * the intent is given back and the call rejects. Afterwards the call has an outcome like any other.
+ * Ends an execution in which our own code or the store failed. Before the tool's function was called, nothing has
+ * happened: the intent is discarded and the call rejects. Afterwards the call has an outcome like any other.
  */
 async function endOnError(execution: Execution, cause: unknown, parts: ExecutorParts): Promise<ToolResult> {
   execution.error = cause;

@@ -8,13 +8,13 @@ import type { Execution } from "./execution.ts";
 
 /** Limits of the arguments of one call. */
 export interface ArgumentLimits {
-  /** Longest canonical JSON text, in bytes. */
+  /** Maximum length of the canonical JSON text, in bytes. */
   readonly argumentsBytes: number;
-  /** Levels of nesting. */
+  /** Maximum nesting depth. */
   readonly depth: number;
 }
 
-/** What the stages work with. */
+/** Dependencies of the stages. */
 export interface ExecutorParts {
   readonly registry: Registry;
   readonly ledger: Ledger;
@@ -23,35 +23,35 @@ export interface ExecutorParts {
   readonly memory: CallMemory;
   readonly slotsOf: SlotsOf;
   readonly guard: RepeatGuard;
-  /** Spreads the ends of calls that are due together. */
+  /** Spreads the ends of calls that are due at the same time. */
   readonly pace: Pacer;
-  /** The log of one execution, as its tool sees it. */
+  /** Returns the log of one execution, as its tool sees it. */
   logOf(execution: Execution): ToolLog;
-  /** The ids of one execution, for the spans of its requests. */
+  /** Returns the ids of one execution, for the spans of its requests. */
   attributesOf(execution: Execution): Readonly<Record<string, string>>;
 }
 
-/** The answer of a call that has ended, kept in memory. */
+/** The cached answer of a call that has ended. */
 export interface RecentAnswer {
   readonly toolName: string;
   readonly digest: string;
   readonly result: ToolResult;
-  /** The same call again gets it; otherwise only callers that ask by id do. */
+  /** Whether a repeat of the call gets it. Otherwise it is only found by id. */
   readonly replay: boolean;
   readonly scope: CallScope;
 }
 
-/** What this process knows of calls: those that run, and the latest answers of those that left no trace on disk. */
+/** The calls that this process knows: the running ones, and the latest answers of calls that are not in the ledger. */
 export interface CallMemory {
   running(lookup: string): Execution | undefined;
   recent(lookup: string): RecentAnswer | undefined;
-  /** Registers an execution: the same call from now on joins it. */
+  /** Registers an execution. From now on the same call joins it. */
   start(execution: Execution): void;
-  /** Removes an execution from the running ones and keeps its answer, where there is one to keep. */
+  /** Removes an execution from the running ones and caches its answer, if given. */
   end(execution: Execution, answer: RecentAnswer | undefined): void;
-  /** Forgets the answers of the selected calls. Returns how many. */
+  /** Deletes the answers of the selected calls and returns their number. */
   forget(selector: CallSelector): number;
-  /** Replaces the result of an answer that is kept; keeps none otherwise. */
+  /** Replaces the result of a cached answer, if there is one. */
   settle(lookup: string, result: ToolResult): void;
   all(): Iterable<Execution>;
   /** Resolves when no execution is registered. */
@@ -59,44 +59,52 @@ export interface CallMemory {
   readonly count: number;
 }
 
-/** Answer to `acquire`: undefined with a slot, or the seconds after which to try again. */
+/** Result of `acquire`: undefined if a slot was acquired, otherwise the number of seconds after which to try again. */
 export type SlotRefusal = { readonly retryAfterSeconds: number } | undefined;
 
-/** The slots of one tool: a bounded number of executions side by side, and a short queue. All others are refused at once. */
+/**
+ * The slots of one tool: a bounded number of concurrent executions, and a short queue. Further calls are refused at
+ * once.
+ */
 export interface ToolSlots {
   /**
-   * Takes a slot, or waits for one: no longer than the tool may run, and until the execution is cancelled. Answers
-   * synchronously where it need not wait.
+   * Takes a slot, or waits for one: at most for the tool's time limit, and until the execution is cancelled. Returns
+   * synchronously if it need not wait.
    */
   acquire(tool: CompiledTool, execution: Pick<Execution, "onCancel">): SlotRefusal | Promise<SlotRefusal>;
-  /** Frees a slot. `ms`: how long the tool ran; undefined where it did not. */
+  /** Frees a slot. `ms` is the duration of the tool's run; undefined if it did not run. */
   release(ms: number | undefined): void;
 }
 
-/** Finds the slots of a tool. They go by tenant and name, so that a tool that is replaced keeps its count. */
+/** Returns the slots of a tool. They belong to tenant and name, so that a replaced tool keeps its count. */
 export type SlotsOf = (tool: CompiledTool) => ToolSlots;
 
 /**
- * The second guard, per tool and off by default: the same conversation, tool and arguments under a new id, within the tool's
- * window, get the first answer. Models ask again after a barge-in, and then the id is another one. Only for executions of a tool
- * with a window.
+ * A second guard against repeats, per tool and off by default: the same conversation, tool and arguments under a new
+ * id, within the tool's window, get the first answer. Models repeat a request after a barge-in, under another id. Use
+ * only for executions of a tool with a window.
  */
 export interface RepeatGuard {
-  /** Finds the answer to the same request, or registers this execution as the first one. Waits for one that runs. */
+  /** Finds the answer to the same request, or registers this execution as the first one. Waits for a running one. */
   check(execution: Execution): undefined | Promise<undefined>;
-  /** Stores in the ledger how an execution that `check` registered there ended; undefined: it did not run. Never rejects. */
+  /**
+   * Stores in the ledger how an execution ended that `check` registered there; undefined: it did not run. Never
+   * rejects.
+   */
   record(execution: Execution, result: ToolResult | undefined): Promise<void>;
   /** Answers the requests that wait for this execution. */
   settle(execution: Execution, result: ToolResult | undefined): void;
-  /** Forgets the answers of the selected calls. */
+  /** Deletes the answers of the selected calls. */
   forget(selector: CallSelector): void;
 }
 
-/** A stage goes on with undefined, or ends the call with a result. It answers synchronously where it need not wait. */
+/**
+ * Undefined continues with the next stage; a result ends the call. Returned synchronously if the stage need not wait.
+ */
 export type StageAnswer = ToolResult | undefined | Promise<ToolResult | undefined>;
 
 /** One step of the pipeline. */
 export type Stage = (execution: Execution, parts: ExecutorParts) => StageAnswer;
 
-/** Answers with a result, or later with one. */
+/** Runs an execution and returns its result. */
 export type Run = (execution: Execution, parts: ExecutorParts) => ToolResult | Promise<ToolResult>;

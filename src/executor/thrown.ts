@@ -3,23 +3,26 @@ import { isHttpError } from "../plugin/http-error.ts";
 import { isToolError } from "../plugin/tool-error.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 
-/** What a log may show of something that a tool threw. */
+/** Fields of a thrown value that may be logged. */
 export interface ThrownFields {
   readonly name: string;
-  /** First line of the stack that names a place, without the error's message. */
+  /** First line of the stack that names a location, without the error's message. */
   readonly at: string | undefined;
 }
 
 /**
- * What the model reads of something that a tool threw: a ToolError's own message, and nothing of anything else. DANGER:
- * whatever a tool throws may throw again when it is read.
+ * Returns the text that the model reads about a value that a tool threw: the message of a ToolError, and nothing of any
+ * other value. DANGER: reading what a tool throws may throw again.
  */
 export function messageForModel(reason: unknown, tool: CompiledTool): string {
   const own = attempt(() => (isToolError(reason) ? String((reason as unknown as Error).message) : undefined));
   return tool.redact((own ?? tool.fallbackMessage ?? modelError("failed")).toWellFormed());
 }
 
-/** Name and place of something that a tool threw. Its message may repeat arguments or answers. */
+/**
+ * Returns the name and location of a value that a tool threw. Its message is left out, because it may repeat arguments
+ * or answers.
+ */
 export function thrownFields(reason: unknown): ThrownFields {
   return {
     name: attempt(() => (reason instanceof Error ? String(reason.name) : typeof reason)) ?? "unreadable",
@@ -33,14 +36,17 @@ export function thrownFields(reason: unknown): ThrownFields {
   };
 }
 
-/** Message and stack of something that a tool threw, without the secrets of its configuration. */
+/** Returns the message and stack of a value that a tool threw, without the secrets of the tool's configuration. */
 export function thrownDetails(reason: unknown, tool: CompiledTool): { message: string; stack: string | undefined } {
   const message = attempt(() => String(reason instanceof Error ? reason.message : reason)) ?? "unreadable";
   const stack = attempt(() => (typeof (reason as Error).stack === "string" ? (reason as Error).stack : undefined));
   return { message: tool.redact(message), stack: stack && tool.redact(stack) };
 }
 
-/** A ToolError that the tool's author threw, or the refusal of a downstream that the author let through. */
+/**
+ * Reports whether a tool's author caused this failure on purpose: by throwing a ToolError, or by letting a downstream's
+ * refusal through.
+ */
 export function isAuthorsOwn(reason: unknown): boolean {
   const known = attempt(() => {
     if (!isHttpError(reason)) return isToolError(reason);
@@ -50,7 +56,7 @@ export function isAuthorsOwn(reason: unknown): boolean {
   return known === true;
 }
 
-/** What reading gives; undefined where it throws. */
+/** Returns the result of `read`, or undefined if it throws. */
 export function attempt<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -1,11 +1,11 @@
 import type { Outcome, ToolCall, ToolResult, Violation } from "../../gen/jackfield/v1/tool_pb.ts";
 
-/** Which call a result answers. */
+/** The call that a result answers. */
 export interface AnsweredCall {
   readonly call: Pick<ToolCall, "id" | "name">;
 }
 
-/** The result of a call that has no good answer. */
+/** Creates the result of a call that ended with an error. */
 export function errorResult(
   { call }: AnsweredCall,
   outcome: Outcome,

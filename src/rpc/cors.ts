@@ -1,18 +1,18 @@
 import { cors } from "@connectrpc/connect";
 import type { FastifyInstance } from "fastify";
 
-/** Seconds for which a browser may remember the answer to a preflight: what most of them allow at most. */
+/** Time for which a browser may cache the answer to a preflight, in seconds: the maximum of most browsers. */
 const maxAge = 7200;
 
 const allowedHeaders = [...cors.allowedHeaders, "Authorization", "traceparent", "tracestate"].join(", ");
 const exposedHeaders = [...cors.exposedHeaders, "Retry-After"].join(", ");
 
-/** The headers that the answer to a request needs beside its own, by the Origin of the request. */
+/** Returns the CORS headers of an answer, by the Origin of the request. */
 export type OriginHeaders = (origin: string | undefined) => Readonly<Record<string, string>>;
 
 const none: Readonly<Record<string, string>> = {};
 
-/** Creates the headers that let pages of the given origins read answers. Source: the Fetch standard, section 3.3. */
+/** Creates the headers that let pages of the given origins read answers (Fetch standard, section 3.3). */
 export function originHeaders(origins: readonly string[]): OriginHeaders {
   if (origins.length === 0) return () => none;
   const allowed = new Set(origins);

@@ -1,11 +1,11 @@
 import { rpcError } from "../errors.ts";
 
-/** Longest deadline that a timer can hold, in milliseconds: a longer one would fire at once. */
+/** Maximum deadline in milliseconds. Node's timers would fire immediately for a longer one. */
 export const maxTimeoutMs = 2_147_483_647;
 
 /**
- * Reads the caller's deadline, in milliseconds, of a `grpc-timeout` or `connect-timeout-ms` header. Throws
- * invalid_argument for zero, negative, unreadable and overlong ones.
+ * Parses the caller's deadline from a `grpc-timeout` or `connect-timeout-ms` header, and returns milliseconds. Throws
+ * invalid_argument if it is zero, negative, malformed or too long.
  */
 export function timeoutFromHeader(value: string, kind: "connect" | "grpc"): number {
   const timeoutMs = kind === "connect" ? connectTimeout(value) : grpcTimeout(value);

@@ -14,7 +14,7 @@ import { maxTimeoutMs, timeoutFromHeader } from "./deadline.ts";
 import { inProcess, type RpcCall } from "./rpc-call.ts";
 import { errorFrom } from "./rpc-errors.ts";
 
-/** What the front is built from. */
+/** Dependencies of the front. */
 export interface FrontParts {
   readonly telemetry: Telemetry;
   readonly authenticate: Authenticator;
@@ -22,26 +22,29 @@ export interface FrontParts {
 }
 
 /**
- * What every RPC passes, whether it comes by the fast path, through Connect's own handlers or from inside the process:
- * `begin` observes it, `admit` runs the steps below, and then the message is read and the method invoked, both until the
- * call is cancelled; `end` maps the error, ends the observation and records refusals.
+ * The steps that every RPC passes, on the fast path, through Connect's handlers or inside the process: `begin` starts
+ * its observation; `admit` runs the steps below; then the message is read and the method invoked, both until the call
+ * is cancelled; `end` maps the error, ends the observation and records refusals.
  */
 export interface Front {
-  /** Starts the observation of a call, and returns it. */
+  /** Starts the observation of a call, and returns the call. */
   begin(call: RpcCall): RpcCall;
   /** Finds the caller of an Authorization header. */
   readonly authenticate: Authenticator;
-  /** Finds the caller by its key or token. A promise where that takes time: await it before `admit`. */
+  /** Finds the caller by its key or token. If that takes time, returns a promise: await it before `admit`. */
   identify(call: RpcCall): Promise<void> | undefined;
-  /** Runs the steps that come before the message is read. Throws a ConnectError. */
+  /** Runs the steps before the message is read. Throws a ConnectError. */
   admit(call: RpcCall): void;
-  /** Ends the call, once. Returns the error to answer, mapped from whatever was thrown; undefined without a failure. */
+  /**
+   * Ends the call, once. Returns the error to answer with, mapped from the thrown value; undefined if there was no
+   * failure.
+   */
   end(call: RpcCall, failure?: { readonly reason: unknown }): ConnectError | undefined;
 }
 
 type Step = (call: RpcCall) => void;
 
-/** Creates the front: one for all ways in, so that a caller's requests count over all of them. */
+/** Creates the front. All entry points share one, so that it counts all requests of a caller. */
 export function createFront({ telemetry, authenticate, refusals }: FrontParts): Front {
   const steps: readonly Step[] = [requireCaller, limitRate(), checkEncoding, startDeadline];
   return {
@@ -79,12 +82,12 @@ async function identifyLater(call: RpcCall, caller: Promise<Caller | undefined>)
   call.caller = await caller;
 }
 
-/** Refuses a call whose caller is not known. Health answers everybody. */
+/** Refuses a call without a known caller. Health is open to everybody. */
 function requireCaller({ caller, service }: RpcCall): void {
   if (caller === undefined && service.typeName !== Health.typeName) throw rpcError("unauthenticated");
 }
 
-/** Refuses a caller that sends more than its `rateLimit`. */
+/** Refuses a caller that exceeds its `rateLimit`. */
 function limitRate(): Step {
   const limiter = createRateLimiter();
   return ({ caller }) => {
@@ -98,12 +101,12 @@ function limitRate(): Step {
   };
 }
 
-/** Refuses a message in an encoding that we do not know. */
+/** Refuses a message in an unknown encoding. */
 function checkEncoding({ encodingError }: RpcCall): void {
   if (encodingError !== undefined) throw encodingError;
 }
 
-/** Starts the caller's own deadline. One that cannot be read is refused. */
+/** Starts the caller's own deadline. Refuses an unreadable one. */
 function startDeadline(call: RpcCall): void {
   const { timeout, protocolName } = call;
   if (timeout === undefined) return;
@@ -114,7 +117,7 @@ function startDeadline(call: RpcCall): void {
   );
 }
 
-/** Starts the server span of a call from outside; a call inside the process has none of its own. */
+/** Starts the server span of a call from outside. A call inside the process has none. */
 function startSpan(telemetry: Telemetry, call: RpcCall): void {
   const name = methodName(call.method);
   const { context, span } = telemetry.begin(name, call.trace, () => ({
@@ -128,7 +131,7 @@ function startSpan(telemetry: Telemetry, call: RpcCall): void {
   call.span = span;
 }
 
-/** Records how a call ended, once: `rpc.server.call.duration`, and the status of its span. */
+/** Records the end of a call, once: `rpc.server.call.duration`, and the status of its span. */
 function recordEnd({ metrics }: Telemetry, call: RpcCall, error: ConnectError | undefined): void {
   const { startedAt, span } = call;
   if (startedAt === undefined) return;
@@ -141,7 +144,7 @@ function recordEnd({ metrics }: Telemetry, call: RpcCall, error: ConnectError | 
   span.end();
 }
 
-/** The name of a method on spans, metrics and audit lines. */
+/** Returns the name of a method for spans, metrics and audit lines. */
 function methodName({ parent, name }: DescMethod): string {
   return `${parent.typeName}/${name}`;
 }
@@ -152,7 +155,7 @@ const systemNames: ReadonlyMap<string, string> = new Map([
   ["grpc-web", "grpc"],
 ]);
 
-/** Codes that are the server's fault by the RPC conventions. */
+/** Codes that are the server's fault according to the RPC conventions of OpenTelemetry. */
 const serverErrors: ReadonlySet<Code> = new Set([
   Code.Unknown,
   Code.DeadlineExceeded,

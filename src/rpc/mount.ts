@@ -25,20 +25,20 @@ import { inputErrorFrom } from "./rpc-errors.ts";
 import { endUnreadCalls } from "./unread-message.ts";
 import { untilCancelled } from "./until-cancelled.ts";
 
-/** What mounting the services needs. */
+/** Dependencies and settings for mounting the services. */
 export interface MountParts {
   readonly services: readonly ServiceImplSpec[];
   readonly front: Front;
   readonly telemetry: Pick<Telemetry, "extract">;
-  /** Longest message in bytes, also after decompression. */
+  /** Maximum message size in bytes, also after decompression. */
   readonly readMaxBytes: number;
-  /** Origins of pages whose scripts may call. */
+  /** Origins of web pages that may call. */
   readonly corsOrigins: readonly string[];
-  /** Ends streams that would go on for ever, at the shutdown. */
+  /** Ends open-ended streams at shutdown. */
   readonly shutdownSignal?: AbortSignal | undefined;
 }
 
-/** Key of the HTTP request of a call, until its RpcCall is made. */
+/** Key of a call's HTTP request, until its RpcCall is created. */
 const kRequest: ContextKey<HttpCall | undefined> = createContextKey<HttpCall | undefined>(undefined, {
   description: "jackfield.http-request",
 });
@@ -46,25 +46,25 @@ const kRequest: ContextKey<HttpCall | undefined> = createContextKey<HttpCall | u
 interface HttpCall {
   readonly authorization: string | undefined;
   readonly timeout: string | undefined;
-  /** The caller, where finding it took time. */
+  /** The caller, if finding it was asynchronous. */
   caller?: Caller | undefined;
 }
 
 /**
- * Mounts the services on a Fastify scope of their own, with Connect's plugin for Fastify. It serves whatever the fast path
- * leaves: streams, GET, preflights of browsers. The scope's hooks and those of the whole server see these requests.
+ * Mounts the services on their own Fastify scope, with Connect's plugin for Fastify. It serves everything that the fast
+ * path does not accept: streams, GET, preflights. The hooks of the scope and of the server see these requests.
  */
 export async function mountServices(scope: FastifyInstance, parts: MountParts): Promise<void> {
   const { readMaxBytes } = parts;
   const jsonOptions = { ...jsonReadOptions, textDecoder: strictJsonDecoder };
   const requests = new WeakMap<IncomingMessage, HttpCall>();
-  // Connect answers a content type that it does not know itself.
+  // Connect itself answers unknown content types.
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
   allowOrigins(scope, parts.corsOrigins);
   scope.addHook("onRequest", (request, reply, done) => {
     const host = request.raw.headers.host ?? request.raw.headers[":authority"];
-    // Connect makes a URL of them.
+    // Connect combines them to a URL.
     if (host === undefined || !URL.canParse(request.raw.url ?? "", `http://${String(host)}`)) {
       reply.code(400).send({ error: "The request names no valid host and path" });
       return;
@@ -101,7 +101,7 @@ export function createRoutes(services: readonly ServiceImplSpec[]): (router: Con
   return (router) => {
     for (const { methods } of services) {
       for (const spec of Object.values(methods)) {
-        // Each kind on its own: only then do descriptor and function belong together for the type checker.
+        // A case per kind, so that the type checker relates descriptor and function.
         switch (spec.kind) {
           case "unary":
             router.rpc(spec.method, spec.impl);
@@ -121,7 +121,10 @@ export function createRoutes(services: readonly ServiceImplSpec[]): (router: Con
   };
 }
 
-/** The front as Connect's handlers call it: before they read a message, and around the method. */
+/**
+ * Creates the functions through which Connect's handlers use the front: before they read a message, and around the
+ * method.
+ */
 export function createFrontHooks(parts: Pick<MountParts, "front" | "telemetry">) {
   return {
     requestGate: (context: HandlerContext) => admit(parts, context),
@@ -142,7 +145,7 @@ async function identifyLater(
   }
 }
 
-/** Takes the deadline out of the headers, so that the front alone reads and starts it. */
+/** Removes the deadline from the headers, so that only the front reads and starts it. */
 function takeHttpCall(raw: IncomingMessage): HttpCall {
   const isGrpc = headerOf(raw, "content-type")?.toLowerCase().startsWith("application/grpc") === true;
   const name = isGrpc ? "grpc-timeout" : "connect-timeout-ms";
@@ -155,7 +158,7 @@ function connectionOf(raw: IncomingMessage): object | undefined {
   return "stream" in raw ? (raw.stream as { session?: object }).session : raw.socket;
 }
 
-/** Begins the call and runs the front's steps: Connect calls it before it reads a message. */
+/** Begins the call and runs the front's steps. Connect calls it before it reads a message. */
 function admit({ front, telemetry }: Pick<MountParts, "front" | "telemetry">, context: HandlerContext): void {
   const { values, requestHeader } = context;
   if (!(values instanceof CallValues)) throw rpcError("internal");
@@ -177,7 +180,7 @@ function admit({ front, telemetry }: Pick<MountParts, "front" | "telemetry">, co
     }),
   );
   try {
-    // Without the hook before it, which waits for tokens, keys alone are known.
+    // Without the preceding hook, which awaits tokens, only keys are recognised.
     if (request === undefined) void front.identify(call);
     front.admit(call);
   } catch (reason) {
@@ -226,7 +229,7 @@ async function* streamed(
     ended = true;
     throw front.end(call, { reason });
   } finally {
-    // The reader went away.
+    // The reader has disconnected.
     if (!ended) front.end(call, { reason: rpcError("canceled") });
   }
 }

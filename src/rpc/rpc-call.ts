@@ -18,12 +18,12 @@ import { kTrace } from "../telemetry/trace-key.ts";
 /** Protocol name of calls inside the process. */
 export const inProcess = "in-process";
 
-/** Key of the RpcCall in the context values of a call. Every service finds caller, trace and cancellation there. */
+/** Key of the RpcCall in a call's context values. Services read the caller, the trace and the cancellation from it. */
 export const kCall: ContextKey<RpcCall | undefined> = createContextKey<RpcCall | undefined>(undefined, {
   description: "jackfield.call",
 });
 
-/** Key of the connection that a call came by, in its context values: an HTTP/2 session or a socket. */
+/** Key of the call's connection in its context values: an HTTP/2 session or a socket. */
 export const kConnection: ContextKey<object | undefined> = createContextKey<object | undefined>(undefined, {
   description: "jackfield.connection",
 });
@@ -31,35 +31,35 @@ export const kConnection: ContextKey<object | undefined> = createContextKey<obje
 /** A unary method with its implementation. */
 export type UnaryMethod = Extract<MethodImplSpec, { kind: "unary" }>;
 
-/** What is known of a call before the steps of the front have run. */
+/** Properties of a call that are known before the steps of the front run. */
 export interface RpcCallInit {
   readonly method: DescMethod;
   /** `connect`, `grpc`, `grpc-web` or `in-process`. */
   readonly protocolName: string;
   readonly url?: string;
-  /** The one Authorization header; undefined where there is none, or more than one. */
+  /** The Authorization header; undefined if there is none, or more than one. */
   readonly authorization?: string | undefined;
-  /** The caller, where the transport knows it: then no key is needed. */
+  /** The caller, if the transport knows it. Then no key is needed. */
   readonly caller?: Caller | undefined;
   /** Parent of the call's span. */
   readonly trace?: Context | undefined;
-  /** The job that the call belongs to. */
+  /** Id of the job that the call belongs to. */
   readonly jobId?: string | undefined;
   /** The caller's own deadline: the value of its header, or milliseconds from now. */
   readonly timeout?: string | number | undefined;
-  /** Why the message could not be decompressed: an encoding that we do not know. */
+  /** The error if the message has an unknown encoding. */
   readonly encodingError?: ConnectError | undefined;
   /** Fires when the caller disconnects. */
   readonly signal?: AbortSignal | undefined;
-  /** Builds the request headers on first use. */
+  /** Creates the request headers on first use. */
   readonly header?: (() => Headers) | undefined;
   /** Context values to use instead of new ones. */
   readonly values?: CallValues;
 }
 
 /**
- * One RPC as the front and the services see it, whichever way it came in. Headers, signal and timer are created on first
- * use: a Connect context creates all of them for every call.
+ * One RPC as the front and the services see it, on every path. Headers, signal and timer are created on first use,
+ * whereas a Connect context creates all of them for every call.
  */
 export class RpcCall implements HandlerContext, CancellationToken {
   readonly method: DescMethod;
@@ -72,19 +72,21 @@ export class RpcCall implements HandlerContext, CancellationToken {
   readonly timeout: string | number | undefined;
   readonly jobId: string | undefined;
   readonly encodingError: ConnectError | undefined;
-  /** Where the call was made, once its message is read: for log lines. */
+  /** Context of the tool call, once its message is read; for log lines. */
   callContext: CallContext | undefined;
   /** Set by the authentication step. Undefined only for services that are open to everybody. */
   caller: Caller | undefined;
-  /** What the work of the call hangs under. */
+  /** Parent of the spans of the call's work. */
   trace: Context | undefined;
-  /** The call's own span, where spans are recorded. */
+  /** The call's own span, if spans are recorded. */
   span: Span | undefined;
-  /** When the call began, on the clock of `performance.now`; undefined once its end is recorded. */
+  /** Start of the call, a `performance.now()` value; undefined once its end is recorded. */
   startedAt: number | undefined = performance.now();
-  /** False where nothing can end the call early: then nobody needs to listen. */
+  /** False if nothing can end the call early, so that nobody needs to listen. */
   cancellable: boolean;
-  /** Set by an implementation that rejects by itself as soon as the call is cancelled: then nobody else needs to listen. */
+  /**
+   * Set by an implementation that rejects by itself as soon as the call is cancelled. Then nobody else needs to listen.
+   */
   isListenedTo = false;
   readonly #outer: AbortSignal | undefined;
   readonly #header: (() => Headers) | undefined;
@@ -117,8 +119,8 @@ export class RpcCall implements HandlerContext, CancellationToken {
   }
 
   /**
-   * Runs the implementation of a unary method; returns the message at once where the implementation does. Rejects as soon
-   * as the call is cancelled, whether or not the implementation listens; what it returns later is dropped.
+   * Runs the implementation of a unary method. Returns the message synchronously if the implementation does. Rejects as
+   * soon as the call is cancelled, whether or not the implementation reacts; a later result is dropped.
    */
   invoke(
     { method, impl }: UnaryMethod,
@@ -131,7 +133,7 @@ export class RpcCall implements HandlerContext, CancellationToken {
     return ended.then((message) => create(method.output, message));
   }
 
-  /** What a promise settles with; rejects with the reason if the call is cancelled first. */
+  /** Settles like the promise, but rejects with the reason if the call is cancelled first. */
   orCancelled<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const unsubscribe = this.subscribe(reject);
@@ -146,7 +148,7 @@ export class RpcCall implements HandlerContext, CancellationToken {
     this.#timer = setTimeout(() => this.cancel(rpcError("deadline")), Math.max(0, timeoutMs));
   }
 
-  /** Milliseconds until the caller's deadline; undefined where it has none. */
+  /** Returns the milliseconds until the caller's deadline; undefined if there is none. */
   timeoutMs = (): number | undefined => (this.#deadline === undefined ? undefined : this.#deadline - performance.now());
 
   get cancelled(): ConnectError | undefined {
@@ -154,7 +156,7 @@ export class RpcCall implements HandlerContext, CancellationToken {
     return this.#reason;
   }
 
-  /** Ends the call early: the caller has disconnected or its deadline has passed. */
+  /** Ends the call early, because the caller has disconnected or its deadline has passed. */
   cancel(reason: ConnectError): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -175,14 +177,14 @@ export class RpcCall implements HandlerContext, CancellationToken {
     return () => listeners.delete(listener);
   }
 
-  /** Stops the timer and lets go of the caller's signal: the call has its answer. */
+  /** Stops the timer and removes the listener on the caller's signal, after the call has been answered. */
   release(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#unfollow?.();
     this.#unfollow = undefined;
   }
 
-  /** The same as the token, for whatever takes a signal. Its reason is a ConnectError. */
+  /** The cancellation as a signal. Its reason is a ConnectError. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -209,7 +211,7 @@ export class RpcCall implements HandlerContext, CancellationToken {
     return { header: this.#responseHeader, trailer: this.#responseTrailer };
   }
 
-  /** Listens to the caller's signal from the first subscription on. */
+  /** Starts to listen to the caller's signal, at the first subscription. */
   #follow(): void {
     const outer = this.#outer;
     if (outer === undefined || this.cancelled !== undefined || this.#unfollow !== undefined) return;
@@ -219,7 +221,7 @@ export class RpcCall implements HandlerContext, CancellationToken {
   }
 }
 
-/** Context values that know the call and its trace without a map. */
+/** Context values that hold the call and its trace without a map. */
 export class CallValues implements ContextValues {
   call: RpcCall | undefined;
   #others: Map<symbol, unknown> | undefined;

@@ -6,12 +6,12 @@ import { LedgerUnavailableError } from "../ledger/ledger.ts";
 import { contextFields } from "../telemetry/attributes.ts";
 import type { RpcCall } from "./rpc-call.ts";
 
-/** The call that failed, as log lines name it. */
+/** The fields of a failed call that log lines contain. */
 type FailedCall = Pick<RpcCall, "method" | "callContext" | "jobId">;
 
 /**
- * The error that the caller's engineer sees for whatever was thrown. What is not meant for callers becomes `internal`
- * with a line in the log, and nothing of it leaks.
+ * Converts a thrown value to the error that the caller's engineer sees. An error that is not meant for callers is
+ * logged and becomes `internal`, without any detail.
  */
 export function errorFrom(reason: unknown, call: FailedCall, log: Logger): ConnectError {
   const { method, callContext, jobId } = call;
@@ -31,12 +31,12 @@ export function errorFrom(reason: unknown, call: FailedCall, log: Logger): Conne
 }
 
 /**
- * Longest message of an error, in code units. It may quote what the caller sent, and gRPC carries it in a trailer, each
- * byte as three characters: a longer one would not fit into a frame of HTTP/2, and its stream would be reset.
+ * Maximum length of an error message, in UTF-16 units. A message may quote the request, and gRPC sends it in a trailer,
+ * with up to three characters per byte: a longer one would not fit into an HTTP/2 frame, and the stream would be reset.
  */
 const maxMessage = 1024;
 
-/** The beginning of a text that is longer than the message of an error may be. */
+/** Truncates a text to the maximum length of an error message. */
 export function shortMessage(text: string): string {
   return text.length <= maxMessage ? text : `${text.slice(0, maxMessage - 1).toWellFormed()}…`;
 }
@@ -48,7 +48,10 @@ function bounded(error: ConnectError): ConnectError {
   return short;
 }
 
-/** The error for a message that cannot be read. Connect calls some of these `internal`; they are the caller's mistakes. */
+/**
+ * Returns the error for a message that cannot be read. Connect reports some of these as `internal`, although the caller
+ * caused them.
+ */
 export function inputErrorFrom(reason: unknown): ConnectError {
   if (!(reason instanceof ConnectError)) {
     return rpcError("malformed-message", reason instanceof Error ? reason.message.toWellFormed() : String(reason));

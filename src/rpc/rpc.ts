@@ -15,30 +15,30 @@ import type { Front } from "./front.ts";
 import { mountServices } from "./mount.ts";
 import { shortMessage } from "./rpc-errors.ts";
 
-/** What serving RPCs to the outside needs. */
+/** Dependencies and settings for serving RPCs. */
 export interface RpcParts {
   readonly services: readonly ServiceImplSpec[];
   readonly front: Front;
   readonly telemetry: Telemetry;
-  /** Longest message in bytes, also after decompression. */
+  /** Maximum message size in bytes, also after decompression. */
   readonly readMaxBytes: number;
-  /** Origins of pages whose scripts may call. */
+  /** Origins of web pages that may call. */
   readonly corsOrigins: readonly string[];
-  /** Ends streams at the shutdown. */
+  /** Ends streams at shutdown. */
   readonly shutdownSignal?: AbortSignal | undefined;
 }
 
-/** Everything that answers RPCs from outside, for the paths `/jackfield.v1.*` and `/grpc.*`. */
+/** Serves the RPCs from outside, for the paths `/jackfield.v1.*` and `/grpc.*`. */
 export interface Rpc {
-  /** Is asked first. What it leaves goes to Fastify; which of them has answered cannot be told from an answer. */
+  /** Tried first. Requests that it does not accept go to Fastify. Answers do not reveal which of the two sent them. */
   readonly fastPath: FastPath;
-  /** Whether a path names a method. */
+  /** Reports whether a path names a method. */
   hasMethod(path: string): boolean;
-  /** Mounts the services on a Fastify scope of their own. */
+  /** Mounts the services on their own Fastify scope. */
   mount(scope: FastifyInstance): Promise<void>;
 }
 
-/** Creates the answering of RPCs over HTTP/1.1 and HTTP/2. */
+/** Creates the RPC server for HTTP/1.1 and HTTP/2. */
 export function createRpc(parts: RpcParts): Rpc {
   const paths = new Set(
     parts.services.flatMap(({ service }) => service.methods.map(({ name }) => `/${service.typeName}/${name}`)),
@@ -50,7 +50,7 @@ export function createRpc(parts: RpcParts): Rpc {
   };
 }
 
-/** Answers a call of a method that does not exist, in its own protocol: unimplemented. */
+/** Answers a call of a method that does not exist with unimplemented, in the call's protocol. */
 export function answerUnknownMethod(request: HttpRequest, response: HttpResponse): void {
   request.resume();
   const message = shortMessage(rpcErrors.unimplemented[1].replace("{}", () => pathOf(request).slice(1)));
@@ -63,7 +63,7 @@ export function answerUnknownMethod(request: HttpRequest, response: HttpResponse
   if (type.startsWith("application/grpc-web") || request.httpVersionMajor < 2) {
     writeHead(response, 200, { "content-type": type, ...status });
   } else {
-    // DANGER: in headers the status only counts when they end the stream, and Node's response has no way to do that.
+    // DANGER: a status in the headers is valid only if they end the stream, which Node's response cannot do.
     writeHead(response, 200, { "content-type": type });
     response.addTrailers(status);
   }

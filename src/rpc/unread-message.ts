@@ -7,8 +7,9 @@ import { kCall } from "./rpc-call.ts";
 import { inputErrorFrom } from "./rpc-errors.ts";
 
 /**
- * Ends the calls whose message Connect's handlers could not read, which happens before the interceptors: the caller reads
- * `invalid_argument` where Connect says `internal`. Only Connect's GET comes this way; all else unary takes the fast path.
+ * Ends calls whose message Connect's handlers could not read, which happens before the interceptors run. The caller
+ * gets `invalid_argument` instead of Connect's `internal`. Only Connect's GET takes this path; all other unary calls
+ * take the fast path.
  */
 export function endUnreadCalls(router: ConnectRouter, front: Front): void {
   for (const [index, handler] of router.handlers.entries()) {
@@ -20,10 +21,10 @@ function endingUnread(handler: UniversalHandler, front: Front): UniversalHandler
   const serve: (...args: Parameters<UniversalHandler>) => ReturnType<UniversalHandler> = async (request) => {
     const response = await handler(request);
     const call = request.contextValues?.get(kCall);
-    // Refused before it began, or ended by the interceptor.
+    // The call was refused before it began, or the interceptor has ended it.
     if (call?.startedAt === undefined) return response;
     const reason = inputErrorFrom(await errorIn(response));
-    // Connect has aborted the call's signal with its own error: the first reason counts.
+    // Connect has aborted the call's signal with its own error. The first reason counts.
     call.cancel(reason);
     const error = front.end(call, { reason }) ?? rpcError("internal");
     const header = new Headers(response.header);
@@ -35,7 +36,7 @@ function endingUnread(handler: UniversalHandler, front: Front): UniversalHandler
   return Object.assign(serve, handler);
 }
 
-/** The error that an answer of Connect's says. */
+/** Returns the error in one of Connect's answers. */
 async function errorIn({ header, body }: UniversalServerResponse): Promise<ConnectError> {
   const unread = new ConnectError("the message cannot be read", Code.InvalidArgument);
   if (body === undefined || header?.get("content-encoding") != null) return unread;

@@ -1,8 +1,9 @@
 import type { CancellationToken } from "../executor/cancellation.ts";
 
 /**
- * The items of an iterable until the call is cancelled; then throws the reason, whether or not the source listens. One
- * subscription for the whole stream: racing each item against one promise would keep every item until the end.
+ * Yields the items of an iterable until the call is cancelled; then throws the reason, whether or not the source
+ * reacts. Subscribes once for the whole stream: racing each item against one promise would retain every item until the
+ * end.
  */
 export async function* untilCancelled<T>(
   source: AsyncIterable<T>,
@@ -27,7 +28,7 @@ export async function* untilCancelled<T>(
     }
   } finally {
     unsubscribe();
-    // Not awaited: a source that ignores the cancellation would hold the end of the stream.
+    // Not awaited: a source that ignores the cancellation would delay the end of the stream.
     if (!finished) iterator.return?.()?.catch(() => {});
   }
 }

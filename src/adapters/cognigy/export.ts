@@ -1,24 +1,27 @@
 import type { Tool } from "../../../gen/jackfield/v1/tool_pb.ts";
 
-/** Body of one `POST /v2.0/flows/{flowId}/chart/nodes` of Cognigy's API. */
+/** Body of one `POST /v2.0/flows/{flowId}/chart/nodes` request of Cognigy's API. */
 export interface FlowNode {
   readonly type: string;
   readonly extension: "@cognigy/basic-nodes";
-  /** Where the node goes: below `target` as its child, or behind it. */
+  /** Position of the node: below `target` as its child, or after it. */
   readonly mode: "appendChild" | "append";
-  /** Id of the node to attach it to: that of the AI Agent's job, or the id that Cognigy gave the tool node. */
+  /** Id of the node to attach it to: the AI Agent's job node, or the id that Cognigy gave the tool node. */
   readonly target: string;
   readonly label: string;
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** Stands for an id that only Cognigy knows. */
+/** Placeholder for an id that only Cognigy knows. */
 const jobNode = "AI_AGENT_JOB_NODE_ID";
 const toolNode = "TOOL_NODE_ID";
-/** Seconds that Cognigy waits for an MCP answer: more than the door's own `answerWithinMs` of 50 s would be cut first. */
+/**
+ * Time that Cognigy waits for an MCP answer, in seconds: more than our own `answerWithinMs` of 50 s, so that Cognigy
+ * does not cut off the answer.
+ */
 const mcpTimeoutSeconds = 60;
 
-/** The nodes that connect an AI Agent to all tools through the MCP door. Cognigy lists the tools itself. */
+/** Returns the nodes that connect an AI Agent to all tools through MCP. Cognigy lists the tools itself. */
 export function mcpNodes(baseUrl: string): FlowNode[] {
   return [
     node("aiAgentJobMCPTool", "appendChild", jobNode, "Jackfield", {
@@ -31,8 +34,9 @@ export function mcpNodes(baseUrl: string): FlowNode[] {
 }
 
 /**
- * The nodes of one tool through the plain HTTP door, in the order in which they are created: the tool, the node that hands
- * the answer to the model, and the request between the two (Cognigy puts what is appended last directly behind its target).
+ * Returns the nodes of one tool for plain HTTP, in the order in which they must be created: the tool, the node that
+ * passes the answer to the model, and the request between the two (Cognigy places the node appended last directly after
+ * its target).
  */
 export function httpNodes(tool: Tool, baseUrl: string): FlowNode[] {
   const schema = tool.inputSchema ?? {};

@@ -25,7 +25,10 @@ export const cognigy: Platform<CognigySettings> = {
 
 const unauthorized = "Invalid or missing X-Cognigy-AI-API-Key header. Scope llm:tools:execute required.";
 
-/** NICE Cognigy.AI: a callback that is answered in its own request, and a poll for calls that took longer. */
+/**
+ * Creates the adapter of NICE Cognigy.AI: a callback that is answered in its own request, and a poll for calls that
+ * took longer.
+ */
 export function createCognigyAdapter(
   settings: Omit<AdapterSettings, "allowUnauthenticated" | "enabled"> & CognigySettings,
 ): Adapter {

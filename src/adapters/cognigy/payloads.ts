@@ -5,8 +5,8 @@ import { isId, isObject, toolCall } from "../tool-call.ts";
 import { cutText, violationList, violationsOf } from "../violations.ts";
 
 /**
- * Makes the call of a callback, `{tool_call_id, name, arguments}`. Throws a PayloadError. Faulty arguments are no error
- * here: the model reads what is wrong with them.
+ * Converts a callback, `{tool_call_id, name, arguments}`, to a call. Throws a PayloadError. Invalid arguments are not
+ * an error here, because their problems are reported to the model.
  */
 export function callFromCallback(payload: unknown): ToolCall {
   if (!isObject(payload)) throw new PayloadError("Expected a JSON object with tool_call_id, name and arguments");
@@ -18,13 +18,13 @@ export function callFromCallback(payload: unknown): ToolCall {
   return toolCall(tool_call_id, name, payload.arguments);
 }
 
-/** Makes what writes the answer to a call: as JSON text, with an output of at most `maxOutput` bytes. */
+/** Creates the function that writes the answer to a call as JSON text, with an output of at most `maxOutput` bytes. */
 export function createAnswerWriter(maxOutput: number) {
   return ({ id }: Pick<ToolCall, "id">, result: ToolResult): string =>
     answerText(id, outputFromResult(result, maxOutput));
 }
 
-/** Returns what the model reads of a result. */
+/** Returns the text that the model reads of a result. */
 function outputFromResult(result: ToolResult, maxOutput: number): string {
   if (result.outcome === Outcome.OK) return result.output;
   const violations = violationsOf(result);
@@ -32,7 +32,7 @@ function outputFromResult(result: ToolResult, maxOutput: number): string {
   return cutText(`Invalid arguments: Schema validation failed: ${violationList(violations, "; ")}`, maxOutput);
 }
 
-/** Writes the answer of a call as JSON text, by hand because this is the hot path. */
+/** Writes the answer of a call as JSON text. Written by hand because this is the busiest path. */
 export function answerText(toolCallId: string, output: string): string {
   return `{"tool_call_id":${JSON.stringify(toolCallId)},"output":${JSON.stringify(output)}}`;
 }
@@ -42,7 +42,7 @@ export function pendingText(toolCallId: string): string {
   return `{"tool_call_id":${JSON.stringify(toolCallId)},"status":"pending"}`;
 }
 
-/** Returns the id in a payload that could not be served, `unknown` where there is none. */
+/** Returns the id in a payload that could not be served; `unknown` if there is none. */
 export function idFromPayload(payload: unknown): string {
   return isObject(payload) && isId(payload.tool_call_id) ? payload.tool_call_id : "unknown";
 }
@@ -79,7 +79,7 @@ export function measureLateResult(result: ToolResult, measure: Measure): void {
   measure(cost, { tool: result.name, status: result.outcome === Outcome.OK ? "success" : "fallback" }, 1);
 }
 
-/** Measures a request that got a 5xx: for the caller it is a fallback as well. */
+/** Measures a request that got a 5xx, which the caller handles as a fallback too. */
 export function measureFailure(_failure: unknown, measure: Measure): void {
   measure(invocations, fellBack, 1);
 }

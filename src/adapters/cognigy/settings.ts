@@ -5,13 +5,13 @@ import type { AdapterConfiguration } from "../../settings.ts";
 /** Settings of the Cognigy adapter. */
 export interface CognigySettings {
   readonly keys: readonly NamedKey[];
-  /** How callbacks are signed. With keys, both are needed. */
+  /** How callbacks are signed. If keys are configured too, a callback needs both. */
   readonly signature?: SignatureSettings | undefined;
   readonly maxPending: number;
   readonly corsOrigins: readonly string[];
 }
 
-/** How the Cognigy adapter is configured. */
+/** Configuration of the Cognigy adapter. */
 export const cognigyConfiguration: AdapterConfiguration<CognigySettings> = {
   name: "cognigy",
   title: "Cognigy adapter",

@@ -18,21 +18,24 @@ export const genesysInstruments: readonly Instrument[] = [
   { name: remaining, kind: "gauge", description: "Requests that Genesys still allows in this window.", labels: [] },
 ];
 
-/** What deliveries to Genesys are made of. */
+/** Dependencies of deliveries to Genesys. */
 export interface GenesysDeliveryOptions {
   readonly apiBaseUrl: string;
   readonly token: TokenSource;
   readonly send: Outbound["send"];
   readonly version: string;
-  /** Longest message of a call that was refused, in bytes. 65536 by default. */
+  /** Maximum size of the message of a refused call, in bytes; 65536 by default. */
   readonly maxOutput?: number;
   readonly measure?: Measure | undefined;
-  /** Milliseconds for one request, 10000 by default. */
+  /** Time limit of one request in milliseconds; 10000 by default. */
   readonly timeoutMs?: number;
   readonly now?: () => number;
 }
 
-/** Sends the results of a job back to its run in one request: one try. Source: requirements 001, step 4, as decided there. */
+/**
+ * Creates the delivery, which makes one attempt to send the results of a job to its run in one request (requirements
+ * 001, step 4).
+ */
 export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery {
   const { apiBaseUrl, token, send, version, measure, maxOutput = 65_536, timeoutMs = 10_000, now = Date.now } = options;
   const pace = createRatePace(now);
@@ -85,7 +88,7 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
 
 function verdict(answer: Answer, nowMs: number): DeliveryResult {
   const { status } = answer;
-  // 409: an earlier try arrived, and its answer was lost.
+  // 409: an earlier attempt succeeded, but its answer was lost.
   if ((status >= 200 && status < 300) || status === 409) return { kind: "delivered" };
   const submission = `API submission failed with status ${status}: ${answer.excerpt()}`;
   if (status === 408 || status === 429 || status >= 500)
@@ -96,7 +99,7 @@ function verdict(answer: Answer, nowMs: number): DeliveryResult {
   return { kind: "dead", error: submission };
 }
 
-/** No answer, or no token: the work is done and kept, so it is worth trying again. */
+/** Without an answer, or without a token: the work is done and stored, so a retry is worthwhile. */
 function failure(error: unknown, nowMs: number): DeliveryResult {
   const text = errorMessage(error);
   if (error instanceof TokenError) return again(text, retryAfterMs(error.retryAfter, nowMs));

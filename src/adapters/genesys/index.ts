@@ -38,18 +38,21 @@ export const genesys: Platform<GenesysSettings> = {
   },
 };
 
-/** What the Genesys adapter is made of. */
+/** Dependencies of the Genesys adapter. */
 export interface GenesysAdapterOptions {
   readonly settings: Pick<
     AdapterSettings & GenesysSettings,
     "answerWithinMs" | "sanitize" | "maxOutput" | "webhookKey" | "signature"
   >;
   readonly callsPerRequest: number;
-  /** Whether results can be delivered: there are credentials, or the sandbox plays the platform. */
+  /** Whether results can be delivered: there are credentials, or the sandbox simulates the platform. */
   readonly canDeliver: boolean;
 }
 
-/** Genesys Cloud: the LLM Gateway's webhook, which streams, and the AI Gateway's, which is answered by a delivery. */
+/**
+ * Creates the adapter of Genesys Cloud: the LLM Gateway's webhook, which streams, and the AI Gateway's, whose results
+ * are delivered.
+ */
 export function createGenesysAdapter({ settings, callsPerRequest, canDeliver }: GenesysAdapterOptions): Adapter {
   const { webhookKey, signature, answerWithinMs, sanitize, maxOutput } = settings;
   const gateway: StreamRoute = {

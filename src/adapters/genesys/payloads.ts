@@ -2,21 +2,21 @@ import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { PayloadError } from "../route.ts";
 import { isId, isObject } from "../tool-call.ts";
 
-/** One call as both of Genesys' gateways send it. */
+/** One call in the format of both Genesys gateways. */
 export interface GenesysCall {
   readonly id: string;
   readonly name: string;
   readonly arguments: unknown;
 }
 
-/** What the LLM Gateway sends. */
+/** Payload of the LLM Gateway. */
 export interface GatewayPayload {
   readonly calls: readonly GenesysCall[];
   readonly conversationId: string;
   readonly sessionId: string;
 }
 
-/** What the AI Gateway sends. */
+/** Payload of the AI Gateway. */
 export interface RunPayload {
   readonly runId: string;
   readonly calls: readonly GenesysCall[];
@@ -26,7 +26,7 @@ const noCalls = "Missing or invalid tool_calls array";
 const badCall = "Invalid tool call schema: missing id, name, or arguments";
 const badRun = "Invalid payload structure. Expected run_id and tool_calls array.";
 
-/** Reads a payload of the LLM Gateway. Throws a PayloadError. Source: requirements 000, steps 1 and 2. */
+/** Validates a payload of the LLM Gateway (requirements 000, steps 1 and 2). Throws a PayloadError. */
 export function readGateway(payload: unknown, callsPerRequest: number): GatewayPayload {
   if (!isObject(payload)) throw new PayloadError(noCalls);
   const list = callList(payload.tool_calls, noCalls, callsPerRequest);
@@ -37,20 +37,20 @@ export function readGateway(payload: unknown, callsPerRequest: number): GatewayP
   };
 }
 
-/** Reads a payload of the AI Gateway. Throws a PayloadError. Source: requirements 001, step 1. */
+/** Validates a payload of the AI Gateway (requirements 001, step 1). Throws a PayloadError. */
 export function readRun(payload: unknown, callsPerRequest: number): RunPayload {
-  // A run of `.` or `..` would be a step in the path of its delivery.
+  // A run id of `.` or `..` would change the path of its delivery.
   if (!isObject(payload) || !isId(payload.run_id) || isPathStep(payload.run_id)) throw new PayloadError(badRun);
   const list = callList(payload.tool_calls, badRun, callsPerRequest);
   return { runId: payload.run_id, calls: list.map((entry) => readCall(entry, badRun)) };
 }
 
-/** What a refused payload, or any other problem, reads. */
+/** Returns the body of an answer that reports a problem. */
 export function errorText(message: string): string {
   return JSON.stringify({ error: message });
 }
 
-/** Tells whether a path segment is removed when a URL is parsed; encoding cannot protect it. */
+/** Reports whether a path segment would be removed when a URL is parsed. Encoding cannot prevent that. */
 export function isPathStep(segment: string): boolean {
   return segment === "." || segment === "..";
 }
@@ -69,7 +69,7 @@ function readCall(entry: unknown, refusal: string): GenesysCall {
   if (!isObject(entry) || !isId(entry.id) || !isObject(entry.function)) throw new PayloadError(refusal);
   const { name, arguments: input } = entry.function;
   if (typeof name !== "string" || name === "") throw new PayloadError(refusal);
-  // Text or an object, as the document says; a list is refused behind the adapter, as that one call's problem.
+  // Text or an object, as documented. A list is refused later, as the problem of that one call.
   if (typeof input !== "string" && (typeof input !== "object" || input === null)) throw new PayloadError(refusal);
   return { id: entry.id, name, arguments: input };
 }
@@ -80,13 +80,13 @@ function optionalId(value: unknown, name: string): string {
   return value;
 }
 
-/** What is read of an event's result in the stream. */
+/** The result of a call in the last event of the stream. */
 export interface GatewayResult {
   readonly id: string;
   readonly function: { readonly name: string; readonly output: string };
 }
 
-/** One entry of the LLM Gateway's `tool_results`. */
+/** Returns one entry of the LLM Gateway's `tool_results`. */
 export function gatewayResult(result: ToolResult, output: string): GatewayResult {
   return { id: result.callId, function: { name: result.name, output } };
 }

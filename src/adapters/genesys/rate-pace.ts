@@ -1,22 +1,26 @@
-/** Keeps us below the platform's rate limit by what its answers say of it. */
+/** Keeps requests below the platform's rate limit, according to the headers of its answers. */
 export interface RatePace {
-  /** What the platform still allows, as far as is known. */
+  /** Number of requests that the platform still allows; undefined if unknown. */
   readonly remaining: number | undefined;
   /** Milliseconds to wait before the next request. */
   waitMs(): number;
-  /** A request goes out. */
+  /** Records that a request is sent. */
   sent(): void;
   /** Reads the headers of an answer. Their names are in lower case. */
   update(headers: Readonly<Record<string, string>>): void;
 }
 
-/** Requests left to others who share the limit; from here on we wait for the next window. */
+/**
+ * Number of requests left to other clients that share the limit. When only these remain, requests wait for the next
+ * window.
+ */
 const reserve = 1;
 const pauseMs = 1000;
 const maxPauseMs = 60_000;
 
 /**
- * Reads `X-RateLimit-Remaining`, and `X-RateLimit-Reset` in seconds or as Unix time; without the latter a pause is 1 s.
+ * Creates the pace from `X-RateLimit-Remaining`, and `X-RateLimit-Reset` in seconds or as Unix time. Without the
+ * latter, a pause is 1 s.
  */
 export function createRatePace(now: () => number): RatePace {
   let remaining: number | undefined;
@@ -30,7 +34,7 @@ export function createRatePace(now: () => number): RatePace {
       if (remaining === undefined || remaining > reserve) return 0;
       const wait = resetAt - now();
       if (wait > 0) return Math.min(wait, maxPauseMs);
-      // A new window: what it allows is not known before its first answer.
+      // In a new window, the number of allowed requests is unknown until its first answer.
       remaining = undefined;
       return 0;
     },
@@ -53,7 +57,7 @@ function count(text: string | undefined): number | undefined {
 function resetMs(text: string | undefined, nowMs: number): number {
   const value = count(text);
   if (value === undefined) return pauseMs;
-  // Nobody announces a window of 30 years: large numbers are times.
+  // A window of 30 years is implausible, so large numbers are Unix times.
   const ms = value > 1_000_000_000 ? value * 1000 - nowMs : value * 1000;
   return Math.min(Math.max(ms, pauseMs), maxPauseMs);
 }

@@ -4,22 +4,22 @@ import type { AdapterConfiguration } from "../../settings.ts";
 
 /** Settings of the Genesys adapter. */
 export interface GenesysSettings {
-  /** Shared secret of the webhooks. Undefined, and no signature: they are open. */
+  /** Shared secret of the webhooks. If neither it nor a signature is configured, the webhooks are open. */
   readonly webhookKey: Secret | undefined;
-  /** How the webhooks are signed. With the shared secret, both are needed. */
+  /** How the webhooks are signed. If the shared secret is configured too, both are needed. */
   readonly signature?: SignatureSettings | undefined;
   readonly apiBaseUrl: string;
   readonly tokenUrl: string;
   /** Client credentials. Undefined: results cannot be delivered. */
   readonly clientId: string | undefined;
   readonly clientSecret: Secret | undefined;
-  /** Scopes asked for instead of those of each requirement, separated by spaces. */
+  /** Space-separated scopes that replace those of the individual requirements. */
   readonly scopes: string | undefined;
 }
 
 const defaultApiBaseUrl = "https://api.mypurecloud.com";
 
-/** How the Genesys adapter is configured. */
+/** Configuration of the Genesys adapter. */
 export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
   name: "genesys",
   title: "Genesys adapter",
@@ -89,7 +89,7 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
   },
 };
 
-/** The platform's token endpoint is at `login.REGION` where its API is at `api.REGION`. */
+/** Derives the token endpoint: `login.REGION` if the API is at `api.REGION`. */
 export function tokenUrlOf(apiBaseUrl: string): string {
   const { protocol, host } = new URL(apiBaseUrl);
   return host.startsWith("api.") ? `${protocol}//login.${host.slice(4)}/oauth/token` : `${apiBaseUrl}/oauth/token`;

@@ -2,7 +2,7 @@ import type { TokenSource, TokenSourceOptions } from "../../outbound/oauth.ts";
 import { describeTokenFetch, describeTokenRetrieval } from "../../outbound/token-failure.ts";
 import type { GenesysSettings } from "./settings.ts";
 
-/** Tokens for the ways in which Genesys is called, each with the scopes and the margin that its requirement asks for. */
+/** Tokens for the different uses of Genesys' API, each with the scopes and the renewal margin of its requirement. */
 export interface GenesysTokens {
   /** For the results of runs (requirement 001.10). */
   readonly runs: TokenSource;
@@ -12,7 +12,7 @@ export interface GenesysTokens {
   readonly tools: TokenSource;
 }
 
-/** Makes the token sources. Undefined where there are no credentials. */
+/** Creates the token sources. Returns undefined without credentials. */
 export function createGenesysTokens(
   { tokenUrl, clientId, clientSecret, scopes }: GenesysSettings,
   tokenSource: (options: TokenSourceOptions) => TokenSource,

@@ -7,7 +7,7 @@ import { cutText, violationList, violationsOf } from "../violations.ts";
 import type { StreamEvent } from "../sse.ts";
 import { errorText, gatewayResult, readGateway, readRun } from "./payloads.ts";
 
-/** The calls of a payload of the LLM Gateway, `maxCalls` at most. Throws a PayloadError. */
+/** Converts a payload of the LLM Gateway to calls, at most `maxCalls`. Throws a PayloadError. */
 export function batchFromGateway(payload: unknown, maxCalls: number): Batch {
   const { calls, conversationId, sessionId } = readGateway(payload, maxCalls);
   return {
@@ -17,8 +17,8 @@ export function batchFromGateway(payload: unknown, maxCalls: number): Batch {
 }
 
 /**
- * The calls of a payload of the AI Gateway, `maxCalls` at most: their arguments as text, which is how they are stored.
- * Throws a PayloadError.
+ * Converts a payload of the AI Gateway to calls, at most `maxCalls`. Arguments become text, the form in which they are
+ * stored. Throws a PayloadError.
  */
 export function batchFromRun(payload: unknown, maxCalls: number): Batch {
   const { runId, calls } = readRun(payload, maxCalls);
@@ -28,11 +28,14 @@ export function batchFromRun(payload: unknown, maxCalls: number): Batch {
   };
 }
 
-/** Arguments as JSON text, whichever way the platform sent them. Nothing that ought to be refused becomes acceptable. */
+/**
+ * Returns arguments as JSON text, whether the platform sent text or an object. Arguments that must be refused stay
+ * invalid.
+ */
 function argumentsText(input: unknown): string {
   if (typeof input === "string") return input;
-  // A body has a thousand levels at most (json/cut-depth.ts): what nests deeper than arguments may is refused as that.
-  // Writing through a function takes ten times as long: a payload of 870 kB took 95 ms.
+  // A body has at most a thousand levels (json/cut-depth.ts), and arguments that are nested too deeply are refused
+  // later. Serialising through a function takes ten times as long: 95 ms for a payload of 870 kB.
   return hasInfinite(input) ? JSON.stringify(input, keepInfinite) : JSON.stringify(input);
 }
 
@@ -42,13 +45,16 @@ function hasInfinite(value: unknown): boolean {
   return Array.isArray(value) ? value.some(hasInfinite) : Object.values(value).some(hasInfinite);
 }
 
-/** A number too large for a double was read as infinite and would be written as null, silently another argument. */
+/**
+ * A number that is too large for a double was parsed as infinite and would be written as null, silently changing the
+ * argument.
+ */
 function keepInfinite(_key: string, value: unknown): unknown {
   if (typeof value !== "number" || Number.isFinite(value)) return value;
   return rawJson(value > 0 ? "1e999" : "-1e999");
 }
 
-/** The event for a call that has ended, or for what a tool reports. */
+/** Returns the event for a call that has ended, or for a tool's progress. */
 export function progressEvent({ ended, total, event }: Step): StreamEvent {
   const data =
     event.case === "result"
@@ -64,26 +70,26 @@ export function progressEvent({ ended, total, event }: Step): StreamEvent {
   return { event: "tool_progress", data: JSON.stringify(data) };
 }
 
-/** The last event of the LLM Gateway's stream. */
+/** Returns the last event of the LLM Gateway's stream. */
 export function resultEvent(results: readonly ToolResult[], maxOutput: number): StreamEvent {
   const data = { tool_results: results.map((result) => gatewayResult(result, outputText(result, maxOutput))) };
   return { event: "tool_result", data: JSON.stringify(data) };
 }
 
-/** The body of a delivery. The same job gives the same bytes each time. */
+/** Returns the body of a delivery. The same job yields the same bytes each time. */
 export function deliveryBody(job: Job, maxOutput: number): string {
   return JSON.stringify({
     tool_calls: job.results.map((result) => ({ tool_call_id: result.callId, output: objectText(result, maxOutput) })),
   });
 }
 
-/** JSON text of what the model reads: the value, or `{"error":…}`. */
+/** Returns the JSON text that the model reads: the value, or `{"error":…}`. */
 export function outputText(result: ToolResult, maxOutput: number): string {
   if (result.outcome !== Outcome.OK) return errorText(errorMessage(result, maxOutput));
   return isText(result) ? JSON.stringify(result.output) : result.output;
 }
 
-/** The same as the text of an object: other values become `{"result":…}`. */
+/** Like `outputText`, but always an object: other values become `{"result":…}`. */
 export function objectText(result: ToolResult, maxOutput: number): string {
   const text = outputText(result, maxOutput);
   return text.trimStart().startsWith("{") ? text : `{"result":${text}}`;
@@ -95,9 +101,9 @@ function errorMessage(result: ToolResult, maxOutput: number): string {
   return cutText(`Schema validation failed for ${result.name}: ${violationList(violations, ", ")}`, maxOutput);
 }
 
-/** Whether the tool returned a text, which `output` then is, instead of a value whose JSON text it is. */
+/** Reports whether the tool returned a string, so that `output` is the string itself and not JSON text. */
 function isText({ value, output }: ToolResult): boolean {
-  // A date's value is a text too, but its output is the JSON text of that, in quotes.
+  // A date's value is a string too, but its output is JSON text, in quotes.
   if (value !== undefined) return value.kind.case === "stringValue" && value.kind.value === output;
   try {
     JSON.parse(output);

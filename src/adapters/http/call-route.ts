@@ -19,14 +19,14 @@ import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
 import { hasNull, withoutNulls } from "./null-arguments.ts";
 import { answerText, readPayload, waitFrom } from "./payloads.ts";
 
-/** What calls are served with. */
+/** Dependencies of the route. */
 export interface CallRouteParts {
   readonly catalogs: ToolCatalogs;
   readonly refuseScope: RefuseScope;
   readonly answerWithinMs: number;
 }
 
-/** `POST /tools/{name}`: the body is the arguments, and every outcome is a 200. */
+/** Creates `POST /tools/{name}`: the body is the arguments, and every outcome is a 200. */
 export function createCallRoute(
   base: HttpRouteBase,
   { catalogs, refuseScope, answerWithinMs }: CallRouteParts,
@@ -43,7 +43,7 @@ export function createCallRoute(
   }
 
   async function serve(exchange: RawExchange): Promise<FastifyReply> {
-    // All requests of this turn are read before the first is executed: see server/port.ts.
+    // All requests of this tick are read before the first one is executed (see server/port.ts).
     await Promise.resolve();
     const { request, reply, clients, trace, signal } = exchange;
     if (refuseScope(exchange, "tools:execute")) return reply;
@@ -73,7 +73,7 @@ export function createCallRoute(
   return { ...base, method: "POST", path: "/tools/:name", bodyIsArguments: true, serve };
 }
 
-/** A tool outside of the caller's list does not exist for it. */
+/** A tool that the caller may not use is reported as unknown. */
 function visible(result: ToolResult, name: string): ToolResult {
   if (result.outcome !== Outcome.DENIED || result.error?.message !== modelError("denied", name)) return result;
   const message = modelError("unknown-tool", name);

@@ -7,7 +7,10 @@ import { isId, keyedContext } from "../tool-call.ts";
 import type { HttpRouteBase, RefuseScope } from "./route-base.ts";
 import { answerText, runningText, waitFrom } from "./payloads.ts";
 
-/** `GET /calls/{callId}`: the answer of a call made before by the same caller, through any door that takes keys. */
+/**
+ * Creates `GET /calls/{callId}`: the answer of an earlier call of the same caller, on any entry point that accepts
+ * keys.
+ */
 export function createFindRoute(base: HttpRouteBase, { refuseScope }: { refuseScope: RefuseScope }): RawRoute {
   async function find(callId: string, wait: number | undefined, exchange: RawExchange): Promise<GetCallResponse> {
     const { clients, trace, signal } = exchange;

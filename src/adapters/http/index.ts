@@ -21,10 +21,10 @@ export const http: Platform<HttpOwnSettings> = {
   }),
 };
 
-/** Settings of the plain HTTP door. */
+/** Settings of plain HTTP. */
 export interface HttpSettings {
   readonly answerWithinMs: number;
-  /** Where clients reach the service; empty where it is not known. */
+  /** Public URL of the service. Empty if unknown. */
   readonly publicUrl: string;
   readonly corsOrigins: readonly string[];
   readonly sanitize: SanitizeMode;
@@ -32,10 +32,10 @@ export interface HttpSettings {
   readonly maxOutput: number;
 }
 
-/** What the door is made with beside its settings. */
+/** Dependencies of the adapter besides its settings. */
 export interface HttpParts {
   readonly version: string;
-  /** Where the metadata of the protected resource is. Undefined where no tokens are taken. */
+  /** URL of the metadata of the protected resource (RFC 9728). Undefined if tokens are not accepted. */
   readonly metadataUrl: string | undefined;
 }
 
@@ -48,7 +48,7 @@ const corsHeaders = [
   "Prefer",
 ];
 
-/** Tools as plain HTTP: `POST /tools/{name}`, `GET /calls/{callId}`, `GET /openapi.json`. */
+/** Creates the adapter of plain HTTP: `POST /tools/{name}`, `GET /calls/{callId}`, `GET /openapi.json`. */
 export function createHttpAdapter(settings: HttpSettings, { version, metadataUrl }: HttpParts): Adapter {
   const challenges = createChallenges(metadataUrl);
   const catalogs = createToolCatalogs();

@@ -1,13 +1,13 @@
 import { isObject } from "../tool-call.ts";
 
-/** Tells whether arguments hold a null at the top, which a platform may send for an input that was left empty. */
+/** Reports whether an argument at the top level is null, which a platform may send for an empty input. */
 export function hasNull(args: unknown): args is Record<string, unknown> {
   if (!isObject(args)) return false;
   for (const name in args) if (args[name] === null) return true;
   return false;
 }
 
-/** Returns the arguments without the nulls that stand for optional ones which may not be null. */
+/** Returns the arguments without null values of optional arguments that may not be null. */
 export function withoutNulls(args: Record<string, unknown>, schema: unknown): Record<string, unknown> {
   if (!isObject(schema) || !isObject(schema["properties"])) return args;
   const { properties } = schema;
@@ -22,7 +22,10 @@ export function withoutNulls(args: Record<string, unknown>, schema: unknown): Re
   return Object.fromEntries(kept);
 }
 
-/** Whether null may satisfy a schema. What cannot be told, and recursion beyond `depth` levels, counts as yes. */
+/**
+ * Reports whether null may satisfy a schema. If that cannot be determined, or recursion exceeds `depth` levels, the
+ * answer is yes.
+ */
 function mayBeNull(schema: unknown, root: unknown, depth: number): boolean {
   if (schema === false) return false;
   if (!isObject(schema) || depth === 0) return true;
@@ -37,7 +40,7 @@ function mayBeNull(schema: unknown, root: unknown, depth: number): boolean {
   return typeof $ref !== "string" || may(referred($ref, root));
 }
 
-/** What a reference inside of the same schema stands for; undefined for any other reference. */
+/** Resolves a reference within the same schema; undefined for any other reference. */
 function referred(ref: string, root: unknown): unknown {
   if (!ref.startsWith("#/")) return undefined;
   let found: unknown = root;

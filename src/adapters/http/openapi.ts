@@ -3,10 +3,10 @@ import { Effect, type Tool } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { argumentsSchema } from "../../definitions/parts.ts";
 import { outcomeNames } from "./payloads.ts";
 
-/** What a description is made with. */
+/** Options of the description. */
 export interface OpenapiOptions {
   readonly version: string;
-  /** Where clients reach the service; empty where it is not known. */
+  /** Public URL of the service. Empty if unknown. */
   readonly publicUrl: string;
 }
 
@@ -15,7 +15,7 @@ const effectNames: ReadonlyMap<Effect, string> = new Map([
   [Effect.IDEMPOTENT, "idempotent"],
 ]);
 
-/** Returns the OpenAPI 3.1 description of tools: one operation for each. */
+/** Returns the OpenAPI 3.1 description of tools, with one operation for each. */
 export function openapiOf(tools: readonly Tool[], { version, publicUrl }: OpenapiOptions): JsonObject {
   return {
     openapi: "3.1.0",
@@ -93,7 +93,7 @@ function answerSchema({ outputSchema }: Tool, at: string): JsonObject {
   };
 }
 
-/** A schema as a part of the document: its own references begin at the document's root. */
+/** Returns a schema for embedding in the document: its own references are rewritten to start at the document's root. */
 function embedded(schema: JsonObject, at: string): JsonObject {
   const { $schema: _, ...rest } = schema;
   return "$id" in schema ? rest : (rewritten(rest, at) as JsonObject);

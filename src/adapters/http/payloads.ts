@@ -3,18 +3,18 @@ import { modelError } from "../../errors.ts";
 import { isObject } from "../tool-call.ts";
 import { valueText } from "../value-text.ts";
 
-/** Members of a body that are never arguments: they stand for headers that a platform cannot set. */
+/** Body members that are never arguments. They replace headers for platforms that cannot set headers. */
 export const bodyMembers = { conversationId: "jackfieldConversationId", callId: "jackfieldCallId" } as const;
 
-/** A body taken apart. */
+/** The parts of a body. */
 export interface CallPayload {
-  /** The arguments: an object, or what was sent instead of one, which is refused like any wrong argument. */
+  /** The arguments: an object, or the value that was sent instead, which is refused like any invalid argument. */
   readonly arguments: unknown;
   readonly conversationId: unknown;
   readonly callId: unknown;
 }
 
-/** Takes a body apart. It is copied only where it holds more than arguments. */
+/** Splits a body into its parts. It is copied only if it contains more than arguments. */
 export function readPayload(body: unknown): CallPayload {
   if (!isObject(body)) return { arguments: body, conversationId: undefined, callId: undefined };
   const hasMembers = Object.hasOwn(body, bodyMembers.conversationId) || Object.hasOwn(body, bodyMembers.callId);
@@ -23,7 +23,7 @@ export function readPayload(body: unknown): CallPayload {
   return { arguments: args, conversationId: conversationId ?? undefined, callId: callId ?? undefined };
 }
 
-/** Returns the JSON text of an answer, written by hand because this is the hot path. */
+/** Returns the JSON text of an answer. Written by hand because this is the busiest path. */
 export function answerText(callId: string, result: ToolResult): string {
   const { outcome, truncated, replayed } = result;
   const isOk = outcome === Outcome.OK;
@@ -35,7 +35,7 @@ export function answerText(callId: string, result: ToolResult): string {
   );
 }
 
-/** Returns the answer of a call that still runs, about whose tool nothing is known: it may be a write. */
+/** Returns the answer for a call that is still running. Its tool is unknown here and may be a write. */
 export function runningText(callId: string): string {
   return (
     `{"callId":${JSON.stringify(callId)},"outcome":"PENDING","output":${JSON.stringify(modelError("pending-write"))},` +
@@ -52,19 +52,19 @@ function nameOf(outcome: Outcome): string {
   return OutcomeSchema.value[outcome]?.localName ?? "UNSPECIFIED";
 }
 
-/** Longest wait that a client may prefer, in seconds. */
+/** Maximum wait that a client may request, in seconds. */
 const maxWaitSeconds = 120;
 
 /**
- * Reads `wait=SECONDS` of a `Prefer` header, at most 120. Undefined where there is none that can be honoured, which a
- * preference allows. Source: RFC 7240 sections 2 and 4.3.
+ * Returns the seconds of `wait=SECONDS` in a `Prefer` header, at most 120. Returns undefined if it is missing or
+ * invalid, because preferences may be ignored (RFC 7240, sections 2 and 4.3).
  */
 export function waitFrom(prefer: string | string[] | undefined): number | undefined {
   if (prefer === undefined) return undefined;
   const text = Array.isArray(prefer) ? prefer.join(",") : prefer;
   for (const part of text.split(",")) {
     const seconds = /^\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:;.*)?$/i.exec(part)?.[1];
-    // Of a preference that is sent twice the first one counts.
+    // If a preference is sent twice, the first one counts.
     if (seconds !== undefined) return Number(seconds) < 1 ? undefined : Math.min(Number(seconds), maxWaitSeconds);
   }
   return undefined;

@@ -1,13 +1,13 @@
 import type { AdapterConfiguration } from "../../settings.ts";
 
-/** Settings of the plain HTTP door's own. */
+/** Settings of plain HTTP. */
 export interface HttpOwnSettings {
-  /** Where clients reach the service. Empty where it is not known. */
+  /** Public URL of the service. Empty if unknown. */
   readonly publicUrl: string;
   readonly corsOrigins: readonly string[];
 }
 
-/** How the plain HTTP door is configured. */
+/** Configuration of plain HTTP. */
 export const httpConfiguration: AdapterConfiguration<HttpOwnSettings> = {
   name: "http",
   title: "HTTP door",

@@ -4,23 +4,23 @@ import { valueText } from "../value-text.ts";
 import type { Era } from "./era.ts";
 import { own } from "./protocol.ts";
 
-/** What the text of a result depends on beside the result. */
+/** Settings of a result's text. */
 export interface ResultForm {
   readonly era: Era;
-  /** The tool declares an output schema: then clients refuse a good result without structured content. */
+  /** Whether the tool declares an output schema. Clients then reject a successful result without structured content. */
   readonly hasOutputSchema: boolean;
-  /** JSON text that ends the `_meta` of a modern result, beginning with a comma. */
+  /** JSON text that ends the `_meta` of a modern result, starting with a comma. */
   readonly metaTail: string;
 }
 
 const contentTypes: ReadonlySet<unknown> = new Set(["text", "image", "audio", "resource", "resource_link"]);
 
-/** Tells whether the form of a result depends on the tool's output schema. */
+/** Reports whether the form of a result depends on the tool's output schema. */
 export function dependsOnOutputSchema(result: ToolResult): boolean {
   return result.outcome === Outcome.OK && (result.truncated || mayBeContent(result.output));
 }
 
-/** Returns the JSON text of a call's result as MCP's `CallToolResult`. */
+/** Returns the JSON text of a call's result as an MCP `CallToolResult`. */
 export function callResultText(result: ToolResult, { era, hasOutputSchema, metaTail }: ResultForm): string {
   const modern = era === "modern";
   const isOk = result.outcome === Outcome.OK;
@@ -35,12 +35,12 @@ export function callResultText(result: ToolResult, { era, hasOutputSchema, metaT
   return `${text},"_meta":${metaText(result)}${modern ? metaTail : ""}}}`;
 }
 
-/** The beginning of a result's `_meta`, without the brace that ends it. */
+/** Returns the beginning of a result's `_meta`, without the closing brace. */
 function metaText({ callId, outcome, replayed }: ToolResult): string {
   return `{"${own.callId}":${JSON.stringify(callId)},"${own.outcome}":"${nameOf(outcome)}","${own.replayed}":${replayed}`;
 }
 
-/** Name of an outcome without its prefix: `OK`, `TIMED_OUT`. */
+/** Returns the name of an outcome without its prefix, such as `OK` or `TIMED_OUT`. */
 export function nameOf(outcome: Outcome): string {
   return OutcomeSchema.value[outcome]?.localName ?? "UNSPECIFIED";
 }
@@ -49,12 +49,12 @@ function wordsOf(result: ToolResult): string {
   return result.outcome === Outcome.OK ? result.output : (result.error?.message ?? result.output);
 }
 
-/** Cheap look at a text that may be a content value: tools' answers are written without spaces. */
+/** Quick test for a content value. Tools' outputs are serialised without spaces. */
 function mayBeContent(output: string): boolean {
   return output.startsWith('{"content":[');
 }
 
-/** The JSON text of the blocks of a content value, undefined where an output is none. */
+/** Returns the JSON text of the blocks in a content value; undefined if the output is not one. */
 function contentOf(output: string): string | undefined {
   if (!mayBeContent(output)) return undefined;
   const value = parsed(output);

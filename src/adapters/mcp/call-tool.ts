@@ -23,23 +23,23 @@ import { codes, McpError, own } from "./protocol.ts";
 import type { RequestState, RequestStates } from "./request-state.ts";
 import type { Tasks } from "./tasks.ts";
 
-/** What calls of tools are served with. */
+/** Dependencies and settings of tool calls. */
 export interface CallToolParts {
   readonly catalogs: ToolCatalogs;
   readonly states: RequestStates;
   readonly tasks: Tasks;
-  /** Longest wait of one request, in milliseconds. */
+  /** Maximum wait of one request, in milliseconds. */
   readonly answerWithinMs: number;
-  /** Wait after which a call becomes a task, in milliseconds. */
+  /** Time after which a call becomes a task, in milliseconds. */
   readonly taskAfterMs: number;
-  /** JSON text that ends the `_meta` of a modern result, beginning with a comma. */
+  /** JSON text that ends the `_meta` of a modern result, starting with a comma. */
   readonly metaTail: string;
 }
 
-/** Requests that one call may wait on. */
+/** Maximum number of requests that may wait for one call. */
 const maxRounds = 8;
 
-/** Serves `tools/call`. Returns the JSON text of the result. */
+/** Creates `tools/call`, which returns the JSON text of the result. */
 export function createCallTool(parts: CallToolParts) {
   const { catalogs, states, tasks, metaTail } = parts;
   const answerWithin = durationOf(parts.answerWithinMs);
@@ -51,7 +51,7 @@ export function createCallTool(parts: CallToolParts) {
     return state;
   }
 
-  /** The id of the call, and how many requests have waited for it. */
+  /** Returns the id of the call, and the number of requests that have waited for it. */
   function identityOf(
     { params, meta }: RequestMessage,
     name: string,
@@ -90,7 +90,7 @@ export function createCallTool(parts: CallToolParts) {
     if (result.outcome === Outcome.PENDING && era === "modern") {
       if (capabilities.tasks) return await tasks.start(keyed, peer);
       if (rounds + 1 < maxRounds) {
-        // Without the store the client cannot wait on, and is told not to repeat the call.
+        // Without the store the client cannot continue waiting. It is told not to repeat the call.
         const state = await states.write({ callId, rounds: rounds + 1 }, peer.caller, name).catch(() => undefined);
         if (state === undefined) return callResultText(result, { era, hasOutputSchema: false, metaTail });
         return `{"resultType":"input_required","requestState":${JSON.stringify(state)},"_meta":{${metaTail.slice(1)}}}`;

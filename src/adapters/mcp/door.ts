@@ -23,10 +23,10 @@ import { createRequestStates } from "./request-state.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 import { createTasks } from "./tasks.ts";
 
-/** How the door behaves. */
+/** Settings and dependencies of the MCP server. */
 export interface McpDoorOptions {
   readonly version: string;
-  /** What clients tell their models of the server; empty for nothing. */
+  /** Instructions that clients give their models about the server. May be empty. */
   readonly instructions: string;
   readonly answerWithinMs: number;
   readonly taskAfterMs: number;
@@ -36,20 +36,23 @@ export interface McpDoorOptions {
   readonly maxOutput: number;
   /** How long a task is kept, in milliseconds. */
   readonly taskTtlMs: number;
-  /** Signs what clients send back. The same for every replica. Rejects with a ConnectError. */
+  /** Returns the secret that signs request states, the same on every replica. Rejects with a ConnectError. */
   stateSecret(): Promise<string>;
   readonly log: Pick<AdapterLog, "error">;
-  /** Streams of `subscriptions/listen` that may be open at a time. */
+  /** Maximum number of open `subscriptions/listen` streams. */
   readonly maxListeners?: number;
-  /** How often lists and tasks that somebody listens to are looked at, in milliseconds. */
+  /** Interval at which watched lists and tasks are checked, in milliseconds. */
   readonly pollEveryMs?: number;
-  /** The refusal of a caller that lacks a scope. */
+  /** Returns the error for a caller that lacks a scope. */
   missingScope(scope: Scope): McpError;
 }
 
-/** MCP without a transport: a message in, its answer out. */
+/** MCP without a transport: it answers messages. */
 export interface McpDoor {
-  /** Answers a parsed message. Undefined for notifications and responses, which get no answer. Never rejects. */
+  /**
+   * Answers a parsed message. Resolves with undefined for notifications and responses, which get no answer. Never
+   * rejects.
+   */
   handle(body: unknown, peer: Peer): Promise<McpAnswer | undefined>;
   /** Ends the streams of `subscriptions/listen`. */
   close(): void;
@@ -59,12 +62,12 @@ type Serve = (message: RequestMessage, capabilities: ClientCapabilities, peer: P
 
 interface Method {
   readonly scope?: Scope;
-  /** The client must have declared that it follows tasks. */
+  /** Whether the client must have declared support for tasks. */
   readonly needsTasks?: boolean;
   readonly serve: Serve;
 }
 
-/** Makes the door. */
+/** Creates the MCP server. */
 export function createMcpDoor(options: McpDoorOptions): McpDoor {
   const { instructions, listTtlMs, log } = options;
   const serverInfo = { name: "jackfield", title: "Jackfield", version: options.version };
@@ -146,7 +149,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
     });
   }
 
-  /** Serves a request. Answers at once, or fails at once, where nothing has to be waited for. */
+  /** Serves a request. Returns or throws synchronously if it need not wait. */
   function serve(message: RequestMessage, peer: Peer): string | Promise<string> {
     const era = eraOf(message, peer.headers);
     if (era === "older") return dispatch(message, era, noCapabilities, peer);
@@ -218,7 +221,7 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
   };
 }
 
-/** An error of the services that the client can do something about. */
+/** Returns the McpError for an error of the services that the client can act on. */
 function errorFromConnect({ code, rawMessage, metadata }: ConnectError): McpError | undefined {
   const retryAfter = metadata.get("retry-after");
   if (code === Code.ResourceExhausted && retryAfter !== null) {

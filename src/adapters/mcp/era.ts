@@ -2,19 +2,19 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { RequestMessage } from "./message.ts";
 import { codes, McpError, modernVersion, reserved, supportedVersions } from "./protocol.ts";
 
-/** The two ways to speak MCP: each request for itself (`modern`), or after a handshake (`older`). */
+/** The two variants of MCP: self-contained requests (`modern`), or requests after a handshake (`older`). */
 export type Era = "modern" | "older";
 
 /**
- * Tells in which era a request speaks. Throws an McpError for a version that is not supported. Older clients may send
- * another version than the one that was agreed on: no state says which one it was.
+ * Returns the variant of a request. Throws an McpError for an unsupported version. Older clients may send a version
+ * other than the negotiated one, because no state records which one that was.
  */
 export function eraOf({ method, meta }: RequestMessage, headers: IncomingHttpHeaders | undefined): Era {
   const claimed = meta[reserved.protocolVersion];
   const header = headers?.["mcp-protocol-version"];
   const given = typeof header === "string" ? header.trim() : undefined;
   if (claimed !== undefined) {
-    // Where header and body differ, that is the problem, and is found when the two are compared.
+    // If header and body differ, the comparison of the two reports the problem.
     const differs = given !== undefined && given !== claimed;
     if (typeof claimed === "string" && claimed !== modernVersion && !differs) throw unsupported(claimed);
     return "modern";

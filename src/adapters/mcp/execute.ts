@@ -10,7 +10,7 @@ export interface KeyedCall {
   readonly context: CallContext;
 }
 
-/** Runs a call, with its progress where the client asks for it and reads events. Rejects with a ConnectError. */
+/** Runs a call, with its progress if the client requests it and reads events. Rejects with a ConnectError. */
 export function execute(
   keyed: KeyedCall,
   answerWithin: Duration,
@@ -35,7 +35,7 @@ async function executeWithProgress(
 ): Promise<{ readonly result?: ToolResult }> {
   const options = { signal, ...(values !== undefined && { contextValues: values }) };
   let result: ToolResult | undefined;
-  // To its end: leaving a stream before would count as the client's going away.
+  // Reads to the end: leaving the stream early would count as a disconnected client.
   for await (const { event } of executor.executeTools({ calls: [call], context, answerWithin }, options)) {
     if (event.case === "progress") report(event.value);
     if (event.case === "result") result = event.value;
@@ -43,7 +43,7 @@ async function executeWithProgress(
   return result === undefined ? {} : { result };
 }
 
-/** The least step between two reports: MCP wants progress to rise with each. */
+/** Minimum difference between two reports, because MCP requires progress to increase with each. */
 const minStep = 0.001;
 
 function progressReporter(progressToken: string | number, events: EventSink): (progress: Progress) => void {

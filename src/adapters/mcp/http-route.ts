@@ -9,19 +9,22 @@ import { createSharedTimer } from "./shared-timer.ts";
 import type { EventSink, Peer } from "./peer.ts";
 import { codes, errorText } from "./protocol.ts";
 
-/** How the door is served over HTTP. Times in milliseconds. */
+/** Settings of MCP over HTTP. Times are in milliseconds. */
 export interface HttpRouteOptions {
   readonly door: McpDoor;
   readonly challenges: Challenges;
-  /** Tells why the head of a request is refused. */
+  /** Returns the reason to refuse the head of a request, if any. */
   refuse(headers: RawExchange["request"]["headers"]): string | undefined;
-  /** Wait after which a client that reads events gets them: a proxy would close a connection without any. */
+  /**
+   * Wait after which a client that accepts events gets an event stream, because a proxy would close a silent
+   * connection.
+   */
   readonly streamAfterMs: number;
   /** Interval of comment lines in an idle stream. */
   readonly commentEveryMs: number;
 }
 
-/** `POST /mcp`: one JSON-RPC message a request, answered as JSON or as a stream of events. */
+/** Creates `POST /mcp`: one JSON-RPC message per request, answered as JSON or as an event stream. */
 export function createHttpRoute({
   door,
   challenges,
@@ -32,7 +35,7 @@ export function createHttpRoute({
   const streamTimer = createSharedTimer(streamAfterMs);
 
   async function serve({ request, reply, caller, clients, trace, signal }: RawExchange): Promise<FastifyReply> {
-    // All requests of this turn are read before the first is executed: see server/port.ts.
+    // All requests of this tick are read before the first one is executed (see server/port.ts).
     await Promise.resolve();
     const { headers, body } = request;
     const readsEvents = headers.accept?.includes("text/event-stream") === true;
@@ -76,7 +79,7 @@ export function createHttpRoute({
   };
 }
 
-/** The events of one reply: a stream that opens with the first of them. */
+/** The events of one reply. The stream opens with the first of them. */
 class ReplyEvents implements EventSink {
   stream: EventStream | undefined;
   readonly #reply: FastifyReply;
@@ -99,7 +102,7 @@ class ReplyEvents implements EventSink {
   }
 }
 
-/** The trace context of a message whose request has no such header. */
+/** Returns the trace context in a message whose request has no such header. */
 function traceparentOf(body: unknown): string | undefined {
   if (!isObject(body) || !isObject(body["params"]) || !isObject(body["params"]["_meta"])) return undefined;
   const { traceparent } = body["params"]["_meta"];

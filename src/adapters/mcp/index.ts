@@ -32,7 +32,7 @@ export const mcp: Platform<McpOwnSettings> = {
   },
 };
 
-/** Settings of the MCP door. */
+/** Settings of MCP. */
 export interface McpSettings {
   readonly answerWithinMs: number;
   readonly taskAfterMs: number;
@@ -44,32 +44,34 @@ export interface McpSettings {
   readonly maxOutput: number;
 }
 
-/** What the door is made with beside its settings. */
+/** Dependencies of the adapter besides its settings. */
 export interface McpParts {
   readonly version: string;
   readonly log: Pick<AdapterLog, "error">;
   readonly trusted: TrustedSites;
-  /** Where the metadata of the protected resource is. Undefined where no tokens are taken. */
+  /** URL of the metadata of the protected resource (RFC 9728). Undefined if tokens are not accepted. */
   readonly metadataUrl: string | undefined;
   /** How long a task is kept, in milliseconds. */
   readonly taskTtlMs: number;
-  /** Signs what clients send back. The same for every replica. Rejects with a ConnectError. */
+  /** Returns the secret that signs request states, the same on every replica. Rejects with a ConnectError. */
   stateSecret(): Promise<string>;
-  /** Fires when open streams have to end. */
+  /** Fires when open streams must end. */
   readonly shutdown: AbortSignal;
-  /** Times that tests shorten. */
+  /** Durations that tests shorten. */
   readonly times?: Partial<StreamTimes>;
 }
 
-/** Times of streams, in milliseconds. */
+/** Durations of streams, in milliseconds. */
 export type StreamTimes = Pick<HttpRouteOptions, "streamAfterMs" | "commentEveryMs">;
 
-/** The adapter, and the door behind it for other transports. */
+/** The adapter, and the protocol implementation behind it for other transports. */
 export interface McpAdapter extends Adapter {
   readonly door: McpDoor;
 }
 
-/** MCP over HTTP at `POST /mcp`: tools only, without sessions, for clients of every revision. */
+/**
+ * Creates the adapter for MCP over HTTP at `POST /mcp`: tools only, without sessions, for clients of every revision.
+ */
 export function createMcpAdapter(settings: McpSettings, parts: McpParts): McpAdapter {
   const challenges = createChallenges(parts.metadataUrl);
   const door = createMcpDoor({

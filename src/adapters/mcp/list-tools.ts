@@ -6,19 +6,19 @@ import type { RequestMessage } from "./message.ts";
 import type { Peer } from "./peer.ts";
 import { codes, McpError } from "./protocol.ts";
 
-/** What lists of tools are served with. */
+/** Dependencies and settings of tool lists. */
 export interface ListToolsOptions {
   readonly catalogs: ToolCatalogs;
   readonly pageSize: number;
   /** How long a client may cache a list, in milliseconds. */
   readonly listTtlMs: number;
-  /** JSON text that ends the `_meta` of a modern result, beginning with a comma. */
+  /** JSON text that ends the `_meta` of a modern result, starting with a comma. */
   readonly metaTail: string;
 }
 
-/** Serves `tools/list`. Returns the JSON text of the result. */
+/** Creates `tools/list`, which returns the JSON text of the result. */
 export function createListTools({ catalogs, pageSize, listTtlMs, metaTail }: ListToolsOptions) {
-  // A definition is written once: it costs more than all the rest of a list.
+  // Definitions are serialised once, because that costs more than the rest of a list.
   const written: Record<Era, WeakMap<Tool, string>> = { modern: new WeakMap(), older: new WeakMap() };
 
   function textOf(tool: Tool, era: Era): string {

@@ -1,16 +1,16 @@
 import { isObject } from "../tool-call.ts";
 import { codes, McpError, type RequestId } from "./protocol.ts";
 
-/** A JSON-RPC request as it was read. */
+/** A parsed JSON-RPC request. */
 export interface RequestMessage {
   readonly id: RequestId;
   readonly method: string;
   readonly params: Readonly<Record<string, unknown>>;
-  /** `params._meta`, empty where there is none. */
+  /** `params._meta`; empty if there is none. */
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
-/** A JSON-RPC notification as it was read. */
+/** A parsed JSON-RPC notification. */
 export interface NotificationMessage {
   readonly id: undefined;
   readonly method: string;
@@ -19,7 +19,10 @@ export interface NotificationMessage {
 
 const none: Readonly<Record<string, unknown>> = {};
 
-/** Reads a parsed body. Undefined for a response, which needs no answer. Throws an McpError for a batch or anything else. */
+/**
+ * Reads a parsed body. Returns undefined for a response, which needs no answer. Throws an McpError for a batch or
+ * anything else.
+ */
 export function readMessage(body: unknown): RequestMessage | NotificationMessage | undefined {
   if (Array.isArray(body)) throw invalid("Batches are not supported: send one message a request");
   if (!isObject(body) || body["jsonrpc"] !== "2.0") throw invalid("Expected a JSON-RPC 2.0 message");
@@ -37,7 +40,7 @@ export function readMessage(body: unknown): RequestMessage | NotificationMessage
   return { id, method, params, meta: isObject(meta) ? meta : none };
 }
 
-/** Returns the id in a body that could not be read as a message, undefined where there is none. */
+/** Returns the id in a body that is not a valid message, if present. */
 export function idFromBody(body: unknown): RequestId | undefined {
   return isObject(body) && isRequestId(body["id"]) ? body["id"] : undefined;
 }

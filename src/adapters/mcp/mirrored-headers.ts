@@ -3,7 +3,10 @@ import { isObject } from "../tool-call.ts";
 import type { RequestMessage } from "./message.ts";
 import { codes, McpError, reserved } from "./protocol.ts";
 
-/** An argument that a modern client repeats in a header: its path in the arguments and the name after `Mcp-Param-`. */
+/**
+ * An argument that a modern client repeats in a header: its path in the arguments, and the header name after
+ * `Mcp-Param-`.
+ */
 export interface MirroredArgument {
   readonly path: readonly string[];
   readonly suffix: string;
@@ -18,8 +21,8 @@ const namedBy: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Checks that the headers of a modern request say what its body says, so that a proxy may trust them. Throws an McpError.
- * `mirrored` are the marked arguments of the tool that is called.
+ * Checks that the headers of a modern request match its body, so that proxies can rely on them. Throws an McpError.
+ * `mirrored` are the marked arguments of the called tool.
  */
 export function checkMirroredHeaders(
   message: RequestMessage,
@@ -55,7 +58,7 @@ function markedIn(schema: unknown, path: readonly string[]): MirroredArgument[] 
   });
 }
 
-/** A token: such a header can be nothing but what it says. */
+/** Characters of a value that is its own header form, without encoding. */
 const plain = /^[\w/.-]+$/;
 
 function checkArgument(args: unknown, path: readonly string[], header: string, headers: IncomingHttpHeaders): void {
@@ -78,7 +81,7 @@ function expectEqual(
   expected: unknown,
   encoded: boolean,
 ): void {
-  // What nearly all send: the same text, which stands for nothing else.
+  // The usual case: the same text, which needs no decoding.
   if (header === expected && plain.test(header as string)) return;
   if (header === undefined) throw mismatch(`${name} is missing`);
   const text = (typeof header === "string" ? header : header.join(", ")).trim();
@@ -86,7 +89,7 @@ function expectEqual(
   if (value === undefined || value !== expected) throw mismatch(`${name} does not match the body`);
 }
 
-/** The value of a header that may be written as `=?base64?…?=`. Undefined where it is written wrongly. */
+/** Decodes a header value that may be written as `=?base64?…?=`. Returns undefined if it is malformed. */
 function decoded(text: string): string | undefined {
   if (!/^[\t\x20-\x7e]*$/.test(text)) return undefined;
   const inner = /^=\?base64\?(.*)\?=$/.exec(text)?.[1];

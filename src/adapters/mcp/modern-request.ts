@@ -2,18 +2,18 @@ import { isObject } from "../tool-call.ts";
 import type { RequestMessage } from "./message.ts";
 import { codes, McpError, reserved } from "./protocol.ts";
 
-/** What the client of one modern request can do. */
+/** Capabilities of the client of one modern request. */
 export interface ClientCapabilities {
-  /** The client follows tasks. */
+  /** Whether the client supports tasks. */
   readonly tasks: boolean;
 }
 
-/** What the client of an older request can do. */
+/** Capabilities of the client of an older request. */
 export const noCapabilities: ClientCapabilities = { tasks: false };
 
 const withTasks: ClientCapabilities = { tasks: true };
 
-/** Reads what a modern request says of its client. Throws an McpError where something that it must say is missing. */
+/** Returns the client capabilities in a modern request. Throws an McpError if a required member is missing. */
 export function capabilitiesOf({ meta }: RequestMessage): ClientCapabilities {
   const version = meta[reserved.protocolVersion];
   const capabilities = meta[reserved.clientCapabilities];

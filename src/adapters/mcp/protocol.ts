@@ -1,10 +1,10 @@
-/** The revision without sessions: each request says its version and what its client can do. */
+/** The revision without sessions: each request contains its version and its client's capabilities. */
 export const modernVersion = "2026-07-28";
 
 /** The revisions with a handshake, newest first. They are served without sessions. */
 export const olderVersions: readonly string[] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
-/** All revisions that are spoken, newest first. */
+/** All supported revisions, newest first. */
 export const supportedVersions: readonly string[] = [modernVersion, ...olderVersions];
 
 /** Keys of `_meta` and of extensions that the protocol defines. */
@@ -40,7 +40,7 @@ export const codes = {
 /** Id of a JSON-RPC request. */
 export type RequestId = string | number;
 
-/** A request that is answered with a JSON-RPC error. `status` is that of the HTTP response. */
+/** Thrown for a request that is answered with a JSON-RPC error. `status` is that of the HTTP response. */
 export class McpError extends Error {
   override readonly name = "McpError";
   readonly status: number;
@@ -62,7 +62,7 @@ export class McpError extends Error {
   }
 }
 
-/** Returns the text of a JSON-RPC error. Without an id where none was read. */
+/** Returns the text of a JSON-RPC error. It has no id if none could be read. */
 export function errorText(id: RequestId | undefined, code: number, message: string, data?: object): string {
   return JSON.stringify({
     jsonrpc: "2.0",
@@ -71,7 +71,7 @@ export function errorText(id: RequestId | undefined, code: number, message: stri
   });
 }
 
-/** Returns the text of a JSON-RPC result, which is JSON text already. */
+/** Returns the text of a JSON-RPC result. `result` is JSON text. */
 export function resultText(id: RequestId, result: string): string {
   return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`;
 }

@@ -2,23 +2,23 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Caller } from "../../auth/caller.ts";
 import { isId } from "../tool-call.ts";
 
-/** What a client sends back to wait on for an answer. */
+/** The state that a client sends back to continue waiting for an answer. */
 export interface RequestState {
   readonly callId: string;
-  /** How many requests have waited for the call already. */
+  /** Number of requests that have waited for the call so far. */
   readonly rounds: number;
 }
 
-/** Writes and reads `requestState`. Every replica with the same secret reads what another one wrote. */
+/** Encodes and decodes `requestState`. All replicas with the same secret can decode it. */
 export interface RequestStates {
   write(state: RequestState, caller: Caller, tool: string): Promise<string>;
-  /** Undefined for a state that was not written for this caller and tool. */
+  /** Returns undefined if the state was not issued for this caller and tool. */
   read(text: unknown, caller: Caller, tool: string): Promise<RequestState | undefined>;
 }
 
 const prefix = "jf1";
 
-/** Makes the states: signed, so that a client can name no other call than the one it was told of. */
+/** Creates the codec. States are signed, so that a client can refer only to calls that it was told about. */
 export function createRequestStates(secret: () => Promise<string>): RequestStates {
   const signature = async (payload: string, { tenant, name }: Caller, tool: string): Promise<Buffer> =>
     createHmac("sha256", await secret())
@@ -34,7 +34,7 @@ export function createRequestStates(secret: () => Promise<string>): RequestState
       if (typeof text !== "string") return undefined;
       const [mark, payload, signed, ...rest] = text.split(".");
       if (mark !== prefix || payload === undefined || signed === undefined || rest.length > 0) return undefined;
-      // Compared as text: the last character of base64 holds bits that decoding would drop.
+      // Compared as text, because the last character of base64 contains bits that decoding would drop.
       const expected = Buffer.from((await signature(payload, caller, tool)).toString("base64url"));
       const given = Buffer.from(signed);
       if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;

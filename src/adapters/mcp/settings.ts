@@ -1,20 +1,20 @@
 import type { AdapterConfiguration } from "../../settings.ts";
 
-/** Settings of the MCP door's own. */
+/** Settings of MCP. */
 export interface McpOwnSettings {
   /** Time in milliseconds after which a call of a client that supports tasks becomes one. */
   readonly taskAfterMs: number;
-  /** Tools on one page of a list. */
+  /** Number of tools on one page of a list. */
   readonly pageSize: number;
   /** How long a client may cache a list, in milliseconds. */
   readonly listTtlMs: number;
-  /** Origins that may call beside this machine's. */
+  /** Origins that may call, besides those of this machine. */
   readonly allowedOrigins: readonly string[];
   /** Instructions that clients give their models about the server. Empty for nothing. */
   readonly instructions: string;
 }
 
-/** How the MCP door is configured. */
+/** Configuration of MCP. */
 export const mcpConfiguration: AdapterConfiguration<McpOwnSettings> = {
   name: "mcp",
   title: "MCP door",

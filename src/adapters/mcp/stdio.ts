@@ -4,27 +4,27 @@ import type { McpDoor } from "./door.ts";
 import { readMessage } from "./message.ts";
 import { codes, errorText, type RequestId } from "./protocol.ts";
 
-/** MCP over lines: a JSON message each, in both directions. */
+/** MCP over lines, with one JSON message per line in both directions. */
 export interface LineServer {
-  /** Takes a line. Its answer is written when it is there; lines that come meanwhile are not held up. */
+  /** Accepts a line. Its answer is written when it is ready, and does not delay further lines. */
   receive(line: string): void;
-  /** The input has ended: waits for the calls that run. */
+  /** Call it when the input has ended. Waits for running calls. */
   end(): Promise<void>;
 }
 
-/** What lines are served with. */
+/** Dependencies of the line server. */
 export interface LineServerParts {
   readonly door: McpDoor;
-  /** Who all lines come from. */
+  /** The caller of all lines. */
   readonly caller: Caller;
   readonly host: Pick<AdapterHost, "clientsFor">;
-  /** Longest line in characters. */
+  /** Maximum length of a line in characters. */
   readonly maxLineLength: number;
-  /** Writes a line, without its end. */
+  /** Writes a line. The text has no line break. */
   write(line: string): void;
 }
 
-/** Serves the door over lines, as MCP's stdio transport has it. */
+/** Serves MCP over lines, as its stdio transport defines. */
 export function createLineServer({ door, caller, host, maxLineLength, write }: LineServerParts): LineServer {
   const clients = host.clientsFor(caller);
   const running = new Map<RequestId, AbortController>();
@@ -49,7 +49,7 @@ export function createLineServer({ door, caller, host, maxLineLength, write }: L
           },
         },
       });
-      // Whoever has cancelled a request expects no answer to it.
+      // A client that has cancelled a request expects no answer to it.
       if (answered !== undefined && !controller.signal.aborted) write(answered.text);
     } finally {
       if (running.get(id) === controller) running.delete(id);
@@ -77,7 +77,7 @@ export function createLineServer({ door, caller, host, maxLineLength, write }: L
       answers.add(answering);
     },
     async end() {
-      // Streams of notifications go on until somebody ends them.
+      // Notification streams are open-ended.
       door.close();
       while (answers.size > 0) await Promise.allSettled(answers);
     },

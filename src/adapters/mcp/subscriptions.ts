@@ -7,27 +7,30 @@ import type { EventSink, Peer } from "./peer.ts";
 import { codes, McpError, notificationText, type RequestId, reserved } from "./protocol.ts";
 import type { Tasks } from "./tasks.ts";
 
-/** Streams of notifications that clients listen to. */
+/** Streams of notifications to clients. */
 export interface Subscriptions {
-  /** Serves `subscriptions/listen`: resolves with the JSON text of the result when the service shuts down or the client goes. */
+  /**
+   * Serves `subscriptions/listen`. Resolves with the JSON text of the result when the service shuts down or the client
+   * disconnects.
+   */
   listen(message: RequestMessage, peer: Peer): Promise<string>;
   /** Ends all streams. */
   close(): void;
 }
 
-/** How subscriptions are kept. */
+/** Settings of subscriptions. */
 export interface SubscriptionsOptions {
   readonly catalogs: ToolCatalogs;
   readonly tasks: Tasks;
-  /** How often lists and tasks are looked at, in milliseconds. */
+  /** Interval at which lists and tasks are checked, in milliseconds. */
   readonly pollEveryMs: number;
-  /** Streams that may be open at a time. */
+  /** Maximum number of open streams. */
   readonly maxListeners: number;
-  /** JSON text that ends the `_meta` of a result, beginning with a comma. */
+  /** JSON text that ends the `_meta` of a result, starting with a comma. */
   readonly metaTail: string;
 }
 
-/** Tasks that one stream may watch. */
+/** Maximum number of tasks that one stream may watch. */
 const maxTaskIds = 100;
 
 interface Listener {
@@ -35,16 +38,16 @@ interface Listener {
   readonly peer: Peer;
   readonly events: EventSink;
   readonly tools: boolean;
-  /** The list as the client knows it. */
+  /** The list that the client knows. */
   catalog: ToolCatalog | undefined;
-  /** The tasks that have not ended, with the state that the client knows. */
+  /** The watched tasks that have not ended, with the state that the client knows. */
   readonly taskStates: Map<string, JobState | undefined>;
   end(): void;
 }
 
 /**
- * Keeps the streams. The services announce no changes: while anybody listens, the list of each caller and the tasks that
- * are watched are looked at. What a client that is behind has missed is sent when it has caught up.
+ * Creates the subscriptions. The services announce no changes, so as long as there are listeners, each caller's list
+ * and the watched tasks are polled. A slow client gets the changes that it missed when it has caught up.
  */
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
   const { catalogs, tasks, pollEveryMs, maxListeners, metaTail } = options;
@@ -61,7 +64,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
     const lists = new Map<Caller, Promise<ToolCatalog | undefined>>();
     for (const { tools, peer } of listeners) {
       if (!tools || lists.has(peer.caller)) continue;
-      // What cannot be read now is read at the next turn.
+      // If the list cannot be read now, the next poll reads it.
       lists.set(
         peer.caller,
         catalogs.refresh(peer.caller, peer.clients).catch(() => undefined),
@@ -122,7 +125,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       const ended = Promise.withResolvers<void>();
       const listener: Listener = {
         id,
-        // What goes on by itself must not use up what the caller may ask for.
+        // Polling must not use up the caller's rate limit.
         peer: { ...peer, clients: peer.clients.unmetered ?? peer.clients },
         events,
         tools,
@@ -130,7 +133,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
         taskStates: new Map(),
         end: ended.resolve,
       };
-      // Counted before anything is awaited: many may come at once.
+      // Counted before the first await, because many clients may arrive at once.
       listeners.add(listener);
       try {
         const taskIds = await wantedTasks(notifications, peer);

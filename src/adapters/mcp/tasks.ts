@@ -11,30 +11,33 @@ import type { KeyedCall } from "./execute.ts";
 import type { Peer } from "./peer.ts";
 import { codes, McpError } from "./protocol.ts";
 
-/** Calls that became durable jobs, as MCP's tasks. */
+/** Calls that became durable jobs, presented as MCP tasks. */
 export interface Tasks {
-  /** Makes a task of a call that runs. The same call of the same caller gets the same task. Returns the JSON text of the result. */
+  /**
+   * Creates a task for a running call. The same call of the same caller gets the same task. Returns the JSON text of
+   * the result.
+   */
   start(keyed: KeyedCall, peer: Peer): Promise<string>;
-  /** Returns the JSON text of the result of `tasks/get`. Throws an McpError for a task that is not the caller's. */
+  /** Returns the JSON text of the result of `tasks/get`. Throws an McpError if the task is not the caller's. */
   get(taskId: unknown, peer: Peer): Promise<string>;
-  /** Cancels a task that has not begun; any other goes on. */
+  /** Cancels a task that has not started. Any other continues. */
   cancel(taskId: unknown, peer: Peer): Promise<void>;
-  /** Checks that a task is the caller's. */
+  /** Throws an McpError if a task is not the caller's. */
   check(taskId: unknown, peer: Peer): Promise<void>;
-  /** Returns the state of a task and the JSON text that tells it, undefined where it is not the caller's. */
+  /** Returns the state of a task and its JSON text; undefined if it is not the caller's. */
   status(taskId: string, peer: Peer): Promise<{ state: JobState; text: string } | undefined>;
 }
 
-/** What tasks are made with. */
+/** Settings and dependencies of tasks. */
 export interface TasksOptions {
   readonly catalogs: ToolCatalogs;
   /** How long a task is kept, in milliseconds. */
   readonly ttlMs: number;
-  /** How often a client should ask, in milliseconds. */
+  /** Interval at which a client should poll, in milliseconds. */
   readonly pollIntervalMs: number;
   /** Maximum output in bytes. */
   readonly maxOutput: number;
-  /** JSON text that ends the `_meta` of a result, beginning with a comma. */
+  /** JSON text that ends the `_meta` of a result, starting with a comma. */
   readonly metaTail: string;
 }
 
@@ -44,7 +47,7 @@ const statuses: ReadonlyMap<JobState, string> = new Map([
   [JobState.CANCELLED, "cancelled"],
 ]);
 
-/** Makes tasks of jobs: they outlive restarts, and every replica answers for them. */
+/** Creates tasks that are backed by jobs: they survive restarts, and every replica can answer for them. */
 export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTail }: TasksOptions): Tasks {
   const meta = `"_meta":{${metaTail.slice(1)}}`;
 
@@ -60,7 +63,7 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
     return job;
   }
 
-  /** The members of a task, without the braces. */
+  /** Returns the members of a task as JSON text, without braces. */
   function membersOf(job: Job): string {
     const members = JSON.stringify({
       taskId: job.id,
@@ -73,7 +76,7 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
     return members.slice(1, -1);
   }
 
-  /** The members of a task with its end, where it has ended. */
+  /** Returns the members of a task, including its result if it has ended. */
   async function endedMembersOf(job: Job, peer: Peer): Promise<string> {
     if (job.state === JobState.DEAD) {
       const error = { code: codes.internal, message: job.error || "The task could not be executed" };
@@ -87,7 +90,7 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
     return `${membersOf(job)},"result":${callResultText(result, { era: "modern", hasOutputSchema, metaTail })}`;
   }
 
-  /** The result as the caller may read it: a job's own is as long as any output. */
+  /** Returns the result fitted to the caller's limit. The job's own result has the size of any output. */
   async function fittedResult({ results, calls, context }: Job, { clients }: Peer): Promise<ToolResult | undefined> {
     const [result] = results;
     if (result === undefined || Buffer.byteLength(result.output) <= maxOutput) return result;
@@ -97,7 +100,7 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
     return found?.result ?? result;
   }
 
-  /** Tells whether anything of a task has begun: its call runs, or has left its intent. */
+  /** Reports whether a task has started: its call is running, or has left its intent. */
   async function hasBegun({ calls, context, state }: Job, { clients }: Peer): Promise<boolean> {
     if (state !== JobState.ACCEPTED) return true;
     const request = { callId: calls[0]?.id ?? "", context: context ?? keyedContext("") };
@@ -124,7 +127,7 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
         },
         values && { contextValues: values },
       );
-      // Somebody else may have made a job of this id by RPC: it must not be shown.
+      // The id may belong to a job that somebody created by RPC, which must not be revealed.
       if (job === undefined || !isTaskOf(job, caller) || job.calls[0]?.id !== call.id) {
         throw new McpError(codes.internal, "The task could not be created", { status: 500 });
       }
@@ -135,12 +138,12 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
     },
     async cancel(taskId, peer) {
       const job = await own(taskId, peer);
-      // A job may wait while its call runs: calling that cancelled would be a lie.
+      // A job may be waiting although its call is already running. Reporting that as cancelled would be wrong.
       if (await hasBegun(job, peer)) return;
       try {
         await peer.clients.jobs.cancelJob({ id: job.id }, peer.values && { contextValues: peer.values });
       } catch (error) {
-        // What has begun goes on.
+        // A task that has started continues.
         if (!(error instanceof ConnectError && error.code === Code.FailedPrecondition)) throw error;
       }
     },
@@ -154,7 +157,7 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
   };
 }
 
-/** An answer, undefined where the services know nothing of what was asked. */
+/** Resolves with an answer; undefined if the services report that the object does not exist. */
 async function known<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await answer;
@@ -164,12 +167,12 @@ async function known<Answer>(answer: Promise<Answer>): Promise<Answer | undefine
   }
 }
 
-/** A job is a task of the caller when the door made it, from a call of the same caller. */
+/** Reports whether a job is a task of the caller: it was created by MCP from a call of the same caller. */
 function isTaskOf({ source, context }: Job, caller: Caller): boolean {
   return source === caller.name && isKeyed(context);
 }
 
-/** As hard to guess as the key; of two callers with the same key it is another one. */
+/** Returns an id that is as hard to guess as the key, and differs between two callers with the same key. */
 function taskIdOf({ tenant, name }: Caller, key: string): string {
   return hash("sha256", JSON.stringify(["task", tenant, name, key]), "base64url");
 }

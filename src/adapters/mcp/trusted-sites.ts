@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { isLoopback } from "../../loopback.ts";
 
-/** Whom the door trusts beside this machine. */
+/** Trusted sites besides this machine. */
 export interface TrustedSites {
   /** Host names, with or without a port. */
   readonly hosts: readonly string[];
@@ -10,8 +10,8 @@ export interface TrustedSites {
 }
 
 /**
- * Makes the check of `Host` and `Origin` against DNS rebinding: the door is local to many users' machines, and a web page
- * must not reach it. Returns why a request is refused, undefined where it is not.
+ * Creates the check of `Host` and `Origin` against DNS rebinding: MCP often runs on users' own machines, where a web
+ * page must not reach it. The check returns the reason to refuse a request, if any.
  */
 export function createSiteCheck(trusted: TrustedSites): (headers: IncomingHttpHeaders) => string | undefined {
   const hosts = new Set(trusted.hosts.map((host) => host.toLowerCase()));
@@ -26,7 +26,7 @@ export function createSiteCheck(trusted: TrustedSites): (headers: IncomingHttpHe
 
   return (headers) => {
     const host = headers.host ?? headers[":authority" as "host"];
-    // HTTP/1.0 has no Host, and no browser speaks it: nothing to rebind.
+    // HTTP/1.0 requests have no Host. Browsers do not send them, so DNS rebinding cannot use them.
     if (host !== undefined && host !== lastGood) {
       if (!isTrusted(host)) return `The Host ${quoted(host)} is not allowed: add it to JACKFIELD_ALLOWED_HOSTS`;
       lastGood = host;

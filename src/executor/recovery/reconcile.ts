@@ -6,8 +6,8 @@ import { runTool } from "../stages/invoke.ts";
 import { resultOfEnd } from "../stages/shape-output.ts";
 
 /**
- * Asks the tool's author what became of a write that began at `startedAt`, no longer than the tool may run: its result, `not-done`, or undefined where
- * that is not known. Anything but a clear answer is not known.
+ * Calls the tool's `reconcile` for a write that began at `startedAt`, under the tool's time limit. Returns its result,
+ * `not-done`, or undefined if the outcome stays unknown. Anything but a clear answer counts as unknown.
  */
 export async function reconcile(
   execution: Execution,

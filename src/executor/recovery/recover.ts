@@ -12,13 +12,13 @@ import { callKey } from "../stages/deduplicate.ts";
 import { endAbandonedGuard, isGuardEntry } from "../stages/guard-repeats.ts";
 import { errorResult } from "../tool-result.ts";
 
-/** Calls that are recovered side by side. */
+/** Number of calls that are recovered concurrently. */
 const batchSize = 32;
 
 /**
- * Recovers the calls of processes that died between intent and outcome: a `read` is forgotten, an `idempotent` call runs
- * again under the same key, a `write` is reconciled or becomes UNCERTAIN. Returns how many there were; resolves when they
- * have ended. Takes over no more once `isDraining`: other processes will.
+ * Recovers the calls of processes that died between intent and outcome: a `read` is forgotten, an `idempotent` call
+ * runs again under the same key, a `write` is reconciled or becomes UNCERTAIN. Resolves with the number of calls when
+ * all have ended. Takes over no more calls once `isDraining` returns true, because other processes will.
  */
 export async function recoverCalls(
   run: Run,
@@ -43,7 +43,7 @@ export async function recoverCalls(
       }
     });
   }
-  // They end as the calls that they stand for have ended.
+  // They end like the calls that they represent.
   await settleAll(guards, (guard) => endAbandonedGuard(guard, parts.ledger));
   return count;
 
@@ -70,9 +70,9 @@ async function recoverCall(abandoned: AbandonedCall, run: Run, parts: ExecutorPa
     return Outcome.CANCELLED;
   }
   const tool = registry.get(entry.tool, entry.scope.tenant);
-  // A call that was recorded only because it took long has no key that the downstream could know it by.
+  // A call that was recorded only because it took long has no key by which a downstream could recognise it.
   const isKeyed = callKey(entry.scope, entry.callId) === entry.key;
-  // DANGER: nor may one run again, or be asked after, whose arguments cannot be read.
+  // DANGER: a call with unreadable arguments may neither run again nor be reconciled.
   if (tool === undefined || entry.unreadable !== undefined || (entry.effect === "idempotent" && !isKeyed)) {
     await ledger.finish(claim, errorResult({ call }, Outcome.UNCERTAIN, modelError("uncertain")), "replay");
     return Outcome.UNCERTAIN;
@@ -90,14 +90,14 @@ async function recoverCall(abandoned: AbandonedCall, run: Run, parts: ExecutorPa
   execution.key = entry.key;
   execution.lookup = entry.key;
   execution.claim = claim;
-  // A caller was told that it goes on: its end is kept for them.
+  // A caller was told that the work continues, so its end is recorded.
   execution.outlived = true;
   const answer = Promise.resolve(run(execution, parts));
   execution.answer = answer;
   return (await answer).outcome;
 }
 
-/** Metrics and audit name the source: the caller itself is not stored. */
+/** Metrics and audit name the source, because the caller itself is not stored. */
 function callerOf({ source, tenant }: { source: string; tenant: string }): Caller {
   return { name: source, tenant, scopes: new Set(), tools: undefined };
 }

@@ -10,13 +10,16 @@ import { errorResult } from "../tool-result.ts";
 import { conflict } from "./deduplicate.ts";
 import { isReplayable } from "./record-outcome.ts";
 
-/** Takes one of the tool's slots, or waits in its queue. Ends the call with OVERLOADED, or FAILED where the tool cannot work. */
+/**
+ * Takes one of the tool's slots, or waits in its queue. Ends the call with OVERLOADED, or with FAILED if the tool
+ * cannot work.
+ */
 export function acquireSlot(execution: Execution, parts: ExecutorParts): StageAnswer {
   const refusal = tryAcquire(execution, parts);
   return refusal === undefined ? undefined : untilSlot(execution, refusal, parts);
 }
 
-/** Frees the slot of an execution, where it has one. */
+/** Frees the slot of an execution, if it has one. */
 export function releaseSlot(execution: Execution): void {
   const { slots, startedAt } = execution;
   if (slots === undefined) return;
@@ -39,7 +42,7 @@ function tryAcquire(execution: Execution, { slotsOf }: ExecutorParts): Refusal |
   });
 }
 
-/** Tries again while the call runs elsewhere, or, where it is one that a dead process left, until there is a slot. */
+/** Retries while the call runs in another process. An abandoned call waits until there is a slot. */
 async function untilSlot(
   execution: Execution,
   first: Refusal | Promise<SlotRefusal>,
@@ -52,7 +55,7 @@ async function untilSlot(
     if (refusal === undefined) return undefined;
     if (execution.cancelled) return errorResult(execution, Outcome.CANCELLED, modelError("cancelled"));
     if (execution.abandoned === undefined) {
-      // A call that has its answer needs no slot, and one that runs elsewhere is waited for.
+      // A call that has its answer needs no slot. A call that runs in another process is waited for.
       const entry = execution.isLedgered ? await parts.ledger.find(execution.lookup) : undefined;
       if (entry === undefined || !isReplayable(entry)) return refused(execution, refusal);
       if (entry.digest !== execution.content) return conflict(execution);
@@ -69,7 +72,7 @@ function refused(execution: Execution, refusal: Exclude<Refusal, undefined>): To
   if (refusal !== "not-ready") {
     return errorResult(execution, Outcome.OVERLOADED, modelError("overloaded", refusal.retryAfterSeconds));
   }
-  // Nobody can ask what became of a write of a dead process while its tool does not work.
+  // While its tool does not work, nobody can find out whether an abandoned write took effect.
   return execution.abandoned !== undefined && execution.effect === Effect.WRITE
     ? errorResult(execution, Outcome.UNCERTAIN, modelError("uncertain"))
     : errorResult(execution, Outcome.FAILED, modelError("tool-not-ready", execution.tool.name));
@@ -86,13 +89,13 @@ export function createSlots(pace: Pacer): SlotsOf {
   };
 }
 
-/** The longest time that a refusal asks for, in seconds. */
+/** Maximum time that a refusal asks the caller to wait, in seconds. */
 const maxRetryAfterSeconds = 60;
 
 function createToolSlots(pace: Pacer): ToolSlots {
   let running = 0;
   const queue: (() => void)[] = [];
-  // Moving average of how long an execution takes, in milliseconds.
+  // Moving average of the duration of an execution, in milliseconds.
   let averageMs = 0;
 
   function refusal(tool: CompiledTool): SlotRefusal {
@@ -114,7 +117,7 @@ function createToolSlots(pace: Pacer): ToolSlots {
         settle(refusal(tool));
       };
       queue.push(enter);
-      // After so long a slot would help nobody.
+      // After this time nobody would benefit from a slot.
       const timer = setTimeout(() => pace(leave), tool.timeoutMs);
       execution.onCancel(leave);
     });

@@ -11,24 +11,24 @@ import type { Execution } from "../execution.ts";
 import type { ArgumentLimits, ExecutorParts, StageAnswer } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";
 
-/** Arguments that can be worked with, and by what they are recognised. */
+/** Arguments in a usable form, and the texts that identify them. */
 export interface ParsedArguments {
   readonly value: JsonObject;
-  /** Canonical JSON text: equal for equal arguments. */
+  /** Canonical JSON text, equal for equal arguments. */
   readonly json: string;
   /** SHA-256 of the canonical text. */
   readonly digest: string;
 }
 
-/** Why arguments cannot be worked with, in words for the model. */
+/** The reason why arguments are unusable, in words for the model. */
 export interface ArgumentProblem {
   readonly message: string;
   readonly violations: Violation[];
 }
 
 /**
- * Reads the arguments and digests them, cleans their strings as the tool asks for it, else as the adapter does, and checks
- * them against the tool's schema. Ends the call with INVALID_ARGUMENTS and every violation.
+ * Parses and digests the arguments, sanitises their strings as the tool specifies, or else as the adapter does, and
+ * validates them against the tool's schema. Ends the call with INVALID_ARGUMENTS and every violation.
  */
 export function checkArguments(execution: Execution, { limits }: ExecutorParts): StageAnswer {
   const { call, tool, request } = execution;
@@ -45,8 +45,8 @@ function refused(execution: Execution, { message, violations }: ArgumentProblem)
 }
 
 /**
- * Reads the arguments of a call, text or object, under the same rules on every path. Of a key that occurs twice
- * the last one counts.
+ * Parses the arguments of a call, given as text or object, by the same rules on every path. If a key occurs twice, the
+ * last one counts.
  */
 export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArguments | ArgumentProblem {
   const value = call.input.case === "argumentsJson" ? parseText(call.input.value) : (call.input.value ?? {});
@@ -63,7 +63,7 @@ export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArg
   return { value: value as JsonObject, json, digest: hash("sha256", json, "base64url") };
 }
 
-/** The words for arguments with problems: every one with its path. */
+/** Returns the message about invalid arguments: every violation with its path. */
 function invalid(name: string, violations: Violation[]): ArgumentProblem {
   const list = violations.map((problem) => `${problem.path}: ${problem.message}`).join(", ");
   return { message: `Schema validation failed for ${name}: ${list}`, violations };
@@ -85,8 +85,8 @@ interface Inspection {
 }
 
 /**
- * Inspects every value of parsed JSON, at most `depth` levels deep: nesting, property names that reach into prototypes,
- * and numbers that a double cannot hold.
+ * Checks every value of parsed JSON, down to `depth` levels: nesting, property names that reach into prototypes, and
+ * numbers that a double cannot hold.
  */
 function inspectJson(value: { [key: string]: ExactJson }, depth: number): Inspection {
   const inspection: Inspection = { violations: [], canonical: true };
@@ -100,7 +100,7 @@ function inspect(value: ExactJson, path: string, levels: number, found: Inspecti
   if (typeof value !== "object" || value === null) return;
   if (value instanceof ExactNumber) return inspectExactNumber(value, path, found);
   if (levels === 0) {
-    // Once is enough.
+    // Reported once only.
     if (!found.violations.some(({ message }) => message.startsWith("must not be nested"))) {
       found.violations.push(violation("", "must not be nested as deeply: flatten the arguments"));
     }

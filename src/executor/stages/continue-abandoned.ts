@@ -9,8 +9,8 @@ import { errorResult } from "../tool-result.ts";
 import { persistIntent } from "./persist-intent.ts";
 
 /**
- * Continues a call whose process died between intent and outcome. What changes nothing, or is deduplicated by the downstream,
- * runs again. A `write` may have taken effect: it runs again only where its author knows that it did not.
+ * Continues a call whose process died between intent and outcome. A `read` or `idempotent` call runs again. A `write`
+ * may have taken effect: it runs again only if `reconcile` knows that it did not.
  */
 export function continueAbandoned(execution: Execution, parts: ExecutorParts): StageAnswer {
   const { abandoned } = execution;
@@ -31,7 +31,7 @@ async function reconcileAbandoned(
     execution.claim = restarted.claim;
     return undefined;
   }
-  // Meanwhile another process has it.
+  // Another process has taken it over in the meantime.
   execution.claim = undefined;
   if (restarted.entry !== undefined) return storedAnswer(execution, restarted.entry);
   execution.abandoned = undefined;

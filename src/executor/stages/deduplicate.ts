@@ -8,8 +8,8 @@ import type { CallMemory, ExecutorParts, RecentAnswer, StageAnswer } from "../st
 import { errorResult } from "../tool-result.ts";
 
 /**
- * Joins the same call where it runs in this process, or ends with the answer that is kept of it, or with CONFLICT where the
- * call id was used for something else.
+ * Joins the same call if it runs in this process. Ends the call with its cached answer, or with CONFLICT if the call id
+ * was used for a different request.
  */
 export function deduplicate(execution: Execution, { memory }: ExecutorParts): StageAnswer {
   const { call, scope } = execution;
@@ -43,9 +43,9 @@ export function conflict(execution: Execution): ToolResult {
 }
 
 /**
- * The key that identifies repeats of a call: tenant, source, scope and call id. The scope is the most specific of run,
- * conversation and session. Undefined where the call cannot be deduplicated: it has no id, or it has no scope and its
- * source does not promise ids that are unique by themselves.
+ * Returns the key that identifies repeats of a call: tenant, source, scope and call id. The scope is the most specific
+ * of run, conversation and session. Returns undefined if the call cannot be deduplicated: it has no id, or it has no
+ * scope and its source does not guarantee that ids are unique without one.
  */
 export function callKey(scope: CallScope, callId: string): string | undefined {
   if (callId === "") return undefined;
@@ -55,12 +55,18 @@ export function callKey(scope: CallScope, callId: string): string | undefined {
   return JSON.stringify([scope.tenant, scope.source, kind, scopeId, callId]);
 }
 
-/** What `GetCall` finds a call by: its key; without one, the latest call of this id. */
+/**
+ * Returns the key by which `GetCall` finds a call: its own key, or, if it has none, a key for the latest call with this
+ * id.
+ */
 export function lookupOf(scope: CallScope, callId: string): string {
   return callKey(scope, callId) ?? JSON.stringify([scope.tenant, scope.source, "*", "", callId]);
 }
 
-/** The keys under which a call may be found. A caller that asks on behalf of a source may not know whether its ids are unique. */
+/**
+ * Returns the keys under which a call may be found. A caller that asks on behalf of a source may not know whether its
+ * ids are unique.
+ */
 export function lookupsOf(scope: CallScope, callId: string): string[] {
   const keys = [lookupOf(scope, callId), callKey({ ...scope, uniqueCallIds: true }, callId)];
   return [...new Set(keys.filter((key) => key !== undefined))];
@@ -69,7 +75,7 @@ export function lookupsOf(scope: CallScope, callId: string): string[] {
 /** Creates the memory of running and recent calls, with at most `maxAnswers` answers. */
 export function createCallMemory(maxAnswers: number): CallMemory {
   const running = new Map<string, Execution>();
-  // Cancelled ones in whose place the same call has started again.
+  // Cancelled executions whose call has been started again.
   const replaced = new Set<Execution>();
   const recent = createRecentAnswers(maxAnswers);
   let idle: PromiseWithResolvers<void> | undefined;
@@ -112,8 +118,8 @@ export function createCallMemory(maxAnswers: number): CallMemory {
 }
 
 /**
- * Keeps the latest answers, between half of `max` and all of it. Of its two maps the older one is dropped whole: removing
- * entries one by one costs more than everything else that is done with them.
+ * Caches the latest answers: between half of `max` and all of it. Of its two maps the older one is dropped as a whole,
+ * because removing single entries costs more than all other operations on them.
  */
 function createRecentAnswers(max: number) {
   let older = new Map<string, RecentAnswer>();

@@ -11,12 +11,12 @@ import { errorResult } from "../tool-result.ts";
 import { callKey } from "./deduplicate.ts";
 
 /**
- * For a tool with a repeat window: finds the answer to the same request under another call id, or registers this one. A
- * call that the ledger holds is answered by `persistIntent`, once its own intent is stored.
+ * For a tool with a repeat window: finds the answer to the same request under another call id, or registers this
+ * request. A call with a ledger entry is answered by `persistIntent`, after its own intent is stored.
  */
 export function guardRepeats(execution: Execution, { guard }: ExecutorParts): StageAnswer {
   const { tool, scope, abandoned } = execution;
-  // What a dead process had begun was registered by it.
+  // An abandoned call was registered by the process that died.
   if (tool.repeatWindowMs === 0 || scope.conversationId === "" || abandoned !== undefined) return undefined;
   const checked = guard.check(execution);
   return execution.isLedgered ? checked : checked?.then(() => execution.repeated);
@@ -25,7 +25,7 @@ export function guardRepeats(execution: Execution, { guard }: ExecutorParts): St
 /** The first request of its kind in this process. */
 interface First {
   readonly execution: Execution;
-  /** When its window began, by the clock. */
+  /** Start of its window, by the guard's clock. */
   readonly at: number;
   readonly result: Promise<ToolResult | undefined>;
   readonly resolve: (result: ToolResult | undefined) => void;
@@ -35,8 +35,8 @@ interface First {
 const prefix = "repeat ";
 
 /**
- * Creates the guard. It holds within the process for every call, over replicas and restarts for calls that the ledger
- * holds. `maxFirsts` is how many first requests are kept in memory.
+ * Creates the guard. It covers every call within the process, and calls in the ledger also across replicas and
+ * restarts. `maxFirsts` limits the number of first requests in memory.
  */
 export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = createClock()): RepeatGuard {
   const firsts = new Map<string, First>();
@@ -72,7 +72,7 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
         execution.repeated = repeated(execution, earlier.result);
         return;
       }
-      // An ended entry is kept for show only, so that after the window the key is free again.
+      // An ended entry is not replayed by the ledger, so that the key is free again after the window.
       const begun = await ledger.begin(intentOf(execution, key));
       if (begun.state === "new") {
         execution.guardClaim = begun.claim;
@@ -109,7 +109,7 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
       if (first?.execution !== execution) return;
       first.ended = true;
       first.resolve(result);
-      // The window of an answer that another replica gave is known to the ledger alone.
+      // Only the ledger knows the window of an answer that another replica gave.
       if (execution.startedAt === undefined) firsts.delete(key);
     },
 
@@ -121,14 +121,14 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
   };
 }
 
-/** Tells the guard's entries in the ledger from those of calls. */
+/** Distinguishes the guard's entries in the ledger from those of calls. */
 export function isGuardEntry({ key }: LedgerEntry): boolean {
   return key.startsWith(prefix);
 }
 
 /**
- * Ends a guard's entry whose owner died, with what became of the call that it stands for: its answer, or undefined where it
- * left none and may run again. While the call itself is not settled, neither is the entry.
+ * Ends a guard's entry whose owner died, with the answer of the call that it represents, or with undefined if the call
+ * left none and may run again. While the call itself is not settled, the entry stays open.
  */
 export async function endAbandonedGuard(
   { entry, claim }: AbandonedCall,
@@ -145,7 +145,9 @@ export async function endAbandonedGuard(
   return isRepeatable(result) ? result : undefined;
 }
 
-/** Whether the same request under another id gets this answer: whatever may have had an effect. */
+/**
+ * Reports whether the same request under another id gets this answer: any answer of a call that may have had an effect.
+ */
 function isRepeatable({ outcome }: ToolResult): boolean {
   return outcome === Outcome.OK || outcome === Outcome.INVALID_OUTPUT || outcome === Outcome.UNCERTAIN;
 }

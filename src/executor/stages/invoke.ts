@@ -13,8 +13,8 @@ import { attempt } from "../thrown.ts";
 import { errorResult } from "../tool-result.ts";
 
 /**
- * Calls the tool's function under its execution deadline, which counts from here. DANGER: where the process stood still since
- * the intent was stored, another one may be about to take the call over: then the function is not called.
+ * Calls the tool's function under its execution deadline, which starts here. DANGER: if the process was suspended after
+ * the intent was stored, another one may be about to take over the call; then the function is not called.
  */
 export function invoke(execution: Execution, parts: ExecutorParts): StageAnswer {
   if (execution.cancelled) return errorResult(execution, Outcome.CANCELLED, modelError("cancelled"));
@@ -35,23 +35,23 @@ function keep(execution: Execution, end: RunEnd): ToolResult | undefined {
   return errorResult(execution, Outcome.FAILED, modelError("tool-not-ready", execution.tool.name));
 }
 
-/** Whether a run ended before the tool's function was called: an isolated tool could not be started. */
+/** Reports whether a run ended before the tool's function was called, because an isolated tool could not be started. */
 function isNotStarted(end: RunEnd): boolean {
   return end.kind === "threw" && attempt(() => end.reason instanceof PluginError) === true;
 }
 
-/** What a function of a tool is run for. */
+/** How a function of a tool is run. */
 interface RunScope {
   readonly execution: Execution;
   /** Its deadline in milliseconds. */
   readonly timeoutMs: number;
-  /** Whether this is the run of the call, whose requests decide what may have happened. */
+  /** Whether this is the run of the call itself, whose requests determine which effects are possible. */
   readonly isRun: boolean;
 }
 
 /**
  * Runs a function of a tool under a deadline. At the deadline, or when the execution is cancelled, the context's signal
- * fires and the run is over. Answers synchronously where the function does.
+ * fires and the run ends. Returns synchronously if the function does.
  */
 export function runTool<Input>(
   run: (input: Input, context: ToolContext) => unknown,
@@ -111,8 +111,8 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * One run as its tool sees it. Signal, HTTP, log and progress are made when the tool first asks for them: most tools need
- * only some.
+ * The context of one run, as its tool sees it. Signal, HTTP, log and progress are created on first access, because most
+ * tools use only some of them.
  */
 export class ToolContext implements ExecutionContext {
   readonly callId: string;
@@ -123,9 +123,9 @@ export class ToolContext implements ExecutionContext {
   readonly state: unknown;
   readonly #execution: Execution;
   readonly #parts: Pick<ExecutorParts, "outbound" | "logOf" | "attributesOf">;
-  /** Execution deadline by `performance.now()`. */
+  /** Execution deadline, a `performance.now()` value. */
   readonly #deadline: number;
-  /** Whether this is the run of the call, whose requests decide what may have happened. */
+  /** Whether this is the run of the call itself, whose requests determine which effects are possible. */
   readonly #isRun: boolean;
   #controller: AbortController | undefined;
   #aborted: Error | undefined;
@@ -181,26 +181,26 @@ export class ToolContext implements ExecutionContext {
     }));
   }
 
-  /** What the run has sent; also for the core's own targets. */
+  /** The requests that the run has sent. Also used by remote targets. */
   get sent(): SentRequests {
     if (!this.#isRun) return new SentRequests();
     return (this.#execution.sent ??= new SentRequests());
   }
 
   /**
-   * The `performance.now()` value after which nothing that changes anything may leave: another process may have taken the
-   * call over.
+   * The `performance.now()` value after which no request that changes anything may leave, because another process may
+   * have taken over the call.
    */
   get sendUntil(): number {
     return Math.min(this.#deadline, this.#execution.claim?.sendUntil ?? Infinity);
   }
 
-  /** For the core's own targets, which carry the trace on themselves. */
+  /** Parent of the spans that remote targets create, which propagate the trace themselves. */
   get trace(): TraceContext | undefined {
     return this.#execution.trace;
   }
 
-  /** Ids of the execution, for the spans of the core's own targets. */
+  /** Ids of the execution, for the spans of remote targets. */
   get attributes(): Readonly<Record<string, string>> {
     return this.#parts.attributesOf(this.#execution);
   }
@@ -209,7 +209,7 @@ export class ToolContext implements ExecutionContext {
     return (this.#log ??= this.#parts.logOf(this.#execution));
   }
 
-  // Bound, so that a tool may take it out of the context by name.
+  // Bound, so that a tool may destructure it.
   get progress(): ExecutionContext["progress"] {
     return (this.#progress ??= (report) => {
       if (this.#aborted !== undefined) return;

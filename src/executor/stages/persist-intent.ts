@@ -7,11 +7,11 @@ import { acquireSlot, releaseSlot } from "./acquire-slot.ts";
 import { conflict } from "./deduplicate.ts";
 
 /**
- * Makes the intent of a keyed call that changes something durable, before its tool's function is called. Ends the call with
- * the stored answer, or with CONFLICT. Rejects with a LedgerUnavailableError: then nothing has been executed.
+ * Makes the intent of a keyed call that changes something durable, before its tool's function is called. Ends the call
+ * with the stored answer, or with CONFLICT. Rejects with a LedgerUnavailableError; then nothing has been executed.
  */
 export function persistIntent(execution: Execution, parts: ExecutorParts): StageAnswer {
-  // The claim of a call that recovery continues came with it.
+  // An abandoned call comes with its claim.
   return execution.abandoned === undefined && execution.isLedgered ? begin(execution, parts) : undefined;
 }
 
@@ -37,7 +37,7 @@ async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolRe
       case "ended":
         return storedAnswer(execution, begun.entry);
       case "running":
-        // In another process. It is waited for without holding a slot here.
+        // It runs in another process. Waiting for it must not occupy a slot here.
         releaseSlot(execution);
         await (backoff ??= createBackoff())();
     }

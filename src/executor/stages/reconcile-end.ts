@@ -8,21 +8,21 @@ import type { ExecutorParts, StageAnswer } from "../stage.ts";
 import { attempt, isAuthorsOwn } from "../thrown.ts";
 
 /**
- * Finds out what became of a `write` whose function did not end in a known way. Its author is asked; where the function
- * returns meanwhile, that is the answer. What stays unknown is marked so.
+ * Finds out the outcome of a `write` whose function did not end in a known way. The tool's `reconcile` is called; if
+ * the function returns in the meantime, its value counts. If the outcome stays unknown, the execution is marked so.
  */
 export function reconcileEnd(execution: Execution, parts: ExecutorParts): StageAnswer {
   const end = execution.end as RunEnd;
   if (execution.effect !== Effect.WRITE || isEndKnown(end, execution.sent)) return undefined;
   execution.verdict = "unknown";
-  // The process is about to end: the next one asks.
+  // The process is about to end: the next one reconciles the call.
   return end.kind === "cancelled" ? undefined : ask(execution, end, parts);
 }
 
 /**
- * Whether it is known what became of a run of a `write`. It is where the function returned, where its author says so by a
- * ToolError, and where it failed while nothing that changes anything can have left: no request was sent, or only GET and
- * HEAD, or a downstream answered 4xx. A tool that has never used `http` may have acted in another way.
+ * Reports whether it is known what a run of a `write` did. It is known if the function returned, if it threw a
+ * ToolError, or if it failed and no request that changes anything can have left: it sent no request, only GET and HEAD,
+ * or a downstream answered 4xx. A tool that has never used `http` may have acted in another way.
  */
 function isEndKnown(end: RunEnd, sent: SentRequests | undefined): boolean {
   if (end.kind === "returned") return true;
@@ -36,7 +36,7 @@ function isCrash(reason: unknown): boolean {
   return attempt(() => reason instanceof IsolateCrashError) === true;
 }
 
-/** Longest pause, in milliseconds, before the author is asked again about a request whose answer never came. */
+/** Maximum pause before `reconcile` is called again about a request that was never answered, in milliseconds. */
 const maxPauseMs = 5_000;
 
 async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Promise<ToolResult | undefined> {
@@ -56,8 +56,8 @@ async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Pro
 }
 
 /**
- * Asks the author, and asks again who says "not done" while a downstream may still be working on a request: what it has read
- * it may do after the connection is gone. The pause is half the time that the tool may run.
+ * Calls `reconcile`, and calls it again if it returns "not done" while a downstream may still be working on a request:
+ * a downstream may execute what it has read even after the connection is gone. The pause is half the tool's time limit.
  */
 async function askUntilClear(execution: Execution, parts: ExecutorParts): ReturnType<typeof reconcile> {
   const startedAt = new Date(Date.now() - (performance.now() - (execution.startedAt as number)));
@@ -67,7 +67,10 @@ async function askUntilClear(execution: Execution, parts: ExecutorParts): Return
   return reconcile(execution, startedAt, parts);
 }
 
-/** Resolves only if a function returns after all. What it throws after its deadline follows from its aborted requests. */
+/**
+ * Resolves only if a function returns after all. An error that it throws after its deadline follows from its aborted
+ * requests.
+ */
 async function returned(late: Promise<RunEnd>): Promise<RunEnd> {
   const end = await late;
   return end.kind === "returned" ? end : new Promise(() => {});

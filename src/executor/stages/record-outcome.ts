@@ -6,8 +6,8 @@ import type { ExecutorParts } from "../stage.ts";
 import { resultOfEnd } from "./shape-output.ts";
 
 /**
- * Ends an execution: makes its outcome durable before any caller has the answer, and removes it from the running ones. Where
- * another process has recorded another outcome, that one is the answer.
+ * Ends an execution: makes its outcome durable before any caller gets the answer, and removes it from the running ones.
+ * If another process has recorded a different outcome, that one is the answer.
  */
 export function recordOutcome(
   execution: Execution,
@@ -28,8 +28,8 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
     await ledger.release(claim);
   } else if (claim !== undefined && !isStopped(execution)) {
     const finished = await ledger.finish(claim, result, retentionFor(execution, result));
-    // DANGER: an answer that is not durable may be another one after a crash. Callers wait no longer than they want to: at
-    // their answer deadline they are told that the call goes on.
+    // DANGER: an answer that is not durable may be a different one after a crash. Until it is durable, callers get
+    // PENDING at their answer deadline.
     const recorded = finished.state === "deferred" ? await finished.recorded : finished;
     if (recorded.state === "superseded") answer = storedAnswer(execution, recorded.entry);
   }
@@ -37,7 +37,7 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
   return end(execution, answer, parts);
 }
 
-/** Whether nothing has become of the intent: the same call may begin again. */
+/** Reports whether the call had no effect, so that its intent can be discarded and the same call may begin again. */
 function isUntouched(execution: Execution, result: ToolResult): boolean {
   if (execution.startedAt !== undefined || execution.outlivedClaim !== undefined) return false;
   if (execution.abandoned !== undefined) return result.outcome === Outcome.CANCELLED;
@@ -45,15 +45,15 @@ function isUntouched(execution: Execution, result: ToolResult): boolean {
 }
 
 /**
- * DANGER: a call that was stopped half-way may have taken effect, and must not be forgotten. Its intent stays without an
- * outcome: the process that takes it over finds out, or runs it again where the downstream deduplicates.
+ * DANGER: an interrupted call may have taken effect and must not be forgotten. Its intent stays without an outcome: the
+ * process that takes it over reconciles it, or runs it again if the downstream deduplicates.
  */
 function isStopped({ end, isLedgered, effect, verdict }: Execution): boolean {
   if (end?.kind !== "cancelled" || !isLedgered) return false;
   return effect !== Effect.WRITE || verdict === "unknown";
 }
 
-/** Once the function of a call whose outcome is not known returns after all, what it returns is the outcome. */
+/** If the function of a call with an unknown outcome returns after all, its value becomes the outcome. */
 async function settleLate(execution: Execution, parts: ExecutorParts): Promise<void> {
   const { end: runEnd } = execution;
   if (runEnd === undefined || !("late" in runEnd)) return;
@@ -74,8 +74,8 @@ function retentionFor(execution: Execution, result: ToolResult): Retention {
 }
 
 /**
- * What a result means for a repeat of its call: whether it is kept, and who gets it. `isNotDone`: the tool's `reconcile` says
- * that a write has not happened.
+ * Returns what a result means for repeats of its call: whether it is stored, and who gets it. `isNotDone` means that
+ * the tool's `reconcile` knows that a write did not happen.
  */
 function retentionOf(
   { outcome, attempts }: Pick<ToolResult, "outcome" | "attempts">,
@@ -96,7 +96,7 @@ function retentionOf(
   return outlived ? "show" : "drop";
 }
 
-/** Whether a repeat of the call gets this entry: its answer, or the one that its run is going to have. */
+/** Reports whether a repeat of the call gets this entry: its answer, or the answer that its run will have. */
 export function isReplayable({ result, effect }: LedgerEntry): boolean {
   return result === undefined || retentionOf(result, effectFromName(effect), false) === "replay";
 }
@@ -114,7 +114,7 @@ function end(execution: Execution, result: ToolResult, parts: ExecutorParts): To
   return result;
 }
 
-/** Ends an execution whose tool's function was not called and that has no result: its intents are given back. */
+/** Ends an execution that has no result and whose tool's function was not called: its intents are discarded. */
 export async function discardExecution(execution: Execution, parts: ExecutorParts): Promise<void> {
   const { memory, guard, ledger } = parts;
   const claim = execution.claim ?? (await execution.outlivedClaim);

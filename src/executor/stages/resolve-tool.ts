@@ -5,10 +5,10 @@ import type { Execution } from "../execution.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";
 
-/** The longest name that is looked up, in characters. No tool has a longer one. */
+/** Maximum length of a name that is looked up, in characters. No tool has a longer one. */
 const maxNameLength = 128;
 
-/** Finds the tool of a call. Ends it with UNKNOWN_TOOL, or with DENIED where its caller may not use the tool. */
+/** Finds the tool of a call. Ends the call with UNKNOWN_TOOL, or with DENIED if its caller may not use the tool. */
 export function resolveTool(execution: Execution, { registry }: ExecutorParts): StageAnswer {
   const { name } = execution.call;
   const { caller } = execution.request;

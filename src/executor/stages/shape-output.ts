@@ -12,27 +12,29 @@ import type { ExecutorParts } from "../stage.ts";
 import { messageForModel } from "../thrown.ts";
 import { type AnsweredCall, errorResult } from "../tool-result.ts";
 
-/** The value a tool returned, as JSON. */
+/** The value that a tool returned, as JSON. */
 interface JsonOutput {
   /** JSON text, or the string itself, without quotes. */
   readonly text: string;
   readonly json: ExactJson;
-  /** Set when the value is known to be plain JSON of doubles that a message can hold. */
+  /** True if the value is known to be plain JSON whose numbers doubles hold and whose depth a message can hold. */
   readonly plain?: boolean;
 }
 
 /** The output of a call as the model reads it. */
 interface FittedOutput {
   readonly text: string;
-  /** A string, JSON text, JSON text whose numbers doubles hold, or JSON text nested too deeply for the value of a message. */
+  /**
+   * A string, JSON text, JSON text whose numbers doubles hold, or JSON text nested too deeply for a message's value.
+   */
   readonly kind: "text" | "json" | "plain" | "deep";
   readonly truncated: boolean;
 }
 
-/** Levels of nesting that the value of a message may have. */
+/** Maximum nesting depth of a message's value. */
 const maxValueLevels = 40;
 
-/** Turns the end of the tool's function into the result that the model reads: checked, redacted and fitted. */
+/** Converts the end of the tool's function to the result that the model reads: checked, redacted and fitted. */
 export function shapeOutput(execution: Execution, { limits }: ExecutorParts): ToolResult {
   const result =
     execution.verdict === "unknown"
@@ -42,7 +44,10 @@ export function shapeOutput(execution: Execution, { limits }: ExecutorParts): To
   return result;
 }
 
-/** The result of a tool's function: what it returned, checked and fitted, or what may be said of its failure. */
+/**
+ * Returns the result of a tool's function: its value, checked and fitted, or the error that may be shown for its
+ * failure.
+ */
 export function resultOfEnd(execution: Execution, end: RunEnd, maxBytes: number): ToolResult {
   const { tool } = execution;
   switch (end.kind) {
@@ -56,7 +61,7 @@ export function resultOfEnd(execution: Execution, end: RunEnd, maxBytes: number)
       try {
         return resultOfReturned(execution, tool, end.returned, maxBytes);
       } catch {
-        // An answer that throws when it is read, such as by a getter.
+        // Reading the value threw, for example in a getter.
         return errorResult(execution, Outcome.INVALID_OUTPUT, modelError("not-serializable"));
       }
   }
@@ -69,7 +74,7 @@ function resultOfReturned(call: AnsweredCall, tool: CompiledTool, returned: unkn
   if (violations.length > 0) {
     return errorResult(call, Outcome.INVALID_OUTPUT, modelError("invalid-output"), [...violations]);
   }
-  // Secrets go before the cut: half of one would not be recognised.
+  // Redact before shortening: half of a secret would not be recognised.
   const clean = tool.secrets.length === 0 ? whole : redactOutput(whole, tool.redact);
   return new OkResult(call.call.id, call.call.name, fitOutput(clean, maxBytes));
 }
@@ -90,7 +95,7 @@ function shortenResult(result: ToolResult, maxBytes: number): ToolResult {
   return { ...result, output: fitted.text, value: valueFromOutput(fitted.text, fitted.kind), truncated: true };
 }
 
-/** The JSON of a value that a tool returned. Undefined for what cannot be serialised. */
+/** Returns the JSON of a value that a tool returned; undefined if it cannot be serialised. */
 export function jsonFromReturned(returned: unknown): JsonOutput | undefined {
   if (typeof returned === "string") {
     const text = returned.toWellFormed();
@@ -102,12 +107,12 @@ export function jsonFromReturned(returned: unknown): JsonOutput | undefined {
   return text === undefined ? undefined : { text, json: parseJson(text) };
 }
 
-/** The output as a schema sees it: numbers that no double holds are the nearest doubles. */
+/** Returns the output as a schema sees it: numbers that no double holds are the nearest doubles. */
 function schemaView({ json, plain }: JsonOutput): ExactJson {
   return plain === true ? json : withDoubles(json);
 }
 
-/** Replaces secrets inside the strings and numbers of an output, so that JSON stays JSON. */
+/** Replaces secrets inside the strings and numbers of an output, so that it stays valid JSON. */
 function redactOutput(output: JsonOutput, redact: (text: string) => string): JsonOutput {
   const text = redact(output.text);
   if (text === output.text) return output;
@@ -149,15 +154,15 @@ function redactJson(value: ExactJson, redact: (text: string) => string): ExactJs
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [redact(key), redactJson(member, redact)]));
 }
 
-/** Reports whether a JSON value has at most so many levels of nesting. */
+/** Reports whether a JSON value has at most this many levels of nesting. */
 function hasAtMost(levels: number, value: ExactJson): boolean {
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return true;
   return levels > 0 && Object.values(value).every((member) => hasAtMost(levels - 1, member));
 }
 
 /**
- * Reports whether JSON.stringify writes a value as it is, in Unicode, without running code of its own, and with numbers
- * that doubles hold.
+ * Reports whether JSON.stringify writes a value unchanged, as well-formed Unicode, without running its code, and with
+ * numbers that doubles hold.
  */
 function isPlain(value: unknown, levels: number): value is Json {
   if (value === null || typeof value === "boolean") return true;
@@ -165,7 +170,7 @@ function isPlain(value: unknown, levels: number): value is Json {
   if (typeof value === "number") return Math.abs(value) <= Number.MAX_SAFE_INTEGER;
   if (typeof value !== "object" || levels === 0) return false;
   if (Array.isArray(value)) {
-    // By index: a hole is no JSON, and `every` would not see it.
+    // Iterates by index, because `every` skips holes, which are not JSON.
     for (let index = 0; index < value.length; index++) if (!isPlain(value[index], levels - 1)) return false;
     return true;
   }
@@ -187,9 +192,9 @@ function bytes(max: number): TextLimit {
 }
 
 /**
- * An OK result whose `value` is made when it is first read. Adapters read the text alone, and a value made for each answer
- * costs 2 µs of the pipeline's 8 (a quarter; measured with bench/pipeline.ts). It is a property of the object itself, so
- * that copying, writing and comparing a result treat it like any other field.
+ * An OK result whose `value` is created when it is first read. Adapters read only the text, and a value for each answer
+ * costs 2 µs of the pipeline's 8 (bench/pipeline.ts). The value is an own property, so that copying, encoding and
+ * comparing a result treat it like any other field.
  */
 class OkResult implements ToolResult {
   readonly $typeName = "jackfield.v1.ToolResult";
@@ -218,7 +223,7 @@ class OkResult implements ToolResult {
   static readonly #valueProperty: PropertyDescriptor & ThisType<OkResult> = {
     enumerable: true,
     configurable: true,
-    // From the text, because the tool may go on to change what it returned.
+    // Created from the text, because the tool may since have changed the object that it returned.
     get() {
       return (this.#value ??= valueFromOutput(this.output, this.#kind));
     },
@@ -228,14 +233,14 @@ class OkResult implements ToolResult {
     if (this.#kind === "plain") return this.output;
     if (this.#kind === "deep") return "";
     if (this.#kind === "text") return JSON.stringify(this.output);
-    // A number that no double holds is its text in a value.
+    // In a value, a number that no double holds is represented by its text.
     const exact = parseJson(this.output);
     const value = withNumberTexts(exact);
     return value === exact ? this.output : JSON.stringify(value);
   }
 }
 
-/** The value of an output; undefined where it is nested too deeply for a message. */
+/** Returns the value of an output; undefined if it is nested too deeply for a message. */
 function valueFromOutput(text: string, kind: FittedOutput["kind"]): Value | undefined {
   if (kind === "deep") return undefined;
   if (kind === "plain") return valueFromDoubles(JSON.parse(text) as Json);

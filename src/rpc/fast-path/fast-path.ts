@@ -25,29 +25,29 @@ import { protocolFrom, type Protocol } from "./protocol.ts";
 import { readMessage } from "./read-message.ts";
 import { writeAnswer } from "./write-answer.ts";
 
-/** What the fast path needs. */
+/** Dependencies and settings of the fast path. */
 export interface FastPathParts {
   readonly services: readonly ServiceImplSpec[];
   readonly front: Front;
   readonly telemetry: Telemetry;
-  /** Longest message in bytes, also after decompression. */
+  /** Maximum message size in bytes, also after decompression. */
   readonly readMaxBytes: number;
-  /** Origins of pages whose scripts may call. */
+  /** Origins of web pages that may call. */
   readonly corsOrigins: readonly string[];
 }
 
-/** Encodings that clients may compress with and get compressed answers in. */
+/** Encodings that clients may use for requests and accept for answers. */
 export const compressions: Compression[] = [compressionGzip, compressionBrotli];
 
 /**
- * Serves unary methods of Connect, gRPC and gRPC-Web: the message goes from the socket to the implementation and back
- * without the layers of async generators that Connect's own handlers have. It takes POST requests in a known content type;
- * Connect's handlers serve the others.
+ * Serves unary methods of Connect, gRPC and gRPC-Web. It passes the message from the socket to the implementation and
+ * back without the async generators of Connect's own handlers. It accepts POST requests of known content types;
+ * Connect's handlers serve all others.
  */
 export interface FastPath {
-  /** Serves a request of either HTTP version. False: it does not take it. */
+  /** Serves a request of either HTTP version. Returns false if it does not accept the request. */
   request(request: HttpRequest, response: HttpResponse): boolean;
-  /** Returns the function that serves an HTTP/2 stream, or undefined where it has to come as a request. */
+  /** Returns the function that serves an HTTP/2 stream; undefined if the stream must be handled as a request. */
   stream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -125,7 +125,7 @@ async function serve(
     const input = timeout === undefined ? await reading : await call.orCancelled(reading);
     const output = call.invoke(spec, input);
     if (output instanceof Promise) cancelOnClose(call, exchange);
-    // Awaited also where it is no promise: all calls of a tick are executed before the first is answered.
+    // Awaited even if it is not a promise: all calls of a tick are executed before the first one is answered.
     const message = await output;
     outcome = {
       message: protocol.binary
@@ -134,7 +134,7 @@ async function serve(
     };
     front.end(call);
   } catch (reason) {
-    // A body that nobody reads would hold the stream open.
+    // An unread body would keep the stream open.
     exchange.body.resume();
     outcome = { error: front.end(call, { reason }) ?? rpcError("internal") };
   }
@@ -151,7 +151,7 @@ async function serve(
   });
 }
 
-/** Cancels a call that still runs when its client disconnects. */
+/** Cancels a running call when its client disconnects. */
 function cancelOnClose(call: RpcCall, exchange: Exchange): void {
   const cancel = (): void => call.cancel(rpcError("canceled"));
   if (exchange.aborted) cancel();

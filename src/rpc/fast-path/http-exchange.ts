@@ -12,21 +12,21 @@ export type HttpResponse = ServerResponse | Http2ServerResponse;
 export interface RequestHead {
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
-  /** Names and values in turn, as they were sent. */
+  /** Alternating names and values, as they were sent. */
   readonly rawHeaders: readonly string[];
 }
 
 /** A listener for requests of either HTTP version. */
 export type HttpListener = (request: HttpRequest, response: HttpResponse) => void;
 
-/** One request and the means to answer it, over either version of HTTP. */
+/** One request and the means to answer it, for either HTTP version. */
 export interface Exchange extends RequestHead {
   readonly body: Readable;
-  /** True when no answer can be written any more. */
+  /** True if no answer can be written any more. */
   readonly aborted: boolean;
-  /** Calls back when the client disconnects, and after the answer. */
+  /** Calls `listener` when the client disconnects, and after the answer. */
   onClose(listener: () => void): void;
-  /** Writes the whole answer. Trailers only where HTTP/2 carries them. */
+  /** Writes the whole answer. Trailers are written only over HTTP/2. */
   answer(
     status: number,
     headers: OutgoingHttpHeaders,
@@ -36,7 +36,7 @@ export interface Exchange extends RequestHead {
   destroy(): void;
 }
 
-/** An exchange over Node's request and response. */
+/** An exchange based on Node's request and response. */
 export class RequestExchange implements Exchange {
   readonly url: string | undefined;
   readonly headers: IncomingHttpHeaders;
@@ -77,8 +77,8 @@ export class RequestExchange implements Exchange {
 }
 
 /**
- * An exchange over the HTTP/2 stream itself. Node's request and response objects cost as much again as the stream, and a
- * unary call needs nothing of theirs. The port listens to the stream's errors.
+ * An exchange based on the HTTP/2 stream itself. Node's request and response objects cost as much again as the stream,
+ * and a unary call needs neither. The port handles the stream's errors.
  */
 export class StreamExchange implements Exchange {
   readonly url: string | undefined;
@@ -123,13 +123,13 @@ export class StreamExchange implements Exchange {
   }
 }
 
-/** One header as text, or undefined. */
+/** Returns one header as text, if present. */
 export function headerOf(request: RequestHead, name: string): string | undefined {
   const value = request.headers[name];
   return typeof value === "string" ? value : value?.join(", ");
 }
 
-/** The one Authorization header. More than one proves nobody: two proxies may read two different ones. */
+/** Returns the Authorization header if there is exactly one. Several are ambiguous: proxies may read different ones. */
 export function authorizationOf(request: RequestHead): string | undefined {
   const { rawHeaders } = request;
   let found = 0;
@@ -140,14 +140,14 @@ export function authorizationOf(request: RequestHead): string | undefined {
   return headerOf(request, "authorization");
 }
 
-/** The path of a request, without its query. */
+/** Returns the path of a request, without its query. */
 export function pathOf(request: RequestHead): string {
   const url = request.url ?? "";
   const query = url.indexOf("?");
   return query < 0 ? url : url.slice(0, query);
 }
 
-/** All request headers in the form of the Fetch API. */
+/** Returns all request headers in the form of the Fetch API. */
 export function headersOf(request: RequestHead): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
@@ -157,7 +157,7 @@ export function headersOf(request: RequestHead): Headers {
   return headers;
 }
 
-/** Writes status and headers. Both versions of HTTP have it, but TypeScript cannot call an overload of a union. */
+/** Writes status and headers. Exists because TypeScript cannot call an overloaded method of a union. */
 export function writeHead(response: HttpResponse, status: number, headers: OutgoingHttpHeaders): void {
   if ("stream" in response) response.writeHead(status, headers);
   else response.writeHead(status, headers);

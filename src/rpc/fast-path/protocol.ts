@@ -1,4 +1,4 @@
-/** How a unary request is framed and encoded. */
+/** Framing and encoding of a unary request. */
 export interface Protocol {
   readonly name: "connect" | "grpc" | "grpc-web";
   readonly binary: boolean;
@@ -44,7 +44,7 @@ const usual: ReadonlyMap<string, Protocol> = new Map([
 const unusual =
   /^application\/(grpc\+|grpc-web\+|)json(?:; ?charset=utf-?8)?$|^application\/(grpc-web|grpc)?\+?proto$|^application\/(grpc-web|grpc)$/i;
 
-/** The protocol of a unary request by its content type; undefined for any other type. */
+/** Returns the protocol of a unary request by its content type; undefined for unknown types. */
 export function protocolFrom(contentType: string | undefined): Protocol | undefined {
   if (contentType === undefined) return undefined;
   const found = usual.get(contentType);

@@ -8,8 +8,9 @@ import type { Exchange } from "./http-exchange.ts";
 import type { Protocol } from "./protocol.ts";
 
 /**
- * How deep messages may nest. A level of arguments costs one in JSON and two in binary: with these both forms take 197
- * levels, and the executor's own limit, far below, gives the same verdict for both.
+ * Parser options with the maximum nesting depth of messages. A level of arguments counts once in JSON and twice in
+ * binary. With these limits both forms accept 197 levels, so that the executor's own limit, which is much lower,
+ * decides for both.
  */
 export const jsonReadOptions = { ignoreUnknownFields: true, recursionLimit: 200 } as const;
 
@@ -19,8 +20,8 @@ export const binaryReadOptions = { recursionLimit: 396 } as const;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Decodes UTF-8 for Connect's own JSON parser. It throws where the text is not UTF-8, and leaves only the last of
- * duplicate keys, which that parser would refuse. `1e999` stays beyond all numbers: the executor has to see it.
+ * Decodes UTF-8 for Connect's JSON parser. Throws if the text is not UTF-8, and keeps only the last of duplicate keys,
+ * which that parser would reject. `1e999` stays out of range, because the executor must detect it.
  */
 export const strictJsonDecoder = {
   decode(bytes: Uint8Array): string {
@@ -38,8 +39,8 @@ export const strictJsonDecoder = {
 };
 
 /**
- * Reads the message of a unary request: its body, decompressed, out of its frame, decoded. Rejects with a ConnectError;
- * `limit` is the longest message in bytes, also after decompression.
+ * Reads the message of a unary request: reads the body, unwraps the frame, decompresses and decodes. Rejects with a
+ * ConnectError. `limit` is the maximum message size in bytes, also after decompression.
  */
 export async function readMessage(
   exchange: Exchange,
@@ -52,7 +53,7 @@ export async function readMessage(
     bytes = await readBody(exchange, limit, limit);
     if (compression !== null) bytes = await decompressed(bytes, compression, limit);
   } else {
-    // Room for the frame around the message, and for the trailers that gRPC-Web allows after it.
+    // Leaves room for the frame, and for the trailers that gRPC-Web allows after the message.
     const body = await readBody(exchange, limit + 4096, limit);
     const message = unwrap(body, protocol.name === "grpc-web", limit);
     bytes = message.bytes;
@@ -66,14 +67,14 @@ export async function readMessage(
 }
 
 /**
- * Reads a body whole. Rejects with resource_exhausted beyond `maxBytes` bytes, at once where Content-Length says so, and
- * with `canceled` when the client disconnects first.
+ * Reads the whole body. Rejects with resource_exhausted if it exceeds `maxBytes` (immediately, if Content-Length says
+ * so), and with `canceled` if the client disconnects first.
  */
 function readBody({ body, headers }: Exchange, maxBytes: number, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const announced = headers["content-length"];
     if (announced !== undefined && Number(announced) > maxBytes) {
-      // The rest is read and thrown away: an unread body would hold the stream open.
+      // The rest is read and discarded, because an unread body would keep the stream open.
       body.resume();
       return reject(tooLarge(limit, Number(announced)));
     }
@@ -100,7 +101,7 @@ function readBody({ body, headers }: Exchange, maxBytes: number, limit: number):
   });
 }
 
-/** The bytes of a message that may be compressed. Rejects with resource_exhausted where they would become too many. */
+/** Decompresses a message if necessary. Rejects with resource_exhausted if the result is too large. */
 async function decompressed(bytes: Uint8Array, compression: Compression, limit: number): Promise<Uint8Array> {
   try {
     return await compression.decompress(bytes, limit);
@@ -111,8 +112,9 @@ async function decompressed(bytes: Uint8Array, compression: Compression, limit: 
 }
 
 /**
- * Takes the one message out of a gRPC or gRPC-Web body: a flag byte, four bytes of length, the message. Throws
- * invalid_argument for a torn body, resource_exhausted beyond the limit, unimplemented for none or several messages.
+ * Extracts the only message from a gRPC or gRPC-Web body: a flag byte, four bytes of length, the message. Throws
+ * invalid_argument for an incomplete body, resource_exhausted beyond the limit, and unimplemented for none or several
+ * messages.
  */
 function unwrap(body: Buffer, isWeb: boolean, limit: number): { bytes: Buffer; compressed: boolean } {
   let found: { bytes: Buffer; compressed: boolean } | undefined;
@@ -140,7 +142,7 @@ function tooLarge(limit: number, size?: number): ConnectError {
   return rpcError("message-too-large", `${what} is larger than configured readMaxBytes ${limit}`);
 }
 
-/** Reads a message in its JSON form. Throws invalid_argument. Of a key that occurs twice the last one counts. */
+/** Decodes a message from JSON. Throws invalid_argument. If a key occurs twice, the last one counts. */
 function messageFromJson(desc: DescMessage, bytes: Uint8Array): MessageShape<DescMessage> {
   try {
     return fromJson(desc, jsonFrom(desc, bytes), jsonReadOptions);
@@ -149,7 +151,7 @@ function messageFromJson(desc: DescMessage, bytes: Uint8Array): MessageShape<Des
   }
 }
 
-/** Reads a message in its binary form. Throws invalid_argument. */
+/** Decodes a message from binary form. Throws invalid_argument. */
 function messageFromBinary(desc: DescMessage, bytes: Uint8Array): MessageShape<DescMessage> {
   try {
     return fromBinary(desc, bytes, binaryReadOptions);

@@ -8,7 +8,7 @@ import { trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import type { Exchange } from "./http-exchange.ts";
 import type { Protocol } from "./protocol.ts";
 
-/** Messages below this size are sent uncompressed, in bytes. */
+/** Minimum size of a message that is compressed, in bytes. */
 const minCompressedBytes = 1024;
 
 /** The answer to a unary call. */
@@ -19,7 +19,7 @@ export interface UnaryAnswer {
   readonly compression: Compression | null;
   readonly header: Headers | undefined;
   readonly trailer: Headers | undefined;
-  /** Headers that let a page read the answer. */
+  /** CORS headers. */
   readonly originHeaders?: OutgoingHttpHeaders | undefined;
 }
 
@@ -54,7 +54,7 @@ async function writeConnect(
 ): Promise<void> {
   const head: OutgoingHttpHeaders = { ...originHeaders };
   let status = 200;
-  // Text stays text: Node sends it in one piece with the headers, and bytes in a second one.
+  // Text is not converted to bytes: Node sends it in one chunk with the headers, and bytes in a second one.
   let body: Uint8Array | string;
   if ("message" in outcome) {
     head["content-type"] = protocol.contentType;

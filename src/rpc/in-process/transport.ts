@@ -21,9 +21,9 @@ import type { Front } from "../front.ts";
 import { inProcess, RpcCall, type UnaryMethod } from "../rpc-call.ts";
 import { untilCancelled } from "../until-cancelled.ts";
 
-/** What an in-process transport needs beside the services. */
+/** Options of an in-process transport. */
 export interface InProcessOptions {
-  /** The caller of every call: already authenticated. */
+  /** The caller of every call, already authenticated. */
   readonly caller: Caller;
   readonly front: Front;
 }
@@ -31,8 +31,8 @@ export interface InProcessOptions {
 type StreamingSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
 
 /**
- * A Connect transport to services in the same process: messages are handed over without serialising. Calls pass the same
- * front as calls from outside. Failures are ConnectErrors.
+ * Creates a Connect transport to services in the same process. Messages are passed without serialising, and calls pass
+ * the same front as calls from outside. Failures are ConnectErrors.
  */
 export function createInProcessTransport(services: readonly ServiceImplSpec[], options: InProcessOptions): Transport {
   const { front } = options;
@@ -75,8 +75,8 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
 }
 
 /**
- * Makes a client of a service in the same process. Its unary methods go straight to the implementation: Connect's client and
- * the transport's response would be two promises and two objects more for every call of an adapter.
+ * Creates a client of a service in the same process. Its unary methods call the implementation directly: Connect's
+ * client and the transport's response would add two promises and two objects to every call of an adapter.
  */
 export function createInProcessClient<Service extends DescService>(
   service: Service,
@@ -96,7 +96,7 @@ function createUnary(spec: UnaryMethod, options: InProcessOptions) {
   return (input: MessageInitShape<DescMessage>, given: CallOptions = {}) => invokeUnary(spec, input, given, options);
 }
 
-/** Makes the call of a method. */
+/** Creates the RpcCall of a method. */
 function inProcessCall(
   method: DescMethod,
   { signal, timeoutMs, headers, contextValues }: CallOptions,
@@ -114,7 +114,7 @@ function inProcessCall(
   });
 }
 
-/** Runs a unary method as every call from outside is run. Rejects with a ConnectError. */
+/** Runs a unary method like any call from outside. Rejects with a ConnectError. */
 async function invokeUnary(
   spec: UnaryMethod,
   input: MessageInitShape<DescMessage>,
@@ -155,7 +155,7 @@ async function* invokeStreaming(
     throw front.end(call, { reason });
   } finally {
     if (!ended) {
-      // The reader has stopped: the work must learn of it.
+      // The reader has stopped, so the work must be cancelled.
       call.cancel(rpcError("canceled"));
       front.end(call, { reason: rpcError("canceled") });
     }

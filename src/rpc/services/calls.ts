@@ -6,15 +6,15 @@ import type { CallSelector } from "../../ledger/ledger.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { callerWith, checkId } from "./check-request.ts";
 
-/** What the implementation of Calls works on. */
+/** Dependencies of Calls. */
 export interface CallsParts {
-  /** Deletes what is kept of calls, in the ledger and in memory. Returns of how many. */
+  /** Deletes the records of calls, in the ledger and in memory. Returns the number of calls. */
   readonly eraseCalls: (selector: CallSelector) => Promise<number>;
   readonly queue: Pick<JobQueue, "erase">;
   readonly telemetry: Pick<Telemetry, "audit" | "log">;
 }
 
-/** The implementation of Calls. A caller erases records of its own tenant only. */
+/** Creates the implementation of Calls. A caller can only erase records of its own tenant. */
 export function createCalls({ eraseCalls, queue, telemetry }: CallsParts): ServiceImpl<typeof Calls> {
   return {
     async eraseConversation({ source, conversationId, runId }, context) {
@@ -25,7 +25,7 @@ export function createCalls({ eraseCalls, queue, telemetry }: CallsParts): Servi
       if (conversationId === "" && runId === "")
         throw rpcError("invalid-request", "conversation_id or run_id must be set");
       const selector = { tenant, source, conversationId, runId };
-      // Jobs first: a job that is not deleted yet would write new records of its calls.
+      // Jobs are deleted first, because a remaining job would write new records of its calls.
       const jobs = await queue.erase(selector);
       const calls = await eraseCalls(selector);
       telemetry.audit.write({

@@ -8,14 +8,14 @@ import type { ExecutionRequest } from "../../executor/contract.ts";
 import { contextAttributes } from "../../telemetry/attributes.ts";
 import { kCall, RpcCall } from "../rpc-call.ts";
 
-/** The call behind a handler context, whichever way it came in. */
+/** Returns the call that belongs to a handler context, on every path. */
 export function rpcCall(context: HandlerContext): RpcCall {
   const call = context instanceof RpcCall ? context : context.values.get(kCall);
   if (call === undefined) throw new Error("the call has not passed the front");
   return call;
 }
 
-/** The caller of a call, which must have the scope. Throws unauthenticated or permission_denied. */
+/** Returns the caller of a call, which must have the scope. Throws unauthenticated or permission_denied. */
 export function callerWith(scope: Scope, context: HandlerContext): Caller {
   const { caller } = rpcCall(context);
   if (caller === undefined) throw rpcError("unauthenticated");
@@ -23,7 +23,7 @@ export function callerWith(scope: Scope, context: HandlerContext): Caller {
   return caller;
 }
 
-/** Throws invalid_argument for an id longer than 256 characters, or one that is no well-formed Unicode. */
+/** Throws invalid_argument for an id that is longer than 256 characters or is not well-formed Unicode. */
 export function checkId(what: string, id: string): void {
   if (!id.isWellFormed()) throw rpcError("invalid-request", `${what} must be well-formed Unicode`);
   if (id.length <= 256) return;
@@ -31,7 +31,7 @@ export function checkId(what: string, id: string): void {
   for (const _ of id) if (++characters > 256) throw rpcError("id-too-long", what);
 }
 
-/** Throws invalid_argument where an id of the context is too long. */
+/** Throws invalid_argument if an id of the context is invalid. */
 function checkContext(context: CallContext | undefined): void {
   if (context === undefined) return;
   checkId("context.conversation_id", context.conversationId);
@@ -40,7 +40,9 @@ function checkContext(context: CallContext | undefined): void {
   checkId("context.source", context.source);
 }
 
-/** The context with the source that counts: the message's own for a caller that may delegate, else the caller's name. */
+/**
+ * Returns the context with its effective source: the given one if the caller may delegate, otherwise the caller's name.
+ */
 export function contextOf(context: CallContext | undefined, caller: Caller): CallContext {
   checkContext(context);
   const source =
@@ -52,7 +54,7 @@ export function contextOf(context: CallContext | undefined, caller: Caller): Cal
   return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId, runId, source };
 }
 
-/** What the executor has to know of a request: who asks, in which context, until when, and under which trace. */
+/** Returns the executor's view of a request: caller, context, deadline and trace. */
 export function executionRequest(
   request: { readonly context?: CallContext; readonly answerWithin?: Duration },
   call: RpcCall,
@@ -71,13 +73,15 @@ export function executionRequest(
   };
 }
 
-/** How many entries a page has: 100 where none are asked for, at most 1000. Throws invalid_argument for negative ones. */
+/**
+ * Returns the number of entries of a page: 100 if unset, at most 1000. Throws invalid_argument for a negative number.
+ */
 export function pageSize(asked: number): number {
   if (asked < 0) throw rpcError("invalid-request", `page_size must not be negative, found ${asked}`);
   return asked === 0 ? 100 : Math.min(asked, 1000);
 }
 
-/** A duration of at most 24 hours in milliseconds. Throws invalid_argument for negative and longer ones. */
+/** Returns a duration of at most 24 hours in milliseconds. Throws invalid_argument for negative and longer ones. */
 function answerWithinMs(duration: Duration | undefined): number | undefined {
   if (duration === undefined) return undefined;
   const { seconds, nanos } = duration;

@@ -9,13 +9,13 @@ import type { Caller } from "../../auth/caller.ts";
 import { rpcError } from "../../errors.ts";
 import { callerWith, checkId, rpcCall } from "./check-request.ts";
 
-/** Runs the loop between a model and the tools; yields each turn, call and result. */
+/** Runs the loop between a model and the tools, and yields each turn, call and result. */
 export type RunConversation = (
   request: RunConversationRequest,
   context: { readonly caller: Caller; readonly signal: AbortSignal; readonly trace: Context | undefined },
 ) => AsyncIterable<RunConversationResponse>;
 
-/** The implementation of Conversations; unimplemented where no loop is given. */
+/** Creates the implementation of Conversations. Without a loop its methods are unimplemented. */
 export function createConversations(run: RunConversation | undefined): ServiceImpl<typeof Conversations> {
   return {
     runConversation(request, context) {

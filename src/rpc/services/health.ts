@@ -3,24 +3,24 @@ import { HealthCheckResponse_ServingStatus as Status, type Health } from "../../
 import { kConnection } from "../rpc-call.ts";
 import { rpcCall } from "./check-request.ts";
 
-/** Whether the service takes work, and when that changes. */
+/** Whether the service accepts work, and notifications of changes. */
 export interface Serving {
   serving(): boolean;
-  /** Calls back at each change; returns what ends the subscription. */
+  /** Calls `listener` at each change. Returns a function that removes it. */
   onChange(listener: () => void): () => void;
 }
 
-/** Limits of Watch, which callers without a key may use: each open stream costs memory. */
+/** Limits of Watch. Callers without a key may use it, and each open stream takes memory. */
 export interface WatchLimits {
   readonly streams: number;
   readonly streamsPerConnection: number;
-  /** A stream ends after so many milliseconds: clients watch again. */
+  /** Maximum duration of a stream, in milliseconds. Clients then watch again. */
   readonly streamMs: number;
 }
 
 const defaultLimits: WatchLimits = { streams: 100, streamsPerConnection: 2, streamMs: 600_000 };
 
-/** The implementation of grpc.health.v1 for the whole (`""`) and for each service named. */
+/** Creates the implementation of grpc.health.v1, for the whole service (`""`) and for each service by name. */
 export function createHealth(
   serving: Serving,
   services: readonly string[],
@@ -71,7 +71,10 @@ export function createHealth(
   };
 }
 
-/** Counts open Watch streams. Takes a slot and returns what gives it back; throws resource_exhausted without one. */
+/**
+ * Creates the counter of open Watch streams. It acquires a slot and returns a function that releases it; throws
+ * resource_exhausted if there is none.
+ */
 function createWatchSlots({ streams, streamsPerConnection }: WatchLimits) {
   let open = 0;
   const perConnection = new WeakMap<object, number>();

@@ -18,19 +18,19 @@ import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
 import { callerWith, checkId, contextOf, pageSize } from "./check-request.ts";
 
-/** What the implementation of Jobs works on. */
+/** Dependencies of Jobs. */
 export interface JobsParts {
   readonly queue: JobQueue;
-  /** Sources whose results are delivered, each for one tenant; results of other jobs are kept until somebody asks. */
+  /** Sources whose results are delivered, each for one tenant. Results of other jobs are kept for queries. */
   readonly deliveries: Readonly<Record<string, { readonly tenant: string }>>;
   readonly limits: Limits;
   readonly telemetry: Telemetry;
 }
 
-/** Length of arguments, in characters, from which a job is digested and written in turns of the event loop of their own. */
+/** Length of arguments in characters from which digesting and writing a job get their own turns of the event loop. */
 const ownTurnLength = 262_144;
 
-/** The implementation of Jobs. A caller sees the jobs of its own tenant only. */
+/** Creates the implementation of Jobs. A caller sees only the jobs of its own tenant. */
 export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts): ServiceImpl<typeof Jobs> {
   async function own(id: string, caller: Caller): Promise<JobRecord> {
     checkId("id", id);
@@ -54,7 +54,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     });
   }
 
-  /** The job that a request brings, checked and as it is stored: with its id, its source, and arguments as text. */
+  /** Returns a submitted job, validated and in stored form: with its id, its source, and arguments as text. */
   function submitted(
     job: Job | undefined,
     caller: Caller,
@@ -100,7 +100,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
         traceparent: traceparentOf(context, telemetry),
       });
       if (!existed) audit("job_submitted", caller, record.job);
-      // Neither another tenant's job nor another batch is shown to a caller that used its id.
+      // A caller that used the id of another tenant's job, or of another batch, must not see that job.
       else if (contentDigest(record.tenant, record.job) !== contentDigest(caller.tenant, content))
         throw rpcError("job-id-taken", JSON.stringify(content.id));
       return { job: visibleJob(record, caller) };
@@ -149,8 +149,9 @@ function traceparentOf(context: HandlerContext, telemetry: Telemetry): string {
 }
 
 /**
- * The job as a caller may see it. Arguments and results are shown to the caller who submitted the job, and to others
- * with `calls:content`, of tools that they may use; else each call and result has its id, name and outcome only.
+ * Returns a job as a caller may see it. Arguments and results are visible to the caller who submitted the job, and to
+ * others with `calls:content` for tools that they may use. Otherwise each call and result contains only its id, name
+ * and outcome.
  */
 function visibleJob({ job, caller: submitter }: JobRecord, caller: Caller): Job {
   if (submitter === caller.name) return job;

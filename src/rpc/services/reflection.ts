@@ -12,12 +12,14 @@ import {
   type ServerReflectionResponseSchema as ResponseV1Alpha,
 } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 
-/** The two versions of reflection: the same messages under two names. */
+/** Both versions of reflection: the same messages under two names. */
 export { ServerReflectionV1, ServerReflectionV1Alpha };
 
 type Answer = NonNullable<MessageInitShape<typeof ResponseV1>["messageResponse"]>;
 
-/** Answers what a client asks of the schema: the files of the services and all that they import. */
+/**
+ * Creates the implementation of reflection, which returns the files of the services and everything that they import.
+ */
 export function createReflection(services: readonly DescService[]) {
   const files = new Map<string, DescFile>();
   for (const service of services) for (const file of closure(service.file)) files.set(file.proto.name, file);
@@ -91,7 +93,7 @@ function refusal(errorCode: Code, errorMessage: string): Answer {
   return { case: "errorResponse", value: { errorCode, errorMessage } };
 }
 
-/** The file and all that it imports, the file first. */
+/** Returns a file and everything that it imports, the file first. */
 function closure(file: DescFile, seen = new Set<DescFile>()): Set<DescFile> {
   if (!seen.has(file)) {
     seen.add(file);

@@ -19,12 +19,12 @@ import { createReflection, ServerReflectionV1, ServerReflectionV1Alpha } from ".
 import { createToolExecutor } from "./tool-executor.ts";
 import { createToolRegistry, type RemoteTools } from "./tool-registry.ts";
 
-/** What the services work on. */
+/** Dependencies of the services. */
 export interface ServiceParts {
   readonly executor: Executor;
   readonly registry: Registry;
   readonly queue: JobQueue;
-  /** Deletes what is kept of calls, in the ledger and in memory. Returns of how many. */
+  /** Deletes the records of calls, in the ledger and in memory. Returns the number of calls. */
   readonly eraseCalls: CallsParts["eraseCalls"];
   /** Sources whose jobs are delivered, each for one tenant. */
   readonly deliveries: Readonly<Record<string, { readonly tenant: string }>>;
@@ -37,7 +37,7 @@ export interface ServiceParts {
   readonly runConversation?: RunConversation | undefined;
 }
 
-/** Every service that is served, with its implementation: ours, reflection in two versions, health. */
+/** Creates all services with their implementations: ours, both versions of reflection, and health. */
 export function createServices(parts: ServiceParts): readonly ServiceImplSpec[] {
   const own = [
     createServiceImplSpec<typeof ToolExecutor>(

@@ -20,13 +20,13 @@ import type { CallStatus, ExecutionRequest, Executor } from "../../executor/cont
 import type { Registry } from "../../registry/registry.ts";
 import { callerWith, checkId, contextOf, executionRequest, pageSize, rpcCall } from "./check-request.ts";
 
-/** Longest wait of WaitCall in milliseconds where the caller has no deadline. */
+/** Maximum wait of WaitCall if the caller has no deadline, in milliseconds. */
 const maxWaitMs = 60_000;
 
-/** Progress events that wait for a slow reader: further ones are dropped. Results never are. */
+/** Maximum number of progress events that wait for a slow reader; further ones are dropped. Results never are. */
 const maxWaitingProgress = 256;
 
-/** The implementation of ToolExecutor. */
+/** Creates the implementation of ToolExecutor. */
 export function createToolExecutor(
   executor: Executor,
   registry: Registry,
@@ -95,7 +95,7 @@ function executeToolResponse(result: ToolResult): ExecuteToolResponse {
   return { $typeName: "jackfield.v1.ExecuteToolResponse", result };
 }
 
-/** Runs a batch. Yields progress and results as they happen, then all results in the order of the calls. */
+/** Runs a batch. Yields progress and results as they occur, then all results in the order of the calls. */
 async function* executeTools(
   executor: Executor,
   calls: readonly ToolCall[],
@@ -104,7 +104,7 @@ async function* executeTools(
   let waiting: ExecuteToolsResponse[] = [];
   let waitingProgress = 0;
   let wake = Promise.withResolvers<void>();
-  // Each result is prepared for sending once: `done` repeats the same messages.
+  // Each result is converted for sending once; `done` contains the same messages.
   const push = (event: ExecuteToolsResponse["event"]): void => {
     waiting.push(create(ExecuteToolsResponseSchema, { event }));
     wake.resolve();
@@ -142,7 +142,7 @@ async function* executeTools(
   }
 }
 
-/** How long to wait, in milliseconds, so that the answer is there before the caller's deadline. */
+/** Returns how long to wait, in milliseconds, so that the answer arrives before the caller's deadline. */
 function waitMs(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) return maxWaitMs;
   return Math.max(0, timeoutMs - Math.min(timeoutMs * 0.25, 500));

@@ -6,18 +6,18 @@ import { rpcError } from "../../errors.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { callerWith } from "./check-request.ts";
 
-/** Takes tools that live outside the process. */
+/** Registers tools that live outside the process. */
 export interface RemoteTools {
   /**
-   * Offers a tool to the caller's tenant, or replaces one that the tenant has registered before; resolves with the tool as it is offered now. Rejects with a
-   * ConnectError, invalid_argument for what is wrong with the tool or its target.
+   * Registers a tool for the caller's tenant, or replaces one that the tenant registered earlier. Resolves with the
+   * tool as it is now listed. Rejects with a ConnectError: invalid_argument for problems of the tool or its target.
    */
   register(request: RegisterToolRequest, caller: Caller): Promise<Tool>;
-  /** Withdraws a tool that the caller's tenant has registered; false where there is none. */
+  /** Withdraws a tool that the caller's tenant has registered. Resolves with false if there is none. */
   unregister(name: string, caller: Caller): Promise<boolean>;
 }
 
-/** The implementation of ToolRegistry; unimplemented where no remote tools are taken. */
+/** Creates the implementation of ToolRegistry. Without remote tools, its methods for registering are unimplemented. */
 export function createToolRegistry(
   registry: Registry,
   remote: RemoteTools | undefined,

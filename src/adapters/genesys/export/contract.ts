@@ -1,25 +1,25 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { Tool } from "../../../../gen/jackfield/v1/tool_pb.ts";
 
-/** JSON Schema draft-04, as the contract of a data action. */
+/** JSON Schema draft-04, as used in the contract of a data action. */
 export type Draft04Schema = JsonObject;
 
-/** A scalar field of a data action's output, and where it stands in the answer of `POST /tools/{name}`. */
+/** A scalar field of a data action's output, and its path in the answer of `POST /tools/{name}`. */
 export interface OutputField {
   readonly name: string;
   readonly jsonPath: string;
-  /** JSON text that stands for the field when the answer does not have it. */
+  /** JSON text used for the field if the answer does not contain it. */
   readonly fallback: string;
   readonly schema: Draft04Schema;
 }
 
-/** What a tool becomes as a contract, and what a person should know about it. */
+/** The contract of a tool, with notes for the person who imports it. */
 export interface Contract {
   readonly input: Draft04Schema;
   readonly output: readonly OutputField[];
-  /** One sentence per input that was left out, and per property that the platform treats oddly. */
+  /** One sentence per omitted input, and per property that the platform handles in an unusual way. */
   readonly notes: readonly string[];
-  /** Why the tool cannot be a data action; undefined when it can. */
+  /** The reason why the tool cannot be a data action; undefined if it can. */
   readonly skipped: string | undefined;
 }
 
@@ -32,11 +32,14 @@ const reservedNames: ReadonlySet<string> = new Set(
 const fieldName = /^[A-Za-z][A-Za-z0-9_-]*$/;
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const scalarTypes: ReadonlySet<string> = new Set(["string", "number", "integer", "boolean"]);
-/** AI Guides take at most this many inputs of one data action. */
+/** Maximum number of inputs of a data action that AI Guides accept. */
 const maxGuideInputs = 4;
 const conversationInput = "jackfieldConversationId";
 
-/** Translates a tool's schemas to the contract of a Genesys data action: flat, scalar, draft-04, every field described. */
+/**
+ * Converts a tool's schemas to the contract of a Genesys data action: flat, scalar, draft-04, with a description of
+ * every field.
+ */
 export function contractFromTool(tool: Tool, options: { readonly conversation: boolean }): Contract {
   const notes: string[] = [];
   const schema = tool.inputSchema ?? {};
@@ -101,7 +104,7 @@ function inputSchema(name: string, property: JsonObject, notes: string[]): JsonO
   };
 }
 
-/** `outcome`, `output`, `callId`, and every scalar of the output schema's top level. */
+/** Returns `outcome`, `output`, `callId`, and every scalar at the top level of the output schema. */
 function outputFields(tool: Tool): OutputField[] {
   const fields: OutputField[] = [
     text("outcome", "$.outcome", "How the call ended: OK, or what went wrong, such as INVALID_ARGUMENTS or FAILED."),
@@ -134,7 +137,7 @@ function text(name: string, jsonPath: string, description: string): OutputField 
   return { name, jsonPath, fallback: '""', schema: { type: "string", title: titleFrom(name), description } };
 }
 
-/** The one scalar type of a property; a type beside `null` counts, a list of several does not. */
+/** Returns the only scalar type of a property: a type combined with `null` counts, a list of several types does not. */
 function scalarType(property: JsonObject): string | undefined {
   const types = (Array.isArray(property["type"]) ? property["type"] : [property["type"] ?? enumType(property)]).filter(
     (type) => type !== "null",
@@ -143,7 +146,7 @@ function scalarType(property: JsonObject): string | undefined {
   return types.length === 1 && typeof type === "string" && scalarTypes.has(type) ? type : undefined;
 }
 
-/** Type of a property that lists its values and names no type. */
+/** Returns the type of a property that lists its values without a type. */
 function enumType(property: JsonObject): JsonValue {
   const types = new Set(
     listOf(property["enum"])
@@ -153,7 +156,7 @@ function enumType(property: JsonObject): JsonValue {
   return types.size === 1 ? ([...types][0] ?? null) : null;
 }
 
-/** `order_id` and `orderId` → `Order id`. */
+/** Converts `order_id` or `orderId` to `Order id`. */
 function titleFrom(name: string): string {
   const words = name
     .replaceAll(/[_-]+/g, " ")

@@ -28,7 +28,9 @@ export interface DataAction {
   };
 }
 
-/** A tool as a data action, and what a person should know; `action` is undefined for a tool that cannot be one. */
+/**
+ * A tool as a data action, with notes for the person who imports it. `action` is undefined if the tool cannot be one.
+ */
 export interface DataActionExport {
   readonly tool: string;
   readonly action: DataAction | undefined;
@@ -36,18 +38,18 @@ export interface DataActionExport {
   readonly skipped: string | undefined;
 }
 
-/** Where the data actions call, and what is added to their contract. */
+/** The address that data actions call, and additions to their contract. */
 export interface DataActionOptions {
-  /** Public address of the service, such as `https://tools.example.com`. */
+  /** Public URL of the service, such as `https://tools.example.com`. */
   readonly baseUrl: string;
-  /** Adds the optional input `jackfieldConversationId`. */
+  /** Whether to add the optional input `jackfieldConversationId`. */
   readonly conversation: boolean;
 }
 
-/** Seconds that Genesys waits beyond the tool's own timeout, and the bounds that it sets. */
+/** Time that Genesys waits beyond the tool's own timeout, and the bounds that Genesys imposes, in seconds. */
 const timeout = { beyondTool: 2, min: 3, max: 60, toolDefault: 5 };
 
-/** Makes a data action that calls `POST /tools/{name}`. Values in `${…}` are filled in by Genesys. */
+/** Creates a data action that calls `POST /tools/{name}`. Genesys replaces the values in `${…}`. */
 export function dataActionFromTool(tool: Tool, options: DataActionOptions): DataActionExport {
   const contract = contractFromTool(tool, options);
   const { notes, skipped } = contract;

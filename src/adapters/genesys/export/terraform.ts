@@ -1,8 +1,8 @@
 import type { DataAction } from "./data-action.ts";
 
 /**
- * Writes a data action as a `genesyscloud_integration_action` of the Genesys Cloud Terraform provider. The integration is
- * a variable of the module: `integration_id`.
+ * Returns a data action as a `genesyscloud_integration_action` of the Genesys Cloud Terraform provider. The integration
+ * is the module's variable `integration_id`.
  */
 export function terraformFromDataAction({ name, secure, config, contract }: DataAction): string {
   const { request, response } = config;
@@ -37,7 +37,7 @@ function map(entries: Readonly<Record<string, string>>): string {
   return `{\n${lines.join("\n")}\n    }`;
 }
 
-/** A string literal of Terraform: as in JSON, and `${` and `%{` doubled so that they stand for themselves. */
+/** Returns a string literal of Terraform: JSON, with `${` and `%{` doubled to escape them. */
 function quoted(text: string): string {
   return JSON.stringify(text).replaceAll(/[$%]\{/g, (start) => start.charAt(0) + start);
 }
