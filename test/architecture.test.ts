@@ -17,7 +17,7 @@ const root = join(import.meta.dirname, "..");
 /** What each room may import of our own code, besides itself. */
 const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "loopback", "plugin"];
 const json = [...floor0, "json"];
-const config = [...json, "schema"];
+const config = [...json, "protobuf", "schema"];
 const auth = [...config, "config"];
 const telemetry = [...auth, "auth"];
 const floor1 = [...telemetry, "telemetry"];
@@ -36,6 +36,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   plugin: [],
   definitions: ["gen"],
   json: floor0,
+  protobuf: [],
   schema: json,
   config,
   auth,

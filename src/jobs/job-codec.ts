@@ -1,6 +1,7 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { createBinaryWriter } from "../protobuf/binary-writer.ts";
 import type { Sealer } from "../store/sealer.ts";
 import type { JobRecord } from "./job-queue.ts";
 import { claimedState } from "./job-state.ts";
@@ -28,9 +29,10 @@ export interface JobCodec {
  * Creates the codec. The record's text is sealed for its tenant and id; columns by which a table finds jobs stay plain.
  */
 export function createJobCodec(sealer: Sealer): JobCodec {
+  const writeBinary = createBinaryWriter();
   const text = (record: JobRecord): string => {
     const { job, ...fields } = record;
-    const message = toBinary(JobSchema, job);
+    const message = writeBinary(JobSchema, job, 0);
     if (!sealer.seals) return plainText(fields, message);
     return sealer.sealText(
       Buffer.concat([Buffer.from(`${JSON.stringify(fields)}\n`), message]),
@@ -52,8 +54,8 @@ function rowOf(tenant: string, id: string): string {
  * Encodes the plain text of a record. Unsealed: JSON with the message in base64. Sealed: JSON, a line break and the
  * message, because sealing applies base64 to the whole.
  */
-function plainText(fields: StoredFields, message: Uint8Array): string {
-  return JSON.stringify({ job: Buffer.from(message).toString("base64"), ...fields });
+function plainText(fields: StoredFields, message: Buffer): string {
+  return JSON.stringify({ job: message.toString("base64"), ...fields });
 }
 
 function parseText(text: Buffer): { fields: Partial<StoredFields>; message: Uint8Array } {

@@ -9,7 +9,7 @@ import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { type OriginHeaders, originHeaders } from "../cors.ts";
 import type { Front } from "../front.ts";
 import { RpcCall, type UnaryMethod } from "../rpc-call.ts";
-import { type BinaryWriter, createBinaryWriter } from "./binary-writer.ts";
+import { type BinaryWriter, createBinaryWriter } from "../../protobuf/binary-writer.ts";
 import {
   authorizationOf,
   type Exchange,

@@ -29,41 +29,33 @@ class UnsupportedError extends Error {
  * Creates a writer whose output equals that of protobuf-es byte for byte, and takes less than half of its time: most of
  * that goes into buffers, which a writer from the last byte to the first does not need.
  *
- * Its code is made from the descriptors, so that a new field needs no change here. protobuf-es writes all messages with
- * fields of other kinds: `Struct` as a plain object, wrappers, groups, packed lists, rare scalars.
+ * Its code is made from the descriptors, so that a new field needs no change here. protobuf-es writes the messages in
+ * which a field of another kind is set: `Struct` as a plain object, wrappers, groups, packed lists, rare scalars.
  */
 export function createBinaryWriter(): BinaryWriter {
-  const writers = new Map<DescMessage, WriteFields | undefined>();
+  const codes = new Map<DescMessage, WriteFields>();
   const buffer = new BackwardBuffer();
   return (desc, message, headBytes) => {
-    if (!writers.has(desc))
-      writers.set(
-        desc,
-        supported(() => compileMessage(desc, new Map())),
-      );
-    const write = writers.get(desc);
-    const written = supported(() => {
-      if (write === undefined) return undefined;
+    try {
       buffer.clear();
-      write(message, buffer);
+      compileMessage(desc, codes)(message, buffer);
       return buffer.copy(headBytes);
-    });
-    return written ?? Buffer.concat([Buffer.alloc(headBytes), toBinary(desc, message)]);
+    } catch (reason) {
+      if (!(reason instanceof UnsupportedError)) throw reason;
+      return Buffer.concat([Buffer.alloc(headBytes), toBinary(desc, message)]);
+    }
   };
 }
 
-/** What `work` returns; undefined where it meets something that only protobuf-es can write. */
-function supported<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (reason) {
-    if (reason instanceof UnsupportedError) return undefined;
-    throw reason;
-  }
-}
+/** Fails: only protobuf-es can write the value. */
+const unsupported: WriteValue = () => {
+  throw new UnsupportedError();
+};
 
-/** The code of a message type. `known` holds the types on the way: a type may contain itself. */
+/** The code of a message type. `known` has it before its fields are compiled: a type may contain itself. */
 function compileMessage(desc: DescMessage, known: Map<DescMessage, WriteFields>): WriteFields {
+  const found = known.get(desc);
+  if (found !== undefined) return found;
   const fields: WriteFields[] = [];
   const write: WriteFields = (message, to) => {
     if (message.$unknown !== undefined) throw new UnsupportedError();
@@ -79,12 +71,12 @@ function compileField(field: DescField, known: Map<DescMessage, WriteFields>): W
   const { write, wireType } = compileValue(field, known);
   const tag = (field.number << 3) | (field.fieldKind === "map" ? lengthDelimited : wireType);
   if (field.fieldKind === "map") {
-    if (field.mapKey !== ScalarType.STRING) throw new UnsupportedError();
+    const isSupported = field.mapKey === ScalarType.STRING;
     return (message, to) => {
       const map = message[name] as Readonly<Record<string, never>>;
       for (const key of Object.keys(map).toReversed()) {
         const before = to.length;
-        write(map[key] as never, to);
+        (isSupported ? write : unsupported)(map[key] as never, to);
         to.varint((2 << 3) | wireType);
         to.string(key);
         to.varint((1 << 3) | lengthDelimited);
@@ -98,9 +90,10 @@ function compileField(field: DescField, known: Map<DescMessage, WriteFields>): W
     to.varint(tag);
   };
   if (field.fieldKind === "list") {
-    if (field.packed) throw new UnsupportedError();
+    const { packed } = field;
     return (message, to) => {
       const items = message[name] as unknown[];
+      if (packed && items.length > 0) throw new UnsupportedError();
       for (let index = items.length - 1; index >= 0; index--) writeTagged(items[index], to);
     };
   }
@@ -111,9 +104,9 @@ function compileField(field: DescField, known: Map<DescMessage, WriteFields>): W
     };
   }
   const zero = (field.presence as number) === implicit ? zeroOf(field) : undefined;
-  // -0 is no zero among doubles.
+  // -0 is no zero among floating point numbers.
   const isZero =
-    field.scalar === ScalarType.DOUBLE
+    field.scalar === ScalarType.DOUBLE || field.scalar === ScalarType.FLOAT
       ? (value: unknown) => Object.is(value, zero)
       : (value: unknown) => value === zero;
   return (message, to) => {
@@ -143,7 +136,7 @@ function compileValue(
     case ScalarType.DOUBLE:
       return { write: (value: number, to) => to.double(value), wireType: fixed64 };
     default:
-      throw new UnsupportedError();
+      return { write: unsupported, wireType: varint };
   }
 }
 
@@ -151,8 +144,8 @@ function compileNested(field: DescField, desc: DescMessage, known: Map<DescMessa
   const isPlainObject = desc.typeName === "google.protobuf.Struct" && field.parent.typeName !== "google.protobuf.Value";
   const isWrapper = desc.file.name === "google/protobuf/wrappers";
   const isGroup = field.fieldKind !== "map" && "delimitedEncoding" in field && field.delimitedEncoding;
-  if (isPlainObject || isWrapper || isGroup) throw new UnsupportedError();
-  const write = known.get(desc) ?? compileMessage(desc, known);
+  if (isPlainObject || isWrapper || isGroup) return unsupported;
+  const write = compileMessage(desc, known);
   return (value: Fields, to) => {
     const before = to.length;
     write(value, to);

@@ -15,7 +15,7 @@ import { file_jackfield_v1_jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { file_jackfield_v1_tool } from "../../gen/jackfield/v1/tool_pb.ts";
 import { ExecuteToolResponseSchema, file_jackfield_v1_tool_executor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { file_jackfield_v1_tool_registry } from "../../gen/jackfield/v1/tool_registry_pb.ts";
-import { createBinaryWriter } from "../../src/rpc/fast-path/binary-writer.ts";
+import { createBinaryWriter } from "../../src/protobuf/binary-writer.ts";
 
 const types = [
   file_jackfield_v1_tool,
