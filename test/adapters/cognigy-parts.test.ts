@@ -40,11 +40,11 @@ describe("what is measured of a call", () => {
     ["one that still runs", { outcome: Outcome.PENDING }, [invocation("fallback")]],
     ["a repeat", { replayed: true }, [invocation("success")]],
     ["one without a duration", { duration: undefined }, [took(0), cost("success"), invocation("success")]],
-  ])("is, of %s, its invocation, and duration and cost where it ran now", (_what, change, values) => {
+  ])("counts %s as an invocation, with duration and cost if its tool ran now", (_what, change, values) => {
     expect(measured((measure) => measureAnswer(ran(change), measure))).toEqual(values);
   });
 
-  test("that outlived its answer is duration and cost, and of a failed request that it fell back", () => {
+  test("is duration and cost for a late result, and a fallback for a failed request", () => {
     expect(measured((measure) => measureLateResult(ran(), measure))).toEqual([took(2.5), cost("success")]);
     expect(measured((measure) => measureFailure({}, measure))).toEqual([invocation("fallback")]);
   });
@@ -60,7 +60,7 @@ describe("a callback", () => {
     expect(() => callFromCallback(payload)).toThrow(message);
   });
 
-  test("that cannot be served is answered by its id where it has one", () => {
+  test("that fails is answered with its id if it has a valid one", () => {
     const ids = [{ tool_call_id: "a" }, { tool_call_id: "" }, {}, [], null].map(idFromPayload);
     expect(ids).toEqual(["a", "unknown", "unknown", "unknown", "unknown"]);
   });
@@ -70,14 +70,14 @@ describe("the answer to a callback", () => {
   const output = (change: MessageInitShape<typeof ToolResultSchema>, max = 100) =>
     (JSON.parse(createAnswerWriter(max)({ id: "a" }, create(ToolResultSchema, change))) as { output: string }).output;
 
-  test("is the output, or why there is none", () => {
+  test("is the output, or the error message", () => {
     expect(output({ outcome: Outcome.OK, output: "there" })).toBe("there");
     expect(output({ outcome: Outcome.FAILED, output: "odd" })).toBe("odd");
     expect(output({ outcome: Outcome.FAILED, output: "odd", error: { message: "why" } })).toBe("why");
     expect(output({ outcome: Outcome.INVALID_ARGUMENTS, error: { message: "not JSON" } })).toBe("not JSON");
   });
 
-  test("lists what is wrong with the arguments, no longer than allowed", () => {
+  test("lists the violations of the arguments, cut to the limit", () => {
     const violations = [
       { path: "/a", message: "must be string" },
       { path: "/b", message: "must be number" },

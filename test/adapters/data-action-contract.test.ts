@@ -16,7 +16,7 @@ const contract = (input?: object, output?: object) => contractFromTool(tool(inpu
 const described = { type: "string", description: "d" };
 
 describe("the contract of a data action", () => {
-  test("without any schema has no inputs, and the three outputs of every call", () => {
+  test("has no inputs and only the three common outputs for a tool without schemas", () => {
     expect(contract()).toEqual({
       input: {
         $schema: "http://json-schema.org/draft-04/schema#",
@@ -59,7 +59,7 @@ describe("the contract of a data action", () => {
     });
   });
 
-  test("has the conversation as an input where that is wanted, which counts for no limit and is not required", () => {
+  test("includes the conversation id on request, as an optional input that does not count towards the limit", () => {
     const properties = Object.fromEntries(["a", "b", "c", "d"].map((name) => [name, described]));
     const { input, notes } = contractFromTool(tool({ properties, required: ["a"] }), { conversation: true });
     expect(input["properties"]).toEqual({
@@ -88,7 +88,7 @@ describe("the contract of a data action", () => {
     ["nothing", {}, undefined],
     ["a title and a description", { type: "string", title: "T", description: "D" }, { title: "T", description: "D" }],
     ["those that are no texts", { type: "string", title: 7, description: [] }, { title: "Order id" }],
-  ])("takes an input that allows %s: %j", (_what, property, expected) => {
+  ])("accepts or leaves out an input with %s: %j", (_what, property, expected) => {
     const { input, notes, skipped } = contract({ properties: { order_id: property } });
     if (expected === undefined) {
       expect(input["properties"]).toEqual({});
@@ -109,7 +109,7 @@ describe("the contract of a data action", () => {
     ["", "does not take"],
     ["dict", "reserves"],
     ["Unknown", "reserves"],
-  ])("takes the name %j of an input unless the platform refuses it: %s", (name, why) => {
+  ])("accepts the input name %j unless the platform rejects it: %s", (name, why) => {
     const { input, skipped } = contract({ properties: { [name]: described }, required: [name] });
     expect(Object.keys(input["properties"] as object)).toEqual(why === undefined ? [name] : []);
     expect(input["required"]).toEqual(why === undefined ? [name] : undefined);
@@ -118,7 +118,7 @@ describe("the contract of a data action", () => {
       expect(skipped).toMatch(new RegExp(`^the required input ${JSON.stringify(name)} has a name that Genesys ${why}`));
   });
 
-  test("says the first reason for which it cannot be, in full", () => {
+  test("reports the first reason for skipping a tool", () => {
     const properties = { "a.b": described, list: { type: "array" } };
     expect(contract({ properties, required: ["a.b", "list", 7] }).skipped).toBe(
       'the required input "a.b" has a name that Genesys does not take (letters, digits, _ and -, a letter first)',
@@ -128,7 +128,7 @@ describe("the contract of a data action", () => {
     );
   });
 
-  test("lists the properties and requirements of odd schemas as none", () => {
+  test("ignores malformed properties and requirements", () => {
     for (const odd of [{ properties: [] }, { properties: null }, { properties: "x", required: "x" }]) {
       expect(contract(odd)).toMatchObject({ input: { properties: {} }, notes: [] });
       expect(contract(odd).input).not.toHaveProperty("required");
@@ -137,7 +137,7 @@ describe("the contract of a data action", () => {
     expect(contract({ required: ["absent"] }).input).not.toHaveProperty("required");
   });
 
-  test("names values that are no identifiers, all of them", () => {
+  test("notes every allowed value that is not an identifier", () => {
     const { notes } = contract({ properties: { a: { enum: ["ok", "two words", "9", "x-y"], description: "d" } } });
     expect(notes).toEqual([
       'the input "a" has allowed values that are no identifiers ("two words", "9", "x-y"); an Agentic Virtual Agent refuses them',
@@ -148,7 +148,7 @@ describe("the contract of a data action", () => {
     ]);
   });
 
-  test("has each scalar of the answer once, under a name that the platform takes", () => {
+  test("contains each scalar output once, under a name that the platform accepts", () => {
     const { output } = contract(
       {},
       {

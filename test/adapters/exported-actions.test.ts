@@ -7,7 +7,7 @@ import { contractFromTool } from "../../src/adapters/genesys/export/contract.ts"
 import { dataActionFromTool } from "../../src/adapters/genesys/export/data-action.ts";
 import { terraformFromDataAction } from "../../src/adapters/genesys/export/terraform.ts";
 
-// Every part of what is exported, to the letter: a person imports it as it is.
+// Every part of an export, exactly.
 
 const baseUrl = "https://tools.example.com//";
 
@@ -23,7 +23,7 @@ function tool(input?: object, output?: object): Tool {
 const described = { type: "string", description: "d" };
 
 describe("a data action", () => {
-  test("is exported in all its parts", () => {
+  test("has every part that an import needs", () => {
     const exported = dataActionFromTool(tool({}, { properties: { total: { type: "number" } } }), {
       baseUrl,
       conversation: false,
@@ -76,13 +76,13 @@ describe("a data action", () => {
     });
   });
 
-  test("waits a whole second longer for a part of one", () => {
+  test("rounds the timeout up to whole seconds", () => {
     const timeout = create(DurationSchema, { seconds: 4n, nanos: 1 });
     const { action } = dataActionFromTool({ ...tool(), timeout }, { baseUrl, conversation: false });
     expect(action?.config.timeoutSeconds).toBe(7);
   });
 
-  test("is written for Terraform in all its parts", () => {
+  test("is written as a complete Terraform resource", () => {
     const { action } = dataActionFromTool(tool(), { baseUrl, conversation: false });
     const json = (value: unknown) => JSON.stringify(JSON.stringify(value));
     const { inputSchema } = action!.contract.input;
@@ -130,7 +130,7 @@ describe("a data action", () => {
 describe("the nodes of a flow in Cognigy", () => {
   const extension = "@cognigy/basic-nodes";
 
-  test("through MCP are two", () => {
+  test("are two for MCP", () => {
     expect(mcpNodes(baseUrl)).toEqual([
       {
         type: "aiAgentJobMCPTool",
@@ -151,7 +151,7 @@ describe("the nodes of a flow in Cognigy", () => {
     ]);
   });
 
-  test("through HTTP are three a tool, in the order in which they are created", () => {
+  test("are three per tool for HTTP, in their order of creation", () => {
     const input = { type: "object", properties: { a: described }, required: ["a"] };
     expect(httpNodes({ ...tool(input), name: "get order" }, "https://tools.example.com")).toEqual([
       {
@@ -196,7 +196,7 @@ describe("the nodes of a flow in Cognigy", () => {
     ]);
   });
 
-  test("describe the parameters of a tool without a schema as none", () => {
+  test("declare no parameters for a tool without a schema", () => {
     const [node] = httpNodes(tool(), baseUrl);
     expect(node?.config["parameters"]).toBe('{"type":"object","properties":{}}');
   });

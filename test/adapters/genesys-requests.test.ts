@@ -39,7 +39,7 @@ describe("a request that delivers results", () => {
     };
   }
 
-  test("goes to the run within the trace of its job, and the span says which it is", async () => {
+  test("is addressed to the run, in the trace of its job, with both ids as span attributes", async () => {
     const { sent, deliver } = start([{ status: 200 }]);
     await deliver();
     const [url, , options] = sent[0] as [string, object, { attributes(): object }];
@@ -52,7 +52,7 @@ describe("a request that delivers results", () => {
     expect(options.attributes()).toEqual({ "jackfield.job.id": "job-1", "jackfield.run.id": "run-1" });
   });
 
-  test("is not made for a run that a path cannot hold", async () => {
+  test("is not sent for a run id that is a path segment of dots", async () => {
     const { sent, deliver } = start([{ status: 200 }]);
     for (const runId of [".", ".."]) {
       expect(await deliver({ context: { runId } })).toEqual({
@@ -77,11 +77,11 @@ describe("a request that delivers results", () => {
     [499, "dead"],
     [500, "retry"],
     [599, "retry"],
-  ])("that is answered %d is %s", async (status, kind) => {
+  ])("with the answer %d is %s", async (status, kind) => {
     expect((await start([{ status }]).deliver()).kind).toBe(kind);
   });
 
-  test("measures what the platform still allows, once it has said so", async () => {
+  test("updates the gauge of remaining requests once the platform reports them", async () => {
     const { measured, deliver } = start([{ status: 200 }, { status: 200, headers: { "x-ratelimit-remaining": "7" } }]);
     await deliver();
     expect(measured).toEqual([]);
@@ -91,7 +91,7 @@ describe("a request that delivers results", () => {
     expect((await silent.deliver()).kind).toBe("delivered");
   });
 
-  test("that was not answered is made again, and where there was no token, when the platform says", async () => {
+  test("is retried after a failure, and after the time that the token endpoint asks for", async () => {
     expect(await start([new Error("reset")]).deliver()).toEqual({
       kind: "retry",
       error: "API submission failed: reset",
@@ -105,7 +105,7 @@ describe("a request that delivers results", () => {
     });
   });
 
-  test("waits for the time that the second answer says, after a token was refused", async () => {
+  test("uses the Retry-After of the second answer after a rejected token", async () => {
     const { sent, deliver } = start([{ status: 401 }, { status: 503, headers: { "retry-after": "3" } }]);
     expect(await deliver()).toEqual({
       kind: "retry",
@@ -120,7 +120,7 @@ describe("a request that delivers results", () => {
 describe("a payload of Genesys", () => {
   const calls = [{ id: "a", function: { name: "t", arguments: {} } }];
 
-  test("may leave conversation and session out, in any way", () => {
+  test("may omit conversation and session", () => {
     for (const none of [undefined, null, ""]) {
       const payload = { tool_calls: calls, conversation_id: none, session_id: none };
       expect(readGateway(payload, 1)).toMatchObject({ conversationId: "", sessionId: "" });
@@ -131,14 +131,14 @@ describe("a payload of Genesys", () => {
     expect(() => readGateway({ tool_calls: calls, conversation_id: 0 }, 1)).toThrow("Invalid conversation_id");
   });
 
-  test("holds as many calls as it may", () => {
+  test("holds at most the configured number of calls", () => {
     expect(readRun({ run_id: "r", tool_calls: [...calls, ...calls] }, 2).calls).toHaveLength(2);
     expect(() => readRun({ run_id: "r", tool_calls: [...calls, ...calls] }, 1)).toThrow(
       "Too many tool calls: a request may hold at most 1, this one holds 2",
     );
   });
 
-  test("is of no run that would be a step in a path", () => {
+  test("cannot be for a run id that is a path segment of dots", () => {
     for (const run_id of [".", ".."]) {
       expect(() => readRun({ run_id, tool_calls: calls }, 1)).toThrow(
         "Invalid payload structure. Expected run_id and tool_calls array.",
@@ -160,17 +160,17 @@ describe("what Genesys reads of a result", () => {
     ["an object", '{"a":1}', { case: "structValue", value: { fields: {} } }, '{"a":1}'],
     ["an object without its value", '{"a":1}', undefined, '{"a":1}'],
     ["a text without its value", "{a", undefined, '"{a"'],
-  ])("is, of %s, its JSON: %s", (_what, output, value, json) => {
+  ])("is the JSON of %s: %s", (_what, output, value, json) => {
     expect(outputText(result(output, value), 100)).toBe(json);
   });
 
-  test("is an object for a delivery", () => {
+  test("is always an object in a delivery", () => {
     expect(objectText(result('{"a":1}'), 100)).toBe('{"a":1}');
     expect(objectText(result(' \n{"a":1}'), 100)).toBe(' \n{"a":1}');
     expect(objectText(result("[1]"), 100)).toBe('{"result":[1]}');
   });
 
-  test("is the message of an error, or the output where there is none, and violations no longer than allowed", () => {
+  test("is the error message, or the output without one, with violations cut to the limit", () => {
     expect(outputText(result("odd", undefined, Outcome.FAILED), 100)).toBe('{"error":"odd"}');
     const violations = [{ path: "/abcdef", message: "must be string" }];
     const refused = create(ToolResultSchema, {
@@ -181,7 +181,7 @@ describe("what Genesys reads of a result", () => {
     expect(outputText(refused, 20)).toBe('{"error":"Schema validation…"}');
   });
 
-  test("of progress is what the tool reports, or which call has ended", () => {
+  test("is told of progress and of ended calls", () => {
     const event = (step: Parameters<typeof progressEvent>[0]["event"]) => {
       const { event: name, data } = progressEvent({ ended: 1, total: 2, event: step });
       return [name, JSON.parse(data)];

@@ -15,7 +15,7 @@ import {
 import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
 import { stand, type StandOptions, until } from "./stand.ts";
 
-// What all adapters have in common, seen through an adapter that has nothing of its own.
+// What all adapters have in common, tested with a minimal adapter.
 
 const failures: RequestFailure[] = [];
 const failure = (failed: RequestFailure) => {
@@ -52,7 +52,7 @@ function mounted(route: Route, options: Partial<StandOptions> = {}) {
 const broken = { work: () => Promise.reject(new Error("secret")) };
 
 describe("a request that fails", () => {
-  test("is measured and logged where the fault is ours, and neither where it is the sender's", async () => {
+  test("is measured and logged if the service is at fault, and not if the sender is", async () => {
     const measured: [number, Measure][] = [];
     const measureFailure = ({ status }: RequestFailure, measure: Measure) => void measured.push([status, measure]);
     await using app = await mounted(answering({ measureFailure }), { tools: broken });
@@ -67,14 +67,14 @@ describe("a request that fails", () => {
     ]);
   });
 
-  test("without anything that measures failures fails all the same", async () => {
+  test("is answered on a route that measures no failures, too", async () => {
     await using app = await mounted(answering(), { tools: broken });
     const response = await app.post("/answer", { a: 1 });
     expect([response.status, await response.json()]).toEqual([500, { error: "" }]);
     expect(failures).toEqual([{ status: 500, message: "", payload: { a: 1 } }]);
   });
 
-  test("leaves its connection open where its body was read, and closes it where it was not", async () => {
+  test("closes the connection only if its body was not read to the end", async () => {
     await using app = await mounted(answering());
     const connection = async (body: string) => (await app.post("/answer", body)).headers.get("connection");
     expect(await connection("{")).not.toBe("close");
@@ -91,7 +91,7 @@ describe("a request that fails", () => {
 });
 
 describe("a route", () => {
-  test("may refuse a request by its head, before anybody is looked for and anything is read", async () => {
+  test("may refuse a request by its head, before authentication and body", async () => {
     const refuse = { status: 418, message: "not here" };
     const admit: Route["admit"] = ({ headers }) => (headers["x-teapot"] === undefined ? undefined : refuse);
     const cors = { origins: ["https://a.example"], headers: [] };
@@ -102,7 +102,7 @@ describe("a route", () => {
     expect((await app.post("/answer", "{}")).status).toBe(200);
   });
 
-  test("answers preflights of its origins with what they may do, and of others with nothing", async () => {
+  test("answers preflights with permissions for its origins only", async () => {
     const cors = { origins: ["https://a.example", "https://b.example"], headers: ["X-One", "X-Two"] };
     await using app = await mounted(answering({ cors }));
     const ask = async (origin?: string) => {
@@ -118,7 +118,7 @@ describe("a route", () => {
     expect(await ask()).toEqual([allow, null, null, null, null]);
   });
 
-  test("without origins has no preflights", async () => {
+  test("answers no preflights if it has no origins", async () => {
     await using app = await mounted(answering());
     const response = await fetch(`${app.url}/answer`, { method: "OPTIONS", headers: { origin: "https://a.example" } });
     expect([response.status, response.headers.get("access-control-allow-origin")]).toEqual([405, null]);
@@ -126,7 +126,7 @@ describe("a route", () => {
 });
 
 describe("a call that is answered in its own request", () => {
-  test("may stay unanswered any number of times where no limit is set", async () => {
+  test("may be pending any number of times without a limit", async () => {
     const release = Promise.withResolvers<object>();
     await using app = await mounted(answering({ answerWithinMs: 2 }), { tools: { work: () => release.promise } });
     const late: unknown[] = [];
@@ -137,7 +137,7 @@ describe("a call that is answered in its own request", () => {
     release.resolve({});
   });
 
-  test("that ends late is measured with its result where that is wanted", async () => {
+  test("has its late result measured if the route wants it", async () => {
     const release = Promise.withResolvers<object>();
     const measured: string[] = [];
     const route = answering({
@@ -158,7 +158,7 @@ describe("a call that is answered in its own request", () => {
     expect((await other.post("/answer", {})).status).toBe(200);
   });
 
-  test("is refused in words and measured where too many are unanswered", async () => {
+  test("is refused with a message, and measured, if too many are pending", async () => {
     const release = Promise.withResolvers<object>();
     const measured: RequestFailure[] = [];
     const route = answering({
@@ -193,7 +193,7 @@ describe("a poll", () => {
     failure,
   };
 
-  test("looks for calls by ids alone", async () => {
+  test("looks a call up only by a valid id", async () => {
     await using app = await mounted(poll);
     const get = async (id: string) => {
       const response = await fetch(`${app.url}/poll/${id}`);
@@ -222,7 +222,7 @@ describe("a batch that is acknowledged", () => {
     failure,
   };
 
-  test("is stored as a job of its source that nothing is known of yet", async () => {
+  test("is stored as a new job of its source", async () => {
     const jobs: unknown[] = [];
     await using app = await mounted(accept, { submit: (job) => (jobs.push(job), create(JobSchema, { id: "j" })) });
     expect(await (await app.post("/accept", {})).json()).toEqual({ id: "j" });
@@ -231,7 +231,7 @@ describe("a batch that is acknowledged", () => {
     ]);
   });
 
-  test("is not accepted where nothing was stored, or not in time, or nothing can be", async () => {
+  test("is refused if it could not be stored, or not in time", async () => {
     await using nothing = await mounted(accept, { submit: () => undefined as never });
     expect((await nothing.post("/accept", {})).status).toBe(500);
     await using late = await mounted(accept, { submit: () => new Promise(() => {}), times: { storeWithinMs: 5 } });

@@ -104,7 +104,7 @@ describe("calls that outlived their answers", () => {
     outlived.close();
   });
 
-  test("a call that is not known any more is no longer counted, and has no result", async () => {
+  test("a call that is no longer known is not counted, and has no result", async () => {
     const outlived = createOutlivedCalls({});
     const ended: ToolResult[] = [];
     const waitCall = () => Promise.reject(new ConnectError("?", Code.NotFound));
@@ -114,7 +114,7 @@ describe("calls that outlived their answers", () => {
     expect(ended).toEqual([]);
   });
 
-  test("the end stops the waiting and the pauses, and nothing is counted afterwards", async () => {
+  test("closing stops waits and pauses, and nothing is counted afterwards", async () => {
     const outlived = createOutlivedCalls({ retryMs: 60_000 });
     let asked = 0;
     const waitCall = (_request: object, { signal }: { signal: AbortSignal }) => {

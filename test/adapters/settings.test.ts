@@ -22,7 +22,7 @@ function completed<Own extends object>(
 }
 
 describe("the settings of Cognigy", () => {
-  test("have defaults, which given ones replace", () => {
+  test("have defaults, which given values replace", () => {
     expect(completed(cognigyConfiguration).settings).toEqual({
       keys: [],
       signature: undefined,
@@ -33,7 +33,7 @@ describe("the settings of Cognigy", () => {
     expect(completed(cognigyConfiguration, given)).toEqual({ settings: given, problems: [] });
   });
 
-  test("name the variable to set while neither a key nor a signature is", () => {
+  test("report the environment variable to set when neither a key nor a signature is set", () => {
     const missing = (given: object) =>
       cognigyConfiguration.openUnless?.(completed(cognigyConfiguration, given).settings);
     expect(missing({})).toBe("COGNIGY_API_KEY");
@@ -43,7 +43,7 @@ describe("the settings of Cognigy", () => {
 });
 
 describe("the settings of plain HTTP", () => {
-  test("have defaults, which given ones replace, and name the public URL where there is one", () => {
+  test("have defaults, which given values replace, and report the public URL if there is one", () => {
     const { settings } = completed(httpConfiguration);
     expect(settings).toEqual({ publicUrl: "", corsOrigins: [] });
     expect(httpConfiguration.publicUrls?.(settings)).toEqual([]);
@@ -53,7 +53,7 @@ describe("the settings of plain HTTP", () => {
   });
 });
 
-test("the settings of MCP have defaults, which given ones replace", () => {
+test("the settings of MCP have defaults, which given values replace", () => {
   const defaults = { taskAfterMs: 5000, pageSize: 100, listTtlMs: 60_000, allowedOrigins: [], instructions: "" };
   expect(completed(mcpConfiguration).settings).toEqual(defaults);
   const given = {
@@ -69,7 +69,7 @@ test("the settings of MCP have defaults, which given ones replace", () => {
 describe("the settings of Genesys", () => {
   const client = { clientId: "me", clientSecret: key };
 
-  test("have defaults, which given ones replace", () => {
+  test("have defaults, which given values replace", () => {
     expect(completed(genesysConfiguration)).toEqual({
       settings: {
         webhookKey: undefined,
@@ -96,14 +96,14 @@ describe("the settings of Genesys", () => {
     });
   });
 
-  test("take the token endpoint of the API's region, and of another host its own", () => {
+  test("derive the token endpoint from the API's region, and from the host itself otherwise", () => {
     expect(tokenUrlOf("https://api.mypurecloud.ie")).toBe("https://login.mypurecloud.ie/oauth/token");
     expect(tokenUrlOf("http://api.localhost:8080")).toBe("http://login.localhost:8080/oauth/token");
     expect(tokenUrlOf("http://127.0.0.1:8080")).toBe("http://127.0.0.1:8080/oauth/token");
     expect(tokenUrlOf("https://my-api.example.com/v")).toBe("https://my-api.example.com/v/oauth/token");
   });
 
-  test("need both halves of the client, and a key or a whole hash of one", () => {
+  test("require client id and secret together, and a valid key or key hash", () => {
     const problems = (given: Partial<GenesysSettings>) => completed(genesysConfiguration, given).problems;
     expect(problems({ clientSecret: key })).toEqual([
       "GENESYS_CLIENT_ID must be set together with GENESYS_CLIENT_SECRET; found it not set.",
@@ -117,7 +117,7 @@ describe("the settings of Genesys", () => {
     expect(problems({ webhookKey: new Secret(`sha256:${"0a".repeat(32)}`) })).toEqual([]);
   });
 
-  test("name the variable to set while neither a key nor a signature is", () => {
+  test("report the environment variable to set when neither a key nor a signature is set", () => {
     const missing = (given: object) =>
       genesysConfiguration.openUnless?.(completed(genesysConfiguration, given).settings);
     expect(missing({})).toBe("GENESYS_WEBHOOK_KEY");
@@ -125,7 +125,7 @@ describe("the settings of Genesys", () => {
     expect(missing({ signature })).toBeUndefined();
   });
 
-  test("are played by the sandbox with a client of its own, and the rest as it was", () => {
+  test("let the sandbox replace the endpoints and the client, and nothing else", () => {
     const { settings } = completed(genesysConfiguration, { webhookKey: key, scopes: "one" });
     const played = genesysConfiguration.sandbox?.play(settings, "http://127.0.0.1:1");
     expect(played).toEqual({
@@ -146,13 +146,13 @@ describe("the settings of Genesys", () => {
       return { tokens, options };
     }
 
-    test("need a client", () => {
+    test("require a client", () => {
       for (const given of [{}, { clientId: "me" }, { clientSecret: key }]) {
         expect(asked(given)).toEqual({ tokens: undefined, options: [] });
       }
     });
 
-    test("are asked for with what each use needs", () => {
+    test("are requested with the scopes and margin of each use", () => {
       const { tokens, options } = asked(client);
       const tokenUrl = "https://login.mypurecloud.com/oauth/token";
       expect(tokens).toEqual({ runs: { nth: 1 }, conversations: { nth: 2 }, tools: { nth: 3 } });
@@ -184,7 +184,7 @@ describe("the settings of Genesys", () => {
     });
   });
 
-  test("without a client nothing is delivered, and the connection says why", () => {
+  test("there is no delivery without a client, and a note says why", () => {
     const connect = (given: Partial<GenesysSettings>) =>
       genesys.connect(
         {

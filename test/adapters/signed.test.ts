@@ -8,7 +8,7 @@ import type { KeyedCaller } from "../../src/config/caller-settings.ts";
 import { Secret } from "../../src/secret.ts";
 import { stand, until } from "./stand.ts";
 
-// Requests whose bodies prove who sent them, at the doors of platforms with keys of their own and of configured callers.
+// Signed requests, to adapters with keys of their own and to those of the configured callers.
 
 type Headers = Record<string, string>;
 
@@ -49,7 +49,7 @@ describe("callbacks with a key and a signature", () => {
     return stand({ adapter, instruments: cognigyInstruments, tools: { echo: (args) => args } });
   }
 
-  test("need both; the log and the audit log learn which of them was wrong", async () => {
+  test("need both, and the audit log records which of them was wrong", async () => {
     await using app = await cognigy();
     expect((await app.post(path, body, { ...key, ...signedAsWebhook(body) })).status).toBe(200);
     expect(app.seen.map(({ caller }) => caller)).toEqual(["cognigy"]);
@@ -68,13 +68,13 @@ describe("callbacks with a key and a signature", () => {
     expect(app.seen).toHaveLength(1);
   });
 
-  test("are read no further than their heads where the signature is missing", async () => {
+  test("are refused before the body is parsed if the signature is missing", async () => {
     await using app = await cognigy();
     expect((await app.post(path, "{ not json", key)).status).toBe(401);
     expect((await app.post(path, "{ not json", { ...key, ...signedAsWebhook("{ not json") })).status).toBe(400);
   });
 
-  test("have polls that are signed over no body at all", async () => {
+  test("have polls that are signed over an empty body", async () => {
     await using app = await cognigy();
     await app.post(path, body, { ...key, ...signedAsWebhook(body) });
     const poll = async (headers: Headers) => (await fetch(`${app.url}${path}/1`, { headers })).status;
@@ -85,7 +85,7 @@ describe("callbacks with a key and a signature", () => {
     expect(await poll(key)).toBe(401);
   });
 
-  test("are from the platform where they are signed and there is no key", async () => {
+  test("act as the platform if they are signed and no key is configured", async () => {
     await using app = await cognigy([]);
     expect((await app.post(path, body, signedAsWebhook(body))).status).toBe(200);
     expect((await app.post(path, body, signedAsWebhook(`${body} `))).status).toBe(401);
@@ -95,7 +95,7 @@ describe("callbacks with a key and a signature", () => {
   });
 });
 
-describe("requests of callers who sign", () => {
+describe("requests of callers that sign", () => {
   const caller = (name: string) => ({ ...localCaller, name });
   const callers: KeyedCaller[] = [
     { caller: caller("both"), keys: [new Secret("both-key")], signature: hub },
@@ -117,7 +117,7 @@ describe("requests of callers who sign", () => {
     });
   }
 
-  test("say what was missing, and which challenge to meet", async () => {
+  test("report what is missing, with the matching challenge", async () => {
     await using app = await http();
     const send = async (headers: Headers) => {
       const response = await app.post("/tools/echo", "{}", headers);
@@ -139,7 +139,7 @@ describe("requests of callers who sign", () => {
     expect(await send(signedAsWebhook("{}"))).toEqual([200, undefined, false]);
   });
 
-  test("are a call of the id that they were signed with, whatever other key they bring", async () => {
+  test("use the signed message id as the call id, whatever Idempotency-Key says", async () => {
     await using app = await http();
     for (const headers of [{}, { "idempotency-key": "another" }] as Headers[]) {
       const response = await app.post("/tools/echo", "{}", { ...headers, ...signedAsWebhook("{}", "msg-7") });
@@ -153,7 +153,7 @@ describe("requests of callers who sign", () => {
     expect(((await response.json()) as { callId: string }).callId).toBe("own");
   });
 
-  test("without a body, as nobody can sign them, are refused with what is known of them", async () => {
+  test("are refused without a body and a valid signature", async () => {
     await using app = await http();
     const get = async (headers: Headers) => await fetch(`${app.url}/openapi.json`, { headers });
     const bare = await get({});
@@ -165,7 +165,7 @@ describe("requests of callers who sign", () => {
   });
 });
 
-describe("a credential that takes time to check", () => {
+describe("a credential that is checked asynchronously", () => {
   function http(authenticate: () => Promise<typeof localCaller | undefined>) {
     const settings = {
       answerWithinMs: 5000,
@@ -181,7 +181,7 @@ describe("a credential that takes time to check", () => {
     });
   }
 
-  test("lets the request through, refuses it, or fails it", async () => {
+  test("admits the request, refuses it, or fails it", async () => {
     const answers = [
       async () => localCaller,
       async () => undefined,

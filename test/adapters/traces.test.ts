@@ -9,7 +9,7 @@ import { createHttpAdapter } from "../../src/adapters/http/index.ts";
 import { createMcpAdapter } from "../../src/adapters/mcp/index.ts";
 import { stand, type StandOptions, type StandTool, until } from "./stand.ts";
 
-// The spans of requests: which trace they continue, what they say of their call, and how they end.
+// The spans of requests: their trace, their attributes and their status.
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
@@ -83,7 +83,7 @@ async function traced(options: StandOptions) {
   };
 }
 
-test("a callback's span names its call and ends with its status", async () => {
+test("a callback's span has its call id and ends with its status", async () => {
   await using stand = await traced({ adapter: cognigy, instruments: cognigyInstruments });
   const { app, span } = stand;
   const path = "/api/v1/llm/tool-callback";
@@ -104,7 +104,7 @@ test("a callback's span names its call and ends with its status", async () => {
   });
 });
 
-test("a poll's span ends with its status, whatever is found", async () => {
+test("a poll's span ends with the status of its answer", async () => {
   await using stand = await traced({ adapter: cognigy, instruments: cognigyInstruments });
   const { app, span } = stand;
   const path = "/api/v1/llm/tool-callback";
@@ -126,7 +126,7 @@ test("a poll's span ends with its status, whatever is found", async () => {
   expect(await poll()).toEqual([500, true]);
 });
 
-test("a stream's span names conversation and session, and ends with the stream", async () => {
+test("a stream's span has conversation and session, and ends with the stream", async () => {
   await using stand = await traced({ adapter: genesys });
   const { app, span } = stand;
   const path = "/llm-gateway/tools";
@@ -146,7 +146,7 @@ test("a stream's span names conversation and session, and ends with the stream",
   expect(await span()).toMatchObject({ attributes: { "http.response.status_code": 500 }, failed: true });
 });
 
-test("an accepted batch's span names its run and its job", async () => {
+test("an accepted batch's span has its run and its job", async () => {
   await using stand = await traced({ adapter: genesys });
   const { app, span } = stand;
   const path = "/webhook/tool-calls";
@@ -170,7 +170,7 @@ test("the span of a batch that cannot be stored has failed", async () => {
   expect(app.log.join("")).toContain('"run_id":"run-1"');
 });
 
-test("the span of a call through plain HTTP names call and conversation, and the tool runs in its trace", async () => {
+test("the span of an HTTP call has call and conversation ids, and the tool runs in its trace", async () => {
   await using stand = await traced({ adapter: http });
   const { app, span } = stand;
   const headers = { traceparent, "idempotency-key": "k-1", "jackfield-conversation-id": "conv" };
@@ -196,7 +196,7 @@ test("the span of a call through plain HTTP names call and conversation, and the
   expect(await span()).toMatchObject({ attributes: { "http.response.status_code": 500 }, failed: true });
 });
 
-test("the span of an MCP request continues the trace of its headers, or of its message", async () => {
+test("the span of an MCP request continues the trace of its headers, or else of its message", async () => {
   await using stand = await traced({ adapter: mcp });
   const { app, span } = stand;
   const call = (params: object, headers: Record<string, string> = {}) =>

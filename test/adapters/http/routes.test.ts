@@ -8,7 +8,7 @@ import type { Scope } from "../../../src/auth/caller.ts";
 import { modelError } from "../../../src/errors.ts";
 import { Ended, stand, type StandOptions, type StandTool } from "../stand.ts";
 
-// What the door itself answers, whatever the services behind it say.
+// The routes of the HTTP adapter.
 
 const settings = { answerWithinMs: 1500, publicUrl: "", corsOrigins: [], sanitize: "text", maxOutput: 256 } as const;
 
@@ -27,7 +27,7 @@ describe("a caller that lacks a scope", () => {
     ["/tools/echo", "POST", "tools:execute"],
     ["/calls/1", "GET", "tools:execute"],
     ["/openapi.json", "GET", "tools:read"],
-  ])("is told at %s", async (path, method, scope) => {
+  ])("is refused at %s", async (path, method, scope) => {
     const others = (["tools:read", "tools:execute"] as const).filter((one) => one !== scope);
     await using app = await door({ scopes: others, tools: { echo: (args) => args } });
     const response = await fetch(app.url + path, {
@@ -50,7 +50,7 @@ describe("POST /tools/{name}", () => {
       throw new Ended(Outcome.DENIED, message);
     };
 
-  test("waits as long as it is set to, or as the client prefers", async () => {
+  test("waits as configured, or as the client prefers", async () => {
     await using app = await door({ tools: { echo: (args) => args } });
     expect((await app.post("/tools/echo", {})).headers.get("preference-applied")).toBeNull();
     await app.post("/tools/echo", {}, { prefer: "wait=7" });
@@ -58,7 +58,7 @@ describe("POST /tools/{name}", () => {
     expect(app.seen[0]?.context).toMatchObject({ conversationId: "", sessionId: "", source: "" });
   });
 
-  test("hides a tool that is not in the caller's list, and shows any other denial", async () => {
+  test("hides tools that the caller may not use, and reports any other denial", async () => {
     await using app = await door({
       tools: { hidden: denied(modelError("denied", "hidden")), closed: denied("Not at night.") },
     });
@@ -79,7 +79,7 @@ describe("POST /tools/{name}", () => {
     ]);
   });
 
-  test("refuses a key and a conversation that are no ids, and a body that is none is no arguments", async () => {
+  test("refuses invalid keys and conversation ids, and bodies that are no arguments", async () => {
     await using app = await door({ tools: { echo: (args) => args } });
     const long = "x".repeat(257);
     expect(await read(await app.post("/tools/echo", {}, { "idempotency-key": long }))).toEqual([
@@ -101,7 +101,7 @@ describe("POST /tools/{name}", () => {
     }
   });
 
-  test("says no more of a fault than that it is ours", async () => {
+  test("hides the details of internal errors", async () => {
     const boom = () => Promise.reject(new Error("secret"));
     await using app = await door({ tools: { boom } });
     expect(await read(await app.post("/tools/boom", {}))).toEqual([500, { error: "Internal server error" }]);
@@ -109,7 +109,7 @@ describe("POST /tools/{name}", () => {
 });
 
 describe("GET /calls/{callId}", () => {
-  test("answers what is known of a call", async () => {
+  test("answers with the state of a call", async () => {
     const release = Promise.withResolvers<object>();
     await using app = await door({ tools: { slow: () => release.promise, echo: (args) => args } });
     const find = async (id: string, headers: Record<string, string> = {}) => {
@@ -151,7 +151,7 @@ describe("GET /calls/{callId}", () => {
 });
 
 describe("browsers", () => {
-  test("of the origins that are set may send every header of the door", async () => {
+  test("may send every header of the HTTP adapter from the configured origins", async () => {
     await using app = await door({ corsOrigins: ["https://a.example"] });
     const ask = (path: string) =>
       fetch(app.url + path, { method: "OPTIONS", headers: { origin: "https://a.example" } });
@@ -165,7 +165,7 @@ describe("browsers", () => {
   });
 });
 
-test("the door is connected with the settings and the metadata of the service", async () => {
+test("the HTTP adapter has its settings and the metadata of the service", async () => {
   const { adapter } = platform.connect({ ...settings, allowUnauthenticated: true, enabled: true }, {
     version: "1",
     service: { metadataUrl: "https://x/meta" },

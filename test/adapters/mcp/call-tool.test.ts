@@ -9,7 +9,7 @@ import { McpError, reserved } from "../../../src/adapters/mcp/protocol.ts";
 import { keyedContext } from "../../../src/adapters/tool-call.ts";
 import { localCaller } from "../../../src/auth/authenticator.ts";
 
-// What a call asks of the services, and what becomes of their answers, without a service behind the door.
+// Calls of tools through MCP, with clients that record the requests.
 
 const pendingText = "The request is still being processed. Do not repeat it.";
 
@@ -103,7 +103,7 @@ function open({ answer = { result: result(Outcome.OK) }, events = [], readsEvent
 const own = { "jackfield/idempotencyKey": "k-1", "jackfield/conversationId": "c-1" };
 
 describe("a call", () => {
-  test("is asked for with its id, conversation, arguments and deadline, and noted for log and trace", async () => {
+  test("is executed with its id, conversation, arguments and deadline", async () => {
     const { call, asked, peer, signal } = open();
     await call({ arguments: { a: 1 }, _meta: own });
     expect(asked).toEqual([
@@ -126,7 +126,7 @@ describe("a call", () => {
     expect(peer.about).toEqual({ call: "k-1", conversation: "c-1" });
   });
 
-  test("without arguments, key or conversation has none of them", async () => {
+  test("has empty arguments, a random id and no conversation by default", async () => {
     const { call, asked, peer } = open();
     await call();
     expect(asked[0]?.request).toMatchObject({
@@ -136,14 +136,14 @@ describe("a call", () => {
     expect(peer.about).toEqual({ call: expect.stringMatching(/^[\w-]{22}$/) as string });
   });
 
-  test("passes its trace on", async () => {
+  test("passes its trace on to the executor", async () => {
     const values = createContextValues();
     const { call, asked, signal } = open({ values });
     await call();
     expect(asked[0]?.options).toEqual({ signal, contextValues: values });
   });
 
-  test("of a client that follows tasks waits until it would become one, and no longer", async () => {
+  test("has the shorter deadline for a client that supports tasks", async () => {
     const { modern, asked } = open();
     await modern({}, { extensions: { [reserved.tasks]: {} } });
     await modern({}, { extensions: [] });
@@ -168,7 +168,7 @@ describe("a call", () => {
     expect(asked).toEqual([]);
   });
 
-  test("of a modern client says which of the two things it has to say is missing", async () => {
+  test("of a modern client is refused without its version and capabilities", async () => {
     const { call } = open();
     const missing = async (meta: object) => (await call({ _meta: meta })).error;
     expect(await missing({ [reserved.protocolVersion]: "2026-07-28" })).toMatchObject({
@@ -191,19 +191,19 @@ describe("a call", () => {
 });
 
 describe("an answer", () => {
-  test("for a tool that is unknown or denied is that there is none", async () => {
+  test("reports unknown and denied tools alike", async () => {
     for (const outcome of [Outcome.UNKNOWN_TOOL, Outcome.DENIED]) {
       const { call } = open({ answer: { result: result(outcome, "secret") } });
       expect((await call()).error).toEqual({ code: -32602, message: "Unknown tool: work" });
     }
   });
 
-  test("that is none is a fault of ours", async () => {
+  test("is an internal error if the executor returns no result", async () => {
     const { call } = open({ answer: {} });
     expect((await call()).error).toEqual({ code: -32603, message: "Internal error" });
   });
 
-  test("asks for the tool's schema only where its form depends on it", async () => {
+  test("needs the tool's schema only if its form depends on it", async () => {
     const plain = open();
     await plain.call();
     expect(plain.asked.map(({ method }) => method)).toEqual(["executeTool"]);
@@ -212,7 +212,7 @@ describe("an answer", () => {
     expect(cut.asked.map(({ method }) => method)).toEqual(["executeTool", "listTools"]);
   });
 
-  test("that is pending is one to wait on for a modern client, eight times, and a sentence for an older one", async () => {
+  test("lets a modern client wait eight times for a pending call, and an older one not", async () => {
     const { call, modern, asked } = open({ answer: { result: result(Outcome.PENDING, pendingText) } });
     expect((await call()).result).toMatchObject({ isError: true, content: [{ text: pendingText }] });
     let params = {};
@@ -230,7 +230,7 @@ describe("an answer", () => {
     expect(new Set(ids).size).toBe(1);
   });
 
-  test("that is pending is the sentence where nothing can be signed", async () => {
+  test("is the pending sentence if no state can be signed", async () => {
     const stateSecret = () => Promise.reject(new ConnectError("away", Code.Unavailable));
     const { modern } = open({ answer: { result: result(Outcome.PENDING, pendingText) }, stateSecret });
     expect((await modern()).result).toMatchObject({ isError: true, content: [{ text: pendingText }] });
@@ -241,7 +241,7 @@ describe("progress", () => {
   const report = (fraction: number, message = "") => ({ case: "progress", value: { fraction, message } });
   const ended = { case: "result", value: result(Outcome.OK) };
 
-  test("rises with each report, whatever the tool says, and carries its words", async () => {
+  test("rises with each report, and has the message of the tool", async () => {
     const events = [report(0.5, "half"), report(0.2), report(-1), ended, report(0.9)];
     const values = createContextValues();
     const { call, notified, asked, signal } = open({ events, readsEvents: true, values });
@@ -268,14 +268,14 @@ describe("progress", () => {
     ]);
   });
 
-  test("begins at nothing, also where less than that is reported", async () => {
+  test("is never below zero", async () => {
     const { call, notified, asked, signal } = open({ events: [report(-1), report(0), ended], readsEvents: true });
     await call({ _meta: { progressToken: "t" } });
     expect(notified).toMatchObject([{ params: { progress: 0 } }, { params: { progress: 0.001 } }]);
     expect(asked[0]?.options).toEqual({ signal });
   });
 
-  test("is not asked for without a token, or by a client that reads no events", async () => {
+  test("needs a valid token and a client that reads events", async () => {
     for (const [readsEvents, progressToken] of [
       [true, undefined],
       [true, {}],
@@ -288,7 +288,7 @@ describe("progress", () => {
     }
   });
 
-  test("without an answer at its end is a fault of ours", async () => {
+  test("without a result at the end is an internal error", async () => {
     const { call } = open({ events: [report(0.5)], readsEvents: true });
     expect((await call({ _meta: { progressToken: 1 } })).error).toEqual({ code: -32603, message: "Internal error" });
   });
@@ -298,7 +298,7 @@ describe("a task", () => {
   const tasks = { extensions: { [reserved.tasks]: {} } };
   const meta = { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: tasks };
 
-  test("is made of a call that is pending, for a client that follows tasks", async () => {
+  test("is created for a pending call of a client that supports tasks", async () => {
     const { modern, asked } = open({ answer: { result: result(Outcome.PENDING, pendingText) } });
     expect((await modern({}, tasks)).result).toMatchObject({ resultType: "task", status: "working" });
     expect(asked.map(({ method, options }) => [method, options])).toMatchObject([
@@ -310,7 +310,7 @@ describe("a task", () => {
     expect(quick.asked).toHaveLength(1);
   });
 
-  test("passes the trace of its request on, however it is asked for", async () => {
+  test("passes the trace of each request on", async () => {
     const values = createContextValues();
     const { modern, send, asked } = open({ answer: { result: result(Outcome.PENDING, pendingText) }, values });
     await modern({}, tasks);
@@ -325,7 +325,7 @@ describe("a task", () => {
     expect(new Set(without.asked.map(({ options }) => options))).toEqual(new Set([undefined]));
   });
 
-  test("answers a change and an end with nothing but that it was done", async () => {
+  test("acknowledges updates and cancellations", async () => {
     const { send } = open();
     const done = {
       resultType: "complete",
@@ -337,7 +337,7 @@ describe("a task", () => {
   });
 });
 
-test("the handshake tells the instructions", async () => {
+test("the handshake contains the instructions", async () => {
   const { send } = open();
   expect((await send("initialize", { protocolVersion: 7 })).result).toEqual({
     protocolVersion: "2025-11-25",

@@ -24,7 +24,7 @@ function connect(shutdown = AbortSignal.any([])) {
 
 const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
 
-test("MCP is connected over HTTP, whose Host it checks itself, and over lines", async () => {
+test("MCP is served over HTTP, where it checks the Host itself, and over lines", async () => {
   const { adapter, serveLines, hostCheckedPaths } = connect();
   expect(hostCheckedPaths).toEqual(["/mcp"]);
   expect(adapter).toMatchObject({
@@ -44,7 +44,7 @@ test("MCP is connected over HTTP, whose Host it checks itself, and over lines", 
   expect(lines).toEqual([{ jsonrpc: "2.0", id: 1, result: {} }]);
 });
 
-test("it trusts the hosts of the service and the origins that are set", () => {
+test("MCP trusts the hosts of the service and the configured origins", () => {
   const { admit } = connect().adapter.routes[0]!;
   const status = (headers: object) => admit?.({ headers } as never)?.status;
   expect(status({ host: "tools.example" })).toBeUndefined();
@@ -53,7 +53,7 @@ test("it trusts the hosts of the service and the origins that are set", () => {
   expect(status({ host: "tools.example", origin: "https://b.example" })).toBe(403);
 });
 
-test("its faults before a message is read are JSON-RPC errors, with the challenge that fits", async () => {
+test("failures before a message is read are JSON-RPC errors, with the matching challenge", async () => {
   const { failure } = connect().adapter.routes[0]!;
   const told = (status: number, message: string, credentials?: boolean) => {
     const { body, headers } = failure({ status, message, ...(credentials !== undefined && { credentials }) });
@@ -73,7 +73,7 @@ test("its faults before a message is read are JSON-RPC errors, with the challeng
   expect(told(401, "", true)[1]).toEqual({ "www-authenticate": `Bearer error="invalid_token", ${rest}` });
 });
 
-test("the shutdown ends what listens", async () => {
+test("shutdown ends the subscriptions", async () => {
   const shutdown = new AbortController();
   const { adapter } = connect(shutdown.signal);
   await using app = await stand({ adapter });

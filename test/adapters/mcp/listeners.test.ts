@@ -98,7 +98,7 @@ const taskMessage = (status: string) => ({
 });
 
 describe("a listener", () => {
-  test("is told what it listens to, which is nothing where it names nothing", async () => {
+  test("is told what it listens to, which is nothing by default", async () => {
     const { listen, subscriptions, asked } = start();
     const listeners = [undefined, 7, {}, { toolsListChanged: "yes" }, { taskIds: [] }].map((wanted) => listen(wanted));
     for (const { sent } of listeners) {
@@ -110,7 +110,7 @@ describe("a listener", () => {
     await Promise.all(listeners.map(({ ended }) => ended));
   });
 
-  test("ends with its id when the service ends, or when its client has gone", async () => {
+  test("ends with its id at shutdown, or when its client disconnects", async () => {
     const { listen, subscriptions } = start();
     const first = listen({ toolsListChanged: true }, 7);
     await until(() => first.sent.length > 0);
@@ -123,7 +123,7 @@ describe("a listener", () => {
     expect(JSON.parse(await second.ended)).toEqual(result);
   });
 
-  test("ends at once where its client went while the list was read", async () => {
+  test("ends at once if its client disconnected meanwhile", async () => {
     const { listen, subscriptions } = start();
     const { gone, ended } = listen({ toolsListChanged: true });
     gone.abort();
@@ -133,7 +133,7 @@ describe("a listener", () => {
     await other.ended;
   });
 
-  test("is refused beyond the limit, and after the end", async () => {
+  test("is refused beyond the limit, and after shutdown", async () => {
     const { listen, subscriptions } = start({ maxListeners: 2 });
     const open = [listen({}), listen({})];
     const refusal = {
@@ -153,7 +153,7 @@ describe("a listener", () => {
     await expect(listen({}).ended).rejects.toMatchObject(refusal);
   });
 
-  test("leaves its place where it could not be set up", async () => {
+  test("frees its slot if it could not be set up", async () => {
     const { listen, world, subscriptions } = start({ maxListeners: 1 });
     world.list = new Error("away");
     await expect(listen({ toolsListChanged: true }).ended).rejects.toThrow("away");
@@ -164,7 +164,7 @@ describe("a listener", () => {
   });
 
   test.each([["t"], [{ 0: "t" }], [[7]], [["t", undefined]], [Array.from({ length: 101 }, (_, index) => `t${index}`)]])(
-    "names at most a hundred tasks by their ids: %j",
+    "may watch at most a hundred task ids, and nothing else: %j",
     async (taskIds) => {
       const { listen } = start();
       await expect(listen({ taskIds }).ended).rejects.toMatchObject({
@@ -174,7 +174,7 @@ describe("a listener", () => {
     },
   );
 
-  test("watches those of its tasks that there are", async () => {
+  test("watches the tasks that exist", async () => {
     const { listen, world, subscriptions } = start();
     const taskIds = Array.from({ length: 100 }, (_, index) => `t${index}`);
     world.tasks.set("t3", task(JobState.EXECUTING, "working"));
@@ -186,8 +186,8 @@ describe("a listener", () => {
   });
 });
 
-describe("what a listener hears", () => {
-  test("of the list is each change once, without using up what its caller may ask for", async () => {
+describe("the notifications of a listener", () => {
+  test("report each change of the list once, without counting against the rate limit", async () => {
     const { listen, world, subscriptions, asked, turns } = start();
     const { sent, ended, peer } = listen({ toolsListChanged: true });
     await until(() => sent.length > 0);
@@ -203,7 +203,7 @@ describe("what a listener hears", () => {
     await ended;
   });
 
-  test("of the list goes on after it could not be read", async () => {
+  test("continue after the list could not be read", async () => {
     const { listen, world, subscriptions, turns } = start();
     const { sent, ended } = listen({ toolsListChanged: true });
     await until(() => sent.length > 0);
@@ -217,7 +217,7 @@ describe("what a listener hears", () => {
     await ended;
   });
 
-  test("of the list is read once a turn for all listeners of a caller", async () => {
+  test("need one listing per turn for all listeners of a caller", async () => {
     const { listen, world, subscriptions, asked, turns } = start();
     world.tasks.set("t", task(JobState.EXECUTING, "working"));
     const wanted = [{ toolsListChanged: true }, { toolsListChanged: true }, { toolsListChanged: true, taskIds: ["t"] }];
@@ -232,7 +232,7 @@ describe("what a listener hears", () => {
     await Promise.all(listeners.map(({ ended }) => ended));
   });
 
-  test("comes once it has caught up, where it was behind", async () => {
+  test("are sent once a slow client has caught up", async () => {
     const { listen, world, subscriptions, turns } = start();
     world.tasks.set("t", task(JobState.ACCEPTED, "working"));
     const { sent, ended, client } = listen({ toolsListChanged: true, taskIds: ["t"] });
@@ -249,7 +249,7 @@ describe("what a listener hears", () => {
     await ended;
   });
 
-  test("of a task is each state once, until it has ended", async () => {
+  test("report each state of a task once, until it has ended", async () => {
     const { listen, world, subscriptions, turns, asked } = start();
     world.tasks.set("t", task(JobState.ACCEPTED, "working"));
     const { sent, ended, peer } = listen({ taskIds: ["t"] });
