@@ -11,9 +11,10 @@ import {
   type PollRoute,
   type RequestFailure,
   type Route,
+  type StreamRoute,
 } from "../../src/adapters/route.ts";
 import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
-import { stand, type StandOptions, until } from "./stand.ts";
+import { stand, type StandOptions, type StandTool, until } from "./stand.ts";
 
 // What all adapters have in common, tested with a minimal adapter.
 
@@ -178,6 +179,67 @@ describe("a call that is answered in its own request", () => {
     expect(measured).toEqual([{ status: 503, message: "full", retryAfter: 1, payload: 2 }]);
     release.resolve({});
     expect((await waiting).status).toBe(200);
+  });
+});
+
+describe("a batch that is streamed", () => {
+  const stream: StreamRoute = {
+    kind: "stream",
+    method: "POST",
+    path: "/stream",
+    answerWithinMs: 5000,
+    batch: () => ({
+      calls: [toolCall("1", "work", {})],
+      context: callContext({ conversationId: "conv", sessionId: "sess" }),
+    }),
+    progress: ({ ended, total }) => ({ event: "step", data: `${ended}/${total}` }),
+    results: (_batch, results) => ({ event: "end", data: results.map(({ output }) => output).join() }),
+    failure,
+  };
+
+  test("keeps the headers that were set before", async () => {
+    await using app = await mounted({ ...stream, cors: { origins: ["https://a.example"], headers: [] } });
+    const response = await app.post("/stream", {}, { origin: "https://a.example" });
+    expect(response.headers.get("access-control-allow-origin")).toBe("https://a.example");
+    expect(await response.text()).toBe("event: step\ndata: 1/1\n\nevent: end\ndata: {}\n\n");
+  });
+
+  test("logs an interruption with its conversation and session", async () => {
+    const fail = Promise.withResolvers<never>();
+    fail.promise.catch(() => undefined);
+    await using app = await mounted(stream, { tools: { work: () => fail.promise }, times: { openAfterMs: 1 } });
+    const response = await app.post("/stream", {});
+    fail.reject(new Error("gone"));
+    expect(await response.text()).toContain("event: end");
+    const lines = app.log.filter((line) => line.includes("batch interrupted"));
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { conversation: "conv", session: "sess", msg: "batch interrupted while its results were streamed" },
+    ]);
+  });
+
+  test("logs nothing if its client has disconnected", async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    const work: StandTool = (_args, { signal }) =>
+      new Promise((_, reject) =>
+        signal.addEventListener("abort", () => {
+          cancelled.resolve();
+          reject(new Error("cancelled"));
+        }),
+      );
+    const results: StreamRoute["results"] = () => {
+      ended.resolve();
+      return { event: "end", data: "" };
+    };
+    await using app = await mounted({ ...stream, results }, { tools: { work }, times: { openAfterMs: 1 } });
+    const client = new AbortController();
+    const headers = { "content-type": "application/json" };
+    await fetch(`${app.url}/stream`, { method: "POST", body: "{}", headers, signal: client.signal });
+    client.abort();
+    await cancelled.promise;
+    // By the time that another batch has been answered, the first one would have been looked up.
+    await Promise.race([ended.promise, app.post("/stream", "{")]);
+    expect(app.log.join("")).not.toContain("batch interrupted");
   });
 });
 
