@@ -120,7 +120,7 @@ export function createOutlivedCalls(options: OutlivedCallsOptions): OutlivedCall
     running,
     add(call) {
       const key = keyOf(call.caller, call.callId);
-      if (running.has(key) || closed.signal.aborted) return;
+      if (running.has(key)) return;
       running.add(key);
       void watch(call, key);
     },
