@@ -3,52 +3,13 @@ import * as http2 from "node:http2";
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
-import type { Adapter, Measure } from "../../src/adapters/adapter.ts";
-import {
-  type AcceptRoute,
-  type AnswerRoute,
-  PayloadError,
-  type PollRoute,
-  type RequestFailure,
-  type Route,
-  type StreamRoute,
-} from "../../src/adapters/route.ts";
+import type { Measure } from "../../src/adapters/adapter.ts";
+import type { AcceptRoute, PollRoute, RequestFailure, Route } from "../../src/adapters/route.ts";
 import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
-import { stand, type StandOptions, type StandTool, until } from "./stand.ts";
+import { answering, failure, failures, mounted } from "./bare-adapter.ts";
+import { until } from "./stand.ts";
 
 // What all adapters have in common, tested with a minimal adapter.
-
-const failures: RequestFailure[] = [];
-const failure = (failed: RequestFailure) => {
-  failures.push(failed);
-  return { status: failed.status, body: JSON.stringify({ error: failed.message }) };
-};
-
-function answering(change: Partial<AnswerRoute> = {}): AnswerRoute {
-  return {
-    kind: "answer",
-    method: "POST",
-    path: "/answer",
-    answerWithinMs: 5000,
-    call(payload) {
-      if (payload === null) throw new PayloadError("no call");
-      return toolCall("1", "work", payload);
-    },
-    answer: (call, { output }) => JSON.stringify({ id: call.id, output }),
-    failure,
-    ...change,
-  };
-}
-
-function mounted(route: Route, options: Partial<StandOptions> = {}) {
-  failures.length = 0;
-  const adapter: Adapter = {
-    name: "bare",
-    identity: { kind: "keys", headers: [], keys: [], sanitize: "text", maxOutput: 256 },
-    routes: [route],
-  };
-  return stand({ tools: { work: (args) => args }, ...options, adapter });
-}
 
 const broken = { work: () => Promise.reject(new Error("secret")) };
 
@@ -159,6 +120,17 @@ describe("a call that is answered in its own request", () => {
     expect((await other.post("/answer", {})).status).toBe(200);
   });
 
+  test("is watched after its answer, until it ends or the service closes", async () => {
+    const app = await mounted(answering({ answerWithinMs: 2, pending: { limit: 1, message: "full" } }), {
+      tools: { work: () => new Promise(() => {}) },
+    });
+    await app.post("/answer", {});
+    await until(() => app.lookedUp.length === 1);
+    expect(app.lookedUp[0]?.signal.aborted).toBe(false);
+    await app[Symbol.asyncDispose]();
+    expect(app.lookedUp[0]?.signal.aborted).toBe(true);
+  });
+
   test("is refused with a message, and measured, if too many are pending", async () => {
     const release = Promise.withResolvers<object>();
     const measured: RequestFailure[] = [];
@@ -179,67 +151,6 @@ describe("a call that is answered in its own request", () => {
     expect(measured).toEqual([{ status: 503, message: "full", retryAfter: 1, payload: 2 }]);
     release.resolve({});
     expect((await waiting).status).toBe(200);
-  });
-});
-
-describe("a batch that is streamed", () => {
-  const stream: StreamRoute = {
-    kind: "stream",
-    method: "POST",
-    path: "/stream",
-    answerWithinMs: 5000,
-    batch: () => ({
-      calls: [toolCall("1", "work", {})],
-      context: callContext({ conversationId: "conv", sessionId: "sess" }),
-    }),
-    progress: ({ ended, total }) => ({ event: "step", data: `${ended}/${total}` }),
-    results: (_batch, results) => ({ event: "end", data: results.map(({ output }) => output).join() }),
-    failure,
-  };
-
-  test("keeps the headers that were set before", async () => {
-    await using app = await mounted({ ...stream, cors: { origins: ["https://a.example"], headers: [] } });
-    const response = await app.post("/stream", {}, { origin: "https://a.example" });
-    expect(response.headers.get("access-control-allow-origin")).toBe("https://a.example");
-    expect(await response.text()).toBe("event: step\ndata: 1/1\n\nevent: end\ndata: {}\n\n");
-  });
-
-  test("logs an interruption with its conversation and session", async () => {
-    const fail = Promise.withResolvers<never>();
-    fail.promise.catch(() => undefined);
-    await using app = await mounted(stream, { tools: { work: () => fail.promise }, times: { openAfterMs: 1 } });
-    const response = await app.post("/stream", {});
-    fail.reject(new Error("gone"));
-    expect(await response.text()).toContain("event: end");
-    const lines = app.log.filter((line) => line.includes("batch interrupted"));
-    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-      { conversation: "conv", session: "sess", msg: "batch interrupted while its results were streamed" },
-    ]);
-  });
-
-  test("logs nothing if its client has disconnected", async () => {
-    const cancelled = Promise.withResolvers<void>();
-    const ended = Promise.withResolvers<void>();
-    const work: StandTool = (_args, { signal }) =>
-      new Promise((_, reject) =>
-        signal.addEventListener("abort", () => {
-          cancelled.resolve();
-          reject(new Error("cancelled"));
-        }),
-      );
-    const results: StreamRoute["results"] = () => {
-      ended.resolve();
-      return { event: "end", data: "" };
-    };
-    await using app = await mounted({ ...stream, results }, { tools: { work }, times: { openAfterMs: 1 } });
-    const client = new AbortController();
-    const headers = { "content-type": "application/json" };
-    await fetch(`${app.url}/stream`, { method: "POST", body: "{}", headers, signal: client.signal });
-    client.abort();
-    await cancelled.promise;
-    // By the time that another batch has been answered, the first one would have been looked up.
-    await Promise.race([ended.promise, app.post("/stream", "{")]);
-    expect(app.log.join("")).not.toContain("batch interrupted");
   });
 });
 
@@ -266,9 +177,9 @@ describe("a poll", () => {
     expect(await get("1")).toEqual([404, ["1"], null]);
     app.results.set("1", undefined);
     expect(await get("1")).toEqual([202, ["1"], "1"]);
-    expect(app.lookedUp).toEqual([
-      { callId: "1", traceId: undefined },
-      { callId: "1", traceId: undefined },
+    expect(app.lookedUp.map(({ callId, traceId }) => [callId, traceId])).toEqual([
+      ["1", undefined],
+      ["1", undefined],
     ]);
   });
 });

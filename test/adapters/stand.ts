@@ -63,6 +63,7 @@ export interface Seen {
 export interface LookedUp {
   readonly callId: string;
   readonly traceId: string | undefined;
+  readonly signal: AbortSignal;
 }
 
 /** How a stand is set up. */
@@ -208,11 +209,11 @@ export async function stand(options: StandOptions) {
         yield { event: { case: "done", value: { results: await Promise.all(all) } } };
       },
       getCall({ callId }, handler) {
-        lookedUp.push({ callId, traceId: traceIdOf(handler) });
+        lookedUp.push({ callId, traceId: traceIdOf(handler), signal: handler.signal });
         return stateOf(callId);
       },
       async waitCall({ callId }, handler) {
-        lookedUp.push({ callId, traceId: traceIdOf(handler) });
+        lookedUp.push({ callId, traceId: traceIdOf(handler), signal: handler.signal });
         const gone = new Promise<never>((_, reject) =>
           handler.signal.addEventListener("abort", () => reject(handler.signal.reason)),
         );

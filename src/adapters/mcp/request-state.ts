@@ -38,9 +38,7 @@ export function createRequestStates(secret: () => Promise<string>): RequestState
       const expected = Buffer.from((await signature(payload, caller, tool)).toString("base64url"));
       const given = Buffer.from(signed);
       if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
-      const state: unknown = JSON.parse(Buffer.from(payload, "base64url").toString());
-      if (!Array.isArray(state)) return undefined;
-      const [rounds, callId] = state as unknown[];
+      const [rounds, callId] = JSON.parse(Buffer.from(payload, "base64url").toString()) as unknown[];
       return Number.isInteger(rounds) && isId(callId) ? { rounds: rounds as number, callId } : undefined;
     },
   };

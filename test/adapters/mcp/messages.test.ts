@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { checkMirroredHeaders, mirroredArguments } from "../../../src/adapters/mcp/mirrored-headers.ts";
+import { eraOf } from "../../../src/adapters/mcp/era.ts";
 import { idFromBody, readMessage, type RequestMessage } from "../../../src/adapters/mcp/message.ts";
 import { reserved } from "../../../src/adapters/mcp/protocol.ts";
 import { createRequestStates } from "../../../src/adapters/mcp/request-state.ts";
@@ -150,6 +151,36 @@ describe("a message", () => {
       undefined,
       undefined,
     ]);
+  });
+});
+
+describe("the era of a request", () => {
+  const era = (claimed: unknown, header?: string, method = "ping") =>
+    eraOf(
+      { id: 1, method, params: {}, meta: claimed === undefined ? {} : { [reserved.protocolVersion]: claimed } },
+      header === undefined ? undefined : { "mcp-protocol-version": header },
+    );
+
+  test("is modern if its message says so, or else its header", () => {
+    expect(era("2026-07-28")).toBe("modern");
+    expect(era("2026-07-28", "2026-07-28")).toBe("modern");
+    expect(era(undefined, " 2026-07-28 ")).toBe("modern");
+    expect(era(undefined)).toBe("older");
+    expect(era(undefined, "2025-06-18")).toBe("older");
+    expect(era(undefined, "2026-07-28", "initialize")).toBe("older");
+  });
+
+  test("is unknown for an unsupported version, unless message and header differ, which is checked later", () => {
+    const unsupported = expect.objectContaining({
+      code: -32022,
+      status: 400,
+      message: "Unsupported protocol version: 1.0",
+      data: { supported: expect.arrayContaining(["2026-07-28", "2024-11-05"]) as string[], requested: "1.0" },
+    }) as Error;
+    expect(() => era("1.0")).toThrow(unsupported);
+    expect(() => era("1.0", "1.0")).toThrow(unsupported);
+    expect(() => era(undefined, "1.0")).toThrow(unsupported);
+    expect([era("1.0", "2.0"), era(7), era(7, "2.0")]).toEqual(["modern", "modern", "modern"]);
   });
 });
 

@@ -30,6 +30,8 @@ function impatient() {
 test("a slow call is answered as a stream with comments, only to a client that reads events", async () => {
   const held = Promise.withResolvers<string>();
   await using server = await stand({ adapter: impatient(), tools: { held: () => held.promise } });
+  // Answered before a stream would open: when that time comes, nothing may happen to its reply.
+  await (await post(server.url, { jsonrpc: "2.0", id: 1, method: "ping" })).text();
   const call = { jsonrpc: "2.0", id: 5, method: "tools/call", params: { name: "held" } };
   const plain = post(server.url, call, { headers: { accept: "application/json" } });
   const streamed = await post(server.url, { ...call, id: 6 });
