@@ -44,7 +44,7 @@ describe("the contract of a data action", () => {
           schema: {
             type: "string",
             title: "Output",
-            description: "What the tool answered, as text; the reason when the outcome is not OK.",
+            description: "The tool's answer as text; the reason if the outcome is not OK.",
           },
         },
         {
@@ -92,7 +92,7 @@ describe("the contract of a data action", () => {
     const { input, notes, skipped } = contract({ properties: { order_id: property } });
     if (expected === undefined) {
       expect(input["properties"]).toEqual({});
-      expect(notes).toEqual(['the optional input "order_id" is no text, number or boolean: it is left out']);
+      expect(notes).toEqual(['the optional input "order_id" is not a text, number or boolean: it is left out']);
     } else {
       const names = { title: "Order id", description: "Order id" };
       expect(input["properties"]).toEqual({ order_id: { type: "string", ...names, ...expected } });
@@ -124,7 +124,7 @@ describe("the contract of a data action", () => {
       'the required input "a.b" has a name that Genesys does not take (letters, digits, _ and -, a letter first)',
     );
     expect(contract({ properties: { lines: [] }, required: ["lines"] }).skipped).toBe(
-      'the required input "lines" is no text, number or boolean',
+      'the required input "lines" is not a text, number or boolean',
     );
   });
 
@@ -140,11 +140,11 @@ describe("the contract of a data action", () => {
   test("notes every allowed value that is not an identifier", () => {
     const { notes } = contract({ properties: { a: { enum: ["ok", "two words", "9", "x-y"], description: "d" } } });
     expect(notes).toEqual([
-      'the input "a" has allowed values that are no identifiers ("two words", "9", "x-y"); an Agentic Virtual Agent refuses them',
+      'the input "a" has allowed values that are not identifiers ("two words", "9", "x-y"); an Agentic Virtual Agent refuses them',
     ]);
     const numbers = contract({ properties: { a: { enum: [1], description: "d" } } });
     expect(numbers.notes).toEqual([
-      'the input "a" has allowed values that are no identifiers (1); an Agentic Virtual Agent refuses them',
+      'the input "a" has allowed values that are not identifiers (1); an Agentic Virtual Agent refuses them',
     ]);
   });
 

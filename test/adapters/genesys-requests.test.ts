@@ -57,7 +57,7 @@ describe("a request that delivers results", () => {
     for (const runId of [".", ".."]) {
       expect(await deliver({ context: { runId } })).toEqual({
         kind: "dead",
-        error: "The run id is not one that a path can hold.",
+        error: "The run id cannot be part of a path.",
       });
     }
     expect(sent).toEqual([]);

@@ -30,7 +30,7 @@ function signedAsHub(body: string): Headers {
   return { "x-hub-signature-256": `sha256=${createHmac("sha256", "hub-secret").update(body).digest("hex")}` };
 }
 
-const wrongBody = "the signature does not fit the body";
+const wrongBody = "the signature does not match the body";
 
 describe("callbacks with a key and a signature", () => {
   const path = "/api/v1/llm/tool-callback";
@@ -125,7 +125,7 @@ describe("requests of callers that sign", () => {
       const { error } = (await response.json()) as { error?: string };
       return [response.status, error, challenge.includes("invalid_token")];
     };
-    const besideKey = "A valid signature is needed beside the key: it is missing, wrong or too old";
+    const besideKey = "A valid signature is needed in addition to the key: it is missing, wrong or too old";
     const alone = "A valid key or signature is needed: the signature is missing, wrong or too old";
     const bearer = { authorization: "Bearer both-key" };
     expect(await send({ ...bearer, ...signedAsHub("{}") })).toEqual([200, undefined, false]);

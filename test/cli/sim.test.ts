@@ -128,8 +128,8 @@ describe("the fault plan", () => {
 
   test.each([
     ["teapot=1", "There is no fault"],
-    ["cut", "wants a probability"],
-    ["cut=2", "wants a probability"],
+    ["cut", "needs a probability"],
+    ["cut=2", "needs a probability"],
     ["cut=0.6,slow=0.6", "add up"],
   ])("%s is refused", (text, words) => expect(() => faultPlanFrom(text)).toThrow(words));
 });

@@ -80,7 +80,7 @@ test("with a key nothing in the data folder reveals arguments or answers; withou
     const unknown = await without.book("b1", "seat-of-mrs-smith");
     expect(unknown?.outcome).toBe(Outcome.UNCERTAIN);
     expect(unknown?.output).toBe("It is not known whether this request took effect. Do not repeat it; check first.");
-    expect(without.service.logs()).toContain("what is stored of a call cannot be read");
+    expect(without.service.logs()).toContain("the stored record of a call cannot be read");
     for (const { secret } of [one, two]) expect(without.service.logs()).not.toContain(secret);
   }
   {

@@ -152,7 +152,7 @@ describe("a call that a dead process left", () => {
     expect(await next.executor.recover()).toBe(2);
     const lines = next.log.map((line) => JSON.parse(line) as { level: number; msg: string });
     expect(lines.filter(({ level }) => level === 50)).toMatchObject([
-      { msg: "a call could not be recovered; it is tried again", call: "1", err: { message: "ours" } },
+      { msg: "a call could not be recovered; it will be tried again", call: "1", err: { message: "ours" } },
     ]);
     expect((await next.executor.find("2", contextOf("c"), caller))?.result?.output).toBe(uncertain);
     await dead[Symbol.asyncDispose]();

@@ -110,7 +110,7 @@ describe("a schema is refused with a message", () => {
     [
       "an odd type",
       object({ a: { type: "dict" } }),
-      '/properties/a/type is "dict", which is not a JSON Schema type: say object',
+      '/properties/a/type is "dict", which is not a JSON Schema type: use object',
     ],
     ["an unknown type", object({ a: { type: "thing" } }), '"thing", which is not a JSON Schema type'],
     [

@@ -76,7 +76,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
       );
       expect(code).toBe(Code.InvalidArgument);
       expect(words).toContain(`"${word}"`);
-      expect(words).toContain(`say ${better}`);
+      expect(words).toContain(`use ${better}`);
     });
   }
 

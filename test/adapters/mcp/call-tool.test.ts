@@ -173,14 +173,14 @@ describe("a call", () => {
     const missing = async (meta: object) => (await call({ _meta: meta })).error;
     expect(await missing({ [reserved.protocolVersion]: "2026-07-28" })).toMatchObject({
       code: -32602,
-      message: "params._meta must hold io.modelcontextprotocol/clientCapabilities",
+      message: "params._meta must contain io.modelcontextprotocol/clientCapabilities",
     });
     expect(await missing({ [reserved.protocolVersion]: 7, [reserved.clientCapabilities]: {} })).toMatchObject({
-      message: "params._meta must hold io.modelcontextprotocol/protocolVersion",
+      message: "params._meta must contain io.modelcontextprotocol/protocolVersion",
     });
     expect(await missing({ [reserved.protocolVersion]: 7 })).toMatchObject({
       message:
-        "params._meta must hold io.modelcontextprotocol/protocolVersion and io.modelcontextprotocol/clientCapabilities",
+        "params._meta must contain io.modelcontextprotocol/protocolVersion and io.modelcontextprotocol/clientCapabilities",
     });
     expect(await missing({ [reserved.protocolVersion]: "1.0" })).toMatchObject({
       code: -32022,

@@ -256,13 +256,13 @@ describe("the check of Host and Origin", () => {
     [{ host: "localhost:port" }, "is not allowed"],
     [{ host: "localhost@evil.example" }, "is not allowed"],
     [{ ":authority": "evil.example" }, "is not allowed"],
-    [{ host: "x".repeat(300) }, `The Host "${"x".repeat(200)}" is not allowed: JACKFIELD_ALLOWED_HOSTS`],
-    [{ host: "localhost", origin: "null" }, 'The Origin "null" is not allowed: adapters.mcp.allowedOrigins'],
+    [{ host: "x".repeat(300) }, `The Host "${"x".repeat(200)}" is not allowed: add it to JACKFIELD_ALLOWED_HOSTS`],
+    [{ host: "localhost", origin: "null" }, 'The Origin "null" is not allowed: add it to adapters.mcp.allowedOrigins'],
     [{ host: "localhost", origin: "https://evil.example" }, 'The Origin "https://evil.example" is not allowed'],
     [{ host: "localhost", origin: "file://" }, "The Origin"],
   ])("refuses %j", (headers, why) => {
     expect(check(headers)).toContain(why);
-    // Whoever was let in last makes no difference to the next.
+    // The previous result has no influence.
     expect(check({ host: "localhost" })).toBeUndefined();
     expect(check(headers)).toContain(why);
   });
