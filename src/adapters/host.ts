@@ -43,7 +43,7 @@ export interface AdapterHost {
    * and a SignedRequest if the body is needed as well.
    */
   authenticate(request: RawRequest): Requester | SignedRequest<Requester> | undefined | Promise<Requester | undefined>;
-  /** The sender of every request, where no credential is configured: then nothing has to be authenticated. */
+  /** The sender of every request if no credential is configured, so that nothing has to be authenticated. */
   readonly open?: Requester;
   /** Records a request that was refused because of its key or scope. */
   recordRefusal(refusal: AccessRefusal): void;

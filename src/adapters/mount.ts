@@ -63,7 +63,7 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
       bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true,
     },
     handler: authentication.guarded(serve(route, context)),
-    // Whatever has refused the request.
+    // Runs for every refusal, whatever its source.
     onResponse(request, reply, done) {
       if (reply.statusCode === 401 || reply.statusCode === 403) recordRefusal(request, reply.statusCode, host);
       done();

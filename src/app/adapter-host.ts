@@ -69,8 +69,8 @@ export function createAdapterHost(
 }
 
 /**
- * Returns clients that act as a configured caller through a door: with the door's limits, and with the scopes that the
- * door itself needs besides the caller's. A caller that may execute calls needs no job scopes for its long calls to
+ * Returns clients that act as a configured caller through an entry point: with its limits, and with the scopes that it
+ * needs itself in addition to the caller's. A caller that may execute calls needs no job scopes for its long calls to
  * become jobs.
  */
 function requestersOfDoor(

@@ -29,7 +29,7 @@ export interface Readiness {
   serving(): boolean;
   /** Subscribes to readiness being turned off. Returns a function that ends the subscription. */
   onChange(listener: () => void): () => void;
-  /** Turns readiness off for good. New work is still accepted. */
+  /** Turns readiness off permanently. New work is still accepted. */
   unready(): void;
   /** Turns readiness off and rejects new work. */
   drain(): void;

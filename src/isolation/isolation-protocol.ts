@@ -17,7 +17,7 @@ export interface IsolatedCall {
   readonly conversationId: string | undefined;
   readonly sessionId: string | undefined;
   readonly source: string;
-  /** Start of the run that `reconcile` is asked about, in Unix milliseconds. */
+  /** Start of the run that `reconcile` is called for, in Unix milliseconds. */
   readonly startedAt?: number;
 }
 

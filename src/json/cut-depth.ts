@@ -1,5 +1,6 @@
 /**
- * Maximum nesting that is kept: far more than any door accepts, so that truncated text is still rejected for its depth.
+ * Maximum nesting that is kept: far more than any entry point accepts, so that truncated text is still rejected for its
+ * depth.
  */
 const levels = 1000;
 

@@ -41,7 +41,7 @@ export function shortenText(text: string, limit: TextLimit): string {
 /** Maximum nesting of a shortened value. */
 const maxLevels = 40;
 
-/** What one attempt keeps: items per array, characters per string, levels of nesting. */
+/** The limits of one attempt: items per array, characters per string, levels of nesting. */
 type Attempt = readonly [items: number, characters: number, levels: number];
 
 /** The last attempts, which omit levels. */

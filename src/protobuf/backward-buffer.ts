@@ -1,27 +1,27 @@
-/** Size of the buffer at the start, and of the largest one that is kept for the next message, in bytes. */
+/** Initial size of the buffer, and maximum size of a buffer that is kept for the next message, in bytes. */
 const usualBytes = 4096;
 const maxKeptBytes = 262_144;
 
 /**
- * A buffer that is filled from its end: the length of a part is known when the head of the part is written, and nothing
- * that is written has to move. One buffer serves one message after the other. Formats are protobuf's.
+ * A buffer that is filled from its end. The length of a part is known when its head is written, so written bytes never
+ * move. One buffer serves one message after the other. Formats are protobuf's.
  */
 export class BackwardBuffer {
   #bytes = Buffer.allocUnsafe(usualBytes);
   #at = usualBytes;
 
-  /** Bytes that are written. */
+  /** Number of bytes written. */
   get length(): number {
     return this.#bytes.length - this.#at;
   }
 
-  /** Begins a new message. */
+  /** Starts a new message. */
   clear(): void {
     if (this.#bytes.length > maxKeptBytes) this.#bytes = Buffer.allocUnsafe(usualBytes);
     this.#at = this.#bytes.length;
   }
 
-  /** Returns a copy of what is written, after `headBytes` bytes of any value. */
+  /** Returns a copy of the written bytes, after `headBytes` unspecified bytes. */
   copy(headBytes: number): Buffer {
     const start = this.#reserve(headBytes);
     return Buffer.from(this.#bytes.subarray(start));
@@ -55,7 +55,7 @@ export class BackwardBuffer {
     this.#bytes.writeDoubleLE(value, index);
   }
 
-  /** Writes a text in UTF-8 and its length. */
+  /** Writes a text in UTF-8, preceded by its length. */
   string(text: string): void {
     const size = Buffer.byteLength(text);
     const index = this.#reserve(size);
@@ -63,7 +63,7 @@ export class BackwardBuffer {
     this.varint(size);
   }
 
-  /** Makes room before what is written, and returns where it begins. */
+  /** Makes room in front of the written bytes, and returns its offset. */
   #reserve(count: number): number {
     if (count > this.#at) {
       const used = this.length;

@@ -4,8 +4,8 @@ import type { DestinationStream } from "pino";
 /** Maximum length of text that waits for a slow reader, in UTF-16 units. Further lines are dropped. */
 const maxWaiting = 1_048_576;
 /**
- * Shortest time between the end of a write and the next one, in milliseconds. Lines that come meanwhile are written
- * together: a write of its own costs more than making the line.
+ * Minimum time between the end of a write and the next one, in milliseconds. Lines that arrive in between are written
+ * together, because a write costs more than composing a line.
  */
 const gatherMs = 10;
 /** Pause before the next write to a full pipe, in milliseconds. */

@@ -59,7 +59,7 @@ async function answerOf(response: Response): Promise<[number, string]> {
 }
 
 describe("the callback", () => {
-  testRequirement(["003.1", "003.3"], "it answers exactly the id and a text, 200 for failures too", async () => {
+  testRequirement(["003.1", "003.3"], "answers exactly the id and a text, with 200 for failures too", async () => {
     await using app = await cognigy();
     const cases: [unknown, string][] = [
       [callback("echo", { x: "ü" }), '{"x":"ü"}'],
@@ -84,22 +84,39 @@ describe("the callback", () => {
     }
   });
 
-  testRequirement("003.3", "a body that is no object, or has no tool_call_id or name, is a 400", async () => {
-    await using app = await cognigy();
-    const bad = [null, [], "x", 1, {}, { name: "echo" }, { tool_call_id: "a" }, callback("echo", {}, ""), callback("")];
-    const odd = [
-      { tool_call_id: 7, name: "echo" },
-      { tool_call_id: "a", name: 7 },
-      callback("echo", {}, "x".repeat(257)),
-    ];
-    for (const body of [...bad, ...odd]) {
-      const response = await app.post(path, body);
-      expect(response.status).toBe(400);
-      expect(Object.keys((await response.json()) as object)).toEqual(["error"]);
-    }
-    expect(await answerOf(await app.post(path, "{"))).toEqual([400, '{"error":"The request body is not valid JSON"}']);
-    expect(app.seen).toEqual([]);
-  });
+  testRequirement(
+    "003.3",
+    "refuses a body that is not an object, or has no tool_call_id or name, with 400",
+    async () => {
+      await using app = await cognigy();
+      const bad = [
+        null,
+        [],
+        "x",
+        1,
+        {},
+        { name: "echo" },
+        { tool_call_id: "a" },
+        callback("echo", {}, ""),
+        callback(""),
+      ];
+      const odd = [
+        { tool_call_id: 7, name: "echo" },
+        { tool_call_id: "a", name: 7 },
+        callback("echo", {}, "x".repeat(257)),
+      ];
+      for (const body of [...bad, ...odd]) {
+        const response = await app.post(path, body);
+        expect(response.status).toBe(400);
+        expect(Object.keys((await response.json()) as object)).toEqual(["error"]);
+      }
+      expect(await answerOf(await app.post(path, "{"))).toEqual([
+        400,
+        '{"error":"The request body is not valid JSON"}',
+      ]);
+      expect(app.seen).toEqual([]);
+    },
+  );
 
   test("returns any id and any text unchanged", async () => {
     await using app = await cognigy();
@@ -117,7 +134,7 @@ describe("the callback", () => {
 
   testRequirement(
     "003.2",
-    "a wrong key is refused before the body is read, and a key's name chooses whose call it is",
+    "refuses a wrong key before the body is read, and a key's name determines the source of its calls",
     async () => {
       await using app = await cognigy({
         keys: [
@@ -155,7 +172,7 @@ describe("the callback", () => {
     expect(app.seen[0]).toMatchObject({ caller: "cognigy", context: undefined, answerWithinMs: 4900 });
   });
 
-  testRequirement("003.12", "an unhandled fault names the call and nothing else", async () => {
+  testRequirement("003.12", "names the call and nothing else in an internal error", async () => {
     await using app = await cognigy({ keys: [] });
     const internal = (id: string) => [
       500,
@@ -234,7 +251,7 @@ describe("the callback", () => {
 describe("calls that take longer", () => {
   testRequirement(
     "003.7",
-    "at the answer deadline the model reads so, and the poll finds the answer once it is there",
+    "returns the pending text at the answer deadline, and the poll finds the answer once it is there",
     async () => {
       const release = Promise.withResolvers<void>();
       await using app = await cognigy({
@@ -273,7 +290,7 @@ describe("calls that take longer", () => {
     expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
   });
 
-  testRequirement("003.10", "a call that outlives its answer is timed and attributed once, when it ends", async () => {
+  testRequirement("003.10", "measures a call that outlives its answer once, when it ends", async () => {
     const release = Promise.withResolvers<void>();
     await using app = await cognigy({ answerWithinMs: 60, tools: { slow: () => release.promise.then(() => ({})) } });
     for (let n = 0; n < 2; n += 1) expect((await app.post(path, callback("slow", {}, "late"))).status).toBe(200);
@@ -294,33 +311,29 @@ describe("calls that take longer", () => {
     expect(await metrics()).toMatch(invocations);
   });
 
-  testRequirement(
-    "003.8",
-    "beyond the limit of pending calls requests are turned away until calls have ended",
-    async () => {
-      const release = Promise.withResolvers<void>();
-      const slow: StandTool = () => release.promise.then(() => ({}));
-      await using app = await cognigy({
-        answerWithinMs: 40,
-        maxPending: 2,
-        tools: { ...usual, slow },
-      });
-      await Promise.all([app.post(path, callback("slow", {}, "1")), app.post(path, callback("slow", {}, "2"))]);
-      const beyond = await app.post(path, callback("echo", {}, "3"));
-      expect(beyond.headers.get("retry-after")).toBe("1");
-      expect(await answerOf(beyond)).toEqual([
-        503,
-        '{"error":"Correlation context limit reached. Clear stale entries."}',
-      ]);
-      expect((await app.post(path, callback("slow", {}, "1"))).status).toBe(200);
-      release.resolve();
-      await until(async () => (await app.post(path, callback("echo", {}, "4"))).status === 200);
-    },
-  );
+  testRequirement("003.8", "refuses calls beyond the limit of pending ones until calls have ended", async () => {
+    const release = Promise.withResolvers<void>();
+    const slow: StandTool = () => release.promise.then(() => ({}));
+    await using app = await cognigy({
+      answerWithinMs: 40,
+      maxPending: 2,
+      tools: { ...usual, slow },
+    });
+    await Promise.all([app.post(path, callback("slow", {}, "1")), app.post(path, callback("slow", {}, "2"))]);
+    const beyond = await app.post(path, callback("echo", {}, "3"));
+    expect(beyond.headers.get("retry-after")).toBe("1");
+    expect(await answerOf(beyond)).toEqual([
+      503,
+      '{"error":"Correlation context limit reached. Clear stale entries."}',
+    ]);
+    expect((await app.post(path, callback("slow", {}, "1"))).status).toBe(200);
+    release.resolve();
+    await until(async () => (await app.post(path, callback("echo", {}, "4"))).status === 200);
+  });
 
   testRequirement(
     ["003.8", "fault-003.cleanup"],
-    "requests that wait count as pending, and failed ones do not",
+    "counts waiting requests as pending, and failed ones not",
     async () => {
       const release = Promise.withResolvers<void>();
       await using app = await cognigy({
@@ -341,7 +354,7 @@ describe("calls that take longer", () => {
 describe("browsers", () => {
   const origin = "https://app.cognigy.ai";
 
-  testRequirement("003.11", "only the configured origins may use the callback, and only this route", async () => {
+  testRequirement("003.11", "lets only the configured origins use the callback, and only this route", async () => {
     await using app = await cognigy({ keys: [{ name: "", key: "k" }] });
     const ask = (url: string, from: string) =>
       fetch(app.url + url, {
@@ -377,7 +390,7 @@ describe("browsers", () => {
 describe("metrics", () => {
   testRequirement(
     "003.10",
-    "good answers are successes, all others fallbacks, 503 and 500 too, and only calls that ran are timed",
+    "counts good answers as successes, all others as fallbacks, 503 and 500 too, and times only calls that ran",
     async () => {
       await using app = await cognigy();
       for (const name of ["echo", "fail", "picky", "nope", "boom", "down"])

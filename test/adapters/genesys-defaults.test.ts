@@ -75,7 +75,7 @@ describe("Genesys with its default settings", () => {
     ["000.13", "000.13", 60_000, "that tools use"],
     ["000.13", "own", 60_000, "of a credential of the file"],
   ] as const) {
-    testRequirement(id, `a token ${what} is replaced ${marginMs / 1000} s before it ends`, async () => {
+    testRequirement(id, `a token ${what} is replaced ${marginMs / 1000} s before it expires`, async () => {
       await using platform = await connect();
       const { clock, uses } = platform;
       const first = await uses[use]();
@@ -87,7 +87,7 @@ describe("Genesys with its default settings", () => {
     });
   }
 
-  testRequirement("001.8", "a delivery is given up after 10 s, to be tried again", async () => {
+  testRequirement("001.8", "a delivery is aborted after 10 s, and retried", async () => {
     await using platform = await connect({ silent: true });
     using timeouts = holdTimeouts();
     let ended = false;

@@ -79,7 +79,7 @@ async function platform(answers: Answer[], options: Partial<GenesysDeliveryOptio
 }
 
 describe("a delivery to Genesys", () => {
-  testRequirement("001.8", "all outputs go back in one request, as texts of objects", async () => {
+  testRequirement("001.8", "sends all outputs in one request, as JSON text of objects", async () => {
     await using genesys = await platform([status(204)]);
     expect(await genesys.deliver()).toEqual({ kind: "delivered" });
     const [request] = genesys.requests;
@@ -105,7 +105,7 @@ describe("a delivery to Genesys", () => {
     });
   });
 
-  testRequirement(["001.8", "001.11"], "a repeat sends the same bytes and key", async () => {
+  testRequirement(["001.8", "001.11"], "sends the same bytes and key in a repeat", async () => {
     await using genesys = await platform([status(500), status(200)]);
     expect((await genesys.deliver()).kind).toBe("retry");
     expect(await genesys.deliver()).toEqual({ kind: "delivered" });
@@ -114,7 +114,7 @@ describe("a delivery to Genesys", () => {
     expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
   });
 
-  testRequirement("001.9", "each answer of the platform has one verdict", async () => {
+  testRequirement("001.9", "interprets each answer of the platform in one way", async () => {
     const cases: [number, string][] = [
       [200, "delivered"],
       [201, "delivered"],
@@ -138,7 +138,7 @@ describe("a delivery to Genesys", () => {
     }
   });
 
-  testRequirement("001.9", "a 401 refreshes the token once, then fails; a 403 fails at once", async () => {
+  testRequirement("001.9", "renews the token once after a 401, then fails; fails at once after a 403", async () => {
     await using mended = await platform([status(401), status(200)]);
     expect(await mended.deliver()).toEqual({ kind: "delivered" });
     expect(mended.refreshed).toEqual(["first"]);
@@ -156,7 +156,7 @@ describe("a delivery to Genesys", () => {
     expect(forbidden.requests).toHaveLength(1);
   });
 
-  testRequirement(["001.9", "fault-001.headers"], "Retry-After is passed on in both its forms", async () => {
+  testRequirement(["001.9", "fault-001.headers"], "passes on Retry-After in both its forms", async () => {
     const now = () => Date.parse("2026-11-21T10:00:00Z");
     const forms: [string, number | undefined][] = [
       ["3", 3000],
@@ -173,7 +173,7 @@ describe("a delivery to Genesys", () => {
     }
   });
 
-  testRequirement("001.9", "a rate limit that is nearly used up slows us down before it is hit", async () => {
+  testRequirement("001.9", "slows down before a rate limit is used up", async () => {
     let time = 1_000_000;
     await using genesys = await platform(
       [

@@ -64,7 +64,7 @@ async function outputs(response: Response): Promise<string[]> {
 }
 
 describe("payloads of the LLM Gateway's webhook", () => {
-  testRequirement(["000.1", "000.4"], "arguments may be a text or an object", async () => {
+  testRequirement(["000.1", "000.4"], "accepts arguments as text or object", async () => {
     await using app = await gateway();
     const body = {
       tool_calls: [call("a", "echo", '{"x":1}'), call("b", "echo", { x: 2 })],
@@ -74,7 +74,7 @@ describe("payloads of the LLM Gateway's webhook", () => {
     expect(await outputs(await app.post(path, body))).toEqual(['{"x":1}', '{"x":2}']);
   });
 
-  testRequirement("000.2", "tool_calls that are missing, no array or empty are refused", async () => {
+  testRequirement("000.2", "refuses tool_calls that are missing, not an array or empty", async () => {
     await using app = await gateway();
     for (const body of [
       {},
@@ -94,7 +94,7 @@ describe("payloads of the LLM Gateway's webhook", () => {
 
   testRequirement(
     "000.3",
-    "a call without id, name or arguments refuses the request before any tool runs",
+    "refuses a request with a call without id, name or arguments before any tool runs",
     async () => {
       await using app = await gateway();
       const bad = [
@@ -192,7 +192,7 @@ async function raw(port: number, headers: string): Promise<string> {
 }
 
 describe("the answer that the model reads", () => {
-  testRequirement("000.5", "an unknown tool costs its own call only, whatever its name", async () => {
+  testRequirement("000.5", "fails only the call of an unknown tool, whatever its name", async () => {
     await using app = await gateway();
     const names = ["nope", "constructor", "toString", "hasOwnProperty", "../x", "a b", "名", "x".repeat(129)];
     const tool_calls = [...names.map((name, n) => call(`${n}`, name)), call("good", "echo", '{"x":1}')];
@@ -202,7 +202,7 @@ describe("the answer that the model reads", () => {
     ]);
   });
 
-  testRequirement("000.6", "arguments that are not JSON are that call's fault", async () => {
+  testRequirement("000.6", "fails only the call whose arguments are not JSON", async () => {
     await using app = await gateway();
     const tool_calls = [call("a", "echo", "{not json"), call("b", "echo")];
     expect(await outputs(await app.post(path, { tool_calls }))).toEqual([
@@ -211,7 +211,7 @@ describe("the answer that the model reads", () => {
     ]);
   });
 
-  testRequirement("000.7", "a failing tool's message is its output and results stand in request order", async () => {
+  testRequirement("000.7", "contains a failing tool's message as output, with results in request order", async () => {
     await using app = await gateway({
       tools: { ...usual, late: () => new Promise((resolve) => setTimeout(resolve, 30, { late: true })) },
     });
@@ -255,7 +255,7 @@ describe("the answer that the model reads", () => {
 });
 
 describe("the stream", () => {
-  testRequirement("000.8", "it carries the headers, a step for each ending, then one result and the end", async () => {
+  testRequirement("000.8", "has the headers, an event for each ended call, then one result and the end", async () => {
     await using app = await gateway();
     const response = await app.post(path, { tool_calls: [call("a", "echo"), call("b", "fail")] });
     expect(response.status).toBe(200);
@@ -282,7 +282,7 @@ describe("the stream", () => {
     );
   });
 
-  testRequirement("000.8", "a client that asks for the end of its connection gets it after the stream", async () => {
+  testRequirement("000.8", "closes the connection afterwards if the client asked for it", async () => {
     await using app = await gateway();
     const request = http.request(`${app.url}${path}`, {
       method: "POST",
@@ -297,7 +297,7 @@ describe("the stream", () => {
     await closed;
   });
 
-  testRequirement("000.8", "over HTTP/2 it is the same without a connection header", async () => {
+  testRequirement("000.8", "is the same over HTTP/2 without a connection header", async () => {
     await using app = await gateway();
     const session = http2.connect(app.url);
     const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/json" });
@@ -314,7 +314,7 @@ describe("the stream", () => {
 
   testRequirement(
     ["000.8", "000.9"],
-    "progress is sent while others still run, and what a tool reports too",
+    "contains progress while others still run, and a tool's own reports",
     async () => {
       const release = Promise.withResolvers<void>();
       await using app = await gateway({
@@ -342,7 +342,7 @@ describe("the stream", () => {
     },
   );
 
-  testRequirement("000.9", "a comment line keeps an idle stream open", async () => {
+  testRequirement("000.9", "stays open with comment lines while idle", async () => {
     const release = Promise.withResolvers<void>();
     await using app = await gateway({
       times: { commentEveryMs: 5, openAfterMs: 1 },
@@ -357,7 +357,7 @@ describe("the stream", () => {
     expect(text).toContain("event: tool_result");
   });
 
-  testRequirement("000.10", "conversation and session reach the call, and a batch has one trace id", async () => {
+  testRequirement("000.10", "passes conversation and session to the call, and a batch has one trace id", async () => {
     await using app = await gateway();
     const body = {
       tool_calls: [call("a", "echo"), call("b", "echo")],
@@ -377,7 +377,7 @@ describe("the stream", () => {
     expect(app.seen.at(-1)?.traceId).toBe("0af7651916cd43dd8448eb211c80319c");
   });
 
-  testRequirement("000.15", "a fault before the stream began is a 500 that tells nothing", async () => {
+  testRequirement("000.15", "answers an error before its start with a 500 that reveals nothing", async () => {
     await using app = await gateway({
       tools: {
         boom: () => {

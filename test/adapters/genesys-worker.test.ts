@@ -36,7 +36,7 @@ function stored(jobs: Job[]): NonNullable<StandOptions["submit"]> {
 describe("the AI Gateway's webhook", () => {
   testRequirement(
     ["001.1", "001.3", "001.11"],
-    "a batch is acknowledged with its job, the same for a repeat",
+    "acknowledges a batch with its job, the same for a repeat",
     async () => {
       const jobs: Job[] = [];
       await using app = await worker({ submit: stored(jobs) });
@@ -59,7 +59,7 @@ describe("the AI Gateway's webhook", () => {
     },
   );
 
-  testRequirement("001.2", "anything but a run with calls is refused before it is stored", async () => {
+  testRequirement("001.2", "refuses anything but a run with calls before it is stored", async () => {
     const jobs: Job[] = [];
     await using app = await worker({ submit: stored(jobs) });
     const bad: unknown[] = [
@@ -102,26 +102,30 @@ describe("the AI Gateway's webhook", () => {
     expect(texts[3]).toMatch(/^(?:\{"a":){900}/);
   });
 
-  testRequirement("001.3", "what cannot be stored is a 503 within seconds, so that the platform retries", async () => {
-    const cases: [NonNullable<StandOptions["submit"]>, number, string][] = [
-      [
-        () => Promise.reject(new ConnectError("the store cannot be reached", Code.Unavailable)),
-        503,
-        '{"error":"the store cannot be reached"}',
-      ],
-      [() => Promise.reject(new ConnectError("too much", Code.ResourceExhausted)), 503, '{"error":"too much"}'],
-      [() => new Promise(() => {}), 503, "error"],
-      [() => Promise.reject(new Error("the password is hunter2")), 500, '{"error":"Internal processing error"}'],
-    ];
-    for (const [submit, status, text] of cases) {
-      await using app = await worker({ submit, times: { storeWithinMs: 50 } });
-      const response = await app.post(path, good, key);
-      expect(response.status).toBe(status);
-      expect(await response.text()).toContain(text);
-      expect(response.headers.get("retry-after")).toBe(status === 503 ? "1" : null);
-      expect(response.headers.get("jackfield-job-id")).toBeNull();
-    }
-  });
+  testRequirement(
+    "001.3",
+    "answers 503 within seconds if a batch cannot be stored, so that the platform retries",
+    async () => {
+      const cases: [NonNullable<StandOptions["submit"]>, number, string][] = [
+        [
+          () => Promise.reject(new ConnectError("the store cannot be reached", Code.Unavailable)),
+          503,
+          '{"error":"the store cannot be reached"}',
+        ],
+        [() => Promise.reject(new ConnectError("too much", Code.ResourceExhausted)), 503, '{"error":"too much"}'],
+        [() => new Promise(() => {}), 503, "error"],
+        [() => Promise.reject(new Error("the password is hunter2")), 500, '{"error":"Internal processing error"}'],
+      ];
+      for (const [submit, status, text] of cases) {
+        await using app = await worker({ submit, times: { storeWithinMs: 50 } });
+        const response = await app.post(path, good, key);
+        expect(response.status).toBe(status);
+        expect(await response.text()).toContain(text);
+        expect(response.headers.get("retry-after")).toBe(status === 503 ? "1" : null);
+        expect(response.headers.get("jackfield-job-id")).toBeNull();
+      }
+    },
+  );
 
   test("accepts nothing if results cannot be delivered, and names the missing settings", async () => {
     const jobs: Job[] = [];

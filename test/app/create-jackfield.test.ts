@@ -83,7 +83,7 @@ test.each<[object, string]>([
 
 testRequirement(
   "000.13",
-  "a tool's config names a credential, and its requests carry it although it never sees it",
+  "a tool's config names a credential, and its requests carry it although the tool never sees it",
   async () => {
     using folder = scratchFolder();
     await using erp = await startDownstream((response, request) => {

@@ -25,7 +25,7 @@ const busy = () => startDownstream((response) => response.writeHead(429).end());
 
 testRequirement(
   ["000.12", "003.6"],
-  "requests of tools are repeated after 0.5, 1 and 2 s and a part of a quarter more",
+  "requests of tools are retried after 0.5, 1 and 2 s plus up to a quarter",
   async () => {
     await using downstream = await busy();
     const pauses: number[] = [];
@@ -47,7 +47,7 @@ testRequirement(
   },
 );
 
-testRequirement("002.9", "requests to the model are repeated after 2^n s and a part of a second, twice", async () => {
+testRequirement("002.9", "requests to the model are retried after 2^n s plus part of a second, twice", async () => {
   await using gateway = await busy();
   const outbound = createOutbound({ downstreamBytes: 1024, privateAddresses: [], telemetry, version: "1.2.3" });
   const pauses: number[] = [];
@@ -101,21 +101,25 @@ test("deliveries are retried after 1 s, doubling to 60 s, shortened by up to hal
   }
 });
 
-testRequirement("001.9", "a delivery is given up when its tries and pauses would take more than an hour", async () => {
-  using folder = scratchFolder();
-  const { delivery } = loadConfig({ env: {}, cwd: folder.path });
-  const deliver = createDeliverer({
-    ...delivery,
-    deliveries: {
-      genesys: { tenant: "default", send: async () => ({ kind: "retry", error: "503", afterMs: 60_000 }) },
-    },
-    telemetry,
-    backoff: createBackoff(),
-    now: () => 0,
-    dead: (record) => ({ kind: "ended", record }),
-  });
-  const lease = { signal: AbortSignal.any([]), valid: () => true, save: async () => {} };
-  const after = async (deliveryMs: number) =>
-    (await deliver(aRecord({ state: JobState.DELIVERING, deliveryMs }), lease, ROOT_CONTEXT)).kind;
-  expect([await after(3_540_000), await after(3_540_001)]).toEqual(["later", "ended"]);
-});
+testRequirement(
+  "001.9",
+  "a delivery is given up when its attempts and pauses would take more than an hour",
+  async () => {
+    using folder = scratchFolder();
+    const { delivery } = loadConfig({ env: {}, cwd: folder.path });
+    const deliver = createDeliverer({
+      ...delivery,
+      deliveries: {
+        genesys: { tenant: "default", send: async () => ({ kind: "retry", error: "503", afterMs: 60_000 }) },
+      },
+      telemetry,
+      backoff: createBackoff(),
+      now: () => 0,
+      dead: (record) => ({ kind: "ended", record }),
+    });
+    const lease = { signal: AbortSignal.any([]), valid: () => true, save: async () => {} };
+    const after = async (deliveryMs: number) =>
+      (await deliver(aRecord({ state: JobState.DELIVERING, deliveryMs }), lease, ROOT_CONTEXT)).kind;
+    expect([await after(3_540_000), await after(3_540_001)]).toEqual(["later", "ended"]);
+  },
+);

@@ -143,7 +143,7 @@ describe("call", () => {
   });
 });
 
-testRequirement("002.8", "converse prints the answer on stdout and what happens on stderr", async () => {
+testRequirement("002.8", "converse prints the answer on stdout and progress on stderr", async () => {
   await using server = await service().server;
   expect(await jackfield(["converse", "Hi", "--url", server.url])).toEqual({
     code: 0,

@@ -18,7 +18,7 @@ async function fault(promise: Promise<unknown>): Promise<ConnectError> {
 describe("a conversation", () => {
   testRequirement(
     ["002.3", "002.7", "002.8"],
-    "asks, runs two tools at once, one that fails, and gives the answer",
+    "sends a request, runs two tools concurrently, one of which fails, and returns the answer",
     async () => {
       await using talk = await startConversation(
         [
@@ -94,7 +94,7 @@ describe("a conversation", () => {
     expect(answers[64]?.content).toBe("Execution error: Too many tool calls: at most 64 are run");
   });
 
-  testRequirement("002.8", "runs the calls of one answer side by side and reports each as it ends", async () => {
+  testRequirement("002.8", "runs the calls of one answer concurrently and reports each as it ends", async () => {
     const release = Promise.withResolvers<void>();
     await using talk = await startConversation([asksFor(["slow", "slow", ""], ["fast", "fast", ""]), says("ok")], {
       slow: async (call, { progress }) => {
@@ -126,7 +126,7 @@ describe("a conversation", () => {
 
   testRequirement(
     "002.8",
-    "that never stops asking ends after five requests and runs nothing nobody would read",
+    "ends after five requests if the model never stops calling tools, and does not run calls whose results nobody would read",
     async () => {
       let runs = 0;
       await using talk = await startConversation([asksFor(["x", "again", "{}"])], {
@@ -141,7 +141,7 @@ describe("a conversation", () => {
     },
   );
 
-  testRequirement(["002.4", "002.5", "002.6"], "tells the model of every outcome in its own words", async () => {
+  testRequirement(["002.4", "002.5", "002.6"], "reports every outcome to the model in its own message", async () => {
     const sentences: Record<string, [ReturnType<typeof ends>, string]> = {
       a_timeout: [ends("TIMED_OUT", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
       a_throw: [ends("FAILED", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
@@ -247,21 +247,17 @@ describe("a conversation", () => {
 });
 
 describe("the gateway", () => {
-  testRequirement(
-    ["002.9", "fault-002.recursion"],
-    "that answers 429 three times ends the conversation and is asked no more",
-    async () => {
-      await using talk = await startConversation([busy()], {});
-      expect(await fault(talk.converse())).toMatchObject({
-        code: Code.ResourceExhausted,
-        rawMessage: "Rate limit exceeded after retries",
-      });
-      expect(talk.requests).toHaveLength(3);
-      expect(talk.pauses).toEqual([2000, 2500]);
-    },
-  );
+  testRequirement(["002.9", "fault-002.recursion"], "ends if the model answers 429 three times", async () => {
+    await using talk = await startConversation([busy()], {});
+    expect(await fault(talk.converse())).toMatchObject({
+      code: Code.ResourceExhausted,
+      rawMessage: "Rate limit exceeded after retries",
+    });
+    expect(talk.requests).toHaveLength(3);
+    expect(talk.pauses).toEqual([2000, 2500]);
+  });
 
-  testRequirement("002.9", "is asked again after the pause it asks for", async () => {
+  testRequirement("002.9", "retries after the requested pause", async () => {
     await using talk = await startConversation([busy("7"), busy("soon"), says("ok")], {});
     expect((await talk.converse()).text).toBe("ok");
     expect(talk.pauses).toEqual([7000, 2500]);
@@ -274,7 +270,7 @@ describe("the gateway", () => {
     expect(talk.pauses).toEqual([]);
   });
 
-  testRequirement("002.10", "that turns the token away is asked once more with a new one", async () => {
+  testRequirement("002.10", "retries once with a new token if the token is refused", async () => {
     await using talk = await startConversation([{ status: 401, body: {} }, says("ok")], {});
     expect((await talk.converse()).text).toBe("ok");
     expect(talk.tokens.stale).toEqual(["token-1"]);
@@ -290,7 +286,7 @@ describe("the gateway", () => {
     expect(talk.requests).toHaveLength(2);
   });
 
-  testRequirement("002.8", "that does not answer in time ends the conversation in words", async () => {
+  testRequirement("002.8", "ends with a message if the model does not answer in time", async () => {
     await using talk = await startConversation(["never"], {}, { timeoutMs: 50 });
     expect(await fault(talk.converse())).toMatchObject({
       code: Code.Unavailable,

@@ -3,7 +3,7 @@ import { pauseMs } from "../../src/conversations/gateway.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 describe("the pause after a 429", () => {
-  testRequirement("002.9", "is what is asked for, else 2 s and then 2^n s with jitter, 30 s at most", () => {
+  testRequirement("002.9", "is the requested one, else 2 s and then 2^n s with jitter, at most 30 s", () => {
     const half = () => 0.5;
     expect(pauseMs("3", 0, half)).toBe(3000);
     expect(pauseMs("0", 0, half)).toBe(500);

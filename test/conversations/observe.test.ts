@@ -50,7 +50,7 @@ testRequirement(
 
 testRequirement(
   "002.12",
-  "start, success and failure are audited, the failure without the secret it quotes",
+  "start, success and failure are audited, the failure without the secret in its message",
   async () => {
     await using talk = await twoTools();
     const [start, ...tools] = talk.audited;

@@ -11,7 +11,7 @@ const hour = 3_600_000;
 
 testRequirement(
   ["001.11", "003.7"],
-  "a clock set back an hour, then forward a day: nothing is repeated, nothing dropped, no token hunted for (hazard 61)",
+  "a clock set back an hour, then forward a day: nothing is repeated or dropped, and no token is requested in a loop (hazard 61)",
   async () => {
     await using world = await startWorld();
     using folder = scratchFolder();

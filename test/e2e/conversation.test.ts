@@ -81,7 +81,7 @@ const says = (content: string): Answer => ({ body: { choices: [{ message: { role
 
 testRequirement(
   ["002.4", "002.5", "002.7", "002.8", "002.10"],
-  "two tools at once, then ones that fail, then the answer",
+  "two concurrent tools, then failing ones, then the answer",
   async () => {
     await using run = await start([
       wants(["a", "book", { seat: "1" }], ["b", "nap", { ms: 0 }]),
@@ -120,7 +120,7 @@ testRequirement(
 
 testRequirement(
   "002.8",
-  "a model that never stops asking is stopped after five requests, and the last calls are not run",
+  "a model that never stops calling tools is stopped after five requests, and the last calls are not run",
   async () => {
     let turn = 0;
     await using run = await start(
@@ -134,7 +134,7 @@ testRequirement(
 
 testRequirement(
   ["002.9", "fault-002.recursion"],
-  "a gateway that answers 429 three times ends it in words; twice does not",
+  "a gateway that answers 429 three times ends it with a message; twice does not",
   async () => {
     const busy: Answer = { status: 429, headers: { "retry-after": "0" }, body: {} };
     await using run = await start([busy, busy, says("At last.")]);

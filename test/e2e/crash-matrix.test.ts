@@ -29,7 +29,7 @@ testRequirement(
 
 testRequirement(
   "001.11",
-  "killed between execution and delivery, and while it delivers: not executed again, the same body and key again (hazard 58)",
+  "killed between execution and delivery, and during the delivery: not executed again, the same body and key again (hazard 58)",
   async () => {
     await using world = await startWorld({ "503": 1 });
     const service = await world.start();
@@ -56,7 +56,7 @@ testRequirement(
 
 testRequirement(
   "001.11",
-  "killed while a write runs: the model is told that nobody knows, and the batch is delivered all the same",
+  "killed while a write runs: the model is told that the outcome is unknown, and the batch is delivered anyway",
   async () => {
     await using world = await startWorld();
     const service = await world.start();

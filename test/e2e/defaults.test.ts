@@ -63,7 +63,7 @@ testRequirement("000.9", "an idle stream gets a comment every 15 s", async () =>
   }
 });
 
-testRequirement("000.9", "a stream of the MCP door gets a comment every 15 s, too", async () => {
+testRequirement("000.9", "a stream of MCP gets a comment every 15 s, too", async () => {
   await using app = await startConnected(() => ({}));
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   try {
@@ -106,7 +106,7 @@ const converse = async (url: string): Promise<void> => {
 };
 const gatewayPath = "/api/v2/ai-builder/llm-gateway/conversations";
 
-testRequirement("002.8", "a request to the model is given up after 30 s", async () => {
+testRequirement("002.8", "a request to the model is aborted after 30 s", async () => {
   await using app = await startConnected(() => new Promise(() => {}));
   using timeouts = holdTimeouts();
   const failed = vi.fn<(reason: unknown) => void>();
@@ -123,7 +123,7 @@ testRequirement("002.8", "a request to the model is given up after 30 s", async 
 
 testRequirement(
   "002.6",
-  "the model gets 4096 characters of a tool's output, whatever they weigh in bytes",
+  "the model gets 4096 characters of a tool's output, whatever their size in bytes",
   async () => {
     const call = { id: "a", type: "function", function: { name: "odd", arguments: '{"how":"long"}' } };
     const messages = [

@@ -99,7 +99,7 @@ describe.skipIf(noRedis !== undefined)(
 
     testRequirement(
       "001.11",
-      "through gRPC and Connect side by side",
+      "through gRPC and Connect concurrently",
       async () => {
         const clients = replicas.flatMap(({ url: baseUrl }) => [
           createJackfieldClient({ baseUrl, transport: createGrpcTransport({ baseUrl }) }),

@@ -56,7 +56,7 @@ const noDisk = ((): string | undefined => {
 describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefined ? "" : ` (${noDisk})`}`, () => {
   testRequirement(
     ["001.3", "fault-001.lost"],
-    "a full disk means 503 before any 202, and room means 202 again, without a restart (hazard 60)",
+    "a full disk causes 503 before any 202, and free space 202 again, without a restart (hazard 60)",
     async () => {
       await using world = await startWorld();
       using disk = smallDisk(4)!;
@@ -187,7 +187,7 @@ describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : `
   ] as const) {
     testRequirement(
       ["001.3", "fault-001.lost"],
-      `while Redis is ${how} the webhook says 503 within 2 s, and takes work again by itself`,
+      `while Redis is ${how} the webhook answers 503 within 2 s, and accepts work again by itself`,
       async () => {
         const redis = await startRedis(["--appendonly", "yes", "--maxmemory-policy", "noeviction"]);
         try {

@@ -317,7 +317,7 @@ test("malformed RPC messages are invalid_argument or resource_exhausted (hazard 
 
 testRequirement(
   "000.3",
-  "ids twice in a request: the same arguments are one execution, others a conflict (hazard 13)",
+  "duplicate ids in a request: the same arguments are one execution, others a conflict (hazard 13)",
   async () => {
     const { text } = await told(
       post(`${service.url}/llm-gateway/tools`, {

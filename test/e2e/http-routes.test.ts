@@ -39,7 +39,7 @@ test("health and readiness are open, with keys and without", async () => {
   }
 });
 
-testRequirement("002.3", "GET /tools gives the definitions in three forms, in a fixed order", async () => {
+testRequirement("002.3", "GET /tools returns the definitions in three forms, in a fixed order", async () => {
   const openai = await ask(`${open.url}/tools`);
   expect(openai.headers.get("content-type")).toMatch(/^application\/json/);
   const { tools } = JSON.parse(openai.text) as { tools: { type: string; function: Record<string, unknown> }[] };
@@ -136,7 +136,7 @@ test("problems are reported in the order 401, 404, 405, 413, 415, 400", async ()
   }
 });
 
-testRequirement(["003.2", "003.7"], "calls of two Cognigy keys never meet", async () => {
+testRequirement(["003.2", "003.7"], "calls of two Cognigy keys are separate", async () => {
   const url = `${closed.url}/api/v1/llm/tool-callback`;
   const callback = (key: string, ms: number) =>
     told(post(url, { tool_call_id: "same", name: "nap", arguments: { ms } }, { "x-cognigy-ai-api-key": key }));

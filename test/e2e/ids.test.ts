@@ -28,7 +28,7 @@ const call = (id: string, name: string, args: object) => ({ id, function: { name
 
 testRequirement(
   ["000.10", "000.12", "001.9"],
-  "run and job stand on every line and span of a batch: its calls, their repeated requests, and its delivery",
+  "run and job are on every log line and span of a batch: its calls, their retries, and its delivery",
   async () => {
     await using otlp = await startOtlp();
     await using office = await startReceiver(() =>

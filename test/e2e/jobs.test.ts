@@ -86,7 +86,7 @@ describe.each(engines.filter(([, missing]) => missing === undefined))(
 
     testRequirement(
       "001.11",
-      "killed between the effect and the delivery: another replica delivers, and the effect stays one",
+      "killed between the effect and the delivery: another replica delivers, and there is still one effect",
       async () => {
         const engine = await start();
         try {

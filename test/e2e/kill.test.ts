@@ -25,7 +25,7 @@ describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : `
   for (const replicas of long > 0 ? [2, 3] : [2]) {
     testRequirement(
       ["001.3", "001.11", "003.9"],
-      `${replicas} replicas lose and double nothing, although they and Redis are killed and Redis falls silent (seed ${seed})`,
+      `${replicas} replicas lose and double nothing, although they and Redis are killed and Redis goes silent (seed ${seed})`,
       async () => {
         const redis = await startRedis([
           "--appendonly",

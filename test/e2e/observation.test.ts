@@ -101,7 +101,7 @@ testRequirement(
 
 testRequirement(
   ["002.11", "002.12", "fault-002.spans"],
-  "the spans of a conversation are nested, and its audit lines say what happened",
+  "the spans of a conversation are nested, and its audit lines report what happened",
   async () => {
     await using otlp = await startOtlp();
     const dataDir = join(root, "node_modules/.cache", `jackfield-audit-${process.pid}`);
@@ -188,7 +188,7 @@ testRequirement(
 
 testRequirement(
   "003.10",
-  "/metrics holds every name of the contract, read by a real parser, and all that dashboard and alerts ask for",
+  "/metrics contains every name of the contract, read by a real parser, and everything that dashboard and alerts query",
   async () => {
     await using platform = await startReceiver(({ path }) =>
       path === "/oauth/token"

@@ -63,7 +63,7 @@ const expected: [string, string, string, string?][] = [
 for (const [how, outcome, output, json] of expected) {
   testRequirement(
     ["000.7", "002.5", "003.3"],
-    `a tool that answers ${how} costs one call and one clear answer (hazard 38)`,
+    `a tool that answers ${how} affects one call, which gets a clear answer (hazard 38)`,
     async () => {
       const genesys = outcome === "OUTCOME_OK" ? (json ?? output) : JSON.stringify({ error: output });
       expect(await ask(how)).toEqual([outcome, output, genesys, output]);
@@ -73,7 +73,7 @@ for (const [how, outcome, output, json] of expected) {
 
 testRequirement(
   ["002.6", "fault-002.cut"],
-  "large answers are cut to size and stay JSON, without half a character",
+  "large answers are shortened and stay valid JSON, without split characters",
   async () => {
     for (const how of ["large", "long", "symbol", "function", "map"]) {
       const [outcome, output, genesys, cognigy] = await ask(how);

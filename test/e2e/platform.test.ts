@@ -7,7 +7,7 @@ import { startWorld } from "./support/world.ts";
 
 testRequirement(
   ["001.9", "fault-001.401"],
-  "a platform that refuses for good gets one try, or one more with a new token, and the job waits for a person",
+  "a platform that refuses permanently gets one attempt, or one more with a new token, and the job waits for an operator",
   async () => {
     await using world = await startWorld({ "401-always": 1 });
     const service = await world.start();
@@ -41,7 +41,7 @@ testRequirement(
 
 testRequirement(
   "001.9",
-  "a delivery that may succeed later is repeated with the same body and key, and not executed again",
+  "a delivery that may succeed later is retried with the same body and key, and not executed again",
   async () => {
     await using world = await startWorld();
     const service = await world.start();

@@ -232,7 +232,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 testRequirement(
   ["000.8", "000.9"],
-  "a stream that is open at the shutdown gets its end",
+  "a stream that is open at shutdown ends properly",
   async () => {
     await using service = await startProcess({ plugins: [{ use: testTool("nap") }] });
     await service.ready();

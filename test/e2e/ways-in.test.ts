@@ -43,7 +43,7 @@ function callback(body: unknown, headers?: Record<string, string>) {
 
 testRequirement(
   ["000.1", "000.4", "000.7", "000.8"],
-  "the LLM Gateway gets events of its own shape from every bundled tool",
+  "the LLM Gateway gets events in its own format from every bundled tool",
   async () => {
     // The embedded inventory is made at the first start, which takes its time.
     await until(async () => !(await (await fetch(`${service.url}/readyz`)).text()).includes("tool "), 60_000);
@@ -106,7 +106,7 @@ testRequirement(
 
 testRequirement(
   ["000.2", "000.3"],
-  "the LLM Gateway's bad envelopes read exactly so (hazards 1, 11 and 12)",
+  "the LLM Gateway's malformed envelopes get these exact answers (hazards 1, 11 and 12)",
   async () => {
     const noCalls = '{"error":"Missing or invalid tool_calls array"}';
     for (const body of [
@@ -156,7 +156,7 @@ testRequirement(
 
 testRequirement(
   ["000.3", "000.5", "000.6", "000.7"],
-  "each call of a batch answers for itself (hazard 15)",
+  "each call of a batch has its own result (hazard 15)",
   async () => {
     const names = ["constructor", "toString", "__proto__", "hasOwnProperty", "../x", "x".repeat(129), "a b", "名"];
     const { text } = await gateway({
@@ -188,7 +188,7 @@ testRequirement(
 
 testRequirement(
   ["001.1", "001.3", "001.7", "001.8"],
-  "the AI Gateway's batch is accepted, and delivered in one request of the exact shape",
+  "the AI Gateway's batch is accepted, and delivered in one request in the exact format",
   async () => {
     await using platform = await startReceiver(({ path }) =>
       path === "/oauth/token" ? { body: { access_token: "t-1", expires_in: 3600 } } : { status: 204 },
@@ -245,7 +245,7 @@ testRequirement(
   },
 );
 
-testRequirement("001.2", "the AI Gateway's bad envelopes read exactly so", async () => {
+testRequirement("001.2", "the AI Gateway's malformed envelopes get these exact answers", async () => {
   const good = call("a", "get_weather", "{}");
   const bodies = [
     [],
@@ -334,7 +334,7 @@ testRequirement(["003.1", "003.3", "003.4"], "Cognigy gets exactly the id and th
   }
 });
 
-testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes know keys, polls and preflights", async () => {
+testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes support keys, polls and preflights", async () => {
   await using own = await startService({
     env: { COGNIGY_API_KEY: "cog-key-1", GENESYS_WEBHOOK_KEY: "hook-key-1" },
     yaml: { adapters: { cognigy: { answerWithinMs: 300 } } },

@@ -18,7 +18,7 @@ async function answer(args: object | string, name = "work") {
 }
 
 describe("arguments", () => {
-  testRequirement("000.6", "that are not JSON are said to be none", async () => {
+  testRequirement("000.6", "that are not JSON are reported as such", async () => {
     for (const text of ["{", "nope", "{'a':1}", '{"a":1}x', "\u0000"]) {
       expect(await answer(text)).toMatchObject({
         outcome: "INVALID_ARGUMENTS",

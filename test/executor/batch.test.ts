@@ -22,7 +22,7 @@ function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
 }
 
 describe("a batch", () => {
-  testRequirement(["000.7", "001.7"], "goes on when calls fail, and answers in request order", async () => {
+  testRequirement(["000.7", "001.7"], "continues when calls fail, and answers in request order", async () => {
     const othersEnded = Promise.withResolvers<void>();
     const tool = aTool({
       async execute({ ms }: { ms: number }) {
@@ -54,7 +54,7 @@ describe("a batch", () => {
     expect(ended.at(-1)).toBe("a");
   });
 
-  testRequirement("000.11", "runs its calls side by side, 16 at most", async () => {
+  testRequirement("000.11", "runs its calls concurrently, at most 16", async () => {
     let [now, most] = [0, 0];
     const full = Promise.withResolvers<void>();
     const tool = aTool({

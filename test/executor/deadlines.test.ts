@@ -118,7 +118,7 @@ describe("the execution deadline", () => {
 
   testRequirement(
     ["002.5", "fault-002.unseen"],
-    "ends the work: the signal fires, the answer is the fallback, what comes later is dropped",
+    "ends the work: the signal fires, the answer is the fallback, later results are dropped",
     async () => {
       const late = gate();
       const ended = gate();
@@ -335,7 +335,7 @@ describe("progress", () => {
 describe("the observation of a call", () => {
   testRequirement(
     "000.10",
-    "conversation and session reach the tool, its log and the audit line, which has a trace id",
+    "contains conversation and session in the tool, its log and the audit line, which has a trace id",
     async () => {
       const tool = aTool({
         execute: (_args, { conversationId, sessionId, callId, source, log }) => (

@@ -21,7 +21,7 @@ function fit(returned: unknown, maxBytes: number) {
 }
 
 describe("an answer", () => {
-  testRequirement(["002.6", "fault-002.text"], "is JSON text with letters kept, or the text itself", async () => {
+  testRequirement(["002.6", "fault-002.text"], "is JSON text with letters unescaped, or the text itself", async () => {
     expect(await returning({ name: "Müller 日本" })).toMatchObject({
       outcome: "OK",
       output: '{"name":"Müller 日本"}',
@@ -59,7 +59,7 @@ describe("an answer", () => {
     expect(result.value).toEqual(JSON.parse(output));
   });
 
-  testRequirement("002.6", "that cannot be serialised is said to be so", async () => {
+  testRequirement("002.6", "that cannot be serialised is reported as such", async () => {
     const circle: Record<string, unknown> = {};
     circle["circle"] = circle;
     const hostile = {

@@ -95,12 +95,16 @@ describe("sanitising", () => {
     expect(cleaned(" \u200b<x> ", "off")).toBe(" \u200b<x> ");
   });
 
-  testRequirement("003.5", "reaches strings in nested objects and arrays; property names and other values stay", () => {
-    const value: JsonObject = { "ü ": [" a ", { b: [[" c "]] }], n: 1, t: true, z: null };
-    const before = structuredClone(value);
-    expect(sanitize(value, "strict")).toEqual({ "ü ": ["a", { b: [["c"]] }], n: 1, t: true, z: null });
-    expect(value).toEqual(before);
-  });
+  testRequirement(
+    "003.5",
+    "applies to strings in nested objects and arrays; property names and other values stay",
+    () => {
+      const value: JsonObject = { "ü ": [" a ", { b: [[" c "]] }], n: 1, t: true, z: null };
+      const before = structuredClone(value);
+      expect(sanitize(value, "strict")).toEqual({ "ü ": ["a", { b: [["c"]] }], n: 1, t: true, z: null });
+      expect(value).toEqual(before);
+    },
+  );
 
   property([fc.constantFrom<SanitizeMode>("strict", "text", "off"), fc.string({ unit: "binary", maxLength: 400 })])(
     "a second time changes nothing",

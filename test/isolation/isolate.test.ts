@@ -10,7 +10,7 @@ const uncertain = "It is not known whether this request took effect. Do not repe
 describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
   const start = (options: Omit<IsolatedOptions, "isolation"> = {}) => startIsolated({ isolation, ...options });
 
-  testRequirement("002.5", "a loop without end is stopped at its deadline, and blocks nobody (hazard 40)", async () => {
+  testRequirement("002.5", "stops an endless loop at its deadline, and blocks nobody (hazard 40)", async () => {
     const app = await start({ timeoutMs: 2000 });
     const looping = app.call({ how: "loop" });
     expect(await app.call({}, "work")).toMatchObject({ outcome: "OK", output: "at once" });
@@ -29,7 +29,7 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
   for (const how of [...deaths, ...(isolation === "process" ? ["abort", "segfault", "disconnect"] : [])]) {
     testRequirement(
       "002.5",
-      `a crash (${how}) costs its own call, and the next one is answered (hazard 43)`,
+      `limits a crash (${how}) to its own call, and answers the next one (hazard 43)`,
       async () => {
         const app = await start({ memoryMb: 48, timeoutMs: 15_000 });
         const held = await startHeld();

@@ -16,7 +16,7 @@ const job = (input: Input, change: MessageInitShape<typeof JobSchema> = {}): Job
 };
 
 describe("the derived id of a job", () => {
-  testRequirement("001.11", "is the same for the same batch in other wording", () => {
+  testRequirement("001.11", "is the same for the same batch in other notation", () => {
     const id = jobIdFrom("t", job(text('{"k":"a","z":1,"a":{"x":1,"y":2},"s":"é"}')));
     const others = [
       text('{ "z": 1.0, "s": "\\u00e9", "a": {"y":2,"x":1}, "k": "a" }'),

@@ -8,7 +8,7 @@ import { testRequirement } from "../support/test-requirement.ts";
 const characters = (max: number) => ({ max, unit: "characters" }) as const;
 
 describe("JSON that is too long", () => {
-  testRequirement(["002.6", "fault-002.cut"], "stays JSON, with a count of what was left out", () => {
+  testRequirement(["002.6", "fault-002.cut"], "stays valid JSON, with a count of the omitted parts", () => {
     const rows = Array.from({ length: 2000 }, (_, index) => ({ sku: `AB-${index}`, note: "größer" }));
     const cut = shortenJson(rows, characters(4096));
     const kept = JSON.parse(cut) as unknown[];

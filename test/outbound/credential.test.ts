@@ -81,7 +81,7 @@ describe("credentials of tools", () => {
 
   testRequirement(
     "000.13",
-    "a token is cached, asked for once by calls side by side, and renewed once after a 401",
+    "a token is cached, requested once by concurrent calls, and renewed once after a 401",
     async () => {
       const accepted = { token: "t-1" };
       const { http, api, sent, requests } = await platform(accepted);
@@ -96,7 +96,7 @@ describe("credentials of tools", () => {
     },
   );
 
-  testRequirement("000.13", "a refused token is not sent again when no other one can be had", async () => {
+  testRequirement("000.13", "a refused token is not sent again if no other one can be obtained", async () => {
     const accepted = { token: "t-1", granting: true };
     const { http, api, sent } = await platform(accepted);
     await http(api.origin);

@@ -286,7 +286,7 @@ describe("redirects", () => {
 describe("retries", () => {
   testRequirement(
     ["000.12", "003.6", "fault-000.last"],
-    "a 429 is repeated until it is answered, at most 3 times, with growing pauses",
+    "a 429 is retried until it is answered, at most 3 times, with growing pauses",
     async () => {
       await using api = await startDownstream((response, request, nth) => {
         if (request.url === "/never" || nth % 4 !== 0) response.writeHead(429).end("slow down");
@@ -345,7 +345,7 @@ describe("retries", () => {
 
   testRequirement(
     "000.12",
-    "a wait past the execution deadline is not begun: the 429 is answered at once",
+    "a pause beyond the execution deadline is not started: the 429 is returned at once",
     async () => {
       await using api = await startDownstream((response) =>
         response.writeHead(429, { "retry-after": "9999999" }).end("later"),

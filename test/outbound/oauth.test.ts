@@ -34,7 +34,7 @@ function clientOf(api: Downstream, over = {}) {
 describe("a token", () => {
   testRequirement(
     ["000.13", "fault-000.url"],
-    "is asked for by client credentials in the Basic header, never in the URL, with the scopes",
+    "is requested by client credentials in the Basic header, never in the URL, with the scopes",
     async () => {
       await using api = await startPlatform(3600);
       await using outbound = startOutbound();
@@ -54,7 +54,7 @@ describe("a token", () => {
     ["000.13", 60_000],
     ["001.10", 300_000],
   ] as const) {
-    testRequirement(id, `is kept, and replaced ${margin / 1000} s before it ends`, async () => {
+    testRequirement(id, `is cached, and replaced ${margin / 1000} s before it expires`, async () => {
       await using api = await startPlatform(3600);
       await using outbound = startOutbound();
       const clock = { now: 5000 };
@@ -74,7 +74,7 @@ describe("a token", () => {
 
   testRequirement(
     "000.13",
-    "wanted by 100 at once is asked for once, at the start and after a 401 (hazard 51)",
+    "needed by 100 at once is requested once, at the start and after a 401 (hazard 51)",
     async () => {
       await using api = await startPlatform(3600);
       await using outbound = startOutbound();
@@ -169,14 +169,14 @@ describe("a token that cannot be obtained", () => {
     )) as TokenError;
   };
 
-  testRequirement("000.13", "reads with status and body", async () => {
+  testRequirement("000.13", "is reported with status and body", async () => {
     const reason = await failing(503, "try later", describeTokenFetch);
     expect(reason.message).toBe("OAuth token fetch failed with 503: try later");
     expect(reason).toMatchObject({ status: 503, retryAfter: "7" });
     expect((await failing(302, "moved", describeTokenFetch)).message).toBe("OAuth token fetch failed with 302: moved");
   });
 
-  testRequirement("001.10", "says for 401 and 403 what to look at, and for others what happened", async () => {
+  testRequirement("001.10", "is reported with advice for 401 and 403, and with the reason for others", async () => {
     expect((await failing(401, "{}", describeTokenRetrieval)).message).toBe(
       "OAuth authentication failed. Verify client_id and client_secret.",
     );

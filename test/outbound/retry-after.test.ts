@@ -83,7 +83,7 @@ test("for any input, the wait fits into a timer and is never negative (hazard 49
 
 testRequirement(
   ["003.6", "000.12"],
-  "the backoff doubles from 500 ms to 2 s, and chance adds at most a quarter",
+  "the backoff doubles from 500 ms to 2 s, and jitter adds at most a quarter",
   () => {
     expect([0, 1, 2, 3, 9].map((retry) => backoffMs(retry, undefined, () => 0))).toEqual([500, 1000, 2000, 2000, 2000]);
     fc.assert(
@@ -95,7 +95,7 @@ testRequirement(
   },
 );
 
-testRequirement("000.12", "a policy's longest pause is never below its first one", () => {
+testRequirement("000.12", "a policy's maximum pause is never below its first one", () => {
   expect([0, 1, 2, 3].map((retry) => backoffMs(retry, { baseMs: 100, maxMs: 300 }, () => 0))).toEqual([
     100, 200, 300, 300,
   ]);

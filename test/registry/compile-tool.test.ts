@@ -22,7 +22,7 @@ const compile = (change: Partial<Tool> = {}, settings: Partial<ToolSettings> = {
   );
 
 describe("a tool", () => {
-  testRequirement("002.2", "is refused in one sentence that names it where something is wrong with it", () => {
+  testRequirement("002.2", "is refused in one sentence that names it if anything is wrong with it", () => {
     const wrong: [Partial<Tool>, string][] = [
       [{ name: "a b" }, "its name must be 1 to 64 letters"],
       [{ description: "" }, "it has no description"],

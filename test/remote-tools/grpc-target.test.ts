@@ -32,7 +32,7 @@ async function startPlugin(implementation: Partial<ServiceImpl<typeof ToolPlugin
 }
 
 describe("a gRPC target", () => {
-  testRequirement("002.1", "gets the arguments, reports progress and answers", async () => {
+  testRequirement("002.1", "receives the arguments, reports progress and answers", async () => {
     const address = await startPlugin({
       async *execute({ name, arguments: args, callId, idempotencyKey, conversationId }) {
         yield { event: { case: "progress", value: { message: "half", fraction: 0.5 } } };
@@ -200,7 +200,7 @@ describe("a gRPC target", () => {
 
   testRequirement(
     "002.1",
-    "at a private address is refused at registration; a name that leads to one, when it is connected",
+    "at a private address is refused at registration; a name that leads to one, at connect",
     async () => {
       const listener = createListener();
       let connections = 0;

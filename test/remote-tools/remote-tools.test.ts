@@ -12,40 +12,40 @@ import { testRequirement } from "../support/test-requirement.ts";
 import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
 
 describe("an HTTP target", () => {
-  testRequirement("002.1", "gets the arguments as JSON by POST with the key, and its JSON is the output", async () => {
-    const target = await startTarget((body) => ({ body: { got: JSON.parse(body) as unknown } }));
-    const app = await startReplica(await embedded());
-    await app.register({ ...tool, effect: Effect.WRITE }, httpTo(target.url, { "X-Team": "blue" }));
-    expect(await app.call({ a: 1 })).toMatchObject({ outcome: "OK", output: '{"got":{"a":1}}' });
-    const [{ request }] = target.requests as [(typeof target.requests)[0]];
-    expect(request.method).toBe("POST");
-    expect(request.headers).toMatchObject({ "content-type": "application/json", "x-team": "blue" });
-    expect(request.headers["idempotency-key"]).toMatch(/^\S{16,}$/);
-  });
-
   testRequirement(
-    "003.5",
-    "a tool registered at run time says how its arguments are cleaned, and keeps it over a restart",
+    "002.1",
+    "receives the arguments as JSON by POST with the key, and its JSON is the output",
     async () => {
-      const target = await startTarget((body) => ({ body: JSON.parse(body) as unknown }));
-      const store = await embedded();
-      const said = { a: "Müller #1" };
-      {
-        const app = await startReplica(store);
-        await app.register(tool, httpTo(target.url));
-        expect((await app.call(said)).output).toBe(JSON.stringify(said));
-        await app.register(tool, httpTo(target.url), "strict");
-        expect((await app.call(said)).output).toBe('{"a":"Mller 1"}');
-        expect(await refusal(app.register(tool, httpTo(target.url), "lax"))).toMatchObject({
-          code: Code.InvalidArgument,
-          words: expect.stringContaining("strict, text or off"),
-        });
-        await app.close();
-      }
-      const again = await startReplica(store);
-      expect((await again.call(said)).output).toBe('{"a":"Mller 1"}');
+      const target = await startTarget((body) => ({ body: { got: JSON.parse(body) as unknown } }));
+      const app = await startReplica(await embedded());
+      await app.register({ ...tool, effect: Effect.WRITE }, httpTo(target.url, { "X-Team": "blue" }));
+      expect(await app.call({ a: 1 })).toMatchObject({ outcome: "OK", output: '{"got":{"a":1}}' });
+      const [{ request }] = target.requests as [(typeof target.requests)[0]];
+      expect(request.method).toBe("POST");
+      expect(request.headers).toMatchObject({ "content-type": "application/json", "x-team": "blue" });
+      expect(request.headers["idempotency-key"]).toMatch(/^\S{16,}$/);
     },
   );
+
+  testRequirement("003.5", "can specify how its arguments are sanitised, and keeps that across a restart", async () => {
+    const target = await startTarget((body) => ({ body: JSON.parse(body) as unknown }));
+    const store = await embedded();
+    const said = { a: "Müller #1" };
+    {
+      const app = await startReplica(store);
+      await app.register(tool, httpTo(target.url));
+      expect((await app.call(said)).output).toBe(JSON.stringify(said));
+      await app.register(tool, httpTo(target.url), "strict");
+      expect((await app.call(said)).output).toBe('{"a":"Mller 1"}');
+      expect(await refusal(app.register(tool, httpTo(target.url), "lax"))).toMatchObject({
+        code: Code.InvalidArgument,
+        words: expect.stringContaining("strict, text or off"),
+      });
+      await app.close();
+    }
+    const again = await startReplica(store);
+    expect((await again.call(said)).output).toBe('{"a":"Mller 1"}');
+  });
 
   test("fails with the downstream's message if it answers with a status other than 2xx", async () => {
     const target = await startTarget(() => ({ status: 418, body: "short and stout" }));
@@ -106,7 +106,7 @@ describe("an HTTP target", () => {
 
   testRequirement(
     "002.1",
-    "at a private address is refused at registration, and the words name the variable that allows it",
+    "at a private address is refused at registration, and the message names the variable that allows it",
     async () => {
       const listener = createListener(() => {
         throw new Error("a packet left");

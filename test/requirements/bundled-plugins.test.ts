@@ -51,7 +51,7 @@ const ids = { callId: "call-1", conversationId: "conv-1", sessionId: "sess-1" };
 
 testRequirement(
   "000.14",
-  "get_order_status asks for the order with the key, and adds conversation and session",
+  "get_order_status requests the order with the key, and adds conversation and session",
   async () => {
     await using downstream = await startDownstream({
       "GET /orders/%23W2378156": { id: "#W2378156", status: "shipped", estimated_delivery: "2026-12-04", total: 1 },
@@ -87,7 +87,7 @@ testRequirement(
   },
 );
 
-testRequirement("000.14", "fetch_customer_balance asks for the balance of a customer", async () => {
+testRequirement("000.14", "fetch_customer_balance requests the balance of a customer", async () => {
   await using downstream = await startDownstream({
     "GET /customers/J%C3%BCrgen%20M/balance": { balance: -12.5, currency: "EUR" },
   });
@@ -97,21 +97,25 @@ testRequirement("000.14", "fetch_customer_balance asks for the balance of a cust
   expect(downstream.asked).toMatchObject([{ authorization: "Bearer k-1" }]);
 });
 
-testRequirement("000.14", "an id may have 64 characters, and without a key no Authorization is sent", async () => {
-  const longest = "ü".repeat(64);
-  await using downstream = await startDownstream({
-    [`GET /orders/${encodeURIComponent(longest)}`]: {
-      id: longest,
-      status: "shipped",
-      estimated_delivery: "2026-12-04",
-    },
-  });
-  await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url } });
-  expect((await tool.call({ order_id: longest })).outcome).toBe("OK");
-  expect((await tool.call({ order_id: `${longest}ü` })).outcome).toBe("INVALID_ARGUMENTS");
-  expect(downstream.asked).toHaveLength(1);
-  expect(downstream.asked[0]?.authorization).toBeUndefined();
-});
+testRequirement(
+  "000.14",
+  "an id may have 64 characters, and without a key no Authorization header is sent",
+  async () => {
+    const longest = "ü".repeat(64);
+    await using downstream = await startDownstream({
+      [`GET /orders/${encodeURIComponent(longest)}`]: {
+        id: longest,
+        status: "shipped",
+        estimated_delivery: "2026-12-04",
+      },
+    });
+    await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url } });
+    expect((await tool.call({ order_id: longest })).outcome).toBe("OK");
+    expect((await tool.call({ order_id: `${longest}ü` })).outcome).toBe("INVALID_ARGUMENTS");
+    expect(downstream.asked).toHaveLength(1);
+    expect(downstream.asked[0]?.authorization).toBeUndefined();
+  },
+);
 
 testRequirement("000.12", "the bundled REST tools may take 10 s", () => {
   const tools = [getOrderStatus, updateTicketPriority, fetchCustomerBalance, getWeather, checkInventory];
@@ -133,7 +137,7 @@ testRequirement("002.13", "get_weather answers for any place, in celsius by defa
   expect(getWeather.effect).toBe("read");
 });
 
-testRequirement("002.13", "check_inventory asks for the product with the warehouse as query", async () => {
+testRequirement("002.13", "check_inventory requests the product with the warehouse as query", async () => {
   await using downstream = await startDownstream({
     "GET /inventory/SKU-8842?warehouse=EU-CENTRAL": { quantity: 145, status: "in_stock" },
   });
@@ -166,7 +170,7 @@ testRequirement(
   60_000,
 );
 
-testRequirement("001.6", "a database that cannot be reached is noticed by the readiness, before any call", async () => {
+testRequirement("001.6", "a database that cannot be reached is reported by readiness, before any call", async () => {
   const state = await searchInventory.open?.({ databaseUrl: "postgres://nobody:geheim@127.0.0.1:9/none" });
   if (state === undefined) {
     throw new Error("the tool has no state");

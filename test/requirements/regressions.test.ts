@@ -8,7 +8,7 @@ import { testRequirement } from "../support/test-requirement.ts";
 
 // Faults of the seed documents that must not come along, where no other test names them.
 
-testRequirement("fault-000.path", "an id is one segment of the path, whatever stands in it", () => {
+testRequirement("fault-000.path", "an id is one segment of the path, whatever it contains", () => {
   expect(path`/orders/${"../../admin"}`).toBe("/orders/..%2F..%2Fadmin");
   expect(path`/orders/${"A?x=1#y%2f"}`).toBe("/orders/A%3Fx%3D1%23y%252f");
   for (const id of ["", ".", ".."]) expect(() => path`/orders/${id}`).toThrow("cannot be used as an id");
@@ -16,7 +16,7 @@ testRequirement("fault-000.path", "an id is one segment of the path, whatever st
 
 testRequirement(
   "fault-003.accents",
-  "letters with accents, signs and times survive unless strict is asked for",
+  "letters with accents, signs and times survive unless strict is requested",
   async () => {
     const echo = defineTool({
       name: "echo",

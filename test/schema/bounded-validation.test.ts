@@ -94,7 +94,7 @@ const hostile: Record<string, [JsonSchema, object]> = {
 
 describe("a value whose check would exceed the budget of its size and the schema's", () => {
   for (const [what, [schema, value]] of Object.entries(hostile)) {
-    testRequirement("002.4", `is refused in words: ${what} (hazards 40 and 45)`, () => {
+    testRequirement("002.4", `is refused with a message: ${what} (hazards 40 and 45)`, () => {
       const validate = compileSchema(schema);
       const bytes = JSON.stringify(value).length;
       expect(bytes).toBeLessThan(630_000);

@@ -11,7 +11,7 @@ const object = (properties: object, more: object = {}) => ({ type: "object", pro
 describe("validation", () => {
   testRequirement(
     ["001.4", "002.4"],
-    "names every violation with its path, in words that a model can mend its call by",
+    "reports every violation with its path, in words with which a model can correct its call",
     async () => {
       const inputSchema = object(
         {
@@ -36,7 +36,7 @@ describe("validation", () => {
     },
   );
 
-  testRequirement(["003.4", "002.2"], "is by draft-07, and by 2020-12 where $schema says so", () => {
+  testRequirement(["003.4", "002.2"], "follows draft-07, or 2020-12 if $schema says so", () => {
     const tuple = { type: "object", properties: { a: { items: [{ type: "string" }] } } };
     expect(faults(tuple, { a: [1] })).toEqual(["/a/0: must be string"]);
     expect(faults({ $schema: "http://json-schema.org/draft-07/schema#", ...tuple }, { a: [1] })).toHaveLength(1);

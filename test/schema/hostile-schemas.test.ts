@@ -69,7 +69,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
     tuple: "array",
     String: "string",
   })) {
-    testRequirement("002.2", `the type word ${word}: the reason says what to write instead (hazard 46)`, async () => {
+    testRequirement("002.2", `the type word ${word}: the reason names the right one (hazard 46)`, async () => {
       const app = await startReplica(await embedded());
       const { code, words } = await refusal(
         app.register({ ...tool, inputSchema: withA({ type: word }) }, httpTo("https://example.com/")),
@@ -80,7 +80,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
     });
   }
 
-  testRequirement("002.2", "a remote reference, without a packet leaving (hazard 45)", async () => {
+  testRequirement("002.2", "a remote reference, without sending a packet (hazard 45)", async () => {
     let connections = 0;
     const listener = createServer(() => void connections++);
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
@@ -104,7 +104,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
 });
 
 describe("an accepted schema", () => {
-  testRequirement("002.2", "with a pattern that would take others exponential time checks in no time", async () => {
+  testRequirement("002.2", "with a pattern that takes other engines exponential time is checked quickly", async () => {
     const target = await startTarget(() => ({ body: 1 }));
     const app = await startReplica(await embedded());
     await app.register({ ...tool, inputSchema: withA({ type: "string", pattern: "^(a+)+$" }) }, httpTo(target.url));

@@ -35,7 +35,7 @@ testRequirement(
   },
 );
 
-testRequirement("002.2", "a schema that takes too much memory costs the thread alone (hazard 45)", async () => {
+testRequirement("002.2", "a schema that takes too much memory ends only the thread (hazard 45)", async () => {
   const trial = start({ timeoutMs: 20_000, memoryMb: 12 });
   await expect(trial.check(large)).rejects.toThrow("it takes too much memory to compile");
   await expect(trial.check({ ...small, properties: { a: { type: "dict" } } })).rejects.toThrow("use object");

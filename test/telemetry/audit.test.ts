@@ -22,7 +22,7 @@ const open = (file: string) =>
 
 testRequirement(
   "002.12",
-  "the audit log is one JSON line per event with the event's fields, in a file of its own",
+  "the audit log is one JSON line per event with the event's fields, in its own file",
   async () => {
     const run = await withTelemetry({ secrets: ["planted-secret"] });
     const { audit } = run.telemetry;

@@ -267,7 +267,7 @@ end
 return erased
 `);
 
-/** Records that the owner has left for good: its running entries may be taken over. */
+/** Records that the owner has left permanently: its running entries may be taken over. */
 export const leave = script(`
 redis.call('HDEL', P..'beats', me)
 if redis.call('SCARD', P..'run:'..me) == 0 then redis.call('SREM', P..'owners', me) end
