@@ -102,11 +102,11 @@ describe("the contract of a data action", () => {
 
   test.each([
     ["a-b_C9", undefined],
-    ["_a", "does not take"],
-    ["9a", "does not take"],
-    ["a.b", "does not take"],
-    ["a b", "does not take"],
-    ["", "does not take"],
+    ["_a", "does not accept"],
+    ["9a", "does not accept"],
+    ["a.b", "does not accept"],
+    ["a b", "does not accept"],
+    ["", "does not accept"],
     ["dict", "reserves"],
     ["Unknown", "reserves"],
   ])("accepts the input name %j unless the platform rejects it: %s", (name, why) => {
@@ -121,7 +121,7 @@ describe("the contract of a data action", () => {
   test("reports the first reason for skipping a tool", () => {
     const properties = { "a.b": described, list: { type: "array" } };
     expect(contract({ properties, required: ["a.b", "list", 7] }).skipped).toBe(
-      'the required input "a.b" has a name that Genesys does not take (letters, digits, _ and -, a letter first)',
+      'the required input "a.b" has a name that Genesys does not accept (letters, digits, _ and -, a letter first)',
     );
     expect(contract({ properties: { lines: [] }, required: ["lines"] }).skipped).toBe(
       'the required input "lines" is not a text, number or boolean',
