@@ -1,12 +1,15 @@
 import { type DescField, type DescMessage, type MessageShape, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { BackwardBuffer } from "./backward-buffer.ts";
 
-/** Writes a message in protobuf's binary form, after `headBytes` bytes of any value: room for the head of its frame. */
+/**
+ * Encodes a message in protobuf's binary form, after `headBytes` unspecified bytes that leave room for the head of its
+ * frame.
+ */
 export type BinaryWriter = (desc: DescMessage, message: MessageShape<DescMessage>, headBytes: number) => Buffer;
 
 type Fields = Readonly<Record<string, unknown>> & Pick<MessageShape<DescMessage>, "$unknown">;
 
-/** Writes a message's fields, or nothing of a field that is not set, before what is written already. */
+/** Writes a message's fields in front of the bytes written so far. A field that is not set writes nothing. */
 type WriteFields = (message: Fields, to: BackwardBuffer) => void;
 
 /** Writes a single value, without its tag. */
@@ -20,7 +23,7 @@ const lengthDelimited = 2;
 /** `IMPLICIT` of protobuf's feature `field_presence`: a field that has its zero value is not written. */
 const implicit = 2;
 
-/** The message has something that only protobuf-es can write. */
+/** Thrown for a message that only protobuf-es can write. */
 class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
 }
