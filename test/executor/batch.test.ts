@@ -163,7 +163,7 @@ describe("a batch", () => {
     expect(results.map(outcomeOf)).toEqual(["INVALID_ARGUMENTS", "INVALID_ARGUMENTS"]);
   });
 
-  test("leaves each of its calls what is left of the time, and none where it is over", async () => {
+  test("gives each of its calls the remaining time, at least 0", async () => {
     let now = 1000;
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
     const execute = vi.fn((call: ReturnType<typeof aCall>, _request: ReturnType<typeof within>) => {
@@ -178,7 +178,7 @@ describe("a batch", () => {
     expect(execute.mock.calls.map(([, { answerWithinMs }]) => answerWithinMs)).toEqual(calls.map(() => undefined));
   });
 
-  test("without ids runs every call; with one id for two tools the second is a conflict, which is told", async () => {
+  test("without ids runs every call; with one id for two tools reports a conflict for the second", async () => {
     const { state, tool } = counted("read");
     state.go.open();
     await using app = await startExecutor([tool, aTool({ name: "other", execute: () => "other" })]);
@@ -193,7 +193,7 @@ describe("a batch", () => {
     expect(results.map(({ name }) => name)).toEqual(["work", "other"]);
   });
 
-  test("with one id twice compares what the arguments mean: none, an empty text and an empty object are the same", async () => {
+  test("with one id twice compares the parsed arguments: none, an empty text and an empty object are equal", async () => {
     const { state, tool } = counted("read");
     state.go.open();
     await using app = await startExecutor([tool]);

@@ -30,10 +30,10 @@ function replica(
   return startExecutor([aTool(definition)], { ledger: createMemoryLedger({ server }), ...options });
 }
 
-describe("a tool that is busy", () => {
+describe("a busy tool", () => {
   const settings = { limits: { concurrency: 1, queue: 0 } };
 
-  test("refuses reads without asking the store", async () => {
+  test("rejects reads without reading the store", async () => {
     const find = vi.fn(async (): Promise<never> => never());
     await using app = await startExecutor([aTool({ execute: never })], {
       ledger: { ...createMemoryLedger(), find },
@@ -44,7 +44,7 @@ describe("a tool that is busy", () => {
     expect(find).not.toHaveBeenCalled();
   });
 
-  test("says of a call that was made elsewhere whether it is the same, and refuses one that failed there", async () => {
+  test("compares a call with the entry of another process, and rejects one that failed there", async () => {
     const server = createMemoryLedgerServer();
     const go = gate();
     const definition = {
@@ -70,7 +70,7 @@ describe("a tool that is busy", () => {
     await Promise.all([one, two].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("refuses a call that waited for another process, where that one did not carry it out", async () => {
+  test("rejects a call that waited for another process in vain", async () => {
     const server = createMemoryLedgerServer();
     const [go, hold] = [gate(), gate()];
     const one = await replica(server, {
@@ -101,7 +101,7 @@ describe("a tool that is busy", () => {
     await Promise.all([one, two].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("asks to come back by how long its runs take, and not by calls that did not run", async () => {
+  test("computes when to try again from the duration of runs, not of calls that did not run", async () => {
     const clock = vi.spyOn(performance, "now");
     try {
       let now = 1000;
@@ -132,8 +132,8 @@ describe("a tool that is busy", () => {
   });
 });
 
-describe("a process that is ending", () => {
-  test("does not call a function whose intent was stored too late, and gives the intent back", async () => {
+describe("a draining process", () => {
+  test("does not start a call whose intent was stored after the drain, and releases the intent", async () => {
     const memory = createMemoryLedger();
     const stored = gate();
     const begin: Ledger["begin"] = async (intent) => {
@@ -151,7 +151,7 @@ describe("a process that is ending", () => {
     expect(await app.executor.find("call-1", contextOf("c"), caller)).toBeUndefined();
   });
 
-  test("does not ask the author of a write that it stops, and lets the signal of a run that has ended alone", async () => {
+  test("does not reconcile a write that it stops, and does not abort the signal of a run that has ended", async () => {
     const asked = gate();
     const signals: AbortSignal[] = [];
     const reconcile = vi.fn((): Promise<Reconciled> => (asked.open(), never()));

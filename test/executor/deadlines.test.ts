@@ -158,7 +158,7 @@ describe("the execution deadline", () => {
     },
   );
 
-  test("has fired for a tool that looks at its signal only afterwards", async () => {
+  test("aborts the signal also for a tool that reads it only afterwards", async () => {
     const passed = gate();
     const late = Promise.withResolvers<AbortSignal>();
     const execute = async (_args: unknown, context: ExecutionContext) => {

@@ -25,8 +25,8 @@ const throwing = (reason: unknown) => () => {
   throw reason;
 };
 
-describe("a fault of our own", () => {
-  test("in a tool's answer that comes at once ends the call like any other", async () => {
+describe("an internal fault", () => {
+  test("while a synchronous answer is shaped ends the call as FAILED and frees its slot", async () => {
     const redact = vi.fn((text: string): string => text).mockImplementationOnce(throwing(new Error("ours")));
     await using app = await start(aTool({ execute: throwing(new ToolError("words")) }), {
       settings: { limits: { concurrency: 1, queue: 0 } },
@@ -47,7 +47,7 @@ describe("a fault of our own", () => {
     expect((await app.executor.execute(aCall(), within())).output).toBe("words");
   });
 
-  test("after a tool has returned leaves a write uncertain, and one line says why", async () => {
+  test("after a tool has returned leaves a write uncertain, and is logged", async () => {
     const memory = createMemoryLedger();
     const finish = vi.fn(memory.finish).mockRejectedValueOnce(new RangeError("ours"));
     await using app = await start(aTool({ effect: "write", execute: () => "done" }), { ledger: { ...memory, finish } });
@@ -60,7 +60,7 @@ describe("a fault of our own", () => {
     expect(app.lines("a call failed after its tool had run")).toMatchObject([{ err: { message: "ours" } }]);
   });
 
-  test("before the run is an internal error, of which one line says more, also where calls wait for it", async () => {
+  test("before the run is an internal error, logged once even if several callers wait", async () => {
     const go = gate();
     const begin: Ledger["begin"] = async () => {
       await go.opened;
@@ -84,16 +84,19 @@ describe("a fault of our own", () => {
 describe("a tool that cannot work", () => {
   const failing = { open: throwing(new Error("no database")) };
 
-  test.each(["read", "idempotent", "write"] as const)("fails a %s in words, and keeps no answer", async (effect) => {
-    await using app = await start(aTool({ effect, ...failing, execute: () => 1 }));
-    for (let n = 0; n < 2; n += 1) {
-      const result = await app.executor.execute(aCall(), within());
-      expect(result).toMatchObject({ output: "The tool work cannot work at present.", replayed: false, attempts: 0 });
-      expect(outcomeOf(result)).toBe("FAILED");
-    }
-  });
+  test.each(["read", "idempotent", "write"] as const)(
+    "fails a %s with a message, and stores no answer",
+    async (effect) => {
+      await using app = await start(aTool({ effect, ...failing, execute: () => 1 }));
+      for (let n = 0; n < 2; n += 1) {
+        const result = await app.executor.execute(aCall(), within());
+        expect(result).toMatchObject({ output: "The tool work cannot work at present.", replayed: false, attempts: 0 });
+        expect(outcomeOf(result)).toBe("FAILED");
+      }
+    },
+  );
 
-  test("because its isolate does not start fails in the same words: its function was not called", async () => {
+  test("because its isolate does not start fails with the same message, and the call may run again", async () => {
     let starts = 0;
     const execute = () => {
       if ((starts += 1) === 1) throw new PluginError({ code: "not-open", reason: "no memory" });
@@ -124,7 +127,7 @@ describe("what a tool throws", () => {
       { name: "unreadable" },
       { message: "unreadable" },
     ],
-  ])("is logged as what it is: %s", async (_what, reason, seen, details) => {
+  ])("is logged with its name and message: %s", async (_what, reason, seen, details) => {
     await using app = await start(aTool({ execute: throwing(reason) }));
     await app.executor.execute(aCall(), within());
     expect(app.lines("tool failed").map(({ error }) => error)).toEqual([seen]);
@@ -146,13 +149,13 @@ describe("what a tool throws", () => {
     [400, 30],
     [499, 30],
     [500, 40],
-  ])("is the downstream's refusal of it from 400 to 499 only: %d", async (status, level) => {
+  ])("is logged at info only if the downstream answered 4xx: %d", async (status, level) => {
     await using app = await start(aTool({ execute: throwing(new HttpError("no", { status })) }));
     await app.executor.execute(aCall(), within());
     expect(app.lines("tool failed")).toMatchObject([{ level }]);
   });
 
-  test("is told to the model by the tool's own words, where it has any", async () => {
+  test("is replaced by the configured fallback message", async () => {
     const fallbackMessage = "Orders cannot be read right now.";
     const execute = ({ hang }: { hang?: boolean }) => (hang === true ? new Promise(() => {}) : throwing(1)());
     await using app = await start(aTool({ timeoutMs: 5, execute }), { settings: { fallbackMessage } });
@@ -161,17 +164,17 @@ describe("what a tool throws", () => {
     }
   });
 
-  test("is shown by the test kit, which has nothing to show of a call that did not run", async () => {
+  test("is returned by the test kit, except for a call that did not run", async () => {
     await using tool = await startTool(aTool({ execute: throwing(new TypeError("winter")) }));
     expect(await tool.call("{")).toMatchObject({ outcome: "INVALID_ARGUMENTS", cause: undefined });
     expect(await tool.call({})).toMatchObject({ outcome: "FAILED", cause: expect.any(TypeError) as Error });
   });
 });
 
-describe("the author of a write, asked how it ended", () => {
+describe("reconcile of a write", () => {
   const lost = { effect: "write", execute: throwing(new Error("lost")) } as const;
 
-  test("who throws leaves a line of that, too", async () => {
+  test("that throws is logged as well", async () => {
     await using app = await start(aTool({ ...lost, reconcile: throwing(new TypeError("winter")) }));
     expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
     expect(app.lines().map(({ level, msg, error }) => [level, msg, error?.["name"] ?? error?.["message"]])).toEqual([
@@ -182,7 +185,7 @@ describe("the author of a write, asked how it ended", () => {
     ]);
   });
 
-  test.each([["unknown"], [{}], [5], ["winter"]])("and who answers %j, leaves none", async (found) => {
+  test.each([["unknown"], [{}], [5], ["winter"]])("that returns %j is not logged", async (found) => {
     await using app = await start(aTool({ ...lost, reconcile: () => found as "unknown" }));
     expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
     expect(app.lines().map(({ msg }) => msg)).toEqual(["tool failed", "tool failed: details"]);
@@ -190,7 +193,7 @@ describe("the author of a write, asked how it ended", () => {
 });
 
 describe("the trace of a call", () => {
-  test("is one id in every line, where the request has none of its own", async () => {
+  test("has one id in every log line if the request has none", async () => {
     for (const trace of [undefined, ROOT_CONTEXT]) {
       await using app = await start(aTool({ execute: (_args, { log }) => log.info("hello") }));
       await app.executor.execute(aCall(), within("c", { trace }));
@@ -200,7 +203,7 @@ describe("the trace of a call", () => {
     }
   });
 
-  test("has the lines of the tool with their fields, at every level", async () => {
+  test("is in the tool's log lines of every level, with and without fields", async () => {
     const levels = ["debug", "info", "warn", "error"] as const;
     const execute: Parameters<typeof aTool>[0]["execute"] = (_args, { log }) => {
       for (const level of levels) {
@@ -215,13 +218,13 @@ describe("the trace of a call", () => {
   });
 });
 
-test("the digest of arguments that cannot be read is empty", async () => {
+test("unreadable arguments have an empty digest", async () => {
   await using app = await start(aTool({ execute: () => 1 }));
   await app.executor.execute(aCall("{"), within());
   expect(app.audit).toMatchObject([{ argumentsDigest: "", outcome: "INVALID_ARGUMENTS" }]);
 });
 
-test("a call says how many seconds it took, and how much of the next one", async () => {
+test("the duration of a call is in seconds and nanoseconds", async () => {
   const clock = vi.spyOn(performance, "now");
   try {
     let now = 1000;

@@ -25,8 +25,8 @@ const ask = async (
   conversation = "c",
 ) => await executor.execute(aCall(args, { id }), within(conversation));
 
-describe("the window of a tool's repeats", () => {
-  test.each<Effect>(["read", "write"])("of a %s ends when it is over, to the millisecond", async (effect) => {
+describe("the repeat window", () => {
+  test.each<Effect>(["read", "write"])("of a %s ends after exactly its duration", async (effect) => {
     let now = 1_000_000;
     let runs = 0;
     const clock = () => now;
@@ -44,7 +44,7 @@ describe("the window of a tool's repeats", () => {
     expect((await ask(app, "d")).output).toBe("2");
   });
 
-  test("goes by the ledger's entry for a process that has none of its own, to the millisecond", async () => {
+  test("counts from the ledger's entry in a process without an entry of its own", async () => {
     let now = 1_000_000;
     let runs = 0;
     const clock = () => now;
@@ -64,7 +64,7 @@ describe("the window of a tool's repeats", () => {
     expect((await ask(two, "c")).output).toBe("2");
   });
 
-  test("does not end while the first runs", async () => {
+  test("does not end while the first call runs", async () => {
     let now = 1_000_000;
     const go = gate();
     const execute = vi.fn(async () => (await go.opened, "done"));
@@ -78,7 +78,7 @@ describe("the window of a tool's repeats", () => {
     expect(execute).toHaveBeenCalledOnce();
   });
 
-  test("holds for one tool in one conversation of one caller, and nowhere without a conversation", async () => {
+  test("applies per tool, conversation and caller, and not without a conversation", async () => {
     let runs = 0;
     const execute = () => (runs += 1);
     await using app = await startExecutor([aTool({ execute }), aTool({ name: "other", execute })], { settings });
@@ -102,7 +102,7 @@ describe("the window of a tool's repeats", () => {
 });
 
 describe("the answer to a repeat", () => {
-  test("whose first one failed is the next run's, for all who waited", async () => {
+  test("is that of the next run if the first one failed, for all waiting callers", async () => {
     let runs = 0;
     const go = gate();
     const execute = async (): Promise<number> => {
@@ -121,7 +121,7 @@ describe("the answer to a repeat", () => {
   test.each<[string, Partial<ToolDefinition>, () => unknown, string]>([
     ["does not fit the schema", { outputSchema: { type: "string" } }, () => 1, "INVALID_OUTPUT"],
     ["is not known", { timeoutMs: 5 }, never, "UNCERTAIN"],
-  ])("is the first one's, also where that %s", async (_what, definition, act, outcome) => {
+  ])("is the first one's, even if that %s", async (_what, definition, act, outcome) => {
     const execute = vi.fn(act);
     await using app = await startExecutor([aTool({ effect: "write", ...definition, execute })], { settings });
     expect(outcomeOf(await ask(app, "a"))).toBe(outcome);
@@ -141,7 +141,7 @@ describe("the answer to a repeat", () => {
     });
   });
 
-  test("is settled by a write that returns after all", async () => {
+  test("is updated by a write that returns after its deadline", async () => {
     const go = gate();
     const tool = aTool({ effect: "write", timeoutMs: 5, execute: async () => (await go.opened, "done") });
     await using app = await startExecutor([tool], { settings });
@@ -155,7 +155,7 @@ describe("the answer to a repeat", () => {
     expect(await ask(other, "b")).toMatchObject({ output: "done", replayed: true });
   });
 
-  test("is forgotten with its conversation, and only where the first has ended", async () => {
+  test("is erased with its conversation, unless the first call still runs", async () => {
     let runs = 0;
     const go = gate();
     const execute = async ({ wait }: { wait?: boolean }) => {
@@ -176,7 +176,7 @@ describe("the answer to a repeat", () => {
     expect((await joining).replayed).toBe(true);
   });
 
-  test("that is waited for in another process is given up when this one ends", async () => {
+  test("from another process is no longer awaited when this one drains", async () => {
     const tool = aTool({ effect: "write", timeoutMs: 60_000, execute: never });
     const app = await startExecutor([tool], { settings });
     const begin = vi.fn(app.ledger.begin);
@@ -224,7 +224,7 @@ describe("a process that died between the guard's entry and the call's", () => {
   const isGuard = (key: string): boolean => key.startsWith("repeat ");
 
   test.each([["at the next request"], ["by recovery"]])(
-    "has left the answer where the call has ended, which is found %s",
+    "leaves the answer of a call that has ended, found %s",
     async (how) => {
       const { app, dead } = await dying("finish", isGuard);
       if (how === "by recovery") expect(await app.executor.recover()).toBe(0);
@@ -234,7 +234,7 @@ describe("a process that died between the guard's entry and the call's", () => {
   );
 
   test.each([["at the next request"], ["by recovery"]])(
-    "has left nothing where the call has not begun, which is found %s: it runs",
+    "leaves nothing of a call that has not begun, so that a repeat runs, %s",
     async (how) => {
       const { app, dead } = await dying("begin", (key) => !isGuard(key));
       if (how === "by recovery") expect(await app.executor.recover()).toBe(0);

@@ -6,6 +6,7 @@ import { outcomeName } from "../../src/executor/observe.ts";
 import type { ToolDefinition } from "../../src/plugin/tool.ts";
 import { HttpError } from "../../src/plugin/http-error.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
+import { startDownstream } from "../outbound/downstream.ts";
 import { aCall, aTool, caller, type ExecutorOptions, gate, startExecutor, within } from "../support/executor.ts";
 
 /** An executor whose spans are recorded, and what it wrote. */
@@ -187,4 +188,23 @@ describe("the log of a call", () => {
     expect(lines("tool timed out")).toMatchObject([{ level: 40, call: "call-1", timeout_ms: 100 }]);
     expect(lines("tool failed")).toEqual([]);
   });
+});
+
+test("a request of a tool has a span below the call's, with the ids of the call, and a log line for each retry", async () => {
+  await using api = await startDownstream((response, _request, nth) => response.writeHead(nth === 1 ? 429 : 200).end());
+  const { executor, spans, lines } = await start(
+    {
+      retry: { baseMs: 1 },
+      execute: async (_args, { http, config }) => (await http((config as { url: string }).url)).status,
+    },
+    { settings: { config: { url: api.origin } } },
+  );
+  await executor.execute(aCall(), everywhere);
+  const call = spans().find(({ name }) => name === "execute_tool work")!;
+  const requests = spans().filter(({ name }) => name === "GET");
+  expect(requests.map(({ attributes }) => attributes)).toMatchObject([ids, ids]);
+  expect(requests.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual(
+    requests.map(() => call.spanContext().spanId),
+  );
+  expect(lines("a request is repeated after a pause")).toMatchObject([{ call: "call-1", tool: "work", status: 429 }]);
 });

@@ -24,7 +24,7 @@ const uncertain = "It is not known whether this request took effect. Do not repe
 const notReady = "The tool work cannot work at present.";
 const where = ["call-1", contextOf("c"), caller] as const;
 
-/** A store whose replicas seem dead to those that come later, an hour after their calls began. */
+/** A store on which `abandon` makes all replicas seem dead, an hour after their calls began. */
 function startServer(): MemoryLedgerServer & { abandon(): void } {
   let offsetMs = 0;
   const server = createMemoryLedgerServer(() => Date.now() + offsetMs);
@@ -65,8 +65,8 @@ async function leaveBehind(
   return dead;
 }
 
-describe("a call that a dead process left", () => {
-  test("is run again as the same call: its audit line names where it came from and its arguments", async () => {
+describe("a call of a dead process", () => {
+  test("runs again with the same source, tenant and arguments digest in its audit line", async () => {
     const server = startServer();
     const request = within("c", { caller: { ...caller, name: "shop", tenant: "north" } });
     const dead = await leaveBehind(server, "idempotent", [[aCall({ a: 1 }), request]]);
@@ -86,7 +86,7 @@ describe("a call that a dead process left", () => {
     await Promise.all([dead, other].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("and that fails when it runs again is found with its failure", async () => {
+  test("that fails when it runs again is found with its failure", async () => {
     for (const [definition, output] of [
       [{ execute: () => Promise.reject(new ToolError("no luck")) }, "no luck"],
       [
@@ -108,7 +108,7 @@ describe("a call that a dead process left", () => {
     }
   });
 
-  test("under no key is uncertain: its downstream could not tell that it runs again", async () => {
+  test("without a key is uncertain, because its downstream could not recognise the repeat", async () => {
     const server = startServer();
     const dead = await leaveBehind(server, "idempotent", [[aCall(), within("", { answerWithinMs: 0 })]]);
     const execute = vi.fn(() => "ran again");
@@ -119,7 +119,7 @@ describe("a call that a dead process left", () => {
     await Promise.all([dead, next].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("is left to the next process where this one ends before its turn comes", async () => {
+  test("that is still queued when this process drains is left to the next one", async () => {
     const server = startServer();
     const requests = ["1", "2"].map((id) => [aCall({}, { id }), within("c")] as const);
     const dead = await leaveBehind(server, "idempotent", requests);
@@ -142,7 +142,7 @@ describe("a call that a dead process left", () => {
     await Promise.all([dead, next, last].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("and that cannot be recovered leaves a line, and the others are recovered", async () => {
+  test("that cannot be recovered is logged, and the others are recovered", async () => {
     const server = startServer();
     const requests = ["1", "2"].map((id) => [aCall({}, { id }), within("c")] as const);
     const dead = await leaveBehind(server, "write", requests);
@@ -158,7 +158,7 @@ describe("a call that a dead process left", () => {
     await dead[Symbol.asyncDispose]();
   });
 
-  test("and a third has settled by the time its author says that it did not happen, has that answer", async () => {
+  test("gets the answer of a third process that settled it during reconcile", async () => {
     const server = startServer();
     const dead = await leaveBehind(server, "write");
     const third = await replica(server, { effect: "write", execute: never, reconcile: () => ({ result: "theirs" }) });
@@ -177,7 +177,7 @@ describe("a call that a dead process left", () => {
     await Promise.all([dead, next, third].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("and that the store has lost meanwhile begins again", async () => {
+  test("that the store loses during reconcile begins again", async () => {
     const server = startServer();
     const dead = await leaveBehind(server, "write");
     const reconcile = (): Reconciled => (server.entries.clear(), "not-done");
@@ -188,8 +188,8 @@ describe("a call that a dead process left", () => {
   });
 });
 
-describe("a read that took long in a process that was taken for dead", () => {
-  test("is recorded by the process in which it is repeated, and whoever waits for the first is told so", async () => {
+describe("a long read of a process that was taken for dead", () => {
+  test("is recorded by the process that repeats it; callers of the first process get PENDING", async () => {
     const server = startServer();
     const [first, second] = [gate(), gate()];
     const before = await replica(server, { execute: async () => (await first.opened, "mine") });
