@@ -177,6 +177,33 @@ describe("a call of a dead process", () => {
     await Promise.all([dead, next, third].map((app) => app[Symbol.asyncDispose]()));
   });
 
+  test("is PENDING if a third process has begun it again during reconcile", async () => {
+    const server = startServer();
+    const dead = await leaveBehind(server, "write");
+    const started = gate();
+    const third = await replica(server, {
+      effect: "write",
+      timeoutMs: 60_000,
+      execute: () => (started.open(), never()),
+      reconcile: () => "not-done",
+    });
+    const reconcile = async (): Promise<Reconciled> => {
+      server.abandon();
+      void third.executor.recover();
+      await started.opened;
+      return "not-done";
+    };
+    const execute = vi.fn(() => "ran");
+    const next = await replica(server, { effect: "write", execute, reconcile });
+    const answer = await next.executor.execute(aCall({ a: 1 }), within("c"));
+    expect([outcomeOf(answer), answer.output]).toEqual([
+      "PENDING",
+      "The request is still being processed. Do not repeat it.",
+    ]);
+    expect(execute).not.toHaveBeenCalled();
+    await Promise.all([dead, next, third].map((app) => app[Symbol.asyncDispose]()));
+  });
+
   test("that the store loses during reconcile begins again", async () => {
     const server = startServer();
     const dead = await leaveBehind(server, "write");
