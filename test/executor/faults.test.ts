@@ -8,7 +8,17 @@ import { HttpError } from "../../src/plugin/http-error.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import { PluginError } from "../../src/registry/plugin-error.ts";
 import { startTool } from "../../src/testing/start-tool.ts";
-import { aCall, aTool, type ExecutorOptions, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import {
+  aCall,
+  aTool,
+  caller,
+  contextOf,
+  type ExecutorOptions,
+  gate,
+  outcomeOf,
+  startExecutor,
+  within,
+} from "../support/executor.ts";
 
 type Line = Record<string, unknown> & { level: number; msg: string; error?: Record<string, string> };
 
@@ -88,10 +98,11 @@ describe("a tool that cannot work", () => {
     "fails a %s with a message, and stores no answer",
     async (effect) => {
       await using app = await start(aTool({ effect, ...failing, execute: () => 1 }));
-      for (let n = 0; n < 2; n += 1) {
-        const result = await app.executor.execute(aCall(), within());
+      for (const conversation of ["c", "c", ""]) {
+        const result = await app.executor.execute(aCall(), within(conversation));
         expect(result).toMatchObject({ output: "The tool work cannot work at present.", replayed: false, attempts: 0 });
         expect(outcomeOf(result)).toBe("FAILED");
+        expect(await app.executor.find("call-1", contextOf(conversation), caller)).toBeUndefined();
       }
     },
   );

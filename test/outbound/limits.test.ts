@@ -2,7 +2,11 @@ import { describe, expect, test } from "vitest";
 import { createTokenSource } from "../../src/outbound/oauth.ts";
 import { redact } from "../../src/outbound/redact.ts";
 import { SentRequests } from "../../src/outbound/sent-requests.ts";
-import { describeTokenFetch, describeTokenRetrieval } from "../../src/outbound/token-failure.ts";
+import {
+  type DescribeTokenFailure,
+  describeTokenFetch,
+  describeTokenRetrieval,
+} from "../../src/outbound/token-failure.ts";
 import { Secret } from "../../src/secret.ts";
 import { rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
 
@@ -15,7 +19,7 @@ describe("an access token", () => {
     });
     const outbound = startOutbound();
     const clock = { now: 0 };
-    const source = (describeFailure = describeTokenFetch) =>
+    const source = (describeFailure: DescribeTokenFailure = describeTokenFetch) =>
       createTokenSource({
         tokenUrl: `${api.origin}/oauth/token`,
         clientId: "client",
