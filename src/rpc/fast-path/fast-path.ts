@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import { toJson } from "@bufbuild/protobuf";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { ConnectError, ServiceImplSpec } from "@connectrpc/connect";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
@@ -21,6 +20,7 @@ import {
   RequestExchange,
   StreamExchange,
 } from "./http-exchange.ts";
+import { writeJson } from "./json-writer.ts";
 import { protocolFrom, type Protocol } from "./protocol.ts";
 import { readMessage } from "./read-message.ts";
 import { writeAnswer } from "./write-answer.ts";
@@ -130,7 +130,7 @@ async function serve(
     outcome = {
       message: protocol.binary
         ? writeBinary(method.output, message, protocol.frameHeadBytes)
-        : JSON.stringify(toJson(method.output, message)),
+        : writeJson(method.output, message),
     };
     front.end(call);
   } catch (reason) {
