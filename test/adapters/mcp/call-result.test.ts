@@ -70,6 +70,15 @@ test("a shortened answer has no structured content, and is an error if a schema 
   expect(shown(shortened, { ...modern, hasOutputSchema: true })).toMatchObject({ isError: true });
 });
 
+test("the message of an error comes before its output, which stands in for it", () => {
+  const text = (error: { message: string } | undefined) => {
+    const failed = { callId: "c", outcome: Outcome.FAILED, output: "odd", ...(error && { error }) };
+    return shown(create(ToolResultSchema, failed), older)["content"];
+  };
+  expect(text({ message: "why" })).toEqual([{ type: "text", text: "why" }]);
+  expect(text(undefined)).toEqual([{ type: "text", text: "odd" }]);
+});
+
 test("every other outcome is returned as its message, and as an error", () => {
   for (const outcome of [Outcome.FAILED, Outcome.UNCERTAIN, Outcome.PENDING, Outcome.OVERLOADED]) {
     const result = create(ToolResultSchema, { callId: "c", outcome, output: "No.", error: { message: "No." } });
