@@ -82,8 +82,12 @@ describe("a batch that is streamed", () => {
       ended.resolve();
       return { event: "end", data: "" };
     };
-    await using app = await mounted({ ...stream, results }, { tools: { work }, times: { openAfterMs: 1 } });
+    await using app = await mounted(
+      { ...stream, results },
+      { tools: { work }, times: { openAfterMs: 1, commentEveryMs: 600_000 } },
+    );
     const client = new AbortController();
+    // The stream opens although nothing has been written to it.
     const headers = { "content-type": "application/json" };
     await fetch(`${app.url}/stream`, { method: "POST", body: "{}", headers, signal: client.signal });
     client.abort();

@@ -97,7 +97,7 @@ function open({ answer = { result: result(Outcome.OK) }, events = [], readsEvent
       ...params,
       _meta: { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: capabilities },
     });
-  return { asked, notified, peer, signal, send, call, modern };
+  return { door, asked, notified, peer, signal, send, call, modern };
 }
 
 const own = { "jackfield/idempotencyKey": "k-1", "jackfield/conversationId": "c-1" };
@@ -335,6 +335,20 @@ describe("a task", () => {
       expect((await send(method, { taskId: "t", _meta: meta })).result).toEqual(done);
     }
   });
+});
+
+test("only calls of tools need the list of tools", async () => {
+  const { door, asked, peer } = open();
+  const handle = (method: string, params: object, headers: object) => {
+    const _meta = { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: {} };
+    const body = { jsonrpc: "2.0", id: 1, method, params: { ...params, _meta } };
+    const always = { "mcp-protocol-version": "2026-07-28", "mcp-method": method };
+    return door.handle(body, { ...peer, headers: { ...always, ...headers } });
+  };
+  expect(await handle("server/discover", {}, {})).toMatchObject({ status: 200 });
+  expect(asked).toEqual([]);
+  expect(await handle("tools/call", { name: "work" }, { "mcp-name": "work" })).toMatchObject({ status: 200 });
+  expect(asked.map(({ method }) => method)).toEqual(["listTools", "executeTool"]);
 });
 
 test("the handshake contains the instructions", async () => {
