@@ -127,7 +127,7 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: "dead downstream",
-    words: "1,000 callers of a downstream that never answers, each again a second after its answer",
+    words: "1,000 callers of a downstream that never answers, each again 0.5 to 1.5 s after its answer",
     connections: 1000,
     againMs: 1000,
     async attack(socket, port) {
@@ -138,7 +138,9 @@ export const attacks: readonly Attack[] = [
         const bytes = body(number);
         socket.write(`${head(path, lines.join(""))}content-length: ${bytes.length}\r\n\r\n${bytes.toString()}`);
         await once(socket, "data");
-        await wait(1000);
+        // Callers are independent of each other. With equal pauses, those that this process reads together would come
+        // back together for ever.
+        await wait(500 + Math.random() * 1000);
       }
     },
   },
