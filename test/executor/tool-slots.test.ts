@@ -22,3 +22,17 @@ test("a tool that is replaced keeps its count", () => {
   const after = tool("work", "a");
   expect(slotsOf(after).acquire(after, execution)).toMatchObject({ retryAfterSeconds: expect.any(Number) });
 });
+
+test("a call that is cancelled after it got its slot leaves the other waiting calls in the queue", async () => {
+  const queued = { ...tool("work"), queue: 2 };
+  const slots = createSlots((work) => work())(queued);
+  let cancelSecond = (): void => {};
+  expect(slots.acquire(queued, execution)).toBeUndefined();
+  const second = slots.acquire(queued, { onCancel: (listener) => (cancelSecond = listener) });
+  const third = slots.acquire(queued, execution);
+  slots.release(undefined);
+  expect(await second).toBeUndefined();
+  cancelSecond();
+  slots.release(undefined);
+  expect(await third).toBeUndefined();
+});
