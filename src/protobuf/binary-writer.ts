@@ -131,7 +131,12 @@ function compileValue(
       return { write: (value: boolean, to) => to.varint(value ? 1 : 0), wireType: varint };
     case ScalarType.INT32:
       return {
-        write: (value: number, to) => (value < 0 ? to.bigVarint(BigInt(value)) : to.varint(value)),
+        write: (value: number, to) => {
+          // protobuf-es says what is wrong with any other value.
+          if ((value | 0) !== value) throw new UnsupportedError();
+          if (value < 0) to.bigVarint(BigInt(value));
+          else to.varint(value);
+        },
         wireType: varint,
       };
     case ScalarType.INT64:

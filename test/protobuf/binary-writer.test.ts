@@ -119,4 +119,9 @@ describe("the writer of binary messages", () => {
     const good = create(ExecuteToolResponseSchema, { result: { callId: "call-2" } });
     expect(write(ExecuteToolResponseSchema, good, 0)).toEqual(Buffer.from(toBinary(ExecuteToolResponseSchema, good)));
   });
+
+  it.for([Number.NaN, 1.5, 2 ** 31])("refuses %s in an integer field as protobuf-es does", (attempts) => {
+    const message = create(ExecuteToolResponseSchema, { result: { callId: "call-1", attempts } });
+    expect(() => write(ExecuteToolResponseSchema, message, 0)).toThrow("invalid int32");
+  });
 });
