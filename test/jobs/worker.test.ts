@@ -1,78 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import type { JobRecord, Work, WorkResult } from "../../src/jobs/job-queue.ts";
-import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
-import { startWorker } from "../../src/jobs/worker.ts";
-import { aRecord } from "./samples.ts";
-import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
+import type { Work } from "../../src/jobs/job-queue.ts";
+import type { JobRow } from "../../src/jobs/job-table.ts";
+import { codec } from "./stored-job.ts";
+import { pass, working, held, done, due, inState } from "./working.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
 });
 afterEach(() => void vi.useRealTimers());
-
-/** Lets so many milliseconds pass, and what they start come to rest. */
-async function pass(ms = 0): Promise<void> {
-  const stepMs = Math.max(250, ms / 100);
-  for (let left = ms; left >= 0; left -= stepMs) {
-    await vi.advanceTimersByTimeAsync(Math.min(left, stepMs));
-    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-const inState = (record: JobRecord, state: JobState): JobRecord => ({ ...record, job: { ...record.job, state } });
-const done = async (record: JobRecord): Promise<WorkResult> => ({
-  kind: "ended",
-  record: inState(record, JobState.DONE),
-});
-
-/** A worker on a server with these jobs due, and what it did. */
-function working(
-  work: Work,
-  { due = [], concurrency = 2, ...replaced }: Partial<JobTable> & { due?: JobRow[]; concurrency?: number } = {},
-) {
-  const server = { away: false, due, suspects: [] as JobRow[], claims: [] as string[] };
-  const { table, rows, requests } = aTable(60_000, {
-    claim: async ({ token, count, suspects }) => {
-      server.claims.push(suspects ? "suspects" : "due");
-      if (server.away) throw new Error("down");
-      return (suspects ? server.suspects : server.due).splice(0, count).map((row) => {
-        const claimed = { ...row, token };
-        rows.set(row.id, claimed);
-        return claimed;
-      });
-    },
-    ...replaced,
-  });
-  const log = aLog();
-  const stopped: unknown[] = [];
-  const worker = startWorker({
-    table,
-    owner: "me",
-    codec,
-    work,
-    concurrency,
-    log,
-    onStop: (ended) => void stopped.push(ended),
-  });
-  const writes = (): unknown[] => requests.filter(([name]) => name === "write").map(([, id, , change]) => [id, change]);
-  const dueClaims = (): number => server.claims.filter((kind) => kind === "due").length;
-  return { worker, server, rows, requests, log, stopped, writes, dueClaims };
-}
-
-const due = (id: string): JobRow => aHeldRow(id, "");
-
-/** Work that ends when it is told to, and the ids that it was given. */
-function held() {
-  const ids: string[] = [];
-  const ends: (() => void)[] = [];
-  const work: Work = async (record) => {
-    ids.push(record.job.id);
-    await new Promise<void>((resolve) => ends.push(resolve));
-    return await done(record);
-  };
-  return { ids, ends, work };
-}
 
 describe("a worker", () => {
   test("looks for jobs at once, when its table polls, and when it is woken", async () => {
@@ -276,91 +212,5 @@ describe("a worker", () => {
     expect(writes()).toEqual([["b", { state: JobState.EXECUTING, next: 500, keepDeaths: true }]]);
     ends[0]?.();
     await pass();
-  });
-});
-
-describe("a job that is submitted to a running worker", () => {
-  const submitted = (id: string): [Parameters<ReturnType<typeof working>["worker"]["insert"]>[0], JobRecord] => {
-    const record = aRecord({ id });
-    return [codec.newJob(record), record];
-  };
-
-  test("is stored as held and processed in its next state, once its submitter has been answered", async () => {
-    const seen: JobRecord[] = [];
-    const { worker, requests, rows } = working(async (record) => (seen.push(record), await done(record)));
-    await pass();
-    requests.length = 0;
-    const inserted = worker.insert(...submitted("a"));
-    expect(await inserted).toBeUndefined();
-    expect(requests).toEqual([["insert", "a", expect.stringMatching(/^me\.\d+$/)]]);
-    expect(seen).toEqual([]);
-    await pass();
-    expect(seen.map(({ job }) => [job.id, job.state])).toEqual([["a", JobState.EXECUTING]]);
-    expect(rows.get("a")).toMatchObject({ state: JobState.DONE, held: false });
-  });
-
-  test("is not processed if its id is known", async () => {
-    const { ids, work } = held();
-    const { worker, rows } = working(work);
-    rows.set("a", aHeldRow("a", "another's"));
-    await pass();
-    expect(await worker.insert(...submitted("a"))).toBe(rows.get("a"));
-    await pass();
-    expect(ids).toEqual([]);
-    expect(worker.insert(...submitted("b"))).toBeDefined();
-  });
-
-  test("is held by nobody if it could not be stored: a row that was stored anyway is released", async () => {
-    const { ids, work } = held();
-    const tokens: string[] = [];
-    const insert = (_job: unknown, token: string): Promise<never> => {
-      tokens.push(token);
-      return Promise.reject(new Error("no answer"));
-    };
-    const { worker, requests } = working(work, { insert });
-    await pass();
-    await expect(worker.insert(...submitted("a"))).rejects.toThrow("no answer");
-    await pass(1_000);
-    expect(ids).toEqual([]);
-    const released = requests.filter(([name]) => name === "release").map(([, token]) => token);
-    expect(new Set(released)).toEqual(new Set(tokens));
-  });
-
-  test("waits in the table if older jobs may wait, no slot is free, or the store was unavailable", async () => {
-    const { ids, ends, work } = held();
-    const { worker, server } = working(work, { concurrency: 1 });
-    expect(worker.insert(...submitted("before the first claim"))).toBeUndefined();
-    await pass();
-    void worker.insert(...submitted("a"));
-    expect(worker.insert(...submitted("b"))).toBeUndefined();
-    await pass();
-    expect(ids).toEqual(["a"]);
-    ends[0]?.();
-    await pass();
-    server.away = true;
-    await pass(1_000);
-    expect(worker.insert(...submitted("c"))).toBeUndefined();
-    server.away = false;
-    await pass(1_000);
-    expect(worker.insert(...submitted("d"))).toBeDefined();
-    await pass();
-    ends[1]?.();
-    await pass();
-    await worker.stop();
-    expect(worker.insert(...submitted("e"))).toBeUndefined();
-  });
-
-  test("does not take slots that a running claim may fill", async () => {
-    const answer = Promise.withResolvers<JobRow[]>();
-    let claims = 0;
-    const { worker } = working(done, {
-      claim: async ({ suspects }) => (!suspects && (claims += 1) === 2 ? await answer.promise : []),
-    });
-    await pass(1_000);
-    expect(claims).toBe(2);
-    expect(worker.insert(...submitted("a"))).toBeUndefined();
-    answer.resolve([]);
-    await pass();
-    expect(worker.insert(...submitted("a"))).toBeDefined();
   });
 });
