@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
-import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { durationMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { create } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
   Code,
   ConnectError,
@@ -28,26 +28,9 @@ import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts"
 import { createHttp } from "../../src/server/http.ts";
 import { createReadiness } from "../../src/app/readiness.ts";
 import type { AccessRefusal } from "../../src/telemetry/access-refusals.ts";
+import { runTool, type StandTool } from "./stand-tools.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { withTelemetry } from "../telemetry/with-telemetry.ts";
-
-/** What one tool of the stand does. Its return value is the answer; what it throws is an outcome or a fault. */
-export type StandTool = (
-  args: JsonObject,
-  about: { report(message: string, fraction: number): void; signal: AbortSignal },
-) => unknown;
-
-/** A call that did not end well. */
-export class Ended extends Error {
-  readonly outcome: Outcome;
-  readonly violations: { path: string; message: string }[];
-
-  constructor(outcome: Outcome, message: string, violations: { path: string; message: string }[] = []) {
-    super(message);
-    this.outcome = outcome;
-    this.violations = violations;
-  }
-}
 
 /** One call as it reached the services. */
 export interface Seen {
@@ -96,44 +79,6 @@ export async function stand(options: StandOptions) {
     spanExporter === undefined ? {} : { OTEL_TRACES_SAMPLER: "parentbased_always_on" },
   );
 
-  async function perform(
-    call: ToolCall,
-    signal: AbortSignal,
-    report: (message: string, fraction: number) => void,
-  ): Promise<ToolResult> {
-    const blank = { callId: call.id, name: call.name };
-    const fail = (outcome: Outcome, message: string, violations: Ended["violations"] = [], attempts = 0) =>
-      create(ToolResultSchema, { ...blank, outcome, output: message, error: { message, violations }, attempts });
-    const tool = known.get(call.name);
-    if (tool === undefined) return fail(Outcome.UNKNOWN_TOOL, modelError("unknown-tool", call.name));
-    let args: JsonObject;
-    try {
-      args = call.input.case === "arguments" ? call.input.value : (JSON.parse(call.input.value || "{}") as JsonObject);
-    } catch {
-      return fail(Outcome.INVALID_ARGUMENTS, modelError("arguments-not-json", call.name));
-    }
-    if (typeof args !== "object" || args === null || Array.isArray(args)) {
-      return fail(Outcome.INVALID_ARGUMENTS, "must be object", [{ path: "", message: "must be object" }]);
-    }
-    try {
-      const value = (await tool(args, { report, signal })) as JsonValue;
-      const output = typeof value === "string" ? value : JSON.stringify(value);
-      const duration = { seconds: 0n, nanos: 1_000_000 };
-      return create(ToolResultSchema, {
-        ...blank,
-        outcome: Outcome.OK,
-        output,
-        value: fromJson(ValueSchema, value),
-        attempts: 1,
-        duration,
-      });
-    } catch (error) {
-      if (error instanceof Ended)
-        return fail(error.outcome, error.message, error.violations, error.violations.length > 0 ? 0 : 1);
-      throw error;
-    }
-  }
-
   async function answer(
     call: ToolCall,
     signal: AbortSignal,
@@ -141,7 +86,7 @@ export async function stand(options: StandOptions) {
     report: (message: string, fraction: number) => void,
   ) {
     results.set(call.id, undefined);
-    const work = perform(call, signal, report).then((result) => {
+    const work = runTool(known.get(call.name), call, signal, report).then((result) => {
       results.set(call.id, result);
       return result;
     });

@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { StreamRoute } from "../../src/adapters/route.ts";
 import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
 import { failure, mounted } from "./bare-adapter.ts";
-import { type StandTool, until } from "./stand.ts";
+import { until } from "./stand.ts";
+import { type StandTool } from "./stand-tools.ts";
 
 describe("a batch that is streamed", () => {
   const stream: StreamRoute = {

@@ -7,7 +7,8 @@ import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { createHttpAdapter } from "../../src/adapters/http/index.ts";
 import { createMcpAdapter } from "../../src/adapters/mcp/index.ts";
-import { stand, type StandOptions, type StandTool, until } from "./stand.ts";
+import { stand, type StandOptions, until } from "./stand.ts";
+import { type StandTool } from "./stand-tools.ts";
 
 // The spans of requests: their trace, their attributes and their status.
 

@@ -6,7 +6,8 @@ import type { PlatformParts } from "../../../src/adapters/platform.ts";
 import { localCaller } from "../../../src/auth/authenticator.ts";
 import type { Scope } from "../../../src/auth/caller.ts";
 import { modelError } from "../../../src/errors.ts";
-import { Ended, stand, type StandOptions, type StandTool } from "../stand.ts";
+import { stand, type StandOptions } from "../stand.ts";
+import { Ended, type StandTool } from "../stand-tools.ts";
 
 // The routes of the HTTP adapter.
 
