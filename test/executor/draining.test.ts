@@ -1,0 +1,85 @@
+import { describe, expect, test, vi } from "vitest";
+import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
+import { createMemoryLedgerServer, createMemoryLedgerStore } from "../../src/ledger/drivers/memory.ts";
+import { createResilientLedger } from "../../src/ledger/resilient-ledger.ts";
+import { laterStore } from "../support/later-store.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { aCall, aTool, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { scratchFolder } from "../support/scratch-folder.ts";
+
+const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
+
+describe("draining", () => {
+  test("takes over no more calls of dead processes: running recoveries end, the rest is left to others", async () => {
+    const server = createMemoryLedgerServer();
+    const dead = createResilientLedger(createMemoryLedgerStore(server));
+    const hanging = await startExecutor([aTool({ effect: "idempotent", execute: () => new Promise(() => {}) })], {
+      ledger: dead,
+    });
+    for (let id = 0; id < 40; id++)
+      void Promise.try(() => hanging.executor.execute(aCall({}, { id: `call-${id}` }), within())).catch(() => {});
+    await expect.poll(() => hanging.executor.running).toBe(40);
+    await dead.close();
+    const [started, released] = [gate(), gate()];
+    const execute = vi.fn(() => (started.open(), released.opened));
+    await using app = await startExecutor([aTool({ effect: "idempotent", execute })], {
+      ledger: createResilientLedger(createMemoryLedgerStore(server)),
+    });
+    const recovered = app.executor.recover();
+    await started.opened;
+    const drained = app.executor.drain(AbortSignal.timeout(10_000));
+    released.open();
+    expect(await recovered).toBe(32);
+    await drained;
+    expect(await app.executor.recover()).toBe(0);
+  });
+
+  test("refuses new calls and waits for running ones, including whole batches", async () => {
+    const go = gate();
+    await using app = await startExecutor([aTool({ execute: async () => (await go.opened, "done") })]);
+    const calls = Array.from({ length: 40 }, (_, index) => aCall({}, { id: `${index}` }));
+    const batch = app.executor.executeAll(calls, within());
+    const drained = app.executor.drain(AbortSignal.timeout(10_000));
+    await expect(app.executor.execute(aCall(), within())).rejects.toThrow("the service is shutting down");
+    await expect(app.executor.executeAll([], within())).rejects.toThrow("the service is shutting down");
+    let over = false;
+    void batch.then(() => (over = true));
+    go.open();
+    await drained;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(over).toBe(true);
+  });
+
+  test("stops running calls at its end; an interrupted write never counts as one that did not run", async () => {
+    const folder = scratchFolder();
+    const store = await openSqliteStore({ folder: folder.path });
+    const settings = { limits: { concurrency: 1, queue: 1 } };
+    const execute = vi.fn(() => new Promise(() => {}));
+    const app = await startExecutor([aTool({ effect: "write", execute })], {
+      ledger: createSqliteLedger(store),
+      settings,
+    });
+    const [running, queued] = [
+      app.executor.execute(aCall(), within()),
+      app.executor.execute(aCall({}, { id: "2" }), within()),
+    ];
+    await vi.waitFor(() => expect(execute).toHaveBeenCalledOnce());
+    await app.executor.drain(AbortSignal.timeout(5));
+    const stopped = await running;
+    expect([outcomeOf(stopped), stopped.output]).toEqual(["UNCERTAIN", uncertain]);
+    expect(outcomeOf(await queued)).toBe("CANCELLED");
+    await app[Symbol.asyncDispose]();
+    // The next process asks its author, and does not run it unasked.
+    const again = vi.fn(() => "ran");
+    {
+      const tool = aTool({ effect: "write", execute: again, reconcile: () => ({ result: "it took effect" }) });
+      await using next = await startExecutor([tool], { ledger: createSqliteLedger(laterStore(store)) });
+      expect(await next.executor.recover()).toBe(1);
+      expect((await next.executor.execute(aCall(), within())).output).toBe("it took effect");
+      expect(again).not.toHaveBeenCalled();
+      expect((await next.executor.execute(aCall({}, { id: "2" }), within())).output).toBe("ran");
+    }
+    await store.close();
+    folder[Symbol.dispose]();
+  });
+});
