@@ -1,47 +1,22 @@
-import { hash, randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { inspect } from "node:util";
 import * as fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.ts";
-import { describeConfig, secretTexts } from "../../src/config/describe-config.ts";
-import { encryptionSecret } from "../../src/config/encryption.ts";
 import { configFileSchema } from "../../src/config/schema.ts";
 import { platforms } from "../../src/adapters/platforms.ts";
-import type { CognigySettings } from "../../src/adapters/cognigy/settings.ts";
 import type { GenesysSettings } from "../../src/adapters/genesys/settings.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
 import { prepare } from "../../src/app/prepare.ts";
 import { withSandbox } from "../../src/app/sandbox-parts.ts";
 import type { Config } from "../../src/config/config.ts";
+import { folder, load, problemsOf } from "./loading.ts";
 
-const folders: string[] = [];
-afterEach(() => folders.splice(0).forEach((path) => rmSync(path, { recursive: true })));
-
-function folder(files: Record<string, string> = {}): string {
-  const path = mkdtempSync(join(tmpdir(), "jackfield-config-"));
-  folders.push(path);
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
-  return path;
-}
-
-const load = (env: Record<string, string> = {}, yaml?: string) =>
-  loadConfig({ env, cwd: folder(yaml === undefined ? {} : { "jackfield.yaml": yaml }) });
-
-function faults(env: Record<string, string>, yaml?: string): readonly string[] {
-  try {
-    load(env, yaml);
-  } catch (reason) {
-    if (reason instanceof ConfigError) return reason.problems;
-    throw reason;
-  }
-  return [];
-}
-
-const cognigyOf = ({ adapters }: Config) => adapters["cognigy"]?.settings as unknown as CognigySettings;
 const genesysOf = ({ adapters }: Config) => adapters["genesys"]?.settings as unknown as GenesysSettings;
+
+async function parts(env: Record<string, string>, yaml?: string): Promise<string[]> {
+  return [...(await prepare(load(env, yaml))).sandboxParts].sort();
+}
 
 test("an empty configuration is valid: loopback, bundled plugins, the whole sandbox", async () => {
   const config = load();
@@ -60,10 +35,6 @@ test("an empty configuration is valid: loopback, bundled plugins, the whole sand
     clientId: "sandbox",
   });
 });
-
-async function parts(env: Record<string, string>, yaml?: string): Promise<string[]> {
-  return [...(await prepare(load(env, yaml))).sandboxParts].sort();
-}
 
 test("each part of the sandbox is disabled if its real counterpart is configured", async () => {
   expect(await parts({ EXTERNAL_API_BASE_URL: "https://erp.example.com/" })).not.toContain("backOffice");
@@ -169,7 +140,7 @@ test.each([
   [{ OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "2" }, "OTEL_TRACES_SAMPLER_ARG"],
   [{ JACKFIELD_PRIVATE_ADDRESSES: "10.0.0.0/99" }, "JACKFIELD_PRIVATE_ADDRESSES"],
 ])("a wrong variable %o is reported in one sentence that names it and reveals no secret", (env, sentence) => {
-  const found = faults(env);
+  const found = problemsOf(env);
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(sentence);
   expect(found[0]).not.toContain("hunter2");
@@ -204,11 +175,11 @@ test.each([
   ["a: [", "must be YAML; found a problem at line 1"],
   ["- a", "the document must be a group of keys; found a list."],
 ])("a wrong file (%s) is reported by its key", (yaml, sentence) => {
-  expect(faults({}, yaml).join("\n")).toContain(sentence);
+  expect(problemsOf({}, yaml).join("\n")).toContain(sentence);
 });
 
 test("all problems are reported at once", () => {
-  expect(faults({ PORT: "x", LOG_LEVEL: "y" }, "adaptors: {}\nlimits: { depth: 0 }")).toHaveLength(4);
+  expect(problemsOf({ PORT: "x", LOG_LEVEL: "y" }, "adaptors: {}\nlimits: { depth: 0 }")).toHaveLength(4);
 });
 
 test("uncertain calls and dead jobs are kept for seven windows, or as configured", () => {
@@ -218,143 +189,30 @@ test("uncertain calls and dead jobs are kept for seven windows, or as configured
   });
   const set = load({}, "{ ledger: { uncertainHours: 720 }, jobs: { deadHours: 48 } }");
   expect(set).toMatchObject({ ledger: { windowHours: 24, uncertainHours: 720 }, jobs: { deadHours: 48 } });
-  expect(faults({}, "ledger: { uncertainHours: 12 }")).toEqual([
+  expect(problemsOf({}, "ledger: { uncertainHours: 12 }")).toEqual([
     "ledger.uncertainHours must be at least ledger.windowHours (24); found 12.",
   ]);
 });
 
-test("encryption keys are accepted in base64 or hex, and shown nowhere", () => {
-  const [one, two] = [randomBytes(32).toString("base64"), randomBytes(32).toString("hex")];
-  const config = load(
-    { OLD: two },
-    `encryption: { keys: [{ id: a, secret: "${one}" }, { id: b, secret: "\${env:OLD}" }] }`,
-  );
-  expect(config.encryption.keys.map(({ id, secret }) => [id, encryptionSecret(secret).length])).toEqual([
-    ["a", 32],
-    ["b", 32],
-  ]);
-  expect(encryptionSecret(config.encryption.keys[1]!.secret).toString("hex")).toBe(two);
-  const printed = JSON.stringify(describeConfig(config)) + inspect(config, { depth: 20 });
-  for (const secret of [one, two]) {
-    expect(printed).not.toContain(secret);
-    expect(secretTexts(config)).toContain(secret);
-  }
-  expect(load().encryption.keys).toEqual([]);
-});
-
-const encryptionSample = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
-test.each([
-  [
-    "[{ id: a, secret: BwcHBw== }]",
-    "encryption.keys[0].secret must be 32 random bytes in base64 or hex; found 4 bytes.",
-  ],
-  ["[{ id: a, secret: hunter2! }]", "found a text that is neither. Make one with `openssl rand -base64 32`."],
-  [`[{ id: a.b, secret: ${encryptionSample} }]`, "encryption.keys[0].id must have 1 to 32 letters, digits, - and _"],
-  [
-    `[{ id: a, secret: ${encryptionSample} }, { id: a, secret: "${"07".repeat(31)}08" }]`,
-    "encryption.keys[1].id must be unique",
-  ],
-  [
-    `[{ id: a, secret: ${encryptionSample} }, { id: b, secret: "${"07".repeat(32)}" }]`,
-    "encryption.keys[1].secret must differ",
-  ],
-  ["[]", "encryption.keys must be a list of at least 1"],
-])("unusable encryption keys (%s) are reported without the secret", (keys, sentence) => {
-  const found = faults({}, `encryption: { keys: ${keys} }`);
-  expect(found).toEqual([expect.stringContaining(sentence)]);
-  expect(found[0]).not.toMatch(/hunter2|BwcH|0707/);
-});
-
 test("listening beyond loopback with open entry points is refused with the variables to set, unless the file allows it", () => {
-  expect(faults({ HOST: "0.0.0.0" }).map((fault) => fault.split(" ")[0])).toEqual([
+  expect(problemsOf({ HOST: "0.0.0.0" }).map((problem) => problem.split(" ")[0])).toEqual([
     "GENESYS_WEBHOOK_KEY",
     "COGNIGY_API_KEY",
     "JACKFIELD_API_KEYS",
   ]);
-  expect(faults({ HOST: "::" })).toHaveLength(3);
+  expect(problemsOf({ HOST: "::" })).toHaveLength(3);
   for (const HOST of ["127.0.0.2", "localhost", "::1", "[::1]", "::ffff:127.0.0.1"])
-    expect(faults({ HOST })).toEqual([]);
+    expect(problemsOf({ HOST })).toEqual([]);
   expect(
-    faults({ HOST: "0.0.0.0", GENESYS_WEBHOOK_KEY: "g", COGNIGY_API_KEY: "c", JACKFIELD_API_KEYS: "a:b" }),
+    problemsOf({ HOST: "0.0.0.0", GENESYS_WEBHOOK_KEY: "g", COGNIGY_API_KEY: "c", JACKFIELD_API_KEYS: "a:b" }),
   ).toEqual([]);
   const allowed =
     "rpc: { allowUnauthenticated: true }\nadapters: { genesys: { enabled: false }, cognigy: { allowUnauthenticated: true } }\n";
   expect(load({ HOST: "0.0.0.0" }, allowed).warnings).toHaveLength(2);
   const closed = allowed.replace("} }", "}, mcp: { allowUnauthenticated: false } }");
-  expect(faults({ HOST: "0.0.0.0" }, closed)).toEqual([
+  expect(problemsOf({ HOST: "0.0.0.0" }, closed)).toEqual([
     'JACKFIELD_API_KEYS must be set if HOST is not a loopback address; found it not set and HOST "0.0.0.0" (the MCP door would be open; adapters.mcp.allowUnauthenticated: true in the file allows it).',
   ]);
-});
-
-test("secrets can be read from files, without the trailing line break", () => {
-  const cwd = folder({ key: "from-a-file\n", "jackfield.yaml": 'callers: [{ name: a, keys: ["${file:key}"] }]\n' });
-  const config = loadConfig({ env: { COGNIGY_API_KEY_FILE: "key" }, cwd });
-  expect(cognigyOf(config).keys[0]?.key.reveal()).toBe("from-a-file");
-  expect(config.callers[0]?.keys[0]?.reveal()).toBe("from-a-file");
-});
-
-test("several Cognigy keys keep their names, a single one is called cognigy", () => {
-  expect(cognigyOf(load({ COGNIGY_API_KEY: "a:k1,b:k2" })).keys.map(({ name }) => name)).toEqual(["a", "b"]);
-  expect(cognigyOf(load({ COGNIGY_API_KEY: "k" })).keys.map(({ name }) => name)).toEqual(["cognigy"]);
-});
-
-test("keys may be given as hashes, in variables and in the file", () => {
-  const hashes = ["a", "b", "c", "d"].map((key) => `sha256:${hash("sha256", key, "hex")}`);
-  const [a, b, c, d] = hashes;
-  const env = { JACKFIELD_API_KEYS: `one:${a},two:${b}:tools:read+jobs:read`, COGNIGY_API_KEY: c ?? "" };
-  const config = load(env, `callers: [{ name: three, keys: ["${d}", plain] }]`);
-  expect(config.callers.map(({ caller, keys }) => [caller.name, keys.map((key) => key.reveal())])).toEqual([
-    ["one", [a]],
-    ["two", [b]],
-    ["three", [d, "plain"]],
-  ]);
-  expect([...(config.callers[1]?.caller.scopes ?? [])]).toEqual(["tools:read", "jobs:read"]);
-  expect(cognigyOf(config).keys.map(({ name, key }) => [name, key.reveal()])).toEqual([["cognigy", c]]);
-  const named = cognigyOf(load({ COGNIGY_API_KEY: `x:${a},y:plain` })).keys;
-  expect(named.map(({ name, key }) => [name, key.reveal()])).toEqual([
-    ["x", a],
-    ["y", "plain"],
-  ]);
-});
-
-test.each<[Record<string, string>, string?]>([
-  [{ JACKFIELD_API_KEYS: "one:sha256:abc" }],
-  [{ COGNIGY_API_KEY: "one:sha256:abc" }],
-  [{ GENESYS_WEBHOOK_KEY: "sha256:abc" }],
-  [{}, "callers: [{ name: one, keys: ['sha256:abc'] }]"],
-])("a malformed hash %j %s is refused, because it would be taken for a key", (env, yaml) => {
-  expect(faults(env, yaml)).toEqual([expect.stringContaining("or as sha256: and 64 hex digits")]);
-});
-
-test("a key and its own hash are duplicates", () => {
-  const hashed = `sha256:${hash("sha256", "k", "hex")}`;
-  expect(faults({}, `callers: [{ name: one, keys: [k, "${hashed}"] }]`)).toHaveLength(1);
-  expect(faults({ JACKFIELD_API_KEYS: "one:k" }, `callers: [{ name: two, keys: ["${hashed}"] }]`)).toHaveLength(1);
-  expect(faults({ COGNIGY_API_KEY: `a:k,b:${hashed}` })).toHaveLength(1);
-});
-
-test("no printout of the configuration shows a planted secret", async () => {
-  const secret = "planted-secret-7";
-  const loaded = load(
-    {
-      EXTERNAL_API_KEY: secret,
-      GENESYS_CLIENT_ID: "id",
-      GENESYS_CLIENT_SECRET: secret,
-      GENESYS_WEBHOOK_KEY: secret,
-      COGNIGY_API_KEY: secret,
-      JACKFIELD_API_KEYS: `a:${secret}`,
-      REDIS_URL: `redis://:${secret}@h`,
-      DATABASE_URL: `postgres://u:${secret}@h/d`,
-      ANY: secret,
-      OTEL_EXPORTER_OTLP_ENDPOINT: "http://o",
-      OTEL_EXPORTER_OTLP_HEADERS: `authorization=${secret}`,
-    },
-    'plugins: [{ use: "@jackfield/get-order-status" }, { use: "@jackfield/search-inventory" }, { use: "@jackfield/get-weather", config: { a: { b: ["${env:ANY}"] }, dbPassword: planted-secret-7 } }]\n',
-  );
-  const { config } = await prepare(loaded);
-  const printed = JSON.stringify(describeConfig(config)) + inspect(describeConfig(config), { depth: 20 });
-  expect(printed).not.toContain(secret);
-  expect(secretTexts(config)).toContain(secret);
 });
 
 test("a misspelt variable of ours causes a warning with the right name", () => {

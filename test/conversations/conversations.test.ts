@@ -1,19 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { answers, asksFor, busy, ends, says, startConversation } from "./stand-in.ts";
+import { answers, asksFor, ends, says, startConversation } from "./stand-in.ts";
+import { rpcError } from "./rpc-error.ts";
 
 const weather = answers({ location: "Zürich", temperature: 22 });
 const failing = ends("FAILED", "The warehouse is closed.");
-
-async function fault(promise: Promise<unknown>): Promise<ConnectError> {
-  try {
-    await promise;
-  } catch (reason) {
-    return ConnectError.from(reason);
-  }
-  throw new Error("expected an error");
-}
 
 describe("a conversation", () => {
   testRequirement(
@@ -207,7 +199,7 @@ describe("a conversation", () => {
       y: (_call, { signal }) =>
         new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
     });
-    expect(await fault(talk.converse())).toMatchObject({
+    expect(await rpcError(talk.converse())).toMatchObject({
       code: Code.Unavailable,
       rawMessage: "the service is shutting down",
     });
@@ -217,7 +209,7 @@ describe("a conversation", () => {
   test("stops its tools and its request when the caller disconnects", async () => {
     await using talk = await startConversation(["never"], {});
     const caller = new AbortController();
-    const ended = fault(talk.converse("Hi", "c", caller.signal));
+    const ended = rpcError(talk.converse("Hi", "c", caller.signal));
     await expect.poll(() => talk.requests.length).toBe(1);
     caller.abort(new ConnectError("gone", Code.Canceled));
     expect((await ended).code).toBe(Code.Canceled);
@@ -233,8 +225,8 @@ describe("a conversation", () => {
 
   test("refuses an empty message and a long id before sending a request", async () => {
     await using talk = await startConversation([says("ok")], {});
-    expect(await fault(talk.converse(""))).toMatchObject({ code: Code.InvalidArgument });
-    expect(await fault(talk.converse("Hi", "x".repeat(257)))).toMatchObject({ code: Code.InvalidArgument });
+    expect(await rpcError(talk.converse(""))).toMatchObject({ code: Code.InvalidArgument });
+    expect(await rpcError(talk.converse("Hi", "x".repeat(257)))).toMatchObject({ code: Code.InvalidArgument });
     expect(talk.requests).toHaveLength(0);
     expect(talk.audited).toHaveLength(0);
   });
@@ -243,78 +235,5 @@ describe("a conversation", () => {
     await using talk = await startConversation([asksFor(["a", "x", "{}"]), says("ok")], { x: answers(1) });
     await talk.converse("Hi", "");
     expect(talk.seenConversations[0]).toMatch(/^[0-9a-f-]{36}$/);
-  });
-});
-
-describe("the gateway", () => {
-  testRequirement(["002.9", "fault-002.recursion"], "ends if the model answers 429 three times", async () => {
-    await using talk = await startConversation([busy()], {});
-    expect(await fault(talk.converse())).toMatchObject({
-      code: Code.ResourceExhausted,
-      rawMessage: "Rate limit exceeded after retries",
-    });
-    expect(talk.requests).toHaveLength(3);
-    expect(talk.pauses).toEqual([2000, 2500]);
-  });
-
-  testRequirement("002.9", "retries after the requested pause", async () => {
-    await using talk = await startConversation([busy("7"), busy("soon"), says("ok")], {});
-    expect((await talk.converse()).text).toBe("ok");
-    expect(talk.pauses).toEqual([7000, 2500]);
-  });
-
-  test("is not waited for if it requests a pause of hours", async () => {
-    await using talk = await startConversation([busy("86400")], {});
-    expect(await fault(talk.converse())).toMatchObject({ code: Code.ResourceExhausted });
-    expect(talk.requests).toHaveLength(1);
-    expect(talk.pauses).toEqual([]);
-  });
-
-  testRequirement("002.10", "retries once with a new token if the token is refused", async () => {
-    await using talk = await startConversation([{ status: 401, body: {} }, says("ok")], {});
-    expect((await talk.converse()).text).toBe("ok");
-    expect(talk.tokens.stale).toEqual(["token-1"]);
-    expect(talk.requests.map((request) => request.headers.authorization)).toEqual(["Bearer token-1", "Bearer token-2"]);
-  });
-
-  test("is not retried forever if it rejects every token", async () => {
-    await using talk = await startConversation([{ status: 401, body: { message: "no" } }], {});
-    expect(await fault(talk.converse())).toMatchObject({
-      code: Code.Unavailable,
-      rawMessage: 'the LLM gateway answered 401: {"message":"no"}',
-    });
-    expect(talk.requests).toHaveLength(2);
-  });
-
-  testRequirement("002.8", "ends with a message if the model does not answer in time", async () => {
-    await using talk = await startConversation(["never"], {}, { timeoutMs: 50 });
-    expect(await fault(talk.converse())).toMatchObject({
-      code: Code.Unavailable,
-      rawMessage: "the LLM gateway did not answer within 0.05 s",
-    });
-  });
-
-  test.each([
-    [{ status: 200, body: "<html>" }, "answered something that is not JSON"],
-    [{ body: {} }, "gave an answer that has no choices[0].message"],
-    [{ body: { choices: [] } }, "gave an answer that has no choices[0].message"],
-    [{ body: [] }, "gave an answer that has no choices[0].message"],
-    [
-      { body: { choices: [{ message: { tool_calls: "x" } }] } },
-      "gave an answer that has tool_calls that are not an array",
-    ],
-    [
-      { body: { choices: [{ message: { tool_calls: [{ id: 7 }] } }] } },
-      "gave an answer that has a tool call without id or function name",
-    ],
-    [{ status: 500, body: "oops" }, "answered 500: oops"],
-    [{ status: 302, headers: { location: "http://127.0.0.1:1/" }, body: "" }, "answered 302: "],
-  ])("ends the conversation with a message if it answers %j", async (reply, words) => {
-    await using talk = await startConversation([reply], {});
-    expect(await fault(talk.converse())).toMatchObject({
-      code: Code.Unavailable,
-      rawMessage: `the LLM gateway ${words}`,
-    });
-    expect(talk.requests).toHaveLength(1);
   });
 });

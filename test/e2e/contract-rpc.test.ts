@@ -10,12 +10,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallState, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { rpc, until } from "../support/asking.ts";
-import { startReceiver } from "../support/receiver.ts";
+import { rpc } from "../support/asking.ts";
 import type { Receiver } from "../support/receiver.ts";
-import { scratchFolder } from "../support/scratch-folder.ts";
-import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
+import { type ContractServices, startContractServices } from "./support/contract-services.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
@@ -23,38 +21,12 @@ let open: ServiceUnderTest;
 let closed: ServiceUnderTest;
 let seats: Receiver;
 
+let services: ContractServices;
 beforeAll(async () => {
-  seats = await startReceiver(({ text }) => ({ body: { booked: (JSON.parse(text) as { seat: string }).seat } }));
-  const plugins = [
-    { use: "@jackfield/get-weather" },
-    { use: testTool("echo") },
-    { use: testTool("nap") },
-    { use: testTool("book"), config: { baseUrl: seats.url } },
-  ];
-  open = await startService({ plugins });
-  closed = await startService({
-    plugins,
-    yaml: {
-      callers: [
-        { name: "exec", keys: ["exec-key"], scopes: ["tools:execute"] },
-        { name: "read", keys: ["read-key"], scopes: ["tools:read"] },
-        { name: "register", keys: ["register-key"], scopes: ["tools:register"] },
-        { name: "jobs-read", keys: ["jobs-read-key"], scopes: ["jobs:read"] },
-        { name: "jobs-write", keys: ["jobs-write-key"], scopes: ["jobs:write"] },
-        { name: "metrics", keys: ["metrics-key"], scopes: ["metrics:read"] },
-        { name: "narrow", keys: ["narrow-key"], tools: ["get_*", "echo"] },
-        { name: "a", tenant: "ta", keys: ["a-key", "a-key-2"], scopes: ["admin"] },
-        { name: "b", tenant: "tb", keys: ["b-key"], scopes: ["admin"] },
-      ],
-    },
-    env: { JACKFIELD_API_KEYS: "plain:plain-key,boss:boss-key:admin,two:two-key:tools:execute+calls:delegate" },
-  });
+  services = await startContractServices();
+  ({ open, closed, seats } = services);
 }, 60_000);
-afterAll(async () => {
-  await open[Symbol.asyncDispose]();
-  await closed[Symbol.asyncDispose]();
-  await seats[Symbol.asyncDispose]();
-});
+afterAll(() => services[Symbol.asyncDispose]());
 
 const weather = {
   callId: "w1",
@@ -64,6 +36,14 @@ const weather = {
   value: { location: "London", temperature: 22, unit: "celsius", condition: "clear" },
   attempts: 1,
 };
+
+const python = "/usr/bin/python3";
+const hasPython =
+  existsSync(python) &&
+  (await run(python, ["-c", "import grpc"]).then(
+    () => true,
+    () => false,
+  ));
 
 test("ExecuteTool returns the complete result, for text and object", async () => {
   for (const input of [{ arguments: { location: "London" } }, { argumentsJson: '{"location":"London"}' }]) {
@@ -183,132 +163,6 @@ for (const [name, transport] of [
   });
 }
 
-test("each method requires its scope, and reports a missing one as an RPC error", async () => {
-  const call = { call: { name: "echo" } };
-  const job = { job: { calls: [{ id: "j", name: "echo" }] } };
-  const methods: [string, unknown, string[]][] = [
-    ["ToolExecutor/ExecuteTool", call, ["exec", "plain", "boss", "narrow", "two"]],
-    ["ToolExecutor/GetCall", { callId: "none" }, ["exec", "plain", "boss", "narrow", "two"]],
-    ["ToolExecutor/WaitCall", { callId: "none" }, ["exec", "plain", "boss", "narrow", "two"]],
-    ["ToolExecutor/ListTools", {}, ["read", "plain", "boss", "narrow"]],
-    ["ToolRegistry/RegisterTool", {}, ["register", "boss"]],
-    ["ToolRegistry/UnregisterTool", { name: "none" }, ["register", "boss"]],
-    ["Jobs/SubmitJob", job, ["boss"]],
-    ["Jobs/GetJob", { id: "none" }, ["jobs-read", "plain", "boss", "narrow"]],
-    ["Jobs/ListJobs", {}, ["jobs-read", "plain", "boss", "narrow"]],
-    ["Jobs/RetryJob", { id: "none" }, ["jobs-write", "boss"]],
-    ["Jobs/CancelJob", { id: "none" }, ["jobs-write", "boss"]],
-  ];
-  const everybody = [
-    "exec",
-    "read",
-    "register",
-    "jobs-read",
-    "jobs-write",
-    "metrics",
-    "narrow",
-    "plain",
-    "boss",
-    "two",
-  ];
-  for (const [method, message, allowed] of methods) {
-    const without = await rpc(closed.url, method, message);
-    expect([method, without.status, without.body["code"]]).toEqual([method, 401, "unauthenticated"]);
-    const wrong = await rpc(closed.url, method, message, "exec-ke");
-    expect([method, wrong.status, wrong.body["code"]]).toEqual([method, 401, "unauthenticated"]);
-    for (const name of everybody) {
-      const { status, body } = await rpc(closed.url, method, message, `${name}-key`);
-      const refused = body["code"] === "permission_denied";
-      expect([method, name, refused, refused ? status : 403]).toEqual([method, name, !allowed.includes(name), 403]);
-    }
-  }
-});
-
-test("an allow-list hides tools, and a call of another one is DENIED", async () => {
-  const listed = await rpc(closed.url, "ToolExecutor/ListTools", {}, "narrow-key");
-  expect((listed.body["tools"] as unknown as { name: string }[]).map(({ name }) => name)).toEqual([
-    "echo",
-    "get_weather",
-  ]);
-  const denied = await rpc(
-    closed.url,
-    "ToolExecutor/ExecuteTool",
-    { call: { id: "d", name: "nap", arguments: { ms: 0 } } },
-    "narrow-key",
-  );
-  expect([denied.status, denied.body["result"]?.["outcome"]]).toEqual([200, "OUTCOME_DENIED"]);
-  const offered = (await (
-    await fetch(`${closed.url}/tools`, { headers: { authorization: "Bearer narrow-key" } })
-  ).json()) as { tools: { function: { name: string } }[] };
-  expect(offered.tools.map((tool) => tool.function.name)).toEqual(["echo", "get_weather"]);
-});
-
-test("tenants never see each other's calls and jobs; two keys of one caller do", async () => {
-  const context = { conversationId: "shared" };
-  const ask = (key: string) =>
-    rpc(
-      closed.url,
-      "ToolExecutor/ExecuteTool",
-      { call: { id: "same", name: "book", arguments: { seat: "T1" } }, context },
-      key,
-    );
-  const before = seats.received.length;
-  const [first, second] = [await ask("a-key"), await ask("b-key")];
-  expect([first.body["result"]?.["replayed"], second.body["result"]?.["replayed"]]).toEqual([undefined, undefined]);
-  expect(seats.received.length - before).toBe(2);
-  const third = await ask("a-key-2");
-  expect(third.body["result"]?.["replayed"]).toBe(true);
-  expect(seats.received.length - before).toBe(2);
-  const exec = await rpc(closed.url, "ToolExecutor/GetCall", { callId: "same", context }, "exec-key");
-  expect([exec.status, exec.body["code"]]).toEqual([404, "not_found"]);
-  const submitted = await rpc(
-    closed.url,
-    "Jobs/SubmitJob",
-    { job: { id: "job-a", calls: [{ id: "j", name: "echo", arguments: {} }] } },
-    "a-key",
-  );
-  expect(submitted.body["job"]).toMatchObject({ id: "job-a", state: "JOB_STATE_ACCEPTED" });
-  for (const method of ["GetJob", "RetryJob", "CancelJob"]) {
-    const foreign = await rpc(closed.url, `Jobs/${method}`, { id: "job-a" }, "b-key");
-    expect([method, foreign.status, foreign.body["code"]]).toEqual([method, 404, "not_found"]);
-  }
-  expect((await rpc(closed.url, "Jobs/ListJobs", {}, "b-key")).body).toEqual({});
-  const done = await until(async () => {
-    const { body } = await rpc(closed.url, "Jobs/GetJob", { id: "job-a" }, "a-key");
-    return body["job"]?.["state"] === "JOB_STATE_DONE" && body["job"];
-  });
-  expect(done).toMatchObject({
-    results: [{ callId: "j", name: "echo", outcome: "OUTCOME_OK" }],
-    createTime: expect.any(String) as string,
-  });
-  for (const method of ["RetryJob", "CancelJob"]) {
-    const ended = await rpc(closed.url, `Jobs/${method}`, { id: "job-a" }, "a-key");
-    expect([method, ended.status, ended.body["code"]]).toEqual([method, 400, "failed_precondition"]);
-  }
-  const listed = await rpc(closed.url, "Jobs/ListJobs", { state: "JOB_STATE_DONE", pageSize: 1 }, "a-key");
-  expect(listed.body["jobs"]).toMatchObject([{ id: "job-a" }]);
-  const again = await rpc(
-    closed.url,
-    "Jobs/SubmitJob",
-    { job: { id: "job-a", calls: [{ id: "j", name: "echo", arguments: {} }] } },
-    "a-key",
-  );
-  expect(again.body["job"]).toMatchObject({ id: "job-a", state: "JOB_STATE_DONE" });
-});
-
-test("the source of a call is the authenticated caller, and the message's own only with calls:delegate", async () => {
-  const ask = async (key: string) => {
-    const { body } = await rpc(
-      closed.url,
-      "ToolExecutor/ExecuteTool",
-      { call: { name: "echo" }, context: { source: "genesys" } },
-      key,
-    );
-    return (JSON.parse(body["result"]?.["output"] ?? "{}") as { source?: string }).source;
-  };
-  expect([await ask("exec-key"), await ask("two-key"), await ask("boss-key")]).toEqual(["exec", "genesys", "genesys"]);
-});
-
 test("jobs are paged, and a bundled name cannot be registered", async () => {
   for (const id of ["p1", "p2", "p3"])
     await rpc(open.url, "Jobs/SubmitJob", { job: { id, calls: [{ id: "x", name: "echo" }] } });
@@ -383,66 +237,6 @@ test("buf curl lists and calls by reflection, with a key if keys are configured"
   expect(JSON.parse(stdout)).toMatchObject({ result: { outcome: "OUTCOME_OK" } });
 }, 90_000);
 
-test("gRPC health reports each service, and changes while the service drains", async () => {
-  await using own = await startService({ plugins: [{ use: testTool("nap") }] });
-  const definition = grpc.loadPackageDefinition(
-    loadSync(join(root, "node_modules/grpc-health-check/proto/health/v1/health.proto"), { enums: String }),
-  ) as unknown as {
-    grpc: {
-      health: {
-        v1: {
-          Health: new (
-            address: string,
-            credentials: grpc.ChannelCredentials,
-          ) => grpc.Client & {
-            check(request: object, done: (error: grpc.ServiceError | null, answer: { status: string }) => void): void;
-          };
-        };
-      };
-    };
-  };
-  const client = new definition.grpc.health.v1.Health(new URL(own.url).host, grpc.credentials.createInsecure());
-  const check = (service: string) =>
-    new Promise<string>((resolve) =>
-      client.check({ service }, (error, answer) => resolve(error === null ? answer.status : String(error.code))),
-    );
-  for (const service of [
-    "",
-    "jackfield.v1.ToolExecutor",
-    "jackfield.v1.ToolRegistry",
-    "jackfield.v1.Jobs",
-    "jackfield.v1.Conversations",
-  ]) {
-    expect([service, await check(service)]).toEqual([service, "SERVING"]);
-  }
-  expect(await check("jackfield.v1.Nothing")).toBe("5");
-  const running = rpc(own.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 800 } } });
-  await until(async () =>
-    (await (await fetch(`${own.url}/metrics`)).text()).includes("jackfield_executions_running 1"),
-  );
-  own.jackfield.drain();
-  expect(await check("")).toBe("NOT_SERVING");
-  const ready = await fetch(`${own.url}/readyz`);
-  expect([ready.status, ((await ready.json()) as { ready: boolean }).ready]).toEqual([503, false]);
-  expect((await fetch(`${own.url}/healthz`)).status).toBe(200);
-  const finished = own.jackfield.close(AbortSignal.timeout(10_000));
-  const refused = await rpc(own.url, "ToolExecutor/ExecuteTool", { call: { name: "nap", arguments: { ms: 0 } } }).catch(
-    () => undefined,
-  );
-  if (refused !== undefined) expect([refused.status, refused.body["code"]]).toEqual([503, "unavailable"]);
-  expect((await running).body["result"]?.["output"]).toBe('{"slept":800}');
-  client.close();
-  await finished;
-}, 30_000);
-
-const python = "/usr/bin/python3";
-const hasPython =
-  existsSync(python) &&
-  (await run(python, ["-c", "import grpc"]).then(
-    () => true,
-    () => false,
-  ));
-
 test.skipIf(!hasPython && process.env["JACKFIELD_TEST_ALL"] !== "1")(
   "Python's grpcio calls a tool (python3-grpcio is needed)",
   async () => {
@@ -466,47 +260,3 @@ except grpc.RpcError as e:
   },
   60_000,
 );
-
-test("a stored answer is complete, after a restart and in a job too", async () => {
-  using folder = scratchFolder();
-  const options = {
-    dataDir: join(folder.path, "data"),
-    plugins: [{ use: testTool("book"), config: { baseUrl: seats.url } }],
-  };
-  const call = { call: { id: "kept", name: "book", arguments: { seat: "K" } }, context: { conversationId: "kept" } };
-  const whole = {
-    callId: "kept",
-    outcome: "OUTCOME_OK",
-    output: '{"booked":"K"}',
-    value: { booked: "K" },
-    attempts: 1,
-  };
-  {
-    await using first = await startService(options);
-    expect((await rpc(first.url, "ToolExecutor/ExecuteTool", call)).body["result"]).toMatchObject(whole);
-    expect((await rpc(first.url, "ToolExecutor/ExecuteTool", call)).body["result"]).toMatchObject({
-      ...whole,
-      replayed: true,
-    });
-  }
-  await using second = await startService(options);
-  expect((await rpc(second.url, "ToolExecutor/ExecuteTool", call)).body["result"]).toMatchObject({
-    ...whole,
-    replayed: true,
-  });
-  const { callId, context } = { callId: "kept", context: call.context };
-  for (const method of ["GetCall", "WaitCall"]) {
-    expect((await rpc(second.url, `ToolExecutor/${method}`, { callId, context })).body).toMatchObject({
-      state: "CALL_STATE_DONE",
-      result: whole,
-    });
-  }
-  await rpc(second.url, "Jobs/SubmitJob", {
-    job: { id: "whole", calls: [{ id: "j", name: "book", arguments: { seat: "J" } }] },
-  });
-  const job = await until(async () => {
-    const { body } = await rpc(second.url, "Jobs/GetJob", { id: "whole" });
-    return body["job"]?.["state"] === "JOB_STATE_DONE" && body["job"];
-  });
-  expect(job).toMatchObject({ results: [{ callId: "j", value: { booked: "J" } }] });
-}, 30_000);

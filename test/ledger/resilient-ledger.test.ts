@@ -5,18 +5,25 @@ import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { faulty } from "./faulty.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
+import { lateCommit } from "./late-commit.ts";
 
-/** A store whose first `begin` is committed only when `commit` is called, long after its caller has given up. */
-function lateCommit() {
-  let commit: (() => Promise<unknown>) | undefined;
-  const tried = faulty((store) => ({
-    begin: (intent, attempt) => {
-      if (commit !== undefined) return store.begin(intent, attempt);
-      commit = () => store.begin(intent, attempt);
-      return Promise.reject(new StoreUnavailableError("no answer"));
-    },
-  }));
-  return { ...tried, commit: async () => await commit?.() };
+/** A store that does not answer what acquires entries, and undoes nothing, until the test says so. */
+function undoing() {
+  const store = { answers: false, undoes: false, asked: [] as string[] };
+  const { ledger } = faulty((works) => {
+    const asked = <A extends unknown[], R>(name: string, method: (...args: A) => Promise<R>) =>
+      ((...args: A) => {
+        store.asked.push(name);
+        return store.answers ? method(...args) : Promise.reject(new StoreUnavailableError("no answer"));
+      }) as typeof method;
+    return {
+      begin: asked("begin", works.begin),
+      recover: asked("recover", works.recover),
+      release: (...args) =>
+        store.undoes ? works.release(...args) : Promise.reject(new StoreUnavailableError("cannot be undone")),
+    };
+  });
+  return { ledger, store, undo: () => (store.undoes = true) };
 }
 
 test("an intent that is committed after its caller was refused does not make the next caller wait", async () => {
@@ -141,25 +148,6 @@ test("the next attempt for a key, or a recovery, waits for pending undo operatio
   expect(await ledger.recover(5)).toEqual([]);
 });
 
-/** A store that does not answer what acquires entries, and undoes nothing, until the test says so. */
-function undoing() {
-  const store = { answers: false, undoes: false, asked: [] as string[] };
-  const { ledger } = faulty((works) => {
-    const asked = <A extends unknown[], R>(name: string, method: (...args: A) => Promise<R>) =>
-      ((...args: A) => {
-        store.asked.push(name);
-        return store.answers ? method(...args) : Promise.reject(new StoreUnavailableError("no answer"));
-      }) as typeof method;
-    return {
-      begin: asked("begin", works.begin),
-      recover: asked("recover", works.recover),
-      release: (...args) =>
-        store.undoes ? works.release(...args) : Promise.reject(new StoreUnavailableError("cannot be undone")),
-    };
-  });
-  return { ledger, store, undo: () => (store.undoes = true) };
-}
-
 test("an outcome waits for pending operations on its entry", async () => {
   let down = true;
   const order: string[] = [];
@@ -197,72 +185,6 @@ test("a release after the outcome, or a second one, does nothing", async () => {
   await ledger.release(back);
   await ledger.release(back);
   expect(released).toEqual([[2, given.key]]);
-});
-
-test("calls whose recovery was executed but not answered are released, and recovered by the next", async () => {
-  let answers = false;
-  const { ledger, server } = faulty((store) => ({
-    recover: async (...request) => {
-      const calls = await store.recover(...request);
-      if (!answers) throw new StoreUnavailableError("no answer");
-      return calls;
-    },
-  }));
-  const dying = createMemoryLedger({ server });
-  const intents = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
-  for (const intent of intents) await beginNew(dying, intent);
-  await dying.close();
-  const running = anIntent();
-  await beginNew(ledger, running);
-  await expect(ledger.recover(10)).rejects.toThrow("no answer");
-  answers = true;
-  expect((await ledger.recover(10)).map(({ claim }) => claim.key)).toEqual(intents.map(({ key }) => key));
-  expect((await ledger.find(running.key))?.state).toBe("running");
-});
-
-test("a claim whose call belongs to another owner by now ends with the restart that detects this", async () => {
-  const released: unknown[] = [];
-  const { ledger, server } = faulty(() => ({ release: async (...what) => void released.push(what) }));
-  const intent = anIntent({ effect: "idempotent" });
-  const dying = createMemoryLedger({ server });
-  await beginNew(dying, intent);
-  await dying.close();
-  const [call] = await ledger.recover(1);
-  server.entries.delete(intent.key);
-  expect(await ledger.restart(call!.claim, 1_000)).toEqual({ state: "superseded", entry: undefined });
-  await ledger.release(call!.claim);
-  expect(released).toEqual([]);
-});
-
-test("calls that are recovered together stay with this process until each has ended", async () => {
-  const { ledger, server, pass } = faulty(() => ({}));
-  const dying = createMemoryLedger({ server });
-  const intents = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
-  for (const intent of intents) await beginNew(dying, intent);
-  await dying.close();
-  const calls = await ledger.recover(10);
-  expect(calls).toHaveLength(2);
-  await ledger.finish(calls[0]!.claim, aResult(), "replay");
-  await ledger.finish(calls[0]!.claim, aResult(), "replay");
-  pass(60_000);
-  // The second one is no orphan.
-  expect(await ledger.recover(10)).toEqual([]);
-  await ledger.release(calls[1]!.claim);
-  expect((await ledger.begin(intents[1]!)).state).toBe("abandoned");
-});
-
-test("an entry without an owner is released once it is five seconds old, and not earlier", async () => {
-  const { ledger, commit, pass } = lateCommit();
-  const intent = anIntent();
-  await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
-  await ledger.recover(10);
-  await commit();
-  pass(4_999);
-  await ledger.recover(10);
-  expect((await ledger.find(intent.key))?.state).toBe("running");
-  pass(1);
-  await ledger.recover(10);
-  expect(await ledger.find(intent.key)).toBeUndefined();
 });
 
 test("a run may send requests for its time and two seconds, one that was taken over for twice its time", async () => {
