@@ -3,6 +3,7 @@
 //   npm run mutation                                          everything, which takes hours
 //   npm run mutation -- --mutate src/jobs/backoff.ts          other words go to Stryker as they are
 //   npm run mutation -- --room outbound                       one room with its own tests; also a folder: adapters/mcp
+//   npm run mutation -- --room jobs/drivers/redis.ts --with-servers   also the tests that start Redis or PostgreSQL
 //   npm run mutation -- --room jobs --sample 200 --seed 1     of one room only so many changes, drawn at random
 //   npm run mutation -- --room jobs --sample 50 --from 50     the next 50 changes of the same sample, in a run of their own
 //   npm run mutation -- --since main [--seconds 120]          only the lines that changed since a commit, within a time
@@ -22,6 +23,7 @@ const stryker = join(root, "node_modules/@stryker-mutator/core/bin/stryker.js");
 const args = process.argv.slice(2);
 const since = valueOf("--since");
 const room = valueOf("--room");
+const withServers = args.includes("--with-servers");
 
 if (args.includes("--table")) console.log(table(args.slice(args.indexOf("--table") + 1).map(readReport)));
 else if (room !== undefined) process.exitCode = await runRoom(room);
@@ -59,7 +61,7 @@ async function runWith(settings: Readonly<Record<string, unknown>>, seconds?: nu
 async function runRoom(room: string): Promise<number> {
   const [size, seed, from] = [valueOf("--sample"), valueOf("--seed") ?? "1", valueOf("--from") ?? "0"];
   const folder = join(root, "node_modules/.cache/stryker");
-  const name = room.replaceAll("/", "-");
+  const name = room.replaceAll(/[/.]/g, "-");
   const reportFile = join(folder, size === undefined ? `${name}.json` : `${name}-${size}-${seed}-${from}.json`);
   const sampling = {
     plugins: ["@stryker-mutator/vitest-runner", join(root, "scripts/mutation-sample.ts")],
@@ -69,7 +71,7 @@ async function runRoom(room: string): Promise<number> {
   mkdirSync(folder, { recursive: true });
   rmSync(reportFile, { force: true });
   const code = await runWith({
-    mutate: [`src/${room}/**/*.ts`],
+    mutate: [room.endsWith(".ts") ? `src/${room}` : `src/${room}/**/*.ts`],
     testFiles: testFilesOf([room.split("/")[0] ?? room]),
     // With a sample two at a time: Stryker gives the checker's share to the tests once the checker is done.
     concurrency: 1,
@@ -138,9 +140,13 @@ function changedLines(base: string): string[] {
   return ranges;
 }
 
-/** The tests of these rooms, without those that need a server, start a process, in which nothing is changed, or take minutes. */
+/**
+ * The tests of these rooms, without those that start a process, in which nothing is changed, or take minutes; those that
+ * need a server only with `--with-servers`.
+ */
 function testFilesOf(rooms: readonly string[]): string[] {
   return [...new Set(rooms)]
     .flatMap((room) => globSync(`test/${room}/**/*.test.ts`, { cwd: root }))
-    .filter((file) => !/redis|postgres|outages|conformance|model|stdio|real-clients|flood/.test(file));
+    .filter((file) => !/conformance|model|stdio|real-clients|flood/.test(file))
+    .filter((file) => withServers || !/redis|postgres|outages/.test(file));
 }
