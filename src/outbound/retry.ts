@@ -58,7 +58,7 @@ export async function pauseBeforeRetry(rule: RetryRule, retry: number, reason: u
   const { policy, signal, deadline } = rule;
   signal.throwIfAborted();
   if (retry >= (policy?.retries ?? 3) || !isRetried(reason, rule.repeatable)) throw reason;
-  const requestedMs = reason.status === 429 ? retryAfterMs(reason.retryAfter) : undefined;
+  const requestedMs = retryAfterMs(reason.retryAfter);
   // `Retry-After: 0` must not cause a hot loop: the first backoff is the minimum.
   const pauseMs =
     requestedMs === undefined ? backoffMs(retry, policy, rule.random) : Math.max(requestedMs, policy?.baseMs ?? 500);

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createAddressGuard } from "../../src/outbound/address-guard.ts";
-import { isPrivateAddress } from "../../src/outbound/private-address.ts";
+import { blockFromText, isInBlocks, isPrivateAddress } from "../../src/outbound/private-address.ts";
 import { rejection, scope, startDownstream, startOutbound, startRaw } from "./downstream.ts";
 import { resolver } from "./resolver.ts";
 
@@ -122,6 +122,16 @@ describe("private addresses in a URL", () => {
     );
   });
 
+  test("a text that is no address is private, whatever an operator allows", () => {
+    const everything = ["0.0.0.0/0", "::/0"].map((text) => blockFromText(text)!);
+    for (const text of ["", "example.com", "1.2.3.4.5", "fe80::g"]) {
+      expect([isPrivateAddress(text), isInBlocks(text, everything)], text).toEqual([true, false]);
+    }
+    for (const text of ["10.0.0.1", "::ffff:10.0.0.1", "fd00::1"]) {
+      expect([isPrivateAddress(text), isInBlocks(text, everything)], text).toEqual([true, true]);
+    }
+  });
+
   test("do not include public ones", () => {
     for (const url of [
       "http://8.8.8.8/",
@@ -172,6 +182,7 @@ describe("private addresses in a URL", () => {
     }
     expect(() => guard.checkHost("a b")).toThrow("The host is not valid.");
     expect(() => guard.checkHost("2606:4700::1111")).not.toThrow();
+    expect(() => guard.checkHost("[2606:4700::1111]")).not.toThrow();
     expect(() => guard.checkHost("example.com")).not.toThrow();
   });
 });

@@ -22,11 +22,11 @@ function closing<T extends AsyncDisposable>(resource: T): T {
 }
 
 /** A downstream that takes one token, and the endpoint that grants tokens `t-1`, `t-2`, … */
-async function platform(accepted: { token: string; granting?: boolean }) {
+async function platform(accepted: { token: string; granting?: boolean; refusal?: number }) {
   let granted = 0;
   const idp = closing(
     await startDownstream((response) => {
-      if (accepted.granting === false) return response.writeHead(503).end("down");
+      if (accepted.granting === false) return response.writeHead(accepted.refusal ?? 503).end("down");
       granted += 1;
       response.writeHead(200, { "content-type": "application/json" });
       return response.end(JSON.stringify({ access_token: `t-${granted}`, token_type: "Bearer", expires_in: 3600 }));
@@ -51,7 +51,7 @@ async function platform(accepted: { token: string; granting?: boolean }) {
     createTokenSources({ send: outbound.send }),
   );
   const http = outbound.httpFor({ ...scope({ origins: [api.origin] }), credential });
-  return { sent, http, api, idp, requests: () => idp.requests.length };
+  return { sent, http, api, idp, credential, requests: () => idp.requests.length };
 }
 
 describe("credentials of tools", () => {
@@ -107,5 +107,21 @@ describe("credentials of tools", () => {
     accepted.granting = true;
     await http(api.origin);
     expect(sent.at(-1)).toBe("Bearer t-2");
+  });
+
+  test("a token that its endpoint refuses for now is requested once, without the retries of a downstream", async () => {
+    const { http, api, sent, requests } = await platform({ token: "t-1", granting: false, refusal: 429 });
+    expect(await rejection(http(api.origin))).toMatchObject({ name: "TokenError", status: 429 });
+    expect([requests(), sent]).toEqual([1, []]);
+  });
+
+  test("the secrets of a credential are known in advance, except for tokens", async () => {
+    const secretsOf = (config: CredentialConfig) =>
+      createCredential(config, () => {
+        throw new Error("no tokens here");
+      }).secrets;
+    const pair = Buffer.from("jf:pass-1").toString("base64");
+    expect(fixed.map(([config]) => secretsOf(config))).toEqual([["token-1"], [pair, "pass-1"], ["key-1"]]);
+    expect((await platform({ token: "t-1" })).credential.secrets).toEqual([]);
   });
 });

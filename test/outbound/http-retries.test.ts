@@ -152,7 +152,8 @@ describe("a request that would leave too late", () => {
     const sent = new SentRequests();
     const http = outbound.httpFor(scope({ origins: [api.origin], sent, ...times }));
     const reason = await rejection(http(api.origin, { method, idempotencyKey: "k" }));
-    expect(reason).toMatchObject({ problem: "late", sent: false });
+    const message = "The request was not sent: its time is over.";
+    expect(reason).toMatchObject({ problem: "late", message, sent: false });
     // The connection is good for the next one, which proves that nothing of the first one is on its way.
     await outbound.httpFor(scope({ origins: [api.origin] }))(`${api.origin}/next`);
     expect(api.requests.map(({ url }) => url)).toEqual(["/next"]);
