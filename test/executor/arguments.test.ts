@@ -62,6 +62,9 @@ describe("arguments", () => {
     expect(await answer(`{"a":${nested(33)},"b":${nested(33)}}`)).toMatchObject({
       output: "Schema validation failed for work: : must not be nested as deeply: flatten the arguments",
     });
+    const { output } = await answer(`{"n":1e400,"a":${nested(33)}}`);
+    expect(output).toContain("/n: must be a number");
+    expect(output).toContain(": must not be nested as deeply: flatten the arguments");
   });
 
   test("cannot reach a prototype (hazard 9)", async () => {

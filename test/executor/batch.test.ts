@@ -140,6 +140,14 @@ describe("a batch", () => {
     running = false;
   });
 
+  test("starts its first calls at once", async () => {
+    using _clock = vi.spyOn(performance, "now").mockImplementation(() => 1000);
+    const execute = vi.fn((call: ReturnType<typeof aCall>) => errorResult({ call }, Outcome.FAILED, "no"));
+    const batch = executeBatch([aCall({}, { id: "1" }), aCall({}, { id: "2" })], within(), execute, 2);
+    expect(execute).toHaveBeenCalledTimes(2);
+    await batch;
+  });
+
   test("rejects after all calls have ended if one could not be executed, and reports their results anyway", async () => {
     const calls = ["1", "2", "3"].map((id) => aCall({}, { id }));
     const told: string[] = [];

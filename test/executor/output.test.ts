@@ -106,12 +106,24 @@ describe("an answer", () => {
     ["a list of numbers that doubles hold", [2 ** 53 - 1, -(2 ** 53 - 1), 0.1, 1e-300]],
     ["numbers that no double is sure to hold", [2 ** 53, -(2 ** 60), 1e300, 1.7976931348623157e308]],
     ["a number of a downstream", parseJson('{"id":9007199254740993,"n":1}')],
-    ["levels that no message holds", JSON.parse('{"a":'.repeat(60) + "1" + "}".repeat(60))],
+    ["forty levels", JSON.parse('{"a":'.repeat(40) + "1" + "}".repeat(40))],
   ])("that is %s provides the text of its value", async (_what, returned) => {
     await using app = await startExecutor([aTool({ execute: () => returned as object })]);
     const result = await app.executor.execute(aCall(), within());
     expect(outcomeOf(result)).toBe("OK");
-    expect(valueText(result)).toBe(result.value && JSON.stringify(jsonFromValue(result.value)));
+    expect(valueText(result)).toBe(JSON.stringify(jsonFromValue(result.value!)));
+  });
+
+  test.each([
+    ["objects", '{"a":'.repeat(41) + "1" + "}".repeat(41)],
+    ["lists", "[".repeat(41) + "]".repeat(41)],
+    ["lists of objects", '[{"a":'.repeat(21) + "1" + "}]".repeat(21)],
+    ["numbers of a downstream", "[".repeat(41) + "9007199254740993" + "]".repeat(41)],
+  ])("with more levels of %s than a message holds has a text and no value", async (_what, text) => {
+    await using app = await startExecutor([aTool({ execute: () => parseJson(text) })]);
+    const result = await app.executor.execute(aCall(), within());
+    expect([outcomeOf(result), result.output]).toEqual(["OK", text]);
+    expect([result.value, valueText(result)]).toEqual([undefined, undefined]);
   });
 
   test("of 10 MB is cut to the limit and stays valid", async () => {

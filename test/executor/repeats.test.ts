@@ -1,5 +1,9 @@
 import { describe, expect, test, vi } from "vitest";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
+import { isReplayable } from "../../src/executor/stages/record-outcome.ts";
+import { errorResult } from "../../src/executor/tool-result.ts";
+import type { LedgerEntry } from "../../src/ledger/ledger.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
@@ -212,4 +216,12 @@ describe("a tool with a repeat window", () => {
     await off.executor.execute(aCall({}, { id: "b" }), within());
     expect(state.runs).toBe(before + 1);
   });
+});
+
+test("a repeat gets the stored failure of a write that ran, and of nothing else", () => {
+  const failed = { ...errorResult({ call: { id: "1", name: "x" } }, Outcome.FAILED, "no"), attempts: 1 };
+  const entry = (effect: LedgerEntry["effect"], attempts: number) =>
+    ({ effect, result: { ...failed, attempts } }) as LedgerEntry;
+  expect(effects.map((effect) => isReplayable(entry(effect, 1)))).toEqual([false, false, true]);
+  expect(effects.map((effect) => isReplayable(entry(effect, 0)))).toEqual([false, false, false]);
 });

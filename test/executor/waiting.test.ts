@@ -3,7 +3,8 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
 import { createMemoryLedger, createMemoryLedgerServer } from "../../src/ledger/drivers/memory.ts";
-import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
+import { errorResult } from "../../src/executor/tool-result.ts";
+import { type LedgerEntry, LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
 
@@ -165,6 +166,25 @@ describe("a call that is looked up by its id", () => {
       state: CallState.DONE,
       result: { output: "done" },
     });
+  });
+
+  test("has the id by which it was looked up", async () => {
+    const result = errorResult({ call: { id: "stored", name: "work" } }, Outcome.FAILED, "no");
+    const find = async () => ({ state: "done", result }) as LedgerEntry;
+    await using app = await startExecutor([], { ledger: { ...createMemoryLedger(), find } });
+    expect(await app.executor.find("asked", contextOf("c"), caller)).toEqual({
+      state: CallState.DONE,
+      result: { ...result, callId: "asked" },
+    });
+  });
+
+  test("is unknown if it had no id of its own and was answered in time", async () => {
+    await using app = await startExecutor([aTool({ execute: (_args, { callId }) => callId })]);
+    const { output } = await app.executor.execute(aCall({}, { id: "" }), within("c"));
+    expect(output).not.toBe("");
+    expect(await app.executor.find(output, contextOf("c"), caller)).toBeUndefined();
+    await app.executor.execute(aCall({}, { id: "own" }), within("c"));
+    expect(await app.executor.find("own", contextOf("c"), caller)).toMatchObject({ state: CallState.DONE });
   });
 
   test("is UNCERTAIN if its outcome is unknown, with and without a key", async () => {
