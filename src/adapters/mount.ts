@@ -124,7 +124,7 @@ function createRouteContext(app: FastifyInstance, host: AdapterHost, given: Part
         method: route.method,
         path: route.path,
         traceparent: typeof traceparent === "string" ? traceparent : undefined,
-        tracestate: Array.isArray(tracestate) ? tracestate.join(",") : tracestate,
+        tracestate: tracestate?.toString(),
         shared,
       });
     },

@@ -119,10 +119,8 @@ describe("the stream", () => {
       session_id: "sess",
     };
     await (await app.post(path, body)).text();
-    expect(app.seen.map(({ context }) => [context?.conversationId, context?.sessionId])).toEqual([
-      ["conv\r\n1", "sess"],
-      ["conv\r\n1", "sess"],
-    ]);
+    const expected = { conversationId: "conv\r\n1", sessionId: "sess", source: "genesys" };
+    expect(app.seen.map(({ context }) => context)).toMatchObject([expected, expected]);
     const [first, second] = app.seen;
     expect(first?.traceId).toMatch(/^[0-9a-f]{32}$/);
     expect(second?.traceId).toBe(first?.traceId);

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import fastify from "fastify";
+import { describe, expect, onTestFinished, test } from "vitest";
 import * as fc from "fast-check";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { create } from "@bufbuild/protobuf";
@@ -7,7 +8,7 @@ import { CallState, type WaitCallResponse, WaitCallResponseSchema } from "../../
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AdapterClients } from "../../src/adapters/adapter.ts";
 import { createOutlivedCalls } from "../../src/adapters/answer-route.ts";
-import { eventText } from "../../src/adapters/sse.ts";
+import { eventText, openEventStream } from "../../src/adapters/sse.ts";
 import { until } from "./stand.ts";
 
 describe("the text of an event", () => {
@@ -26,6 +27,23 @@ describe("the text of an event", () => {
     expect(() => eventText({ event: "x\ndata: y", data: "" })).toThrow(TypeError);
     expect(() => eventText({ event: "x\r", data: "" })).toThrow(TypeError);
   });
+});
+
+test("a stream keeps its connection open, unless the service is about to close it", async () => {
+  const app = fastify();
+  onTestFinished(() => app.close());
+  app.get("/:connection", async (request, reply) => {
+    const { connection } = request.params as { connection: string };
+    if (connection === "close") reply.raw.setHeader("connection", "close");
+    openEventStream(reply, { commentEveryMs: 60_000 }).end();
+    return reply;
+  });
+  const url = await app.listen({ host: "127.0.0.1", port: 0 });
+  for (const connection of ["keep-alive", "close"]) {
+    const response = await fetch(`${url}/${connection}`);
+    expect(response.headers.get("connection")).toBe(connection);
+    expect(await response.text()).toBe("");
+  }
 });
 
 describe("calls that outlived their answers", () => {

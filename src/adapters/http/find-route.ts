@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply } from "fastify";
-import { CallState, type GetCallResponse } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { GetCallResponse } from "../../../gen/jackfield/v1/tool_executor_pb.ts";
 import { sendJson } from "../replies.ts";
 import type { RawExchange, RawRoute } from "../route.ts";
 import { isId, keyedContext } from "../tool-call.ts";
@@ -30,10 +30,9 @@ export function createFindRoute(base: HttpRouteBase, { refuseScope }: { refuseSc
     if (!isId(callId)) return sendUnknown(reply);
     const wait = waitFrom(request.headers.prefer);
     try {
-      const { state, result } = await find(callId, wait, exchange);
+      const { result } = await find(callId, wait, exchange);
       if (wait !== undefined) reply.header("preference-applied", `wait=${wait}`);
-      const isRunning = state === CallState.RUNNING || result === undefined;
-      return sendJson(reply, isRunning ? runningText(callId) : answerText(callId, result));
+      return sendJson(reply, result === undefined ? runningText(callId) : answerText(callId, result));
     } catch (error) {
       if (error instanceof ConnectError && error.code === Code.NotFound) return sendUnknown(reply);
       throw error;

@@ -32,7 +32,7 @@ async function executeWithProgress(
   answerWithin: Duration,
   report: (progress: Progress) => void,
   { clients: { executor }, signal, values }: Peer,
-): Promise<{ readonly result?: ToolResult }> {
+): Promise<{ readonly result: ToolResult | undefined }> {
   const options = { signal, ...(values !== undefined && { contextValues: values }) };
   let result: ToolResult | undefined;
   // Reads to the end: leaving the stream early would count as a disconnected client.
@@ -40,7 +40,7 @@ async function executeWithProgress(
     if (event.case === "progress") report(event.value);
     if (event.case === "result") result = event.value;
   }
-  return result === undefined ? {} : { result };
+  return { result };
 }
 
 /** Minimum difference between two reports, because MCP requires progress to increase with each. */

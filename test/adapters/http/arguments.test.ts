@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { Outcome, ToolResultSchema } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { Outcome, type ToolResult, ToolResultSchema } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { hasNull, withoutNulls } from "../../../src/adapters/http/null-arguments.ts";
 import { answerText, readPayload, waitFrom } from "../../../src/adapters/http/payloads.ts";
 
@@ -86,6 +86,14 @@ describe("a body", () => {
     });
     expect(readPayload({ jackfieldCallId: null })).toEqual({ arguments: {}, ...none });
   });
+});
+
+test("a good answer whose output is nested too deeply for a value has the value null", () => {
+  const known = create(ToolResultSchema, { outcome: Outcome.OK, output: "[]" });
+  for (const result of [known, { ...known, valueText: "" }]) {
+    expect(JSON.parse(answerText("k", result))).toMatchObject({ outcome: "OK", output: "[]", value: null });
+  }
+  expect(JSON.parse(answerText("k", { ...known, valueText: "[]" } as ToolResult))).toMatchObject({ value: [] });
 });
 
 test("an unsuccessful answer gives its reason, even if only its output contains it", () => {

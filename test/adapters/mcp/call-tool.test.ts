@@ -160,6 +160,16 @@ test("only calls of tools need the list of tools", async () => {
   expect(asked.map(({ method }) => method)).toEqual(["listTools", "executeTool"]);
 });
 
+test("discovery contains the instructions", async () => {
+  const _meta = { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: {} };
+  const discovered = async (options: Parameters<typeof open>[0]) =>
+    (await open(options).send("server/discover", { _meta })).result;
+  const result = await discovered({});
+  expect(result).toMatchObject({ resultType: "complete", ttlMs: 5, instructions: "Ask first." });
+  const { instructions: _, ...others } = result as Record<string, unknown>;
+  expect(await discovered({ instructions: "" })).toEqual(others);
+});
+
 test("the handshake contains the instructions", async () => {
   const { send } = open();
   expect((await send("initialize", { protocolVersion: 7 })).result).toEqual({
