@@ -70,17 +70,17 @@ export function createIssuerKeys(source: KeySource, options: KeyOptions): JWTVer
 async function jwksUrlOf(issuer: string, fetchJson: FetchJson): Promise<string> {
   const { origin, pathname } = new URL(issuer);
   const path = pathname.replace(/\/$/, "");
-  const places = [
+  const metadataUrls = [
     `${origin}${path}/.well-known/openid-configuration`,
     `${origin}/.well-known/oauth-authorization-server${path}`,
   ];
   let reason: unknown;
-  for (const place of places) {
+  for (const metadataUrl of metadataUrls) {
     try {
-      const metadata = (await fetchJson(place)) as { issuer?: unknown; jwks_uri?: unknown };
+      const metadata = (await fetchJson(metadataUrl)) as { issuer?: unknown; jwks_uri?: unknown };
       // Metadata of another issuer must not determine the keys of this one.
-      if (metadata.issuer !== issuer) throw new Error(`the metadata at ${place} is of another issuer`);
-      if (typeof metadata.jwks_uri !== "string") throw new Error(`the metadata at ${place} names no jwks_uri`);
+      if (metadata.issuer !== issuer) throw new Error(`the metadata at ${metadataUrl} is of another issuer`);
+      if (typeof metadata.jwks_uri !== "string") throw new Error(`the metadata at ${metadataUrl} names no jwks_uri`);
       return metadata.jwks_uri;
     } catch (error) {
       reason ??= error;

@@ -105,22 +105,22 @@ function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefine
   const { sub } = payload;
   if (sub === undefined || sub === "" || sub.length > maxSubjectLength) return undefined;
   const granted = config.scopeClaims.flatMap((claim) =>
-    claimWords(Object.hasOwn(payload, claim) ? payload[claim] : ""),
+    claimValues(Object.hasOwn(payload, claim) ? payload[claim] : ""),
   );
   return tokenCaller(
     config,
     sub,
-    granted.flatMap((word) => scopesOf(word, config.scopes)),
+    granted.flatMap((value) => scopesOf(value, config.scopes)),
   );
 }
 
 /** Reads a claim that is a space-separated text or a list. */
-function claimWords(claim: unknown): string[] {
+function claimValues(claim: unknown): string[] {
   if (typeof claim === "string") return claim.split(" ");
-  return Array.isArray(claim) ? claim.filter((word) => typeof word === "string") : [];
+  return Array.isArray(claim) ? claim.filter((value) => typeof value === "string") : [];
 }
 
-function scopesOf(word: string, mapping: OauthConfig["scopes"]): readonly Scope[] {
-  if (mapping !== undefined) return Object.hasOwn(mapping, word) ? (mapping[word] ?? []) : [];
-  return allScopes.filter((scope) => scope === word);
+function scopesOf(value: string, mapping: OauthConfig["scopes"]): readonly Scope[] {
+  if (mapping !== undefined) return Object.hasOwn(mapping, value) ? (mapping[value] ?? []) : [];
+  return allScopes.filter((scope) => scope === value);
 }

@@ -66,13 +66,13 @@ export function readSecretFile(path: string): string {
 /** Describes briefly why a file could not be read. */
 export function fileErrorMessage(reason: unknown): string {
   const code = reason instanceof Error && "code" in reason ? String(reason.code) : "";
-  const words: Record<string, string> = {
+  const messages: Record<string, string> = {
     ENOENT: "there is no such file",
     EACCES: "permission denied",
     EISDIR: "it is a folder",
     ENOTDIR: "a part of the path is not a folder",
   };
-  return words[code] ?? (code || "it cannot be read");
+  return messages[code] ?? (code || "it cannot be read");
 }
 
 function emptyFile(name: string, path: string, problem: (sentence: string) => void): undefined {

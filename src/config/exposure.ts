@@ -81,6 +81,6 @@ function byVariable(entries: readonly EntryPoint[]): { variable: string; names: 
   }));
 }
 
-function listed(words: readonly string[], between = ", the ", last = " and the "): string {
-  return words.length < 2 ? (words[0] ?? "") : `${words.slice(0, -1).join(between)}${last}${words.at(-1)}`;
+function listed(items: readonly string[], between = ", the ", last = " and the "): string {
+  return items.length < 2 ? (items[0] ?? "") : `${items.slice(0, -1).join(between)}${last}${items.at(-1)}`;
 }

@@ -99,8 +99,8 @@ function parse(source: string, file: string, environment: Environment): unknown 
     const at = error.linePos?.[0];
     const line = at === undefined ? "" : ` at line ${at.line}, column ${at.col}`;
     // The rest of the library's message quotes the file, which may contain a secret.
-    const words = error.message.split(" at line ")[0]?.split("\n")[0] ?? error.code;
-    environment.problem(`${file} must be YAML; found a problem${line}: ${words}.`);
+    const message = error.message.split(" at line ")[0]?.split("\n")[0] ?? error.code;
+    environment.problem(`${file} must be YAML; found a problem${line}: ${message}.`);
   }
   if (document.errors.length > 0) return undefined;
   try {

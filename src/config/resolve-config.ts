@@ -203,8 +203,8 @@ function limitsFrom(file: FileConfig): Limits {
 }
 
 function sandboxFrom(environment: Environment, file: FileConfig): Config["sandbox"] {
-  const words = ["auto", "true", "false"] as const;
-  const found = word(environment, "JACKFIELD_SANDBOX", words, `${file.sandbox ?? "auto"}`);
+  const modes = ["auto", "true", "false"] as const;
+  const found = word(environment, "JACKFIELD_SANDBOX", modes, `${file.sandbox ?? "auto"}`);
   if (found !== "auto") return found === "true";
   return environment.get("NODE_ENV") === "production" ? false : "auto";
 }

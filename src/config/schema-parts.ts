@@ -23,5 +23,5 @@ export const peerTls = Type.Optional(
     closed,
   ),
 );
-export const oneOf = <const Words extends readonly string[]>(words: Words, description: string) =>
-  Type.Optional(Type.Unsafe<Words[number]>({ type: "string", enum: [...words], description }));
+export const oneOf = <const Values extends readonly string[]>(values: Values, description: string) =>
+  Type.Optional(Type.Unsafe<Values[number]>({ type: "string", enum: [...values], description }));

@@ -12,8 +12,8 @@ export function sentencesFromAjv(
   file: string,
   secretPaths: ReadonlySet<string>,
 ): string[] {
-  const sentences = errors.map((error) => sentence(error, secretPaths)).filter((words) => words !== undefined);
-  return [...new Set(sentences)].map((words) => `${file}: ${words}`);
+  const sentences = errors.map((error) => sentence(error, secretPaths)).filter((text) => text !== undefined);
+  return [...new Set(sentences)].map((text) => `${file}: ${text}`);
 }
 
 function sentence(error: ErrorObject, secretPaths: ReadonlySet<string>): string | undefined {
@@ -49,7 +49,7 @@ function expectation(error: ErrorObject, params: Record<string, unknown>): strin
   const limit = String(params["limit"]);
   switch (error.keyword) {
     case "type":
-      return typeWords(String(params["type"]), schema);
+      return typeText(String(params["type"]), schema);
     case "enum":
       return `one of ${(params["allowedValues"] as unknown[]).map(String).join(", ")}`;
     case "minimum":
@@ -70,10 +70,10 @@ function expectation(error: ErrorObject, params: Record<string, unknown>): strin
   }
 }
 
-function typeWords(type: string, schema: { minimum?: number; maximum?: number } | undefined): string {
+function typeText(type: string, schema: { minimum?: number; maximum?: number } | undefined): string {
   const range =
     schema?.minimum !== undefined && schema.maximum !== undefined ? ` from ${schema.minimum} to ${schema.maximum}` : "";
-  const words: Record<string, string> = {
+  const descriptions: Record<string, string> = {
     integer: `a whole number${range}`,
     number: `a number${range}`,
     string: "a text",
@@ -81,7 +81,7 @@ function typeWords(type: string, schema: { minimum?: number; maximum?: number } 
     array: "a list",
     object: "a group of keys",
   };
-  return words[type] ?? type;
+  return descriptions[type] ?? type;
 }
 
 /** Reports whether a key's name suggests that its value is secret. */

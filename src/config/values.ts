@@ -36,15 +36,15 @@ export function pickSecret(
 export function wholeNumber(
   environment: Environment,
   name: string,
-  least: number,
-  most: number,
+  min: number,
+  max: number,
   otherwise: number,
 ): number {
   const text = environment.get(name);
   if (text === undefined) return otherwise;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  environment.problem(`${name} must be a whole number from ${least} to ${most}; found ${JSON.stringify(text)}.`);
+  if (value >= min && value <= max) return value;
+  environment.problem(`${name} must be a whole number from ${min} to ${max}; found ${JSON.stringify(text)}.`);
   return otherwise;
 }
 

@@ -70,8 +70,8 @@ export function createGateway(options: GatewayOptions): RequestModel {
       );
     } catch (reason) {
       signal.throwIfAborted();
-      const words = timeout.aborted ? `did not answer within ${timeoutMs / 1000} s` : "could not be reached";
-      throw rpcError("gateway-failed", words, reason);
+      const message = timeout.aborted ? `did not answer within ${timeoutMs / 1000} s` : "could not be reached";
+      throw rpcError("gateway-failed", message, reason);
     }
   }
 

@@ -19,7 +19,7 @@ export function definitionWarnings({ name, inputSchema, outputSchema }: Tool): s
   if (name.length > maxNameLength) warnings.push(`tool ${name}: its name has more than ${maxNameLength} characters`);
   for (const [what, schema] of Object.entries({ inputSchema, outputSchema })) {
     if (schema === undefined) continue;
-    const warn = (words: string): void => void warnings.push(`tool ${name}: ${what} ${words}`);
+    const warn = (problem: string): void => void warnings.push(`tool ${name}: ${what} ${problem}`);
     for (const keyword of ["anyOf", "oneOf", "allOf"]) {
       if (Object.hasOwn(schema, keyword)) warn(`has ${keyword} at the top level, which some models refuse`);
     }

@@ -207,10 +207,10 @@ function share(text: string): number {
   return value;
 }
 
-function wholeNumber(least: number): (text: string) => number {
+function wholeNumber(min: number): (text: string) => number {
   return (text) => {
-    if (!/^\d{1,9}$/.test(text) || Number(text) < least)
-      throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`);
+    if (!/^\d{1,9}$/.test(text) || Number(text) < min)
+      throw new InvalidArgumentError(`It must be a whole number, at least ${min}.`);
     return Number(text);
   };
 }
