@@ -163,7 +163,7 @@ function waitFor(
       clearTimeout(timer);
       unsubscribe?.();
     };
-    const onGone = (reason: ConnectError): void => {
+    const onDisconnect = (reason: ConnectError): void => {
       stop();
       execution.waiters--;
       const isWanted = execution.waiters > 0 || execution.effect !== Effect.READ;
@@ -188,7 +188,7 @@ function waitFor(
       };
     answer.then(thenStop(resolve), thenStop(reject));
     // If the request has already been cancelled, the caller is gone at once.
-    unsubscribe = cancellation?.subscribe(onGone);
+    unsubscribe = cancellation?.subscribe(onDisconnect);
   });
 }
 

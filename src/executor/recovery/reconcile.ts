@@ -15,11 +15,11 @@ export async function reconcile(
   parts: ExecutorParts,
 ): Promise<ToolResult | "not-done" | undefined> {
   const { tool, args, callId, idempotencyKey } = execution;
-  const { reconcile: ask } = tool;
-  if (ask === undefined) return undefined;
+  const { reconcile: toolReconcile } = tool;
+  if (toolReconcile === undefined) return undefined;
   const { timeoutMs } = tool;
   const input = { args, callId, idempotencyKey, startedAt };
-  const end = await runTool(ask, input, { execution, timeoutMs, isRun: false }, parts);
+  const end = await runTool(toolReconcile, input, { execution, timeoutMs, isRun: false }, parts);
   if (end.kind === "threw") execution.reconcileError = { reason: end.reason };
   if (end.kind !== "returned") return undefined;
   const found = end.returned as Reconciled | null | undefined;

@@ -103,8 +103,8 @@ export function createCallMemory(maxAnswers: number): CallMemory {
     },
     forget: recent.forget,
     settle(lookup, result) {
-      const kept = recent.get(lookup);
-      if (kept !== undefined) recent.set(lookup, { ...kept, result });
+      const cached = recent.get(lookup);
+      if (cached !== undefined) recent.set(lookup, { ...cached, result });
     },
     all: () => [...running.values(), ...replaced],
     idle() {

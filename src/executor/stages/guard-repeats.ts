@@ -67,8 +67,8 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
     const backoff = createBackoff();
     while (!execution.cancelled) {
       const earlier = await ledger.find(key);
-      const isWithin = earlier !== undefined && clock() < earlier.createdAt + execution.tool.repeatWindowMs;
-      if (isWithin && earlier.result !== undefined && isRepeatable(earlier.result)) {
+      const isRecent = earlier !== undefined && clock() < earlier.createdAt + execution.tool.repeatWindowMs;
+      if (isRecent && earlier.result !== undefined && isRepeatable(earlier.result)) {
         execution.repeated = repeated(execution, earlier.result);
         return;
       }

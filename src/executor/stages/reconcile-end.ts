@@ -16,7 +16,7 @@ export function reconcileEnd(execution: Execution, parts: ExecutorParts): StageA
   if (execution.effect !== Effect.WRITE || isEndKnown(end, execution.sent)) return undefined;
   execution.verdict = "unknown";
   // The process is about to end: the next one reconciles the call.
-  return end.kind === "cancelled" ? undefined : ask(execution, end, parts);
+  return end.kind === "cancelled" ? undefined : reconcileOutcome(execution, end, parts);
 }
 
 /**
@@ -39,9 +39,13 @@ function isCrash(reason: unknown): boolean {
 /** Maximum pause before `reconcile` is called again about a request that was never answered, in milliseconds. */
 const maxPauseMs = 5_000;
 
-async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Promise<ToolResult | undefined> {
-  const asked = askUntilClear(execution, parts);
-  const found = await ("late" in end ? Promise.race([asked, returned(end.late)]) : asked);
+async function reconcileOutcome(
+  execution: Execution,
+  end: RunEnd,
+  parts: ExecutorParts,
+): Promise<ToolResult | undefined> {
+  const reconciled = reconcileUntilClear(execution, parts);
+  const found = await ("late" in end ? Promise.race([reconciled, returned(end.late)]) : reconciled);
   if (found === undefined) return undefined;
   if (found === "not-done") {
     execution.verdict = "not-done";
@@ -59,7 +63,7 @@ async function ask(execution: Execution, end: RunEnd, parts: ExecutorParts): Pro
  * Calls `reconcile`, and calls it again if it returns "not done" while a downstream may still be working on a request:
  * a downstream may execute what it has read even after the connection is gone. The pause is half the tool's time limit.
  */
-async function askUntilClear(execution: Execution, parts: ExecutorParts): ReturnType<typeof reconcile> {
+async function reconcileUntilClear(execution: Execution, parts: ExecutorParts): ReturnType<typeof reconcile> {
   const startedAt = new Date(Date.now() - (performance.now() - (execution.startedAt as number)));
   const found = await reconcile(execution, startedAt, parts);
   if (found !== "not-done" || execution.sent?.mayBeUnderWay !== true) return found;

@@ -105,9 +105,9 @@ function end(execution: Execution, result: ToolResult, parts: ExecutorParts): To
   const { memory, guard } = parts;
   const { call, scope, digest } = execution;
   const retention = retentionFor(execution, result);
-  const isKept = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
+  const isCached = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
   const replay = retention === "replay";
-  memory.end(execution, isKept ? { toolName: call.name, digest, result, replay, scope } : undefined);
+  memory.end(execution, isCached ? { toolName: call.name, digest, result, replay, scope } : undefined);
   if (execution.tool.repeatWindowMs > 0) guard.settle(execution, result);
   execution.result = result;
   if (result.outcome === Outcome.UNCERTAIN) void settleLate(execution, parts);

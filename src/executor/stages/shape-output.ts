@@ -81,7 +81,7 @@ function resultOfReturned(call: AnsweredCall, tool: CompiledTool, returned: unkn
 
 /** Fits a result for a caller that reads at most `maxBytes` of its output. Returns the result itself where it fits. */
 export function fitResult(result: ToolResult, maxBytes: number): ToolResult {
-  return isWithin(result.output, maxBytes) ? result : shortenResult(result, maxBytes);
+  return fitsInto(result.output, maxBytes) ? result : shortenResult(result, maxBytes);
 }
 
 function shortenResult(result: ToolResult, maxBytes: number): ToolResult {
@@ -127,7 +127,7 @@ function redactOutput(output: JsonOutput, redact: (text: string) => string): Jso
  */
 export function fitOutput(output: JsonOutput, maxBytes: number): FittedOutput {
   const { text, json } = output;
-  const isWhole = isWithin(text, maxBytes);
+  const isWhole = fitsInto(text, maxBytes);
   if (isText(output)) {
     return { text: isWhole ? text : shortenText(text, bytes(maxBytes)), kind: "text", truncated: !isWhole };
   }
@@ -183,7 +183,7 @@ function isPlain(value: unknown, levels: number): value is Json {
 }
 
 /** Reports whether a text takes at most `maxBytes` of UTF-8. Most texts are so short that their bytes need no counting. */
-function isWithin(text: string, maxBytes: number): boolean {
+function fitsInto(text: string, maxBytes: number): boolean {
   return text.length * 3 <= maxBytes || fits(text, bytes(maxBytes));
 }
 
