@@ -34,7 +34,7 @@ const orphanAgeMs = 5_000;
 /** Maximum number of outcomes and releases that wait for the store. Beyond it, new intents are rejected. */
 const maxPendingRepairs = 10_000;
 
-class HeldClaim implements Claim {
+class IssuedClaim implements Claim {
   readonly key: string;
   readonly attempt: number;
   readonly sendUntil: number;
@@ -71,14 +71,14 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
    */
   const claims = new Map<number, number>();
   /** Claims of running calls that this process began, to restore intents that the store has lost. */
-  const running = new Set<HeldClaim>();
+  const running = new Set<IssuedClaim>();
   let attempts = 0;
 
-  function issue(intent: Intent, attempt: number, lineage: string, sentAt: number, runs = 1): HeldClaim {
-    return new HeldClaim(intent, attempt, lineage, sentAt + runs * intent.timeoutMs + sendMarginMs);
+  function issue(intent: Intent, attempt: number, lineage: string, sentAt: number, runs = 1): IssuedClaim {
+    return new IssuedClaim(intent, attempt, lineage, sentAt + runs * intent.timeoutMs + sendMarginMs);
   }
 
-  function end(claim: HeldClaim): void {
+  function end(claim: IssuedClaim): void {
     if (claim.ended) return;
     claim.ended = true;
     running.delete(claim);
@@ -134,7 +134,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     }
   }
 
-  async function storeOutcome(claim: HeldClaim, result: ToolResult, retention: Retention): Promise<RecordedOutcome> {
+  async function storeOutcome(claim: IssuedClaim, result: ToolResult, retention: Retention): Promise<RecordedOutcome> {
     let answer = await store.finish(claim, result, retention);
     if (answer === "gone") {
       if (claim.stored || retention === "drop") answer = "stored";
@@ -152,19 +152,22 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   }
 
   async function finish(claim: Claim, result: ToolResult, retention: Retention): Promise<FinishResult> {
-    const held = heldFrom(claim);
+    const issued = issuedClaim(claim);
     try {
-      if (repairs.has(held.key)) await repairs.settle(held.key);
-      return await storeOutcome(held, result, retention);
+      if (repairs.has(issued.key)) await repairs.settle(issued.key);
+      return await storeOutcome(issued, result, retention);
     } catch (cause) {
       // DANGER: no caller may have this answer yet. If this process ends before it is durable, the next owner finds the
       // intent only, and reports an unknown outcome.
       log?.error(
-        { err: cause, tool: held.intent.tool },
+        { err: cause, tool: issued.intent.tool },
         "the outcome of a call could not be stored; it will be tried again",
       );
       const { promise: recorded, resolve } = Promise.withResolvers<RecordedOutcome>();
-      repairs.add(held.key, { run: async () => resolve(await storeOutcome(held, result, retention)), outcome: true });
+      repairs.add(issued.key, {
+        run: async () => resolve(await storeOutcome(issued, result, retention)),
+        outcome: true,
+      });
       return { state: "deferred", recorded };
     }
   }
@@ -203,16 +206,16 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   }
 
   async function release(claim: Claim): Promise<void> {
-    const held = heldFrom(claim);
-    if (held.ended) return;
+    const issued = issuedClaim(claim);
+    if (issued.ended) return;
     const run = async (): Promise<void> => {
-      await store.release(held.attempt, held.key);
-      end(held);
+      await store.release(issued.attempt, issued.key);
+      end(issued);
     };
     try {
       await run();
     } catch {
-      repairs.add(held.key, { run, outcome: false });
+      repairs.add(issued.key, { run, outcome: false });
     }
   }
 
@@ -241,17 +244,17 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     release,
     recover,
     async restart(claim, timeoutMs) {
-      const held = heldFrom(claim);
+      const issued = issuedClaim(claim);
       const sentAt = monotonic();
-      const answer = await reached(() => store.restart(held, timeoutMs));
+      const answer = await reached(() => store.restart(issued, timeoutMs));
       if ("entry" in answer) {
-        end(held);
+        end(issued);
         return { state: "superseded", entry: answer.entry };
       }
       // The new claim replaces the old one.
-      held.ended = true;
-      const intent = { ...held.intent, timeoutMs };
-      return { state: "restarted", claim: issue(intent, held.attempt, answer.lineage, sentAt) };
+      issued.ended = true;
+      const intent = { ...issued.intent, timeoutMs };
+      return { state: "restarted", claim: issue(intent, issued.attempt, answer.lineage, sentAt) };
     },
     find: (key) => reached(() => store.find(key)),
     async erase(selector) {
@@ -272,8 +275,8 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   };
 }
 
-function heldFrom(claim: Claim): HeldClaim {
-  if (claim instanceof HeldClaim) return claim;
+function issuedClaim(claim: Claim): IssuedClaim {
+  if (claim instanceof IssuedClaim) return claim;
   throw new TypeError("the claim was not issued by this ledger");
 }
 

@@ -58,7 +58,7 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
     return { entry: known.entry, lineage: known.lineage };
   }
 
-  function isHeldBy(known: MemoryEntry, { attempt }: StoredClaim): boolean {
+  function isOwnedBy(known: MemoryEntry, { attempt }: StoredClaim): boolean {
     return known.owner === owner && Math.abs(known.attempt) === attempt;
   }
 
@@ -109,11 +109,11 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
       const known = entries.get(claim.key);
       if (known === undefined) return "gone";
       const { state } = known.entry;
-      const held = isHeldBy(known, claim);
+      const isOwn = isOwnedBy(known, claim);
       const settles =
         state === entryStates.uncertain && known.lineage === claim.lineage && result.state !== entryStates.uncertain;
-      if ((state === entryStates.running && held) || settles) end(known, claim.attempt, result, retention);
-      else if (!held) return known.entry;
+      if ((state === entryStates.running && isOwn) || settles) end(known, claim.attempt, result, retention);
+      else if (!isOwn) return known.entry;
       return "stored";
     },
     async write(intent, { attempt, lineage }, result, retention) {
@@ -132,7 +132,7 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
     },
     async restart(claim, timeoutMs) {
       const known = entries.get(claim.key);
-      if (known === undefined || known.entry.state !== entryStates.running || !isHeldBy(known, claim))
+      if (known === undefined || known.entry.state !== entryStates.running || !isOwnedBy(known, claim))
         return { entry: known?.entry };
       known.lineage = `${owner}:${claim.attempt}`;
       known.entry = { ...known.entry, endsAt: clock() + timeoutMs + endMarginMs };

@@ -48,8 +48,8 @@ export function createRedisLedger(
 
   /** Returns the stored fields of an end, in the order of the scripts' arguments. */
   function endOf({ state, bytes }: StoredResult, retention: Retention): RedisArgument[] {
-    const keptMs = state === entryStates.uncertain ? uncertainMs : windowMs;
-    return [state, retention, Buffer.from(bytes), keptMs];
+    const retentionMs = state === entryStates.uncertain ? uncertainMs : windowMs;
+    return [state, retention, Buffer.from(bytes), retentionMs];
   }
 
   function answered(answer: unknown): unknown[] {
@@ -130,10 +130,10 @@ export function createRedisLedger(
         const { olderThanMs, uncertainOlderThanMs } = selector;
         let erased = 0;
         for (;;) {
-          const [looked, gone] = answered(
+          const [looked, deleted] = answered(
             await run(scripts.eraseOld, olderThanMs, uncertainOlderThanMs, heartbeat.steppedMs),
           );
-          erased += Number(gone);
+          erased += Number(deleted);
           if (Number(looked) === 0) return erased;
         }
       },
