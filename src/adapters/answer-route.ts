@@ -41,7 +41,7 @@ export function serveAnswer(route: AnswerRoute, context: RouteContext) {
     try {
       trace = context.startTrace(request, route);
       trace?.set({ "gen_ai.tool.call.id": call.id });
-      const signal = context.clientGone(request, reply);
+      const signal = context.disconnectSignal(request, reply);
       const { result } = await clients.executor.executeTool(
         { $typeName: "jackfield.v1.ExecuteToolRequest", call, answerWithin },
         trace === undefined ? { signal } : { signal, contextValues: trace.values },

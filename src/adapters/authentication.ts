@@ -28,13 +28,13 @@ const noBody = Buffer.alloc(0);
 const wrong = "the signature does not match the body";
 
 /** Texts for callers of platforms without their own. Which part was wrong is only logged for the operator. */
-const words = {
+const messages = {
   besideKey: "A valid signature is needed in addition to the key: it is missing, wrong or too old",
   alone: "A valid key or signature is needed: the signature is missing, wrong or too old",
 };
 
-function wordsFor({ claimed }: SignedRequest<Requester>): string {
-  return claimed === undefined ? words.alone : words.besideKey;
+function messageFor({ claimed }: SignedRequest<Requester>): string {
+  return claimed === undefined ? messages.alone : messages.besideKey;
 }
 
 /** Creates the authentication of a route. */
@@ -64,7 +64,7 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
     }
     const { authorization, "x-api-key": apiKey } = request.headers;
     const credentials = found?.claimed !== undefined || authorization !== undefined || apiKey !== undefined;
-    sendFailure(reply, route, { status: 401, message: found === undefined ? "" : wordsFor(found), credentials });
+    sendFailure(reply, route, { status: 401, message: found === undefined ? "" : messageFor(found), credentials });
     return false;
   }
 
@@ -80,7 +80,7 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
   function proveBody(request: FastifyRequest, found: SignedRequest<Requester>, body: Buffer): void {
     if (prove(request, found, body)) return;
     request.refusal = { reason: wrong, caller: found.claimed?.caller };
-    throw new SignatureError(wordsFor(found));
+    throw new SignatureError(messageFor(found));
   }
 
   async function admitLater(
@@ -104,7 +104,7 @@ export function createAuthentication(route: Route, host: AdapterHost): Authentic
     },
     // DANGER: a request without a caller must never get past here, however it arrived.
     guarded: (serve) => (request, reply) => {
-      if (request.clients === undefined) throw new SignatureError(words.alone);
+      if (request.clients === undefined) throw new SignatureError(messages.alone);
       return serve(request, reply);
     },
   };

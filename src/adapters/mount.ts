@@ -128,7 +128,7 @@ function createRouteContext(app: FastifyInstance, host: AdapterHost, given: Part
         shared,
       });
     },
-    clientGone(request, reply) {
+    disconnectSignal(request, reply) {
       if (request.raw.httpVersionMajor >= 2) return whenClosedEarly(reply);
       const socket = request.raw.socket;
       let signal = connections.get(socket);

@@ -41,7 +41,7 @@ export interface RouteContext {
   /** Starts the span of a request. `otherwise` is its trace context if the request has no header for it. */
   startTrace(request: FastifyRequest, route: Route, otherwise?: string): RequestTrace | undefined;
   /** Returns the signal that fires when the client of a request has disconnected. */
-  clientGone(request: FastifyRequest, reply: FastifyReply): AbortSignal;
+  disconnectSignal(request: FastifyRequest, reply: FastifyReply): AbortSignal;
   /** Calls `close` when the server is closed. */
   onClose(close: () => void): void;
 }

@@ -36,20 +36,20 @@ export function eventText({ event, data }: StreamEvent): string {
 export function openEventStream(reply: FastifyReply, options: EventStreamOptions): EventStream {
   reply.hijack();
   const raw = reply.raw;
-  let behind = false;
+  let isBlocked = false;
   let ended = false;
 
   function write(text: string): void {
     if (ended || raw.destroyed) return;
-    if (!raw.write(text)) behind = true;
+    if (!raw.write(text)) isBlocked = true;
   }
 
   const comments = setInterval(() => {
-    if (!behind) write(":\n\n");
+    if (!isBlocked) write(":\n\n");
   }, options.commentEveryMs);
   const { closeAfterMs } = options;
   const deadline = closeAfterMs === undefined ? undefined : setTimeout(() => raw.destroy(), closeAfterMs);
-  raw.on("drain", () => (behind = false));
+  raw.on("drain", () => (isBlocked = false));
   // A client may reset its connection; `close` follows.
   raw.on("error", () => undefined);
   raw.once("close", () => {
@@ -76,7 +76,7 @@ export function openEventStream(reply: FastifyReply, options: EventStreamOptions
       write(eventText(event));
     },
     offer(event) {
-      if (behind) return false;
+      if (isBlocked) return false;
       write(eventText(event));
       return true;
     },

@@ -18,7 +18,7 @@ interface Streaming {
   readonly request: FastifyRequest;
   readonly events: Events;
   readonly first: Promise<Next>;
-  readonly gone: AbortSignal;
+  readonly disconnectSignal: AbortSignal;
 }
 
 /** Serves a route of kind `stream`: progress while calls run, then all results in one event. */
@@ -53,12 +53,12 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
   }
 
   async function answer(streaming: Streaming, stream: EventStream): Promise<void> {
-    const { batch, request, gone } = streaming;
+    const { batch, request, disconnectSignal } = streaming;
     const ended: ToolResult[] = [];
     try {
       stream.send(route.results(batch, await relay(streaming, stream, ended)));
     } catch (error) {
-      if (gone.aborted) return;
+      if (disconnectSignal.aborted) return;
       // The status has already been sent. It remains to report the last known state of each call.
       host.log.error({ err: error, ...request.about }, "batch interrupted while its results were streamed");
       stream.send(route.results(batch, await resultsInOrder(batch, ended, error, request.clients)));
@@ -73,8 +73,8 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
     const { conversationId, sessionId } = batch.context;
     request.about = { conversation: conversationId || undefined, session: sessionId || undefined };
     trace?.set({ "gen_ai.conversation.id": conversationId, "session.id": sessionId });
-    const gone = whenClosedEarly(reply);
-    const events = start(batch, request, gone, trace);
+    const disconnectSignal = whenClosedEarly(reply);
+    const events = start(batch, request, disconnectSignal, trace);
     const first = events.next();
     try {
       // A failure before the first event, such as a shutdown, can still be reported as an HTTP status.
@@ -83,7 +83,7 @@ export function serveStream(route: StreamRoute, context: RouteContext) {
       trace?.end(500);
       throw error;
     }
-    await answer({ batch, request, events, first, gone }, openEventStream(reply, streamTimes));
+    await answer({ batch, request, events, first, disconnectSignal }, openEventStream(reply, streamTimes));
     trace?.end(200);
     return reply;
   };

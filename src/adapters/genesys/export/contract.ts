@@ -65,14 +65,14 @@ export function contractFromTool(tool: Tool, options: { readonly conversation: b
       description: "Id of the conversation, so that the same request within it is recognised.",
     };
   }
-  const kept = [...required].filter((name) => Object.hasOwn(properties, name));
+  const requiredInputs = [...required].filter((name) => Object.hasOwn(properties, name));
   const input: JsonObject = {
     $schema: "http://json-schema.org/draft-04/schema#",
     title: tool.name,
     description: tool.description,
     type: "object",
     properties,
-    ...(kept.length > 0 && { required: kept }),
+    ...(requiredInputs.length > 0 && { required: requiredInputs }),
     additionalProperties: true,
   };
   return { input, output: outputFields(tool), notes, skipped };
