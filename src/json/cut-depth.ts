@@ -20,8 +20,8 @@ const closeObject = 0x7d;
  */
 export function cutDepth(text: Uint8Array): Uint8Array {
   if (text.length < minCutBytes) return text;
-  const kept: Uint8Array[] = [];
-  let keptTo = 0;
+  const parts: Uint8Array[] = [];
+  let partStart = 0;
   let depth = 0;
   let isString = false;
   for (let at = 0; at < text.length; at++) {
@@ -32,12 +32,12 @@ export function cutDepth(text: Uint8Array): Uint8Array {
     } else if (byte === quote) isString = true;
     else if (byte === openList || byte === openObject) {
       depth++;
-      if (depth === levels) kept.push(text.subarray(keptTo, at + 1));
+      if (depth === levels) parts.push(text.subarray(partStart, at + 1));
     } else if (byte === closeList || byte === closeObject) {
-      if (depth === levels) keptTo = at;
+      if (depth === levels) partStart = at;
       depth--;
     }
   }
-  if (kept.length === 0) return text;
-  return Buffer.concat(depth < levels ? [...kept, text.subarray(keptTo)] : kept);
+  if (parts.length === 0) return text;
+  return Buffer.concat(depth < levels ? [...parts, text.subarray(partStart)] : parts);
 }

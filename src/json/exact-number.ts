@@ -36,7 +36,7 @@ export function parseJson(text: string): ExactJson {
   if (!mayLoseDigits.test(text)) return JSON.parse(text) as ExactJson;
   try {
     return parseWithSource(text, (_key, value, { source }) =>
-      typeof value === "number" && source !== undefined && !isHeld(source, value) ? new ExactNumber(source) : value,
+      typeof value === "number" && source !== undefined && !isExact(source, value) ? new ExactNumber(source) : value,
     );
   } catch (error) {
     // Nested too deeply for a reviver. Such a value cannot be serialised again anyway.
@@ -55,7 +55,7 @@ const mayLoseDigits = /[\d.]{16}|\d[eE][+-]?\d/;
 /**
  * Reports whether a double represents the number of a JSON text exactly: it is in the safe range and no digit is lost.
  */
-export function isHeld(source: string, value: number): boolean {
+export function isExact(source: string, value: number): boolean {
   if (Math.abs(value) > Number.MAX_SAFE_INTEGER) return false;
   const written = String(value);
   return written === source || decimalOf(written) === decimalOf(source);

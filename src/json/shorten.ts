@@ -73,22 +73,24 @@ function shrink(value: ExactJson, attempt: Attempt): ExactJson {
   if (levels === 0) return "…";
   const inner: Attempt = [items, characters, levels - 1];
   if (Array.isArray(value)) {
-    const kept = value.slice(0, items).map((item) => shrink(item, inner));
-    return value.length > items ? [...kept, `… ${value.length - items} more left out`] : kept;
+    const shortened = value.slice(0, items).map((item) => shrink(item, inner));
+    return value.length > items ? [...shortened, `… ${value.length - items} more left out`] : shortened;
   }
   const keys = Object.keys(value);
   // An object's properties are its structure, so more of them are kept than of an array's rows.
   const limit = Math.max(items, 8);
-  const kept = Object.fromEntries(keys.slice(0, limit).map((key) => [key, shrink(value[key] as ExactJson, inner)]));
-  return keys.length > limit ? { ...kept, "…": `${keys.length - limit} more left out` } : kept;
+  const shortened = Object.fromEntries(
+    keys.slice(0, limit).map((key) => [key, shrink(value[key] as ExactJson, inner)]),
+  );
+  return keys.length > limit ? { ...shortened, "…": `${keys.length - limit} more left out` } : shortened;
 }
 
 function shrinkString(text: string, characters: number): string {
   if (text.length <= characters) return text;
   // No more code units than these can be needed, however long the text is.
-  const kept = Array.from(text.slice(0, characters * 2))
+  const start = Array.from(text.slice(0, characters * 2))
     .slice(0, characters)
     .join("");
-  if (kept.length >= text.length) return text;
-  return `${kept}… (${codePoints(text) - codePoints(kept)} more characters)`;
+  if (start.length >= text.length) return text;
+  return `${start}… (${codePoints(text) - codePoints(start)} more characters)`;
 }

@@ -16,7 +16,7 @@ export class ErrorLimitError extends Error {
 }
 
 /** Maximum number of errors held at a time. */
-const maxErrorsHeld = 20_000;
+const maxCollectedErrors = 20_000;
 
 /** Cost of creating an error, in steps. */
 const stepsPerError = 100;
@@ -64,9 +64,9 @@ export class StepMeter {
    * Records an error that the compiled code has created, and the number of errors that it holds. Below `not` and `if`
    * the error is an empty object.
    */
-  report(error: Partial<ErrorObject>, held: number): void {
+  report(error: Partial<ErrorObject>, collected: number): void {
     this.charge(stepsPerError);
-    if (held > maxErrorsHeld) this.fail();
+    if (collected > maxCollectedErrors) this.fail();
     if (!isWhole(error)) return;
     this.charge(error.instancePath.length);
     if (!this.#hasCertainty || inBranch.test(error.schemaPath)) return;
@@ -78,7 +78,7 @@ export class StepMeter {
   join(before: ErrorObject[] | null, more: ErrorObject[]): ErrorObject[] {
     if (before === null) return more;
     this.charge(before.length + more.length);
-    if (before.length + more.length > maxErrorsHeld) this.fail();
+    if (before.length + more.length > maxCollectedErrors) this.fail();
     return before.concat(more);
   }
 
@@ -124,7 +124,7 @@ type Keyword = FuncKeywordDefinition & { error: NonNullable<CodeKeywordDefinitio
 /** Compares a size with a keyword's limit. */
 type SizeTest<Data> = (data: Data, limit: number) => boolean;
 
-function sizeKeyword<Data>(keyword: string, isWithin: SizeTest<Data>): Keyword {
+function sizeKeyword<Data>(keyword: string, isAllowed: SizeTest<Data>): Keyword {
   const ofString = keyword.endsWith("Length");
   const [comparison, unit] = [keyword.startsWith("max") ? "more" : "fewer", ofString ? "characters" : "properties"];
   return {
@@ -132,7 +132,7 @@ function sizeKeyword<Data>(keyword: string, isWithin: SizeTest<Data>): Keyword {
     type: ofString ? "string" : "object",
     schemaType: "number",
     errors: false,
-    compile: (limit: number) => (data: unknown) => isWithin(data as Data, limit),
+    compile: (limit: number) => (data: unknown) => isAllowed(data as Data, limit),
     error: {
       message: ({ schemaCode }) => str`must NOT have ${comparison} than ${schemaCode} ${unit}`,
       params: ({ schemaCode }) => _`{limit: ${schemaCode}}`,

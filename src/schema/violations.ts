@@ -51,7 +51,7 @@ function excerpt(text: string): string {
 }
 
 function messageOf({ keyword, message, params }: ErrorObject): string {
-  const words = message ?? `does not pass ${keyword}`;
+  const text = message ?? `does not pass ${keyword}`;
   const details = params as {
     additionalProperty?: string;
     unevaluatedProperty?: string;
@@ -59,10 +59,10 @@ function messageOf({ keyword, message, params }: ErrorObject): string {
     allowedValue?: unknown;
   };
   const surplus = details.additionalProperty ?? details.unevaluatedProperty;
-  if (surplus !== undefined) return `${words}: ${surplus}`;
-  if (details.allowedValues !== undefined) return `${words}: ${details.allowedValues.map(literal).join(", ")}`;
-  if (keyword === "const") return `${words}: ${literal(details.allowedValue)}`;
-  return words;
+  if (surplus !== undefined) return `${text}: ${surplus}`;
+  if (details.allowedValues !== undefined) return `${text}: ${details.allowedValues.map(literal).join(", ")}`;
+  if (keyword === "const") return `${text}: ${literal(details.allowedValue)}`;
+  return text;
 }
 
 function literal(value: unknown): string {
