@@ -48,11 +48,15 @@ export function createGrpcSessions(guard: AddressGuard, trust: Trust = defaultTr
       {
         createConnection: () => {
           const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-          const place = { host, port: Number(url.port || (url.protocol === "http:" ? 80 : 443)), lookup: guard.lookup };
-          if (url.protocol === "http:") return connectPlain(place);
+          const endpoint = {
+            host,
+            port: Number(url.port || (url.protocol === "http:" ? 80 : 443)),
+            lookup: guard.lookup,
+          };
+          if (url.protocol === "http:") return connectPlain(endpoint);
           const secureContext = trust.contextFor(url.origin);
           return connectTls({
-            ...place,
+            ...endpoint,
             ALPNProtocols: ["h2"],
             ...(secureContext !== undefined && { secureContext }),
             ...(isIP(host) === 0 && { servername: host }),

@@ -61,11 +61,11 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
   async function runOnce(
     args: JsonObject,
     context: TargetContext,
-    served: TargetBinding,
+    binding: TargetBinding,
     deadline: number,
   ): Promise<unknown> {
     const { trace } = context;
-    if (trace === undefined) return send(args, context, served, deadline);
+    if (trace === undefined) return send(args, context, binding, deadline);
     const { context: traced, span } = parts.telemetry.begin(method, trace, () => ({
       kind: SpanKind.CLIENT,
       attributes: {
@@ -77,7 +77,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
       },
     }));
     try {
-      return await send(args, context, served, deadline, parts.telemetry.inject(traced));
+      return await send(args, context, binding, deadline, parts.telemetry.inject(traced));
     } catch (reason) {
       span?.setStatus({ code: SpanStatusCode.ERROR });
       throw reason;

@@ -101,7 +101,7 @@ export function compileRegistered(
     ...(tool.inputSchema !== undefined && { inputSchema: tool.inputSchema }),
     ...(tool.outputSchema !== undefined && { outputSchema: tool.outputSchema }),
     ...(timeout !== undefined && { timeoutMs: Math.ceil(Number(timeout.seconds) * 1000 + timeout.nanos / 1e6) }),
-    execute: (args, context) => target.run(args, context, served),
+    execute: (args, context) => target.run(args, context, binding),
   };
   const compiled = compileTool(
     definition as Tool,
@@ -109,7 +109,7 @@ export function compileRegistered(
     { use: target.label, version: tool.version, bundled: false },
     compileSchema,
   );
-  const served: TargetBinding = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
+  const binding: TargetBinding = { name: tool.name, effect, timeoutMs: compiled.timeoutMs };
   const { secrets } = target;
   return { ...compiled, tenant, secrets, redact: createRedact(secrets), close: async () => target.release() };
 }

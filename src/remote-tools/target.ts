@@ -29,7 +29,7 @@ export interface Target {
   /** Texts that no answer may contain. */
   readonly secrets: readonly string[];
   /** Runs one call. Throws a ToolError. */
-  run(args: unknown, context: TargetContext, served: TargetBinding): Promise<unknown>;
+  run(args: unknown, context: TargetContext, binding: TargetBinding): Promise<unknown>;
   /** Returns the target's own description of its tool; undefined if its kind has none. Rejects with a TargetError. */
   describe(): Promise<Tool | undefined>;
   /** Announces that no new call will follow. */

@@ -72,8 +72,11 @@ export function openSqliteFile(folder: string): SqliteFile {
       clock: clockFrom(database),
       notices,
       missing: () => {
-        const gone = files.find(({ file, inode }) => inodeOf(file) !== inode);
-        return gone && `${gone.file} was removed or replaced while it was in use: put it back, or restart the service`;
+        const replaced = files.find(({ file, inode }) => inodeOf(file) !== inode);
+        return (
+          replaced &&
+          `${replaced.file} was removed or replaced while it was in use: put it back, or restart the service`
+        );
       },
       close: () => {
         try {

@@ -138,7 +138,7 @@ function closeTimeoutError(): Error {
 
 /** Logs export problems: the library reports them only to its own logger, one per process. */
 function reportExportProblems(log: Logger): void {
-  const warn = (...words: unknown[]): void => log.warn({ details: words.map(String) }, "telemetry export");
+  const warn = (...messages: unknown[]): void => log.warn({ details: messages.map(String) }, "telemetry export");
   const nothing = (): void => undefined;
   diag.setLogger(
     { error: warn, warn, info: nothing, debug: nothing, verbose: nothing },

@@ -76,9 +76,9 @@ export function executionRequest(
 /**
  * Returns the number of entries of a page: 100 if unset, at most 1000. Throws invalid_argument for a negative number.
  */
-export function pageSize(asked: number): number {
-  if (asked < 0) throw rpcError("invalid-request", `page_size must not be negative, found ${asked}`);
-  return asked === 0 ? 100 : Math.min(asked, 1000);
+export function pageSize(requested: number): number {
+  if (requested < 0) throw rpcError("invalid-request", `page_size must not be negative, found ${requested}`);
+  return requested === 0 ? 100 : Math.min(requested, 1000);
 }
 
 /** Returns a duration of at most 24 hours in milliseconds. Throws invalid_argument for negative and longer ones. */
