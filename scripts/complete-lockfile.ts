@@ -55,9 +55,9 @@ function isInstalled(at: string, dependency: string): boolean {
 
 /** The entry by which npm skips a package on other platforms: its version and platform, both read from the name. */
 function platformEntry(dependency: string, range: string, dev: boolean): Package {
-  const words = dependency.split(/[/\-_.]/);
-  const system = systems.find((name) => words.includes(name)) ?? (words.includes("win") ? "win32" : undefined);
-  const processor = words.map((word) => processors.get(word)).find((name) => name !== undefined);
+  const nameParts = dependency.split(/[/\-_.]/);
+  const system = systems.find((name) => nameParts.includes(name)) ?? (nameParts.includes("win") ? "win32" : undefined);
+  const processor = nameParts.map((word) => processors.get(word)).find((name) => name !== undefined);
   const musl = dependency.includes("musl");
   return {
     version: range.replace(/^[\^~]/, ""),

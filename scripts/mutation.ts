@@ -36,8 +36,8 @@ function valueOf(name: string): string | undefined {
 }
 
 /** Runs Stryker, at most for so long. Resolves with its exit code. */
-async function run(words: readonly string[], seconds?: number): Promise<number> {
-  const child = spawn(process.execPath, [stryker, "run", ...words], { cwd: root, stdio: "inherit" });
+async function run(options: readonly string[], seconds?: number): Promise<number> {
+  const child = spawn(process.execPath, [stryker, "run", ...options], { cwd: root, stdio: "inherit" });
   const timer = seconds === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), seconds * 1000);
   const [code] = (await once(child, "exit")) as [number | null];
   clearTimeout(timer);
@@ -113,8 +113,8 @@ async function runSince(base: string, seconds: number): Promise<number> {
   }
 }
 
-function git(...words: string[]): string {
-  return execFileSync("git", words, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+function git(...options: string[]): string {
+  return execFileSync("git", options, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 }
 
 function isCommit(name: string): boolean {

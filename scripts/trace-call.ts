@@ -58,7 +58,7 @@ const input = { case: "arguments", value: order } as const;
 const callback = "/api/v1/llm/tool-callback";
 const mcp = { "mcp-protocol-version": "2025-06-18", accept: "application/json, text/event-stream" };
 
-const ways: Record<string, () => Promise<boolean>> = {
+const entryPoints: Record<string, () => Promise<boolean>> = {
   "Cognigy, read": post(callback, { tool_call_id: "CALL", name: orderCall.name, arguments: order }),
   "Cognigy, write": post(callback, {
     tool_call_id: "CALL",
@@ -89,8 +89,8 @@ const ways: Record<string, () => Promise<boolean>> = {
 };
 
 try {
-  console.log(`| way in | files | entries | changes | returns |\n| --- | --- | --- | --- | --- |`);
-  for (const [name, call] of Object.entries(ways)) {
+  console.log(`| entry point | files | entries | changes | returns |\n| --- | --- | --- | --- | --- |`);
+  for (const [name, call] of Object.entries(entryPoints)) {
     if (!(await call())) continue;
     await call();
     await settled();

@@ -17,16 +17,16 @@ async function withSandbox(config: { apiKey?: string } = {}) {
   };
 }
 
-/** A downstream that always gives the same answer and remembers what it was asked. */
+/** A downstream that always gives the same answer and records its requests. */
 async function startDownstream(answer: unknown) {
-  const asked: { url: string | undefined; authorization: string | undefined }[] = [];
+  const requests: { url: string | undefined; authorization: string | undefined }[] = [];
   const server = createServer((request, response) => {
-    asked.push({ url: request.url, authorization: request.headers.authorization });
+    requests.push({ url: request.url, authorization: request.headers.authorization });
     response.setHeader("content-type", "application/json").end(JSON.stringify(answer));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    asked,
+    requests,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -75,17 +75,19 @@ test("encodes any id as one segment of the path (hazard 55)", async () => {
   await using downstream = await startDownstream({ id: "x", status: "shipped", estimated_delivery: "2026-12-04" });
   await using tool = await startTool(getOrderStatus, { config: { baseUrl: `${downstream.url}/api/` } });
   await tool.call({ order_id: "../../admin?x=1#%2f" });
-  expect(downstream.asked).toEqual([{ url: "/api/orders/..%2F..%2Fadmin%3Fx%3D1%23%252f", authorization: undefined }]);
+  expect(downstream.requests).toEqual([
+    { url: "/api/orders/..%2F..%2Fadmin%3Fx%3D1%23%252f", authorization: undefined },
+  ]);
   const dots = await tool.call({ order_id: ".." });
   expect(dots.outcome).toBe("FAILED");
-  expect(downstream.asked).toHaveLength(1);
+  expect(downstream.requests).toHaveLength(1);
 });
 
 test("sends the key as bearer token", async () => {
   await using downstream = await startDownstream({ id: "x", status: "shipped", estimated_delivery: "2026-12-04" });
   await using tool = await startTool(getOrderStatus, { config: { baseUrl: downstream.url, apiKey: "k-1" } });
   await tool.call({ order_id: "x" });
-  expect(downstream.asked[0]?.authorization).toBe("Bearer k-1");
+  expect(downstream.requests[0]?.authorization).toBe("Bearer k-1");
 });
 
 test("reports an answer that is not an order", async () => {

@@ -96,12 +96,12 @@ test(
 
 test("reports an unreachable database in readiness and in the call, without the password", async () => {
   const inventory = createInventory({ databaseUrl: "postgres://someone:geheim@127.0.0.1:9/none" });
-  const told = await inventory.check().then(
+  const message = await inventory.check().then(
     () => "",
     (reason: unknown) => String(reason),
   );
-  expect(told).toMatch(/^Error: The inventory database cannot be reached: ./);
-  expect(told).not.toContain("geheim");
+  expect(message).toMatch(/^Error: The inventory database cannot be reached: ./);
+  expect(message).not.toContain("geheim");
   await expect(inventory.client()).rejects.toThrow("The inventory database cannot be reached at present.");
   await inventory.close();
 });

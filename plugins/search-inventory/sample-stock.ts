@@ -20,8 +20,8 @@ export function sampleStock(): StockRow[] {
   ];
   for (const [family, name] of families.entries()) {
     for (let article = 0; article < articlesPerFamily; article += 1) {
-      for (const [place, warehouse] of warehouses.entries()) {
-        const mixed = (family * 7919 + article * 104_729 + place * 1_299_709) % 1000;
+      for (const [index, warehouse] of warehouses.entries()) {
+        const mixed = (family * 7919 + article * 104_729 + index * 1_299_709) % 1000;
         if (mixed % 6 === 5) {
           continue;
         }

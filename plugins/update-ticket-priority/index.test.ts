@@ -118,9 +118,9 @@ test("reconciles a change as done if the ticket lists its key, and as not done i
 
 test("waits for a change that may still be in progress", async () => {
   await using tool = await start();
-  const asked = reconcile(tool.baseUrl, "urgent", "k-1", 10);
+  const reconciled = reconcile(tool.baseUrl, "urgent", "k-1", 10);
   setTimeout(() => void patch(tool.baseUrl, "k-1"), 500);
-  expect(await asked).toMatchObject({ result: { priority: "urgent" } });
+  expect(await reconciled).toMatchObject({ result: { priority: "urgent" } });
 });
 
 test("leaves a change unknown that has not arrived but still could", async () => {
