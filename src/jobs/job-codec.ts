@@ -117,6 +117,6 @@ function newJobFrom(record: JobRecord, text: string): NewJob {
 }
 
 /** Returns the row of a job that was inserted under a token, as the table holds it. */
-export function heldRow({ id, tenant, state, record }: NewJob, token: string): JobRow {
+export function claimedRow({ id, tenant, state, record }: NewJob, token: string): JobRow {
   return { id, tenant, state: claimedState(state), record, token, held: true, deaths: 0, createdAt: 0, changedAt: 0 };
 }

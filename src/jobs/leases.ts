@@ -33,7 +33,7 @@ export interface LeasesParts {
  */
 export function createLeases({ table, owner, codec, log }: LeasesParts, stop: AbortSignal): Leases {
   const { leaseMs } = table;
-  const held = new Set<HeldLease>();
+  const active = new Set<HeldLease>();
   const disowned = new Map<string, number>();
   const exclusive = !Number.isFinite(leaseMs);
   let tokens = 0;
@@ -52,16 +52,16 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
   }
 
   async function extend(): Promise<void> {
-    if (extending || held.size === 0) return;
+    if (extending || active.size === 0) return;
     extending = true;
-    const leases = [...held];
+    const leases = [...active];
     const sentAt = performance.now();
     try {
       const ids = new Set(await table.extend(leases.map(({ row: { id, token } }) => ({ id, token }))));
       answered();
       for (const lease of leases) {
         if (ids.has(lease.row.id)) lease.extended(sentAt);
-        else if (held.has(lease)) await lease.verify();
+        else if (active.has(lease)) await lease.verify();
       }
     } catch {
       // The store is unavailable: leases expire by themselves.
@@ -72,13 +72,13 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
   const timer = exclusive ? undefined : setInterval(() => void extend(), leaseMs / 3).unref();
   const onStop = (): void => {
     clearInterval(timer);
-    for (const lease of held) lease.stop(stop.reason);
+    for (const lease of active) lease.stop(stop.reason);
   };
   stop.addEventListener("abort", onStop, { once: true });
 
   function hold(row: JobRow, read: ReadRow): HeldLease {
-    const lease = createLease({ table, codec, log }, row, read, (ended) => held.delete(ended));
-    held.add(lease);
+    const lease = createLease({ table, codec, log }, row, read, (ended) => active.delete(ended));
+    active.add(lease);
     if (stop.aborted) lease.stop(stop.reason);
     return lease;
   }

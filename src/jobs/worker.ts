@@ -1,6 +1,6 @@
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord, JobWorker, Work } from "./job-queue.ts";
-import { heldRow, type JobCodec } from "./job-codec.ts";
+import { claimedRow, type JobCodec } from "./job-codec.ts";
 import { claimedState, isOver } from "./job-state.ts";
 import type { JobRow, JobTable, NewJob } from "./job-table.ts";
 import type { HeldLease, JobLog } from "./lease.ts";
@@ -103,7 +103,7 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
       leases.disown(token);
       return;
     }
-    const lease = leases.hold(heldRow(job, token), {
+    const lease = leases.hold(claimedRow(job, token), {
       record: { ...record, job: { ...record.job, state: claimedState(record.job.state) } },
       readable: true,
     });

@@ -86,6 +86,6 @@ function isLocalName(name: string): boolean {
 }
 
 function refusal(host: string): DownstreamError {
-  const words = `The host ${host} leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.`;
-  return new DownstreamError("refused", words, { sent: false });
+  const message = `The host ${host} leads to a private address and is not reached. JACKFIELD_PRIVATE_ADDRESSES can allow it.`;
+  return new DownstreamError("refused", message, { sent: false });
 }

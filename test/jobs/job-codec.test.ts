@@ -4,7 +4,7 @@ import { timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { createJobCodec, heldRow, type JobCodec } from "../../src/jobs/job-codec.ts";
+import { createJobCodec, claimedRow, type JobCodec } from "../../src/jobs/job-codec.ts";
 import type { JobRecord } from "../../src/jobs/job-queue.ts";
 import type { JobRow } from "../../src/jobs/job-table.ts";
 import { createSealer, plainSealer, type Sealer } from "../../src/store/sealer.ts";
@@ -14,7 +14,7 @@ const sealed = createSealer([{ id: "one", secret: randomBytes(32) }]);
 
 /** The row of a record as a table would answer it. */
 function rowOf(codec: JobCodec, record: JobRecord, change: Partial<JobRow> = {}): JobRow {
-  return { ...heldRow(codec.newJob(record), "token"), createdAt: 5, changedAt: 7, ...change };
+  return { ...claimedRow(codec.newJob(record), "token"), createdAt: 5, changedAt: 7, ...change };
 }
 
 describe.each<[string, Sealer]>([
@@ -112,7 +112,7 @@ test("columns by which a table finds jobs stay plain beside a sealed record", ()
 
 test("a job that was inserted as held is EXECUTING under its token", () => {
   const job = createJobCodec(plainSealer).newJob(aRecord({ id: "j", tenant: "t" }));
-  expect(heldRow(job, "a token")).toEqual({
+  expect(claimedRow(job, "a token")).toEqual({
     id: "j",
     tenant: "t",
     state: JobState.EXECUTING,

@@ -1,4 +1,4 @@
-import { createJobCodec, heldRow } from "../../src/jobs/job-codec.ts";
+import { createJobCodec, claimedRow } from "../../src/jobs/job-codec.ts";
 import type { JobRow, JobTable, NewJob } from "../../src/jobs/job-table.ts";
 import type { JobLog } from "../../src/jobs/lease.ts";
 import { plainSealer } from "../../src/store/sealer.ts";
@@ -8,7 +8,7 @@ export const codec = createJobCodec(plainSealer);
 
 /** The row of a job as a table answers it to the claim under this token. */
 export function aHeldRow(id: string, token: string): JobRow {
-  return heldRow(codec.newJob(aRecord({ id })), token);
+  return claimedRow(codec.newJob(aRecord({ id })), token);
 }
 
 /**
@@ -24,7 +24,7 @@ export function aTable(leaseMs: number, replaced: Partial<JobTable> = {}) {
     get: async (id) => rows.get(id),
     insert: async (job: NewJob, token: string) => {
       requests.push(["insert", job.id, token]);
-      if (!rows.has(job.id)) return void rows.set(job.id, heldRow(job, token));
+      if (!rows.has(job.id)) return void rows.set(job.id, claimedRow(job, token));
       return rows.get(job.id);
     },
     write: async (id, expected, change) => {

@@ -55,7 +55,7 @@ export function createHttpAdapter(settings: HttpSettings, { version, metadataUrl
   const { sanitize, maxOutput, corsOrigins } = settings;
 
   function failure({ status, message, credentials }: RequestFailure): Reply {
-    const body = JSON.stringify({ error: message || wordsOf(status) });
+    const body = JSON.stringify({ error: message || statusMessage(status) });
     if (status !== 401) return { status, body };
     const challenge = credentials === true ? challenges.invalid : challenges.missing;
     return { status, body, headers: { "www-authenticate": challenge } };
@@ -94,6 +94,6 @@ export function createHttpAdapter(settings: HttpSettings, { version, metadataUrl
   };
 }
 
-function wordsOf(status: number): string {
+function statusMessage(status: number): string {
   return status === 401 ? "A valid key is needed: send Authorization: Bearer KEY" : "Internal server error";
 }

@@ -12,14 +12,14 @@ export function withoutNulls(args: Record<string, unknown>, schema: unknown): Re
   if (!isObject(schema) || !isObject(schema["properties"])) return args;
   const { properties } = schema;
   const required: readonly unknown[] = Array.isArray(schema["required"]) ? schema["required"] : [];
-  const kept = Object.entries(args).filter(
+  const remaining = Object.entries(args).filter(
     ([name, value]) =>
       value !== null ||
       required.includes(name) ||
       !Object.hasOwn(properties, name) ||
       mayBeNull(properties[name], schema, 16),
   );
-  return Object.fromEntries(kept);
+  return Object.fromEntries(remaining);
 }
 
 /**

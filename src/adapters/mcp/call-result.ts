@@ -25,7 +25,7 @@ export function callResultText(result: ToolResult, { era, hasOutputSchema, metaT
   const modern = era === "modern";
   const isOk = result.outcome === Outcome.OK;
   const content = isOk && !result.truncated ? contentOf(result.output) : undefined;
-  let text = `{"content":${content ?? `[{"type":"text","text":${JSON.stringify(wordsOf(result))}}]`}`;
+  let text = `{"content":${content ?? `[{"type":"text","text":${JSON.stringify(textOf(result))}}]`}`;
   if (isOk && !result.truncated && (content === undefined || hasOutputSchema)) {
     const value = valueText(result);
     if (value !== undefined && (modern || value.startsWith("{"))) text += `,"structuredContent":${value}`;
@@ -45,7 +45,7 @@ export function nameOf(outcome: Outcome): string {
   return OutcomeSchema.value[outcome]?.localName ?? "UNSPECIFIED";
 }
 
-function wordsOf(result: ToolResult): string {
+function textOf(result: ToolResult): string {
   return result.outcome === Outcome.OK ? result.output : (result.error?.message ?? result.output);
 }
 

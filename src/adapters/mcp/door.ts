@@ -140,9 +140,10 @@ export function createMcpDoor(options: McpDoorOptions): McpDoor {
   };
 
   function initialize({ params }: RequestMessage): string {
-    const asked = params["protocolVersion"];
+    const requested = params["protocolVersion"];
     return JSON.stringify({
-      protocolVersion: typeof asked === "string" && olderVersions.includes(asked) ? asked : olderVersions[0],
+      protocolVersion:
+        typeof requested === "string" && olderVersions.includes(requested) ? requested : olderVersions[0],
       capabilities: { tools: {} },
       serverInfo,
       ...(instructions !== "" && { instructions }),

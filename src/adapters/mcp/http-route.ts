@@ -56,7 +56,7 @@ export function createHttpRoute({
   }
 
   function failure({ status, message, credentials }: RequestFailure): Reply {
-    const body = errorText(undefined, codeOf(status, message), message || wordsOf(status));
+    const body = errorText(undefined, codeOf(status, message), message || statusMessage(status));
     if (status !== 401) return { status, body };
     return {
       status,
@@ -114,6 +114,6 @@ function codeOf(status: number, message: string): number {
   return status >= 500 ? codes.internal : codes.invalidRequest;
 }
 
-function wordsOf(status: number): string {
+function statusMessage(status: number): string {
   return status === 401 ? "A valid key is needed: send Authorization: Bearer KEY" : "Internal error";
 }
