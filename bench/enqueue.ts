@@ -1,4 +1,4 @@
-// Adds jobs to Redis for some seconds: `bench/enqueue.ts jackfield|bullmq URL WARM SECONDS`. Says how many per second.
+// Adds jobs to Redis for some seconds: `bench/enqueue.ts jackfield|bullmq URL WARM SECONDS`. Prints the jobs per second.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { Queue } from "bullmq";
@@ -7,7 +7,7 @@ import { createRedisJobQueue } from "../src/jobs/drivers/redis.ts";
 import type { JobRecord } from "../src/jobs/job-queue.ts";
 import { openRedisStore } from "../src/store/redis.ts";
 
-const [what, url = "", warm = "1", seconds = "3"] = process.argv.slice(2);
+const [queueName, url = "", warm = "1", seconds = "3"] = process.argv.slice(2);
 const store = await openRedisStore({ url });
 const inFlight = 64;
 
@@ -39,13 +39,13 @@ function recordOf(number: number): JobRecord {
   };
 }
 
-/** The same job as data of BullMQ's. */
+/** Returns the same job as the data of a BullMQ job. */
 function dataOf({ job, ...rest }: JobRecord): object {
   return { ...rest, job: Buffer.from(toBinary(JobSchema, job)).toString("base64") };
 }
 
 function adder(): (number: number) => Promise<unknown> {
-  if (what === "jackfield") {
+  if (queueName === "jackfield") {
     const queue = createRedisJobQueue(store);
     return (number) => queue.enqueue(recordOf(number));
   }
@@ -54,12 +54,12 @@ function adder(): (number: number) => Promise<unknown> {
 }
 
 const add = adder();
-let asked = 0;
+let sent = 0;
 let added = 0;
 const stopping = new AbortController();
 const loops = Array.from({ length: inFlight }, async () => {
   while (!stopping.signal.aborted) {
-    await add(asked++);
+    await add(sent++);
     added += 1;
   }
 });

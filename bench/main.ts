@@ -1,4 +1,4 @@
-// `npm run bench`: every row of the goals table. `npm run bench -- grpc tail --seconds 5`: these rows. `-- growth`: the growth tables.
+// `npm run bench`: all rows of the goals table. `npm run bench -- grpc tail --seconds 5`: these rows. `-- growth`: the growth tables.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -7,7 +7,7 @@ import { measureGrowth } from "./growth/growth.ts";
 import { createNumbers } from "./load/load.ts";
 import { resultsPlot } from "./plot.ts";
 import { root, startProgram } from "./program.ts";
-import { loadNow, ratioWords, resultsPage, type Result } from "./report.ts";
+import { loadNow, describeRatio, resultsPage, type Result } from "./report.ts";
 import type { Bench, Row } from "./row.ts";
 import { accept } from "./rows/accept.ts";
 import { cognigy } from "./rows/cognigy.ts";
@@ -32,10 +32,10 @@ const { values: given, positionals: names } = parseArgs({
     "no-write": { type: "boolean", default: false },
   },
 });
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const unknown = names.filter((name) => name !== "growth" && !rows.some((row) => row.name === name));
 if (unknown.length > 0 || !(Number(given.seconds) > 0) || !(Number(given.rounds) >= 1)) {
-  say(
+  print(
     `Usage: npm run bench -- [ROW…] [--seconds N] [--rounds N] [--rows N] [--no-write]\nRows: ${rows.map(({ name }) => name).join(", ")}, growth`,
   );
   process.exit(1);
@@ -54,25 +54,25 @@ const bench: Bench = {
   sink: `http://127.0.0.1:${sink.port}`,
   number: createNumbers(),
   maxRows: Number(given.rows),
-  say,
+  print,
 };
-say(`${cores.words}; load average ${loadBefore.toFixed(2)}`);
+print(`${cores.description}; load average ${loadBefore.toFixed(2)}`);
 
 const chosen = names.length === 0 ? rows : rows.filter(({ name }) => names.includes(name));
 const results: Result[] = [];
 for (const row of chosen) {
-  say(`${row.name}: ${row.title}`);
+  print(`${row.name}: ${row.title}`);
   const measured = await row.run(bench);
-  for (const ratio of measured.ratios) say(`  => ${ratioWords(ratio)}`);
-  for (const note of measured.notes) say(`  (${note})`);
+  for (const ratio of measured.ratios) print(`  => ${describeRatio(ratio)}`);
+  for (const note of measured.notes) print(`  (${note})`);
   results.push({ name: row.name, title: row.title, measured });
 }
 
-// The page holds all rows of one run: a run of a few rows is printed only.
+// The page is written only after a run of all rows. A run of some rows is printed.
 if (names.length === 0 && !given["no-write"]) {
   const conditions = { cores, rounds: bench.rounds, seconds: bench.seconds, loadBefore, startedAt };
   writeFileSync(join(root, "bench/RESULTS.md"), resultsPage(results, conditions));
   writeFileSync(join(root, "bench/results.svg"), resultsPlot(results));
-  say("written: bench/RESULTS.md, bench/results.svg");
+  print("written: bench/RESULTS.md, bench/results.svg");
 }
 if (names.includes("growth")) await measureGrowth(bench);

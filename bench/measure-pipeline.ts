@@ -15,13 +15,13 @@ import { scratchFolder } from "./scratch.ts";
 
 /** The pipeline in this process: metrics and audit to a file on, tracing off. */
 export interface Pipeline extends AsyncDisposable {
-  /** Runs one call of one of the tools and rejects unless it is answered well. */
+  /** Runs one call of one of the tools. Rejects unless the answer is good. */
   call(number: number, args: JsonObject): Promise<void>;
 }
 
-/** What a measurement came to. */
-export interface PipelineMeasured {
-  /** Microseconds from one call to the next, audit lines and all. */
+/** The result of a measurement. */
+export interface PipelineResult {
+  /** Time from one call to the next in microseconds, with its audit line. */
   readonly micros: number;
   /** Processor time of all threads per call, in microseconds. */
   readonly cpuMicros: number;
@@ -37,7 +37,7 @@ const settings = {
   secretPaths: [],
 };
 
-/** Puts an executor together as the service does, with so many tools that do no I/O. */
+/** Composes an executor as the service does, with this number of tools without I/O. */
 export function openPipeline(tools: number, changes: Partial<Tool> = {}): Pipeline {
   const folder = scratchFolder();
   const config = loadConfig({
@@ -88,21 +88,21 @@ export function openPipeline(tools: number, changes: Partial<Tool> = {}): Pipeli
   };
 }
 
-/** Runs calls one after the other, after a tenth of them as warm-up. */
+/** Runs calls one after the other. A tenth of them are the warm-up. */
 export async function measurePipeline(options: {
   calls: number;
   tools?: number;
   args?: JsonObject;
-  /** The tool takes any further arguments. */
+  /** The tool accepts additional arguments. */
   free?: boolean;
   warmUp?: number;
-}): Promise<PipelineMeasured> {
+}): Promise<PipelineResult> {
   const { calls, tools = 1, args = { sku: "SKU-8842", warehouse: "US-WEST" }, free = false } = options;
   let number = 0;
   const run = async (pipeline: Pipeline, count: number): Promise<void> => {
     for (let done = 0; done < count; done++) {
       await pipeline.call(number++, args);
-      // Timers and disk get their turn, as they do between the requests of a server.
+      // Lets timers and files proceed, as they do between the requests of a server.
       if (done % 200 === 199) await turn();
     }
   };

@@ -1,4 +1,4 @@
-// The pipeline alone, in this process: `node --conditions=@jackfield/source bench/pipeline.ts [calls] [tools]` says microseconds per call.
+// Measures the pipeline alone, in this process: `node --conditions=@jackfield/source bench/pipeline.ts [calls] [tools]`.
 import { measurePipeline } from "./measure-pipeline.ts";
 
 const [calls = "200000", tools = "1"] = process.argv.slice(2);

@@ -6,7 +6,7 @@ const labelWidth = 440;
 const rowHeight = 26;
 const farthest = 3;
 
-/** The ratios against their goals as SVG: a bar per ratio, its spread, and the goal as a line. Right of the line is good. */
+/** Draws the ratios and their goals as SVG: a bar per ratio, its spread, and the goal as a line. Right of the line is good. */
 export function resultsPlot(results: readonly Result[]): string {
   const rows = results.flatMap(({ measured }) => measured.ratios.filter(({ goal }) => goal !== undefined));
   const height = 70 + rows.length * rowHeight;

@@ -8,21 +8,21 @@ import { onCore } from "./cores.ts";
 /** A program under load, in a process of its own. */
 export interface Program extends AsyncDisposable {
   readonly port: number;
-  /** From the start of the process to its being ready, in milliseconds. */
+  /** Time from the start of the process until it is ready, in milliseconds. */
   readonly readyMs: number;
-  /** Processor time that the process has used, all threads, in seconds; NaN where the system does not tell. */
+  /** Processor time that the process has used, in all threads, in seconds. NaN if the system does not report it. */
   cpuSeconds(): number;
-  /** Stops it in its tracks, so that it takes no time from another one. */
+  /** Suspends it, so that it takes no time from another program. */
   pause(): void;
   resume(): void;
-  /** Stops it by SIGTERM, as a deployment does, and waits for its end. Resources that are disposed of are killed. */
+  /** Stops it with SIGTERM, as a deployment does, and waits for its end. Disposal kills it. */
   stop(): Promise<void>;
 }
 
 /** The folder of the project. */
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Runs a module of the project on a core until it says its port, in `{"port":…}` or in a log line with a `url`. */
+/** Runs a module of the project on a core until it prints its port, as `{"port":…}` or in a log line with a `url`. */
 export async function startProgram(
   module: string,
   options: {
@@ -45,7 +45,7 @@ export async function startProgram(
     env: { PATH: process.env["PATH"], NODE_ENV: "production", ...options.env },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  // Nobody else ends it where this process is interrupted.
+  // Nothing else ends it if this process is interrupted.
   const orphaned = (): void => void child.kill("SIGKILL");
   process.once("exit", orphaned);
   child.once("exit", () => process.off("exit", orphaned));
@@ -89,13 +89,13 @@ async function portOf(child: ChildProcess, module: string): Promise<number> {
   });
 }
 
-/** Ticks of /proc per second, on every Linux there is. */
+/** Ticks of /proc per second, the same on every Linux. */
 const ticks = 100;
 
 function cpuSecondsOf(pid: number | undefined): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // Behind the name, which may hold anything: user and system time are the 12th and 13th field from there.
+    // After the name, which may contain anything: user and system time are the 12th and 13th field from there.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return (Number(fields[11]) + Number(fields[12])) / ticks;
   } catch {

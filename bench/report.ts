@@ -2,33 +2,33 @@ import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 import { root } from "./program.ts";
 import type { Cores } from "./cores.ts";
-import { type Measured, median, type Ratio } from "./row.ts";
+import { type RowResult, median, type Ratio } from "./row.ts";
 import { measuredConfiguration } from "./service.ts";
 
-/** One row with what it came to. */
+/** A row and its result. */
 export interface Result {
   readonly name: string;
   readonly title: string;
-  readonly measured: Measured;
+  readonly measured: RowResult;
 }
 
-/** Under which conditions was measured. */
+/** The conditions of the measurement. */
 export interface Conditions {
   readonly cores: Cores;
   readonly rounds: number;
   readonly seconds: number;
-  /** Load average over a minute at the start: other work on the machine. */
+  /** Load average over a minute at the start: the other work on the machine. */
   readonly loadBefore: number;
   readonly startedAt: Date;
 }
 
-/** The load average of the last minute. */
+/** Returns the load average of the last minute. */
 export function loadNow(): number {
   return loadavg()[0] ?? 0;
 }
 
-/** A ratio in words: the median, its spread and whether the goal is met. */
-export function ratioWords({ name, values, byCpu, goal, atMost }: Ratio): string {
+/** Describes a ratio: the median, its spread and whether the goal is met. */
+export function describeRatio({ name, values, byCpu, goal, atMost }: Ratio): string {
   const middle = median(values);
   const spread = `${figure(Math.min(...values))}–${figure(Math.max(...values))}`;
   const cpu =
@@ -42,14 +42,14 @@ function verdict(value: number, goal: number, atMost = false): string {
   return (atMost ? value <= goal : value >= goal) ? "met" : "NOT MET";
 }
 
-/** A figure with as many digits as matter. */
+/** Formats a figure with its significant digits. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return "–";
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en-US");
   return value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
 }
 
-/** The page of results. */
+/** Returns the page of results. */
 export function resultsPage(results: readonly Result[], conditions: Conditions): string {
   const { cores, rounds, seconds, loadBefore, startedAt } = conditions;
   const [cpu] = cpus();
@@ -60,7 +60,7 @@ export function resultsPage(results: readonly Result[], conditions: Conditions):
     "",
     `- **When:** ${startedAt.toISOString().slice(0, 16).replace("T", " ")} UTC, commit ${commit()}`,
     `- **Machine:** ${cpus().length} × ${cpu?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${release()}, Node ${process.versions.node}`,
-    `- **Cores:** ${cores.words}`,
+    `- **Cores:** ${cores.description}`,
     `- **Method:** both sides in one run, in turn; ${rounds} rounds of ${seconds} s each after a warm-up; medians, with the lowest and highest of the rounds`,
     `- **Other work on the machine:** load average ${loadBefore.toFixed(2)} at the start, ${loadNow().toFixed(2)} at the end, the benchmark included`,
     `- **On in the measured service:** ${measuredConfiguration}`,
@@ -79,7 +79,7 @@ export function resultsPage(results: readonly Result[], conditions: Conditions):
   return `${parts.join("\n").trimEnd()}\n`;
 }
 
-function ratioRows(title: string, { ratios, notes }: Measured): string[] {
+function ratioRows(title: string, { ratios, notes }: RowResult): string[] {
   if (ratios.length === 0) return [`| ${title} | – | – | – | – | – | ${notes[0] ?? ""} |`];
   return ratios.map(({ name, values, byCpu, goal, atMost }) => {
     const middle = median(values);
@@ -89,7 +89,7 @@ function ratioRows(title: string, { ratios, notes }: Measured): string[] {
   });
 }
 
-function details(name: string, title: string, { unit, sides, notes }: Measured): string[] {
+function details(name: string, title: string, { unit, sides, notes }: RowResult): string[] {
   const rows = sides.map(({ name: side, values, cpuMicros }) => {
     const cpu = cpuMicros === undefined ? "–" : figure(median(cpuMicros));
     return `| ${side} | ${figure(median(values))} | ${values.map(figure).join(", ")} | ${cpu} |`;

@@ -1,24 +1,24 @@
 import type { Cores } from "./cores.ts";
-import type { Loaded, Target } from "./load/load.ts";
+import type { LoadResult, Target } from "./load/load.ts";
 import { closedLoop } from "./load/load.ts";
 import type { Program } from "./program.ts";
 
-/** What all rows are measured with. */
+/** The settings that all rows share. */
 export interface Bench {
   readonly cores: Cores;
   readonly rounds: number;
-  /** Seconds of load per side and round, after the warm-up. */
+  /** Seconds of load per side and round after the warm-up. */
   readonly seconds: number;
   readonly warmSeconds: number;
   /** URL of the sink of spans and deliveries. */
   readonly sink: string;
   readonly number: () => number;
-  /** Most rows of the ledger that the growth tables go to: ten million take 6 GB of disk and some minutes. */
+  /** Maximum number of rows of the ledger in the growth tables: ten million take 6 GB of disk and some minutes. */
   readonly maxRows: number;
-  say(line: string): void;
+  print(line: string): void;
 }
 
-/** One side of a row: a program or a way of doing it, with one figure per round. */
+/** One side of a row: a program or a mode of it, with one figure per round. */
 export interface Side {
   readonly name: string;
   readonly values: number[];
@@ -30,14 +30,14 @@ export interface Side {
 export interface Ratio {
   readonly name: string;
   readonly values: number[];
-  /** The same by processor time per request instead of requests per second. */
+  /** The same ratio, of processor time per request instead of requests per second. */
   readonly byCpu?: number[];
   readonly goal?: number;
   readonly atMost?: boolean;
 }
 
-/** What a row came to. */
-export interface Measured {
+/** The result of a row. */
+export interface RowResult {
   readonly unit: string;
   readonly sides: readonly Side[];
   readonly ratios: readonly Ratio[];
@@ -48,10 +48,10 @@ export interface Measured {
 export interface Row {
   readonly name: string;
   readonly title: string;
-  run(bench: Bench): Promise<Measured>;
+  run(bench: Bench): Promise<RowResult>;
 }
 
-/** One program under load. */
+/** A program under load. */
 export interface Contestant {
   readonly name: string;
   readonly program: Program;
@@ -64,10 +64,10 @@ export const inFlight = {
   http2: { connections: 4, perConnection: 16 },
 } as const;
 
-/** Seconds of load that each program gets before the first round: until then its code is compiled and compiled again. */
-const lapSeconds = 8;
+/** Seconds of load on each program before the first round, until its code is compiled and optimised. */
+const firstRoundSeconds = 8;
 
-/** Loads the programs in turn, round after round; those that are not under load are stopped meanwhile. */
+/** Loads the programs in turn, round after round. All others are suspended. */
 export async function alternate(
   bench: Bench,
   contestants: readonly Contestant[],
@@ -77,7 +77,7 @@ export async function alternate(
   for (const { program } of contestants) program.pause();
   for (const { program, target } of contestants) {
     program.resume();
-    await load({ ...bench, seconds: lapSeconds }, program, target);
+    await load({ ...bench, seconds: firstRoundSeconds }, program, target);
     program.pause();
   }
   for (let round = 0; round < bench.rounds; round++) {
@@ -91,8 +91,8 @@ export async function alternate(
   return { sides, notes: [...notes] };
 }
 
-/** One side's turn. */
-export function load(bench: Bench, program: Program, target: Target): Promise<Loaded> {
+/** Loads one side for a round. */
+export function load(bench: Bench, program: Program, target: Target): Promise<LoadResult> {
   const { seconds, warmSeconds, number } = bench;
   return closedLoop(target, {
     ...inFlight[target.protocol],
@@ -103,19 +103,19 @@ export function load(bench: Bench, program: Program, target: Target): Promise<Lo
   });
 }
 
-/** Keeps what a turn came to, and what has to be said of it. */
-export function record(bench: Bench, side: Side, loaded: Loaded, notes: Set<string>): void {
+/** Adds the result of a load to its side, and remarks on it to the notes. */
+export function record(bench: Bench, side: Side, loaded: LoadResult, notes: Set<string>): void {
   side.values.push(loaded.perSecond);
   side.cpuMicros?.push(loaded.cpuMicros);
   if (loaded.bad > 0) notes.add(`${side.name} answered some requests badly: its figure does not count`);
   if (loaded.serverBusy < 0.9)
     notes.add(`${side.name} was not busy all the time: the load generator or its disk was the limit`);
-  bench.say(
+  bench.print(
     `  ${side.name}: ${Math.round(loaded.perSecond)}/s, ${loaded.cpuMicros.toFixed(1)} µs CPU${loaded.bad > 0 ? `, ${loaded.bad} bad` : ""}`,
   );
 }
 
-/** The ratio of two sides, round by round. */
+/** Returns the ratio of two sides, round by round. */
 export function ratio(sides: readonly Side[], of: string, to: string, goal?: number, atMost = false): Ratio {
   const top = sides.find(({ name }) => name === of)!;
   const bottom = sides.find(({ name }) => name === to)!;
@@ -129,7 +129,7 @@ export function ratio(sides: readonly Side[], of: string, to: string, goal?: num
   };
 }
 
-/** The middle value. */
+/** Returns the median. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

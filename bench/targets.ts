@@ -41,7 +41,7 @@ export function acceptTarget(port: number): Target {
   };
 }
 
-/** MCP's `tools/call` as older clients send it, `session` to a server that has sessions. */
+/** MCP's `tools/call` as older clients send it. `session`: for servers with sessions. */
 export function mcpTarget(port: number, session?: string): Target {
   const rest = `,"method":"tools/call","params":{"name":"read_inventory","arguments":${JSON.stringify(sample)}}}`;
   const headers = {
@@ -71,7 +71,7 @@ export function modernMcpTarget(port: number): Target {
   return { port, protocol: "http1", path: "/mcp", headers, marker, body: numbered('{"jsonrpc":"2.0","id":9', rest) };
 }
 
-/** A tool at the plain HTTP door, each call with a key of its own in the body. */
+/** A tool through plain HTTP, each call with a key of its own in the body. */
 export function httpDoorTarget(port: number): Target {
   const headers = { "content-type": "application/json", authorization: `Bearer ${keys.rpc}` };
   const rest = `",${JSON.stringify(sample).slice(1)}`;

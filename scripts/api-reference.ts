@@ -1,6 +1,6 @@
-// Writes docs/api from the doc comments of what the package exports: `npm run api`, after `npm run build`.
+// Writes docs/api from the doc comments of the package's exports: `npm run api`, after `npm run build`.
 //
-// It reads the compiled declarations, so that inferred types are shown and what is not public is not.
+// It reads the compiled declarations, which contain inferred types and omit everything that is not public.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Comment, parseSync, type Program } from "oxc-parser";
@@ -74,7 +74,7 @@ function moduleAt(path: string): Module {
   return module;
 }
 
-/** What a module exports, in the order of its source; exports of other packages are left out. */
+/** Returns a module's exports in the order of its source, without those of other packages. */
 function exportsOf(module: Module): Declaration[] {
   return module.program.body.flatMap((node): Declaration[] => {
     if (node.type !== "ExportNamedDeclaration") return [];
@@ -93,7 +93,7 @@ function text(name: { readonly type: string; readonly name?: string; readonly va
   return name.name ?? String(name.value);
 }
 
-/** Where a module imports a local name from. */
+/** Returns the specifier from which a module imports a local name. */
 function importedFrom(module: Module, name: string): string | undefined {
   for (const node of module.program.body) {
     if (node.type !== "ImportDeclaration") continue;
@@ -102,7 +102,7 @@ function importedFrom(module: Module, name: string): string | undefined {
   return undefined;
 }
 
-/** A declaration of a module by its name, or what the module exports under it from elsewhere. */
+/** Finds a declaration by name, in the module or in the module from which it is re-exported. */
 function find(module: Module, name: string): Declaration | undefined {
   for (const node of module.program.body) {
     const declared = node.type === "ExportNamedDeclaration" ? node.declaration : node;
@@ -111,7 +111,7 @@ function find(module: Module, name: string): Declaration | undefined {
   return exportsOf(module).find((one) => one.name === name);
 }
 
-/** Name of what a statement declares; undefined where it declares nothing. */
+/** Returns the name that a statement declares; undefined if it declares nothing. */
 function named(
   module: Module,
   node: { readonly type: string; readonly start: number; readonly end: number },
@@ -140,7 +140,7 @@ function declarationOf(
   return { name: named(module, node) ?? "", doc: docOf(comment), code, kind };
 }
 
-/** The text of a doc comment, without its stars. */
+/** Returns the text of a doc comment without its stars. */
 function docOf(comment: Comment | undefined): string {
   if (comment === undefined || !comment.value.startsWith("*")) return "";
   return comment.value

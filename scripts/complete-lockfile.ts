@@ -1,8 +1,8 @@
 // Completes package-lock.json after `npm install`: run `npm run lock`.
 //
-// - npm leaves out the optional packages of other platforms, and `npm ci` refuses the file there. They are added, with
-//   their checksums.
-// - The `engines` of the packages are taken out. The repository runs on the Node that it installs for itself, so the
+// - npm omits the optional packages of other platforms, and `npm ci` rejects the file there. They are added, with their
+//   checksums.
+// - The `engines` of the packages are removed. The repository runs on the Node that it installs itself, so the
 //   machine's Node must neither cause a warning for each package nor skip a native binary.
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -53,7 +53,7 @@ function isInstalled(at: string, dependency: string): boolean {
   }
 }
 
-/** The entry by which npm skips a package on other platforms: its version and platform, both read from the name. */
+/** Returns the entry by which npm skips a package on other platforms: version and platform, both from its name. */
 function platformEntry(dependency: string, range: string, dev: boolean): Package {
   const nameParts = dependency.split(/[/\-_.]/);
   const system = systems.find((name) => nameParts.includes(name)) ?? (nameParts.includes("win") ? "win32" : undefined);
@@ -69,7 +69,7 @@ function platformEntry(dependency: string, range: string, dev: boolean): Package
   };
 }
 
-/** The checksum under which a version was published. */
+/** Returns the checksum with which a version was published. */
 async function publishedIntegrity(name: string, version: string): Promise<string> {
   const { stdout } = await promisify(execFile)("npm", ["view", `${name}@${version}`, "dist.integrity", "--json"]);
   return JSON.parse(stdout) as string;

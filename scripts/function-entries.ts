@@ -6,15 +6,15 @@ import { parseSync, Visitor } from "oxc-parser";
 
 /** The files whose functions were entered, in order, one item per entry. */
 export interface FunctionEntries {
-  /** Begins a recording. */
+  /** Starts a recording. */
   start(): void;
-  /** Ends it, and returns what was entered since. */
+  /** Ends the recording, and returns the entries since its start. */
   stop(): string[];
 }
 
 /**
- * Records every function entry of the modules below the given folders. Only modules that are imported later are seen,
- * and only on this thread.
+ * Records every function entry of the modules below the given folders. It sees only modules that are imported later, and
+ * only this thread.
  */
 export function recordFunctionEntries(root: string, folders: readonly string[]): FunctionEntries {
   let entries: string[] | undefined;
@@ -45,7 +45,7 @@ interface FunctionNode {
   readonly body?: { readonly type: string; readonly start: number; readonly end: number } | null;
 }
 
-/** The source with a call at the beginning of every function body. */
+/** Returns the source with a call at the beginning of every function body. */
 function withEntryCalls(source: string, file: string): string {
   const call = `jackfieldEnter(${JSON.stringify(file)})`;
   const insertions: { at: number; text: string }[] = [];

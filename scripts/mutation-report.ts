@@ -1,4 +1,4 @@
-// What Stryker's JSON reports say: the score of each file and of all together, and what survives.
+// Reads Stryker's JSON reports: the score of each file and of all, and the survivors.
 import { readFileSync } from "node:fs";
 
 interface Mutant {
@@ -16,7 +16,7 @@ export function readReport(path: string): Report {
   return JSON.parse(readFileSync(path, "utf8")) as Report;
 }
 
-/** What no test noticed, one line each: first what tests run through, then what none of them reaches. */
+/** Returns the mutants that no test noticed, one line each: first those that tests reach, then the others. */
 export function survivorsOf({ files }: Report, statuses: readonly string[] = ["Survived"]): string[] {
   return statuses.flatMap((status) =>
     Object.entries(files).flatMap(([file, { mutants }]) =>
@@ -30,7 +30,7 @@ export function survivorsOf({ files }: Report, statuses: readonly string[] = ["S
   );
 }
 
-/** A table in Markdown: each file with its score and the score of all, and below what survives. */
+/** Returns a Markdown table: each file with its score, the score of all, and the survivors below. */
 export function table(reports: readonly Report[]): string {
   const mutants = new Map<string, Mutant[]>();
   for (const { files } of reports) {
@@ -60,7 +60,7 @@ function count(mutants: readonly Mutant[]): { detected: number; timeouts: number
   return { detected, timeouts, all: detected + of("Survived") + of("NoCoverage") };
 }
 
-/** The score of a sample with its 95 % interval (Wilson). A timeout counts as detected. */
+/** Returns the score of a sample with its 95 % interval (Wilson). A timeout counts as detected. */
 function score(mutants: readonly Mutant[]): string {
   const { detected, timeouts, all } = count(mutants);
   if (all === 0) return "no mutants";

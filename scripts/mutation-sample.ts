@@ -1,5 +1,5 @@
-// A checker of StrykerJS that lets a random sample of the mutants pass; `scripts/mutation.ts --sample` uses it.
-// Stryker's reports call the others compile errors, which count in no score.
+// A checker of StrykerJS that accepts a random sample of the mutants; `scripts/mutation.ts --sample` uses it.
+// Stryker reports all others as compile errors, which count in no score.
 import { createHash } from "node:crypto";
 
 interface Mutant {
@@ -24,7 +24,7 @@ class SampleChecker {
 
   init(): void {}
 
-  /** Everything in one group: the sample is taken from the whole. */
+  /** Returns one group: the sample is drawn from all mutants. */
   group(mutants: readonly Mutant[]): string[][] {
     return [mutants.map(({ id }) => id)];
   }
@@ -43,7 +43,7 @@ class SampleChecker {
     );
   }
 
-  /** What a mutant draws by its file, place and change: the same for one seed as long as these stay the same. */
+  /** Returns the random number of a mutant by file, position and change: the same for a seed as long as these are the same. */
   #lotOf({ fileName, location, mutatorName, replacement }: Mutant): string {
     const file = fileName.slice(fileName.lastIndexOf("/src/"));
     return createHash("sha256")

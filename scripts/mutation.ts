@@ -1,16 +1,16 @@
-// Mutation tests by StrykerJS: changes the code in one place after the other and runs the tests against each change.
+// Mutation tests with StrykerJS: makes one change of the code after the other and runs the tests against each.
 //
 //   npm run mutation                                          everything, which takes hours
-//   npm run mutation -- --mutate src/jobs/backoff.ts          other words go to Stryker as they are
+//   npm run mutation -- --mutate src/jobs/backoff.ts          other options are passed to Stryker
 //   npm run mutation -- --room outbound                       one room with its own tests; also a folder: adapters/mcp
 //   npm run mutation -- --room jobs/drivers/redis.ts --with-servers   also the tests that start Redis or PostgreSQL
-//   npm run mutation -- --room jobs --sample 200 --seed 1     of one room only so many changes, drawn at random
-//   npm run mutation -- --room jobs --sample 50 --from 50     the next 50 changes of the same sample, in a run of their own
-//   npm run mutation -- --since main [--seconds 120]          only the lines that changed since a commit, within a time
-//   npm run mutation -- --table REPORT.json…                  the score of each file and what survives, from JSON reports
+//   npm run mutation -- --room jobs --sample 200 --seed 1     200 changes of one room, drawn at random
+//   npm run mutation -- --room jobs --sample 50 --from 50     the next 50 changes of the same sample
+//   npm run mutation -- --since main [--seconds 120]          only the lines that changed since a commit, in limited time
+//   npm run mutation -- --table REPORT.json…                  each file's score and survivors, from JSON reports
 //
-// `--since` fails where a change survives that the tests of its room run through. What was not reached in time is not
-// counted: the next run of everything sees it.
+// `--since` fails if a change survives that the tests of its room reach. Changes that were not tested in time do not
+// count: the next complete run tests them.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -35,7 +35,7 @@ function valueOf(name: string): string | undefined {
   return at === -1 ? undefined : args[at + 1];
 }
 
-/** Runs Stryker, at most for so long. Resolves with its exit code. */
+/** Runs Stryker for at most this number of seconds. Resolves with its exit code. */
 async function run(options: readonly string[], seconds?: number): Promise<number> {
   const child = spawn(process.execPath, [stryker, "run", ...options], { cwd: root, stdio: "inherit" });
   const timer = seconds === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), seconds * 1000);
@@ -44,7 +44,7 @@ async function run(options: readonly string[], seconds?: number): Promise<number
   return code ?? 130;
 }
 
-/** Runs Stryker with other settings than those of the file, at most for so long. */
+/** Runs Stryker with changed settings for at most this number of seconds. */
 async function runWith(settings: Readonly<Record<string, unknown>>, seconds?: number): Promise<number> {
   const config = JSON.parse(readFileSync(join(root, "stryker.config.json"), "utf8")) as Record<string, unknown>;
   const folder = mkdtempSync(join(tmpdir(), "jackfield-mutation-"));
@@ -57,7 +57,7 @@ async function runWith(settings: Readonly<Record<string, unknown>>, seconds?: nu
   }
 }
 
-/** One room, or so many changes of it. Leaves its report where the results of runs are kept, for `--table`. */
+/** Mutates one room, or a sample of its changes. Stores its report with the results of runs, for `--table`. */
 async function runRoom(room: string): Promise<number> {
   const [size, seed, from] = [valueOf("--sample"), valueOf("--seed") ?? "1", valueOf("--from") ?? "0"];
   const folder = join(root, "node_modules/.cache/stryker");
@@ -73,7 +73,7 @@ async function runRoom(room: string): Promise<number> {
   const code = await runWith({
     mutate: [room.endsWith(".ts") ? `src/${room}` : `src/${room}/**/*.ts`],
     testFiles: testFilesOf([room.split("/")[0] ?? room]),
-    // With a sample two at a time: Stryker gives the checker's share to the tests once the checker is done.
+    // A sample runs with two processes: Stryker gives the checker's share to the tests when the checker is done.
     concurrency: 1,
     reporters: ["json", "progress-append-only"],
     jsonReporter: { fileName: reportFile },
@@ -126,7 +126,7 @@ function isCommit(name: string): boolean {
   }
 }
 
-/** What has changed since the base in the rooms under mutation, in Stryker's words: `FILE:FIRST-LAST`. */
+/** Returns the changes since the base in the rooms under mutation, in Stryker's form: `FILE:FIRST-LAST`. */
 function changedLines(base: string): string[] {
   const rooms = ["executor", "ledger", "jobs", "outbound", "adapters"].map((room) => `src/${room}`);
   const ranges: string[] = [];
@@ -141,8 +141,8 @@ function changedLines(base: string): string[] {
 }
 
 /**
- * The tests of these rooms, without those that start a process, in which nothing is changed, or take minutes; those that
- * need a server only with `--with-servers`.
+ * Returns the tests of these rooms, without those that start a process, in which nothing is changed, or take minutes.
+ * Those that need a server are included only with `--with-servers`.
  */
 function testFilesOf(rooms: readonly string[]): string[] {
   return [...new Set(rooms)]

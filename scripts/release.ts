@@ -1,12 +1,12 @@
-// Makes a release: raises versions, builds every package and packs them into a folder of tarballs.
+// Makes a release: raises versions, builds every package and packs each into a tarball.
 //
 //   npm run release                                        packs all packages as they are into release/
 //   npm run release -- jackfield@minor get-weather@patch   raises these two versions first
 //   npm run release -- --out /tmp/tarballs
 //
-// Each package has its own version. The peer range by which a tool names `jackfield` covers every release that keeps the
-// plugin contract, so a release of the core needs none of the tools, and a release of a tool not the core.
-// Publishing is a step of its own, for a person with the right to it: `npm publish` of each tarball.
+// Each package has its own version. The peer range of a tool on `jackfield` covers every release that keeps the plugin
+// contract, so that releases of the core and of tools are independent.
+// Publishing is a separate step, for a person who may do it: `npm publish` of each tarball.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -43,7 +43,7 @@ if (tarballs.length !== folders.length)
 console.log(`${tarballs.length} packages in ${out}:\n${tarballs.map((name) => `  ${name}`).join("\n")}`);
 if (raised.length > 0) console.log("Commit the changed versions, tag them, and run `npm publish` on each new tarball.");
 
-/** Raises the version of one package: `NAME@major`, `NAME@minor` or `NAME@patch`, the name with or without its scope. */
+/** Raises the version of one package: `NAME@major`, `NAME@minor` or `NAME@patch`, with or without the scope. */
 function raise(wish: string): string {
   const at = wish.lastIndexOf("@");
   const [name, step] = [wish.slice(0, at), wish.slice(at + 1)];
@@ -59,14 +59,14 @@ function raise(wish: string): string {
   return `${full} ${version} → ${next}`;
 }
 
-/** The version after a step; what stands behind the step starts again at 0. */
+/** Returns the version after a step. All parts after the raised one are 0. */
 function nextVersion(version: string, step: string): string {
   const parts = version.split(".").map(Number);
   const index = steps.indexOf(step);
   return parts.map((part, at) => (at < index ? part : at === index ? part + 1 : 0)).join(".");
 }
 
-/** Gives the unreleased changes the version that they are released in. */
+/** Moves the unreleased changes of the changelog to the version that contains them. */
 function closeChangelog(version: string): void {
   const path = join(root, "CHANGELOG.md");
   const date = new Date().toISOString().slice(0, 10);

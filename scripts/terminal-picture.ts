@@ -1,6 +1,6 @@
 /**
- * Records the first five minutes: starts the service, runs the commands below against it and writes what they print as an
- * animated SVG, `docs/images/first-calls.svg`. Run it with `npm run picture` after a change of what the README shows.
+ * Records the first five minutes: starts the service, runs the commands below and writes their output as an animated SVG,
+ * `docs/images/first-calls.svg`. Run it with `npm run picture` after a change of the README's commands.
  */
 import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ interface Line {
   readonly kind: "command" | "output";
 }
 
-/** What is typed, with the port that people see. */
+/** The typed commands, with the displayed port. */
 const commands: readonly string[] = [
   `npx jackfield tools`,
   `curl -s http://127.0.0.1:8080/api/v1/llm/tool-callback -H 'Content-Type: application/json' -d '{"tool_call_id":"call-1","name":"get_weather","arguments":{"location":"London"}}'`,
@@ -58,7 +58,7 @@ try {
 
 async function output(command: string): Promise<string> {
   const actual = command.replaceAll(":8080", `:${port}`);
-  // A call that the service refuses ends with a code of its own; what it prints is part of the picture.
+  // A call that the service refuses has its own exit code. Its output is part of the picture.
   const { stdout, stderr } = await run("bash", ["-c", actual], { cwd: root, env: environment }).catch(
     (error: { stdout: string; stderr: string }) => error,
   );
@@ -69,7 +69,7 @@ async function ready(): Promise<void> {
   const deadline = performance.now() + 60_000;
   while (performance.now() < deadline) {
     const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
-    // Parts that the sandbox plays leave notes, too.
+    // Simulated parts of the sandbox leave notes, too.
     const notes = response?.status === 200 ? ((await response.json()) as { notes: string[] }).notes : undefined;
     if (notes?.every((note) => !note.startsWith("tool ")) === true) return;
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -85,7 +85,7 @@ async function freePort(): Promise<number> {
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-/** Draws the lines, folded to the width, each appearing after the one before it. */
+/** Draws the lines, wrapped at the width. Each appears after the one before it. */
 function picture(lines: readonly Line[]): string {
   const rows = lines.flatMap(({ kind, text }) =>
     fold(kind === "command" ? `$ ${text}` : text).map((row) => ({ kind, row })),

@@ -1,10 +1,10 @@
-// Counts how many files one call takes through each way into the service: `npm run trace-call [-- --files NAME]`.
+// Counts the files that one call enters through each entry point: `npm run trace-call [-- --files NAME]`.
 //
-// Every function entry of `src` and `plugins` on the main thread is recorded during one call, after two calls that warm
-// up. Of several recordings the shortest counts: timers of the service fall into the others. `files` is how many
-// different files were entered, `entries` how many functions, `changes` how often the next entry was in another file, and
-// `returns` how many of these changes led to a file that had been left before. With `--files NAME` the files of one row are
-// listed in order.
+// It records every function entry of `src` and `plugins` on the main thread during one call, after two calls as warm-up.
+// Of several recordings the shortest counts, because timers of the service fall into the others. `files` is the number of
+// files entered, `entries` of functions entered, `changes` counts how often the next entry was in another file, and
+// `returns` how many of these changes led to a file that had been left before. `--files NAME` lists the files of one row
+// in order.
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -34,7 +34,7 @@ const service = await createJackfield(
   { cwd: folder, env: environment(backOffice.url), destination: { write: () => {} } },
 );
 
-/** Recordings of each way in. */
+/** Recordings of each entry point. */
 const recordings = 8;
 
 const json = { "content-type": "application/json" };
@@ -113,7 +113,7 @@ try {
 }
 
 async function record(call: () => Promise<boolean>): Promise<string[]> {
-  // By then the audit line of the call before is written.
+  // By now the audit line of the previous call is written.
   await sleep(50);
   entries.start();
   await call();
@@ -121,7 +121,7 @@ async function record(call: () => Promise<boolean>): Promise<string[]> {
   return entries.stop();
 }
 
-/** Waits until the work that goes on after an answer is done. Audit lines are written later. */
+/** Waits until the work that continues after an answer is done. Audit lines are written later. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -138,7 +138,7 @@ function environment(url: string): Record<string, string> {
   };
 }
 
-/** A server that plays back office and platform, outside of what is counted. */
+/** Starts a server that plays back office and platform, outside of what is counted. */
 async function startBackOffice() {
   let delivered: (() => void) | undefined;
   const server = createServer((request, response) => {

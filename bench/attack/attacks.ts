@@ -5,16 +5,16 @@ import { frame, headerBlock, hello } from "../../test/support/http2-frames.ts";
 import { keys } from "../service.ts";
 import { cognigyTarget } from "../targets.ts";
 
-/** One attack on a port of loopback. Each is bounded in connections at a time and in how often it connects anew. */
+/** An attack on a loopback port. The number of connections and the rate of new ones are limited. */
 export interface Attack {
   readonly name: string;
-  /** What it does, with its bounds. */
+  /** Description with the limits. */
   readonly words: string;
-  /** Connections at a time. */
+  /** Concurrent connections. */
   readonly connections: number;
-  /** Milliseconds between the end of a connection and the next one in its place. */
+  /** Pause between the end of a connection and the one that replaces it, in milliseconds. */
   readonly againMs: number;
-  /** What each connection does until it is closed; undefined: closes at once. */
+  /** Uses a connection until it is closed. Undefined: the connection is closed at once. */
   attack?(socket: Socket, port: number): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ async function drip(socket: Socket, everyMs: number): Promise<void> {
   for (; !socket.destroyed; await wait(everyMs)) socket.write("x");
 }
 
-/** Asks for a long answer, many times at once, and reads as told. */
+/** Requests a long answer many times at once, and reads at a limited rate. */
 async function ask(socket: Socket): Promise<void> {
   socket.pause();
   socket.write(`GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n${bearer}\r\n`.repeat(20));
@@ -67,8 +67,8 @@ function flood(name: string, words: string, list: readonly Buffer[]): Attack {
 }
 
 /**
- * No attack: it only computes. It runs beside every measurement, so that the core of the load never sleeps: waking it takes a
- * virtual machine a millisecond, which an attacker would spare the calls under attack.
+ * Not an attack: it only computes. It runs during every measurement, so that the core of the load never sleeps. Waking it takes
+ * a virtual machine a millisecond, which an attacker would save the measured calls.
  */
 export const wakefulness: Attack = { name: "wakefulness", words: "", connections: 0, againMs: 0 };
 
@@ -138,19 +138,19 @@ export const attacks: readonly Attack[] = [
         const bytes = body(number);
         socket.write(`${head(path, lines.join(""))}content-length: ${bytes.length}\r\n\r\n${bytes.toString()}`);
         await once(socket, "data");
-        // Callers are independent of each other. With equal pauses, those that this process reads together would come
-        // back together for ever.
+        // Callers are independent of each other. With equal pauses, answers that this process reads together would cause
+        // requests that are sent together, for ever.
         await wait(500 + Math.random() * 1000);
       }
     },
   },
 ];
 
-/** Attacks until the process is ended. Returns what counts the connections made. */
+/** Attacks until the process ends. Returns a function that counts the connections made. */
 export function startAttack({ connections, againMs, attack }: Attack, port: number): () => number {
   let count = 0;
   async function lane(): Promise<never> {
-    // Not all at once.
+    // The connections are opened one by one.
     await wait(Math.random() * 500);
     for (;;) {
       const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: false });
@@ -170,7 +170,7 @@ export function startAttack({ connections, againMs, attack }: Attack, port: numb
   return () => count;
 }
 
-/** Takes all the time there is, in pieces of a millisecond. */
+/** Uses all processor time, in pieces of a millisecond. */
 async function compute(): Promise<never> {
   for (;;) {
     const until = performance.now() + 1;

@@ -31,7 +31,7 @@ if (unknown.length > 0) {
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 const cores = chooseCores();
-console.log(`${cores.words}; ${preferOwn()}; load average ${loadNow().toFixed(2)}`);
+console.log(`${cores.description}; ${preferOwn()}; load average ${loadNow().toFixed(2)}`);
 console.log(`${calls.perSecond} Cognigy callbacks a second over ${calls.connections} connections; p99 in milliseconds`);
 using folder = scratchFolder();
 const dead = createServer(() => {}).listen(0, "127.0.0.1");

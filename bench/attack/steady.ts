@@ -1,15 +1,15 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { openConnections, type Target } from "../load/load.ts";
 
-/** Latencies of ordinary calls in milliseconds, ascending, and how many were not answered well. */
+/** Latencies of ordinary calls in milliseconds, ascending, and the number of bad answers. */
 export interface Steady {
   readonly latencies: readonly number[];
   readonly bad: number;
 }
 
 /**
- * Makes calls at a steady rate, whatever the answers take, and sleeps between them: the attacker beside it has the rest of the
- * core. A call that finds no free connection waits for one, and its wait counts.
+ * Makes calls at a steady rate, however long the answers take, and sleeps between them: the attacker has the rest of the core.
+ * A call that finds no free connection waits for one, and the wait is part of its latency.
  */
 export async function steadyCalls(
   target: Target,
@@ -21,7 +21,7 @@ export async function steadyCalls(
   const latencies: number[] = [];
   let bad = 0;
   const send = (connection: (typeof all)[number], due: number): void => {
-    connection.ask(target.body(options.number()), (good) => {
+    connection.request(target.body(options.number()), (good) => {
       latencies.push(performance.now() - due);
       if (!good) bad += 1;
       const next = waiting.shift();

@@ -11,7 +11,7 @@ import { cognigyTarget } from "../targets.ts";
 import { ledgerCost } from "./ledger.ts";
 import { memoryPerWaitingCall } from "./waiting.ts";
 
-/** A table of one thing that grows. */
+/** Costs by one quantity that grows. */
 interface Table {
   readonly title: string;
   readonly head: readonly string[];
@@ -25,7 +25,7 @@ export async function measureGrowth(bench: Bench): Promise<void> {
   for (const measure of [overTools, overArguments, overLedger, overWaiting, overConcurrency]) {
     const table = await measure(bench);
     tables.push(table);
-    bench.say(`${lines(table).join("\n")}\n`);
+    bench.print(`${lines(table).join("\n")}\n`);
   }
   const page = [
     "# Growth tables of `npm run bench -- growth`",
@@ -35,7 +35,7 @@ export async function measureGrowth(bench: Bench): Promise<void> {
     ...tables.flatMap((table) => [...lines(table), ""]),
   ];
   writeFileSync(join(root, "bench/GROWTH.md"), `${page.join("\n").trimEnd()}\n`);
-  bench.say("written: bench/GROWTH.md");
+  bench.print("written: bench/GROWTH.md");
 }
 
 function lines({ title, head, rows }: Table): string[] {
@@ -43,7 +43,7 @@ function lines({ title, head, rows }: Table): string[] {
   return [`## ${title}`, "", line(head), line(head.map(() => "---")), ...rows.map(line)];
 }
 
-/** Calls of one in-process measurement. */
+/** Number of calls of one in-process measurement. */
 const calls = ({ seconds }: Bench): number => Math.round(seconds * 15_000);
 
 async function overTools(bench: Bench): Promise<Table> {
@@ -77,10 +77,10 @@ async function overArguments(bench: Bench): Promise<Table> {
 
 async function overLedger(bench: Bench): Promise<Table> {
   const rows: string[][] = [];
-  for (const held of [1000, 10_000, 100_000, 1_000_000, 10_000_000].filter((rows) => rows <= bench.maxRows)) {
-    const cost = await ledgerCost(held, bench.seconds);
+  for (const stored of [1000, 10_000, 100_000, 1_000_000, 10_000_000].filter((rows) => rows <= bench.maxRows)) {
+    const cost = await ledgerCost(stored, bench.seconds);
     rows.push([
-      held.toLocaleString("en-US"),
+      stored.toLocaleString("en-US"),
       figure(cost.perSecond),
       figure(cost.p99Ms),
       figure(cost.findMicros),

@@ -37,12 +37,12 @@ function resultOf(number: number): ToolResult {
   };
 }
 
-/** Calls that go through the ledger; the rest of what it is to hold are copies of them under keys of their own. */
+/** Calls that go through the ledger. All others are copies of them under other keys. */
 const genuine = 10_000;
 const atOnce = 500_000;
 
-/** Fills the file of a closed store up to so many calls: through the ledger, ten million take ten minutes. */
-function fill(folder: string, held: number): void {
+/** Fills the file of a closed store with copies: through the ledger, ten million calls take ten minutes. */
+function fill(folder: string, total: number): void {
   const database = new DatabaseSync(join(folder, databaseName));
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000");
   const copy = database.prepare(`
@@ -50,12 +50,12 @@ function fill(folder: string, held: number): void {
     WITH RECURSIVE numbers (n) AS (SELECT ?1 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?2)
     SELECT 'default bench call-' || n, digest, intent, conversation, source, owner, attempt, lineage, state, keep, result, created_at, ended_at
     FROM numbers JOIN entries ON entries.rowid = 1 + n % ${genuine}`);
-  for (let from = genuine; from < held; from += atOnce) copy.run(from, Math.min(held, from + atOnce));
+  for (let from = genuine; from < total; from += atOnce) copy.run(from, Math.min(total, from + atOnce));
   database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   database.close();
 }
 
-/** What an intent and an outcome cost, and a look-up, in a ledger that holds so many calls. */
+/** Measures the cost of an intent with its outcome, and of a look-up, in a ledger that contains this number of calls. */
 export async function ledgerCost(
   held: number,
   seconds: number,

@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { openPipeline } from "../measure-pipeline.ts";
 
-/** Memory that a call holds while its tool waits for something, in bytes of heap and outside of it. */
+/** Measures the memory of a call while its tool waits, in bytes on the heap and outside of it. */
 export async function memoryPerWaitingCall(count: number): Promise<{ bytes: number }> {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;

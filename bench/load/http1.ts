@@ -5,7 +5,7 @@ import type { Connection, Target } from "./load.ts";
 const headEnd = Buffer.from("\r\n\r\n");
 const lastChunk = Buffer.from("\r\n0\r\n\r\n");
 
-/** Opens an HTTP/1.1 connection with one request at a time, written for little work per request rather than for all of HTTP. */
+/** Opens an HTTP/1.1 connection with one request at a time. It supports only this load, to use little time per request. */
 export async function openHttp1(target: Target): Promise<Connection> {
   const socket = connect({ port: target.port, host: "127.0.0.1", noDelay: true });
   await once(socket, "connect");
@@ -23,7 +23,7 @@ export async function openHttp1(target: Target): Promise<Connection> {
       return;
     }
     received = undefined;
-    // "HTTP/1.1 2…": the tenth byte tells the class of the status.
+    // "HTTP/1.1 2…": the tenth byte is the class of the status.
     const good = bytes[9] === 0x32 && bytes.includes(target.marker);
     const done = answered;
     answered = undefined;
@@ -36,7 +36,7 @@ export async function openHttp1(target: Target): Promise<Connection> {
   };
   socket.on("error", () => {});
   return {
-    ask(body, onAnswer) {
+    request(body, onAnswer) {
       answered = onAnswer;
       if (socket.destroyed) return void setTimeout(broken, 10);
       socket.write(`${head}${body.length}\r\n\r\n${body.toString("latin1")}`, "latin1");

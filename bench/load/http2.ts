@@ -9,8 +9,8 @@ const endHeaders = 4;
 const widestWindow = 2 ** 30;
 
 /**
- * Opens an HTTP/2 connection that writes its frames by hand: a client library costs as much per call as the servers that
- * are to be measured. Header fields are indexed in the first request and referred to afterwards, as real clients do.
+ * Opens an HTTP/2 connection that writes its frames itself: a client library costs as much per call as the servers under
+ * test. Header fields are indexed in the first request and referred to afterwards, as real clients do.
  */
 export async function openHttp2(target: Target): Promise<Connection> {
   const socket = connect({ port: target.port, host: "127.0.0.1", noDelay: true });
@@ -61,7 +61,7 @@ export async function openHttp2(target: Target): Promise<Connection> {
   });
   socket.on("error", () => {});
   return {
-    ask(body, answered) {
+    request(body, answered) {
       const stream = nextStream;
       nextStream += 2;
       waiting.set(stream, { answered, good: false });
@@ -82,7 +82,7 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   return bytes;
 }
 
-/** The header block of a connection's first request, and that of all others (RFC 7541, sections 6.1 and 6.2.1). */
+/** Returns the header block of a connection's first request, and that of all others (RFC 7541, sections 6.1 and 6.2.1). */
 function headerBlocks(target: Target): [Buffer, Buffer] {
   const post = 0x83;
   const http = 0x86;

@@ -1,48 +1,48 @@
 import { openHttp1 } from "./http1.ts";
 import { openHttp2 } from "./http2.ts";
 
-/** What one program is asked, over and over. */
+/** The request that is sent to one program repeatedly. */
 export interface Target {
   readonly port: number;
   readonly protocol: "http1" | "http2";
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** The body of the request with this number, always as long: ids are padded. */
+  /** Returns the body of the request with this number. All bodies have the same length: ids are padded. */
   body(number: number): Buffer;
-  /** What a good answer holds. */
+  /** A part of every good answer. */
   readonly marker: string;
 }
 
-/** One connection: `ask` sends a request and calls back with whether the answer was good. */
+/** A connection. `request` sends a request, and calls back with whether the answer was good. */
 export interface Connection {
-  ask(body: Buffer, answered: (good: boolean) => void): void;
+  request(body: Buffer, answered: (good: boolean) => void): void;
   close(): void;
 }
 
-/** What a load came to. */
-export interface Loaded {
+/** The result of a load. */
+export interface LoadResult {
   /** Good answers per second. */
   readonly perSecond: number;
-  /** Processor time of the server per good answer, in microseconds: unlike the rate it does not suffer from other processes. */
+  /** Processor time of the server per good answer, in microseconds. Unlike the rate, it is independent of other processes. */
   readonly cpuMicros: number;
   readonly bad: number;
-  /** Share of one core that the server took: well below 1 the load generator was the limit. */
+  /** Share of one core that the server used. Well below 1, the load generator was the limit. */
   readonly serverBusy: number;
 }
 
-/** Opens connections of a target. */
+/** Opens connections to a target. */
 export function openConnections(target: Target, count: number): Promise<Connection[]> {
   const open = target.protocol === "http1" ? openHttp1 : openHttp2;
   return Promise.all(Array.from({ length: count }, () => open(target)));
 }
 
-/** Numbers of requests, different in every run of the benchmark, so that no call is a repeat. */
+/** Creates numbers of requests that differ between runs of the benchmark, so that no call is a repeat. */
 export function createNumbers(): () => number {
   let next = (Math.floor(Date.now() / 10) % 1e9) * 1000;
   return () => next++;
 }
 
-/** Keeps so many requests in flight for some seconds after a warm-up, and counts the answers. */
+/** Keeps this number of requests in flight for some seconds after a warm-up, and counts the answers. */
 export async function closedLoop(
   target: Target,
   options: {
@@ -53,7 +53,7 @@ export async function closedLoop(
     number: () => number;
     cpuSeconds: () => number;
   },
-): Promise<Loaded> {
+): Promise<LoadResult> {
   const connections = await openConnections(target, options.connections);
   let good = 0;
   let bad = 0;
@@ -62,7 +62,7 @@ export async function closedLoop(
   let idle: (() => void) | undefined;
   const askOn = (connection: Connection): void => {
     inFlight += 1;
-    connection.ask(target.body(options.number()), answered);
+    connection.request(target.body(options.number()), answered);
     function answered(isGood: boolean): void {
       inFlight -= 1;
       if (isGood) good += 1;
@@ -72,7 +72,7 @@ export async function closedLoop(
     }
   };
   for (const connection of connections) for (let each = 0; each < options.perConnection; each++) askOn(connection);
-  // Never asleep: waking a sleeping neighbour would cost the server more per answer than sending it, and only the slow one.
+  // This process never sleeps: to wake a sleeping process would cost the server more per answer than to send it.
   const poll = (): void => {
     if (!stopping) setImmediate(poll);
   };
@@ -93,7 +93,7 @@ export async function closedLoop(
   return { perSecond: answers / seconds, cpuMicros: (used * 1e6) / answers, bad, serverBusy: used / seconds };
 }
 
-/** Asks at a steady rate, whatever the answers take, and returns the latencies in milliseconds, ascending. */
+/** Sends requests at a steady rate, however long the answers take. Returns the latencies in milliseconds, ascending. */
 export async function openLoop(
   target: Target,
   options: { connections: number; perSecond: number; seconds: number; warmSeconds: number; number: () => number },
@@ -106,8 +106,8 @@ export async function openLoop(
   const measuredFrom = startedAt + options.warmSeconds * 1000;
   const until = measuredFrom + options.seconds * 1000;
   const send = (connection: Connection, due: number): void => {
-    connection.ask(target.body(options.number()), () => {
-      // From when it was due, not from when it was sent: a stall counts for all who had to wait.
+    connection.request(target.body(options.number()), () => {
+      // The latency counts from the scheduled time, not from the sending: a stall delays all requests that are due.
       if (due >= measuredFrom) latencies.push(performance.now() - due);
       const next = waiting.shift();
       if (next === undefined) free.push(connection);
@@ -135,13 +135,13 @@ export async function openLoop(
   return Float64Array.from(latencies).sort();
 }
 
-/** Warm-up: a server whose code is not compiled yet says nothing of what it can do. On a busy machine that takes longer. */
-const warmEnough = { answers: 15_000, seconds: 8 };
+/** Warm-up: a server runs at full speed only when its code is compiled. On a busy machine that takes longer. */
+const warmUp = { answers: 15_000, seconds: 8 };
 
 async function warm(seconds: number, answers: () => number): Promise<void> {
   const startedAt = performance.now();
   await sleep(seconds * 1000);
-  while (answers() < warmEnough.answers && performance.now() - startedAt < warmEnough.seconds * 1000) await sleep(100);
+  while (answers() < warmUp.answers && performance.now() - startedAt < warmUp.seconds * 1000) await sleep(100);
 }
 
 function sleep(ms: number): Promise<void> {

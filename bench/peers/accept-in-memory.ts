@@ -1,4 +1,4 @@
-// The AI Gateway webhook by hand, not durable: 202 at once, then the tool and the delivery in memory.
+// Peer: the AI Gateway webhook written by hand, without durability: 202 at once, then tool and delivery from memory.
 import { setImmediate } from "node:timers";
 import fastify from "fastify";
 import type { AddressInfo } from "node:net";

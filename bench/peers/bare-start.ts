@@ -1,2 +1,2 @@
-// What a start costs at least: a bare Fastify with Connect, a schema compiled, and nothing else.
+// The minimal start: Fastify with Connect and one compiled schema.
 import "./connect-fastify.ts";

@@ -1,4 +1,4 @@
-// Stock Connect: ExecuteTool with connect-fastify, doing the bare work.
+// Peer: ExecuteTool on plain connect-fastify, with minimal work.
 import { create, fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";

@@ -4,7 +4,7 @@ import { createSearch } from "./search.ts";
 
 const search = createSearch();
 
-/** ExecuteTool by hand: the same answer without anything around it. `value` turns JSON into what the library wants. */
+/** Executes a tool without the service: the same answer only. `value` converts JSON to the type of the library. */
 export function executeByHand<V>(call: { id: string; name: string; args: unknown }, value: (json: Json) => V) {
   const result = search(call.args);
   return {
@@ -17,7 +17,7 @@ export function executeByHand<V>(call: { id: string; name: string; args: unknown
   };
 }
 
-/** A JSON value as the plain object that protobuf libraries without a JSON mapping take for a Value. */
+/** Returns a JSON value as the plain object that protobuf libraries without a JSON mapping accept as a Value. */
 export function plainValue(json: Json): object {
   if (json === null) return { nullValue: 0 };
   if (typeof json === "string") return { stringValue: json };

@@ -1,4 +1,4 @@
-// The peer that the seeds are written with: the Cognigy callback on Express.
+// Peer: the Cognigy callback on Express, as in the requirements.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";

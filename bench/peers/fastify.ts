@@ -1,4 +1,4 @@
-// The peer: the Cognigy callback as a Fastify route by hand. No key, no limits, no ledger, no metrics, no audit.
+// Peer: the Cognigy callback as a Fastify route written by hand, without key, limits, ledger, metrics and audit.
 import fastify from "fastify";
 import type { AddressInfo } from "node:net";
 import { ready } from "./ready.ts";

@@ -1,4 +1,4 @@
-// The peer for gRPC: ExecuteTool on @grpc/grpc-js, doing the bare work.
+// Peer for gRPC: ExecuteTool on @grpc/grpc-js, with minimal work.
 import { loadPackageDefinition, Server, ServerCredentials } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerUnaryCall, ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";

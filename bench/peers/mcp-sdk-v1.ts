@@ -1,7 +1,6 @@
-// The peer: the official server of the SDK's first version, as its documentation writes a server without sessions: a server
-// and a transport for each request. JSON answers; no Express; no key, no limits, no ledger, no metrics, no audit. With the
-// argument `session` it is the other form, which no second process could answer for: one server whose one session all
-// requests belong to, made once.
+// Peer: the official server of the SDK's first version, without sessions as its documentation shows: one server and one
+// transport per request, JSON answers, no Express, no key, no limits, no ledger, no metrics, no audit. With the argument
+// `session` it is one server with one session that all requests belong to, which a second process could not serve.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
@@ -28,7 +27,7 @@ const server = createServer(async (request, response) => {
 });
 server.listen(0, "127.0.0.1", () => void open((server.address() as AddressInfo).port));
 
-/** Opens the session, where there is one. */
+/** Opens the session if there is one. */
 async function open(port: number): Promise<void> {
   if (session !== undefined) {
     const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "bench", version: "1" } };

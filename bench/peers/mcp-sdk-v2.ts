@@ -1,5 +1,5 @@
-// The peer: the official server of the SDK's second version, for clients of 2026-07-28: its own handler, which makes a server
-// for each request and answers this call with JSON. No key, no limits, no ledger, no metrics, no audit.
+// Peer: the official server of the SDK's second version, for clients of 2026-07-28. Its handler creates a server for each
+// request and answers this call with JSON. No key, no limits, no ledger, no metrics, no audit.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { toNodeHandler } from "@modelcontextprotocol/node";

@@ -1,4 +1,4 @@
-// The limit for HTTP/1.1 on Node: the Cognigy callback on bare node:http.
+// The limit of HTTP/1.1 on Node: the Cognigy callback on bare node:http.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ready } from "./ready.ts";

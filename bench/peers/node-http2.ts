@@ -1,4 +1,4 @@
-// The limit for gRPC on Node: ExecuteTool on bare node:http2 with protobuf-es.
+// The limit of gRPC on Node: ExecuteTool on bare node:http2 with protobuf-es.
 import { createServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";

@@ -1,4 +1,4 @@
-/** Tells whoever started this process that it listens. */
+/** Reports to the parent process that this one listens. */
 export function ready(port: number): void {
   process.stdout.write(`${JSON.stringify({ port })}\n`);
 }

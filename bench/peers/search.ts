@@ -1,6 +1,6 @@
 import { Ajv } from "ajv";
 
-/** The arguments of `search_inventory`, which every program here validates. */
+/** The arguments of `search_inventory`, which every peer validates. */
 export const inputSchema = {
   type: "object",
   properties: {
@@ -11,10 +11,10 @@ export const inputSchema = {
   additionalProperties: false,
 } as const;
 
-/** The answer that every program here gives. */
+/** The answer of every peer. */
 export const found = { items: [{ sku: "SKU-8842", quantity: 150, status: "ACTIVE" }], total: 1 };
 
-/** Validates arguments and answers: what a route by hand does. Throws on arguments that do not fit. */
+/** Creates a function that validates arguments and answers, like a route written by hand. It throws on invalid arguments. */
 export function createSearch(): (args: unknown) => typeof found {
   const validate = new Ajv({ allErrors: true }).compile(inputSchema);
   return (args) => {

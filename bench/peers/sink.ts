@@ -1,4 +1,4 @@
-// Takes what the service sends out: spans and metrics by OTLP, tokens asked for, deliveries to the platform.
+// Receives what the service sends: spans and metrics by OTLP, requests for tokens, deliveries to the platform.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ready } from "./ready.ts";

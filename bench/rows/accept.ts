@@ -4,7 +4,7 @@ import { scratchFolder } from "../scratch.ts";
 import { startService } from "../service.ts";
 import { acceptTarget } from "../targets.ts";
 
-/** The 202 of the AI Gateway webhook on the embedded store, against the same webhook by hand that keeps nothing. */
+/** The 202 of the AI Gateway webhook on the embedded store, against the same webhook by hand without durability. */
 export const accept: Row = {
   name: "accept",
   title: "202 accepted and durable (embedded)",

@@ -3,7 +3,7 @@ import { scratchFolder } from "../scratch.ts";
 import { startService } from "../service.ts";
 import { cognigyTarget, httpDoorTarget } from "../targets.ts";
 
-/** The same call at the plain HTTP door and at Cognigy's route, of one process. */
+/** The same call through plain HTTP and through Cognigy's route, in one process. */
 export const http: Row = {
   name: "http",
   title: "Plain HTTP door beside Cognigy's route",

@@ -3,7 +3,7 @@ import { onCore } from "../cores.ts";
 import { root } from "../program.ts";
 import type { Bench, Row, Side } from "../row.ts";
 
-/** The pipeline alone, in one process: what it leaves to everything above it. */
+/** The pipeline alone, in one process: the time that remains for everything above it. */
 export const pipeline: Row = {
   name: "pipeline",
   title: "pipeline alone, in process, one call",
@@ -13,7 +13,7 @@ export const pipeline: Row = {
       const measured = inOwnProcess(bench, 1);
       side.values.push(measured.micros);
       side.cpuMicros!.push(measured.cpuMicros);
-      bench.say(`  ${measured.micros.toFixed(2)} µs, ${measured.cpuMicros.toFixed(2)} µs CPU of all threads`);
+      bench.print(`  ${measured.micros.toFixed(2)} µs, ${measured.cpuMicros.toFixed(2)} µs CPU of all threads`);
     }
     return Promise.resolve({
       unit: "µs per call",
@@ -26,7 +26,7 @@ export const pipeline: Row = {
   },
 };
 
-/** A registry of 10,000 tools against one of 10. */
+/** A registry of 10,000 tools, against one of 10. */
 export const registry: Row = {
   name: "registry",
   title: "registry of 10,000 tools against 10: time per call",
@@ -36,7 +36,7 @@ export const registry: Row = {
     for (let round = 0; round < bench.rounds; round++) {
       few.values.push(inOwnProcess(bench, 10).micros);
       many.values.push(inOwnProcess(bench, 10_000).micros);
-      bench.say(`  ${few.values.at(-1)!.toFixed(2)} µs, ${many.values.at(-1)!.toFixed(2)} µs`);
+      bench.print(`  ${few.values.at(-1)!.toFixed(2)} µs, ${many.values.at(-1)!.toFixed(2)} µs`);
     }
     const values = many.values.map((value, index) => value / few.values[index]!);
     return Promise.resolve({

@@ -24,12 +24,12 @@ export const redis: Row = {
       "queue and bare add: 64 in flight, no HTTP; the webhook: HTTP, keys, translation, execution and delivery too",
     ]);
     for (let round = 0; round < bench.rounds; round++) {
-      for (const [side, what] of [
+      for (const [side, queueName] of [
         [queue, "jackfield"],
         [bare, "bullmq"],
       ] as const) {
         await using server = await startRedis(bench);
-        const { perSecond, cpuMicros } = enqueue(bench, what, server.url);
+        const { perSecond, cpuMicros } = enqueue(bench, queueName, server.url);
         record(bench, side, { perSecond, cpuMicros, bad: 0, serverBusy: 1 }, notes);
       }
       await using server = await startRedis(bench);

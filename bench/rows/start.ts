@@ -13,8 +13,8 @@ const bundled = [
 const withoutInventory = bundled.map((name) => `@jackfield/${name}`);
 
 /**
- * From the start of the process to its being ready, against a bare Fastify with Connect. A start is that of a service that
- * ran before and was stopped by SIGTERM: its data folder holds compiled code, and the tables of the embedded inventory.
+ * Time from the start of the process until it is ready, against a bare Fastify with Connect. The service has run before and
+ * was stopped with SIGTERM: its data folder contains compiled code and the tables of the embedded inventory.
  */
 export const start: Row = {
   name: "start",
@@ -38,7 +38,7 @@ export const start: Row = {
       complete.values.push(await timed(() => service(usedWithInventory.path, inventory)));
       first.values.push(await timed(() => service(fresh.path, withoutInventory)));
       bare.values.push(await timed(() => startProgram("bench/peers/bare-start.ts", { core })));
-      bench.say(
+      bench.print(
         `  ${[without, complete, first, bare].map(({ name, values }) => `${name} ${Math.round(values.at(-1)!)} ms`).join(", ")}`,
       );
     }

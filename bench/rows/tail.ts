@@ -5,7 +5,7 @@ import { scratchFolder } from "../scratch.ts";
 import { startService } from "../service.ts";
 import { cognigyTarget } from "../targets.ts";
 
-/** p99 of the Cognigy callback at 70 % of each side's own most, against Fastify by hand. */
+/** p99 of the Cognigy callback at 70 % of each side's own maximum, against Fastify by hand. */
 export const tail: Row = {
   name: "tail",
   title: "p99 at 70 % load",
@@ -19,16 +19,16 @@ export const tail: Row = {
       { name: "Fastify by hand", program: fastify },
     ];
     const sides: Side[] = contestants.map(({ name }) => ({ name, values: [] }));
-    const most: number[] = [];
+    const maxRates: number[] = [];
     for (const { program } of contestants) program.pause();
     for (let round = 0; round < bench.rounds; round++) {
       for (const [index, { program, name }] of contestants.entries()) {
         program.resume();
         const target = cognigyTarget(program.port);
-        if (round === 0) most[index] = (await load(bench, program, target)).perSecond;
+        if (round === 0) maxRates[index] = (await load(bench, program, target)).perSecond;
         const options = {
           connections: 128,
-          perSecond: most[index]! * 0.7,
+          perSecond: maxRates[index]! * 0.7,
           seconds: bench.seconds,
           warmSeconds: bench.warmSeconds,
           number: bench.number,
@@ -37,13 +37,13 @@ export const tail: Row = {
         program.pause();
         const p99 = latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN;
         sides[index]!.values.push(p99);
-        bench.say(
+        bench.print(
           `  ${name}: p50 ${median([...latencies]).toFixed(2)} ms, p99 ${p99.toFixed(2)} ms at ${Math.round(options.perSecond)}/s`,
         );
       }
     }
     const notes = [
-      `each side at 70 % of its own most: ${contestants.map(({ name }, index) => `${name} ${Math.round(most[index]! * 0.7)}/s`).join(", ")}`,
+      `each side at 70 % of its own most: ${contestants.map(({ name }, index) => `${name} ${Math.round(maxRates[index]! * 0.7)}/s`).join(", ")}`,
       "from the moment a request was due (open loop), so that a stall counts for everyone who had to wait",
     ];
     return { unit: "ms", sides, ratios: [ratio(sides, "Jackfield", "Fastify by hand", 2, true)], notes };
