@@ -37,7 +37,8 @@ export function startService(options: {
   return startProgram("bin/jackfield.js", {
     core: options.core,
     args: ["serve"],
-    nodeArgs: options.nodeArgs ?? [],
+    // The option of deploy/systemd.
+    nodeArgs: ["--max-semi-space-size=4", ...(options.nodeArgs ?? [])],
     env: {
       PORT: "0",
       JACKFIELD_CONFIG: file,

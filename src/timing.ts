@@ -37,25 +37,38 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
 export type Pacer = (work: () => void) => void;
 
 /**
- * Creates a pacer that runs `perTurn` pieces of work per turn of the event loop, the first ones at once and all in
- * order. Work that is due together, such as the deadlines of calls that started together, then does not delay other
- * events.
+ * Creates a pacer, which runs pieces of work in order: the first one at once, the next ones when the microtasks of the
+ * one before have run. After `msPerTurn` milliseconds they wait for the next turn of the event loop. Work that is due
+ * together, such as the deadlines of calls that started together, then does not delay other events.
  */
-export function createPacer(perTurn: number): Pacer {
+export function createPacer(msPerTurn: number, now: () => number = () => performance.now()): Pacer {
   const waiting: (() => void)[] = [];
-  let left = perTurn;
+  // Until when this turn starts another piece; undefined in a turn that has had none.
+  let until: number | undefined;
+  let isRunning = false;
   const onTurn = (): void => {
-    left = perTurn;
-    const due = waiting.splice(0, perTurn);
-    for (const work of due) pace(work);
+    until = undefined;
+    if (!isRunning && waiting.length > 0) runNext();
   };
-  const pace = (work: () => void): void => {
-    if (left === 0) return void waiting.push(work);
-    if (left === perTurn) setImmediate(onTurn);
-    left -= 1;
+  const runNext = (): void => {
+    isRunning = false;
+    if (until === undefined) {
+      until = now() + msPerTurn;
+      setImmediate(onTurn);
+    } else if (now() >= until) {
+      return;
+    }
+    const work = waiting.shift();
+    if (work === undefined) return;
+    isRunning = true;
+    // Ticks that are due run before microtasks; one that a microtask adds runs after all of them.
+    queueMicrotask(() => process.nextTick(runNext));
     work();
   };
-  return pace;
+  return (work) => {
+    waiting.push(work);
+    if (!isRunning) runNext();
+  };
 }
 
 /** Settles like `work`, or rejects with the signal's reason as soon as it fires. */

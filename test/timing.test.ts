@@ -30,20 +30,42 @@ test("settledWithin reports whether the work has settled, with success or failur
   expect(await settledWithin(never, 1)).toBe(false);
 });
 
-test("a pacer runs what fits into this turn of the event loop at once, and the rest in order in the next ones", async () => {
-  const pace = createPacer(2);
-  const done: number[] = [];
-  const turn = () => new Promise((resolve) => setImmediate(resolve));
-  for (let n = 1; n <= 5; n++) pace(() => done.push(n));
-  expect(done).toEqual([1, 2]);
-  await turn();
-  expect(done).toEqual([1, 2, 3, 4]);
-  pace(() => done.push(6));
-  await turn();
-  expect(done).toEqual([1, 2, 3, 4, 5, 6]);
-  await turn();
-  pace(() => done.push(7));
-  expect(done.at(-1)).toBe(7);
+test("a pacer runs the first piece of work at once, and the next ones in order, in each turn until its time is over", async () => {
+  let time = 0;
+  let turn = 0;
+  const pace = createPacer(2, () => time);
+  const done: string[] = [];
+  const ended = Promise.withResolvers<void>();
+  const piece = (n: number) => () => {
+    // The time that a piece takes includes its microtasks.
+    void Promise.resolve().then(() => {
+      time += 1;
+      done.push(`${n} in turn ${turn}`);
+      if (n === 5) ended.resolve();
+    });
+  };
+  const nextTurn = (): void => {
+    turn += 1;
+    if (turn < 5) setImmediate(nextTurn);
+  };
+  setImmediate(nextTurn);
+  for (let n = 1; n <= 5; n++) pace(piece(n));
+  await ended.promise;
+  expect(done).toEqual(["1 in turn 0", "2 in turn 0", "3 in turn 1", "4 in turn 1", "5 in turn 2"]);
+  let isRun = false;
+  await new Promise((resolve) => setImmediate(resolve));
+  pace(() => (isRun = true));
+  expect(isRun).toBe(true);
+});
+
+test("a pacer goes on after a piece of work that throws", async () => {
+  const pace = createPacer(1, () => 0);
+  const failing = () => {
+    throw new Error("broken");
+  };
+  expect(() => pace(failing)).toThrow("broken");
+  const ran = new Promise<void>((resolve) => pace(resolve));
+  await ran;
 });
 
 test("orAborted rejects with the signal's reason as soon as it fires", async () => {

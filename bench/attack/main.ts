@@ -1,5 +1,5 @@
 // `npm run attack`: p99 of ordinary calls while somebody attacks the port, against the same without. Loopback only; takes about
-// three minutes. `npm run attack -- "slow bodies" PING`: these attacks.
+// five minutes. `npm run attack -- "slow bodies" PING`: these attacks.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
@@ -20,7 +20,7 @@ import { steadyCalls, type Steady } from "./steady.ts";
 const goal = 2;
 /** Measurements of each kind per attack, in turn. The smallest p99 counts: other programs only ever add to it. */
 const rounds = 4;
-const calls = { connections: 32, perSecond: 250, seconds: 1, number: createNumbers() };
+const calls = { connections: 32, perSecond: 250, seconds: 2, number: createNumbers() };
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !attacks.some((attack) => attack.name === name));
@@ -54,8 +54,8 @@ const target = cognigyTarget(service.port);
 async function startAttacker({ name }: Attack) {
   const child = fork(join(root, "bench/attack/attacker.ts"), [name, String(service.port)], { cwd: root });
   setPriority(child.pid!, 19);
-  await once(child, "spawn");
-  await wait(1000);
+  await once(child, "message");
+  await wait(500);
   return {
     async stop(): Promise<number> {
       const counted = once(child, "message");

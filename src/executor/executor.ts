@@ -46,8 +46,8 @@ export interface RunningExecutor extends Executor {
   erase(selector: CallSelector): Promise<number>;
 }
 
-/** Number of deadlines handled per turn of the event loop. Each ends a call and lets another one start. */
-const endsPerTurn = 4;
+/** Time per turn of the event loop for calls that end at a deadline, and for calls that get a slot, in milliseconds. */
+const pacedMsPerTurn = 0.5;
 
 /** Number of concurrent calls of one batch. */
 const batchConcurrency = 16;
@@ -57,7 +57,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const { registry, ledger, outbound, telemetry, limits, recentEntries, onToolError } = options;
   const memory = createCallMemory(recentEntries);
   const guard = createRepeatGuard(ledger, recentEntries, options.clock);
-  const pace = createPacer(endsPerTurn);
+  const pace = createPacer(pacedMsPerTurn);
   const batches = new Set<Promise<unknown>>();
   let draining = false;
   const parts: ExecutorParts = {
@@ -68,7 +68,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     memory,
     guard,
     pace,
-    slotsOf: createSlots(pace),
+    slotsOf: createSlots(pace, createPacer(pacedMsPerTurn)),
     logOf: (execution) => toolLog(execution, telemetry),
     attributesOf: requestAttributes,
   };

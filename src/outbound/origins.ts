@@ -1,4 +1,5 @@
 import type { Metrics } from "../telemetry/telemetry.ts";
+import type { Pacer } from "../timing.ts";
 
 /** State of one origin, shared by all tools. */
 export interface OriginState {
@@ -13,6 +14,8 @@ export interface OriginOptions {
   readonly breakerOpenMs: number;
   readonly now: () => number;
   readonly metrics: Pick<Metrics, "breakerChanged">;
+  /** Paces requests that get the slot of another one. */
+  readonly pace: Pacer;
 }
 
 const remembered = 1000;
@@ -29,7 +32,7 @@ export function createOrigins(options: OriginOptions): (origin: string) => Origi
     // Origins may come from a model's arguments, so their number is unbounded.
     if (states.size >= remembered) forgetIdle(states);
     const state: OriginState = {
-      inFlight: createInFlight(options.inFlightPerOrigin(origin)),
+      inFlight: createInFlight(options.inFlightPerOrigin(origin), options.pace),
       breaker: createBreaker({
         failures: options.breakerFailures,
         openMs: options.breakerOpenMs,
@@ -141,10 +144,22 @@ export interface InFlight {
 }
 
 /** Creates a limit of concurrent requests. */
-export function createInFlight(limit: number): InFlight {
+export function createInFlight(limit: number, pace: Pacer): InFlight {
   let running = 0;
   // A Set keeps insertion order and removes an abandoned waiter in constant time.
   const waiters = new Set<() => void>();
+
+  // The slot passes directly to the next waiter, so that no newcomer takes it. Paced, because once the breaker has
+  // opened, each waiter fails and lets the next one go in the same turn of the event loop.
+  function handOver(): void {
+    const next = waiters.values().next();
+    if (next.done) {
+      running -= 1;
+      return;
+    }
+    waiters.delete(next.value);
+    next.value();
+  }
 
   return {
     get running() {
@@ -160,14 +175,8 @@ export function createInFlight(limit: number): InFlight {
       return undefined;
     },
     leave() {
-      const next = waiters.values().next();
-      if (next.done) {
-        running -= 1;
-        return;
-      }
-      waiters.delete(next.value);
-      // The slot passes directly to the next waiter, so that no newcomer takes it.
-      next.value();
+      if (waiters.size === 0) running -= 1;
+      else pace(handOver);
     },
   };
 }

@@ -2,6 +2,7 @@ import { lookup } from "node:dns";
 import { Agent } from "undici";
 import type { HttpRequest } from "../plugin/tool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import { createPacer } from "../timing.ts";
 import { type AddressGuard, createAddressGuard } from "./address-guard.ts";
 import { acceptEncoding, statusError } from "./answer.ts";
 import { DownstreamError } from "./downstream-error.ts";
@@ -15,6 +16,9 @@ import { createSender, type PreparedRequest } from "./sender.ts";
 const secretHeader = /auth|key|token|secret|cookie|password/;
 const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const maxHops = 5;
+
+/** Time per turn of the event loop for requests that get another one's slot, in milliseconds. */
+const pacedMsPerTurn = 0.5;
 
 /** Options of outgoing HTTP. */
 export interface OutboundOptions {
@@ -79,6 +83,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
       breakerOpenMs: options.breakerOpenMs ?? 2000,
       now: options.now ?? (() => performance.now()),
       metrics: options.telemetry.metrics,
+      pace: createPacer(pacedMsPerTurn),
     }),
   });
 

@@ -91,13 +91,22 @@ describe("the execution deadline", () => {
     count();
     const begun: number[] = [];
     const ended: number[] = [];
+    // As long as a real call takes to start or to end.
+    const compute = (): void => {
+      const until = performance.now() + 0.3;
+      while (performance.now() < until);
+    };
     const tool = aTool({
       effect: "read",
       timeoutMs: 50,
       limits: { concurrency: 64, queue: 64 },
       execute: (_args, { signal }) => {
         begun.push(turn);
-        signal.addEventListener("abort", () => ended.push(turn));
+        compute();
+        signal.addEventListener("abort", () => {
+          ended.push(turn);
+          compute();
+        });
         return never();
       },
     });
@@ -105,14 +114,15 @@ describe("the execution deadline", () => {
     const calls = Array.from({ length: 128 }, (_, n) =>
       Promise.resolve(app.executor.execute(aCall({}, { id: `call-${n}` }), within("c"))),
     );
-    await vi.waitFor(() => expect(begun.length).toBe(128));
-    counting = false;
     await Promise.all(calls);
+    counting = false;
     const mostInOneTurn = (turns: readonly number[]) =>
       Math.max(...turns.map((one) => turns.filter((other) => other === one).length));
-    expect(ended.length).toBeGreaterThanOrEqual(64);
-    expect(mostInOneTurn(ended.slice(0, 64))).toBeLessThanOrEqual(8);
-    expect(mostInOneTurn(begun.slice(64))).toBeLessThanOrEqual(8);
+    // Some of those that waited may have left the queue, because their time in it is over at the same moment.
+    expect(begun.length).toBeGreaterThan(64);
+    expect(ended).toHaveLength(begun.length);
+    expect(mostInOneTurn(ended.slice(0, 64))).toBeLessThanOrEqual(2);
+    expect(mostInOneTurn(begun.slice(64))).toBeLessThanOrEqual(2);
   });
 
   testRequirement(

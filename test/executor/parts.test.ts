@@ -246,13 +246,14 @@ test("a value has the kind of its JSON, whatever its members are called", () => 
 });
 
 describe("the slots of a tool", () => {
+  const atOnce = (work: () => void): void => work();
   const tool = (concurrency: number, queue: number) =>
     ({ name: "work", tenant: undefined, concurrency, queue, timeoutMs: 60_000 }) as unknown as CompiledTool;
 
   test("suggest a retry when a slot is expected to be free, after 1 s to 60 s", () => {
     const refusalAfter = (concurrency: number, ...took: number[]) => {
       const one = tool(concurrency, 0);
-      const slots = createSlots((work) => work())(one);
+      const slots = createSlots(atOnce, atOnce)(one);
       const execution = new Execution(aCall(), within(), scope);
       for (let n = 0; n < concurrency; n += 1) expect(slots.acquire(one, execution)).toBeUndefined();
       for (const ms of took) {
@@ -271,7 +272,7 @@ describe("the slots of a tool", () => {
 
   test("are given to waiting calls in their order, and not to those that have left", async () => {
     const one = tool(1, 2);
-    const slots = createSlots((work) => work())(one);
+    const slots = createSlots(atOnce, atOnce)(one);
     const executions = [0, 1, 2, 3].map(() => new Execution(aCall(), within(), scope));
     const [first, second, third, fourth] = executions.map((execution) => slots.acquire(one, execution));
     expect(first).toBeUndefined();

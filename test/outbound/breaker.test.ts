@@ -192,7 +192,7 @@ describe("requests in flight", () => {
   });
 
   test("do not include a waiting caller that gives up", async () => {
-    const limit = createInFlight(1);
+    const limit = createInFlight(1, (work) => work());
     const never = new AbortController().signal;
     expect(limit.enter(never)).toBe(undefined);
     const controller = new AbortController();
@@ -209,6 +209,39 @@ describe("requests in flight", () => {
   });
 });
 
+describe("a slot for requests in flight", () => {
+  const never = new AbortController().signal;
+
+  test("passes to a waiting request only when the pacer lets it, and to nobody who came later", async () => {
+    const paced: (() => void)[] = [];
+    const limit = createInFlight(1, (work) => void paced.push(work));
+    expect(limit.enter(never)).toBe(undefined);
+    const second = limit.enter(never);
+    limit.leave();
+    const third = limit.enter(never);
+    expect([limit.running, limit.waiting]).toEqual([1, 2]);
+    paced.shift()!();
+    await second;
+    expect([limit.running, limit.waiting]).toEqual([1, 1]);
+    limit.leave();
+    paced.shift()!();
+    await third;
+  });
+
+  test("is free again if the waiting request gives up before it gets the slot", async () => {
+    const paced: (() => void)[] = [];
+    const limit = createInFlight(1, (work) => void paced.push(work));
+    const controller = new AbortController();
+    expect(limit.enter(never)).toBe(undefined);
+    const second = limit.enter(controller.signal);
+    limit.leave();
+    controller.abort(new Error("gone"));
+    await rejection(second!);
+    for (const work of paced) work();
+    expect([limit.running, limit.waiting]).toEqual([0, 0]);
+  });
+});
+
 describe("the states of origins", () => {
   test("are dropped when there are a thousand, except those in use and those of dead origins", () => {
     const clock = { now: 0 };
@@ -219,6 +252,7 @@ describe("the states of origins", () => {
       breakerOpenMs: 1000,
       now: () => clock.now,
       metrics: { breakerChanged() {} },
+      pace: (work) => work(),
     });
     const states = Object.fromEntries(["idle", "busy", "dead", "risen"].map((name) => [name, stateOf(name)]));
     void states["busy"]!.inFlight.enter(AbortSignal.any([]));

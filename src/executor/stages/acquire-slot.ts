@@ -78,13 +78,16 @@ function refused(execution: Execution, refusal: Exclude<Refusal, undefined>): To
     : errorResult(execution, Outcome.FAILED, modelError("tool-not-ready", execution.tool.name));
 }
 
-/** Creates the slots of all tools. */
-export function createSlots(pace: Pacer): SlotsOf {
+/**
+ * Creates the slots of all tools. `paceEnds` paces calls that leave a queue, `paceStarts` those that get a slot: these
+ * must not wait until all others have left.
+ */
+export function createSlots(paceEnds: Pacer, paceStarts: Pacer): SlotsOf {
   const byName = new Map<string, ToolSlots>();
   return ({ name, tenant }) => {
     const key = tenant === undefined ? name : `${tenant}/${name}`;
     let slots = byName.get(key);
-    if (slots === undefined) byName.set(key, (slots = createToolSlots(pace)));
+    if (slots === undefined) byName.set(key, (slots = createToolSlots(paceEnds, paceStarts)));
     return slots;
   };
 }
@@ -92,7 +95,7 @@ export function createSlots(pace: Pacer): SlotsOf {
 /** Maximum time that a refusal asks the caller to wait, in seconds. */
 const maxRetryAfterSeconds = 60;
 
-function createToolSlots(pace: Pacer): ToolSlots {
+function createToolSlots(paceEnds: Pacer, paceStarts: Pacer): ToolSlots {
   let running = 0;
   const queue: (() => void)[] = [];
   // Moving average of the duration of an execution, in milliseconds.
@@ -118,9 +121,17 @@ function createToolSlots(pace: Pacer): ToolSlots {
       };
       queue.push(enter);
       // After this time nobody would benefit from a slot.
-      const timer = setTimeout(() => pace(leave), tool.timeoutMs);
+      const timer = setTimeout(() => paceEnds(leave), tool.timeoutMs);
       execution.onCancel(leave);
     });
+  }
+
+  // Paced, because while the tool fails at once, as with an open circuit breaker, each waiting call would end and start
+  // the next one in the same turn of the event loop.
+  function handOver(): void {
+    const enter = queue.shift();
+    if (enter === undefined) running--;
+    else enter();
   }
 
   return {
@@ -133,9 +144,8 @@ function createToolSlots(pace: Pacer): ToolSlots {
     },
     release(ms) {
       if (ms !== undefined) averageMs += (ms - averageMs) / 8;
-      const next = queue.shift();
-      if (next === undefined) running--;
-      else next();
+      if (queue.length === 0) running--;
+      else paceStarts(handOver);
     },
   };
 }
