@@ -38,7 +38,7 @@ test("a pacer runs the first piece of work at once, and the next ones in order, 
   const ended = Promise.withResolvers<void>();
   const piece = (n: number) => () => {
     // The time that a piece takes includes its microtasks.
-    void Promise.resolve().then(() => {
+    queueMicrotask(() => {
       time += 1;
       done.push(`${n} in turn ${turn}`);
       if (n === 5) ended.resolve();
