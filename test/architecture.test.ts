@@ -14,7 +14,7 @@ import {
 
 const root = join(import.meta.dirname, "..");
 
-/** What each room may import of our own code, besides itself. */
+/** Our own rooms that each room may import, besides itself. */
 const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "loopback", "plugin"];
 const json = [...floor0, "json"];
 const config = [...json, "protobuf", "schema"];
@@ -56,7 +56,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   client: ["gen"],
   toolbox: ["gen", "client", "definitions"],
 };
-/** Of these rooms adapters and conversations may import types only. */
+/** Of these rooms, adapters and conversations may import only types. */
 const typesOnly = { conversations: ["auth"] };
 /** The top floor joins everything below it. */
 const top = new Set(["server", "app", "cli", "testing", "jackfield", "main", "program", "index"]);

@@ -6,7 +6,7 @@ import { modelError, modelErrors, rpcError, rpcErrors } from "../src/errors.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../docs/errors.md"), "utf8");
 
-/** Rows of the page's tables by id: the other cells. */
+/** The other cells of the page's table rows, by id. */
 const rows = new Map(
   [...page.matchAll(/^\| `([a-z-]+)` \| (.*) \|$/gm)].map(([, id = "", rest = ""]) => [
     id,

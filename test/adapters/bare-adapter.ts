@@ -3,7 +3,7 @@ import { type AnswerRoute, PayloadError, type RequestFailure, type Route } from 
 import { toolCall } from "../../src/adapters/tool-call.ts";
 import { stand, type StandOptions } from "./stand.ts";
 
-/** The failures that routes were asked to answer, since the last mount. */
+/** The failures that routes had to answer since the last mount. */
 export const failures: RequestFailure[] = [];
 /** Answers a failure with its message. */
 export const failure = (failed: RequestFailure) => {
@@ -28,7 +28,7 @@ export function answering(change: Partial<AnswerRoute> = {}): AnswerRoute {
   };
 }
 
-/** Serves an adapter with this route alone. */
+/** Serves an adapter with only this route. */
 export function mounted(route: Route, options: Partial<StandOptions> = {}) {
   failures.length = 0;
   const adapter: Adapter = {

@@ -7,7 +7,7 @@ import { contractFromTool } from "../../src/adapters/genesys/export/contract.ts"
 import { dataActionFromTool } from "../../src/adapters/genesys/export/data-action.ts";
 import { terraformFromDataAction } from "../../src/adapters/genesys/export/terraform.ts";
 
-// Every part of an export, exactly.
+// Exact content of every part of an export.
 
 const baseUrl = "https://tools.example.com//";
 

@@ -13,7 +13,7 @@ import { testRequirement } from "../support/test-requirement.ts";
 const job = create(JobSchema, { id: "job-1", context: { runId: "run-1" } });
 const lifetimeMs = 3_600_000;
 
-/** Genesys as the service connects it, on a clock of the test. `silent`: the platform gives tokens and nothing else. */
+/** Genesys as the service connects it, on a clock that the test controls. `silent`: the platform answers only requests for tokens. */
 async function connect({ silent = false } = {}) {
   const platform = await startDownstream((response, { url }, nth) => {
     if (url !== "/oauth/token") return void (silent || response.writeHead(204).end());
@@ -94,7 +94,7 @@ describe("Genesys with its default settings", () => {
     const result = platform.deliver().finally(() => (ended = true));
     await until(() => platform.requests.at(-1)?.url === "/api/v2/ai/assistants/runs/run-1/tool_calls");
     timeouts.advance(9_999);
-    // A delivery that had been aborted would have ended by the time that another request is answered.
+    // An aborted delivery would have ended by the time that another request is answered.
     await (await fetch(platform.tokenUrl, { method: "POST" })).text();
     expect(ended).toBe(false);
     timeouts.advance(1);

@@ -53,7 +53,7 @@ const status =
   (response) =>
     response.writeHead(code, headers).end(body);
 
-/** A platform that answers in turn, and a delivery to it. */
+/** Starts a platform that returns these answers in turn, and a delivery to it. */
 async function platform(answers: Answer[], options: Partial<GenesysDeliveryOptions> = {}) {
   const server = await startDownstream((response, _request, nth) =>
     answers[Math.min(nth, answers.length) - 1]!(response, nth),

@@ -11,7 +11,7 @@ import { TokenError } from "../../src/outbound/token-failure.ts";
 describe("a request that delivers results", () => {
   const job = create(JobSchema, { id: "job-1", context: { runId: "run-1" } });
 
-  /** A delivery whose requests are answered in turn by what the test says. */
+  /** A delivery whose requests get the answers of the test, in turn. */
   function start(
     answers: readonly (Error | { status: number; headers?: Record<string, string> })[],
     options: Partial<GenesysDeliveryOptions> = {},

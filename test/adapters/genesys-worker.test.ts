@@ -98,7 +98,7 @@ describe("the AI Gateway's webhook", () => {
     }
     const texts = jobs.map((job) => job.calls[0]?.input.value);
     expect(texts.slice(0, 3)).toEqual(['{"sku":"AB-1"}', '{"n":1e999}', '{"__proto__":{"x":1}}']);
-    // Its levels below the thousandth are gone, and far more than arguments may have are left.
+    // Levels below the thousandth are removed; the rest is still far deeper than arguments may be.
     expect(texts[3]).toMatch(/^(?:\{"a":){900}/);
   });
 

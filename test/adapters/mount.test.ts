@@ -9,7 +9,7 @@ import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
 import { answering, failure, failures, mounted } from "./bare-adapter.ts";
 import { until } from "./stand.ts";
 
-// What all adapters have in common, tested with a minimal adapter.
+// Behaviour that all adapters share, tested with a minimal adapter.
 
 const broken = { work: () => Promise.reject(new Error("secret")) };
 

@@ -74,7 +74,7 @@ describe("calls that outlived their answers", () => {
 
   test("are counted until they have ended, and their result is reported once", async () => {
     const calls = executor();
-    // A pause would outlast the test: there is none while the state can be read.
+    // A pause would take longer than the test: there is none while the state can be read.
     const outlived = createOutlivedCalls({ retryMs: 600_000 });
     const ended: string[] = [];
     for (const callId of ["1", "2"]) {

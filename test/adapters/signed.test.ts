@@ -8,7 +8,7 @@ import type { KeyedCaller } from "../../src/config/caller-settings.ts";
 import { Secret } from "../../src/secret.ts";
 import { stand, until } from "./stand.ts";
 
-// Signed requests, to adapters with keys of their own and to those of the configured callers.
+// Signed requests to adapters with their own keys, and to those of the configured callers.
 
 type Headers = Record<string, string>;
 

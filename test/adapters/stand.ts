@@ -32,37 +32,37 @@ import { runTool, type StandTool } from "./stand-tools.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { withTelemetry } from "../telemetry/with-telemetry.ts";
 
-/** One call as it reached the services. */
+/** A call that reached the services. */
 export interface Seen {
   readonly call: ToolCall;
   readonly context: { conversationId: string; sessionId: string; runId: string; source: string } | undefined;
   readonly answerWithinMs: number | undefined;
-  /** Name of the caller that the key belongs to. */
+  /** Name of the caller to whom the key belongs. */
   readonly caller: string;
   readonly traceId: string | undefined;
 }
 
-/** A look-up of a call as it reached the services. */
+/** A look-up of a call that reached the services. */
 export interface LookedUp {
   readonly callId: string;
   readonly traceId: string | undefined;
   readonly signal: AbortSignal;
 }
 
-/** How a stand is set up. */
+/** Options of a stand. */
 export interface StandOptions {
   readonly adapter: Adapter;
   readonly instruments?: readonly Instrument[];
   readonly tools?: Record<string, StandTool>;
   readonly submit?: (job: Job) => Promise<Job> | Job;
   readonly times?: Partial<RouteTimes>;
-  /** Gets every span as it ends. None is recorded where it is left out. */
+  /** Receives every span at its end. No spans are recorded by default. */
   readonly spanExporter?: SpanExporter;
-  /** Finds the configured caller of a request. All are let in where it is left out. */
+  /** Finds the configured caller of a request. By default all requests are accepted. */
   readonly authenticate?: RequestAuthenticator;
 }
 
-/** Serves an adapter on the real port, with telemetry, over small services that keep every call they saw. */
+/** Serves an adapter on the real port, with telemetry, in front of simple services that record every call. */
 export async function stand(options: StandOptions) {
   const { adapter, instruments = [], tools = {}, submit, times = {}, spanExporter } = options;
   const { authenticate = () => localCaller } = options;
@@ -218,12 +218,12 @@ export async function stand(options: StandOptions) {
     url,
     seen,
     lookedUp,
-    /** Requests that were refused for their key, signature or scope, as the audit log has them. */
+    /** Requests that were refused for their key, signature or scope, as in the audit log. */
     refused,
     results,
     telemetry: observed.telemetry,
     log: observed.lines,
-    /** Lets every look-up of a call fail from now on. */
+    /** Makes every later look-up of a call fail. */
     failLookUps: (error: Error) => void (lookUpError = error),
     post: (path: string, body: unknown, headers: Record<string, string> = {}) =>
       fetch(url + path, {
@@ -244,7 +244,7 @@ function traceIdOf({ values }: HandlerContext): string | undefined {
   return parent && trace.getSpanContext(parent)?.traceId;
 }
 
-/** Waits until something holds. */
+/** Waits until a condition holds. */
 export async function until(holds: () => unknown): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
 }

@@ -47,7 +47,7 @@ describe("a batch that is streamed", () => {
     socket.write(
       "POST /stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
     );
-    // More than the buffers on the way hold.
+    // More than all buffers in between can hold.
     await until(() => reports > 200);
     message = "caught up";
     let received = "";
@@ -88,12 +88,12 @@ describe("a batch that is streamed", () => {
       { tools: { work }, times: { openAfterMs: 1, commentEveryMs: 600_000 } },
     );
     const client = new AbortController();
-    // The stream opens although nothing has been written to it.
+    // The stream opens although nothing has been written.
     const headers = { "content-type": "application/json" };
     await fetch(`${app.url}/stream`, { method: "POST", body: "{}", headers, signal: client.signal });
     client.abort();
     await cancelled.promise;
-    // By the time that another batch has been answered, the first one would have been looked up.
+    // The first batch would have been looked up by the time that another one is answered.
     await Promise.race([ended.promise, app.post("/stream", "{")]);
     expect(app.log.join("")).not.toContain("batch interrupted");
   });

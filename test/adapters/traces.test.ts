@@ -10,7 +10,7 @@ import { createMcpAdapter } from "../../src/adapters/mcp/index.ts";
 import { stand, type StandOptions, until } from "./stand.ts";
 import { type StandTool } from "./stand-tools.ts";
 
-// The spans of requests: their trace, their attributes and their status.
+// Spans of requests: trace, attributes and status.
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
@@ -59,13 +59,13 @@ const mcp = createMcpAdapter(
   },
 );
 
-/** A stand whose spans are recorded. */
+/** A stand that records spans. */
 async function traced(options: StandOptions) {
   const exporter = new InMemorySpanExporter();
   const app = await stand({ tools, ...options, spanExporter: exporter });
   return {
     app,
-    /** Waits for the next span of a request, and forgets it. */
+    /** Waits for the next span of a request, and removes it. */
     async span() {
       await until(() => exporter.getFinishedSpans().length > 0);
       const [span] = exporter.getFinishedSpans();

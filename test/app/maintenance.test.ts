@@ -44,7 +44,7 @@ describe("the counts of jobs for the metrics", () => {
   });
 });
 
-/** Maintenance of stores in which `left` old jobs are, and what it asks to go. */
+/** Starts maintenance of stores with `left` old jobs, and records its requests to erase. */
 function maintain(left: number, over: Partial<Parameters<typeof startMaintenance>[0]>) {
   const askedOfQueue: JobRetention[] = [];
   const askedOfLedger: unknown[] = [];

@@ -15,7 +15,7 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 
-// Retries as they are in production: chance is not passed in, and the times are the default ones.
+// Retries as in production: the random source is not replaced, and the times are the defaults.
 
 beforeEach(() => void vi.spyOn(Math, "random").mockReturnValue(0.6));
 afterEach(() => void vi.restoreAllMocks());
@@ -78,7 +78,7 @@ test("deliveries are retried after 1 s, doubling to 60 s, shortened by up to hal
     deliveries: { genesys: { tenant: "default", send: async () => ({ kind: "retry", error: "503" }) } },
     telemetry,
     retryForMs: 3_600_000,
-    // The time that passes between two tries is then the pause alone.
+    // The time between two tries is then only the pause.
     now: () => 0,
   });
   try {

@@ -6,7 +6,7 @@ import { allowsTool, matchesPattern } from "../../src/auth/caller.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { Secret } from "../../src/secret.ts";
 
-/** Without tokens, whose check takes time, the caller is known at once. */
+/** Without tokens, whose verification takes time, the caller is known synchronously. */
 const createAuthenticator = (callers: Parameters<typeof createAnyAuthenticator>[0]) => {
   const authenticate = createAnyAuthenticator(callers);
   return (header: string | undefined): Caller | undefined => {

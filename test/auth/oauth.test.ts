@@ -4,12 +4,12 @@ import { createTokenVerifier } from "../../src/auth/oauth-tokens.ts";
 import type { OauthConfig } from "../../src/config/config.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
 
-// Tokens of a real issuer: an HTTP server with keys of its own.
+// Tokens of a real issuer: an HTTP server with its own keys.
 
 const resource = "https://tools.example.com/mcp";
 let issuer: Awaited<ReturnType<typeof startIssuer>>;
 
-/** An issuer that signs with the last of its keys, and publishes those that it is told to. */
+/** An issuer that signs with the last of its keys, and publishes those that the test selects. */
 async function startIssuer() {
   const published: object[] = [];
   const answers = { down: false, fetches: 0 };

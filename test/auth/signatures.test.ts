@@ -31,7 +31,7 @@ interface Named {
 const nobody: Named = { name: "open" };
 const keyHeaders = [{ name: "x-api-key" }];
 
-/** Who a request is from, or why it is from nobody. */
+/** Returns the sender of a request, or the reason why there is none. */
 function sender(
   credentials: readonly Credentials<Named>[],
   from: IncomingMessage,

@@ -7,7 +7,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { runCli } from "../../src/cli/cli.ts";
 import type { CliHost } from "../../src/cli/cli-host.ts";
 
-/** A real Connect server on a port of its own; `keys` are the `Authorization` headers that it saw. */
+/** Starts a real Connect server on a free port. `keys`: the `Authorization` headers that it received. */
 export async function startConnect(routes: (router: ConnectRouter) => void) {
   const keys: (string | undefined)[] = [];
   const adapter = connectNodeAdapter({ routes });
@@ -29,7 +29,7 @@ export async function startConnect(routes: (router: ConnectRouter) => void) {
   };
 }
 
-/** Runs the command line in this process and gives what it wrote and its exit code. */
+/** Runs the command line in this process. Returns its output and its exit code. */
 export async function jackfield(argv: string[], over: Partial<CliHost> & { terminal?: boolean } = {}) {
   let stdout = "";
   let stderr = "";

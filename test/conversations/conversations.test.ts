@@ -107,7 +107,7 @@ describe("a conversation", () => {
       case: "progress",
       value: expect.objectContaining({ callId: "slow", message: "waiting for the other" }),
     });
-    // The messages stand in the order of the calls all the same.
+    // The messages are in the order of the calls nevertheless.
     expect(
       talk
         .bodies()[1]!

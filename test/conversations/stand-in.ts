@@ -17,15 +17,15 @@ import type { AuditEvent } from "../../src/telemetry/telemetry.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { startDownstream, startOutbound } from "../outbound/downstream.ts";
 
-/** What the gateway does with one request. */
+/** The reply of the gateway to one request. */
 export type Reply = { status?: number; headers?: Record<string, string>; body: unknown } | "never";
 
-/** The answer of a model that has its answer. */
+/** The final answer of a model. */
 export function says(content: unknown): Reply {
   return { body: { choices: [{ message: { role: "assistant", content } }] } };
 }
 
-/** The answer of a model that asks for tools. */
+/** The answer of a model that calls tools. */
 export function asksFor(...calls: [id: string, name: string, args: unknown][]): Reply {
   const tool_calls = calls.map(([id, name, args]) => ({ id, type: "function", function: { name, arguments: args } }));
   return { body: { choices: [{ message: { role: "assistant", content: null, tool_calls } }] } };
@@ -36,24 +36,24 @@ export function busy(retryAfter?: string): Reply {
   return { status: 429, headers: retryAfter === undefined ? {} : { "retry-after": retryAfter }, body: {} };
 }
 
-/** What a tool of the stand-in executor answers. */
+/** A tool of the stand-in executor. */
 export type Played = (
   call: ToolCall,
   hooks: { progress(message: string): void; signal: AbortSignal },
 ) => Promise<JsonObject>;
 
-/** A tool that answers a value. */
+/** A tool that returns a value. */
 export function answers(value: JsonValue): Played {
   const output = typeof value === "string" ? value : JSON.stringify(value);
   return async () => ({ outcome: "OUTCOME_OK", output, value, duration: "0.120s", attempts: 1 });
 }
 
-/** A tool whose calls end otherwise. */
+/** A tool whose calls end with another outcome. */
 export function ends(outcome: keyof typeof Outcome, message: string, violations: JsonObject[] = []): Played {
   return async () => ({ outcome: `OUTCOME_${outcome}`, output: message, error: { message, violations } });
 }
 
-/** A service that speaks ToolExecutor over Connect and plays tools; it keeps the traces and contexts it was called with. */
+/** A service that implements ToolExecutor over Connect and simulates tools. It records the traces and contexts of calls. */
 export function playExecutor(tools: Record<string, Played>): {
   executor: Client<typeof ToolExecutor>;
   traces: Map<string, Context | undefined>;
@@ -67,7 +67,7 @@ export function playExecutor(tools: Record<string, Played>): {
   const transport = createRouterTransport(
     ({ service }) => {
       service(ToolExecutor, {
-        // One tool on a page, so that whoever reads only the first page is found out.
+        // One tool per page, to detect a client that reads only the first page.
         listTools({ pageToken }) {
           const at = Number(pageToken || 0);
           const tool = {
@@ -118,7 +118,7 @@ function keepTraces(traces: Map<string, Context | undefined>): Interceptor {
   };
 }
 
-/** A gateway that answers from a list and repeats the last entry, with the loop in front of it. */
+/** Starts a gateway that answers from a list and repeats the last entry, and the conversation loop. */
 export async function startConversation(
   replies: Reply[],
   tools: Record<string, Played>,
@@ -168,7 +168,7 @@ export async function startConversation(
     running: played.running,
     seenConversations: played.conversations,
     requests: gateway.requests,
-    /** The bodies that the gateway was sent. */
+    /** The bodies that the gateway received. */
     bodies: () => gateway.requests.map((request) => JSON.parse(request.body) as SentBody),
     spans: () => exporter.getFinishedSpans(),
     /** Runs a conversation to its end. */
@@ -188,7 +188,7 @@ export async function startConversation(
   };
 }
 
-/** What the gateway is sent. */
+/** A body that the gateway received. */
 export interface SentBody {
   model: string;
   stream: boolean;

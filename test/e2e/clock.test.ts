@@ -32,7 +32,7 @@ testRequirement(
     const firstAnswer = (await sendCallback(service.url, "kept", "put")).text;
     let run = 0;
 
-    /** The state of things after a jump: the old is known, the new is done. */
+    /** Proves after a jump that old calls are known and new ones are executed. */
     async function everythingHolds(): Promise<void> {
       expect((await sendCallback(service.url, "kept", "put")).text).toBe(firstAnswer);
       expect(executions("kept")).toBe(1);
@@ -49,7 +49,7 @@ testRequirement(
 
     await everythingHolds();
     for (const to of [-hour, 0, 24 * hour, 23 * hour]) {
-      // A delivery that waits for its next try is not lost by the jump either.
+      // A delivery that waits for its next try is not lost by the jump.
       world.platform.plan({ "503": 1 });
       const before = world.deliveries.length;
       await sendRun(service.url, `waiting-${to}`, genesysCall(`waiting-${to}`, "put"));
@@ -61,10 +61,10 @@ testRequirement(
       );
       await everythingHolds();
     }
-    // A token lives a day: each jump forward may make it look old once.
+    // A token is valid for a day: each forward jump may make it expire once.
     expect(world.platform.tokens).toBeLessThanOrEqual(3);
 
-    // Set back over a restart: what was stored an hour ago in the future is still known.
+    // Set back during a restart: calls that were stored an hour ago, in the future, are still known.
     await service.kill();
     writeFileSync(file, String(-hour));
     await service.start();

@@ -17,7 +17,7 @@ interface Asked {
   messages: { role: string; content: string | null; tool_call_id?: string }[];
 }
 
-/** A gateway that gives its answers in turn and repeats the last, and the service in front of it. */
+/** Starts a gateway that returns its answers in turn and repeats the last one, and the service. */
 async function start(answers: readonly Answer[], dataDir?: string) {
   let turn = 0;
   const gateway = await startReceiver(({ path: asked }) => {

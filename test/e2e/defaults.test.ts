@@ -11,9 +11,9 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 import { type ServiceOptions, startService, testTool } from "../support/service.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
-// The whole service as it is started in production. Nothing here sets the number that a test is about.
+// The whole service as in production. No test sets the number that it is about.
 
-/** A platform that gives tokens and answers everything else as it is told, and the service that is connected to it. */
+/** Starts a platform that grants tokens and answers everything else as the test defines, and the service connected to it. */
 async function startConnected(answer: (request: Received) => Answer | Promise<Answer>, options: ServiceOptions = {}) {
   const platform = await startReceiver((request) =>
     request.path === "/oauth/token" ? { body: { access_token: "t", expires_in: 3600 } } : answer(request),
@@ -113,7 +113,7 @@ testRequirement("002.8", "a request to the model is aborted after 30 s", async (
   const ended = converse(app.url).catch(failed);
   await until(() => app.received(gatewayPath).length === 1);
   timeouts.advance(29_999);
-  // A request that had been aborted would have failed by the time that this one is answered.
+  // An aborted request would have failed by the time that this one is answered.
   await rpc(app.url, "ToolExecutor/ListTools", {});
   expect(failed).not.toHaveBeenCalled();
   timeouts.advance(1);

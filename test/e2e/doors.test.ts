@@ -6,12 +6,12 @@ import { redisMissing, startRedis } from "../support/redis-server.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startProcess, testTool, type ProcessOptions } from "../support/service.ts";
 
-// One key is one call of a caller, through whichever door it comes.
+// One key is one call of a caller, through every entry point.
 
 const env = { JACKFIELD_API_KEYS: "crm:crm-key,erp:erp-key" };
 const key = "crm-key";
 
-/** What a door says of the call: its outcome, and whether the stored answer came. */
+/** The answer at one entry point: the outcome, and whether it is the stored answer. */
 type Door = (url: string, id: string, seat: string) => Promise<{ outcome: string; replayed: boolean }>;
 
 const doors: Readonly<Record<string, Door>> = {
@@ -55,7 +55,7 @@ function ofMcp(meta: Record<string, unknown> | undefined): { outcome: string; re
   return { outcome: String(meta?.["jackfield/outcome"]), replayed: meta?.["jackfield/replayed"] === true };
 }
 
-/** A back office whose answers wait until they are let go, and what it was asked for. */
+/** Starts a back office whose answers wait until the test releases them, and records its requests. */
 async function startOffice() {
   let release = Promise.withResolvers<void>();
   release.resolve();

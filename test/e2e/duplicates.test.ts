@@ -9,7 +9,7 @@ import { until } from "./support/until.ts";
 import { startWorld, type World } from "./support/world.ts";
 
 const noRedis = redisMissing();
-/** Duplicates at once; JACKFIELD_DUPLICATES=1000 is the long form. */
+/** Number of concurrent duplicates; JACKFIELD_DUPLICATES=1000 is the long form. */
 const many = Number(process.env["JACKFIELD_DUPLICATES"] ?? 300);
 
 describe.skipIf(noRedis !== undefined)(
@@ -88,7 +88,7 @@ describe.skipIf(noRedis !== undefined)(
         expect((await sendRun(urlOf(0), "run", call)).headers.get("jackfield-job-id")).toBe(
           replies[0]?.headers.get("jackfield-job-id"),
         );
-        // A later run that is delivered shows that no second delivery of the first one waits before it.
+        // A later run that is delivered proves that no second delivery of the first one waits before it.
         await sendRun(urlOf(1), "later", genesysCall("later", "put"));
         await until("the later one is delivered", () => world.deliveries.some(({ runId }) => runId === "later"));
         expect(world.deliveries.filter(({ runId }) => runId === "run")).toHaveLength(1);

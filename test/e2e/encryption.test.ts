@@ -20,7 +20,7 @@ interface Readiness {
   readonly notes: string[];
 }
 
-/** The service on one data folder, with these keys. */
+/** Starts the service on a data folder with these keys. */
 async function serve(dataDir: string, office: string, keys?: readonly object[], lostKeys: readonly string[] = []) {
   const service = await startService({
     dataDir,
@@ -74,7 +74,7 @@ test("with a key nothing in the data folder reveals arguments or answers; withou
   }
   {
     await using without = await serve(dataDir, office.url, [two]);
-    // Before any value needs it.
+    // Before any value needs the key.
     expect(without.service.logs()).toContain(JSON.stringify(`encryption: ${needed}`));
     expect(await without.ready()).toMatchObject({ ready: false, faults: [`encryption: ${needed}`] });
     const unknown = await without.book("b1", "seat-of-mrs-smith");

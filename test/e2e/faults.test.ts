@@ -31,7 +31,7 @@ test("a second process on the same folder is refused with a message, and the fir
 });
 
 test("a log that nobody reads delays nobody, and the process ends on request (hazard 43)", async () => {
-  // Reads the log up to the line that says where the service listens, and then no more, with the pipe open.
+  // Reads the log up to the line with the address, and then no more, while the pipe stays open.
   const command = ["bash", "-c", 'exec "$@" > >(sed --unbuffered /listening/q; exec sleep 60)', "bash"] as const;
   const plugins = [{ use: join(import.meta.dirname, "plugins/chatter.ts") }];
   await using service = await startService({ config: { plugins, sandbox: false }, command });
@@ -69,7 +69,7 @@ describe.skipIf(noDisk !== undefined)(`on a disk of its own${noDisk === undefine
       const free = disk.fill();
       const note = "x".repeat(50_000);
       let refused: Awaited<ReturnType<typeof sendRun>> | undefined;
-      // What the database has reserved already may still take a few.
+      // SQLite may still write a few into pages that it has already allocated.
       for (let number = 0; number < 100 && refused === undefined; number += 1) {
         const reply = await sendRun(service.url, `full-${number}`, genesysCall("b", "put", { id: `b${number}`, note }));
         if (reply.status === 202) acknowledged.push(reply.headers.get("jackfield-job-id"));
@@ -130,7 +130,7 @@ describe.skipIf(noLimits !== undefined)(`with a failing disk${noLimits === undef
     ];
     await delivered(world, acknowledged);
 
-    // Beyond it each write fails as one to a broken disk does, and SQLite says so.
+    // Beyond the limit each write fails like one to a broken disk, and SQLite reports it.
     const limitFiles = (bytes: string) =>
       execFileSync("prlimit", ["--pid", String(service.pid), `--fsize=${bytes}:unlimited`]);
     limitFiles("4096");
@@ -199,7 +199,7 @@ describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : `
             ),
           ];
           await redis[away]();
-          // The first may be under way when it happens, the others are refused at once.
+          // The first may be in progress when it happens, the others are refused at once.
           for (let number = 0; number < 4; number += 1) {
             const reply = await sendRun(service.url, `away-${number}`, genesysCall(`b${number}`, "put"));
             expect([reply.status, reply.ms < 2000]).toEqual([503, true]);

@@ -16,7 +16,7 @@ const rpc = headerBlock("/jackfield.v1.ToolExecutor/ExecuteTool", {
 const page = headerBlock("/llm-gateway/tools", { "content-type": "application/json" });
 const endHeaders = 0x4;
 
-/** Streams that are begun and reset at once. */
+/** Streams that are started and reset at once. */
 const resets = (block: Buffer): Buffer[] =>
   Array.from({ length: 5000 }, (_, index) => {
     const stream = 2 * index + 1;
@@ -31,7 +31,7 @@ const continuations = [
   ...Array.from({ length: 2000 }, () => frame(9, 0, 1, headerBlock("/x", { filler: "x".repeat(100) }).subarray(10))),
 ];
 
-/** One stream with body frames that hold nothing. */
+/** One stream with empty body frames. */
 const emptyData = [
   frame(1, endHeaders, 1, rpc),
   ...Array.from({ length: 100_000 }, () => frame(0, 0, 1, Buffer.alloc(0))),

@@ -15,7 +15,7 @@ afterAll(() => service[Symbol.asyncDispose]());
 
 const routes = ["/llm-gateway/tools", "/webhook/tool-calls", "/api/v1/llm/tool-callback"] as const;
 
-/** A message of Connect's streaming protocol. */
+/** Encodes a message of Connect's streaming protocol. */
 function framed(message: unknown): Uint8Array {
   const body = Buffer.from(JSON.stringify(message));
   const head = Buffer.alloc(5);

@@ -20,7 +20,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => service[Symbol.asyncDispose]());
 
-/** The same text of arguments over every way in: what the model reads of it. */
+/** Sends the same arguments through every entry point. Returns the answers that the model reads. */
 async function everywhere(argumentsJson: string, name = "echo"): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   const call = { id: "", name, argumentsJson };
@@ -53,7 +53,7 @@ async function everywhere(argumentsJson: string, name = "echo"): Promise<Record<
     }),
   );
   const { output } = JSON.parse(cognigy.text) as { output: string };
-  // Cognigy's own words begin in another way.
+  // Cognigy's message begins differently.
   found["cognigy"] = JSON.stringify([
     outcome,
     output.replace(/^Invalid arguments: Schema validation failed: /, `Schema validation failed for ${name}: `),
@@ -75,7 +75,7 @@ function wordsOfGateway(text: string): string {
 }
 
 function same(found: Record<string, string>): string {
-  // The echo tells the source, which differs by way in. Cognigy joins violations by semicolons, the others by commas.
+  // The echo contains the source, which differs by entry point. Cognigy joins violations by semicolons, the others by commas.
   const verdicts = new Set(
     Object.values(found).map((text) => text.replace(/\\"source\\":\\"[a-z]+\\"/, "").replaceAll("; ", ", ")),
   );
@@ -195,7 +195,7 @@ test("a gRPC Struct with values that JSON cannot express is refused", async () =
   };
   expect((await ask(undefined, 2 ** 53))[0]).toBe("INVALID_ARGUMENTS");
   expect((await ask({ a: 1 }))[0]).toBe("OK");
-  // What no protobuf library lets through is written byte by byte: {"a": Infinity} and {"a": NaN}.
+  // Values that no protobuf library encodes are written byte by byte: {"a": Infinity} and {"a": NaN}.
   for (const odd of [Number.POSITIVE_INFINITY, Number.NaN]) {
     const bytes = Buffer.alloc(8);
     bytes.writeDoubleLE(odd);

@@ -78,7 +78,7 @@ testRequirement(
       await until(() => audited(service).length > 0);
       expect(audited(service)).toMatchObject([{ tool_call_id: "w", run_id: "run-seen", job_id: jobId }]);
     }
-    // No line about the batch leaves them out.
+    // Every line about the batch contains them.
     for (const line of lines.filter((one) => one["call"] === "w" || one["delivery"] !== undefined)) {
       expect(line).toMatchObject({ run_id: "run-seen", job: jobId });
     }
@@ -95,7 +95,7 @@ testRequirement(
       { ...about, "gen_ai.tool.call.id": "w", "http.response.status_code": 429 },
       { ...about, "gen_ai.tool.call.id": "w", "http.response.status_code": 200 },
     ]);
-    // Two deliveries; the token in between belongs to no batch alone.
+    // Two deliveries; the token between them belongs to no batch alone.
     expect(clientsTo(platform.url).filter(({ attributes }) => attributes["jackfield.job.id"] === jobId)).toHaveLength(
       2,
     );
@@ -247,7 +247,7 @@ test("a busy model causes a log line with the conversation before each retry", a
   expect(questions).toHaveLength(2);
 }, 60_000);
 
-/** The variables of a service that answers a platform and exports to a collector. */
+/** The variables of a service with a platform and a collector. */
 function onPlatform(collector: string, platform: string): Record<string, string> {
   return {
     OTEL_EXPORTER_OTLP_ENDPOINT: collector,

@@ -6,7 +6,7 @@ import { post, told } from "../support/asking.ts";
 import { type Service, startService } from "./support/service.ts";
 import { until } from "./support/until.ts";
 
-/** A service with one tool in processes of its own. */
+/** Starts a service with one tool in processes of its own. */
 function startIsolating(isolates: number): Promise<Service> {
   const use = join(import.meta.dirname, "../isolation/plugins/unruly.ts");
   const limits = { timeoutMs: 60_000, concurrency: isolates };
@@ -31,7 +31,7 @@ function childrenOf(pid: number): number[] {
   return ids === "" ? [] : ids.split(" ").map(Number);
 }
 
-/** Processor time of a process, in hundredths of a second. */
+/** Returns the processor time of a process, in hundredths of a second. */
 function cpuTicks(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ")[11]);
 }

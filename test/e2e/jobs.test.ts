@@ -43,7 +43,7 @@ describe.each(engines.filter(([, missing]) => missing === undefined))(
         await until("the other delivers", () => deliveredTo(world, "run"), 30_000);
         frozen.signal("SIGCONT");
         await until("it is back", async () => (await get(`${frozen.url}/readyz`)).status === 200, 30_000);
-        // Whatever it still had to write has been written or refused once a job that came later is done.
+        // Everything that it still had to write has been written or refused when a later job is done.
         const later = idOf(await sendRun(frozen.url, "later", genesysCall("b", "look")));
         await until("the later one is done", async () => (await jobAt(frozen, later)).state === "JOB_STATE_DONE");
         const job = await jobAt(other, id);

@@ -9,7 +9,7 @@ import { killRun } from "./support/kill-run.ts";
 const long = Number(process.env["JACKFIELD_KILLS"] ?? 0);
 const seed = process.env["JACKFIELD_SEED"] ?? String(Date.now());
 const timeoutMs = 160_000 + long * 40_000;
-/** How long Redis says nothing, in milliseconds. */
+/** Time in which Redis does not answer, in milliseconds. */
 const silenceMs = long > 0 ? 40_000 : 3000;
 
 testRequirement(
@@ -63,7 +63,7 @@ describe.skipIf(noRedis !== undefined)(`on Redis${noRedis === undefined ? "" : `
 
 const noPostgres = postgresMissing();
 
-// In the long form only: the short one keeps to what fits into a minute.
+// Only in the long form: the short one must fit into a minute.
 (long === 0 ? (): void => {} : describe.skipIf(noPostgres !== undefined))(
   `on PostgreSQL${noPostgres === undefined ? "" : ` (${noPostgres})`}`,
   () => {

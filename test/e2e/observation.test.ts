@@ -67,7 +67,7 @@ testRequirement(
       "y",
       "z",
     ]);
-    // The one request that is nobody's alone: the token for deliveries.
+    // The only request that belongs to no call: the token for deliveries.
     expect(spans.filter((span) => span.traceId !== traceId).map(({ name, parentId }) => [name, parentId])).toEqual([
       ["POST", ""],
     ]);
@@ -76,7 +76,7 @@ testRequirement(
     for (const header of sent) {
       const [, trace, parent] = header.split("-");
       expect(trace).toBe(traceId);
-      // From the request up to the one who asked, without a gap.
+      // From the request up to the caller, without a gap.
       let at = byId.get(parent ?? "");
       let sawExecution = false;
       while (at !== undefined) {
@@ -266,7 +266,7 @@ testRequirement(
       const labels = [...query.matchAll(/by \(([^)]*)\)/g)]
         .flatMap(([, list = ""]) => list.split(", "))
         .filter((label) => label !== "le");
-      // From the text: the parser joins the series of a histogram.
+      // From the text, because the parser joins the series of a histogram.
       const known = new Set(
         text
           .split("\n")

@@ -17,7 +17,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => service[Symbol.asyncDispose]());
 
-/** What each way in makes of an answer: outcome and output of the RPC, Genesys' output, Cognigy's output. */
+/** Returns an answer as each entry point presents it: outcome and output of the RPC, Genesys' output, Cognigy's output. */
 async function ask(how: string): Promise<[outcome: string, output: string, genesys: string, cognigy: string]> {
   const { status, body } = await rpc(service.url, "ToolExecutor/ExecuteTool", {
     call: { name: "odd", arguments: { how } },

@@ -34,7 +34,7 @@ const untrusted =
 
 const echo = { plugins: [{ use: testTool("echo") }] };
 
-/** The faults of readiness. */
+/** Returns the problems that `/readyz` reports. */
 async function faults({ url }: ServiceUnderTest): Promise<string> {
   return (await told(fetch(`${url}/readyz`))).text;
 }
@@ -88,7 +88,7 @@ describe.skipIf(missing !== "" || postgresMissing() !== undefined)(`PostgreSQL o
   }, 60_000);
   afterAll(() => server?.close());
 
-  /** Whether each connection of the service is encrypted, and the client certificates that it has shown. */
+  /** Reports for each connection of the service whether it is encrypted, and its client certificate. */
   async function connections(): Promise<{ ssl: boolean; client_dn: string | null }[]> {
     const client = new Client({ connectionString: server.url });
     await client.connect();

@@ -13,14 +13,14 @@ interface Block {
   readonly text: string;
 }
 
-/** The code blocks of the walk, in order. */
+/** Returns the code blocks of the walk, in order. */
 function walkBlocks(): Block[] {
   const page = readFileSync(join(root, "docs/plugins.md"), "utf8");
   const walk = page.split("\n## ").find((section) => section.startsWith("From nothing to an answered call")) ?? "";
   return [...walk.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language = "", text = ""]) => ({ language, text }));
 }
 
-/** A copy of the checkout as a stranger has it after `npm ci`: its own packages are the copy's, all others are shared. */
+/** Copies the checkout as it is after `npm ci`: its own packages are the copy's, all others are shared. */
 function copyCheckout(folder: string): void {
   const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
     cwd: root,
@@ -38,7 +38,7 @@ function copyCheckout(folder: string): void {
   }
 }
 
-/** Runs a block of commands to its end; its standard output. */
+/** Runs a block of commands. Returns its standard output. */
 function run(block: Block, cwd: string, env: NodeJS.ProcessEnv): string {
   return execFileSync("bash", ["-euo", "pipefail", "-c", block.text], {
     cwd,
@@ -48,7 +48,7 @@ function run(block: Block, cwd: string, env: NodeJS.ProcessEnv): string {
   });
 }
 
-/** Starts a block that does not end, and waits until the service says that it listens. */
+/** Starts a block that does not end, and waits until the service reports its address. */
 async function start(block: Block, cwd: string, env: NodeJS.ProcessEnv): Promise<ChildProcess> {
   const child = spawn("bash", ["-c", block.text], { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const listening = Promise.withResolvers<void>();

@@ -13,7 +13,7 @@ const folder = scratchFolder("jackfield-wrong");
 afterAll(() => folder[Symbol.dispose]());
 const root = join(import.meta.dirname, "../..");
 
-/** Writes a module file of a plugin. */
+/** Writes a plugin as a module file. */
 function plugin(name: string, source: string): string {
   const path = join(folder.path, `${name}.mjs`);
   writeFileSync(path, source.replaceAll("jackfield/plugin", join(root, "src/plugin/index.ts")));
@@ -23,7 +23,7 @@ function plugin(name: string, source: string): string {
 const define = (fields: string): string =>
   `import { defineTool } from "jackfield/plugin";\nexport default defineTool({ name: "t", description: "d", inputSchema: { type: "object" }, execute: () => 1, ${fields} });\n`;
 
-/** Starts the program, which must not start: its sentences. */
+/** Starts the program, which must refuse to start. Returns its messages. */
 async function sentences(options: ProcessOptions): Promise<string[]> {
   const { code, stdout, stderr, port } = await runProcess(options);
   expect(code, stderr).toBe(1);

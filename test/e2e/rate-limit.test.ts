@@ -15,7 +15,7 @@ beforeAll(async () => {
   service = await startService({
     yaml: {
       callers: ways.map((name) => ({
-        // The names of doors are free for callers.
+        // Callers may have the names of adapters.
         name,
         keys: [`${name}-key`],
         scopes: ["admin"],

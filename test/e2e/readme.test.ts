@@ -11,7 +11,7 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 
-/** The commands of the page that call a service, each with the answer printed behind it: nothing else of it is run. */
+/** The commands of the page that call a service, each with the answer printed after it. Nothing else of the page is run. */
 const examples = [...readme.matchAll(/```sh\n((?:(?!```)[^])*)```\n```(\w+)\n((?:(?!```)[^])*)```/g)]
   .map(([, command = "", kind = "", answer = ""]) => ({ command, kind, answer }))
   .filter(({ command }) => /^(curl|npx (buf|jackfield)) /.test(command));
@@ -20,7 +20,7 @@ let service: ServiceProcess;
 beforeAll(async () => {
   service = await startProcess();
   await service.ready();
-  // The embedded inventory is made at the first start.
+  // The embedded inventory is created at the first start.
   await until(async () => !(await (await fetch(`${service.url}/readyz`)).text()).includes("tool "), 60_000);
 }, 90_000);
 afterAll(() => service[Symbol.asyncDispose]());
@@ -57,7 +57,7 @@ for (const { command, kind, answer } of examples) {
   }, 60_000);
 }
 
-/** The same without what a call took. */
+/** Returns an answer without its durations. */
 function timeless(answer: unknown): unknown {
   return JSON.parse(JSON.stringify(answer), (key, value: unknown) => (key === "duration" ? undefined : value));
 }

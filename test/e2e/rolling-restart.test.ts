@@ -12,11 +12,11 @@ import { startWorld } from "./support/world.ts";
 
 const missing = haproxyMissing() ?? redisMissing();
 
-/** Calls per second, and how long each tenth of them takes, in milliseconds. */
+/** Calls per second, and the duration of each tenth of them in milliseconds. */
 const rate = 25;
 const slowMs = 3000;
 
-/** Sends calls at a steady rate by four ways in, whatever becomes of them, until it is told to stop. */
+/** Sends calls at a steady rate through four entry points, whatever their results, until it is stopped. */
 function startCalls(url: string) {
   const { executor } = createJackfieldClient({ baseUrl: url, transport: createGrpcTransport({ baseUrl: url }) });
   const refused: string[] = [];
@@ -61,14 +61,14 @@ function startCalls(url: string) {
       const id = `call-${count}`;
       callIds.push(id);
       const way = ways[count % ways.length] as (typeof ways)[number];
-      // One of each way in, and nine of each that are quick.
+      // One through each entry point, and nine quick ones through each.
       const isSlow = Math.floor(count / ways.length) % 10 === 0;
       const sent: Promise<void> = way(id, { id, delay: isSlow ? slowMs : 20 }).catch(
         (reason: unknown) => void refused.push(`${id}: ${String(reason)}`),
       );
       open.add(sent);
       void sent.then(() => open.delete(sent));
-      // By the clock, so that a late tick costs no calls.
+      // By the clock, so that a late timer loses no calls.
       await wait(Math.max(0, startedAt + ((count + 1) * 1000) / rate - performance.now()));
     }
   })();

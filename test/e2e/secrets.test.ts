@@ -18,7 +18,7 @@ const planted = {
 
 test("a secret of the configuration, a header or an argument appears in no log, span, audit line, error, metric or page", async () => {
   await using otlp = await startOtlp();
-  // A downstream that repeats whatever it is sent, key and all, in its error.
+  // A downstream that repeats each request, key included, in its error.
   await using downstream = await startReceiver(({ text, headers }) => ({
     status: 422,
     body: { you_sent: text, with: headers },
@@ -61,7 +61,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
           { "x-cognigy-ai-api-key": planted.cognigy },
         ),
       );
-      // What a downstream says of a call may repeat what it was sent: arguments too, never keys.
+      // A downstream's message may repeat the request: arguments, but never keys.
       seen.push(cognigy.text.replaceAll(how === "downstream" ? planted.argument : "\u0000", ""));
     }
     const wrongArguments = await rpc(
@@ -90,7 +90,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
     seen.push(job.text);
     await until(() => downstream.received.some(({ path }) => path === "/oauth/token"));
     const jobs = await rpc(service.url, "Jobs/ListJobs", {}, planted.rpc);
-    // A job shows its calls to whoever may read it: they are its content.
+    // A job's calls are its content: callers who may read the job see them.
     seen.push(JSON.stringify(jobs.body).replaceAll(planted.argument, ""));
     for (const path of [
       "/metrics",
@@ -124,7 +124,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
     plugins,
   });
   expect(wrong.code).toBe(1);
-  // At `debug`, and there only, a line holds the message of a tool's own error, which may repeat its arguments.
+  // Only at `debug` a line contains the message of a tool's own error, which may repeat its arguments.
   const isDetail = (line: string): boolean => /"level":"debug".*"msg":"[^"]*: details"/.test(line);
   const places = {
     logs: logs
@@ -139,13 +139,13 @@ test("a secret of the configuration, a header or an argument appears in no log, 
     for (const [name, secret] of Object.entries(planted))
       expect([place, name, around(text, secret)]).toEqual([place, name, ""]);
   }
-  // Where they must be: the downstream got key and argument.
+  // They are where they belong: the downstream received key and argument.
   const sent = downstream.received.find(({ path }) => path === "/echo");
   expect([sent?.headers.authorization, JSON.parse(sent?.text ?? "{}")]).toEqual([
     `Bearer ${planted.configured}`,
     { note: planted.argument },
   ]);
-  // Keys are in no file either; arguments and results are in the store, which is what it is for.
+  // No file contains keys. Arguments and results are in the store.
   for (const file of readdirSync(dataDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
     const text = readFileSync(join(file.parentPath, file.name), "latin1");
     for (const name of ["configured", "webhook", "rpc", "cognigy", "client"] as const) {
@@ -154,7 +154,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
   }
 }, 90_000);
 
-/** What stands around a text that was found. */
+/** Returns the surroundings of a text that was found. */
 function around(text: string, secret: string): string {
   const at = text.indexOf(secret);
   return at < 0 ? "" : text.slice(Math.max(0, at - 150), at + secret.length + 30);

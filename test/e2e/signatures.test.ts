@@ -78,7 +78,7 @@ function hub(secret: string, body: string | Uint8Array, encoding: "hex" | "base6
   return { "x-hub-signature-256": `sha256=${createHmac("sha256", secret).update(body).digest(encoding)}` };
 }
 
-/** Signs as the published library does. */
+/** Signs like the published library. */
 function webhook(secret: string, body: string, id: string, at = new Date()): Headers {
   return {
     "webhook-id": id,
@@ -187,7 +187,7 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
     for (const key of [{}, { "idempotency-key": "another" }] as Headers[]) {
       expect(await outcome(body, { ...signed, ...key }, "book")).toMatchObject({ outcome: "OK", replayed: true });
     }
-    // The sender's own retry: the same id under a new time.
+    // The sender's own retry: the same id with a new time.
     const later = webhook(rotated, body, "msg-book", new Date(Date.now() + 5000));
     expect(await outcome(body, later, "book")).toMatchObject({ outcome: "OK", replayed: true });
     expect(office.received.filter(({ path }) => path === "/seats/12A")).toHaveLength(1);
@@ -240,7 +240,7 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
 });
 
 test("a refused signature is counted, logged and audited with its reason, and with the caller of its key", async () => {
-  // In a second of many refusals the audit log counts the further ones in one line.
+  // In a second with many refusals, one line of the audit log counts all further ones.
   const line = await until(async () => {
     await send("/tools/echo", "{}", { authorization: "Bearer both-key", ...hub("both-wrong", "{}") });
     return auditLines().find(

@@ -13,7 +13,7 @@ const tokens = {
   client_secret: "new-5b5b5b5b",
 };
 
-/** Everything in which a token could be seen, once the service has written it. */
+/** Returns everything that could contain a token, when the service has written it. */
 async function everything(service: ServiceUnderTest, ...more: string[]): Promise<string> {
   const jobs = await rpc(service.url, "Jobs/ListJobs", {});
   return [

@@ -12,7 +12,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => service[Symbol.asyncDispose]());
 
-/** Reads a stream of events with a client of somebody else's. */
+/** Parses a stream of events with a published client. */
 function eventsOf(text: string): EventSourceMessage[] {
   const events: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (event) => void events.push(event) });
@@ -35,7 +35,7 @@ testRequirement(
   ["000.1", "000.4", "000.7", "000.8"],
   "the LLM Gateway gets events in its own format from every bundled tool",
   async () => {
-    // The embedded inventory is made at the first start, which takes its time.
+    // The embedded inventory is created at the first start, which takes time.
     await until(async () => !(await (await fetch(`${service.url}/readyz`)).text()).includes("tool "), 60_000);
     const answer = await gateway({
       conversation_id: "c-1",

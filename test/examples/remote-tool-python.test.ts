@@ -59,7 +59,7 @@ async function startExample(command: string) {
   };
 }
 
-// Skipped only where Python or its grpcio is missing: Debian's package is python3-grpcio.
+// Skipped only if Python or its grpcio is missing: Debian's package is python3-grpcio.
 test.skipIf(python === undefined)(
   "the tool in Python describes itself, reports progress, answers, refuses with a message, and stops",
   { timeout: 60_000 },
@@ -95,7 +95,7 @@ test.skipIf(python === undefined)(
   },
 );
 
-// Skipped only where Python or its grpcio is missing: Debian's package is python3-grpcio.
+// Skipped only if Python or its grpcio is missing: Debian's package is python3-grpcio.
 test.skipIf(python === undefined)(
   "the tool in Python is registered, called through Cognigy, and kept across a restart",
   { timeout: 60_000 },

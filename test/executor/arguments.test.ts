@@ -8,7 +8,7 @@ import { testRequirement } from "../support/test-requirement.ts";
 const echo = aTool({ execute: (args) => args });
 const limits = { argumentsBytes: 262_144, depth: 32 };
 
-/** Objects inside objects: `{"a":{"a":…{}}}`. */
+/** Nested objects: `{"a":{"a":…{}}}`. */
 const nested = (levels: number): string => `${'{"a":'.repeat(levels - 1)}{}${"}".repeat(levels - 1)}`;
 
 async function answer(args: object | string, name = "work") {

@@ -88,7 +88,7 @@ describe("a busy tool", () => {
     await vi.waitFor(() => expect(server.entries.size).toBe(1));
     const waiting = two.executor.execute(aCall(), within("c"));
     await vi.waitFor(() => expect(begin).toHaveBeenCalled());
-    // Its slot is free between two looks at the store.
+    // Its slot is free between two reads of the store.
     let tries = 0;
     const holdSlot = () =>
       two.executor.execute(aCall({}, { id: `hold-${(tries += 1)}` }), within("c", { answerWithinMs: 0 }));

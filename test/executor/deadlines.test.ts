@@ -31,7 +31,7 @@ describe("the answer deadline", () => {
       const waiting = app.executor.wait(...where, AbortSignal.timeout(5000));
       go.open();
       expect(await waiting).toMatchObject({ state: CallState.DONE, result: { callId: result.callId, output: "done" } });
-      // Also for another process: it is in the ledger.
+      // For other processes too: it is in the ledger.
       await using other = await startExecutor([], { ledger: app.ledger });
       expect(await other.executor.find(...where)).toMatchObject({ state: CallState.DONE, result: { output: "done" } });
     });
@@ -205,7 +205,7 @@ describe("a caller that disconnects", () => {
     });
     expect(signal?.aborted).toBe(false);
     two.abort();
-    // Whoever comes now does not get the answer of what was given up.
+    // A later caller does not get the answer of the cancelled call.
     const third = app.executor.execute(aCall(), within("c", { answerWithinMs: 10 }));
     await expect(second).rejects.toThrow("gone away");
     await vi.waitFor(() => expect(app.audit[0]?.outcome).toBe("CANCELLED"));

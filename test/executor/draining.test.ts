@@ -69,7 +69,7 @@ describe("draining", () => {
     expect([outcomeOf(stopped), stopped.output]).toEqual(["UNCERTAIN", uncertain]);
     expect(outcomeOf(await queued)).toBe("CANCELLED");
     await app[Symbol.asyncDispose]();
-    // The next process asks its author, and does not run it unasked.
+    // The next process calls `reconcile`, and does not run it again.
     const again = vi.fn(() => "ran");
     {
       const tool = aTool({ effect: "write", execute: again, reconcile: () => ({ result: "it took effect" }) });

@@ -24,7 +24,7 @@ describe("a failure", () => {
     expect(await late.call({})).toMatchObject(plain);
     const result = await sync.executor.execute(aCall(), within());
     expect([outcomeOf(result), result.output]).toEqual([plain.outcome, plain.output]);
-    // Its message may repeat arguments or answers: it is for whoever debugs the tool.
+    // Its message may repeat arguments or answers: it is for developers of the tool.
     const lines = sync.log.map((line) => JSON.parse(line) as { level: number });
     expect(JSON.stringify(lines.filter(({ level }) => level > 20))).not.toContain("secret words");
     expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
@@ -106,7 +106,7 @@ describe("an unreadable error", () => {
     const failed = await app.executor.execute(aCall(), within());
     expect([outcomeOf(failed), failed.output]).toEqual(["FAILED", "Tool execution failed or timed out."]);
     expect(app.executor.running).toBe(0);
-    // Neither its slot nor its ledger entry is left behind.
+    // Its slot and its ledger entry are released.
     broken = false;
     expect((await app.executor.execute(aCall(), within())).output).toBe("good");
   });

@@ -22,7 +22,7 @@ import {
 
 type Line = Record<string, unknown> & { level: number; msg: string; error?: Record<string, string> };
 
-/** Starts a tool whose log lines can be read. */
+/** Starts a tool, and records its log lines. */
 async function start(tool: Tool, options: ExecutorOptions = {}) {
   const app = await startExecutor([tool], options);
   return Object.assign(app, {

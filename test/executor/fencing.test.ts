@@ -13,14 +13,14 @@ import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 const hourMs = 3_600_000;
 
-/** A store whose clock the test moves. */
+/** A store whose clock the test controls. */
 function startServer(): MemoryLedgerServer & { later(ms: number): void } {
   let offsetMs = 0;
   const server = createMemoryLedgerServer(() => Date.now() + offsetMs);
   return { ...server, later: (ms) => void (offsetMs += ms) };
 }
 
-/** A process on the store that seems dead to the others, such as one that is frozen: it goes on when its tool does. */
+/** A process on the store that seems dead to the others, like a frozen one. It continues when its tool does. */
 async function frozen(server: MemoryLedgerServer, execute: (context: ExecutionContext) => unknown, url = "") {
   const ledger = createMemoryLedger({ server });
   const started = gate();
@@ -99,7 +99,7 @@ describe("a process that was considered dead", () => {
       const begin: Ledger["begin"] = async (intent) => {
         const begun = await memory.begin(intent);
         if (begun.state !== "new") return begun;
-        // The process stood still after its intent was stored.
+        // The process was frozen after its intent was stored.
         const claim: Claim = Object.defineProperty(begun.claim, "sendUntil", { value: sendUntil() });
         return { ...begun, claim };
       };
@@ -117,7 +117,7 @@ describe("a process that was considered dead", () => {
         await expect(answer).rejects.toThrow("nothing has been executed");
         expect(app.log.join()).toContain("the intent was stored too long ago for the call to run");
         expect(execute).not.toHaveBeenCalled();
-        // Its intent was given back.
+        // Its intent was released.
         expect(await memory.find(JSON.stringify(["default", "test", "c", "conversation-1", "call-1"]))).toBeUndefined();
       } else {
         expect(["FAILED", "TIMED_OUT"]).toContain(outcomeOf(await answer));
@@ -199,7 +199,7 @@ describe("a failure between intent and run discards the intent", () => {
     expect([execute.mock.calls.length, app.executor.running]).toEqual([0, 0]);
     away = false;
     expect((await app.executor.execute(aCall(), within())).output).toBe("done");
-    // Under a new id it repeats the first.
+    // Under a new id the request repeats the first one.
     expect(await app.executor.execute(aCall({}, { id: "2" }), within())).toMatchObject({
       output: "done",
       replayed: true,
@@ -212,7 +212,7 @@ describe("a failure between intent and run discards the intent", () => {
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: memory, settings });
     await using other = await startExecutor([aTool({ effect: "write", execute: () => "other" })], { ledger: memory });
     await other.executor.execute(aCall({ a: 1 }), within());
-    // The id is taken: CONFLICT. The guard's entry of this request must not outlive it.
+    // The id is used: CONFLICT. The guard's entry of this request must not remain.
     expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
     expect((await app.executor.execute(aCall({ a: 2 }, { id: "2" }), within())).output).toBe("done");
   });

@@ -192,7 +192,7 @@ describe("the answer to a repeat", () => {
 });
 
 describe("a process that died between the guard's entry and the call's", () => {
-  /** A replica in which one kind of request never reaches the store, until it is dead. */
+  /** A replica whose requests of one kind never reach the store, until it is dead. */
   async function dying(method: "begin" | "finish", isLost: (key: string) => boolean) {
     let offsetMs = 0;
     const server = createMemoryLedgerServer(() => Date.now() + offsetMs);

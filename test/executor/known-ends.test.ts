@@ -14,7 +14,7 @@ const never = (): Promise<never> => new Promise(() => {});
 type Respond = (response: ServerResponse, request: IncomingMessage) => void;
 type Act = (context: ExecutionContext, url: string) => unknown;
 
-/** A `write` that acts on a real downstream, and the same call made twice. */
+/** Calls a `write` that acts on a real downstream, twice with the same call. */
 async function calledTwice(respond: Respond, act: Act, change: Partial<ToolDefinition> = {}, url?: string) {
   await using api = await startDownstream(respond);
   const target = url ?? api.origin;

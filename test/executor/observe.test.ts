@@ -9,7 +9,7 @@ import { ToolError } from "../../src/plugin/tool-error.ts";
 import { startDownstream } from "../outbound/downstream.ts";
 import { aCall, aTool, caller, type ExecutorOptions, gate, startExecutor, within } from "../support/executor.ts";
 
-/** An executor whose spans are recorded, and what it wrote. */
+/** Starts an executor, and records its spans, audit lines and log lines. */
 async function start(definition: ToolDefinition["execute"] | Partial<ToolDefinition>, options: ExecutorOptions = {}) {
   const exporter = new InMemorySpanExporter();
   const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
@@ -96,7 +96,7 @@ describe("the span of a call", () => {
   });
 });
 
-/** A ledger of which every intent is refused by a fault of our own. */
+/** A ledger that rejects every intent with an internal error. */
 function unreachable(): NonNullable<ExecutorOptions["ledger"]> {
   return {
     begin: async () => {

@@ -63,7 +63,7 @@ describe("overload", () => {
     );
     leave.abort();
     await expect(queued).rejects.toThrow("gone away");
-    // Its place in the queue is free again.
+    // Its position in the queue is free again.
     const next = app.executor.execute(aCall({}, { id: "3" }), within("c", { answerWithinMs: 1 }));
     expect(outcomeOf(await next)).toBe("PENDING");
     expect(execute).toHaveBeenCalledOnce();

@@ -281,7 +281,7 @@ describe("the slots of a tool", () => {
     expect(await second).toEqual({ retryAfterSeconds: 1 });
     slots.release(undefined);
     expect(await third).toBeUndefined();
-    // Too late to leave: it has its slot.
+    // Too late to leave the queue: it has its slot.
     executions[2]!.cancel();
     slots.release(5);
     expect(slots.acquire(one, executions[0]!)).toBeUndefined();

@@ -73,7 +73,7 @@ test("a source with unique ids needs no scope, whatever its name", async () => {
   const named = within("", { caller: { ...caller, name: "cognigy" } });
   for (const request of [unique, unique]) expect((await app.executor.execute(aCall(), request)).output).toBe("1");
   for (const output of ["2", "3"]) expect((await app.executor.execute(aCall(), named)).output).toBe(output);
-  // Who asks on behalf of the source finds the call, too.
+  // A caller on behalf of the source finds the call, too.
   const asked = { ...contextOf(""), source: "some-platform" };
   expect((await app.executor.find("call-1", asked, caller))?.result?.output).toBe("1");
 });

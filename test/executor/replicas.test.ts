@@ -24,7 +24,7 @@ const uncertain = "It is not known whether this request took effect. Do not repe
 const notReady = "The tool work cannot work at present.";
 const where = ["call-1", contextOf("c"), caller] as const;
 
-/** A store on which `abandon` makes all replicas seem dead, an hour after their calls began. */
+/** A store on which `abandon` makes all replicas seem dead, an hour after their calls started. */
 function startServer(): MemoryLedgerServer & { abandon(): void } {
   let offsetMs = 0;
   const server = createMemoryLedgerServer(() => Date.now() + offsetMs);
@@ -48,7 +48,7 @@ function replica(
 
 type Request = readonly [ReturnType<typeof aCall>, ReturnType<typeof within>];
 
-/** Begins calls that never end in a replica that is dead afterwards. */
+/** Starts calls that never end in a replica that then dies. */
 async function leaveBehind(
   server: ReturnType<typeof startServer>,
   effect: "read" | "idempotent" | "write",

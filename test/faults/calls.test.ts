@@ -16,7 +16,7 @@ describe("a process that is killed during its request", () => {
       const [service] = world.replicas;
       await service?.kill();
       await service?.start();
-      // The author would say "not done" now, and be wrong a moment later.
+      // `reconcile` would return "not done" now, and be wrong a moment later.
       expect(await world.repeat(service)).toContain(pending);
       expect(world.downstream.requests).toHaveLength(0);
       world.release();
@@ -56,7 +56,7 @@ describe.skipIf(noRedis !== undefined)(`a frozen process${noRedis === undefined 
         await until("the other has given it up", async () => (await world.repeat(other)).includes(uncertain), 30_000);
         frozen?.signal("SIGCONT");
         const answer = await settledAnswer(world);
-        // Its own caller may have been told in time that the work goes on.
+        // Its own caller may have received the pending answer in time.
         const own = await world.answer;
         if (!own?.includes(pending)) expect(own).toBe(answer);
         expect(world.downstream.requests).toHaveLength(1);
@@ -86,7 +86,7 @@ describe.skipIf(noPostgres !== undefined)(
           proxy.mode = "silent";
           proxy.blackhole();
           world.release();
-          // The effect has happened; its answer is kept back until it is durable.
+          // The effect has happened; the answer waits until it is durable.
           expect(await world.answer).toContain(pending);
           expect(world.downstream.requests).toHaveLength(1);
           proxy.mode = "pass";

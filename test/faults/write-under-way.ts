@@ -8,20 +8,20 @@ import { until } from "../e2e/support/until.ts";
 export const pending = "The request is still being processed. Do not repeat it.";
 export const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
-/** Replicas and a back office, and one write that is under way at the first of them. */
+/** Replicas, a back office, and a write that is in progress on the first replica. */
 export interface WriteUnderWay extends AsyncDisposable {
   readonly replicas: readonly Service[];
   readonly downstream: Downstream;
-  /** What the platform's request was answered with, or `undefined` where its connection broke. */
+  /** The answer to the platform's request; `undefined` if its connection broke. */
   readonly answer: Promise<string | undefined>;
-  /** Lets the back office do what it was asked for. */
+  /** Lets the back office execute the request. */
   release(): void;
-  /** What a repeat of the call at this replica is answered with. */
+  /** Repeats the call on this replica, and returns its answer. */
   repeat(replica: Service | undefined): Promise<string>;
 }
 
 /**
- * Starts replicas, each on its way to the engine, and a write whose request the back office holds. `timeoutMs` is the
+ * Starts replicas, each with a proxy to the engine, and a write whose request the back office holds. `timeoutMs` is the
  * write's execution deadline: it is taken over 5 s later at the earliest.
  */
 export async function startWriteUnderWay(
@@ -50,7 +50,7 @@ export async function startWriteUnderWay(
   return { replicas, downstream, answer, release, repeat, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-/** Asks again until all replicas give the same answer that is no longer PENDING, and proves that it stays so. */
+/** Repeats the call until all replicas give the same answer that is not PENDING, and proves that it does not change. */
 export async function settledAnswer({ replicas, repeat, downstream }: WriteUnderWay): Promise<string> {
   let answers: string[] = [];
   await until(

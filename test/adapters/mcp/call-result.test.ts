@@ -8,7 +8,7 @@ import { callResultText, dependsOnOutputSchema, type ResultForm } from "../../..
 const modern: ResultForm = { era: "modern", hasOutputSchema: false, metaTail: ',"m":1' };
 const older: ResultForm = { era: "older", hasOutputSchema: false, metaTail: "" };
 
-/** A good result as the services hand it over. */
+/** A good result in the form of the services. */
 function good(value: JsonValue, change: { truncated?: boolean } = {}): ToolResult {
   const output = typeof value === "string" ? value : JSON.stringify(value);
   const known = { callId: "c", name: "t", outcome: Outcome.OK, output, ...change };

@@ -14,7 +14,7 @@ export function result(outcome: Outcome, output = "done", change: { truncated?: 
 }
 
 interface Options extends Partial<McpDoorOptions> {
-  /** What the services answer. */
+  /** The answer of the services. */
   readonly answer?: object;
   /** The events of a call with progress. */
   readonly events?: readonly object[];

@@ -8,7 +8,7 @@ import { scratchFolder } from "../../support/scratch-folder.ts";
 import { startFixtureService } from "./fixture-service.ts";
 import { notOurs } from "./not-ours.ts";
 
-// The official suite, run against a started service. It needs no network.
+// Runs the official suite against a started service. It needs no network.
 
 interface Check {
   readonly id: string;
@@ -32,7 +32,7 @@ afterAll(async () => {
 /** Runs the suite and returns the ids of the checks that did not succeed, by scenario. */
 async function failures(...args: string[]): Promise<{ failed: Record<string, string[]>; succeeded: number }> {
   using output = scratchFolder("jackfield-conformance");
-  // It exits with 1 where anything failed: what failed stands in its files.
+  // It exits with 1 if anything failed; its files list the failures.
   await run(process.execPath, [program, "server", "--url", `${service.url}/mcp`, "-o", output.path, ...args]).catch(
     (error: unknown) => {
       if (!(error instanceof Error && "code" in error && error.code === 1)) throw error;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
 import { answered, modern, modernMessage, modernOptions, older, post } from "./mcp-client.ts";
 
-// What stands before every method, and what the methods of both eras answer.
+// Checks that precede every method.
 
 const keys = "crm:crm-key,reader:read-key:tools:read,runner:run-key:tools:execute";
 let service: ServiceUnderTest;

@@ -5,7 +5,7 @@ import { scratchFolder } from "../../support/scratch-folder.ts";
 import { startService } from "../../support/service.ts";
 import { fixtureTools } from "./fixture-tools.ts";
 
-/** Starts a service that has the tools of the official suite. `mcp` are settings of the door. */
+/** Starts a service with the tools of the official suite. `mcp`: settings of the adapter. */
 export async function startFixtureService(mcp: Readonly<Record<string, unknown>> = {}) {
   const folder = scratchFolder("jackfield-fixtures");
   const port = await freePort();

@@ -31,7 +31,7 @@ const withRegion: JsonSchema = {
   properties: { region: { type: "string", "x-mcp-header": "Region" } },
 };
 
-/** The tools that the official suite asks a server for, by name. */
+/** The tools that the official suite requires of a server, by name. */
 export const fixtureTools: Readonly<Record<string, Tool>> = Object.fromEntries(
   [
     content("test_simple_text", () => "This is a simple text response for testing."),

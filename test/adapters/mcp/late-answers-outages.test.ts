@@ -42,7 +42,7 @@ test(
     release();
     await using after = await startProcess({ ...options, dataDir });
     await after.ready();
-    // What a write did whose process died is not known: the model reads so, and nothing is sent again.
+    // The effect of a write whose process died is unknown: the model is told so, and nothing is sent again.
     const task = await endedTask(after.url, key, taskId);
     expect(task).toMatchObject({
       status: "completed",
@@ -72,7 +72,7 @@ test(
     const dataDir = data.path;
     await using before = await startProcess({ ...options, dataDir });
     await before.ready();
-    // By RPC the default is `text`, which would leave the brackets.
+    // The default for RPCs is `text`, which would not remove the brackets.
     const call = { name: "look", arguments: { seat: "<12>" } };
     const started = await modern(before.url, "tools/call", call, { key, tasks: true });
     const taskId = started.body.result?.["taskId"] as unknown as string;

@@ -5,7 +5,7 @@ import { scratchFolder } from "../../support/scratch-folder.ts";
 import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
 import { endedTask, modern, older } from "./mcp-client.ts";
 
-// Calls that take longer than a client waits: tasks, rounds of requestState, the pending sentence.
+// Calls that take longer than a client waits: tasks, rounds with requestState, the pending sentence.
 
 const key = "crm-key";
 const env = { JACKFIELD_API_KEYS: "crm:crm-key,erp:erp-key" };
@@ -209,7 +209,7 @@ test("a client that disconnects cancels a read, but not a write", async () => {
   const found = await older(patient.url, "tools/call", { name: "book", arguments: { seat: "g" } }, { headers });
   expect(found.body.result).not.toHaveProperty("isError");
   expect(seats.received).toHaveLength(1);
-  // Its slot is free again: the read has been stopped long before its minute.
+  // Its slot is free again: the read was cancelled long before the end of its minute.
   await expect
     .poll(async () => await (await fetch(`${patient.url}/metrics`)).text())
     .toMatch(/nap.*cancelled|cancelled.*nap/i);

@@ -4,7 +4,7 @@ import type { McpAnswer, Peer } from "../../../src/adapters/mcp/peer.ts";
 import { createLineServer } from "../../../src/adapters/mcp/stdio.ts";
 import { localCaller } from "../../../src/auth/authenticator.ts";
 
-/** A line server whose door answers when the test lets it: the protocol of lines, without a process around it. */
+/** A server of the line protocol without a process, whose answers the test controls. */
 function start() {
   const written: unknown[] = [];
   const requests: { body: unknown; peer: Peer; answer: (answer: McpAnswer | undefined) => void }[] = [];
@@ -58,7 +58,7 @@ describe("line-based messages", () => {
       { jsonrpc: "2.0", error: { code: -32700, message: "The message is not valid JSON" } },
       { jsonrpc: "2.0", error: { code: -32600, message: "The message is too long" } },
     ]);
-    // Exactly as long as a line may be: it is for the door to say what it thinks of it.
+    // The maximum length of a line: the protocol implementation must answer it.
     expect(requests.map(({ body }) => body)).toEqual(["x".repeat(98)]);
     requests[0]!.answer(undefined);
     await server.end();

@@ -17,7 +17,7 @@ const catalog = (...names: string[]): ToolCatalog => ({
   find: () => undefined,
 });
 
-/** Subscriptions over a list and tasks that the test changes, looked at each millisecond. */
+/** Subscriptions to a list and tasks that the test changes. They are polled every millisecond. */
 function start({ maxListeners = 10 } = {}) {
   const world = {
     list: catalog("a") as ToolCatalog | Error,
@@ -46,7 +46,7 @@ function start({ maxListeners = 10 } = {}) {
     metaTail: ',"x":1',
   });
 
-  /** A client that listens. While it is behind, what is offered is dropped. */
+  /** A client that listens. While its connection is blocked, offered messages are dropped. */
   function listen(notifications: unknown, id = 1) {
     const sent: unknown[] = [];
     const client = { behind: false };
@@ -75,7 +75,7 @@ function start({ maxListeners = 10 } = {}) {
     return { sent, client, gone, ended, peer };
   }
 
-  /** Waits until everything has been looked at so many times more. */
+  /** Waits until everything has been polled this number of times more. */
   async function turns(what: string, count = 2) {
     const before = asked.length;
     await until(() => asked.slice(before).filter((one) => one.what === what).length >= count);

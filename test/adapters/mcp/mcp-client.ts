@@ -1,4 +1,4 @@
-/** A JSON-RPC answer as a test reads it. */
+/** A JSON-RPC answer. */
 export interface Answered {
   readonly status: number;
   readonly headers: Headers;
@@ -9,12 +9,12 @@ export interface Answered {
   };
 }
 
-/** How a request is sent. */
+/** Options of a request. */
 export interface SendOptions {
   readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly meta?: Readonly<Record<string, unknown>>;
-  /** The client follows tasks. */
+  /** The client supports tasks. */
   readonly tasks?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -22,7 +22,7 @@ export interface SendOptions {
 const prefix = "io.modelcontextprotocol/";
 let lastId = 0;
 
-/** Sends any body to the door. */
+/** Sends any body to the endpoint. */
 export async function post(url: string, body: unknown, { key, headers, signal }: SendOptions = {}): Promise<Response> {
   return await fetch(`${url}/mcp`, {
     method: "POST",
@@ -37,20 +37,20 @@ export async function post(url: string, body: unknown, { key, headers, signal }:
   });
 }
 
-/** Sends a request as an older client does. */
+/** Sends a request like an older client. */
 export async function older(url: string, method: string, params: object = {}, options: SendOptions = {}) {
   const message = { jsonrpc: "2.0", id: ++lastId, method, params: { ...params, _meta: options.meta } };
   return await answered(await post(url, message, options));
 }
 
-/** Sends a request as a client of 2026-07-28 does. */
+/** Sends a request like a client of 2026-07-28. */
 export async function modern(url: string, method: string, params: object = {}, options: SendOptions = {}) {
   return await answered(
     await post(url, modernMessage(method, params, options), modernOptions(method, params, options)),
   );
 }
 
-/** The message of a client of 2026-07-28. */
+/** Returns the message of a client of 2026-07-28. */
 export function modernMessage(method: string, params: object = {}, { meta, tasks }: SendOptions = {}) {
   const extensions = tasks === true ? { [`${prefix}tasks`]: {} } : {};
   return {
@@ -68,7 +68,7 @@ export function modernMessage(method: string, params: object = {}, { meta, tasks
   };
 }
 
-/** The headers that go with it. */
+/** Returns the headers of such a message. */
 export function modernOptions(method: string, params: object, options: SendOptions): SendOptions {
   const { name, taskId } = params as { name?: string; taskId?: string };
   const subject = name ?? taskId;
@@ -94,12 +94,12 @@ export async function answered(response: Response): Promise<Answered> {
   return { status, headers, body: (text === "" ? {} : JSON.parse(text)) as Answered["body"] };
 }
 
-/** The messages in the text of a stream of events. */
+/** Returns the messages in an event stream. */
 export function messagesOf(text: string): object[] {
   return [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data ?? "null") as object);
 }
 
-/** Asks for a task until it has ended. */
+/** Polls a task until it has ended. */
 export async function endedTask(url: string, key: string, taskId: string): Promise<Record<string, unknown>> {
   for (;;) {
     const { body } = await modern(url, "tasks/get", { taskId }, { key, tasks: true });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
 import { answered, messagesOf, modern, older, post } from "./mcp-client.ts";
 
-// What stands before every method, and what the methods of both eras answer.
+// The answers of the methods to clients of both eras.
 
 const keys = "crm:crm-key,reader:read-key:tools:read,runner:run-key:tools:execute";
 let service: ServiceUnderTest;

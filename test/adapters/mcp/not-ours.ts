@@ -1,7 +1,7 @@
 /**
- * Checks of the official suite that do not succeed, by revision and scenario, because the door offers tools only: no
- * prompts, resources, completion, logging, sampling, roots or elicitation. The suite's test fails when one of these begins
- * to succeed, and when any other one does not.
+ * Checks of the official suite that do not succeed, by revision and scenario, because the endpoint offers only tools: no
+ * prompts, resources, completion, logging, sampling, roots or elicitation. The suite's test fails if one of these succeeds,
+ * or if any other one does not.
  */
 export const notOurs: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   "2026-07-28": {
@@ -21,7 +21,7 @@ export const notOurs: Readonly<Record<string, Readonly<Record<string, readonly s
     "resources-read-binary": ["resources-read-binary"],
     "resources-read-text": ["resources-read-text"],
     "resources-templates-read": ["resources-templates-read"],
-    // No tool asks its client for anything: elicitation, sampling, roots.
+    // No tool sends requests to its client: elicitation, sampling, roots.
     "input-required-result-basic-elicitation": ["sep-2322-elicitation-incomplete"],
     "input-required-result-basic-list-roots": ["sep-2322-list-roots-incomplete"],
     "input-required-result-basic-sampling": ["sep-2322-sampling-incomplete"],
@@ -39,10 +39,10 @@ export const notOurs: Readonly<Record<string, Readonly<Record<string, readonly s
       "tasks-mrtr-partial-fulfillment",
       "tasks-mrtr-tasks-update-resumes",
     ],
-    // It wants a tool whose task ends in a protocol error. Whatever a tool does here is an answer; a task fails only where its
-    // job cannot be executed, which no tool can bring about: late-answers-outages.test.ts has one fail.
+    // It requires a tool whose task ends in a protocol error. Here every result of a tool is an answer; a task fails only if
+    // its job cannot be executed, which no tool can cause: late-answers-outages.test.ts tests that.
     "tasks-lifecycle": ["sep-2663-tasks-get-status-failed"],
-    // No tool insists on becoming a task.
+    // No tool requires execution as a task.
     "tasks-required-task-error": ["sep-2663-server-returns-missing-capability-when-required"],
   },
   "2025-11-25": {

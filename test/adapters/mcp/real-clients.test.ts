@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startReceiver, type Receiver } from "../../support/receiver.ts";
 import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
 
-// The clients that others wrote, unchanged.
+// Clients of other authors, unchanged.
 
 const headers = { Authorization: "Bearer crm-key" };
 const info = { name: "judge", version: "1.0.0" };

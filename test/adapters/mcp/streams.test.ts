@@ -13,7 +13,7 @@ const settings = {
   maxOutput: 65_536,
 } as const;
 
-/** The adapter with times that a test can wait for. */
+/** The adapter with short times. */
 function impatient() {
   return createMcpAdapter(settings, {
     version: "0",
@@ -30,7 +30,7 @@ function impatient() {
 test("a slow call is answered as a stream with comments, only to a client that reads events", async () => {
   const held = Promise.withResolvers<string>();
   await using server = await stand({ adapter: impatient(), tools: { held: () => held.promise } });
-  // Answered before a stream would open: when that time comes, nothing may happen to its reply.
+  // The answer was sent before a stream would have opened: its timer must not touch the reply any more.
   await (await post(server.url, { jsonrpc: "2.0", id: 1, method: "ping" })).text();
   const call = { jsonrpc: "2.0", id: 5, method: "tools/call", params: { name: "held" } };
   const plain = post(server.url, call, { headers: { accept: "application/json" } });

@@ -16,7 +16,7 @@ afterAll(async () => {
   await service[Symbol.asyncDispose]();
 });
 
-/** Registers a tool, as a caller of the RPC does. */
+/** Registers a tool, like a caller of the RPC. */
 async function register(at: string, name: string): Promise<void> {
   await fetch(`${at}/jackfield.v1.ToolRegistry/RegisterTool`, {
     method: "POST",
@@ -28,7 +28,7 @@ async function register(at: string, name: string): Promise<void> {
   });
 }
 
-/** Opens a stream of notifications, and keeps what comes. */
+/** Opens a stream of notifications and records them. */
 async function listen(at: string, notifications: object) {
   const message = modernMessage("subscriptions/listen", { notifications });
   const gone = new AbortController();

@@ -26,7 +26,7 @@ function aJob(change: Partial<Omit<Job, "$typeName">> = {}): Job {
   return Object.assign(job, change);
 }
 
-/** The tasks of one job, and what was asked of the services. */
+/** The tasks of one job, and the requests to the services. */
 function start(job: Job | ConnectError, call: object | ConnectError = notFound()) {
   const asked: [string, unknown][] = [];
   const answer = (method: string, answered: unknown) => async (request: unknown) => {

@@ -5,7 +5,7 @@ import { startReceiver, type Receiver } from "../../support/receiver.ts";
 import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
 import { modern, older, post } from "./mcp-client.ts";
 
-// Tokens of an issuer at the doors and by RPC, beside keys.
+// An issuer's tokens at the adapters and by RPC, besides keys.
 
 const resource = "https://tools.example.com/mcp";
 const metadataUrl = "https://tools.example.com/.well-known/oauth-protected-resource/mcp";

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { defineTool } from "jackfield/plugin";
 
-/** Computes for a while without a pause, then writes a file. */
+/** Computes for a while without yielding, then writes a file. */
 export default defineTool({
   name: "block",
   description: "Computes for a while, then writes a file.",

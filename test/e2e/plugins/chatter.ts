@@ -1,6 +1,6 @@
 import { defineTool } from "jackfield/plugin";
 
-/** Logs much with each call. */
+/** Logs much during each call. */
 export default defineTool({
   name: "chatter",
   description: "Logs much.",

@@ -1,6 +1,6 @@
 import { defineTool } from "jackfield/plugin";
 
-/** Kills the process that runs it, as exhausted memory does. */
+/** Kills its process, as exhausted memory does. */
 export default defineTool({
   name: "die",
   description: "Kills the process that runs it.",

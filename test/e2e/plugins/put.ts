@@ -1,7 +1,7 @@
 import { defineTool } from "jackfield/plugin";
 import { configSchema, inputSchema, takeEffect } from "./request.ts";
 
-/** Changes something, and cannot tell whether it did. */
+/** Changes something, and cannot find out whether it did. */
 export default defineTool({
   name: "put",
   description: "Changes something, and cannot tell whether it did.",

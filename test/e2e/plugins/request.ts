@@ -1,6 +1,6 @@
 import type { ToolHttp } from "jackfield/plugin";
 
-/** Where the downstream of the tests is. */
+/** The address of the tests' downstream. */
 export const configSchema = {
   type: "object",
   properties: { baseUrl: { type: "string" } },
@@ -14,7 +14,7 @@ export const inputSchema = {
   required: ["id"],
 } as const;
 
-/** Asks the downstream for one effect. */
+/** Requests one effect from the downstream. */
 export async function takeEffect(
   http: ToolHttp,
   about: {

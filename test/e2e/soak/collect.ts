@@ -1,4 +1,4 @@
-// Is loaded into the service's process with `--import`: collects garbage when SIGUSR2 comes, and says what is left.
+// Loaded into the service's process with `--import`: collects garbage on SIGUSR2, and reports the memory in use.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { isMainThread } from "node:worker_threads";
@@ -8,7 +8,7 @@ if (isMainThread) {
   const collect = runInNewContext("gc") as () => void;
   process.on("SIGUSR2", () => {
     collect();
-    // What the first one has finalized goes with the second.
+    // The second one collects what the first has finalized.
     collect();
     const { rss, heapUsed, external } = process.memoryUsage();
     process.stdout.write(`memory ${JSON.stringify({ rss, live: heapUsed + external })}\n`);

@@ -3,34 +3,34 @@ import { createJackfieldClient, type JackfieldClient } from "../../../src/client
 import { streamResults } from "../support/requests.ts";
 import { type Answer, readAnswer } from "./answer.ts";
 
-/** A call as the load makes it. */
+/** A call of the load. */
 export interface Call {
   readonly id: string;
   readonly tool: "look" | "set" | "put" | "put_known";
   readonly arguments: { readonly id: string; readonly delay: number };
 }
 
-/** What a request was answered with. */
+/** The answer to a request. */
 export type Reply =
   | { readonly kind: "answered"; readonly answers: readonly Answer[] }
-  /** The batch is a job now. */
+  /** The batch has become a job. */
   | { readonly kind: "accepted"; readonly jobId: string }
-  /** A 5xx: nothing is promised. */
+  /** A 5xx, which promises nothing. */
   | { readonly kind: "refused"; readonly text: string };
 
-/** A way in. `send` rejects where there is no answer. */
+/** An entry point. `send` rejects if there is no answer. */
 export interface Door {
   readonly name: "cognigy" | "http" | "grpc" | "connect" | "gateway" | "runs";
-  /** Of a hundred requests so many come by it. */
+  /** Share of all requests, in percent. */
   readonly share: number;
-  /** Most calls in one request. */
+  /** Maximum number of calls in one request. */
   readonly batch: number;
   send(id: string, calls: readonly [Call, ...Call[]]): Promise<Reply>;
 }
 
 const timeoutMs = 30_000;
 
-/** The doors of a service. */
+/** Returns the entry points of a service. */
 export function openDoors(url: string): readonly Door[] {
   const grpc = createJackfieldClient({ baseUrl: url, transport: createGrpcTransport({ baseUrl: url }) });
   const connect = createJackfieldClient({
@@ -116,5 +116,5 @@ async function execute({ executor }: JackfieldClient, { id, tool, arguments: arg
   return { kind: "answered", answers: [readAnswer(result?.error?.message ?? result?.output ?? "")] };
 }
 
-/** An answer that no fault explains. */
+/** Thrown for an answer that no fault explains. */
 export class UnexpectedAnswer extends Error {}

@@ -3,26 +3,26 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 
-/** How the back office misbehaves, and whether it has done what it was asked for before. */
+/** The kind of misbehaviour, and whether the back office has caused the effect before. */
 export interface DownstreamTrouble {
   readonly how: "hang" | "status" | "reset";
   readonly afterEffect: boolean;
-  /** Of so many requests one is hit. */
+  /** One of this number of requests is affected. */
   readonly oneOf: number;
 }
 
-/** What a call has done. */
+/** The effects of a call. */
 export interface Effects {
   /** One number for each effect. */
   readonly numbers: number[];
   readonly keys: Set<string>;
 }
 
-/** A back office that counts the effects of each call, and misbehaves on request. */
+/** A back office that counts the effects of each call, and misbehaves on demand. */
 export interface SoakDownstream extends AsyncDisposable {
   readonly url: string;
   readonly effects: ReadonlyMap<string, Effects>;
-  /** Begins some trouble, and ends it when the function that this returns is called. */
+  /** Starts some trouble. The returned function ends it. */
   trouble(trouble: DownstreamTrouble): () => void;
 }
 
@@ -31,7 +31,7 @@ export async function startSoakDownstream(): Promise<SoakDownstream> {
   const effects = new Map<string, Effects>();
   const answers = new Map<string, object>();
   const hanging = new Set<ServerResponse>();
-  /** Work that has begun, by its key. */
+  /** Effects that are in progress, by key. */
   const begun = new Map<string, Promise<object>>();
   let trouble: DownstreamTrouble | undefined;
   let requests = 0;
@@ -65,8 +65,8 @@ export async function startSoakDownstream(): Promise<SoakDownstream> {
   }
 
   /**
-   * Tells what became of a key, once everything that had arrived before the question is done: `null` must not be said of
-   * a request that waits on another connection. A machine that stands still for seconds reads them all at once.
+   * Finds the effect of a key, when all requests that arrived before this one are done: the answer must not be `null` for a
+   * request that waits on another connection. A machine that stalls for seconds reads them all at once.
    */
   async function find(key: string): Promise<object> {
     for (let turns = 0; turns < 20; turns++) await turn();
@@ -113,7 +113,7 @@ export async function startSoakDownstream(): Promise<SoakDownstream> {
   };
 }
 
-/** The body of a request. */
+/** Reads the body of a request. */
 export async function textOf(incoming: IncomingMessage): Promise<string> {
   let text = "";
   for await (const chunk of incoming) text += String(chunk);

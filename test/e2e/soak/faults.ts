@@ -12,24 +12,24 @@ import type { PlatformTrouble, SoakPlatform } from "./platform.ts";
 export const faultKinds = ["store", "disk", "downstream", "platform", "pause", "kill"] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-/** Something that goes wrong for a while. */
+/** A fault that lasts for a while. */
 export interface Fault {
   readonly name: string;
-  /** Milliseconds that it lasts, at least and at most. */
+  /** Minimum and maximum duration in milliseconds. */
   readonly lasts: readonly [number, number];
-  /** Begins it, and returns what ends it. */
+  /** Starts it. The returned function ends it. */
   begin(): (() => void | Promise<void>) | Promise<() => void | Promise<void>>;
 }
 
-/** What can be broken. */
+/** The parts that can fail. */
 export interface Parts {
   readonly service: Service;
   readonly downstream: SoakDownstream;
   readonly platform: SoakPlatform;
   readonly dataDir: string;
-  /** The disk of the data folder; undefined where it has none of its own. */
+  /** The disk of the data folder; undefined if it has none of its own. */
   readonly disk: SmallDisk | undefined;
-  /** Before the engine; undefined where the store is embedded. */
+  /** In front of the engine; undefined if the store is embedded. */
   readonly engine: TcpProxy | undefined;
 }
 
@@ -71,7 +71,7 @@ function storeFault({ engine, dataDir }: Parts, random: Random): Fault {
   };
 }
 
-/** Holds the write lock by a connection of its own, as a backup or a curious operator does. */
+/** Holds the write lock with another connection, like a backup. */
 function lock(dataDir: string): () => void {
   const database = new DatabaseSync(join(dataDir, "jackfield.db"), { timeout: 5000 });
   database.exec("BEGIN IMMEDIATE");
@@ -82,10 +82,10 @@ function lock(dataDir: string): () => void {
 }
 
 function diskFault({ disk, engine, service }: Parts, random: Random): Fault {
-  // With an engine the disk holds the audit log alone, which is beside it.
+  // With an engine the disk contains only the audit log.
   if (disk !== undefined && engine === undefined && random.between(0, 1) === 0)
     return { name: "disk full", lasts: some, begin: disk.fill };
-  // Beyond it each write fails as one to a broken disk does.
+  // Beyond the limit each write fails like one to a broken disk.
   const limitFiles = (bytes: string): void =>
     void execFileSync("prlimit", ["--pid", String(service.pid), `--fsize=${bytes}:unlimited`]);
   return {

@@ -5,37 +5,37 @@ import type { Delivered } from "./platform.ts";
 
 /** Broken promises by kind, a sentence for each. */
 export interface Verdict {
-  /** A batch that was accepted and neither delivered nor set aside, or an answer OK without its effect. */
+  /** Batches that were accepted but neither delivered nor set aside, and answers OK without an effect. */
   readonly lost: readonly string[];
-  /** A call that took effect more than once, or under two keys. */
+  /** Calls that took effect more than once, or under two keys. */
   readonly doubled: readonly string[];
-  /** A call with two answers, or a batch with two jobs or deliveries that differ. */
+  /** Calls with two answers, and batches with two jobs or with deliveries that differ. */
   readonly changed: readonly string[];
-  /** An effect of a `write` that was told as a failure, or another call as not known. */
+  /** Effects of a `write` that were reported as a failure, and of another call as unknown. */
   readonly untrue: readonly string[];
-  /** A call without an answer, or with one that nothing explains. */
+  /** Calls without an answer, or with one that nothing explains. */
   readonly unanswered: readonly string[];
 }
 
-/** How often each kind of answer was given for good. */
+/** Number of final answers of each kind. */
 export type Ends = Readonly<Record<"ok" | "failed" | "uncertain", number>>;
 
-/** What callers and platform were told. */
+/** The answers that callers and platform received. */
 export interface History {
   readonly ends: Ends;
   /** Jobs by run. */
   readonly accepted: ReadonlyMap<string, { readonly jobId: string; readonly calls: readonly Call[] }>;
   answered(call: Call, answer: Answer): void;
   acknowledged(runId: string, jobId: string, calls: readonly Call[]): void;
-  /** A call or batch that got no answer in the time that it has. */
+  /** Records a call or batch without an answer in time. */
   unanswered(id: string, last: string): void;
   judge(effects: ReadonlyMap<string, Effects>, deliveries: ReadonlyMap<string, Delivered>, dead: Dead): Verdict;
 }
 
-/** Why jobs are dead letters, by id. */
+/** Reasons of dead letters, by job id. */
 export type Dead = ReadonlyMap<string, string>;
 
-/** Begins a history. */
+/** Creates an empty history. */
 export function createHistory(): History {
   const told = new Map<string, { readonly tool: Call["tool"]; final: string | undefined; last: Answer }>();
   const accepted = new Map<string, { jobId: string; calls: readonly Call[] }>();
@@ -54,7 +54,7 @@ export function createHistory(): History {
     }
     before.last = answer;
     if (final === undefined) return;
-    // What is not known may become known, once.
+    // An unknown outcome may become known, once.
     const isSettled = before.final === "uncertain";
     if (before.final !== undefined && before.final !== final && !isSettled)
       changed.push(`${id} (${tool}) was answered ${before.final} and then ${final}`);
@@ -86,7 +86,7 @@ export function createHistory(): History {
           changed.push(`the deliveries of ${jobId} for ${runId} differ, or are of other calls`);
         for (const [index, call] of calls.entries()) {
           const answer = readAnswer(delivered.outputs[index]?.output ?? "");
-          // What a delivery says is the end: nobody can ask again.
+          // A delivery is final: nobody can poll again.
           answered(call, answer.kind === "again" ? { kind: "failed", text: answer.text } : answer);
         }
       }
@@ -110,7 +110,7 @@ export function createHistory(): History {
   };
 }
 
-/** An answer that may not change; undefined where a repeat of the call may run it again. */
+/** Returns the answer that may not change; undefined if a repeat of the call may run it again. */
 function finalOf(tool: Call["tool"], answer: Answer): string | undefined {
   if (answer.kind === "ok") return answer.number === undefined ? "OK" : `OK with ${answer.number}`;
   if (answer.kind === "uncertain") return "uncertain";

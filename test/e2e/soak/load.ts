@@ -3,39 +3,39 @@ import type { Random } from "../../../src/sandbox/random.ts";
 import { type Call, type Door, type Reply, UnexpectedAnswer } from "./doors.ts";
 import type { History } from "./history.ts";
 
-/** What was sent by one door. */
+/** Numbers of requests through one entry point. */
 export interface Sent {
-  /** Requests, each repeat counted. */
+  /** Requests, repeats included. */
   requests: number;
-  /** Answers of any kind but 5xx. */
+  /** Answers except 5xx. */
   answered: number;
   refused: number;
-  /** The connection broke, or the time was over. */
+  /** Requests whose connection broke, or that took too long. */
   cut: number;
 }
 
-/** Requests at a steady rate, each repeated until it is answered. */
+/** A steady rate of requests, each repeated until it has an answer. */
 export interface Load {
   readonly sent: ReadonlyMap<Door["name"], Sent>;
   readonly requests: number;
-  /** Requests that wait for their last answer. */
+  /** Requests that wait for their final answer. */
   readonly open: number;
-  /** Begins no new ones, and resolves when the open ones are answered or given up. */
+  /** Starts no new requests. Resolves when all open ones are answered or given up. */
   finish(): Promise<void>;
 }
 
-/** How long a caller repeats a call that gets no final answer, in milliseconds; less than calls are remembered. */
+/** Maximum time for which a caller repeats a call, in milliseconds; less than calls are remembered. */
 export const insistMs = 60_000;
 
-/** The farthest repeat of a call that is answered, in milliseconds. */
+/** Maximum delay of a repeat of an answered call, in milliseconds. */
 const maxRepeatMs = 20_000;
 
-/** Requests that are open side by side at most: beyond it the load waits, as a platform does. */
+/** Maximum number of open requests. Beyond it the load waits, as a platform does. */
 const maxOpen = 400;
 
 const tools = ["look", "look", "set", "put", "put", "put_known", "put_known"] as const;
 
-/** Begins to send. One request in eight is sent once more: at once, or later. */
+/** Starts to send. One request in eight is sent twice: at once, or later. */
 export function startLoad(options: {
   readonly doors: readonly Door[];
   readonly random: Random;
@@ -64,7 +64,7 @@ export function startLoad(options: {
     }
   }
 
-  /** Tells the history what was answered, and whether that is the end. */
+  /** Records an answer. Returns whether it is final. */
   function note(reply: Reply, id: string, calls: readonly Call[]): boolean {
     if (reply.kind === "refused") return false;
     if (reply.kind === "accepted") {

@@ -1,5 +1,5 @@
-// Keeps the service under load for as long as is wanted while one thing after the other goes wrong, and judges what it
-// promised: nothing lost, nothing doubled, no answer changed, memory flat, handles and rows bounded.
+// Keeps the service under load while one fault after the other is injected, and checks its promises: nothing is lost or
+// executed twice, no answer changes, memory is flat, handles and rows are bounded.
 //   npm run soak [-- --minutes 60] [--seed TEXT] [--rate 80] [--engine redis://…] [--faults store,disk,…|none]
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,16 +36,16 @@ const { values } = parseArgs({
 const rate = Number(values.rate);
 const kinds = faultKinds.filter((kind) => values.faults.split(",").includes(kind));
 
-/** How long a call is remembered: short, so that forgetting is part of the soak, and longer than a caller insists. */
+/** Time for which a call is remembered: short, so that expiry is part of the test, and longer than a caller repeats it. */
 const windowMs = 90_000;
-/** The longest pause between two sweeps of what is past its window. */
+/** Maximum pause between two sweeps of expired entries. */
 const sweepMs = 75_000;
-/** The longest pause between two tries of a delivery. */
+/** Maximum pause between two tries of a delivery. */
 const deliveryPauseMs = 60_000;
 
 console.log(`seed ${values.seed}, ${values.minutes} minutes, faults: ${kinds.join(", ") || "none"}`);
 await using stack = new AsyncDisposableStack();
-// Who stops it leaves no disk and no process behind.
+// An interruption leaves no disk and no process.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void stack.disposeAsync().finally(() => process.exit(1)));
 const folder = stack.use(scratchFolder("jackfield-soak"));
@@ -62,7 +62,7 @@ const service = stack.use(
     config: {
       port: await freePort(),
       dataDir,
-      // Writes that were under way are settled once they must have ended: a short deadline lets callers know in time.
+      // Writes in progress are settled when they must have ended: with a short deadline callers know in time.
       plugins: testPlugins(downstream.url, 2000),
       sandbox: false,
       ledger: { windowHours: windowMs / 3_600_000, uncertainHours: windowMs / 3_600_000, readEntries: 1000 },
@@ -110,7 +110,7 @@ const growth = findGrowth({
   ...ordeal,
   last,
   dead: dead.size,
-  // A request has 1.2 calls.
+  // A request has 1.2 calls on average.
   maxRows: rate * 1.2 * ((windowMs + sweepMs + 15_000) / 1000),
 });
 const verdict = history.judge(downstream.effects, platform.deliveries, dead);
@@ -130,14 +130,14 @@ function showMinute(minute: number, { rssMb, liveMb, handles, rows, requests }: 
   );
 }
 
-/** Jobs that were accepted and not delivered yet. */
+/** Returns the jobs that were accepted and are not yet delivered. */
 function missing(): string[] {
   return [...history.accepted.values()]
     .map(({ jobId }) => jobId)
     .filter((jobId) => (platform.deliveries.get(jobId)?.taken ?? 0) === 0);
 }
 
-/** Dead letters with their reasons. */
+/** Returns the dead letters with their reasons. */
 async function deadJobs(): Promise<Dead> {
   const { body } = await rpc(service.url, "Jobs/ListJobs", { state: "JOB_STATE_DEAD", pageSize: 1000 });
   const jobs = (body["jobs"] ?? []) as { id: string; error?: string }[];

@@ -4,9 +4,9 @@ import { until } from "../support/until.ts";
 import { drawFault, type FaultKind, type Parts } from "./faults.ts";
 import type { Sample } from "./watch.ts";
 
-/** What was done, and what was measured between. */
+/** The faults and the samples between them. */
 export interface Ordeal {
-  /** Faults by name. */
+  /** Number of faults by name. */
   readonly faults: ReadonlyMap<string, number>;
   readonly samples: readonly Sample[];
   /** The samples of the last half. */
@@ -15,15 +15,15 @@ export interface Ordeal {
   readonly stuck: readonly string[];
 }
 
-/** Milliseconds between two faults, at least and at most. */
+/** Minimum and maximum pause between two faults, in milliseconds. */
 const between = [1000, 6000] as const;
 
-/** How long the service may take to be ready after a fault, in milliseconds. */
+/** Maximum time until the service is ready after a fault, in milliseconds. */
 const readyMs = 40_000;
 
 /**
- * Lets one thing after the other go wrong, in an order that the seed decides, each kind as often as the others. Measures
- * the service before each, when it has recovered from the one before.
+ * Injects one fault after the other, in an order that the seed determines, all kinds equally often. Measures the service
+ * before each fault, when it has recovered from the previous one.
  */
 export async function runOrdeal(options: {
   readonly durationMs: number;
@@ -31,7 +31,7 @@ export async function runOrdeal(options: {
   readonly parts: Parts;
   readonly random: Random;
   readonly measure: () => Promise<Sample>;
-  /** Told once a minute. */
+  /** Called once a minute. */
   readonly onMinute: (minute: number, sample: Sample, faults: number) => void;
 }): Promise<Ordeal> {
   const { durationMs, kinds, parts, random, measure, onMinute } = options;
@@ -67,7 +67,7 @@ export async function runOrdeal(options: {
     }
     if (bag.length === 0) bag = shuffled(kinds, random);
     const kind = bag.pop();
-    // Memory is judged in one process that has had time to warm up: nothing is killed from two fifths of the time on.
+    // Memory is judged in one process that is warmed up: nothing is killed after two fifths of the time.
     if (kind !== undefined && (kind !== "kill" || passedMs() < durationMs * 0.4)) await suffer(kind);
   }
   return { faults, samples, late: samples.slice(half), stuck };

@@ -6,12 +6,12 @@ import { outputsFrom } from "../../../src/cli/sim/history.ts";
 import { textOf } from "./downstream.ts";
 
 /**
- * How the platform misbehaves: it refuses deliveries with a status, never answers them, takes them and breaks the
- * connection, or has withdrawn all tokens and gives no new ones.
+ * The misbehaviour of the platform: it refuses deliveries with a status, never answers them, accepts them and breaks the
+ * connection, or withdraws all tokens and grants no new ones.
  */
 export type PlatformTrouble = "500" | "429" | "hang" | "cut" | "token";
 
-/** What has come in for one job. */
+/** The deliveries of one job. */
 export interface Delivered {
   readonly runId: string;
   readonly outputs: readonly { readonly id: string; readonly output: string }[];
@@ -22,12 +22,12 @@ export interface Delivered {
   differs: boolean;
 }
 
-/** A Genesys platform that receives deliveries, and misbehaves on request. */
+/** A Genesys platform that receives deliveries, and misbehaves on demand. */
 export interface SoakPlatform extends AsyncDisposable {
   readonly url: string;
   /** By job. */
   readonly deliveries: ReadonlyMap<string, Delivered>;
-  /** Begins some trouble, and ends it when the function that this returns is called. */
+  /** Starts some trouble. The returned function ends it. */
   trouble(trouble: PlatformTrouble): () => void;
 }
 

@@ -4,7 +4,7 @@ import type { Ordeal } from "./ordeal.ts";
 import type { SoakPlatform } from "./platform.ts";
 import type { Growth, Sample } from "./watch.ts";
 
-/** Everything that was found. */
+/** All findings. */
 export interface Findings {
   readonly load: Load;
   readonly history: History;
@@ -16,7 +16,7 @@ export interface Findings {
   readonly last: Sample;
 }
 
-/** Prints tables of what was done and what was found. Tells whether every promise was kept. */
+/** Prints tables of the load and the findings. Returns whether every promise was kept. */
 export function printReport(findings: Findings): boolean {
   const { load, history, platform, dead, verdict, growth, last } = findings;
   const { faults, late } = findings.ordeal;

@@ -11,7 +11,7 @@ const ok = (number: number): Answer => readAnswer(JSON.stringify({ id: "a", numb
 interface World {
   /** Numbers of the effects of the call `a`, by key. */
   readonly effects?: Readonly<Record<string, readonly number[]>>;
-  /** What was delivered for the job of the run: calls and outputs. */
+  /** The delivery of the run's job: calls and outputs. */
   readonly delivered?: Readonly<Record<string, string>>;
   readonly taken?: number;
   readonly differs?: boolean;

@@ -4,16 +4,16 @@ import { DatabaseSync } from "node:sqlite";
 import type { Service } from "../support/service.ts";
 import { until } from "../support/until.ts";
 
-/** What the service holds at one moment. */
+/** The resources of the service at one moment. */
 export interface Sample {
-  /** Requests sent until then. */
+  /** Requests sent so far. */
   readonly requests: number;
   readonly at: number;
-  /** Memory of the process after a collection, in MB: all of it, and what JavaScript still uses. */
+  /** Memory of the process after a garbage collection, in MB: all of it, and the part that JavaScript uses. */
   readonly rssMb: number;
   readonly liveMb: number;
   readonly handles: number;
-  /** Rows of the embedded store; undefined where there is an engine. */
+  /** Rows of the embedded store; undefined with an engine. */
   readonly rows: Rows | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface Rows {
   readonly jobs: number;
 }
 
-/** Measures a service that is awake, and has loaded `collect.ts`. */
+/** Measures a service that is running and has loaded `collect.ts`. */
 export async function measure(service: Service, requests: number, dataDir: string | undefined): Promise<Sample> {
   const said = service.log.length;
   const line = (): string | undefined => service.log.slice(said).find((one) => one.startsWith("memory "));
@@ -50,7 +50,7 @@ function countRows(dataDir: string): Rows {
   }
 }
 
-/** Least squares: how much a quantity grows per 1,000 requests. */
+/** Returns the growth of a quantity per 1,000 requests, by least squares. */
 export function slopeOf(samples: readonly Sample[], quantity: (sample: Sample) => number): number {
   const meanX = mean(samples.map(({ requests }) => requests));
   const meanY = mean(samples.map(quantity));
@@ -63,24 +63,24 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** How memory, handles and rows moved. */
+/** Changes of memory, handles and rows. */
 export interface Growth {
   /** MB per 1,000 requests in the last half. */
   readonly rssSlope: number;
   readonly liveSlope: number;
   /** Requests of the last half. */
   readonly requests: number;
-  /** What grew that should not have, a sentence for each. */
+  /** Quantities that grew but must not, a sentence for each. */
   readonly problems: readonly string[];
 }
 
-/** Most that memory may grow per 1,000 requests, in MB. */
+/** Maximum growth of memory per 1,000 requests, in MB. */
 const maxSlope = 0.02;
 
-/** Below so many requests the noise of the collector is larger than what is looked for. */
+/** With fewer requests the noise of the garbage collector exceeds the growth that is looked for. */
 const minRequests = 50_000;
 
-/** Looks for growth in the samples of the last half, and compares the last sample, after everything, with the first. */
+/** Looks for growth in the samples of the last half, and compares the final sample with the first. */
 export function findGrowth({
   samples: [first],
   late,
@@ -93,9 +93,9 @@ export function findGrowth({
   readonly late: readonly Sample[];
   readonly stuck: readonly string[];
   readonly last: Sample;
-  /** Dead letters, which are kept. */
+  /** Dead letters, which are not deleted. */
   readonly dead: number;
-  /** Rows of each table that the window explains. */
+  /** Maximum number of rows of each table, given the window. */
   readonly maxRows: number;
 }): Growth {
   const requests = (late.at(-1)?.requests ?? 0) - (late[0]?.requests ?? 0);

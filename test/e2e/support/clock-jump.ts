@@ -1,4 +1,4 @@
-// Loaded before the service: its clock follows the offset in a file, in milliseconds, each time SIGUSR2 comes.
+// Loaded before the service: its clock is shifted by the offset in a file, in milliseconds, on each SIGUSR2.
 import { readFileSync } from "node:fs";
 
 const file = process.env["TEST_CLOCK_FILE"] ?? "";

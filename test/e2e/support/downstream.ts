@@ -4,19 +4,19 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { EffectRequest } from "../../../src/cli/sim/history.ts";
 
-/** A back office that keeps book of every request that changes something. */
+/** A back office that records every request that changes something. */
 export interface Downstream extends AsyncDisposable {
   readonly url: string;
-  /** Each request that took effect, or that would have, had its key not been known. In the order in which they came. */
+  /** Requests that took effect, or repeated a known key, in order of arrival. */
   readonly requests: readonly EffectRequest[];
-  /** Effects of `idempotent` requests by key: a known key takes none. */
+  /** Effects of `idempotent` requests by key: a repeated key has none. */
   readonly idempotent: ReadonlyMap<string, string>;
-  /** Requests that it works on at this moment. */
+  /** Requests in progress. */
   readonly busy: number;
   readonly looks: number;
-  /** Requests read whole that wait since `hold`. */
+  /** Complete requests that wait since `hold`. */
   readonly held: number;
-  /** Lets every request wait until the function that this returns is called. */
+  /** Makes every request wait until the returned function is called. */
   hold(): () => void;
 }
 

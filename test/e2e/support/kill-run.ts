@@ -9,20 +9,20 @@ import { type Load, startLoad, uncertain } from "./load.ts";
 import { type Service, startService, testPlugins } from "./service.ts";
 import { until } from "./until.ts";
 
-/** What is done to the world while the load goes on. */
+/** The events while the load continues. */
 export interface KillRun {
   readonly seed: string;
   readonly kills: number;
-  /** Processes of the service; more than one need an engine. */
+  /** Number of processes; more than one need an engine. */
   readonly replicas: number;
   readonly engineUrl?: string;
-  /** Something else that goes wrong before some of the kills. */
+  /** Another fault before some of the kills. */
   readonly trouble?: (kill: number) => Promise<void>;
 }
 
 /**
- * Puts the service under load, kills it at random moments while it works, starts it again, and reads the histories of
- * platform and downstream afterwards. Fails where a promise is broken, or where too little happened to prove anything.
+ * Puts the service under load, kills it at random moments, starts it again, and then checks the histories of platform and
+ * downstream. Fails if a promise is broken, or if too little happened to prove anything.
  */
 export async function killRun({ seed, kills, replicas, engineUrl, trouble }: KillRun): Promise<void> {
   const random = createRandom(seed);
@@ -36,7 +36,7 @@ export async function killRun({ seed, kills, replicas, engineUrl, trouble }: Kil
   });
   await using stack = new AsyncDisposableStack();
   const options = {
-    // Writes that were under way are settled once they must have ended: a short deadline keeps the run short.
+    // Writes in progress are settled when they must have ended: a short deadline keeps the run short.
     config: { plugins: testPlugins(downstream.url, 1500), sandbox: false },
     env: {
       GENESYS_API_BASE_URL: platform.url,
@@ -68,7 +68,7 @@ export async function killRun({ seed, kills, replicas, engineUrl, trouble }: Kil
   judge({ load, deliveries, downstream, kills, midWork, storeFails: trouble !== undefined });
 }
 
-/** Waits until everything acknowledged is delivered. Jobs that were set aside as suspects are retried, as a person would. */
+/** Waits until everything acknowledged is delivered. Jobs that were set aside as suspects are retried, as by an operator. */
 async function settled(load: Load, deliveries: readonly ReceivedDelivery[], service: Service): Promise<void> {
   const wanted = new Set(load.acknowledged.map(({ jobId }) => jobId));
   const delivered = (): Set<string> => new Set(deliveries.filter(({ status }) => status === 200).map(({ key }) => key));
@@ -80,7 +80,7 @@ async function settled(load: Load, deliveries: readonly ReceivedDelivery[], serv
     }
     return missing.size === 0;
   };
-  // The checker names what is missing better than this wait could.
+  // The checker reports missing deliveries better than this wait could.
   await until("everything acknowledged is delivered", done, 100_000).catch(() => {});
 }
 
@@ -90,7 +90,7 @@ interface Evidence {
   readonly downstream: Downstream;
   readonly kills: number;
   readonly midWork: number;
-  /** The store itself was away at times. */
+  /** The store itself was unavailable at times. */
   readonly storeFails: boolean;
 }
 
@@ -99,7 +99,7 @@ function judge({ load, deliveries, downstream, kills, midWork, storeFails }: Evi
   const findings = findingsFrom({ acknowledged, deliveries, effects: downstream.requests });
   expect(findings.faults).toEqual([]);
   expect(load.contradictions).toEqual([]);
-  // An answer that had left when store and process died one after the other is all that may be taken back.
+  // Only an answer that was sent before store and process died one after the other may be taken back.
   expect(load.doubted.slice(storeFails ? Math.ceil(kills / 20) : 0)).toEqual([]);
   expect(findings.delivered).toBe(findings.acknowledged);
 
@@ -121,10 +121,10 @@ function judge({ load, deliveries, downstream, kills, midWork, storeFails }: Evi
     } else if (effect !== undefined) untrue.push(`${callId} took effect and was answered ${output}`);
   }
   expect(untrue).toEqual([]);
-  // Each key of an idempotent call stands for one call, and each call for one key.
+  // Each key of an idempotent call belongs to one call, and each call has one key.
   expect(new Set(downstream.idempotent.values()).size).toBe(downstream.idempotent.size);
 
-  // The test means something only where work was under way when the process died.
+  // The test is meaningful only if work was in progress when the process died.
   expect(midWork).toBeGreaterThanOrEqual(Math.ceil(kills / 2));
   expect(findings.acknowledged).toBeGreaterThanOrEqual(kills * 5);
   expect(callbacks.size).toBeGreaterThanOrEqual(kills);

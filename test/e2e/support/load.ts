@@ -2,30 +2,30 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { AcknowledgedBatch } from "../../../src/cli/sim/history.ts";
 import { createRandom, type Random } from "../../../src/sandbox/random.ts";
 
-/** What the platforms were told while the service lived and died. */
+/** The answers that the platforms received. */
 export interface Load {
   readonly acknowledged: readonly AcknowledgedBatch[];
-  /** Answers of callbacks that were final, by call. */
+  /** Final answers of callbacks, by call. */
   readonly callbacks: ReadonlyMap<string, string>;
-  /** Answers of one callback that differ, in words. */
+  /** Differing answers of one callback, described. */
   readonly contradictions: readonly string[];
-  /** Callbacks that were answered, and later that nobody knows: the process died before its store took the outcome. */
+  /** Callbacks that were answered and are unknown later: the process died before its store accepted the outcome. */
   readonly doubted: readonly string[];
-  /** Requests that got no answer or a 5xx, and were sent again. */
+  /** Requests without an answer or with a 5xx, which were sent again. */
   readonly repeated: number;
-  /** Sends no new requests, sees the open ones through, and resolves when all are answered. */
+  /** Sends no new requests. Resolves when all open ones are answered. */
   finish(): Promise<void>;
 }
 
 const tools = ["look", "set", "put", "put_known"] as const;
-/** What a model reads of a write of which nobody knows. */
+/** The answer to the model for a write whose outcome is unknown. */
 export const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
 const notFinal = /Please retry\.|still being processed|is busy\. Try again/;
 
 /**
- * Plays both platforms until it is told to finish: batches of the AI Gateway and callbacks of Cognigy, each sent again
- * until it is answered, as a platform does, and one in ten once more. `target` is where to send: another one each time.
+ * Plays both platforms until `finish` is called: batches of the AI Gateway and callbacks of Cognigy, each repeated until
+ * it is answered, as a platform does, and one in ten once more. `target` returns the address for each request.
  */
 export function startLoad({ seed, target, lanes }: { seed: string; target: () => string; lanes: number }): Load {
   const acknowledged: AcknowledgedBatch[] = [];
@@ -36,7 +36,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
   const finishing = new AbortController();
   let next = 0;
 
-  /** Sends until there is an answer that a platform accepts. */
+  /** Sends a request until there is an answer that a platform accepts. */
   async function insist(path: string, body: string): Promise<{ status: number; text: string; jobId: string }> {
     for (;;) {
       try {
@@ -51,7 +51,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
         if (response.status < 500)
           return { status: response.status, text, jobId: response.headers.get("jackfield-job-id") ?? "" };
       } catch {
-        // It is being killed; the platform sends again.
+        // The service is being killed; the platform sends the request again.
       }
       repeated += 1;
       await wait(40);

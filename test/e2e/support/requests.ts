@@ -1,13 +1,13 @@
-/** An answer read whole. */
+/** A complete answer. */
 export interface Reply {
   readonly status: number;
   readonly text: string;
   readonly headers: Headers;
-  /** Milliseconds that it took. */
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
-/** Sends JSON and reads the answer. */
+/** Posts JSON and reads the answer. */
 export async function post(url: string, body: unknown): Promise<Reply> {
   const startedAt = performance.now();
   const headers = { "content-type": "application/json" };
@@ -25,7 +25,7 @@ export async function post(url: string, body: unknown): Promise<Reply> {
   };
 }
 
-/** Asks and reads the answer. */
+/** Sends a GET request and reads the answer. */
 export async function get(url: string): Promise<Reply> {
   const startedAt = performance.now();
   const response = await fetch(url, { signal: AbortSignal.timeout(30_000) });
@@ -57,12 +57,12 @@ export function sendCallback(
   return post(`${url}/api/v1/llm/tool-callback`, { tool_call_id: id, name, arguments: args });
 }
 
-/** What Cognigy's poll says of a call. */
+/** Polls a call as Cognigy does. */
 export function pollCallback(url: string, id: string): Promise<Reply> {
   return get(`${url}/api/v1/llm/tool-callback/${id}`);
 }
 
-/** The results in a stream of the LLM Gateway. */
+/** Returns the results in a stream of the LLM Gateway. */
 export function streamResults(stream: string): { readonly id: string; readonly output: string }[] {
   const data = /^event: ?tool_result\r?\ndata: ?(.*)$/m.exec(stream)?.[1];
   if (data === undefined) throw new Error(`the stream has no result: ${stream}`);

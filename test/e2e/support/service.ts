@@ -8,39 +8,39 @@ import { program } from "../../support/program.ts";
 import { scratchFolder } from "../../support/scratch-folder.ts";
 import { until } from "./until.ts";
 
-/** How long a start may take, in milliseconds: many processes start at once on few cores. */
+/** Maximum duration of a start, in milliseconds: many processes start at once on few cores. */
 const startMs = 40_000;
 
 /** The service in a process of its own. */
 export interface Service extends AsyncDisposable {
-  /** Where it listens now. */
+  /** The current address. */
   readonly url: string;
   readonly pid: number;
-  /** Lines of its log, over all its lives. */
+  /** Lines of its log, of all its processes. */
   readonly log: readonly string[];
   readonly alive: boolean;
-  /** Starts it (again) and waits until it takes work, or only until it listens. */
+  /** Starts it (again) and waits until it accepts work, or only until it listens. */
   start(untilReady?: boolean): Promise<void>;
   /** Sends a signal. */
   signal(name: NodeJS.Signals): void;
   /** Waits for its end. */
   ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  /** SIGKILL. */
+  /** Sends SIGKILL, and waits for its end. */
   kill(): Promise<void>;
 }
 
-/** What a service is started with. */
+/** Options of a service. */
 export interface ServiceOptions {
   /** The configuration file. */
   readonly config: Record<string, unknown>;
   readonly env?: Readonly<Record<string, string>>;
-  /** How the process is begun: a shell's `ulimit`, say. */
+  /** A command that starts the process, such as a shell with `ulimit`. */
   readonly command?: readonly [string, ...string[]];
   /** Do not wait for readiness. */
   readonly readyAtStart?: boolean;
 }
 
-/** The tools of these tests, against a downstream; `timeoutMs` is their execution deadline where it is not their own. */
+/** The tools of these tests, against a downstream. `timeoutMs`: their default execution deadline. */
 export function testPlugins(baseUrl: string, timeoutMs?: number): object[] {
   return ["look", "set", "put", "put-known"].map((name) => ({
     use: join(import.meta.dirname, `../plugins/${name}.ts`),
@@ -49,7 +49,7 @@ export function testPlugins(baseUrl: string, timeoutMs?: number): object[] {
   }));
 }
 
-/** Starts the service and waits until it takes work. */
+/** Starts the service and waits until it accepts work. */
 export async function startService({
   config,
   env = {},
@@ -63,7 +63,7 @@ export async function startService({
   let child: ChildProcess | undefined;
   let url = "";
 
-  // A test that runs out of time leaves no process behind.
+  // A test that times out leaves no process.
   const reap = (): void => void child?.kill("SIGKILL");
   process.once("exit", reap);
 

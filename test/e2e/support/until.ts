@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 
-/** Waits until something holds. Rejects after the time, in milliseconds, with what was waited for. */
+/** Waits until a condition holds. Rejects after the given time, in milliseconds, with the description of the condition. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 15_000): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await holds())) {

@@ -4,12 +4,12 @@ import { createRandom } from "../../../src/sandbox/random.ts";
 import { type Downstream, startDownstream } from "./downstream.ts";
 import { type Service, startService, testPlugins } from "./service.ts";
 
-/** Everything around the service, and the service itself as often as is wanted. */
+/** A service with its surroundings. The service can be started several times. */
 export interface World extends AsyncDisposable {
   readonly downstream: Downstream;
   readonly platform: Receiver;
   readonly deliveries: readonly ReceivedDelivery[];
-  /** Starts one more process of the service. */
+  /** Starts another process of the service. */
   start(over?: {
     readonly config?: Record<string, unknown>;
     readonly env?: Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ export interface World extends AsyncDisposable {
   }): Promise<Service>;
 }
 
-/** Starts a back office and a platform that takes every delivery unless told otherwise. */
+/** Starts a back office, and a platform that accepts every delivery unless the plan says otherwise. */
 export async function startWorld(faults: FaultPlan = {}): Promise<World> {
   const deliveries: ReceivedDelivery[] = [];
   const stack = new AsyncDisposableStack();
