@@ -16,7 +16,7 @@ import * as testing from "../src/testing/index.ts";
 import * as client from "../src/client.ts";
 import * as toolbox from "../src/toolbox/index.ts";
 
-// What others build on, pinned by literals: a change here is a change for them, and belongs into the changelog.
+// The public surface, pinned by literals: a change affects users, and belongs into the changelog.
 
 test("the package's entry points", () => {
   const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as {

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { FuzzAnswer } from "./exchange.ts";
 
-/** The error of a JSON route: `{"error":"…"}`, and nothing that is the service's own fault. */
+/** Expects the error of a JSON route: `{"error":"…"}`, and no error of the service itself. */
 export function expectErrorJson({ status, text, headers }: FuzzAnswer): void {
   expect(status, text).toBeGreaterThanOrEqual(400);
   expect(Object.keys(json(text)), text).toEqual(["error"]);
@@ -10,7 +10,7 @@ export function expectErrorJson({ status, text, headers }: FuzzAnswer): void {
   expectNotOurFault(status, text);
 }
 
-/** No 5xx but those of the contract: an overload that says so, and what is not implemented. */
+/** Expects no 5xx except those of the contract: a reported overload, and unimplemented methods. */
 export function expectNotOurFault(status: number, text: string): void {
   if (status === 503) expect(text).toMatch(/limit reached|busy|draining/);
   else if (status === 501) expect(text).toContain("unimplemented");
@@ -27,7 +27,7 @@ export function json(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Data of the events of a stream, in their order. */
+/** Returns the events of a stream, in order. */
 export function eventsOf(text: string): { event: string; data: string }[] {
   return text
     .split("\n\n")
@@ -38,7 +38,7 @@ export function eventsOf(text: string): { event: string; data: string }[] {
     }));
 }
 
-/** Codes of RPC errors that speak of the caller's request or of the service's load, never of a fault of its own. */
+/** Codes of RPC errors that are about the caller's request or the service's load, not about an error of its own. */
 const callersCodes = new Set([
   "canceled",
   "invalid_argument",
@@ -53,7 +53,7 @@ const callersCodes = new Set([
   "unauthenticated",
 ]);
 
-/** An error as Connect writes it. */
+/** Expects an error in Connect's format. */
 export function expectConnectError(error: Record<string, unknown>): void {
   expect(callersCodes, JSON.stringify(error)).toContain(error["code"]);
   if (error["message"] !== undefined) expect(error["message"]).toBeTypeOf("string");

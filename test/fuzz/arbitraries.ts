@@ -2,13 +2,13 @@ import * as fc from "fast-check";
 import { damaged, jsonText } from "../support/hostile-json.ts";
 import { key } from "./service.ts";
 
-/** Stands in ids for a text of the same length that is another one each time the request is sent. */
+/** Placeholder in ids for a text of the same length that is different each time the request is sent. */
 export const salt = "~~salt~~";
 
-/** UTF-8 as the latin1 text that requests are written in. */
+/** Returns UTF-8 as the latin1 text in which requests are written. */
 export const utf8 = (text: string): string => Buffer.from(text).toString("latin1");
 
-/** Ids as callers send them: mostly their own each time, sometimes anything. */
+/** Ids of callers: mostly unique, sometimes anything. */
 export const id: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.constant(`id-${salt}`) },
   {
@@ -30,7 +30,7 @@ export const id: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 20 }) },
 );
 
-/** Names of tools: those there are, and what is none. */
+/** Names of tools, existing and unknown ones. */
 export const toolName: fc.Arbitrary<string> = fc.oneof(
   {
     weight: 6,
@@ -43,7 +43,7 @@ export const toolName: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 20 }) },
 );
 
-/** JSON text of arguments of the tools that are there, right or nearly right. */
+/** JSON text of arguments of the existing tools, valid or nearly valid. */
 const fitting: fc.Arbitrary<string> = fc
   .record(
     {
@@ -66,22 +66,22 @@ export const argumentsText: fc.Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: jsonText.map((text) => `{"a":${text}}`) },
 );
 
-/** Arguments as a platform sends them: as a text in the JSON, or as they are. */
+/** Arguments as a platform sends them: as a text in the JSON, or as an object. */
 export const argumentsMember: fc.Arbitrary<string> = fc.oneof(
   argumentsText.map((text) => JSON.stringify(text)),
   argumentsText,
 );
 
-/** JSON text of an object whose members are JSON texts; members that are undefined are left out. */
+/** Returns JSON text of an object whose members are JSON texts, without undefined members. */
 export function objectText(members: Readonly<Record<string, string | undefined>>): string {
   const present = Object.entries(members).filter(([, text]) => text !== undefined);
   return `{${present.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(",")}}`;
 }
 
-/** A JSON text of each. */
+/** Encodes each text as a JSON string. */
 export const quoted = (text: fc.Arbitrary<string>): fc.Arbitrary<string> => text.map((one) => JSON.stringify(one));
 
-/** Bodies of a door: mostly in its form, else damaged, or something else altogether. */
+/** Bodies of an entry point: mostly in its form, else damaged, or anything. */
 export function bodies(wellFormed: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 6, arbitrary: wellFormed.map(utf8) },
@@ -96,7 +96,7 @@ export const bytes: fc.Arbitrary<string> = fc
   .uint8Array({ maxLength: 200 })
   .map((array) => Buffer.from(array).toString("latin1"));
 
-/** What stands in headers: printable, or any byte but those that end a line, sometimes long. */
+/** Values of headers: printable, or any byte that does not end a line, sometimes long. */
 const headerValue: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom(
     "",
@@ -129,7 +129,7 @@ const headerValue: fc.Arbitrary<string> = fc.oneof(
     .map(([unit, times]) => unit.repeat(times)),
 );
 
-/** Headers that something reads, and values that it may understand. */
+/** Headers that the service reads, with values that it may understand. */
 const known: Readonly<Record<string, readonly string[]>> = {
   accept: ["application/json", "text/event-stream", "application/json, text/event-stream", "*/*;q=0"],
   "accept-encoding": ["gzip", "br", "identity;q=0"],
@@ -172,7 +172,7 @@ const header: fc.Arbitrary<readonly [string, string]> = fc.nat({ max: names.leng
   return fc.oneof(fc.constantFrom(...(known[name] ?? [""])), headerValue).map((value) => [name, value] as const);
 });
 
-/** Headers beside those that a door's request needs; mostly none. */
+/** Headers in addition to those that an entry point requires; mostly none. */
 export const moreHeaders: fc.Arbitrary<readonly (readonly [string, string])[]> = fc.oneof(
   { weight: 3, arbitrary: fc.constant([]) },
   { weight: 2, arbitrary: fc.array(header, { maxLength: 3 }) },
@@ -184,7 +184,7 @@ export const moreHeaders: fc.Arbitrary<readonly (readonly [string, string])[]> =
   },
 );
 
-/** A whole set of headers: some of the right ones left out or replaced, others beside them. */
+/** A complete set of headers: some of the correct ones omitted or replaced, others added. */
 export function headersWith(
   right: readonly (readonly [string, string])[],
 ): fc.Arbitrary<readonly (readonly [string, string])[]> {

@@ -1,12 +1,12 @@
 import type * as fc from "fast-check";
 import type { FuzzAnswer, FuzzRequest } from "./exchange.ts";
 
-/** One way into the service, and how it is fuzzed. */
+/** An entry point of the service, with its requests and checks. */
 export interface Door {
   readonly name: string;
   /** Requests that are sent one after the other. */
   readonly requests: fc.Arbitrary<readonly FuzzRequest[]>;
-  /** Throws where an answer has not the door's shape. */
+  /** Throws if an answer does not have the form of this entry point. */
   check(answer: FuzzAnswer, request: FuzzRequest): void;
 }
 

@@ -1,15 +1,15 @@
 import * as http2 from "node:http2";
 import * as net from "node:net";
 
-/** One request, byte by byte: body and header values are latin1. */
+/** One request in bytes: body and header values are latin1. */
 export interface FuzzRequest {
-  /** HTTP/2 for gRPC, else HTTP/1.1 on a connection of its own. */
+  /** HTTP/2 for gRPC, otherwise HTTP/1.1 on a connection of its own. */
   readonly http2?: boolean;
   readonly method: string;
   readonly path: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly body: string;
-  /** The answer may be a stream that ends only when the client goes. */
+  /** The answer may be a stream that ends only when the client disconnects. */
   readonly openEnded?: boolean;
 }
 
@@ -19,20 +19,20 @@ export interface FuzzAnswer {
   readonly headers: ReadonlyMap<string, string>;
   readonly trailers: ReadonlyMap<string, string>;
   readonly text: string;
-  /** The stream was still open when the client went. */
+  /** The stream was still open when the client disconnected. */
   readonly cut: boolean;
 }
 
-/** Values that HTTP/2 forbids: a server resets their stream, as for a `host` that is none (RFC 9113, sections 8.1.1 to 8.3.1). */
+/** Values that HTTP/2 forbids: a server resets their stream, as for an invalid `host` (RFC 9113, sections 8.1.1 to 8.3.1). */
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\u0000-\u0008\u000a-\u001f\u007f]|^[ \t]|[ \t]$/;
 
-/** How long an answer may take before the request counts as unanswered, in milliseconds. */
+/** Time limit of an answer, in milliseconds. */
 const answerMs = 20_000;
-/** How long an open stream is read, in milliseconds. */
+/** Time for which an open stream is read, in milliseconds. */
 const streamMs = 300;
 
-/** Sends a request and reads its answer. Rejects where none comes. Undefined where the client itself cannot send it. */
+/** Sends a request and reads its answer. Rejects if there is none. Undefined if the client itself cannot send it. */
 export function exchange(url: string, request: FuzzRequest): Promise<FuzzAnswer | undefined> {
   return request.http2 === true ? exchange2(url, request) : exchange1(url, request);
 }
@@ -60,7 +60,7 @@ function exchange1(url: string, { method, path, headers, body, openEnded }: Fuzz
         socket.destroy();
       }, streamMs);
     });
-    // What has been answered before the whole body was read may end in a reset.
+    // An answer that was sent before the whole body was read may end with a reset.
     socket.on("error", () => {});
     socket.on("close", () => {
       clearTimeout(unanswered);
@@ -73,7 +73,7 @@ function exchange1(url: string, { method, path, headers, body, openEnded }: Fuzz
   });
 }
 
-/** Reads an answer of HTTP/1.1. */
+/** Parses an answer of HTTP/1.1. */
 function readAnswer(text: string, cut: boolean): FuzzAnswer | undefined {
   const end = text.indexOf("\r\n\r\n");
   if (end === -1) return undefined;

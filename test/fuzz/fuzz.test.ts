@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { fuzz } from "./fuzz.ts";
 
 /**
- * The long form is `npm run fuzz`. JACKFIELD_SEED sends other requests: continuous integration chooses one for each run.
- * Beside other tests a standstill may last three times as long.
+ * The long form is `npm run fuzz`. JACKFIELD_SEED selects other requests: continuous integration chooses one for each run.
+ * Beside other tests, the event loop may be blocked for three times as long.
  */
 const seed = Number(process.env["JACKFIELD_SEED"] ?? 1);
 const seconds = 20;

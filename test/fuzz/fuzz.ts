@@ -6,42 +6,42 @@ import { doors } from "./doors/doors.ts";
 import { exchange, type FuzzRequest } from "./exchange.ts";
 import { type FuzzedService, key, startFuzzedService } from "./service.ts";
 
-/** How long and where from. */
+/** Duration and start. */
 export interface FuzzOptions {
   readonly seconds: number;
   readonly seed: number;
-  /** Only this door. */
+  /** Only this entry point. */
   readonly door?: string | undefined;
-  /** Where a failure was found: only this case. */
+  /** Only this case, in which a failure was found. */
   readonly path?: string | undefined;
-  /** One batch of each door, and no confirmation of what fails. */
+  /** One batch of each entry point, without confirmation of failures. */
   readonly once?: boolean;
-  /** Longest standstill of the event loop that an input may cause, in milliseconds, on a machine of the usual speed. */
+  /** Maximum time for which an input may block the event loop, in milliseconds, on a machine of the usual speed. */
   readonly maxStallMs?: number;
   readonly log: (line: string) => void;
 }
 
-/** What was found. */
+/** The result of a run. */
 export interface FuzzReport {
-  /** A failure with what repeats it: seed, path and the smallest counterexample. */
+  /** A failure with everything that repeats it: seed, path and the smallest counterexample. */
   readonly failure: string | undefined;
   readonly cases: number;
-  /** A line for people. */
+  /** A line for the reader. */
   readonly summary: string;
 }
 
-/** How long a smaller counterexample is looked for, in milliseconds. */
+/** Time limit of the search for a smaller counterexample, in milliseconds. */
 const shrinkMs = 30_000;
-/** Cases of one door in a row; then memory is measured and an ordinary call must be answered. */
+/** Cases of one entry point in a row; then memory is measured and an ordinary call must be answered. */
 const casesPerBatch = 20;
 /** CPU time of the watcher's fixed work on a machine of the usual speed, in milliseconds. */
 const usualWorkMs = 8;
-/** What a batch may leave in use beyond twice its input: caches, code that was compiled, pages of stores. */
+/** Memory that a batch may keep in use beyond twice its input, in bytes: caches, compiled code, pages of stores. */
 const slackBytes = 8 * 1_048_576;
 
 /**
- * Sends generated requests to every door of a service until the time is over or one of them shows a fault. A batch that fails
- * is sent once more to a service of its own: what other work of the machine or of earlier batches did is no fault.
+ * Sends generated requests to every entry point until the time is over or one of them fails. A batch that fails is sent once
+ * more to a service of its own: effects of other work on the machine, or of earlier batches, are not failures.
  */
 export async function fuzz({
   seconds,
@@ -57,7 +57,7 @@ export async function fuzz({
   log(`fuzz: seed ${seed}, ${seconds} s; ${fixedWorkMs.toFixed(0)} ms for work that usually takes ${usualWorkMs} ms`);
 
   const end = performance.now() + seconds * 1000;
-  /** A batch that is slow, by schemas that take long to compile for example, leaves time to the others. */
+  /** Limits a slow batch, for example of schemas that take long to compile, so that the others get their time. */
   const batchMs = (seconds * 1000) / doors.length;
   const chosen = doors.filter(({ name }) => only === undefined || name === only);
   const totals = { cases: 0, bytes: 0, stallMs: 0 };
@@ -79,7 +79,7 @@ export async function fuzz({
     }
   }
 
-  /** Checks a case. From half a minute after the first failure on everything passes: then it is small enough. */
+  /** Checks a case. From half a minute after the first failure every case passes: then the counterexample is small enough. */
   async function holds(requests: readonly FuzzRequest[], door: Door): Promise<void> {
     if (performance.now() > shrinkUntil) return;
     try {
@@ -95,7 +95,7 @@ export async function fuzz({
     await send(requests, door);
     let { stallMs } = await service.measure("time");
     let limitMs = maxStallMs;
-    // Only what stalls each time is the input's doing: code is compiled, garbage is collected, others use the machine.
+    // Only an input that blocks each time is at fault: code is compiled, garbage is collected, others use the machine.
     for (let again = 0; again < 6 && stallMs > limitMs; again += 1) {
       await send(requests, door);
       stallMs = Math.min(stallMs, (await service.measure("time")).stallMs);
@@ -164,7 +164,7 @@ export async function fuzz({
   return { failure, cases: totals.cases, summary };
 }
 
-/** The request with an id of its own, as long as before, and the URL of the target. */
+/** Returns the request with an id of its own, of the same length, and the URL of the target. */
 function salted(request: FuzzRequest, sent: number, targetUrl: string): FuzzRequest {
   const fill = (text: string): string =>
     text.replaceAll(salt, String(sent).padStart(salt.length, "0")).replaceAll("TARGET", targetUrl);
@@ -176,7 +176,7 @@ function salted(request: FuzzRequest, sent: number, targetUrl: string): FuzzRequ
   };
 }
 
-/** Waits until a job is over: it costs its time then. */
+/** Waits until a job has ended, because it takes its time then. */
 async function jobEnded(service: FuzzedService, id: string): Promise<void> {
   for (const end = performance.now() + 20_000; performance.now() < end;) {
     const { body } = await rpc(service.url, "Jobs/GetJob", { id }, key);
@@ -186,7 +186,7 @@ async function jobEnded(service: FuzzedService, id: string): Promise<void> {
   throw new Error(`job ${id} does not end`);
 }
 
-/** A report whose counterexample may be megabytes long. */
+/** Shortens a report, whose counterexample may have megabytes. */
 function shortened(text: string): string {
   return text.length < 8000 ? text : `${text.slice(0, 6000)} … ${text.length - 8000} characters … ${text.slice(-2000)}`;
 }

@@ -1,4 +1,4 @@
-// Sends generated requests to every door of the service, in a process of its own.
+// Sends generated requests to every entry point of the service, which runs in a process of its own.
 //   npm run fuzz [-- --seconds 600] [--seed NUMBER] [--door NAME] [--path PATH]
 import { parseArgs } from "node:util";
 import { fuzz } from "./fuzz.ts";

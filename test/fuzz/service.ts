@@ -8,20 +8,20 @@ import { program } from "../support/program.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { testTool } from "../support/service.ts";
 
-/** What the service's process says of itself, since it was last asked. */
+/** The measurement of the service's process since the last one. */
 export interface Measurement {
-  /** Longest standstill of the event loop in milliseconds, but no more than the CPU time that its thread has used. */
+  /** Longest blocking of the event loop in milliseconds, but no more than the CPU time that its thread has used. */
   readonly stallMs: number;
-  /** Bytes that are in use after garbage was collected (`memory`) or at the moment. */
+  /** Bytes in use, after a garbage collection (`memory`) or now. */
   readonly liveBytes: number;
-  /** CPU time of a fixed piece of work in milliseconds (`calibrate`), else 0. */
+  /** CPU time of a fixed piece of work in milliseconds (`calibrate`), otherwise 0. */
   readonly fixedWorkMs: number;
 }
 
 /** The service in a process of its own, measured from inside. */
 export interface FuzzedService extends AsyncDisposable {
   readonly url: string;
-  /** Where tools that are registered may send their calls. */
+  /** The destination that registered tools may use. */
   readonly targetUrl: string;
   readonly alive: boolean;
   measure(what: "time" | "memory" | "calibrate"): Promise<Measurement>;
@@ -29,13 +29,13 @@ export interface FuzzedService extends AsyncDisposable {
   log(): string;
 }
 
-/** The key that every door takes. */
+/** The key that every entry point accepts. */
 export const key = "fuzz-key-0123456789";
 
 const scopes =
   "tools:execute+tools:read+tools:register+jobs:read+jobs:write+calls:content+calls:erase+conversations:run";
 
-/** Starts the service with its bundled tools, an `echo`, every door behind a key, and a target for registered tools. */
+/** Starts the service with its bundled tools, an `echo`, a key for every entry point, and a target for registered tools. */
 export async function startFuzzedService(): Promise<FuzzedService> {
   const folder = scratchFolder("jackfield-fuzz");
   mkdirSync(folder.path, { recursive: true });

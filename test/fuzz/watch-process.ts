@@ -1,4 +1,4 @@
-// Is loaded into the service's process with `--import`: measures it from inside, and tells over the IPC channel.
+// Loaded into the service's process with `--import`: measures it from inside, and reports over the IPC channel.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -19,7 +19,7 @@ function watch(send: (message: Measurement) => void): void {
       collect();
       collect();
     }
-    // In a turn of its own: until then the delay of this turn is not counted.
+    // In a later turn: until then the delay of this turn is not counted.
     setTimeout(() => {
       const { user, system } = process.threadCpuUsage(cpu);
       const { heapUsed, external } = process.memoryUsage();
@@ -33,11 +33,11 @@ function watch(send: (message: Measurement) => void): void {
       cpu = process.threadCpuUsage();
     }, 2);
   });
-  // The channel keeps no service alive.
+  // The channel does not keep the service alive.
   process.channel?.unref();
 }
 
-/** CPU time of a piece of work that is always the same, in milliseconds: the quickest of ten rounds. */
+/** Returns the CPU time of a fixed piece of work in milliseconds: the quickest of ten rounds. */
 function fixedWork(): number {
   const text = JSON.stringify(Array.from({ length: 40_000 }, (_, index) => ({ index, text: `${index}` })));
   const rounds = Array.from({ length: 10 }, () => {

@@ -15,7 +15,7 @@ import { createRegistry } from "../../src/registry/create-registry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
 import { aCall, aTool, outcomeOf, within } from "../support/executor.ts";
 
-/** How a plugin is isolated in a test. */
+/** The isolation of a plugin in a test. */
 export interface IsolatedOptions extends Partial<IsolationOptions> {
   readonly isolation: Isolation;
   readonly plugin?: string;
@@ -99,7 +99,7 @@ export async function startDownstream(answer: RequestListener): Promise<string> 
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-/** A downstream that keeps its one caller waiting until it may answer. */
+/** Starts a downstream whose only request waits until the test answers it. */
 export async function startHeld(): Promise<{ url: string; asked: Promise<void>; answer(): void }> {
   const asked = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
@@ -110,7 +110,7 @@ export async function startHeld(): Promise<{ url: string; asked: Promise<void>; 
   return { url, asked: asked.promise, answer: release.resolve };
 }
 
-/** Whether a process runs: one that has ended and that nobody has asked about is still listed. */
+/** Reports whether a process runs. An ended process that nobody has waited for is still listed. */
 export function isAlive(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));

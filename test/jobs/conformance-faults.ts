@@ -6,7 +6,7 @@ import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
 import { type ConformanceTarget, done, inState, recordingLog, useReplicas } from "./conformance-replicas.ts";
 import { aRecord } from "./samples.ts";
 
-/** The part of the conformance suite in which something breaks. */
+/** The part of the conformance suite about failures. */
 export function faults({ stage, queue, takeOverWithinMs }: ConformanceTarget): void {
   const { replica, stateOf, reaches } = useReplicas({ stage, queue, takeOverWithinMs });
 
@@ -94,7 +94,7 @@ export function faults({ stage, queue, takeOverWithinMs }: ConformanceTarget): v
     expect(seen).toEqual([innocent.job.id]);
     expect((await queue().get(poison.job.id))?.job.error).toContain("the process died 3 times in a row");
     expect(log.lines.join()).toContain(poison.job.id);
-    // A person may look into it and try once more.
+    // An operator may look into it and try once more.
     expect(await queue().retry(poison.job.id)).toMatchObject({ job: { state: JobState.ACCEPTED } });
     await reaches(poison.job.id, JobState.DONE);
   }, 30_000);

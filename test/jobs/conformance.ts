@@ -9,25 +9,25 @@ import { faults } from "./conformance-faults.ts";
 import { operations } from "./conformance-operations.ts";
 import { aRecord } from "./samples.ts";
 
-/** Where a driver is tried: one store, and replicas on it. */
+/** The environment of a driver under test: one store, and replicas on it. */
 export interface JobStage {
-  /** Opens a replica, whose leases last `leaseMs` and whose lines go to `log`. */
+  /** Opens a replica, whose leases last `leaseMs` and which writes to `log`. */
   open(log?: JobLog): Promise<JobQueue>;
-  /** Ends a replica in the middle of its work: it extends nothing any more. */
+  /** Kills a replica while it works: it extends no lease any more. */
   die(queue: JobQueue, working: JobWorker): Promise<void>;
-  /** Spoils the stored text of a job. */
+  /** Corrupts the stored text of a job. */
   corrupt(id: string): Promise<void>;
-  /** Loses a row, as a server does that fails over to one that lags. */
+  /** Loses a row, like a server that fails over to a replica that lags. */
   lose(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** How long a dead worker's jobs may wait for a new one, in milliseconds. */
+/** Time limit until another worker takes over a dead worker's jobs, in milliseconds. */
 const takeOverWithinMs = 8_000;
-/** The lease with which drivers are tried, in milliseconds. */
+/** The lease of drivers under test, in milliseconds. */
 export const leaseMs = 600;
 
-/** Proves that a driver is a job queue. `unavailable`: why it cannot be tried here. */
+/** Proves that a driver implements the job queue. `unavailable`: the reason why it cannot be tested here. */
 export function jobConformance(
   name: string,
   openStage: () => Promise<JobStage>,
@@ -69,7 +69,7 @@ export function jobConformance(
       return working;
     }
 
-    /** Runs everything to an end, so that the next test starts with an empty queue. */
+    /** Ends all jobs, so that the next test starts with an empty queue. */
     async function runDry(state: JobState = JobState.DONE): Promise<void> {
       const working = work(async (record) => end(record, state), 16);
       await expect.poll(async () => (await queue.status()).open, { timeout: takeOverWithinMs }).toBe(0);
@@ -80,7 +80,7 @@ export function jobConformance(
       const record = aRecord({ traceparent: "00-1-2-01", deliveryMs: 5, sanitize: "strict" });
       expect((await queue.enqueue(record)).existed).toBe(false);
       const found = await queue.get(record.job.id);
-      // Times are the store's.
+      // The store sets the times.
       const { createTime, updateTime } = found!.job;
       expect(createTime).toEqual(updateTime);
       const given = { ...record.job, ...(createTime && { createTime }), ...(updateTime && { updateTime }) };

@@ -16,14 +16,14 @@ function executed(change: Parameters<typeof aRecord>[0] = {}): JobRecord {
   return record;
 }
 
-/** A lease that was saved so many times. */
+/** A lease that records what is saved. */
 function aLease({ valid = true, aborted = false } = {}): JobLease & { saved: JobRecord[] } {
   const saved: JobRecord[] = [];
   const signal = aborted ? AbortSignal.abort() : new AbortController().signal;
   return { saved, signal, valid: () => valid, save: async (record) => void saved.push(record) };
 }
 
-/** The delivery step to a platform that answers with this, on a clock that each try moves by `tryMs`. */
+/** The delivery step to a platform with this answer, on a clock that each try advances by `tryMs`. */
 function delivering(
   answer: DeliveryResult | (() => never),
   { tryMs = 10, ...options }: Partial<DelivererOptions> & { tryMs?: number } = {},
@@ -56,7 +56,7 @@ function delivering(
   return { seen, deliver: (record: JobRecord, lease = aLease()) => deliver(record, lease, ROOT_CONTEXT) };
 }
 
-/** What every line of the job above says. */
+/** The fields of every log line about the job above. */
 const about = { job: "job-1", run_id: "run-1", conversation: "conversation-1", delivery: "genesys" };
 
 describe("a delivery", () => {
@@ -141,7 +141,7 @@ describe("a delivery", () => {
     const { seen, deliver } = delivering({ kind: "retry", error: "aborted" });
     expect(await deliver(record, aLease({ aborted: true }))).toEqual({ kind: "later", record, afterMs: 0 });
     expect([seen.metrics, seen.lines]).toEqual([[], []]);
-    // What reached the platform all the same counts.
+    // An answer that has reached the platform counts nevertheless.
     const late = delivering({ kind: "delivered" });
     expect(await late.deliver(record, aLease({ aborted: true }))).toMatchObject({ kind: "ended" });
   });

@@ -12,7 +12,7 @@ import { aRecord } from "./samples.ts";
 
 const sealed = createSealer([{ id: "one", secret: randomBytes(32) }]);
 
-/** The row of a record as a table would answer it. */
+/** Returns the row of a record, as a table returns it. */
 function rowOf(codec: JobCodec, record: JobRecord, change: Partial<JobRow> = {}): JobRow {
   return { ...claimedRow(codec.newJob(record), "token"), createdAt: 5, changedAt: 7, ...change };
 }

@@ -64,7 +64,7 @@ describe("the derived id of a job", () => {
   });
 
   test("is stable, so that a batch that is sent again after an update is recognised", () => {
-    // DANGER: another text here means that stored jobs are not found and run again.
+    // DANGER: if this text changes, stored jobs are not found and run again.
     expect(jobIdFrom("t", job(text('{"b":[1,{"d":1e999}],"a":"é"}')))).toBe(
       "batch.Cgs6j6GvE-lhH4Ns_dm_WwlYc3VXlg2t7g-oEStDPo0",
     );

@@ -8,7 +8,7 @@ import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] }));
 afterEach(() => void vi.useRealTimers());
 
-/** The lease of a job, for 900 ms, and what came of it. */
+/** The lease of a job for 900 ms, with the requests to its table. */
 function held(replaced: Partial<JobTable> = {}) {
   const { table, rows, requests } = aTable(900, replaced);
   const row = aHeldRow("job-1", "mine");

@@ -6,7 +6,7 @@ import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance", "setInterval", "clearInterval"] }));
 afterEach(() => void vi.useRealTimers());
 
-/** The leases of a worker, of 900 ms each unless it owns the table. */
+/** The leases of a worker: 900 ms each, unless it owns the table. */
 function aWorkers({ leaseMs = 900, ...replaced }: Partial<JobTable> & { leaseMs?: number } = {}) {
   const { table, rows, requests } = aTable(leaseMs, replaced);
   const stop = new AbortController();
@@ -20,7 +20,7 @@ function aWorkers({ leaseMs = 900, ...replaced }: Partial<JobTable> & { leaseMs?
   return { leases, rows, requests, asked, hold, stop };
 }
 
-/** Which rows the last claim asked for. */
+/** Reports whether the last claim included expired rows. */
 const expiredAsked = (claims: unknown[]): boolean => (claims.at(-1) as { expired: boolean }).expired;
 
 describe("leases", () => {
@@ -52,7 +52,7 @@ describe("leases", () => {
     const { hold } = aWorkers({ extend: (leases) => (asked.push(leases.length), answer()) });
     const lease = hold("one");
     await vi.advanceTimersByTimeAsync(700);
-    // The first request has no answer yet: no second one is made.
+    // The first request has no answer yet: no second one is sent.
     expect(asked).toEqual([1]);
     first.resolve(["one"]);
     await vi.advanceTimersByTimeAsync(100);

@@ -21,16 +21,16 @@ interface Replica {
 interface Engine {
   readonly name: string;
   readonly missing: string | undefined;
-  /** Starts the server; resolves to its port and what ends it. */
+  /** Starts the server. Resolves with its port and a function that ends it. */
   start(): Promise<{ port: number; close(): Promise<void> }>;
   open(port: number): Promise<Replica>;
-  /** What the server says while it starts up. */
+  /** The answer of a server that is starting up. */
   readonly startingUp: ProxyMode;
 }
 
 const portOf = (url: string): number => Number(new URL(url).port);
 
-/** An error as PostgreSQL sends it to a client that it cannot take yet. */
+/** Encodes an error that PostgreSQL sends to a client that it cannot serve yet. */
 function postgresError(code: string, message: string): Buffer {
   const body = Buffer.from(`SFATAL\0VFATAL\0C${code}\0M${message}\0\0`);
   const head = Buffer.from("E\0\0\0\0");
@@ -199,7 +199,7 @@ test.skipIf(postgresMissing())(
       );
       const accepted: string[] = [];
       for (let round = 0; round < 3; round += 1) {
-        // Longer than any client waits: the requests are carried out when nobody listens any more.
+        // Longer than any client waits: the requests are executed when nobody listens any more.
         await locker.query("BEGIN; LOCK TABLE jackfield.jobs IN SHARE MODE");
         const records = [aRecord(), aRecord()];
         const answers = await Promise.allSettled(records.map((record) => queue.enqueue(record)));

@@ -6,7 +6,7 @@ import { createJobQueue } from "../../src/jobs/queue.ts";
 import { aRecord } from "./samples.ts";
 import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
 
-/** A queue on a table of the test, what was asked of that, and its rows. */
+/** A queue on a table of the test, with the requests to the table and its rows. */
 function onTable(replaced: Partial<JobTable> = {}) {
   const made = aTable(60_000, replaced);
   const log = aLog();
@@ -18,7 +18,7 @@ function onTable(replaced: Partial<JobTable> = {}) {
   return { ...made, queue, log, put };
 }
 
-/** Work that does not end, and how often it began. */
+/** Work that does not end, and the number of its starts. */
 function endless() {
   const begun: JobRecord[] = [];
   return { begun, work: (record: JobRecord) => (begun.push(record), new Promise<never>(() => {})) };

@@ -8,7 +8,7 @@ function aJob(id: string): NewJob {
   return { ...empty, id, state: JobState.ACCEPTED };
 }
 
-/** A table that has lost the jobs of these ids and can be away, with what was asked of it and told to the operator. */
+/** A table that has lost the jobs of these ids and can be unavailable, with its requests and log lines. */
 function losing(lost: string[], options: { canRestore?: boolean } = {}) {
   let now = 0;
   const seen = { asked: [] as string[], lines: [] as object[], away: false };

@@ -75,7 +75,7 @@ test("the time for retries is the total of attempts and pauses, added up over pr
 });
 
 describe("after a restart", () => {
-  /** Runs a job until `at` is called, and leaves it there as a crash would. */
+  /** Runs a job until `at` is called, and leaves it as a crash would. */
   async function crash(
     record: JobRecord,
     options: (stuck: () => Promise<never>) => Omit<Parameters<typeof run>[0], never>,

@@ -13,7 +13,7 @@ import { aRecord } from "./samples.ts";
 
 const trace = ROOT_CONTEXT.setValue(Symbol("trace"), "of this job");
 
-/** One job at a time as the queue hands it to the runner, by an executor that `answers`; and what was seen of it. */
+/** Passes one job at a time to the runner, like the queue, with an executor that `answers`; and records its steps. */
 function running(
   answers: (request: ExecuteToolsRequest) => boolean | Promise<boolean>,
   options: Partial<JobRunnerOptions> = {},

@@ -81,7 +81,7 @@ describe("a job", () => {
       deliveries: to(async ({ job }) => {
         if (!tried.has(job.id)) {
           tried.add(job.id);
-          // The job that is to wait longer begins to wait first.
+          // The job with the longer pause starts to wait first.
           if (job.id === late.job.id) await queue().enqueue(soon);
           return { kind: "retry", error: "429", afterMs: job.id === late.job.id ? 3_000 : 1_000 };
         }

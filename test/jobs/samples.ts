@@ -6,7 +6,7 @@ import type { JobRecord } from "../../src/jobs/job-queue.ts";
 
 let count = 0;
 
-/** A job record under an id of its own. */
+/** A job record with an id of its own. */
 export function aRecord(
   change: Partial<Omit<JobRecord, "job">> & {
     id?: string;

@@ -45,7 +45,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       onTestFinished(() => queue.close());
       return queue;
     }
-    /** Runs every job to its end, with the answer above unless another is given. */
+    /** Ends every job, with the answer above unless another is given. */
     async function runDry(queue: JobQueue, output = answer): Promise<void> {
       const working = queue.work(
         async (record) => {
@@ -90,7 +90,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       const { records } = await rotated.list({ tenant: "default", state: JobState.ACCEPTED, size: 10, after: "" });
       expect(records.map(argumentsOf)).toEqual([argumentsOf(b), argumentsOf(a)]);
       await runDry(rotated);
-      // What the work wrote is under the new key alone.
+      // The worker's writes are under the new key alone.
       const after = queueWith(createSealer([two]));
       for (const { job } of [a, b]) expect((await after.get(job.id))?.job.results[0]?.output).toBe(answer);
     });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createSlots } from "../../src/jobs/slots.ts";
 
-/** A task that ends when it is told to, and reports the signal it was given. */
+/** A task that the test ends, and that records its signal. */
 function task() {
   const { promise, resolve } = Promise.withResolvers<void>();
   const seen: AbortSignal[] = [];

@@ -6,14 +6,14 @@ import { aRecord } from "./samples.ts";
 
 export const codec = createJobCodec(plainSealer);
 
-/** The row of a job as a table answers it to the claim under this token. */
+/** The row of a job as a table returns it to the claim with this token. */
 export function aHeldRow(id: string, token: string): JobRow {
   return claimedRow(codec.newJob(aRecord({ id })), token);
 }
 
 /**
- * A table of a server that holds rows as a test puts them there. `requests` says what was asked of it; what a test does
- * not replace answers as a server that works.
+ * A table of a server whose rows the test sets. `requests` records the requests. Methods that the test does not replace
+ * behave like those of a working server.
  */
 export function aTable(leaseMs: number, replaced: Partial<JobTable> = {}) {
   const rows = new Map<string, JobRow>();
@@ -52,7 +52,7 @@ export function aTable(leaseMs: number, replaced: Partial<JobTable> = {}) {
   return { table, rows, requests };
 }
 
-/** A log, and the lines it was given. */
+/** A log that records its lines. */
 export function aLog(): JobLog & { readonly lines: object[] } {
   const lines: object[] = [];
   const line = (level: string) => (fields: object, message: string) => void lines.push({ level, message, ...fields });

@@ -3,7 +3,7 @@ import type { HeldLease } from "../../src/jobs/lease.ts";
 import { triage } from "../../src/jobs/triage.ts";
 import { aRecord } from "./samples.ts";
 
-/** A claimed job that saw so many processes die. */
+/** A claimed job during which this number of processes died. */
 function lease(deaths: number, readable = true): HeldLease {
   const record = aRecord();
   if (!readable) record.job.error = "the stored job cannot be read: torn";

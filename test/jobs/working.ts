@@ -5,7 +5,7 @@ import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
 
-/** Lets so many milliseconds pass, and what they start come to rest. */
+/** Advances the timers by this number of milliseconds, and waits until everything that they start is idle. */
 export async function pass(ms = 0): Promise<void> {
   const stepMs = Math.max(250, ms / 100);
   for (let left = ms; left >= 0; left -= stepMs) {
@@ -23,7 +23,7 @@ export const done = async (record: JobRecord): Promise<WorkResult> => ({
   record: inState(record, JobState.DONE),
 });
 
-/** A worker on a server with these jobs due, and what it did. */
+/** A worker on a server on which these jobs are due, with records of its requests. */
 export function working(
   work: Work,
   { due = [], concurrency = 2, ...replaced }: Partial<JobTable> & { due?: JobRow[]; concurrency?: number } = {},
@@ -59,7 +59,7 @@ export function working(
 
 export const due = (id: string): JobRow => aHeldRow(id, "");
 
-/** Work that ends when it is told to, and the ids that it was given. */
+/** Work that the test ends, and the ids of its jobs. */
 export function held() {
   const ids: string[] = [];
   const ends: (() => void)[] = [];

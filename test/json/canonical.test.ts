@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { canonicalJson } from "../../src/json/canonical.ts";
 import { type ExactJson, ExactNumber } from "../../src/json/exact-number.ts";
 
-/** The value with the keys of every object in another order. */
+/** Returns the value with the keys of every object in another order. */
 function turned(value: ExactJson): ExactJson {
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return value;
   if (Array.isArray(value)) return value.map(turned);
@@ -14,7 +14,7 @@ function turned(value: ExactJson): ExactJson {
   );
 }
 
-/** Keys in order at every level, written the slow way. */
+/** Sorts keys at every level in the simplest way. */
 function simple(value: ExactJson): string {
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(simple).join(",")}]`;

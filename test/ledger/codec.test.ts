@@ -12,7 +12,7 @@ const [one, two] = ["one", "two"].map((id) => createSealer([{ id, secret: random
 const [running, done, uncertain] = [0, 1, 2];
 const lost = "It is not known whether this request took effect. Do not repeat it; check first.";
 
-/** What a driver stores of an intent, and of a result where it has one. */
+/** Returns the content that a driver stores of an intent, and of its result if there is one. */
 function storedBy(codec: EntryCodec, intent: Intent, change: Partial<StoredEntry> = {}): StoredEntry {
   const { key, digest, intent: text } = codec.intent(intent);
   return { key, digest, intent: text, state: running, result: undefined, createdAt: 5, endsAt: 7, ...change };

@@ -16,7 +16,7 @@ const [one, two] = ["one", "two"].map((id) => ({ id, secret: randomBytes(32) }))
   { id: string; secret: Buffer },
 ];
 
-/** A server, ledgers on it under given keys, and the lines that they wrote. */
+/** A server with ledgers on it under given keys, and their log lines. */
 function onOneServer() {
   const server = createMemoryLedgerServer();
   const lines: object[] = [];
@@ -32,7 +32,7 @@ function onOneServer() {
   };
 }
 
-/** Changes what is stored of a call. */
+/** Changes the stored content of a call. */
 function spoil(server: MemoryLedgerServer, key: string, change: Partial<StoredEntry>): void {
   const known = server.entries.get(key)!;
   known.entry = { ...known.entry, ...change };
@@ -70,7 +70,7 @@ test("a call whose arguments cannot be compared is not run, and the error gives 
   expect(await other.begin(sealed)).toMatchObject({ state: "ended", entry: { state: "uncertain" } });
   expect(lines).toEqual([{ tool: sealed.tool, reason: expect.stringContaining('the key "one"') as string, message }]);
 
-  // Its arguments can be read, its digest was made with a key that is missing.
+  // Its arguments can be read; its digest was made with a key that is missing.
   lines.length = 0;
   spoil(server, digested.key, { digest: server.entries.get(digested.key)!.entry.digest.replace("one", "lost") });
   const begun = await ledger(one).begin(digested);

@@ -7,7 +7,7 @@ import { entryOf, stateOf } from "./stage.ts";
 import type { LedgerStage } from "./stage.ts";
 import { takeoverConformance } from "./takeover-conformance.ts";
 
-/** Proves that a driver is a ledger. `unavailable`: why it cannot be tried here. */
+/** Proves that a driver implements the ledger. `unavailable`: the reason why it cannot be tested here. */
 export function ledgerConformance(
   name: string,
   openStage: () => Promise<LedgerStage>,
@@ -40,7 +40,7 @@ export function ledgerConformance(
       const entry = await ledger.find(intent.key);
       expect(entry).toMatchObject({ ...intent, state: "running", result: undefined });
       expect(Math.abs((entry?.createdAt ?? 0) - Date.now())).toBeLessThan(60_000);
-      // The run may last its time and then some: the answer to `begin` takes time, and so does a request.
+      // The run may last longer than its time: the answer to `begin` takes time, and so does a request.
       expect((entry?.endsAt ?? 0) - (entry?.createdAt ?? 0)).toBeGreaterThan(intent.timeoutMs);
       expect(claim.sendUntil).toBeLessThan(performance.now() + (entry?.endsAt ?? 0) - (entry?.createdAt ?? 0));
     });
@@ -150,7 +150,7 @@ export function ledgerConformance(
 
     test("of 1,000 concurrent begins of one key, one is new", async () => {
       const intent = anIntent();
-      // A loaded server may answer some of them too late: these ask again, as callers do.
+      // A loaded server may answer some requests too late: these are repeated, as by callers.
       const begin = async (): Promise<string> => {
         for (;;) {
           const state = await ledger.begin(intent).then(stateOf, (reason: unknown) => {

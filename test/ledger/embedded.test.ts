@@ -34,7 +34,7 @@ for (const sealed of [{}, { sealer: createSealer([{ id: "one", secret: randomByt
         },
       };
     },
-    // One process has the file at a time.
+    // One process at a time opens the file.
     { replicas: false },
   );
 }

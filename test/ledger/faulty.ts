@@ -2,7 +2,7 @@ import { createMemoryLedgerServer, createMemoryLedgerStore } from "../../src/led
 import type { LedgerStore } from "../../src/ledger/ledger-store.ts";
 import { createResilientLedger, type ResilientLedgerOptions } from "../../src/ledger/resilient-ledger.ts";
 
-/** A ledger over a store in memory whose requests can be made to fail, and its server. Its lines are `LEVEL MESSAGE`. */
+/** A ledger over a store in memory whose requests can fail, and its server. Log lines have the form `LEVEL MESSAGE`. */
 export function faulty(faults: (store: LedgerStore) => Partial<LedgerStore>, options: ResilientLedgerOptions = {}) {
   let now = 1_000_000;
   const lines: string[] = [];

@@ -171,7 +171,7 @@ describe("a heartbeat", () => {
 
   test("notes that the server's clock was put forward if that is more than a second", async () => {
     vi.useFakeTimers({ toFake: ["performance", "Date", "setTimeout", "clearTimeout"] });
-    // Both machines' clocks are put forward: only the server's matters to what it keeps.
+    // The clocks of both machines jump forward: only the server's matters to its entries.
     const beating = start(() => Date.now());
     await beating.beat();
     vi.setSystemTime(Date.now() + 1_000);
@@ -205,7 +205,7 @@ describe("a heartbeat", () => {
     await vi.advanceTimersByTimeAsync(8_000);
     expect([beats, vi.getTimerCount()]).toEqual([3, 0]);
 
-    // Stopped while a beat is under way.
+    // Stopped during a heartbeat.
     const late = Promise.withResolvers<HeartbeatAnswer>();
     createHeartbeat(() => late.promise, { server: "Redis", answerWithinMs: 1_500 }).stop();
     late.resolve(answer);

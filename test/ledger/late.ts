@@ -3,7 +3,7 @@ import { type Ledger, LedgerUnavailableError } from "../../src/ledger/ledger.ts"
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
-/** A store's method whose first request of a kind is carried out, or not, by `act`. */
+/** A method of a store whose first request of a kind is executed, or not, by `act`. */
 export function firstRequest<A extends unknown[], R>(
   method: (...args: A) => Promise<R>,
   isMeant: (...args: A) => boolean,
@@ -17,7 +17,7 @@ export function firstRequest<A extends unknown[], R>(
   };
 }
 
-/** A store's method whose first request of a kind is carried out only by `commit`, long after its caller has given up. */
+/** A method of a store whose first request of a kind is executed only by `commit`, long after its caller has given up. */
 export function committedLate<A extends unknown[], R>(
   method: (...args: A) => Promise<R>,
   isMeant: (...args: A) => boolean = () => true,
@@ -32,13 +32,13 @@ export function committedLate<A extends unknown[], R>(
   };
 }
 
-/** Two ledgers on one store, which carries out the first request of this kind by one of them through `act`. */
+/** Opens two ledgers on one store, which executes the first request of this kind by one of them through `act`. */
 export type OpenWith = (
   kind: "write" | "recover",
   act: <R>(carryOut: () => Promise<R>) => Promise<R>,
 ) => Promise<{ ledger: Ledger; other: Ledger; lose: (key: string) => Promise<unknown> }>;
 
-/** Proves that an entry which was lost, and which another begins just then, is that one's. */
+/** Proves that an entry which was lost, and which another ledger then begins, belongs to the latter. */
 export async function provesLostEntriesAreNotOverwritten(open: OpenWith): Promise<void> {
   const intent = anIntent({ timeoutMs: 60_000 });
   const { ledger, other, lose } = await open("write", async (carryOut) => {
@@ -55,7 +55,7 @@ export async function provesLostEntriesAreNotOverwritten(open: OpenWith): Promis
   for (const one of [ledger, other]) await one.close();
 }
 
-/** Proves that calls whose recovery was carried out, but not answered, are recovered by the next. */
+/** Proves that calls whose recovery was executed, but not answered, are recovered by the next recovery. */
 export async function provesUnansweredRecoveriesAreUndone(open: OpenWith): Promise<void> {
   const { ledger, other } = await open("recover", async (carryOut) => {
     await carryOut();
@@ -74,8 +74,8 @@ export async function provesUnansweredRecoveriesAreUndone(open: OpenWith): Promi
 }
 
 /**
- * Proves that an intent whose commit came late is nobody's: the next caller runs it, with whatever arguments, and where
- * nobody asks for it, it is given back.
+ * Proves that an intent with a late commit has no owner: the next caller runs it, with any arguments, and if there is no
+ * such caller, it is released.
  */
 export async function provesLateIntentsAreNobodys(
   open: () => Promise<{ ledger: Ledger; commit: () => Promise<unknown> }>,
@@ -84,7 +84,7 @@ export async function provesLateIntentsAreNobodys(
     const { ledger, commit } = await open();
     const intent = anIntent({ timeoutMs: 60_000 });
     await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
-    // What the refused attempt may have left is undone before anything else is done with the key.
+    // The possible effect of the refused attempt is undone before any other request for the key.
     await ledger.release(await beginNew(ledger, intent));
     expect(await ledger.find(intent.key)).toBeUndefined();
     await commit();

@@ -6,7 +6,7 @@ import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { faulty } from "./faulty.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
-/** A ledger on a server that may lose entries and says when it is back, with outcomes remembered for a minute. */
+/** A ledger on a server that may lose entries and reports its return, with outcomes remembered for a minute. */
 function forgetful(faults: (store: LedgerStore) => Partial<LedgerStore> = () => ({})) {
   let elapsed = 0;
   let listener: (() => Promise<void>) | undefined;
@@ -77,7 +77,7 @@ test("a running call that another owner has taken over stays that owner's", asyn
   await beginNew(other, intent);
   await other.close();
   await back();
-  // Whoever asks next gets it, and not this owner whose run goes on.
+  // The next caller gets it, and not this owner, whose run continues.
   const heir = createMemoryLedger({ server });
   expect((await heir.begin(intent)).state).toBe("abandoned");
   expect(await ledger.finish(claim, aResult(), "replay")).toMatchObject({ state: "superseded" });
@@ -180,7 +180,7 @@ test("an entry that is lost during the run is written with its outcome and a log
 
 test("a lost entry that another owner has begun again is not overwritten", async () => {
   const { ledger, server } = faulty((store) => ({
-    // The entry comes between the two requests.
+    // The entry is created between the two requests.
     write: async (intent, ...rest) => {
       await createMemoryLedger({ server }).begin({ ...anIntent(), key: intent.key });
       return await store.write(intent, ...rest);

@@ -4,7 +4,7 @@ import { createPendingRepairs, type Repair } from "../../src/ledger/pending-repa
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
 afterEach(() => void vi.useRealTimers());
 
-/** Repairs of a store that is away until it is told to be back, and what they have done to it. */
+/** Repairs of a store that is unavailable until the test ends the outage, and a record of their effects. */
 function away() {
   const store = { back: false, done: [] as string[], tries: 0 };
   const repair = (name: string, outcome = false): Repair => ({
@@ -27,7 +27,7 @@ test("an operation that the store refuses is retried every half second, in order
   await vi.advanceTimersByTimeAsync(499);
   expect(store.tries).toBe(0);
   await vi.advanceTimersByTimeAsync(1);
-  // One refusal is enough to know that the store is away.
+  // One refusal is enough to detect that the store is unavailable.
   expect(store.tries).toBe(1);
   await vi.advanceTimersByTimeAsync(500);
   expect(store.tries).toBe(2);

@@ -83,7 +83,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     const ledger = createPostgresLedger(store);
     await ledger.ping();
     const intent = anIntent();
-    // Commits wait for a standby that does not exist; reads go on.
+    // Commits wait for a standby that does not exist; reads continue.
     await setting(server, "synchronous_standby_names", "'nobody'");
     await expect(ledger.begin(intent)).rejects.toThrow(LedgerUnavailableError);
     await setting(server, "synchronous_standby_names", "''");
@@ -116,7 +116,7 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     ];
     const [owner, other] = [createPostgresLedger(first), createPostgresLedger(second)];
     await owner.ping();
-    // The owner sends nothing for longer than its lease; the other judges it dead.
+    // The owner sends nothing for longer than its lease; the other process considers it dead.
     await owner.close();
     await expect
       .poll(async () => (await second.query("SELECT FROM jackfield.owners")).length, { timeout: 8_000 })

@@ -10,7 +10,7 @@ function anOutcome(key: string, { argumentsJson = "{}", output = "done" } = {}):
   };
 }
 
-/** Outcomes that are remembered for a second of a clock that only the test moves. */
+/** Outcomes that are remembered for a second, on a clock that the test controls. */
 function remembered() {
   let now = 0;
   const recent = createRecentOutcomes(1_000, () => now);

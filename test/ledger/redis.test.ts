@@ -68,7 +68,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await expect(ledger.begin(anIntent())).rejects.toThrow(/does not answer/);
     server.resume();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
-    // The outcome that could not be stored is stored by itself; the refused intent is nobody's.
+    // The outcome that could not be stored is stored automatically; the refused intent has no owner.
     await ledger.settled();
     expect((await ledger.find(kept.key))?.result?.output).toBe("late");
     await expect.poll(async () => await ledger.find(intent.key), { timeout: 5_000 }).toBeUndefined();
@@ -86,7 +86,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await server.start();
     await expect.poll(() => ledger.ping().then(() => "up", String), { timeout: 8_000 }).toBe("up");
     expect((await ledger.find(ended.key))?.result?.output).toBe("kept");
-    // Its owner lives: an outage of the server makes nobody dead.
+    // Its owner is alive: an outage of the server makes nobody dead.
     expect((await ledger.begin(running)).state).toBe("running");
     await ledger.close();
   });
@@ -132,7 +132,7 @@ describe.skipIf(missing)("a Redis server", () => {
     await store.request((client) => client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")).catch(() => {});
     await expect.poll(() => other.find(kept.key).catch(String), { timeout: 8_000 }).toMatchObject({ state: "done" });
     expect(await other.find(returned.key)).toBeUndefined();
-    // Once it has run again, its new outcome is given back like any other.
+    // When it has run again, its new outcome is returned like any other.
     await ledger.finish(await beginNew(ledger, returned), aResult("again"), "replay");
     await store.request((client) => client.del(`jackfield:ledger:e:${returned.key}`));
     expect(await ledger.begin(returned)).toMatchObject({ state: "ended", entry: { result: { output: "again" } } });

@@ -22,7 +22,7 @@ export function replicaConformance(tried: () => { stage: LedgerStage; ledger: Le
     const { stage, ledger } = tried();
     const second = await stage.open();
     const intent = anIntent();
-    // A loaded server may answer some of them too late: these ask again, as callers do.
+    // A loaded server may answer some requests too late: these are repeated, as by callers.
     const begin = async (replica: Ledger): Promise<string> => {
       for (;;) {
         const state = await replica.begin(intent).then(stateOf, (reason: unknown) => {

@@ -7,7 +7,7 @@ import { faulty } from "./faulty.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 import { lateCommit } from "./late-commit.ts";
 
-/** A store that does not answer what acquires entries, and undoes nothing, until the test says so. */
+/** A store that does not answer requests that acquire entries, and undoes nothing, until the test allows it. */
 function undoing() {
   const store = { answers: false, undoes: false, asked: [] as string[] };
   const { ledger } = faulty((works) => {

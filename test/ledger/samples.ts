@@ -5,7 +5,7 @@ import type { Claim, Intent, Ledger } from "../../src/ledger/ledger.ts";
 
 let count = 0;
 
-/** An intent under a key of its own. */
+/** An intent with a key of its own. */
 export function anIntent(
   change: Partial<Intent> & { conversationId?: string; runId?: string; tenant?: string } = {},
 ): Intent {
@@ -36,7 +36,7 @@ export function aResult(output = "done", outcome: Outcome = Outcome.OK): ToolRes
   });
 }
 
-/** Begins a call that nobody has begun before. */
+/** Begins a new call. */
 export async function beginNew(ledger: Ledger, intent: Intent): Promise<Claim> {
   const begun = await ledger.begin(intent);
   if (begun.state !== "new") throw new Error(`the intent is ${begun.state}`);

@@ -51,7 +51,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect(entry?.unreadable).toBeUndefined();
       const after = await stage.dump();
       expect(["card-4111-1111", "balance-1234567"].filter((text) => holds(after, text))).toEqual([]);
-      // What calls are found and erased by is plain.
+      // The columns by which calls are found and erased are plain text.
       expect(holds(after, intent.callId)).toBe(true);
       expect(await sealed.erase({ tenant: "default", conversationId: intent.scope.conversationId })).toBe(1);
     });
@@ -71,7 +71,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
 
     test("an earlier running call is joined, and ended by its owner, during a key change", async () => {
       const [before, after] = [ledgerWith(createSealer([one, two])), ledgerWith(createSealer([two, one]))];
-      // On SQLite one process has the file at a time: a second ledger takes the call for abandoned.
+      // On SQLite one process at a time opens the file: a second ledger considers the call abandoned.
       const intent = intentWith("joined", { effect: "idempotent" });
       const claim = await beginNew(before, intent);
       const begun = await after.begin(intent);
@@ -105,7 +105,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect((await without.find(intent.key))?.unreadable).toContain(
         'the key "one", which encryption.keys does not contain',
       );
-      // Nor without any key at all.
+      // Nor without any key.
       expect(entryOf(await ledgerWith(plainSealer).begin(intent))?.result?.outcome).toBe(Outcome.UNCERTAIN);
       expect(entryOf(await ledgerWith(createSealer([two, one])).begin(intent))?.result?.output).toBe("kept");
     });

@@ -55,7 +55,7 @@ test("running calls of another owner are not abandoned here", async () => {
   const [first, second] = [createSqliteLedger(store), createSqliteLedger(store)];
   const intent = anIntent({ timeoutMs: 60_000 });
   await beginNew(first, intent);
-  // The same number of attempt, by another owner.
+  // The same attempt number, by another owner.
   expect((await second.begin(intent)).state).toBe("running");
   expect((await second.begin({ ...intent, digest: "other" })).state).toBe("conflict");
   expect(await second.recover(10)).toEqual([]);

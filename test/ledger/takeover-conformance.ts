@@ -6,16 +6,16 @@ import type { LedgerStage } from "./stage.ts";
 import { replicaConformance } from "./replica-conformance.ts";
 import { aResult, anIntent, beginNew } from "./samples.ts";
 
-/** How long the entries of a dead owner may wait for a new one, in milliseconds: the lease and the margins of a run. */
+/** Time limit until another owner takes over the entries of a dead one, in milliseconds: the lease and the margins of a run. */
 const takeoverWithin = { timeout: 12_000 };
 const testTimeoutMs = 30_000;
 
-/** Proves what becomes of entries whose owner is gone. `replicas`: several owners can live at a time. */
+/** Proves that entries of a dead owner are taken over. `replicas`: several owners can be alive at a time. */
 export function takeoverConformance(
   tried: () => { stage: LedgerStage; ledger: Ledger },
   { replicas }: { replicas: boolean },
 ): void {
-  /** Begins a call on a replica that then dies; its object is the frozen process. */
+  /** Begins a call on a replica that then dies; its object behaves like a frozen process. */
   async function abandon(intent: Intent): Promise<{ former: Ledger; claim: Claim; heir: Ledger }> {
     const { stage, ledger } = tried();
     const former = await stage.open();
@@ -44,7 +44,7 @@ export function takeoverConformance(
       const before = await heir.find(intent.key);
       const { entry, claim } = await takeOver(heir, intent);
       expect(entry).toMatchObject({ ...intent, state: "running" });
-      // Its new owner has a time of its own.
+      // Its new owner has a new time.
       expect(entry.endsAt).toBeGreaterThan(before?.endsAt ?? Number.POSITIVE_INFINITY);
       expect(stateOf(await heir.begin(intent))).toBe("running");
       expect(stateOf(await heir.begin({ ...intent, digest: "digest-2" }))).toBe("conflict");
@@ -65,7 +65,7 @@ export function takeoverConformance(
       await stage.die(former);
       const heir = replicas ? ledger : await stage.open();
       await takeOver(heir, idempotent);
-      // The lease is over; the run may still be going on.
+      // The lease is over; the run may still be in progress.
       expect(performance.now()).toBeLessThan(sendUntil);
       expect(stateOf(await heir.begin(write))).toBe("running");
       await takeOver(heir, write);

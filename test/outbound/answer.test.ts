@@ -2,7 +2,7 @@ import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { rejection, scope, startDownstream, startOutbound, startRaw } from "./downstream.ts";
 
-/** Asks a downstream that answers once with these headers and this body. */
+/** Sends a request to a downstream that answers once with these headers and this body. */
 async function answerTo(status: number, headers: Record<string, string | string[]>, body: string | Buffer) {
   await using api = await startDownstream((response) => response.writeHead(status, headers).end(body));
   await using outbound = startOutbound({ downstreamBytes: 1000 });

@@ -21,7 +21,7 @@ function closing<T extends AsyncDisposable>(resource: T): T {
   return resource;
 }
 
-/** A downstream that takes one token, and the endpoint that grants tokens `t-1`, `t-2`, … */
+/** A downstream that accepts one token, and the endpoint that grants tokens `t-1`, `t-2`, … */
 async function platform(accepted: { token: string; granting?: boolean; refusal?: number }) {
   let granted = 0;
   const idp = closing(

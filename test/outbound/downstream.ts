@@ -47,7 +47,7 @@ export async function startDownstream(
   };
 }
 
-/** A real TCP server; `connections` counts what reached it. */
+/** Starts a real TCP server. `connections` counts its connections. */
 export async function startRaw(connected: (socket: Socket, nth: number) => void) {
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -73,13 +73,13 @@ export async function startRaw(connected: (socket: Socket, nth: number) => void)
   };
 }
 
-/** A port on which nothing listens. */
+/** Returns a port on which nothing listens. */
 export async function deadPort(): Promise<number> {
   await using raw = await startRaw(() => {});
   return raw.port;
 }
 
-/** Outgoing HTTP without telemetry; `changes` lists what the breakers did. */
+/** Outgoing HTTP without telemetry. `changes` records the changes of breakers. */
 export function startOutbound(
   options: Partial<OutboundOptions> = {},
 ): Outbound & AsyncDisposable & { readonly changes: [string, BreakerState][] } {
@@ -114,7 +114,7 @@ export function scope(over: Partial<HttpScope> & { within?: number; origins?: st
   };
 }
 
-/** What a promise is rejected with. */
+/** Returns the reason with which a promise is rejected. */
 export async function rejection(promise: Promise<unknown>): Promise<Error> {
   try {
     await promise;

@@ -40,7 +40,7 @@ describe("retries", () => {
       for (const path of ["/date", "/seconds"])
         await outbound.httpFor(scope({ origins: [api.origin], within: 10_000_000 }))(api.origin + path);
       const [byDate, bySeconds] = pauses;
-      // What is left until a date depends on the clock: hours are told from backoffs all the same.
+      // The time until a date depends on the clock, but hours differ clearly from a backoff.
       expect(Math.round((byDate ?? 0) / 3_600_000)).toBe(2);
       expect(bySeconds).toBe(3_600_000);
     },
@@ -154,7 +154,7 @@ describe("a request that would leave too late", () => {
     const reason = await rejection(http(api.origin, { method, idempotencyKey: "k" }));
     const message = "The request was not sent: its time is over.";
     expect(reason).toMatchObject({ problem: "late", message, sent: false });
-    // The connection is good for the next one, which proves that nothing of the first one is on its way.
+    // The connection is reused, which proves that nothing of the first request is in transit.
     await outbound.httpFor(scope({ origins: [api.origin] }))(`${api.origin}/next`);
     expect(api.requests.map(({ url }) => url)).toEqual(["/next"]);
     expect([sent.used, sent.mayHaveChanged]).toEqual([true, false]);

@@ -118,7 +118,7 @@ test.each([
   const http = outbound.httpFor(scope({ origins: [api.origin] }));
   const answers = [0, 1, 2].map(() => http(api.origin));
   await expect.poll(() => waiting.length).toBe(most);
-  // What is not in flight yet arrives only after an answer.
+  // Requests that are not in flight yet arrive only after an answer.
   for (let answered = 0; answered < 3; answered += 1) {
     await expect.poll(() => waiting.length).toBe(Math.min(3, answered + most));
     waiting[answered]!();

@@ -77,7 +77,7 @@ describe("names", () => {
       privateAddresses: ["127.0.0.2"],
       resolve: resolver(["127.0.0.2"], ["127.0.0.1"]),
     });
-    // The listener is at 127.0.0.1 only: the first try is let through and refused by the system, the retry by the guard.
+    // The listener is only at 127.0.0.1: the first try passes and is refused by the system, the retry by the guard.
     await using outbound = startOutbound({ guard: changing });
     const reason = await rejection(outbound.httpFor(scope())(`http://rebind.example:${listener.port}/`));
     expect(reason).toMatchObject({ problem: "refused" });

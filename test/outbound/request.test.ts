@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { ToolLog } from "../../src/plugin/tool.ts";
 import { deadPort, rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
 
-/** Tells back, in an error, what the test says. */
+/** Starts a downstream that returns a text of the test as its error. */
 function startEchoOf(text: string) {
   return startDownstream((response) => response.writeHead(400).end(text));
 }

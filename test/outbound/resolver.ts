@@ -1,6 +1,6 @@
 import type { lookup as resolveName, LookupAddress } from "node:dns";
 
-/** A resolver that gives the answers in turn, and the last one ever after. */
+/** A resolver that returns the answers in turn, and then the last one again. */
 export function resolver(...answers: string[][]): typeof resolveName {
   let asked = 0;
   const resolve = (_host: string, _options: unknown, callback: (error: null, found: LookupAddress[]) => void): void => {

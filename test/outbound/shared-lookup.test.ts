@@ -5,7 +5,7 @@ import { scope, startDownstream, startOutbound } from "./downstream.ts";
 
 type Ask = { readonly host: string; readonly answer: Parameters<Lookup>[2] };
 
-/** A name server that answers when the test says so. */
+/** A name server whose answers the test controls. */
 function slowServer(): { readonly asked: Ask[]; readonly lookup: Lookup } {
   const asked: Ask[] = [];
   return { asked, lookup: createSharedLookup((host, _options, answer) => void asked.push({ host, answer })) };

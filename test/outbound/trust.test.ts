@@ -19,7 +19,7 @@ beforeAll(() => {
 });
 afterAll(() => folder[Symbol.dispose]());
 
-/** A downstream of our own authority; it answers with the name in the client's certificate. */
+/** Starts a downstream with a certificate of our own authority. It answers with the name in the client's certificate. */
 async function startSecure(): Promise<string> {
   const server = createServer(
     {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createProject, type Project, tarball } from "./project.ts";
 
-// Runs the examples as somebody does who has copied them into a project of their own.
+// Runs the examples like somebody who has copied them into a project of their own.
 
 const examples = join(import.meta.dirname, "../../examples");
 

@@ -7,7 +7,7 @@ import { freePort } from "../support/free-port.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { createProject, diskUsage, type Project, repack, tarball } from "./project.ts";
 
-// Installs the packages from their tarballs, as a stranger does who has never seen the repository.
+// Installs the packages from their tarballs, without the repository.
 
 let project: Project;
 beforeAll(() => {

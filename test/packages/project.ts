@@ -10,27 +10,27 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 export interface Project extends Disposable {
   readonly path: string;
   env(extra?: Readonly<Record<string, string>>): NodeJS.ProcessEnv;
-  /** Runs `npm install` with these words. */
+  /** Runs `npm install` with these arguments. */
   install(...words: string[]): void;
-  /** Runs a program to its end; what it wrote. Throws with what it wrote where it fails. */
+  /** Runs a program and returns its output. Throws with its output if it fails. */
   run(program: string, ...words: string[]): string;
-  /** Starts a program and waits until it has written a text; it is sent SIGTERM when it is disposed of. */
+  /** Starts a program and waits until its output contains a text. Disposal sends SIGTERM. */
   start(words: readonly string[], until: string, env?: Readonly<Record<string, string>>): Promise<Running>;
-  /** Serves by `npx jackfield serve` on a free port. */
+  /** Runs `npx jackfield serve` on a free port. */
   serve(): Promise<Running & { readonly url: string }>;
 }
 
-/** A program that runs. */
+/** A running program. */
 export interface Running extends AsyncDisposable {
-  /** What it has written. */
+  /** Returns its output so far. */
   output(): string;
 }
 
-/** Variables that npm and the test runner set for the programs that they start. */
+/** Variables that npm and the test runner set for their child processes. */
 const ofThisRun =
   /^(npm_(lifecycle|package|command|execpath|config_local_prefix)|NODE_(ENV|OPTIONS)|VITEST|TEST$|JACKFIELD_|PORT$)/;
 
-/** Creates an empty project by `npm init`. */
+/** Creates an empty project with `npm init`. */
 export function createProject(): Project {
   const folder = scratchFolder("jackfield-project");
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofThisRun.test(name)));
@@ -68,7 +68,7 @@ export function createProject(): Project {
         output: service.output,
         async [Symbol.asyncDispose]() {
           await service[Symbol.asyncDispose]();
-          // npx ends by the signal at once; the service behind its shell finishes and ends too.
+          // npx ends at once on the signal; the service behind its shell finishes its work and ends too.
           await expect.poll(service.output, { timeout: 10_000 }).toContain('"stopped"');
         },
       };
@@ -78,7 +78,7 @@ export function createProject(): Project {
   };
 }
 
-/** The search path without the folders of the repository, whose programs a stranger does not have. */
+/** Returns the search path without the folders of the repository, whose programs users do not have. */
 function systemPath(): string {
   const path = process.env["PATH"] ?? "";
   return path
@@ -87,7 +87,7 @@ function systemPath(): string {
     .join(":");
 }
 
-/** The tarball of a package, by the file name's beginning, in the folder that JACKFIELD_TEST_PACKAGES names. */
+/** Returns the tarball whose file name starts with `name`, in the folder JACKFIELD_TEST_PACKAGES. */
 export function tarball(name: string): string {
   const folder = process.env["JACKFIELD_TEST_PACKAGES"] ?? "";
   const found = readdirSync(folder).find((file) => file.replace(/-\d+\.\d+\.\d+\.tgz$/, "") === name);
@@ -95,7 +95,7 @@ export function tarball(name: string): string {
   return join(folder, found);
 }
 
-/** Packs a tarball again under another version. */
+/** Packs a tarball again with another version. */
 export function repack(from: string, folder: string, version: string): string {
   const unpacked = join(folder, "unpacked");
   mkdirSync(unpacked, { recursive: true });
@@ -107,7 +107,7 @@ export function repack(from: string, folder: string, version: string): string {
   return to;
 }
 
-/** Bytes of all files below a folder. */
+/** Returns the total size of all files below a folder, in bytes. */
 export function diskUsage(folder: string): number {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((file) => lstatSync(join(folder, file)))

@@ -29,12 +29,12 @@ const types = [
 const text = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.string({ unit: "grapheme" }),
-  // Longer than the length of a part takes in one byte, and than the buffer.
+  // Longer than one byte of length can express, and longer than the buffer.
   fc.integer({ min: 120, max: 140 }).map((size) => "x".repeat(size)),
   fc.constantFrom("é".repeat(9000), "\ud800 alone"),
 );
 
-/** Any value of a field: zero values too, and numbers at the edges. */
+/** Any value of a field, including zero values and numbers at the limits. */
 function valueOf(field: DescField, depth: number): fc.Arbitrary<unknown> {
   if (field.message !== undefined) {
     const isPlainObject =

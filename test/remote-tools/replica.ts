@@ -23,7 +23,7 @@ import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
 import { aCall, caller, outcomeOf, within } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
-/** A replica: a pipeline of its own, with remote tools over a store that may be shared. */
+/** Starts a replica: a pipeline of its own, with remote tools over a store that may be shared. */
 export async function startReplica(
   store: RegisteredTools,
   options: { privateAddresses?: string[]; pollMs?: number; names?: Record<string, string>; sealer?: Sealer } = {},
@@ -40,7 +40,7 @@ export async function startReplica(
   };
   const guard = createAddressGuard({
     privateAddresses,
-    // Names that lead where a test wants them to.
+    // The test decides to which addresses names resolve.
     ...(names !== undefined && { resolve: resolveBy(names) }),
   });
   const registry = createRegistry();
@@ -104,7 +104,7 @@ function resolveBy(names: Record<string, string>): typeof lookup {
   return resolve as unknown as typeof lookup;
 }
 
-/** The embedded store in a folder of its own. */
+/** Opens the embedded store in a folder of its own. */
 export async function embedded(folder = scratchFolder()) {
   const store = await openSqliteStore({ folder: folder.path });
   onTestFinished(async () => {
@@ -119,7 +119,7 @@ type Answer = (
   request: IncomingMessage,
 ) => { status?: number; body?: unknown } | Promise<{ status?: number; body?: unknown }>;
 
-/** An HTTP target on a loopback port. */
+/** Starts an HTTP target on a loopback port. */
 export async function startTarget(answer: Answer) {
   const requests: { body: string; request: IncomingMessage }[] = [];
   const server: Server = createServer((request, response) => {
@@ -143,14 +143,14 @@ export async function startTarget(answer: Answer) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/tool`, requests };
 }
 
-/** A target by HTTP. */
+/** Returns a target over HTTP. */
 export const httpTo = (url: string, headers: Record<string, string> = {}) => ({
   target: { case: "http" as const, value: { url, headers } },
 });
 /** A tool that reads. */
 export const tool = { name: "work", description: "Works.", inputSchema: { type: "object" }, effect: Effect.READ };
 
-/** How a registration was refused. */
+/** Returns the error of a refused registration. */
 export const refusal = async (promise: Promise<unknown>): Promise<{ code: Code; words: string }> => {
   const reason: unknown = await promise.then(
     () => new Error("nothing was refused"),

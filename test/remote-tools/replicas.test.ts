@@ -64,7 +64,7 @@ for (const [name, engine] of Object.entries(engines)) {
         expect(await here.unregister("work")).toBe(true);
         await vi.waitFor(() => expect(there.registry.get("work", caller.tenant)).toBeUndefined(), within2s);
         expect(await there.unregister("work")).toBe(false);
-        // At once, without a look in between.
+        // At once, without polling in between.
         await here.register(tool, httpTo(target.url));
         expect(await there.unregister("work")).toBe(true);
       },

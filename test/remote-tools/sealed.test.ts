@@ -30,7 +30,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       await first.register(tool, httpTo(target.url, { authorization: "Bearer a-secret-token" }));
       expect(holds(await stage.dump(), "a-secret-token")).toBe(false);
       expect(await stored()).toMatch(/^sealed\.1\.one\./);
-      // The tool of before is encrypted since the start.
+      // The earlier tool has been encrypted since the start.
       expect((await stage.registered().load())?.tools.map(({ text }) => text.slice(0, 13))).toEqual([
         "sealed.1.one.",
         "sealed.1.one.",
@@ -46,7 +46,7 @@ for (const [name, { missing, open }] of Object.entries(sealedStages)) {
       expect((await without.remote.check()).notes).toContain(
         'tool work: its stored registration cannot be read: it is encrypted with the key "two", which encryption.keys does not contain',
       );
-      // It was not touched.
+      // It was not changed.
       expect(await (await start(two)).call()).toMatchObject({ outcome: "OK" });
     });
 

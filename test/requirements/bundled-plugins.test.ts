@@ -17,7 +17,7 @@ interface Asked {
   readonly body: string;
 }
 
-/** A downstream that answers by path and remembers what it was asked. */
+/** Starts a downstream that answers by path and records its requests. */
 async function startDownstream(answers: Record<string, unknown>) {
   const asked: Asked[] = [];
   const server = createServer((request, response) => {

@@ -5,7 +5,7 @@ import { requirements } from "./requirements.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** The ids that stand in the first argument of `testRequirement` in all test files. */
+/** Returns the ids in the first argument of `testRequirement` in all test files. */
 function citedIds(): Set<string> {
   const cited = new Set<string>();
   for (const file of globSync("test/**/*.test.ts", { cwd: root })) {

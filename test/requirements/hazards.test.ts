@@ -5,7 +5,7 @@ import { hazards } from "./hazards.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** The numbers that test names cite: `(hazard 3)`, `(hazards 3, 4 and 5)`. */
+/** Returns the numbers that test names cite: `(hazard 3)`, `(hazards 3, 4 and 5)`. */
 function citedHazards(): Set<number> {
   const cited = new Set<number>();
   for (const file of globSync(["test/**/*.ts", "plugins/*/*.test.ts"], { cwd: root })) {

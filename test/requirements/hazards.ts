@@ -1,6 +1,6 @@
 /**
- * The hazards by number: bad inputs and bad days, each with the outcome that the service owes. A test that shows one
- * cites it in its name, as in `(hazard 12)`. `notShown` says why a hazard has no test.
+ * The hazards by number: bad inputs and bad days, each with the outcome that the service must have. A test that shows one
+ * cites it in its name, as in `(hazard 12)`. `notShown` gives the reason if a hazard has no test.
  */
 export const hazards: Readonly<Record<number, string | { readonly hazard: string; readonly notShown: string }>> = {
   1: "a body that is no JSON object",

@@ -6,7 +6,7 @@ import { defineTool, path } from "../../src/plugin/index.ts";
 import { startTool } from "../../src/testing/index.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
-// Faults of the seed documents that must not come along, where no other test names them.
+// Faults of the original documents that must not recur, if no other test names them.
 
 testRequirement("fault-000.path", "an id is one segment of the path, whatever it contains", () => {
   expect(path`/orders/${"../../admin"}`).toBe("/orders/..%2F..%2Fadmin");

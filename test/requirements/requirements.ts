@@ -1,4 +1,4 @@
-/** The requirements by id: what each asks for, in a few words. */
+/** The requirements by id, in short. */
 export const requirements: Readonly<Record<string, string>> = {
   "000.1": "the LLM Gateway webhook takes a batch of calls with conversation and session",
   "000.2": "a batch that is missing, no array or empty is a 400 with its exact words",

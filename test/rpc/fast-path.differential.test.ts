@@ -76,7 +76,7 @@ const contentTypes = [
 ] as const;
 const codings = fc.constantFrom(undefined, "identity", "gzip", "br", "deflate", "gzip, br", "br;q=1, gzip", "");
 
-/** A good request in any content type, and what spoils it. */
+/** A good request in any content type, with a possible defect. */
 const generated = fc.record({
   message,
   contentType: fc.constantFrom(...contentTypes),
@@ -127,7 +127,7 @@ function requestOf(from: typeof generated extends fc.Arbitrary<infer T> ? T : ne
   return { path, headers, body };
 }
 
-/** The code of an answer, in whichever way its protocol says it. */
+/** Returns the code of an answer in any protocol. */
 function codeOf(answer: RawAnswer): string {
   const status =
     answer.trailers["grpc-status"] ??
@@ -138,7 +138,7 @@ function codeOf(answer: RawAnswer): string {
   return code ?? String(answer.status);
 }
 
-/** Where we answer otherwise than Connect on purpose: what it calls internal is the caller's mistake (3: invalid_argument). */
+/** Intended differences from Connect: an error that it calls internal is the caller's mistake (3: invalid_argument). */
 function isCorrected(ours: RawAnswer, theirs: RawAnswer): boolean {
   const stockInternal = codeOf(theirs) === "13" || codeOf(theirs) === "internal";
   const oursInvalid = codeOf(ours) === "3" || codeOf(ours) === "invalid_argument";

@@ -46,7 +46,7 @@ test("grpc-js calls a tool, gets errors by code, deadlines and streams", async (
       );
     });
   expect(await ask("echo")).toBe("echo 5000");
-  // grpc-js decodes grpc-message with decodeURI, which leaves the escapes of reserved characters as they are.
+  // grpc-js decodes grpc-message with decodeURI, which does not decode the escapes of reserved characters.
   expect(await ask("fail-5")).toBe("5 fails%3A é ☎ %");
   expect(await ask("throw")).toBe("13 internal error");
   expect(await ask("slow", { deadline: Date.now() + 100 })).toMatch(/^4 /);
@@ -95,7 +95,7 @@ const hasPython =
   ));
 const needed = process.env["JACKFIELD_TEST_ALL"] === "1";
 
-// Skipped where python3-grpcio is not installed, unless JACKFIELD_TEST_ALL=1 asks for everything.
+// Skipped if python3-grpcio is not installed, unless JACKFIELD_TEST_ALL=1 is set.
 test.skipIf(!hasPython && !needed)(
   "Python's gRPC calls a tool, and reads the status of an error",
   async () => {

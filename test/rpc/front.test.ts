@@ -56,7 +56,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 const call = { name: "echo" };
-/** Clients of every way in: the fast path in two protocols, Connect's handlers, and this process. */
+/** Clients of all entry points: the fast path in two protocols, Connect's handlers, and in process. */
 function waysIn(key: string, caller: Caller) {
   const interceptors = [
     (next) => (request) => (request.header.set("authorization", `Bearer ${key}`), next(request)),
@@ -281,7 +281,7 @@ test("an open stream retains none of the items that it has passed on", async () 
   const count = 100_000;
   const before = used();
   for (let index = 0; index < count; index += 1) await items.next();
-  // A promise that is raced with every item keeps some 250 bytes of each.
+  // A promise that is raced with every item retains some 250 bytes of each.
   await expect.poll(() => (used() - before) / count).toBeLessThan(100);
   await items.return();
 });

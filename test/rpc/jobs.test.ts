@@ -89,7 +89,7 @@ describe("SubmitJob", () => {
     expect(taken).toMatchObject({ code: Code.InvalidArgument });
     const { job } = await jobsOf(genesys).submitJob({ job: batch });
     expect(job?.id).toMatch(/^batch\.[\w-]{43}$/);
-    // The same run and calls of another source are another job.
+    // The same run and calls from another source are another job.
     expect((await jobsOf(callerOf("crm")).submitJob({ job: batch })).job?.id).not.toBe(job?.id);
   });
 

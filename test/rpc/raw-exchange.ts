@@ -9,7 +9,7 @@ export interface RawRequest {
   body: Uint8Array;
 }
 
-/** One answer as it came over the socket, without what differs from run to run. */
+/** One answer as received, without parts that differ between runs. */
 export interface RawAnswer {
   status: number;
   headers: Record<string, string>;

@@ -45,13 +45,13 @@ export const limits: Limits = {
   streamsPerConnection: 100,
 };
 
-/** What an echo executor has seen, for tests to look at. */
+/** An echo executor that records its calls. */
 export interface EchoExecutor extends Executor {
   readonly seen: { call: ToolCall; request: ExecutionRequest }[];
   readonly calls: Map<string, CallStatus>;
 }
 
-/** Runs calls by answering their arguments. The tool's name says how: `fail-<code>`, `throw`, `slow`, `progress`, `none` (no value). */
+/** Answers calls with their arguments. The tool's name selects the behaviour: `fail-<code>`, `throw`, `slow`, `progress`, `none` (no value). */
 export function createEchoExecutor(): EchoExecutor {
   const seen: EchoExecutor["seen"] = [];
   const calls = new Map<string, CallStatus>();
@@ -105,7 +105,7 @@ export function createEchoExecutor(): EchoExecutor {
   };
 }
 
-/** A registry of tools that have names only. */
+/** A registry of tools that have only names. */
 export function createNamedRegistry(names: readonly string[]): Registry {
   const tools = names.toSorted().map((name) => {
     const message = create(ToolSchema, { name, description: "", effect: Effect.READ, inputSchema: { type: "object" } });
@@ -123,7 +123,7 @@ export function createNamedRegistry(names: readonly string[]): Registry {
   };
 }
 
-/** Telemetry that keeps what it is told. */
+/** Telemetry that records everything. */
 export function createWatchedTelemetry() {
   const lines: string[] = [];
   const served: { method: string; code: string; seconds: number }[] = [];
@@ -190,7 +190,7 @@ export function stockListener(
   });
 }
 
-/** Our listener for everybody. */
+/** Our listener without authentication. */
 export function openListener(
   services: readonly ServiceImplSpec[],
   telemetry: Telemetry,
@@ -199,7 +199,7 @@ export function openListener(
   return createListener({ services, telemetry, readMaxBytes, front: createOpenFront(telemetry), corsOrigins: [] });
 }
 
-/** Answers RPCs of either HTTP version as the port does: the fast path, and behind it Fastify. */
+/** Answers RPCs of both HTTP versions like the port: by the fast path, otherwise by Fastify. */
 export interface RpcListener {
   readonly request: HttpListener;
   readonly stream: FastPath["stream"];
@@ -230,13 +230,13 @@ export async function createListener(parts: RpcParts): Promise<RpcListener> {
   };
 }
 
-/** Two servers, one per version of HTTP, for one listener. */
+/** Starts two servers, one per HTTP version, for one listener. */
 export async function serve(listener: RpcListener | HttpListener) {
   const request = typeof listener === "function" ? listener : listener.request;
   const h1 = http.createServer(request);
   const h2 = http2.createServer();
   const compat = http2.createServer(request);
-  // As the port does it.
+  // Like the port.
   const opened = batchPerTick(
     (_stream: http2.ServerHttp2Stream, served: () => void) => served(),
     (stream) => stream.destroyed || stream.closed,

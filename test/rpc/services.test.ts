@@ -28,7 +28,7 @@ function callerOf(...scopes: Scope[]): Caller {
   return { name: "crm", tenant: "t1", scopes: grantedScopes(scopes), tools: ["get_*"] };
 }
 
-/** A queue that keeps jobs in a map, for what the service itself decides. */
+/** A queue that keeps jobs in a map, to test only the service. */
 function createMapQueue(): JobQueue {
   const jobs = new Map<string, JobRecord>();
   const inState = (id: string, state: JobState, next: JobState): JobRecord | false | undefined => {
@@ -83,7 +83,7 @@ test("running a conversation needs a separate scope", async () => {
   const converse = (...scopes: Scope[]) =>
     Array.fromAsync(createClient(Conversations, as(callerOf(...scopes))).runConversation({ message: "hello" }));
   await expect(converse("tools:execute", "tools:read")).rejects.toMatchObject({ code: Code.PermissionDenied });
-  // Allowed, and not configured here.
+  // Allowed, but not configured here.
   await expect(converse("conversations:run")).rejects.toMatchObject({ code: Code.Unimplemented });
 });
 

@@ -73,7 +73,7 @@ function verdict(answer: RawAnswer): string {
   return /"code":"(\w+)"/.exec(text)?.[1] ?? (answer.status === 200 ? "ok" : String(answer.status));
 }
 
-/** The same bytes in every protocol of one codec, unary and as a stream. */
+/** Sends the same bytes in every protocol of one codec, unary and as a stream. */
 async function everywhere(
   codec: "json" | "proto",
   bytes: Uint8Array,

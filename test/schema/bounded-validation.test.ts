@@ -10,7 +10,7 @@ const keys = Object.fromEntries(many(20_000, (index) => [`k${index}`, 1]));
 const numbers = { a: Array<number>(125_000).fill(1000) };
 const tooMuch = "takes too long to check against the schema: send less at once";
 
-/** Schemas that refer to the next of a chain twice: what each link costs doubles. */
+/** Schemas that refer to the next of a chain twice, so that each link doubles the cost. */
 function chain(keyword: "anyOf" | "allOf" | "oneOf", leaf: object): JsonSchema {
   const link = (to: number): object => ({
     [keyword]: [{ $ref: `#/definitions/d${to}` }, { $ref: `#/definitions/d${to}` }],
@@ -26,7 +26,7 @@ const recursive = withA(tree, {
   },
 });
 
-/** Schemas and arguments of at most 262,144 bytes that took seconds or all memory, or grow with their product. */
+/** Schemas and arguments of at most 262,144 bytes that took seconds or all memory, or whose cost is their product. */
 const hostile: Record<string, [JsonSchema, object]> = {
   "a chain of anyOf": [chain("anyOf", { type: "string" }), { a: 1 }],
   "a chain of allOf": [chain("allOf", { type: "number" }), { a: 1 }],
@@ -98,7 +98,7 @@ describe("a value whose check would exceed the budget of its size and the schema
       const validate = compileSchema(schema);
       const bytes = JSON.stringify(value).length;
       expect(bytes).toBeLessThan(630_000);
-      // One round took seconds or minutes: many of them fit into the test's time only where each is bounded.
+      // Without limits one round takes seconds or minutes: many rounds fit into the test's time only if each is limited.
       for (let round = 0; round < 40; round++) {
         const violations = validate(value, bytes);
         expect(violations.at(-1)).toMatchObject({ path: "", message: tooMuch });

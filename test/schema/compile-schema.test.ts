@@ -62,7 +62,7 @@ describe("validation", () => {
   test("takes linear time for patterns and for unique items", () => {
     const pattern = compileSchema(object({ a: { type: "string", pattern: "^(a+)+$" } }));
     const unique = compileSchema(object({ a: { type: "array", uniqueItems: true } }));
-    // With a pattern that backtracks, and by comparing each item with each, this would take longer than the test may.
+    // With a backtracking pattern, and if each item were compared with each, this would exceed the test's time.
     const many = Array.from({ length: 100_000 }, (_, id) => ({ id, name: "x" }));
     expect(pattern({ a: `${"a".repeat(60)}!` })).toHaveLength(1);
     expect(pattern({ a: "a".repeat(60) })).toHaveLength(0);

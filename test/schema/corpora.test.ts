@@ -24,7 +24,7 @@ describe("texts that are nearly JSON (hazard 2)", () => {
     if (typeof expected !== "object" || expected === null || Array.isArray(expected)) {
       expect(parsed).toMatchObject({ message: "Schema validation failed for work: : must be object" });
     } else if ("violations" in parsed) {
-      // Nothing but a number that no double holds, or a name that reaches into prototypes.
+      // Only a number that no double represents, or a name that reaches into prototypes.
       expect(parsed.message).toMatch(/must be a number|is not allowed as a property name/);
     } else {
       expect(parsed.value).toEqual(expected);

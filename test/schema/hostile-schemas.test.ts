@@ -19,7 +19,7 @@ const many = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
 const draft = (name: string): JsonObject => ({ ...withA({}), $schema: name });
 
-/** What is refused, and a word of the reason. */
+/** Refused schemas, and a part of the reason. */
 const refused: Record<string, [JsonObject, RegExp]> = {
   "4,000 properties": [
     { type: "object", properties: Object.fromEntries(many(4000, (index) => [`p${index}`, {}])) },

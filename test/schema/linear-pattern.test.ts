@@ -57,7 +57,7 @@ test("a pattern on the platform's own engine takes no more steps than it reports
     expect(nativeCost(pattern)).toBeDefined();
     for (let round = 0; round < 100; round++) expect(matches(pattern, hostile, 20_000_000)).toBe(false);
   }
-  // Each of these would try every start, or every way to share the text, hundreds of times.
+  // Each of these would try every start, or every way to divide the text, hundreds of times.
   for (const pattern of ["a{0,200}b", "[a-z]{999}x", "^[ab]{0,99}[ab]*c"]) expect(nativeCost(pattern)).toBeUndefined();
 });
 

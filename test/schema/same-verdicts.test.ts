@@ -75,7 +75,7 @@ const reference = new Ajv({ allErrors: true, ownProperties: true, strict: false,
 formats.default.default(reference);
 const compileSchema = createSchemaCompiler();
 
-/** What Ajv itself says of a value, with the settings of the service. */
+/** Returns Ajv's own verdict on a value, with the settings of the service. */
 function verdictOfAjv(root: object, data: unknown): { isValid: boolean; errors: Set<string> } {
   const validate = reference.compile(root);
   const isValid = validate(data);
@@ -90,7 +90,7 @@ test("a schema has the verdicts and the messages of Ajv, whatever it consists of
       try {
         expected = verdictOfAjv(whole, data);
       } catch (error) {
-        // A reference to itself, which never ends, and what Ajv cannot compile.
+        // A reference to itself, which never ends, or a schema that Ajv cannot compile.
         if (error instanceof RangeError || /^schema is invalid|already exists/.test((error as Error).message)) return;
         throw error;
       }

@@ -8,7 +8,7 @@ test("requests of one tick are handled together, in their order; disconnected on
   const arrive = batchPerTick(
     (name: string) => {
       handled.push(name);
-      // Arrives while the turn is handled: the next one's.
+      // Arrives while the turn is handled, and belongs to the next one.
       if (name === "first") arrive("late");
     },
     (name) => gone.has(name),

@@ -137,7 +137,7 @@ describe("routing", () => {
     expect((await over2(session, { ":path": "/healthz" })).text).toBe('{"alive":true}');
     const bad = await over2(session, { ":method": "POST", ":path": "/echo", "content-type": "application/json" }, "{");
     expect([bad.headers[":status"], bad.text]).toEqual([400, '{"error":"The request body is not valid JSON"}']);
-    // Its end comes in a frame of its own, with nothing before it.
+    // Its end arrives in a frame of its own, with nothing before it.
     const none = await over2(session, { ":method": "POST", ":path": "/echo", "content-type": "application/json" }, "");
     expect([none.headers[":status"], none.text]).toEqual([400, '{"error":"The request body must not be empty"}']);
     session.destroy();

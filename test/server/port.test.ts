@@ -207,7 +207,7 @@ test("closing lets running requests finish on both protocols and then closes the
   await expect(fetch(`${server.url}/healthz`)).rejects.toThrow();
 });
 
-/** A port that counts the streams begun on it, and the frames of 5,000 streams, each reset at once. */
+/** Starts a port that counts its streams, and sends the frames of 5,000 streams, each reset at once. */
 async function startCounting() {
   let begun = 0;
   const server = new PortServer(() => {}, {
@@ -233,7 +233,7 @@ test("a client that resets streams rapidly is stopped at twice its limit of open
   await once(socket, "data");
   socket.resume().write(resets);
   await new Promise((resolve) => socket.once("close", resolve));
-  // Node by itself goes on to the end of what it has read in one piece, about 550 here.
+  // Node alone would process everything that it has read in one piece, about 550 here.
   expect(begun()).toBe(201);
 });
 

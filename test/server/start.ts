@@ -58,7 +58,7 @@ function echo(app: FastifyInstance): void {
   });
 }
 
-/** Sends bytes as they are and reads until the peer closes. */
+/** Sends bytes and reads until the peer closes the connection. */
 export async function raw(port: number, bytes: string | Buffer): Promise<string> {
   const socket = net.connect(port, "127.0.0.1");
   let text = "";
@@ -78,7 +78,7 @@ export function postJson(url: string, body: string | Buffer, headers: Record<str
   });
 }
 
-/** One HTTP/2 request on a session. */
+/** Sends one HTTP/2 request on a session. */
 export async function over2(
   session: http2.ClientHttp2Session,
   headers: http2.OutgoingHttpHeaders,
@@ -94,7 +94,7 @@ export async function over2(
   return { headers: answer, trailers, text };
 }
 
-/** An RPC side that answers every request by one listener. */
+/** An RPC side that answers every request with one listener. */
 export function rpcByRequest(request: PortListener): Rpc {
   return {
     fastPath: {

@@ -14,7 +14,7 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 import { startService, testTool } from "../support/service.ts";
 import { over2, raw, start } from "./start.ts";
 
-// Node makes no certificates.
+// Node cannot create certificates.
 const folder = scratchFolder();
 const file = (name: string): string => join(folder.path, name);
 const log = { info() {}, error() {}, debug() {} };

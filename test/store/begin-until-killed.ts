@@ -1,4 +1,4 @@
-// A process that stores intents and says each key on stdout once it is acknowledged, until it is killed.
+// A process that stores intents, and prints each key when it is acknowledged, until it is killed.
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 

@@ -30,7 +30,7 @@ describe("the store's clock after a restart", () => {
     const started = startClock({ record: record(), newest: 0, wall: 125 * hour, boot: boot("two", 60_000) });
     expect(started).toEqual({ start: 125 * hour, gapMs: 25 * hour - 60_000, gapAt: 100 * hour + 60_000 });
     const [earlier, later, ...rest] = agedSpans(started.start, 24 * hour, started);
-    // Nothing that ended before the gap has been witnessed for a day.
+    // The ends before the gap have not been witnessed for a day.
     expect(earlier).toEqual({ from: -1, to: 76 * hour + 60_000 });
     expect([later, rest]).toEqual([{ from: 100 * hour + 60_000, to: 101 * hour }, []]);
   });

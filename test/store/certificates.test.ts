@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 afterAll(() => folder[Symbol.dispose]());
 
-/** Certificates of which the authority is the wrong one, until `correct` is called. */
+/** Certificates with the wrong authority, until `correct` is called. */
 function changing() {
   const files = { ca: file("changing.crt"), cert: file("client.crt"), key: file("client.key") };
   copyFileSync(file("stranger.crt"), files.ca);

@@ -8,7 +8,7 @@ const [one, two] = [
   { id: "two", secret: randomBytes(32) },
 ];
 
-/** What a function throws; its message must hold nothing secret. */
+/** Returns the error of a function. Its message must not contain secrets. */
 function errorOf(run: () => unknown): Error {
   try {
     run();

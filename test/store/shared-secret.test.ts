@@ -67,7 +67,7 @@ describe.each(Object.entries(engines))("on %s", (_name, engine) => {
       const late = await engine.open(server.url);
       await server.kill();
       await expect(late()).rejects.toBeInstanceOf(StoreUnavailableError);
-      // Who has it asks no more.
+      // A process that has the secret does not read it again.
       expect(await secrets[0]?.()).toBe(first);
       await server.start();
       await expect.poll(() => late().catch(() => "away"), { timeout: 10_000 }).toBe(first);

@@ -3,16 +3,16 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
-/** A disk of its own: it can be filled and made read-only. */
+/** A disk of its own, which can be filled and made read-only. */
 export interface SmallDisk extends Disposable {
   readonly path: string;
   /** Mounts it again, read-only or writable. */
   remount(mode: "ro" | "rw"): void;
-  /** Takes all that is left of it, and gives that back when the function that this returns is called. */
+  /** Fills its free space. The returned function frees it again. */
   fill(): () => void;
 }
 
-/** Mounts a small disk in memory; undefined where this process may not mount (root on Linux may). */
+/** Mounts a small disk in memory; undefined if this process may not mount (root on Linux may). */
 export function smallDisk(megabytes: number): SmallDisk | undefined {
   const folder = scratchFolder("jackfield-disk");
   try {

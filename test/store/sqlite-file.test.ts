@@ -64,7 +64,7 @@ describe("the database files", () => {
 });
 
 describe("a write-ahead log", () => {
-  /** Commits ten times, keeps the files as a crash leaves them, and damages them. */
+  /** Commits ten times, keeps the files as after a crash, and damages them. */
   function crash(folder: string, damage: (wal: string) => void): void {
     const file = openSqliteFile(folder);
     for (let id = 0; id < 10; id++)
@@ -107,7 +107,7 @@ describe("a write-ahead log", () => {
   test("whose last write was interrupted is read up to it, with a notice", () => {
     using folder = scratchFolder();
     crash(folder.path, (wal) => {
-      // The index is not that of a log which a machine's crash interrupted.
+      // The index does not belong to a log that a machine's crash interrupted.
       rmSync(wal.replace("-wal", "-shm"));
       flip(wal, 0.999);
     });

@@ -101,7 +101,7 @@ describe("one process at a time", () => {
     child.kill("SIGKILL");
     await Promise.all([once(child, "exit"), once(lines, "close")]);
 
-    // What was acknowledged before the kill is there, and abandoned.
+    // Everything that was acknowledged before the kill exists, and is abandoned.
     const store = await openSqliteStore({ folder: folder.path });
     const ledger = createSqliteLedger(store);
     const taken = new Set((await ledger.recover(1_000_000)).map(({ entry }) => entry.key));
@@ -210,7 +210,7 @@ describe("an unusable file", () => {
       .poll(async () => (await ledger.begin(again).catch(() => undefined))?.state, { timeout: 5_000 })
       .toBe("new");
     for (const key of acknowledged) expect((await ledger.find(key))?.state).toBe("running");
-    // What was refused is not there, so that nobody waits for it.
+    // The refused intent does not exist, so that nobody waits for it.
     await expect
       .poll(async () => (await Promise.all(refused.map((key) => ledger.find(key)))).filter(Boolean), { timeout: 5_000 })
       .toEqual([]);

@@ -1,4 +1,4 @@
-/** Posts JSON, text as it is. */
+/** Posts JSON; a text is sent as it is. */
 export function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(url, {
     method: "POST",
@@ -7,7 +7,7 @@ export function post(url: string, body: unknown, headers: Record<string, string>
   });
 }
 
-/** Status and body of an answer. */
+/** Resolves with the status and body of an answer. */
 export async function told(
   answer: Response | Promise<Response>,
 ): Promise<{ status: number; text: string; headers: Headers }> {
@@ -15,7 +15,7 @@ export async function told(
   return { status: response.status, text: await response.text(), headers: response.headers };
 }
 
-/** An RPC over Connect in JSON. */
+/** Calls an RPC over Connect in JSON. */
 export async function rpc(
   url: string,
   method: string,
@@ -30,7 +30,7 @@ export async function rpc(
   return { status: response.status, body: (await response.json()) as Record<string, never> };
 }
 
-/** Waits until a condition holds, and gives what it gave. */
+/** Waits until a condition holds, and returns its value. */
 export async function until<Value>(
   condition: () => Promise<Value | undefined | false> | Value | undefined | false,
   withinMs = 5000,

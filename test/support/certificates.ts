@@ -1,14 +1,14 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 
-/** How a certificate is made. */
+/** Options of a certificate. */
 export interface CertificateOptions {
   readonly subject?: string;
-  /** Name of the authority that signs it; itself where it is left out. */
+  /** Name of the authority that signs it; by default it signs itself. */
   readonly ca?: string | undefined;
 }
 
-/** Makes NAME.crt and NAME.key in a folder, for localhost and 127.0.0.1, with openssl: Node makes no certificates. */
+/** Creates NAME.crt and NAME.key in a folder, for localhost and 127.0.0.1, with openssl: Node cannot create certificates. */
 export function createCertificate(
   folder: string,
   name: string,
@@ -24,11 +24,11 @@ export function createCertificate(
   return { cert: file(`${name}.crt`), key: file(`${name}.key`) };
 }
 
-/** What the title of a test without openssl says; empty where it is there. */
+/** A suffix for titles of tests without openssl; empty if it is installed. */
 export const opensslMissing =
   spawnSync("openssl", ["version"]).status === 0 ? "" : " (skipped: there is no openssl on this machine)";
 
-/** Makes an authority with a server's and a client's certificate, and a stranger that it has not signed. */
+/** Creates an authority with certificates of a server and a client, and a stranger that it has not signed. */
 export function createAuthority(folder: string): void {
   createCertificate(folder, "authority");
   createCertificate(folder, "stranger");

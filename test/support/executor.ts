@@ -21,7 +21,7 @@ import type { Registry } from "../../src/registry/registry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
 import type { ExecutionEvent, Metrics, Telemetry } from "../../src/telemetry/telemetry.ts";
 
-/** How an executor under test differs from the usual one. */
+/** Settings of an executor under test. */
 export interface ExecutorOptions {
   readonly ledger?: Ledger;
   readonly settings?: Partial<ToolSettings>;
@@ -29,11 +29,11 @@ export interface ExecutorOptions {
   readonly outputBytes?: number;
   readonly recentEntries?: number;
   readonly clock?: () => number;
-  /** Records spans. None are where it is left out. */
+  /** Records spans. There are none by default. */
   readonly tracer?: Tracer;
 }
 
-/** A pipeline of its own, and what it wrote. */
+/** A pipeline of its own, and its records. */
 export interface ExecutorUnderTest extends AsyncDisposable {
   readonly executor: RunningExecutor;
   readonly registry: Registry;
@@ -43,7 +43,7 @@ export interface ExecutorUnderTest extends AsyncDisposable {
   readonly log: string[];
 }
 
-/** Who asks, where a test does not say. */
+/** The default caller of tests. */
 export const caller: Caller = { name: "test", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
 /** Starts the real pipeline with these tools: real registry, outgoing HTTP and ledger. */
@@ -115,7 +115,7 @@ export async function startExecutor(tools: readonly Tool[], options: ExecutorOpt
   };
 }
 
-/** A tool that takes any object. */
+/** A tool that accepts any object. */
 export function aTool(definition: Partial<ToolDefinition> & Pick<ToolDefinition, "execute">): Tool {
   return defineTool({
     name: "work",
@@ -126,7 +126,7 @@ export function aTool(definition: Partial<ToolDefinition> & Pick<ToolDefinition,
   });
 }
 
-/** A call: of an object, or of the text that a model would write. */
+/** A call with an object, or with the text that a model would write. */
 export function aCall(args: object | string = {}, change: { id?: string; name?: string } = {}): ToolCall {
   return {
     $typeName: "jackfield.v1.ToolCall",
@@ -139,23 +139,23 @@ export function aCall(args: object | string = {}, change: { id?: string; name?: 
   };
 }
 
-/** What comes with a call of one conversation, `""` for none. */
+/** The execution request of a call in one conversation, `""` for none. */
 export function within(conversationId = "conversation-1", change: Partial<ExecutionRequest> = {}): ExecutionRequest {
   return { caller, context: contextOf(conversationId), ...change };
 }
 
-/** A context that names one conversation. */
+/** A context with one conversation. */
 export function contextOf(conversationId: string): NonNullable<ExecutionRequest["context"]> {
   return { $typeName: "jackfield.v1.CallContext", conversationId, sessionId: "", runId: "", source: "" };
 }
 
-/** A promise, to hold a tool until the test lets it go. */
+/** A promise that blocks a tool until the test opens it. */
 export function gate(): { readonly opened: Promise<void>; open(): void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { opened: promise, open: () => resolve() };
 }
 
-/** The words of an outcome. */
+/** Returns the name of an outcome. */
 export function outcomeOf({ outcome }: { outcome: Outcome }): string {
   return Object.entries(Outcome).find(([, number]) => number === outcome)?.[0] ?? "";
 }

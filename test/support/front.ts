@@ -5,10 +5,10 @@ import { createFront, type Front } from "../../src/rpc/front.ts";
 import { createAccessRefusals } from "../../src/telemetry/access-refusals.ts";
 import type { Telemetry } from "../../src/telemetry/telemetry.ts";
 
-/** A caller who may do everything. */
+/** A caller with all scopes. */
 export const local: Caller = { name: "local", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
-/** A front that takes everybody for one caller. */
+/** A front that authenticates every request as one caller. */
 export function createOpenFront(telemetry: Telemetry, authenticate: Authenticator = () => local): Front {
   return createFront({ telemetry, authenticate, refusals: createAccessRefusals(telemetry) });
 }

@@ -8,7 +8,7 @@ import { scratchFolder } from "./scratch-folder.ts";
 const shipped = join(import.meta.dirname, "../../deploy/haproxy");
 
 /**
- * Why there is no HAProxy here; undefined where there is one. With JACKFIELD_TEST_ALL=1 its lack is a failure, not a reason
+ * The reason why HAProxy is not available; undefined if it is. With JACKFIELD_TEST_ALL=1 its lack is a failure, not a reason
  * to skip.
  */
 export function haproxyMissing(): string | undefined {
@@ -17,7 +17,7 @@ export function haproxyMissing(): string | undefined {
   return "haproxy is not installed";
 }
 
-/** The shipped file for HAProxy, with ports of its own and as many connections as few descriptors allow. */
+/** Starts HAProxy with the shipped file, with ports of its own and the number of connections that few descriptors allow. */
 export async function startHaproxy(servers: readonly [number, number]): Promise<{ url: string } & AsyncDisposable> {
   const port = await freePort();
   const text = readFileSync(join(shipped, "haproxy.cfg"), "utf8")
@@ -43,7 +43,7 @@ export async function startHaproxy(servers: readonly [number, number]): Promise<
   };
 }
 
-/** The shipped configuration of each replica behind it. */
+/** Returns the shipped configuration of each replica behind it. */
 export function shippedReplicaFile(): string {
   return readFileSync(join(shipped, "jackfield.yaml"), "utf8");
 }

@@ -1,12 +1,12 @@
 import { vi } from "vitest";
 
-/** The timeouts of `AbortSignal.timeout`, which pass only as far as a test lets them. */
+/** Control over the timeouts of `AbortSignal.timeout`. */
 export interface HeldTimeouts extends Disposable {
-  /** Lets so many milliseconds pass, and aborts the signals whose time is up. */
+  /** Advances the time, and aborts the signals whose timeout is over. */
   advance(ms: number): void;
 }
 
-/** Holds every `AbortSignal.timeout` made from now on, until it is disposed of. Those held then never fire. */
+/** Replaces `AbortSignal.timeout` until disposal. Signals that are then left never fire. */
 export function holdTimeouts(): HeldTimeouts {
   const held = new Map<AbortController, number>();
   let now = 0;

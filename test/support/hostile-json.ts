@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 
-/** Pieces of JSON text, and what is often mistaken for it. */
+/** Pieces of JSON text, and texts that are often mistaken for it. */
 export const pieces: readonly string[] = [
   ["{", "}", "[", "]", ":", ",", '"', "\\", "'", " ", "\n", "\t", "\u0000", "\ufeff", "\u2028", "//", "/*", "*/"],
   ["0", "00", "-", "-0", "+1", "1.", ".5", "1e", "1E+2", "1e400", "0x10", "9007199254740993", "NaN", "Infinity"],
@@ -9,7 +9,7 @@ export const pieces: readonly string[] = [
 
 const piece = fc.nat({ max: pieces.length - 1 }).map((index) => pieces[index] ?? "");
 
-/** A text with one piece put in, taken out or doubled. */
+/** A text with one piece inserted, removed or doubled. */
 export function damaged(text: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.tuple(text, fc.nat(), fc.nat({ max: 3 }), piece).map(([whole, seed, length, put]) => {
     const at = seed % (whole.length + 1);
@@ -17,18 +17,18 @@ export function damaged(text: fc.Arbitrary<string>): fc.Arbitrary<string> {
   });
 }
 
-/** Texts that are nearly JSON. */
+/** Texts that are almost JSON. */
 export const nearlyJson: fc.Arbitrary<string> = fc.oneof(
   damaged(fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.stringify(value))),
   fc.array(piece, { maxLength: 8 }).map((parts) => parts.join("")),
 );
 
-/** Objects, one in the other. */
+/** Returns nested objects. */
 export function nested(levels: number): string {
   return `${'{"a":'.repeat(levels - 1)}{}${"}".repeat(levels - 1)}`;
 }
 
-/** Texts of arguments that are refused on every way in, by their names, and a word of the reason. */
+/** Texts of arguments that every entry point refuses: name, text, part of the reason. */
 export const refusedArguments: readonly (readonly [string, string, RegExp])[] = [
   ["33 levels", nested(33), /nested/],
   ["100 levels", nested(100), /nested/],
@@ -51,7 +51,7 @@ export const refusedArguments: readonly (readonly [string, string, RegExp])[] = 
   ["too many bytes", JSON.stringify({ a: "x".repeat(262_200) }), /262144/],
 ];
 
-/** Members and items that cost more than they look when there are many: marks to be sorted, escapes, digits, names. */
+/** Members and items whose cost grows when there are many: marks to be sorted, escapes, digits, names. */
 const units = [
   '"k":1,',
   "1,",
@@ -104,7 +104,7 @@ const many = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 5000, max: 130_000 }) },
 );
 
-/** Large values as JSON text: one unit over and over, at most about 250,000 characters. */
+/** Large values as JSON text: one unit repeatedly, at most about 250,000 characters. */
 const large: fc.Arbitrary<string> = fc.oneof(
   fc.tuple(fc.constantFrom(...units), many).map(([unit, times]) => {
     const inside = unit.repeat(Math.min(times, Math.floor(250_000 / unit.length))).slice(0, -1);
@@ -124,7 +124,7 @@ const large: fc.Arbitrary<string> = fc.oneof(
   }),
 );
 
-/** JSON text of any value, valid or nearly, small or large. */
+/** JSON text of any value, valid or almost valid, small or large. */
 export const jsonText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value)) },
   { weight: 2, arbitrary: nearlyJson },

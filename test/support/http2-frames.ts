@@ -1,7 +1,7 @@
-/** What an HTTP/2 client with prior knowledge says first, with empty SETTINGS. */
+/** The first bytes of an HTTP/2 client with prior knowledge, with empty SETTINGS. */
 export const hello = Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(4, 0, 0, Buffer.alloc(0))]);
 
-/** One frame, by its numbers of RFC 9113. */
+/** Encodes one frame, by its numbers in RFC 9113. */
 export function frame(type: number, flags: number, stream: number, body: Buffer): Buffer {
   const bytes = Buffer.alloc(9);
   bytes.writeUIntBE(body.length, 0, 3);
@@ -11,7 +11,7 @@ export function frame(type: number, flags: number, stream: number, body: Buffer)
   return Buffer.concat([bytes, body]);
 }
 
-/** The frames in what a server has sent. */
+/** Parses the frames of a server. */
 export function framesIn(bytes: Buffer): { type: number; stream: number; body: Buffer }[] {
   const found: { type: number; stream: number; body: Buffer }[] = [];
   for (let at = 0; at + 9 <= bytes.length;) {
@@ -26,7 +26,7 @@ export function framesIn(bytes: Buffer): { type: number; stream: number; body: B
   return found;
 }
 
-/** A header block without dynamic table: `:method POST`, `:scheme http`, path and authority, and more as literals. */
+/** Encodes a header block without dynamic table: `:method POST`, `:scheme http`, path and authority, and more as literals. */
 export function headerBlock(path: string, more: Readonly<Record<string, string>> = {}): Buffer {
   const literal = (name: Buffer, value: string): Buffer =>
     Buffer.concat([name, Buffer.from([value.length]), Buffer.from(value)]);

@@ -1,6 +1,6 @@
 import type { SqliteStore } from "../../src/store/sqlite.ts";
 
-/** The same store, so many milliseconds later: runs that could still be going on have ended. */
+/** Returns the same store with a clock that is ahead: all runs must have ended. */
 export function laterStore(store: SqliteStore, ms = 600_000): SqliteStore {
   return { ...store, now: () => store.now() + ms };
 }

@@ -1,7 +1,7 @@
 import { startReceiver } from "./receiver.ts";
 import type { Receiver } from "./receiver.ts";
 
-/** A span as it came over the wire. */
+/** A span as received. */
 export interface WireSpan {
   readonly traceId: string;
   readonly spanId: string;
@@ -15,7 +15,7 @@ export interface WireSpan {
 /** A receiver of OTLP over HTTP with protobuf bodies. */
 export interface OtlpReceiver extends Receiver {
   spans(): WireSpan[];
-  /** Every byte that was sent, as text. */
+  /** Returns all received bytes as text. */
   everything(): string;
 }
 
@@ -33,7 +33,7 @@ export async function startOtlp(): Promise<OtlpReceiver> {
 
 type Field = { readonly number: number; readonly bytes: Buffer; readonly integer: number };
 
-/** The fields of a protobuf message: bytes of those that have a length or eight bytes, the number of the others. */
+/** Parses the fields of a protobuf message: the bytes of fields with a length or of eight bytes, the number of all others. */
 function fieldsOf(message: Buffer): Field[] {
   const fields: Field[] = [];
   let at = 0;

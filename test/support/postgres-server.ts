@@ -7,12 +7,12 @@ import { Client } from "pg";
 import { freePort } from "./free-port.ts";
 import { scratchFolder } from "./scratch-folder.ts";
 
-/** A PostgreSQL server of a test's own. */
+/** A PostgreSQL server for one test. */
 export interface PostgresServer {
   readonly url: string;
   /** Stops it at once, without a checkpoint. */
   kill(): Promise<void>;
-  /** Starts it again on what it has on disk. */
+  /** Starts it again with its data on disk. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -20,8 +20,8 @@ export interface PostgresServer {
 const binaries = globSync("/usr/lib/postgresql/*/bin").toSorted().at(-1);
 
 /**
- * Why there is no PostgreSQL server here; undefined where there is one. With JACKFIELD_TEST_ALL=1 its lack is a failure,
- * not a reason to skip.
+ * The reason why PostgreSQL is not available; undefined if it is. With JACKFIELD_TEST_ALL=1 its lack is a failure, not a
+ * reason to skip.
  */
 export function postgresMissing(): string | undefined {
   if (binaries !== undefined && existsSync(join(binaries, "initdb"))) return undefined;
@@ -38,8 +38,8 @@ export interface PostgresTls {
 }
 
 /**
- * Starts a PostgreSQL server on a free port. It refuses root: then the user `postgres` runs it. With certificates it speaks
- * TLS to those who ask for it.
+ * Starts a PostgreSQL server on a free port. It refuses to run as root: then the user `postgres` runs it. With certificates
+ * it offers TLS.
  */
 export async function startPostgres({ tls }: { readonly tls?: PostgresTls } = {}): Promise<PostgresServer> {
   const folder = scratchFolder("jackfield-postgres");
@@ -61,7 +61,7 @@ export async function startPostgres({ tls }: { readonly tls?: PostgresTls } = {}
     ssl_ca_file: tls?.clientCa,
   })) {
     if (path === undefined) continue;
-    // It reads no key that others can read, or that is not its own.
+    // It reads only keys that belong to it and that others cannot read.
     const own = join(folder.path, setting);
     writeFileSync(own, readFileSync(path), { mode: 0o600 });
     if (identity !== undefined) chownSync(own, identity.uid, identity.gid);

@@ -4,8 +4,8 @@ const root = join(import.meta.dirname, "../..");
 const installed = process.env["JACKFIELD_TEST_INSTALL"];
 
 /**
- * What follows `node` to start the program under test: its source, or the package in the folder that
- * JACKFIELD_TEST_INSTALL names, where the tarballs of `npm run release` are installed.
+ * The arguments of `node` that start the program under test: its source, or the package in the folder
+ * JACKFIELD_TEST_INSTALL, where the tarballs of `npm run release` are installed.
  */
 export const program: readonly string[] =
   installed === undefined

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** One request that a receiver got. */
+/** A received request. */
 export interface Received {
   readonly method: string;
   readonly path: string;
@@ -11,14 +11,14 @@ export interface Received {
   readonly text: string;
 }
 
-/** What a receiver answers; 200 and `{}` where nothing is said. */
+/** An answer of a receiver; 200 and `{}` by default. */
 export interface Answer {
   readonly status?: number;
   readonly headers?: Record<string, string>;
   readonly body?: unknown;
 }
 
-/** A real HTTP server that plays whatever the service calls. */
+/** A real HTTP server that the service calls. */
 export interface Receiver extends AsyncDisposable {
   readonly url: string;
   readonly received: Received[];

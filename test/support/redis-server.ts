@@ -5,22 +5,22 @@ import { Redis } from "ioredis";
 import { freePort } from "./free-port.ts";
 import { scratchFolder } from "./scratch-folder.ts";
 
-/** A Redis server of a test's own. */
+/** A Redis server for one test. */
 export interface RedisServer {
   readonly url: string;
   /** Kills it (SIGKILL). */
   kill(): Promise<void>;
-  /** Starts it again on what it has on disk. */
+  /** Starts it again with its data on disk. */
   start(): Promise<void>;
-  /** Stops it in its tracks, and lets it go on. */
+  /** Suspends it, or lets it continue. */
   pause(): void;
   resume(): void;
   close(): Promise<void>;
 }
 
 /**
- * Why there is no Redis server here; undefined where there is one. With JACKFIELD_TEST_ALL=1 its lack is a failure, not a
- * reason to skip.
+ * The reason why Redis is not available; undefined if it is. With JACKFIELD_TEST_ALL=1 its lack is a failure, not a reason
+ * to skip.
  */
 export function redisMissing(): string | undefined {
   if (spawnSync("redis-server", ["--version"]).status === 0) return undefined;
@@ -29,7 +29,7 @@ export function redisMissing(): string | undefined {
   return "redis-server is not installed";
 }
 
-/** Starts a Redis server on a free port, with an append-only file unless the settings say otherwise. */
+/** Starts a Redis server on a free port, with an append-only file unless the settings specify otherwise. */
 export async function startRedis(settings: readonly string[] = ["--appendonly", "yes"]): Promise<RedisServer> {
   const folder = scratchFolder("jackfield-redis");
   const port = await freePort();

@@ -24,21 +24,21 @@ import { scratchFolder } from "./scratch-folder.ts";
 
 const day = 86_400_000;
 
-/** A real store, whose content can be looked at and changed behind the service's back. */
+/** A real store whose content the test can read and change. */
 export interface SealedStage {
   ledger(options: ResilientLedgerOptions): Ledger;
   queue(options: JobQueueOptions): JobQueue;
   registered(): RegisteredTools;
-  /** Everything that is stored, as one text of bytes. */
+  /** Returns everything that is stored, as one text of bytes. */
   dump(): Promise<string>;
   /** Exchanges the answers of two calls, by their keys. */
   swapAnswers(one: string, other: string): Promise<void>;
-  /** Exchanges what is stored of two jobs. */
+  /** Exchanges the stored contents of two jobs. */
   swapJobs(one: string, other: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The three stores. `missing`: why one cannot be tried here. */
+/** The three stores. `missing`: the reason why one cannot be tested here. */
 export const sealedStages: Readonly<
   Record<string, { readonly missing: string | undefined; open(): Promise<SealedStage> }>
 > = {
@@ -144,11 +144,11 @@ async function openPostgres(): Promise<SealedStage> {
   };
 }
 
-/** Whether a dump holds an ASCII text: as it is, in hex, or anywhere in base64. */
+/** Reports whether a dump contains an ASCII text: as it is, in hex, or anywhere in base64. */
 export function holds(dump: string, text: string): boolean {
   const inBase64 = [0, 1, 2].map((offset) => {
     const whole = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]).toString("base64");
-    // The characters at both ends depend on the neighbours.
+    // The characters at both ends depend on their neighbours.
     return whole.slice(offset === 0 ? 0 : offset + 1).replace(/.?=+$/, "");
   });
   return [text, Buffer.from(text).toString("hex"), ...inBase64].some((form) => dump.includes(form));

@@ -11,14 +11,14 @@ import { freePort } from "./free-port.ts";
 import { program } from "./program.ts";
 import { scratchFolder } from "./scratch-folder.ts";
 
-/** How a service under test is started. */
+/** Options of a service under test. */
 export interface ServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The configuration file. */
   readonly yaml?: Readonly<Record<string, unknown>>;
-  /** Entries of `plugins:`; the bundled ones when left out. */
+  /** Entries of `plugins:`; the bundled ones by default. */
   readonly plugins?: readonly Readonly<Record<string, unknown>>[];
-  /** Data folder that outlives the service; one of its own when left out. */
+  /** A data folder that outlives the service; by default it has one of its own. */
   readonly dataDir?: string;
 }
 
@@ -33,12 +33,12 @@ export interface ServiceUnderTest extends AsyncDisposable {
   logs(): string;
 }
 
-/** The path of a tool made for tests. */
+/** Returns the path of a test's tool. */
 export function testTool(name: string): string {
   return join(import.meta.dirname, "tools", `${name}.ts`);
 }
 
-/** Starts the whole service on a free port, with a data folder of its own and none of the machine's variables. */
+/** Starts the whole service on a free port, with a data folder of its own and without the machine's variables. */
 export async function startService(options: ServiceOptions = {}): Promise<ServiceUnderTest> {
   const folder = scratchFolder("jackfield-service");
   const dataDir = options.dataDir ?? join(folder.path, "data");
@@ -73,7 +73,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   }
 }
 
-/** Tests use the sandbox although they configure keys, unless they say otherwise. */
+/** Returns variables that enable the sandbox although tests configure keys, unless the file sets it. */
 function sandboxOf({ yaml }: ServiceOptions): Record<string, string> {
   return yaml?.["sandbox"] === undefined ? { JACKFIELD_SANDBOX: "true" } : {};
 }
@@ -82,7 +82,7 @@ function fileOf(folder: string, { yaml, plugins }: ServiceOptions): Record<strin
   if (yaml === undefined && plugins === undefined) return {};
   mkdirSync(folder, { recursive: true });
   const path = join(folder, "jackfield.yaml");
-  // JSON is YAML.
+  // JSON is valid YAML.
   writeFileSync(path, JSON.stringify({ ...yaml, ...(plugins !== undefined && { plugins }) }));
   return { JACKFIELD_CONFIG: path };
 }
@@ -94,15 +94,15 @@ export interface ServiceProcess extends AsyncDisposable {
   readonly child: ChildProcess;
   stdout(): string;
   stderr(): string;
-  /** Resolves once it takes calls; rejects where it ends before. */
+  /** Resolves when it accepts calls; rejects if it ends before. */
   ready(): Promise<void>;
-  /** Its exit code, or the signal that ended it. */
+  /** Resolves with its exit code, or the signal that ended it. */
   ended(): Promise<number | string>;
 }
 
-/** How a process of the service is started. */
+/** Options of a process of the service. */
 export interface ProcessOptions extends ServiceOptions {
-  /** Words of the command line; none means `serve`. */
+  /** Arguments of the command line; `serve` by default. */
   readonly args?: readonly string[];
   readonly port?: number;
   readonly cwd?: string;
@@ -158,7 +158,7 @@ export async function startProcess(options: ProcessOptions = {}): Promise<Servic
   };
 }
 
-/** Runs the program to its end. */
+/** Runs the program until it ends. */
 export async function runProcess(
   options: ProcessOptions,
 ): Promise<{ code: number | string; stdout: string; stderr: string; port: number }> {

@@ -1,17 +1,17 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** How a proxy treats connections: passes bytes on, refuses, takes them and says nothing, or answers by itself. */
+/** The handling of connections: passes bytes on, refuses, accepts without an answer, or answers itself. */
 export type ProxyMode = "pass" | "refuse" | "silent" | { answer: Buffer | string };
 
-/** A TCP proxy before a server of a test's, which can lose its way. */
+/** A TCP proxy in front of a server, which can simulate failures of the network. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
-  /** How new connections are treated. */
+  /** The handling of new connections. */
   mode: ProxyMode;
-  /** Open connections go on, but nothing arrives any more in either direction, and nobody is told. */
+  /** Keeps open connections, but drops all data in both directions. */
   blackhole(): void;
-  /** Cuts all open connections. */
+  /** Closes all open connections. */
   cut(): void;
 }
 

@@ -1,6 +1,6 @@
 import { test } from "vitest";
 
-/** A test of requirements: the ids stand in its name, where the coverage test finds them. */
+/** A test of requirements. The ids are part of its name, where the coverage test finds them. */
 export function testRequirement(
   ids: string | readonly string[],
   behaviour: string,

@@ -169,7 +169,7 @@ test("the line of an execution is valid JSON whatever its fields contain (hazard
     fc.string({ unit: "binary" }),
     fc.constantFrom('"', "\\", "\u2028", "\n", "\ud800", ""),
   );
-  // One for all of them: it remembers who called last.
+  // One instance for all of them: it remembers the last caller.
   const lineOfExecution = createExecutionLines();
   fc.assert(
     fc.property(

@@ -8,7 +8,7 @@ import { until } from "../support/asking.ts";
 
 const module = join(import.meta.dirname, "../../src/telemetry/fd-destination.ts");
 
-/** Runs a program whose `out` writes to its own stdout, which is a pipe. What it reports arrives line by line on stderr. */
+/** Runs a program whose `out` writes to its own stdout, a pipe. Its reports arrive line by line on stderr. */
 function startWriter(body: string, stdout: "pipe" | number = "pipe") {
   const code = `import { createFdDestination } from ${JSON.stringify(module)};
     process.stdout.isTTY; // Makes a pipe answer at once instead of waiting, as the service does at its start.

@@ -115,7 +115,7 @@ test("every query of the dashboard and the alerts finds its series and labels", 
     const suffix = /_(bucket|count|sum)$/.exec(series ?? "")?.[0] ?? "";
     const family = families.get((series ?? query).slice(0, suffix === "" ? undefined : -suffix.length));
     expect(family, query).toBeDefined();
-    // The parser drops the labels of histograms: they are read from the lines themselves.
+    // The parser drops the labels of histograms, so they are read from the lines.
     const lines = text.split("\n").filter((line) => line.startsWith(`${series}{`));
     const known = new Set(lines.flatMap((line) => [...line.matchAll(/[{,](\w+)="/g)].map((match) => match[1]!)));
     const used = [

@@ -5,7 +5,7 @@ import { createTelemetry } from "../../src/telemetry/create-telemetry.ts";
 import type { TelemetryOptions } from "../../src/telemetry/create-telemetry.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
 
-/** A telemetry of its own folder, the log lines it wrote, and the end of both. */
+/** Starts telemetry with a folder of its own, and records its log lines. */
 export async function withTelemetry(options: Partial<TelemetryOptions> = {}, env: Record<string, string> = {}) {
   const folder = await mkdtemp(join(tmpdir(), "jackfield-telemetry-"));
   const lines: string[] = [];

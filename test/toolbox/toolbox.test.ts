@@ -165,7 +165,7 @@ test("a failure of the service rejects, a failure of a call does not", async () 
 
 test("a process killed between effect and answer: the same history again has one effect", async () => {
   await using world = await startWorld();
-  // A write is reconciled once it can no longer be under way: a short timeout keeps the test short.
+  // A write is reconciled when it can no longer be in progress: a short timeout keeps the test short.
   const plugins = [
     {
       use: join(import.meta.dirname, "../e2e/plugins/put-known.ts"),

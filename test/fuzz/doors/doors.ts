@@ -4,5 +4,5 @@ import { cognigy, genesysGateway, genesysWorker, http } from "./platforms.ts";
 import { register } from "./register.ts";
 import { connectJson, grpc } from "./rpc.ts";
 
-/** Every way into the service. */
+/** All entry points of the service. */
 export const doors: readonly Door[] = [cognigy, genesysGateway, genesysWorker, http, mcp, connectJson, grpc, register];

@@ -91,7 +91,7 @@ export const mcp: Door = {
       return;
     }
     expect(headers.get("content-type")).toMatch(/^application\/json/);
-    // What is no HTTP, or too long in its head, has not come as far as this door.
+    // Requests that are not HTTP, or whose head is too long, do not reach MCP.
     if ([400, 417, 431].includes(status) && text.startsWith('{"error":"')) return;
     if (!cut) expectMessage(json(text));
   },

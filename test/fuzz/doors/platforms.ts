@@ -18,7 +18,7 @@ const platformCalls = fc
   .oneof({ weight: 9, arbitrary: fc.array(platformCall, { maxLength: 4 }) }, { weight: 1, arbitrary: repeated() })
   .map((calls) => `[${calls.join(",")}]`);
 
-/** One call many times, under ids of their own. */
+/** One call many times, under different ids. */
 function repeated(): fc.Arbitrary<string[]> {
   return fc
     .tuple(fc.integer({ min: 60, max: 66 }), toolName, argumentsMember)

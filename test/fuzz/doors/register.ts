@@ -27,7 +27,7 @@ const small = fc.oneof(fc.nat({ max: 40 }), fc.constantFrom(-1, 1e9, 0.5));
 const { schema } = fc.letrec<{ schema: unknown; list: unknown; map: unknown; leaf: unknown }>((tie) => ({
   list: fc.oneof(
     fc.array(tie("schema"), { maxLength: 4, depthIdentifier: "schema" }),
-    // One branch many times: a small one, or a few of the nested lists would be more than fits into memory.
+    // One branch many times, and a small one: some of the nested lists would not fit into memory.
     fc.tuple(tie("leaf"), fc.integer({ min: 1, max: 300 })).map(([one, times]) => Array<unknown>(times).fill(one)),
   ),
   map: fc.dictionary(
@@ -95,7 +95,7 @@ const { schema } = fc.letrec<{ schema: unknown; list: unknown; map: unknown; lea
   ),
 }));
 
-/** Schemas that are mostly of the form that a tool's must have. */
+/** Schemas that mostly have the form that a tool's must have. */
 const inputSchema: fc.Arbitrary<string> = fc.oneof(
   {
     weight: 4,
@@ -122,7 +122,7 @@ const rpc = (method: string, body: string): FuzzRequest => ({
 
 const header = fc.dictionary(fc.string({ maxLength: 12 }), fc.string({ maxLength: 30 }), { maxKeys: 3 });
 
-/** Where calls go: the target that is there, or anything. `TARGET` stands for its URL. */
+/** The destination of calls: the existing target, or anything. `TARGET` is replaced by its URL. */
 const target = fc.oneof(
   { weight: 6, arbitrary: fc.constant('{"http":{"url":"TARGET"}}') },
   {

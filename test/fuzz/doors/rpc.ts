@@ -50,7 +50,7 @@ const duration = fc.oneof(
 const calls = fc.array(call, { maxLength: 3 }).map((list) => `[${list.join(",")}]`);
 const pageSize = fc.constantFrom("0", "1", "1000", "-1", "2147483647", "1e10", '"5"', "0.5");
 
-/** A message of any method: the members that any of them has. */
+/** A message of any method, with members of all methods. */
 const message: fc.Arbitrary<string> = fc
   .record(
     {
@@ -75,7 +75,7 @@ const message: fc.Arbitrary<string> = fc
   )
   .map(objectText);
 
-/** The members of a message that its method has. */
+/** Reduces a message to the members that its method has. */
 function narrowed(text: string, { input }: DescMethod): string {
   try {
     const members = JSON.parse(text) as Record<string, JsonValue>;
@@ -146,7 +146,7 @@ export const connectJson: Door = {
   ),
   check({ status, text, headers, cut }) {
     expectNotOurFault(status, text);
-    // A content type that no protocol of RPC has is refused without a body.
+    // A content type of no RPC protocol is refused without a body.
     if (status === 415) return;
     const type = headers.get("content-type");
     if (type === "application/json" && !cut) {
@@ -178,7 +178,7 @@ const varint = (value: number): string => {
   return text + String.fromCharCode(rest);
 };
 
-/** Bytes in the wire format: fields of any number and type, one in the other. */
+/** Bytes in the wire format: fields of any number and type, nested. */
 const { wire } = fc.letrec<{ wire: string; field: string }>((tie) => ({
   wire: fc.array(tie("field"), { maxLength: 5, depthIdentifier: "wire" }).map((fields) => fields.join("")),
   field: fc
@@ -201,7 +201,7 @@ const spoiled = fc.tuple(valid, fc.nat(), fc.nat({ max: 4 }), bytes).map(([whole
 });
 
 const levels = fc.integer({ min: 1, max: 20_000 }).map((count) => {
-  // A Struct in a Value in a Struct: the field `arguments` of a call, as deep as a message may be long.
+  // A Struct in a Value in a Struct: the field `arguments` of a call, nested as deep as the length of a message allows.
   let inner = "";
   for (let level = 0; level < count && inner.length < 500_000; level += 1) inner = `\n${varint(inner.length)}${inner}`;
   return inner;

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { defineTool } from "jackfield/plugin";
 
-/** Can be opened only once a folder is there. */
+/** Can be opened only when a folder exists. */
 export default defineTool({
   name: "closed",
   description: "Cannot be opened at first.",

@@ -3,7 +3,7 @@ import { appendFileSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { defineTool, ToolError } from "jackfield/plugin";
 
-/** Does whatever a call tells it to, also what a plugin should not. */
+/** Does whatever a call requests, including what a plugin must not do. */
 export default defineTool({
   name: "unruly",
   description: "Does what it is told, good or bad.",

@@ -1,11 +1,11 @@
-/** What a search over all interleavings found. */
+/** The result of a search over all interleavings. */
 export interface Exploration {
   readonly states: number;
-  /** The first violation, with the shortest way to it. */
+  /** The first violation, with the shortest path to it. */
   readonly violation: { readonly rule: string; readonly steps: readonly string[] } | undefined;
 }
 
-/** One thing that may happen next. */
+/** A possible next step. */
 export interface Step<State> {
   readonly name: string;
   readonly next: State;
@@ -18,8 +18,8 @@ interface Found<State> {
 }
 
 /**
- * Visits every state that can be reached, breadth first. `violationIn` names what is wrong with a state; `isSettled` must
- * be reachable from every state for which `mustSettle` holds: otherwise somebody waits for ever.
+ * Visits every reachable state, breadth first. `violationIn` describes what is wrong with a state; a state for which
+ * `isSettled` holds must be reachable from every state for which `mustSettle` holds: otherwise somebody waits for ever.
  */
 export function explore<State extends object>(options: {
   start: State;

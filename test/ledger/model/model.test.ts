@@ -53,7 +53,7 @@ describe("one call, two processes", () => {
   }
 
   test("keep an acknowledged outcome when the store loses the entry of a running call", () => {
-    // Nobody else asks meanwhile: a repeat that finds nothing runs, and no rule can prevent it.
+    // Without other callers: a repeat that finds nothing runs, and no rule can prevent it.
     expect(check({ loss: 1, calls: 1 }).violation).toBeUndefined();
     expect(check({ loss: 1, calls: 2 }).violation?.rule).toBe("two effects");
   });

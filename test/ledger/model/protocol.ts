@@ -3,7 +3,7 @@ import { canonical, cloneOf, failed, know, mayBeOver, tell, uncertain } from "./
 import type { Entry, Process, Rules, State } from "./state.ts";
 import { acquire, begin, finish, recover, release, restart, store } from "./transitions.ts";
 
-/** Everything that may happen next. `reconciles`: the tool's author can tell whether the call took effect. */
+/** Returns all possible next steps. `reconciles`: the tool can find out whether the call took effect. */
 export function stepsFrom(state: State, rules: Rules, reconciles: boolean): Step<State>[] {
   const steps: Step<State>[] = [];
   if (state.wrong !== "") return steps;

@@ -1,24 +1,24 @@
-/** The rules of docs/guarantees.md that can be taken away, to see that each is needed. */
+/** The rules of docs/guarantees.md, which can be disabled one by one to prove that each is needed. */
 export interface Rules {
-  /** A write is taken over only once its run must have ended. */
+  /** A write is taken over only when its run must have ended. */
   waitForEnd: boolean;
-  /** Nothing of a run leaves after the time of its claim. */
+  /** A run sends nothing after the time of its claim. */
   stopSending: boolean;
   /** `finish` is conditional on owner and attempt. */
   fence: boolean;
-  /** Whoever is superseded answers with what is stored. */
+  /** A superseded owner answers with the stored result. */
   answerStored: boolean;
-  /** Only the owner of the run that an UNCERTAIN stands for may settle it. */
+  /** Only the owner of the run that an UNCERTAIN represents may settle it. */
   settleOwnRun: boolean;
   /** A former owner that knows the end settles an UNCERTAIN. */
   settle: boolean;
-  /** An own running entry that no claim holds is given back. */
+  /** An own running entry without a claim is released. */
   orphans: boolean;
   /** An intent whose run does not start is released. */
   release: boolean;
-  /** An outcome is durable before anybody is answered with it. */
+  /** An outcome is durable before anybody receives it. */
   durableFirst: boolean;
-  /** An entry that the store has lost is written anew with its outcome. */
+  /** An entry that the store has lost is written again with its outcome. */
   writeAnew: boolean;
 }
 
@@ -35,13 +35,13 @@ export const allRules: Rules = {
   writeAnew: true,
 };
 
-/** How often each fault happens at most, and how often the call is made. */
+/** Maximum number of each fault, and the number of calls. */
 export interface Faults {
   crash: number;
   freeze: number;
-  /** A process that cannot reach the store and goes on otherwise. */
+  /** A process that cannot reach the store and otherwise continues. */
   cut: number;
-  /** An intent whose caller is refused and whose commit may still come. */
+  /** An intent whose caller is refused and whose commit may still happen. */
   lateCommit: number;
   /** A downstream whose answer is lost; the function may return after all. */
   lostAnswer: number;
@@ -54,7 +54,7 @@ export interface Faults {
   calls: number;
 }
 
-/** What a call came to: the run that is known to have taken effect; 0 for nothing yet, or one of the two below. */
+/** The result of a call: the run that took effect; 0 for nothing yet, or one of the two below. */
 export type Value = number;
 
 export interface Entry {
@@ -95,16 +95,16 @@ export interface State {
   late: { owner: number; attempt: number } | null;
   deferred: { owner: number; attempt: number; run: number; value: Value } | null;
   left: Faults;
-  /** The definitive answer that somebody got, or 0. */
+  /** The definitive answer that a caller received, or 0. */
   told: Value;
-  /** Somebody who did not run the call said UNCERTAIN: check, and then it does not happen any more. */
+  /** A process that did not run the call answered UNCERTAIN: check, and then it does not happen any more. */
   toldToCheck: boolean;
   wrong: string;
 }
 
 export const nobody = -1;
 export const uncertain: Value = -1;
-/** The function has failed before it sent anything. */
+/** The function failed before it sent anything. */
 export const failed: Value = -2;
 
 export function startState(faults: Faults): State {
@@ -140,7 +140,7 @@ export function know(process: Process, value: Value): void {
   process.value = value;
 }
 
-/** A caller gets this answer. */
+/** Gives this answer to a caller. */
 export function tell(state: State, value: Value, withoutRun: boolean): void {
   if (value === uncertain) {
     if (state.told !== 0) state.wrong = "a definitive answer became UNCERTAIN";
@@ -154,7 +154,7 @@ export function tell(state: State, value: Value, withoutRun: boolean): void {
   state.told = value;
 }
 
-/** The time of a claim ends before that of its entry, and a request that left in time has arrived by then. */
+/** The time of a claim ends before that of its entry, and a request that was sent in time has arrived by then. */
 export function mayBeOver(state: State, { owner, attempt, run }: Entry): boolean {
   if (state.inFlight.includes(run)) return false;
   const process = owner === nobody ? undefined : state.processes[owner as 0 | 1];
@@ -175,7 +175,7 @@ export function cloneOf(state: State): State {
   };
 }
 
-/** Names runs and attempts by their order in the state, so that states that differ in names only are one. */
+/** Names runs and attempts by their order in the state, so that states that differ only in names are one. */
 export function canonical(state: State): State {
   const names = new Map<number, number>();
   const renamed = (id: number): number => {

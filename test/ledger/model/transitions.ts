@@ -1,7 +1,7 @@
 import { nobody, tell, uncertain } from "./state.ts";
 import type { Entry, Rules, State, Value } from "./state.ts";
 
-/** Stores the intent, or takes the entry over. What is answered where neither is possible is `undefined`. */
+/** Stores the intent, or takes over the entry. Returns `undefined` if neither is possible. */
 export function acquire(rules: Rules, next: State, owner: number, attempt: number): "new" | "abandoned" | undefined {
   const known = next.entry;
   if (known === null) {
@@ -73,7 +73,7 @@ export function finish(rules: Rules, next: State, index: number): void {
   process.phase = value === uncertain ? "waits" : "idle";
 }
 
-/** Ends the entry where that is allowed. Answers what is stored now, 0 where it runs. */
+/** Ends the entry if that is allowed. Returns the stored result, 0 while it runs. */
 export function store(rules: Rules, next: State, index: number, attempt: number, run: number, value: Value): Value {
   const known = next.entry;
   const state = value === uncertain ? "uncertain" : "done";
