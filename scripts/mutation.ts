@@ -147,6 +147,6 @@ function changedLines(base: string): string[] {
 function testFilesOf(rooms: readonly string[]): string[] {
   return [...new Set(rooms)]
     .flatMap((room) => globSync(`test/${room}/**/*.test.ts`, { cwd: root }))
-    .filter((file) => !/conformance|model|stdio|real-clients|flood/.test(file))
-    .filter((file) => withServers || !/redis|postgres|outages/.test(file));
+    .filter((file) => !/outages|conformance|model|stdio|real-clients|flood/.test(file))
+    .filter((file) => withServers || !/redis|postgres/.test(file));
 }
