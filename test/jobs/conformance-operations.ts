@@ -72,6 +72,20 @@ export function operations({ queue, work, end, stateOf, runDry, takeOverWithinMs
     expect(await stateOf(waiting.job.id)).toBe(JobState.CANCELLED);
   });
 
+  test("of several operators at once, one cancels a job, and one retries it", async () => {
+    const [waiting, dead] = [aRecord(), aRecord()];
+    await queue().enqueue(dead);
+    await runDry(JobState.DEAD);
+    await queue().enqueue(waiting);
+    const states = async (act: (id: string) => ReturnType<JobQueue["retry"]>, id: string) => {
+      const answers = await Promise.all(Array.from({ length: 8 }, () => act(id)));
+      return answers.filter((answer) => answer !== false).map((answer) => answer?.job.state);
+    };
+    expect(await states(queue().cancel, waiting.job.id)).toEqual([JobState.CANCELLED]);
+    expect(await states(queue().retry, dead.job.id)).toEqual([JobState.ACCEPTED]);
+    await runDry();
+  });
+
   test("jobs are listed newest first, page by page, by tenant and state", async () => {
     const mine = Array.from({ length: 7 }, () => aRecord({ tenant: "pages" }));
     for (const record of mine) await queue().enqueue(record);

@@ -17,6 +17,8 @@ export interface JobStage {
   die(queue: JobQueue, working: JobWorker): Promise<void>;
   /** Corrupts the stored text of a job. */
   corrupt(id: string): Promise<void>;
+  /** Returns the stored text of a job. */
+  stored(id: string): Promise<string>;
   /** Loses a row, like a server that fails over to a replica that lags. */
   lose(id: string): Promise<void>;
   close(): Promise<void>;

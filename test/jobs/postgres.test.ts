@@ -18,6 +18,10 @@ jobConformance(
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
       corrupt: async (id) =>
         void (await stores[0]?.query("UPDATE jackfield.jobs SET record = '{' WHERE id = $1", [id])),
+      stored: async (id) => {
+        const sql = "SELECT record FROM jackfield.jobs WHERE id = $1";
+        return String((await stores[0]?.query<{ record: string }>(sql, [id]))?.[0]?.record);
+      },
       lose: async (id) => void (await stores[0]?.query("DELETE FROM jackfield.jobs WHERE id = $1", [id])),
       close: async () => {
         for (const store of stores) await store.close();

@@ -19,7 +19,7 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
     pollMs: 250,
     leaseMs,
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
-      return rowFrom(
+      return oneFrom(
         await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token, leaseMs),
       );
     },
@@ -29,14 +29,16 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
       );
     },
     onReturn: (listener) => store.onReturn(listener),
-    get: async (id) => rowFrom(await run(scripts.get, id)),
+    get: async (id) => oneFrom(await run(scripts.get, id)),
     async list({ tenant, state, size, after, bytes }) {
       if (!/^\d{0,15}$/.test(after)) return { rows: [], next: "" };
-      const [next, ...rows] = (await run(scripts.list, tenant, state, after, size, bytes)) as unknown[];
-      return { rows: rowsFrom(rows), next: String(next) };
+      const [next, ...rows] = (await run(scripts.list, tenant, state, after, size, bytes)) as [unknown, ...unknown[][]];
+      return { rows: rows.map(rowFrom), next: String(next) };
     },
-    claim: async ({ token, count, expired, suspects }) =>
-      rowsFrom((await run(scripts.claim, token, count, expired ? 1 : 0, leaseMs, suspects ? 1 : 0)) as unknown[]),
+    async claim({ token, count, expired, suspects }) {
+      const claimed = await run(scripts.claim, token, count, expired ? 1 : 0, leaseMs, suspects ? 1 : 0);
+      return (claimed as unknown[][]).map(rowFrom);
+    },
     async extend(leases) {
       const pairs = leases.flatMap(({ id, token }) => [id, token]);
       return ((await run(scripts.extend, leaseMs, ...pairs)) as unknown[]).map(String);
@@ -69,8 +71,9 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
   };
 }
 
-function rowsFrom(found: readonly unknown[]): JobRow[] {
-  return found.flatMap((one) => rowFrom(one) ?? []);
+/** The row that a script found, if it found one. */
+function oneFrom(found: unknown): JobRow | undefined {
+  return Array.isArray(found) ? rowFrom(found) : undefined;
 }
 
 /** A row as the scripts answer it. */
@@ -86,8 +89,7 @@ type RowTexts = [
   changedAt: string,
 ];
 
-function rowFrom(found: unknown): JobRow | undefined {
-  if (!Array.isArray(found)) return undefined;
+function rowFrom(found: readonly unknown[]): JobRow {
   const texts = found.map(String) as RowTexts;
   const [id, tenant, state, record, token, held, deaths, createdAt, changedAt] = texts;
   return {
