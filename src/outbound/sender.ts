@@ -82,7 +82,7 @@ export function createSender(parts: SenderParts) {
         return await readAnswer(received, parts.downstreamBytes, { secrets: prepared.secrets, hide: parts.hide });
       } catch (reason) {
         if (ending === "none") ending = endingOf(reason, scope);
-        if (ending === "failed") reportTlsProblem(reason, origin, parts.onTlsProblem);
+        reportTlsProblem(reason, origin, parts.onTlsProblem);
         failSpan(span, reason instanceof DownstreamError ? reason.problem : "aborted");
         throw reason;
       } finally {

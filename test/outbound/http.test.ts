@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type HttpError, isHttpError } from "../../src/plugin/http-error.ts";
 import { isToolError } from "../../src/plugin/tool-error.ts";
 import { testRequirement } from "../support/test-requirement.ts";
-import { deadPort, rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
+import { deadPort, rejection, scope, startDownstream, startOutbound, startRaw } from "./downstream.ts";
 
 describe("a request", () => {
   test("sends method, query, headers, JSON body, idempotency key and our name", async () => {
@@ -233,6 +233,20 @@ describe("throwOnError: false", () => {
     const reason = await rejection(http(url, { throwOnError: false }));
     expect([isHttpError(reason), (reason as HttpError).status]).toEqual([true, undefined]);
   });
+});
+
+test("closing ends the connections to configured and to other origins", async () => {
+  const closed = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using api = await startRaw((socket, nth) => {
+    socket.on("close", () => closed[nth - 1]?.resolve());
+    const head = ["HTTP/1.1 200 OK", "keep-alive: timeout=600", "content-length: 2"];
+    socket.on("data", () => socket.write(`${head.join("\r\n")}\r\n\r\n{}`));
+  });
+  const outbound = startOutbound({ privateAddresses: ["127.0.0.1"] });
+  for (const origins of [[api.origin], []]) await outbound.httpFor(scope({ origins }))(api.origin);
+  expect(api.connections).toBe(2);
+  await outbound.close();
+  await Promise.all(closed.map(({ promise }) => promise));
 });
 
 test("a status is thrown as an HttpError with that status, and for the model", async () => {
