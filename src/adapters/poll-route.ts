@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallState, type GetCallResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import type { GetCallResponse } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { AdapterClients, RequestTrace } from "./adapter.ts";
 import { sendReply } from "./replies.ts";
 import type { RouteContext } from "./route-context.ts";
@@ -29,15 +29,14 @@ export function servePoll(route: PollRoute, context: RouteContext) {
   };
 }
 
-/** Finds a call. Returns undefined if it is unknown. A running call has no result. */
+/** Finds a call. Returns undefined if it is unknown. The services return no result for a running call. */
 async function findCall(
   { executor }: AdapterClients,
   callId: string,
   trace: RequestTrace | undefined,
 ): Promise<GetCallResponse | undefined> {
   try {
-    const found = await executor.getCall({ callId }, trace && { contextValues: trace.values });
-    return found.state === CallState.RUNNING ? { ...found, result: undefined } : found;
+    return await executor.getCall({ callId }, trace && { contextValues: trace.values });
   } catch (error) {
     if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
     throw error;

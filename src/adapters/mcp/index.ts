@@ -97,5 +97,5 @@ export function createMcpAdapter(settings: McpSettings, parts: McpParts): McpAda
 }
 
 function endWith(door: McpDoor, shutdown: AbortSignal): void {
-  shutdown.addEventListener("abort", () => door.close(), { once: true });
+  shutdown.addEventListener("abort", () => door.close());
 }
