@@ -86,6 +86,19 @@ export function operations({ queue, work, end, stateOf, runDry, takeOverWithinMs
     await runDry();
   });
 
+  test("jobs that wait are begun in the order in which they came", async () => {
+    const records = Array.from({ length: 12 }, () => aRecord());
+    for (const record of records) await queue().enqueue(record);
+    const begun: string[] = [];
+    const working = work(async (taken) => {
+      begun.push(taken.job.id);
+      return end(taken);
+    });
+    await expect.poll(() => begun.length, { timeout: takeOverWithinMs }).toBe(records.length);
+    await working.stop();
+    expect(begun).toEqual(records.map(({ job }) => job.id));
+  });
+
   test("jobs are listed newest first, page by page, by tenant and state", async () => {
     const mine = Array.from({ length: 7 }, () => aRecord({ tenant: "pages" }));
     for (const record of mine) await queue().enqueue(record);
