@@ -1,7 +1,7 @@
 import type { Adapter } from "../../src/adapters/adapter.ts";
 import { type AnswerRoute, PayloadError, type RequestFailure, type Route } from "../../src/adapters/route.ts";
 import { toolCall } from "../../src/adapters/tool-call.ts";
-import { stand, type StandOptions } from "./stand.ts";
+import { startAdapter, type AdapterTestOptions } from "./start-adapter.ts";
 
 /** The failures that routes had to answer since the last mount. */
 export const failures: RequestFailure[] = [];
@@ -29,12 +29,12 @@ export function answering(change: Partial<AnswerRoute> = {}): AnswerRoute {
 }
 
 /** Serves an adapter with only this route. */
-export function mounted(route: Route, options: Partial<StandOptions> = {}) {
+export function mounted(route: Route, options: Partial<AdapterTestOptions> = {}) {
   failures.length = 0;
   const adapter: Adapter = {
     name: "bare",
     identity: { kind: "keys", headers: [], keys: [], sanitize: "text", maxOutput: 256 },
     routes: [route],
   };
-  return stand({ tools: { work: (args) => args }, ...options, adapter });
+  return startAdapter({ tools: { work: (args) => args }, ...options, adapter });
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { until } from "./stand.ts";
-import { type StandTool } from "./stand-tools.ts";
-import { usual, cognigy, path } from "./cognigy-stand.ts";
+import { until } from "./start-adapter.ts";
+import { type SimulatedTool } from "./simulated-tools.ts";
+import { usual, cognigy, path } from "./start-cognigy.ts";
 
 const callback = (name: string, args?: unknown, id = "call-1") => ({ tool_call_id: id, name, arguments: args });
 
@@ -39,7 +39,7 @@ describe("calls that take longer", () => {
 
   test("frees all slots of outlived calls as soon as the calls have ended", async () => {
     const release = Promise.withResolvers<void>();
-    const slow: StandTool = () => release.promise.then(() => ({}));
+    const slow: SimulatedTool = () => release.promise.then(() => ({}));
     const app = await cognigy({ answerWithinMs: 60, maxPending: 100, tools: { ...usual, slow } });
     await using _ = app;
     const ids = Array.from({ length: 100 }, (_, n) => `${n}`);
@@ -75,7 +75,7 @@ describe("calls that take longer", () => {
 
   testRequirement("003.8", "refuses calls beyond the limit of pending ones until calls have ended", async () => {
     const release = Promise.withResolvers<void>();
-    const slow: StandTool = () => release.promise.then(() => ({}));
+    const slow: SimulatedTool = () => release.promise.then(() => ({}));
     await using app = await cognigy({
       answerWithinMs: 40,
       maxPending: 2,

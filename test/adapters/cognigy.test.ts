@@ -6,9 +6,9 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
 import { testRequirement } from "../support/test-requirement.ts";
-import { until } from "./stand.ts";
-import { type StandTool } from "./stand-tools.ts";
-import { usual, cognigy, path } from "./cognigy-stand.ts";
+import { until } from "./start-adapter.ts";
+import { type SimulatedTool } from "./simulated-tools.ts";
+import { usual, cognigy, path } from "./start-cognigy.ts";
 
 const refusal = '{"error":"Invalid or missing X-Cognigy-AI-API-Key header. Scope llm:tools:execute required."}';
 
@@ -174,7 +174,7 @@ describe("the callback", () => {
 
   test("cancels the call of a client that disconnects, over HTTP/1 and HTTP/2", async () => {
     let cancelled = 0;
-    const hang: StandTool = (_args, { signal }) =>
+    const hang: SimulatedTool = (_args, { signal }) =>
       new Promise(() => signal.addEventListener("abort", () => (cancelled += 1)));
     await using app = await cognigy({ tools: { ...usual, hang } });
     const client = new AbortController();

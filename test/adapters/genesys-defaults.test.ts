@@ -6,8 +6,8 @@ import { createCredential } from "../../src/outbound/credential.ts";
 import { createTokenSources } from "../../src/outbound/oauth.ts";
 import { Secret } from "../../src/secret.ts";
 import { startDownstream, startOutbound } from "../outbound/downstream.ts";
-import { until } from "../support/asking.ts";
-import { holdTimeouts } from "../support/held-timeouts.ts";
+import { until } from "../support/http-client.ts";
+import { useFakeTimeouts } from "../support/fake-timeouts.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 const job = create(JobSchema, { id: "job-1", context: { runId: "run-1" } });
@@ -89,7 +89,7 @@ describe("Genesys with its default settings", () => {
 
   testRequirement("001.8", "a delivery is aborted after 10 s, and retried", async () => {
     await using platform = await connect({ silent: true });
-    using timeouts = holdTimeouts();
+    using timeouts = useFakeTimeouts();
     let ended = false;
     const result = platform.deliver().finally(() => (ended = true));
     await until(() => platform.requests.at(-1)?.url === "/api/v2/ai/assistants/runs/run-1/tool_calls");

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import * as net from "node:net";
 import { describe, expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { usual, gateway, readAll, outputs, path } from "./genesys-stand.ts";
+import { usual, gateway, readAll, outputs, path } from "./start-genesys.ts";
 
 const call = (id: string, name: string, input: unknown = "{}") => ({ id, function: { name, arguments: input } });
 

@@ -1,8 +1,8 @@
 import * as net from "node:net";
 import { describe, expect, test } from "vitest";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type StandTool } from "./stand-tools.ts";
-import { usual, gateway, outputs, path } from "./genesys-stand.ts";
+import { type SimulatedTool } from "./simulated-tools.ts";
+import { usual, gateway, outputs, path } from "./start-genesys.ts";
 
 const call = (id: string, name: string, input: unknown = "{}") => ({ id, function: { name, arguments: input } });
 
@@ -13,7 +13,7 @@ describe("the stream", () => {
     const fail = Promise.withResolvers<never>();
     fail.promise.catch(() => {});
     const release = Promise.withResolvers<void>();
-    const slow: StandTool = () => release.promise.then(() => ({}));
+    const slow: SimulatedTool = () => release.promise.then(() => ({}));
     await using app = await gateway({ tools: { ...usual, slow, breaks: () => fail.promise } });
     const response = await app.post(path, {
       tool_calls: [call("a", "breaks"), call("b", "echo"), call("c", "slow")],

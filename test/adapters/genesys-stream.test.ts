@@ -4,7 +4,7 @@ import * as http2 from "node:http2";
 import { describe, expect, test } from "vitest";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { testRequirement } from "../support/test-requirement.ts";
-import { usual, gateway, path, eventsOf } from "./genesys-stand.ts";
+import { usual, gateway, path, eventsOf } from "./start-genesys.ts";
 
 const call = (id: string, name: string, input: unknown = "{}") => ({ id, function: { name, arguments: input } });
 

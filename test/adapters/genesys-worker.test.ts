@@ -5,17 +5,17 @@ import { type Job, JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { Secret } from "../../src/secret.ts";
 import { testRequirement } from "../support/test-requirement.ts";
-import { stand, type StandOptions } from "./stand.ts";
+import { startAdapter, type AdapterTestOptions } from "./start-adapter.ts";
 
 const path = "/webhook/tool-calls";
 
-function worker(options: Partial<StandOptions> & { canDeliver?: boolean } = {}) {
+function worker(options: Partial<AdapterTestOptions> & { canDeliver?: boolean } = {}) {
   const adapter = createGenesysAdapter({
     settings: { answerWithinMs: 55_000, sanitize: "text", maxOutput: 65_536, webhookKey: new Secret("right") },
     callsPerRequest: 64,
     canDeliver: options.canDeliver ?? true,
   });
-  return stand({ ...options, adapter });
+  return startAdapter({ ...options, adapter });
 }
 
 const key = { "x-api-key": "right" };
@@ -26,7 +26,7 @@ const call = (id: string, input: unknown = "{}") => ({
 });
 const good = { run_id: "run-1", tool_calls: [call("a", '{"sku":"AB-123"}'), call("b", "")] };
 
-function stored(jobs: Job[]): NonNullable<StandOptions["submit"]> {
+function stored(jobs: Job[]): NonNullable<AdapterTestOptions["submit"]> {
   return (job) => {
     jobs.push(job);
     return create(JobSchema, { ...job, id: "digest-of-the-batch" });
@@ -106,7 +106,7 @@ describe("the AI Gateway's webhook", () => {
     "001.3",
     "answers 503 within seconds if a batch cannot be stored, so that the platform retries",
     async () => {
-      const cases: [NonNullable<StandOptions["submit"]>, number, string][] = [
+      const cases: [NonNullable<AdapterTestOptions["submit"]>, number, string][] = [
         [
           () => Promise.reject(new ConnectError("the store cannot be reached", Code.Unavailable)),
           503,

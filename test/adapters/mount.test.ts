@@ -7,7 +7,7 @@ import type { Measure } from "../../src/adapters/adapter.ts";
 import type { AcceptRoute, PollRoute, RequestFailure, Route } from "../../src/adapters/route.ts";
 import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
 import { answering, failure, failures, mounted } from "./bare-adapter.ts";
-import { until } from "./stand.ts";
+import { until } from "./start-adapter.ts";
 
 // Behaviour that all adapters share, tested with a minimal adapter.
 

@@ -9,7 +9,7 @@ import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AdapterClients } from "../../src/adapters/adapter.ts";
 import { createOutlivedCalls } from "../../src/adapters/answer-route.ts";
 import { eventText, openEventStream } from "../../src/adapters/sse.ts";
-import { until } from "./stand.ts";
+import { until } from "./start-adapter.ts";
 
 describe("the text of an event", () => {
   test("is parsed as one event with the same lines, for any data", () => {

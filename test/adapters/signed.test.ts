@@ -6,7 +6,7 @@ import { createHttpAdapter } from "../../src/adapters/http/index.ts";
 import { createRequestAuthenticator, localCaller } from "../../src/auth/authenticator.ts";
 import type { KeyedCaller } from "../../src/config/caller-settings.ts";
 import { Secret } from "../../src/secret.ts";
-import { stand, until } from "./stand.ts";
+import { startAdapter, until } from "./start-adapter.ts";
 
 // Signed requests to adapters with their own keys, and to those of the configured callers.
 
@@ -46,7 +46,7 @@ describe("callbacks with a key and a signature", () => {
       corsOrigins: [],
     } as const;
     const adapter = createCognigyAdapter({ ...settings, keys, signature: webhook });
-    return stand({ adapter, instruments: cognigyInstruments, tools: { echo: (args) => args } });
+    return startAdapter({ adapter, instruments: cognigyInstruments, tools: { echo: (args) => args } });
   }
 
   test("need both, and the audit log records which of them was wrong", async () => {
@@ -110,7 +110,7 @@ describe("requests of callers that sign", () => {
       sanitize: "text",
       maxOutput: 256,
     } as const;
-    return stand({
+    return startAdapter({
       adapter: createHttpAdapter(settings, { version: "1", metadataUrl: "https://x/meta" }),
       tools: { echo: (args) => args },
       authenticate: createRequestAuthenticator(callers),
@@ -174,7 +174,7 @@ describe("a credential that is checked asynchronously", () => {
       sanitize: "text",
       maxOutput: 256,
     } as const;
-    return stand({
+    return startAdapter({
       adapter: createHttpAdapter(settings, { version: "1", metadataUrl: undefined }),
       tools: { echo: (args) => args },
       authenticate,

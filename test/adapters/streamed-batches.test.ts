@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import type { StreamRoute } from "../../src/adapters/route.ts";
 import { callContext, toolCall } from "../../src/adapters/tool-call.ts";
 import { failure, mounted } from "./bare-adapter.ts";
-import { until } from "./stand.ts";
-import { type StandTool } from "./stand-tools.ts";
+import { until } from "./start-adapter.ts";
+import { type SimulatedTool } from "./simulated-tools.ts";
 
 describe("a batch that is streamed", () => {
   const stream: StreamRoute = {
@@ -31,7 +31,7 @@ describe("a batch that is streamed", () => {
   test("sends progress again once a slow client has caught up", async () => {
     let message = "x".repeat(100_000);
     let reports = 0;
-    const work: StandTool = async (_args, { report, signal }) => {
+    const work: SimulatedTool = async (_args, { report, signal }) => {
       for (; !signal.aborted; reports += 1) {
         report(message, 0.5);
         await new Promise((resolve) => setTimeout(resolve, 1));
@@ -72,7 +72,7 @@ describe("a batch that is streamed", () => {
   test("logs nothing if its client has disconnected", async () => {
     const cancelled = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<void>();
-    const work: StandTool = (_args, { signal }) =>
+    const work: SimulatedTool = (_args, { signal }) =>
       new Promise((_, reject) =>
         signal.addEventListener("abort", () => {
           cancelled.resolve();

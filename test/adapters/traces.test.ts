@@ -7,14 +7,14 @@ import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { createHttpAdapter } from "../../src/adapters/http/index.ts";
 import { createMcpAdapter } from "../../src/adapters/mcp/index.ts";
-import { stand, type StandOptions, until } from "./stand.ts";
-import { type StandTool } from "./stand-tools.ts";
+import { startAdapter, type AdapterTestOptions, until } from "./start-adapter.ts";
+import { type SimulatedTool } from "./simulated-tools.ts";
 
 // Spans of requests: trace, attributes and status.
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const traceparent = `00-${traceId}-b7ad6b7169203331-01`;
-const tools: Record<string, StandTool> = {
+const tools: Record<string, SimulatedTool> = {
   echo: (args) => args,
   boom: () => {
     throw new Error("broken");
@@ -59,10 +59,10 @@ const mcp = createMcpAdapter(
   },
 );
 
-/** A stand that records spans. */
-async function traced(options: StandOptions) {
+/** Starts an adapter, and records its spans. */
+async function traced(options: AdapterTestOptions) {
   const exporter = new InMemorySpanExporter();
-  const app = await stand({ tools, ...options, spanExporter: exporter });
+  const app = await startAdapter({ tools, ...options, spanExporter: exporter });
   return {
     app,
     /** Waits for the next span of a request, and removes it. */
@@ -85,8 +85,8 @@ async function traced(options: StandOptions) {
 }
 
 test("a callback's span has its call id and ends with its status", async () => {
-  await using stand = await traced({ adapter: cognigy, instruments: cognigyInstruments });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: cognigy, instruments: cognigyInstruments });
+  const { app, span } = started;
   const path = "/api/v1/llm/tool-callback";
   await app.post(path, { tool_call_id: "c-1", name: "echo" }, { traceparent, tracestate: "a=1,b=2" });
   expect(await span()).toEqual({
@@ -106,8 +106,8 @@ test("a callback's span has its call id and ends with its status", async () => {
 });
 
 test("a poll's span ends with the status of its answer", async () => {
-  await using stand = await traced({ adapter: cognigy, instruments: cognigyInstruments });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: cognigy, instruments: cognigyInstruments });
+  const { app, span } = started;
   const path = "/api/v1/llm/tool-callback";
   const poll = async () => {
     const { status } = await fetch(`${app.url}${path}/c-1`, { headers: { traceparent } });
@@ -128,8 +128,8 @@ test("a poll's span ends with the status of its answer", async () => {
 });
 
 test("a stream's span has conversation and session, and ends with the stream", async () => {
-  await using stand = await traced({ adapter: genesys });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: genesys });
+  const { app, span } = started;
   const path = "/llm-gateway/tools";
   const body = (name: string) => ({
     tool_calls: [{ id: "1", function: { name, arguments: "{}" } }],
@@ -148,8 +148,8 @@ test("a stream's span has conversation and session, and ends with the stream", a
 });
 
 test("an accepted batch's span has its run and its job", async () => {
-  await using stand = await traced({ adapter: genesys });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: genesys });
+  const { app, span } = started;
   const path = "/webhook/tool-calls";
   const body = { run_id: "run-1", tool_calls: [{ id: "1", function: { name: "echo", arguments: "{}" } }] };
   expect((await app.post(path, body, { traceparent })).status).toBe(202);
@@ -162,8 +162,8 @@ test("an accepted batch's span has its run and its job", async () => {
 });
 
 test("the span of a batch that cannot be stored has failed", async () => {
-  await using stand = await traced({ adapter: genesys, submit: () => Promise.reject(new Error("full")) });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: genesys, submit: () => Promise.reject(new Error("full")) });
+  const { app, span } = started;
   const body = { run_id: "run-1", tool_calls: [{ id: "1", function: { name: "echo", arguments: "{}" } }] };
   expect((await app.post("/webhook/tool-calls", body)).status).toBe(500);
   const { attributes, failed } = await span();
@@ -172,8 +172,8 @@ test("the span of a batch that cannot be stored has failed", async () => {
 });
 
 test("the span of an HTTP call has call and conversation ids, and the tool runs in its trace", async () => {
-  await using stand = await traced({ adapter: http });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: http });
+  const { app, span } = started;
   const headers = { traceparent, "idempotency-key": "k-1", "jackfield-conversation-id": "conv" };
   await app.post("/tools/echo", {}, headers);
   expect(await span()).toMatchObject({
@@ -198,8 +198,8 @@ test("the span of an HTTP call has call and conversation ids, and the tool runs 
 });
 
 test("the span of an MCP request continues the trace of its headers, or else of its message", async () => {
-  await using stand = await traced({ adapter: mcp });
-  const { app, span } = stand;
+  await using started = await traced({ adapter: mcp });
+  const { app, span } = started;
   const call = (params: object, headers: Record<string, string> = {}) =>
     app.post("/mcp", { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", ...params } }, headers);
   const keys = { "jackfield/idempotencyKey": "k-1", "jackfield/conversationId": "conv" };

@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { answers, asksFor, ends, says, startConversation } from "./stand-in.ts";
+import { toolReturning, callsAnswer, toolEnding, textAnswer, startConversation } from "./stand-in.ts";
 import { rpcError } from "./rpc-error.ts";
 
-const weather = answers({ location: "Zürich", temperature: 22 });
-const failing = ends("FAILED", "The warehouse is closed.");
+const weather = toolReturning({ location: "Zürich", temperature: 22 });
+const failing = toolEnding("FAILED", "The warehouse is closed.");
 
 describe("a conversation", () => {
   testRequirement(
@@ -14,11 +14,11 @@ describe("a conversation", () => {
     async () => {
       await using talk = await startConversation(
         [
-          asksFor(["a", "get_weather", '{"location":"Zürich"}'], ["b", "check_inventory", { id: "7" }]),
-          asksFor(["c", "broken", "{}"]),
-          says("All done."),
+          callsAnswer(["a", "get_weather", '{"location":"Zürich"}'], ["b", "check_inventory", { id: "7" }]),
+          callsAnswer(["c", "broken", "{}"]),
+          textAnswer("All done."),
         ],
-        { get_weather: weather, check_inventory: answers([1, 2]), broken: failing },
+        { get_weather: weather, check_inventory: toolReturning([1, 2]), broken: failing },
       );
       const { events, text, rounds } = await talk.converse("How is Zürich?");
       expect({ text, rounds }).toEqual({ text: "All done.", rounds: 3 });
@@ -77,7 +77,7 @@ describe("a conversation", () => {
       ran += 1;
       return weather(...given);
     };
-    await using talk = await startConversation([asksFor(...asked), says("Done.")], { get_weather: counted });
+    await using talk = await startConversation([callsAnswer(...asked), textAnswer("Done.")], { get_weather: counted });
     expect((await talk.converse("Everywhere?")).text).toBe("Done.");
     expect(ran).toBe(64);
     const answers = talk.bodies()[1]!.messages.slice(2) as { content: string }[];
@@ -88,19 +88,22 @@ describe("a conversation", () => {
 
   testRequirement("002.8", "runs the calls of one answer concurrently and reports each as it ends", async () => {
     const release = Promise.withResolvers<void>();
-    await using talk = await startConversation([asksFor(["slow", "slow", ""], ["fast", "fast", ""]), says("ok")], {
-      slow: async (call, { progress }) => {
-        progress("waiting for the other");
-        await release.promise;
-        return weather(call, { progress, signal: new AbortController().signal });
+    await using talk = await startConversation(
+      [callsAnswer(["slow", "slow", ""], ["fast", "fast", ""]), textAnswer("ok")],
+      {
+        slow: async (call, { progress }) => {
+          progress("waiting for the other");
+          await release.promise;
+          return weather(call, { progress, signal: new AbortController().signal });
+        },
+        fast: async (call, hooks) => {
+          queueMicrotask(() => release.resolve());
+          return toolReturning("quick")(call, hooks);
+        },
       },
-      fast: async (call, hooks) => {
-        queueMicrotask(() => release.resolve());
-        return answers("quick")(call, hooks);
-      },
-    });
+    );
     const { events } = await talk.converse();
-    expect(talk.running.most).toBe(2);
+    expect(talk.running.max).toBe(2);
     const ended = events.flatMap((event) => (event.case === "result" ? [event.value.callId] : []));
     expect(ended).toEqual(["fast", "slow"]);
     expect(events).toContainEqual({
@@ -121,8 +124,8 @@ describe("a conversation", () => {
     "ends after five requests if the model never stops calling tools, and does not run calls whose results nobody would read",
     async () => {
       let runs = 0;
-      await using talk = await startConversation([asksFor(["x", "again", "{}"])], {
-        again: async (call, hooks) => ((runs += 1), answers("more")(call, hooks)),
+      await using talk = await startConversation([callsAnswer(["x", "again", "{}"])], {
+        again: async (call, hooks) => ((runs += 1), toolReturning("more")(call, hooks)),
       });
       const { text, rounds, events } = await talk.converse();
       expect(text).toBe("Maximum tool execution iterations reached.");
@@ -134,35 +137,38 @@ describe("a conversation", () => {
   );
 
   testRequirement(["002.4", "002.5", "002.6"], "reports every outcome to the model in its own message", async () => {
-    const sentences: Record<string, [ReturnType<typeof ends>, string]> = {
-      a_timeout: [ends("TIMED_OUT", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
-      a_throw: [ends("FAILED", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
-      a_tool_error: [ends("FAILED", "No such order."), "Error: No such order."],
+    const sentences: Record<string, [ReturnType<typeof toolEnding>, string]> = {
+      a_timeout: [
+        toolEnding("TIMED_OUT", "Tool execution failed or timed out."),
+        "Tool execution failed or timed out.",
+      ],
+      a_throw: [toolEnding("FAILED", "Tool execution failed or timed out."), "Tool execution failed or timed out."],
+      a_tool_error: [toolEnding("FAILED", "No such order."), "Error: No such order."],
       bad_json: [
-        ends("INVALID_ARGUMENTS", "Invalid JSON in arguments for x"),
+        toolEnding("INVALID_ARGUMENTS", "Invalid JSON in arguments for x"),
         "Execution error: Invalid JSON in arguments for x",
       ],
       bad_schema: [
-        ends("INVALID_ARGUMENTS", "Schema validation failed for bad_schema: …", [
+        toolEnding("INVALID_ARGUMENTS", "Schema validation failed for bad_schema: …", [
           { path: "/id", message: "must be string" },
           { path: "", message: "must have required property 'n'" },
         ]),
         "Execution error: Tool input validation failed for bad_schema: /id: must be string, : must have required property 'n'",
       ],
       unserialisable: [
-        ends("INVALID_OUTPUT", "Result could not be serialized to JSON or string."),
+        toolEnding("INVALID_OUTPUT", "Result could not be serialized to JSON or string."),
         "Result could not be serialized to JSON or string.",
       ],
-      uncertain: [ends("UNCERTAIN", "It is not known."), "Error: It is not known."],
-      busy: [ends("OVERLOADED", "This tool is busy."), "Execution error: This tool is busy."],
-      plain_text: [answers("just text"), "just text"],
-      nothing: [answers(null), "null"],
+      uncertain: [toolEnding("UNCERTAIN", "It is not known."), "Error: It is not known."],
+      busy: [toolEnding("OVERLOADED", "This tool is busy."), "Execution error: This tool is busy."],
+      plain_text: [toolReturning("just text"), "just text"],
+      nothing: [toolReturning(null), "null"],
     };
     const names = Object.keys(sentences);
     await using talk = await startConversation(
       [
-        asksFor(...names.map((name): [string, string, string] => [name, name, "{}"]), ["u", "nobody", "{}"]),
-        says("ok"),
+        callsAnswer(...names.map((name): [string, string, string] => [name, name, "{}"]), ["u", "nobody", "{}"]),
+        textAnswer("ok"),
       ],
       Object.fromEntries(names.map((name) => [name, sentences[name]![0]])),
     );
@@ -180,7 +186,7 @@ describe("a conversation", () => {
   });
 
   test("continues if the executor refuses one call as a message", async () => {
-    await using talk = await startConversation([asksFor(["a", "picky", "{}"]), says("ok")], {
+    await using talk = await startConversation([callsAnswer(["a", "picky", "{}"]), textAnswer("ok")], {
       picky: async () => {
         throw new ConnectError("call.id must have at most 256 characters", Code.InvalidArgument);
       },
@@ -192,7 +198,7 @@ describe("a conversation", () => {
   });
 
   test("ends with the executor's error if the service cannot execute at all", async () => {
-    await using talk = await startConversation([asksFor(["a", "x", "{}"], ["b", "y", "{}"])], {
+    await using talk = await startConversation([callsAnswer(["a", "x", "{}"], ["b", "y", "{}"])], {
       x: async () => {
         throw new ConnectError("the service is shutting down", Code.Unavailable);
       },
@@ -217,14 +223,14 @@ describe("a conversation", () => {
 
   test("treats text parts as text, and an answer without text as empty", async () => {
     const parts = [{ type: "text", text: "Hello " }, { type: "image" }, { type: "text", text: "you" }];
-    await using talk = await startConversation([says(parts)], {});
+    await using talk = await startConversation([textAnswer(parts)], {});
     expect((await talk.converse()).text).toBe("Hello you");
-    await using silent = await startConversation([says(null)], {});
+    await using silent = await startConversation([textAnswer(null)], {});
     expect((await silent.converse()).text).toBe("");
   });
 
   test("refuses an empty message and a long id before sending a request", async () => {
-    await using talk = await startConversation([says("ok")], {});
+    await using talk = await startConversation([textAnswer("ok")], {});
     expect(await rpcError(talk.converse(""))).toMatchObject({ code: Code.InvalidArgument });
     expect(await rpcError(talk.converse("Hi", "x".repeat(257)))).toMatchObject({ code: Code.InvalidArgument });
     expect(talk.requests).toHaveLength(0);
@@ -232,7 +238,9 @@ describe("a conversation", () => {
   });
 
   test("generates an id if none is given", async () => {
-    await using talk = await startConversation([asksFor(["a", "x", "{}"]), says("ok")], { x: answers(1) });
+    await using talk = await startConversation([callsAnswer(["a", "x", "{}"]), textAnswer("ok")], {
+      x: toolReturning(1),
+    });
     await talk.converse("Hi", "");
     expect(talk.seenConversations[0]).toMatch(/^[0-9a-f-]{36}$/);
   });

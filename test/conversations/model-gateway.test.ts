@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { busy, says, startConversation } from "./stand-in.ts";
+import { busy, textAnswer, startConversation } from "./stand-in.ts";
 import { rpcError } from "./rpc-error.ts";
 
 describe("the gateway", () => {
@@ -16,7 +16,7 @@ describe("the gateway", () => {
   });
 
   testRequirement("002.9", "retries after the requested pause", async () => {
-    await using talk = await startConversation([busy("7"), busy("soon"), says("ok")], {});
+    await using talk = await startConversation([busy("7"), busy("soon"), textAnswer("ok")], {});
     expect((await talk.converse()).text).toBe("ok");
     expect(talk.pauses).toEqual([7000, 2500]);
   });
@@ -29,7 +29,7 @@ describe("the gateway", () => {
   });
 
   testRequirement("002.10", "retries once with a new token if the token is refused", async () => {
-    await using talk = await startConversation([{ status: 401, body: {} }, says("ok")], {});
+    await using talk = await startConversation([{ status: 401, body: {} }, textAnswer("ok")], {});
     expect((await talk.converse()).text).toBe("ok");
     expect(talk.tokens.stale).toEqual(["token-1"]);
     expect(talk.requests.map((request) => request.headers.authorization)).toEqual(["Bearer token-1", "Bearer token-2"]);

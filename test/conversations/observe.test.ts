@@ -1,13 +1,16 @@
 import { SpanStatusCode, trace } from "@opentelemetry/api";
 import { expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { answers, asksFor, ends, says, startConversation } from "./stand-in.ts";
+import { toolReturning, callsAnswer, toolEnding, textAnswer, startConversation } from "./stand-in.ts";
 
 async function twoTools() {
-  const talk = await startConversation([asksFor(["a", "get_weather", "{}"], ["b", "broken", "{}"]), says("ok")], {
-    get_weather: answers({ temperature: 22 }),
-    broken: ends("FAILED", "Login with Bearer abcdef123456 failed."),
-  });
+  const talk = await startConversation(
+    [callsAnswer(["a", "get_weather", "{}"], ["b", "broken", "{}"]), textAnswer("ok")],
+    {
+      get_weather: toolReturning({ temperature: 22 }),
+      broken: toolEnding("FAILED", "Login with Bearer abcdef123456 failed."),
+    },
+  );
   await talk.converse("Hi", "c-9");
   return talk;
 }
@@ -78,8 +81,8 @@ testRequirement(
 );
 
 testRequirement(["002.12", "fault-002.success"], "a timeout is audited as a failure", async () => {
-  await using talk = await startConversation([asksFor(["a", "slow", "{}"]), says("ok")], {
-    slow: ends("TIMED_OUT", "Tool execution failed or timed out."),
+  await using talk = await startConversation([callsAnswer(["a", "slow", "{}"]), textAnswer("ok")], {
+    slow: toolEnding("TIMED_OUT", "Tool execution failed or timed out."),
   });
   await talk.converse();
   expect(talk.audited.map((line) => line.event)).toEqual(["conversation_start", "tool_failure"]);
@@ -96,8 +99,8 @@ test("the spans of an interrupted conversation end with its reason", async () =>
 });
 
 test("the calls of a conversation share a trace id even if no span is recorded", async () => {
-  const replies = [asksFor(["a", "x", "{}"], ["b", "x", "{}"]), says("ok")];
-  await using talk = await startConversation(replies, { x: answers(1) }, { tracing: false });
+  const replies = [callsAnswer(["a", "x", "{}"], ["b", "x", "{}"]), textAnswer("ok")];
+  await using talk = await startConversation(replies, { x: toolReturning(1) }, { tracing: false });
   await talk.converse();
   const [first, second] = ["a", "b"].map((id) => trace.getSpanContext(talk.traces.get(id)!)!.traceId);
   expect(first).toMatch(/^(?!0{32})[0-9a-f]{32}$/);

@@ -21,12 +21,12 @@ import { startDownstream, startOutbound } from "../outbound/downstream.ts";
 export type Reply = { status?: number; headers?: Record<string, string>; body: unknown } | "never";
 
 /** The final answer of a model. */
-export function says(content: unknown): Reply {
+export function textAnswer(content: unknown): Reply {
   return { body: { choices: [{ message: { role: "assistant", content } }] } };
 }
 
 /** The answer of a model that calls tools. */
-export function asksFor(...calls: [id: string, name: string, args: unknown][]): Reply {
+export function callsAnswer(...calls: [id: string, name: string, args: unknown][]): Reply {
   const tool_calls = calls.map(([id, name, args]) => ({ id, type: "function", function: { name, arguments: args } }));
   return { body: { choices: [{ message: { role: "assistant", content: null, tool_calls } }] } };
 }
@@ -37,32 +37,36 @@ export function busy(retryAfter?: string): Reply {
 }
 
 /** A tool of the stand-in executor. */
-export type Played = (
+export type SimulatedTool = (
   call: ToolCall,
   hooks: { progress(message: string): void; signal: AbortSignal },
 ) => Promise<JsonObject>;
 
 /** A tool that returns a value. */
-export function answers(value: JsonValue): Played {
+export function toolReturning(value: JsonValue): SimulatedTool {
   const output = typeof value === "string" ? value : JSON.stringify(value);
   return async () => ({ outcome: "OUTCOME_OK", output, value, duration: "0.120s", attempts: 1 });
 }
 
 /** A tool whose calls end with another outcome. */
-export function ends(outcome: keyof typeof Outcome, message: string, violations: JsonObject[] = []): Played {
+export function toolEnding(
+  outcome: keyof typeof Outcome,
+  message: string,
+  violations: JsonObject[] = [],
+): SimulatedTool {
   return async () => ({ outcome: `OUTCOME_${outcome}`, output: message, error: { message, violations } });
 }
 
 /** A service that implements ToolExecutor over Connect and simulates tools. It records the traces and contexts of calls. */
-export function playExecutor(tools: Record<string, Played>): {
+export function simulateExecutor(tools: Record<string, SimulatedTool>): {
   executor: Client<typeof ToolExecutor>;
   traces: Map<string, Context | undefined>;
   conversations: string[];
-  running: { now: number; most: number };
+  running: { now: number; max: number };
 } {
   const traces = new Map<string, Context | undefined>();
   const conversations: string[] = [];
-  const running = { now: 0, most: 0 };
+  const running = { now: 0, max: 0 };
   const names = Object.keys(tools).sort();
   const transport = createRouterTransport(
     ({ service }) => {
@@ -81,9 +85,9 @@ export function playExecutor(tools: Record<string, Played>): {
           const [call] = calls as [ToolCall];
           conversations.push(context!.conversationId);
           running.now += 1;
-          running.most = Math.max(running.most, running.now);
+          running.max = Math.max(running.max, running.now);
           const reports: string[] = [];
-          const played = tools[call.name] ?? ends("UNKNOWN_TOOL", `Unknown tool: ${call.name}`);
+          const played = tools[call.name] ?? toolEnding("UNKNOWN_TOOL", `Unknown tool: ${call.name}`);
           const json = await played(call, { progress: (message) => reports.push(message), signal });
           running.now -= 1;
           for (const message of reports)
@@ -121,7 +125,7 @@ function keepTraces(traces: Map<string, Context | undefined>): Interceptor {
 /** Starts a gateway that answers from a list and repeats the last entry, and the conversation loop. */
 export async function startConversation(
   replies: Reply[],
-  tools: Record<string, Played>,
+  tools: Record<string, SimulatedTool>,
   over: Partial<GatewayOptions> & { tracing?: boolean } = {},
 ) {
   const { tracing = true, ...gatewayOver } = over;
@@ -132,7 +136,7 @@ export async function startConversation(
     response.writeHead(reply.status ?? 200, { "content-type": "application/json", ...reply.headers }).end(body);
   });
   const outbound = startOutbound();
-  const played = playExecutor(tools);
+  const played = simulateExecutor(tools);
   const exporter = new InMemorySpanExporter();
   const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
   const audited: AuditEvent[] = [];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { rpc, until } from "../support/asking.ts";
+import { rpc, until } from "../support/http-client.ts";
 import type { Receiver } from "../support/receiver.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { type ContractServices, startContractServices } from "./support/contract-services.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { rpc, until } from "../support/asking.ts";
+import { rpc, until } from "../support/http-client.ts";
 import type { Receiver } from "../support/receiver.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { startService, testTool } from "../support/service.ts";

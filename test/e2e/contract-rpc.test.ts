@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { CallState, ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
-import { rpc } from "../support/asking.ts";
+import { rpc } from "../support/http-client.ts";
 import type { Receiver } from "../support/receiver.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { type ContractServices, startContractServices } from "./support/contract-services.ts";

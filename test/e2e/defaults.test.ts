@@ -4,8 +4,8 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { expect, vi } from "vitest";
 import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
-import { post, rpc, told, until } from "../support/asking.ts";
-import { holdTimeouts } from "../support/held-timeouts.ts";
+import { post, rpc, readAnswer, until } from "../support/http-client.ts";
+import { useFakeTimeouts } from "../support/fake-timeouts.ts";
 import { type Answer, type Received, startReceiver } from "../support/receiver.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { type ServiceOptions, startService, testTool } from "../support/service.ts";
@@ -108,7 +108,7 @@ const gatewayPath = "/api/v2/ai-builder/llm-gateway/conversations";
 
 testRequirement("002.8", "a request to the model is aborted after 30 s", async () => {
   await using app = await startConnected(() => new Promise(() => {}));
-  using timeouts = holdTimeouts();
+  using timeouts = useFakeTimeouts();
   const failed = vi.fn<(reason: unknown) => void>();
   const ended = converse(app.url).catch(failed);
   await until(() => app.received(gatewayPath).length === 1);
@@ -169,7 +169,7 @@ testRequirement(
         dataDir: folder.path,
         plugins: [{ use: testTool("book"), config: { baseUrl: seats.url } }],
       });
-      const answers = [1, 2, 3].map(() => () => told(post(`${service.url}/api/v1/llm/tool-callback`, call)));
+      const answers = [1, 2, 3].map(() => () => readAnswer(post(`${service.url}/api/v1/llm/tool-callback`, call)));
       for (const answer of answers) expect(await answer()).toMatchObject({ status: 200 });
       const samples = (await (await fetch(`${service.url}/metrics`)).text()).split("\n");
       const totals = (name: string): (string | undefined)[] =>

@@ -36,7 +36,7 @@ describe.skipIf(noRedis !== undefined)(
       world.downstream.requests.filter((request) => request.callId === callId).length;
 
     /** Sends everything, and lets the one execution end only when the downstream has had time for a second one. */
-    async function together<T>(send: (number: number) => Promise<T>): Promise<T[]> {
+    async function sendConcurrently<T>(send: (number: number) => Promise<T>): Promise<T[]> {
       const release = world.downstream.hold();
       const all = Promise.all(Array.from({ length: many }, (_, number) => send(number)));
       await until("the downstream is asked", () => world.downstream.busy > 0);
@@ -48,7 +48,7 @@ describe.skipIf(noRedis !== undefined)(
       ["003.7", "fault-003.duplicate"],
       "through Cognigy's callback",
       async () => {
-        const replies = await together((number) =>
+        const replies = await sendConcurrently((number) =>
           sendCallback(urlOf(number), "cognigy-1", "put", { id: "x", delay: 300 }),
         );
         expect(new Set(replies.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
@@ -66,7 +66,7 @@ describe.skipIf(noRedis !== undefined)(
           conversation_id: "conversation",
           tool_calls: [genesysCall("gateway-1", "put", { id: "x", delay: 300 })],
         };
-        const replies = await together((number) => post(`${urlOf(number)}/llm-gateway/tools`, body));
+        const replies = await sendConcurrently((number) => post(`${urlOf(number)}/llm-gateway/tools`, body));
         expect(new Set(replies.map(({ status, text }) => JSON.stringify([status, streamResults(text)]))).size).toBe(1);
         expect(streamResults(replies[0]?.text ?? "")[0]?.output).toContain('"number"');
         expect(executions("gateway-1")).toBe(1);
@@ -79,7 +79,7 @@ describe.skipIf(noRedis !== undefined)(
       "through Genesys' AI Gateway: one job, one delivery",
       async () => {
         const call = genesysCall("run-1", "put", { id: "x", delay: 300 });
-        const replies = await together((number) => sendRun(urlOf(number), "run", call));
+        const replies = await sendConcurrently((number) => sendRun(urlOf(number), "run", call));
         expect(new Set(replies.map(({ status, headers }) => `${status} ${headers.get("jackfield-job-id")}`)).size).toBe(
           1,
         );
@@ -105,7 +105,7 @@ describe.skipIf(noRedis !== undefined)(
           createJackfieldClient({ baseUrl, transport: createGrpcTransport({ baseUrl }) }),
           createJackfieldClient({ baseUrl, transport: createConnectTransport({ baseUrl, httpVersion: "2" }) }),
         ]);
-        const results = await together(async (number) => {
+        const results = await sendConcurrently(async (number) => {
           const { executor } = clients[number % clients.length]!;
           const { result } = await executor.executeTool({
             call: { id: "rpc-1", name: "put", input: { case: "arguments", value: { id: "x", delay: 300 } } },

@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import * as http from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { post, told } from "../support/asking.ts";
+import { post, readAnswer } from "../support/http-client.ts";
 import { nested } from "../support/hostile-json.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
@@ -26,7 +26,7 @@ function framed(message: unknown): Uint8Array {
 for (const route of routes) {
   test(`malformed envelopes of ${route} are 4xx with an error in JSON (hazards 1, 4, 11 and 12)`, async () => {
     const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
-      const answer = await told(post(`${service.url}${route}`, body, headers));
+      const answer = await readAnswer(post(`${service.url}${route}`, body, headers));
       expect(Object.keys(JSON.parse(answer.text) as object), answer.text).toEqual(["error"]);
       return answer.status;
     };
@@ -68,7 +68,7 @@ for (const route of routes) {
     expect(chunked).toBe(413);
     const missing = await fetch(`${service.url}${route}`, { method: "POST", body: Buffer.from("{}") });
     expect([missing.status, await missing.text()]).toEqual([415, '{"error":"Content-Type must be application/json"}']);
-    const good = await told(
+    const good = await readAnswer(
       post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: `${Math.random()}`, name: "echo" }),
     );
     expect(good.status).toBe(200);
@@ -78,7 +78,7 @@ for (const route of routes) {
 test("malformed RPC messages are invalid_argument or resource_exhausted (hazard 1)", async () => {
   const url = `${service.url}/jackfield.v1.ToolExecutor/ExecuteTool`;
   const ask = async (body: string | Uint8Array, headers: Record<string, string> = {}) => {
-    const answer = await told(post(url, body, headers));
+    const answer = await readAnswer(post(url, body, headers));
     return [answer.status, (JSON.parse(answer.text) as { code?: string }).code];
   };
   for (const body of [
@@ -105,10 +105,10 @@ test("malformed RPC messages are invalid_argument or resource_exhausted (hazard 
     400,
     "invalid_argument",
   ]);
-  const deep = await told(post(url, `{"call":{"name":"echo","arguments":${nested(100_000)}}}`));
+  const deep = await readAnswer(post(url, `{"call":{"name":"echo","arguments":${nested(100_000)}}}`));
   expect([200, 400]).toContain(deep.status);
   expect(deep.text).toMatch(/nested|invalid_argument/);
-  const text = await told(post(url, "{}", { "content-type": "text/plain" }));
+  const text = await readAnswer(post(url, "{}", { "content-type": "text/plain" }));
   expect(text.status).toBe(415);
 });
 
@@ -116,7 +116,7 @@ testRequirement(
   "000.3",
   "duplicate ids in a request: the same arguments are one execution, others a conflict (hazard 13)",
   async () => {
-    const { text } = await told(
+    const { text } = await readAnswer(
       post(`${service.url}/llm-gateway/tools`, {
         conversation_id: "twice",
         tool_calls: [
@@ -135,7 +135,9 @@ testRequirement(
     expect(results[0]?.function.output).toBe(results[1]?.function.output);
     expect(results[2]?.function.output).toBe('{"error":"This call id was already used with other arguments."}');
     for (const id of ["a\r\nb", "\u2028", "\u202e x", "\u0000", "😀", 'a"b\\']) {
-      const echoed = await told(post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "echo" }));
+      const echoed = await readAnswer(
+        post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "echo" }),
+      );
       expect((JSON.parse(echoed.text) as { tool_call_id: string }).tool_call_id).toBe(id);
     }
     expect(
@@ -150,7 +152,7 @@ testRequirement(
 
 test("65 calls are one too many on every entry point that accepts several (hazard 11)", async () => {
   const many = Array.from({ length: 65 }, (_, index) => ({ id: `m${index}`, name: "echo" }));
-  const json = await told(
+  const json = await readAnswer(
     post(`${service.url}/jackfield.v1.ToolExecutor/ExecuteTools`, framed({ calls: many }), {
       "content-type": "application/connect+json",
     }),
@@ -160,14 +162,14 @@ test("65 calls are one too many on every entry point that accepts several (hazar
     ["/llm-gateway/tools", {}],
     ["/webhook/tool-calls", { run_id: "r" }],
   ] as const) {
-    const answer = await told(
+    const answer = await readAnswer(
       post(`${service.url}${route}`, {
         ...extra,
         tool_calls: many.map(({ id, name }) => ({ id, function: { name, arguments: "{}" } })),
       }),
     );
     expect(answer.status).toBe(400);
-    const most = await told(
+    const most = await readAnswer(
       post(`${service.url}${route}`, {
         ...extra,
         run_id: "r",

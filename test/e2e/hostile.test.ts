@@ -9,7 +9,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ToolExecutor, ExecuteToolRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome, ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { post, rpc, told } from "../support/asking.ts";
+import { post, rpc, readAnswer } from "../support/http-client.ts";
 import { nested, refusedArguments } from "../support/hostile-json.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => service[Symbol.asyncDispose]());
 
 /** Sends the same arguments through every entry point. Returns the answers that the model reads. */
-async function everywhere(argumentsJson: string, name = "echo"): Promise<Record<string, string>> {
+async function answersOfAllEntryPoints(argumentsJson: string, name = "echo"): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   const call = { id: "", name, argumentsJson };
   const json = await rpc(service.url, "ToolExecutor/ExecuteTool", { call });
@@ -39,13 +39,13 @@ async function everywhere(argumentsJson: string, name = "echo"): Promise<Record<
     found[way] = JSON.stringify([`OUTCOME_${outcomeName(result?.outcome)}`, result?.output]);
   }
   const outcome = (JSON.parse(found["grpc"] ?? "[]") as string[])[0];
-  const gateway = await told(
+  const gateway = await readAnswer(
     post(`${service.url}/llm-gateway/tools`, {
       tool_calls: [{ id: "x", function: { name, arguments: argumentsJson } }],
     }),
   );
-  found["genesys"] = JSON.stringify([outcome, wordsOfGateway(gateway.text)]);
-  const cognigy = await told(
+  found["genesys"] = JSON.stringify([outcome, gatewayMessage(gateway.text)]);
+  const cognigy = await readAnswer(
     post(`${service.url}/api/v1/llm/tool-callback`, {
       tool_call_id: `${Math.random()}`,
       name,
@@ -65,7 +65,7 @@ function outcomeName(outcome: Outcome | undefined): string {
   return Object.entries(Outcome).find(([, number]) => number === outcome)?.[0] ?? "";
 }
 
-function wordsOfGateway(text: string): string {
+function gatewayMessage(text: string): string {
   let last = "";
   createParser({ onEvent: ({ data }) => void (last = data) }).feed(text);
   const { tool_results: results } = JSON.parse(last) as { tool_results: { function: { output: string } }[] };
@@ -74,7 +74,7 @@ function wordsOfGateway(text: string): string {
   return parsed.error ?? output;
 }
 
-function same(found: Record<string, string>): string {
+function expectSameVerdict(found: Record<string, string>): string {
   // The echo contains the source, which differs by entry point. Cognigy joins violations by semicolons, the others by commas.
   const verdicts = new Set(
     Object.values(found).map((text) => text.replace(/\\"source\\":\\"[a-z]+\\"/, "").replaceAll("; ", ", ")),
@@ -85,7 +85,7 @@ function same(found: Record<string, string>): string {
 
 for (const [what, text, words] of refusedArguments) {
   test(`arguments of ${what} are a problem of that call, with the same message on every entry point`, async () => {
-    const verdict = same(await everywhere(text));
+    const verdict = expectSameVerdict(await answersOfAllEntryPoints(text));
     expect(verdict).toMatch(words);
     expect(verdict).toContain("OUTCOME_INVALID_ARGUMENTS");
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
@@ -93,16 +93,20 @@ for (const [what, text, words] of refusedArguments) {
 }
 
 test("valid extremes are accepted on every entry point: 32 levels, 2^53 - 1, the last of two equal keys, an empty text, odd characters", async () => {
-  expect(same(await everywhere(nested(32)))).toContain("OUTCOME_OK");
+  expect(expectSameVerdict(await answersOfAllEntryPoints(nested(32)))).toContain("OUTCOME_OK");
   expect(
-    same(await everywhere('{"a":9007199254740991,"b":-9007199254740991,"c":1e308}'.replace(',"c":1e308', ""))),
+    expectSameVerdict(
+      await answersOfAllEntryPoints('{"a":9007199254740991,"b":-9007199254740991,"c":1e308}'.replace(',"c":1e308', "")),
+    ),
   ).toContain("9007199254740991");
-  expect(same(await everywhere('{"a":1,"a":2}'))).toContain(String.raw`{\"args\":{\"a\":2}`);
-  expect(same(await everywhere(""))).toContain(String.raw`{\"args\":{}`);
-  expect(same(await everywhere('{"constructor":"x","toString":1}'))).toContain("OUTCOME_OK");
-  expect(same(await everywhere(JSON.stringify({ "\u2028": "\u202e\u0000😀\u0007", "\r\n": "\r\n" })))).toContain(
-    "OUTCOME_OK",
-  );
+  expect(expectSameVerdict(await answersOfAllEntryPoints('{"a":1,"a":2}'))).toContain(String.raw`{\"args\":{\"a\":2}`);
+  expect(expectSameVerdict(await answersOfAllEntryPoints(""))).toContain(String.raw`{\"args\":{}`);
+  expect(expectSameVerdict(await answersOfAllEntryPoints('{"constructor":"x","toString":1}'))).toContain("OUTCOME_OK");
+  expect(
+    expectSameVerdict(
+      await answersOfAllEntryPoints(JSON.stringify({ "\u2028": "\u202e\u0000😀\u0007", "\r\n": "\r\n" })),
+    ),
+  ).toContain("OUTCOME_OK");
 });
 
 for (const name of [
@@ -119,7 +123,7 @@ for (const name of [
   "\u0000",
 ]) {
   test(`a tool called ${JSON.stringify(name.slice(0, 20))} is unknown on every entry point (hazard 16)`, async () => {
-    const verdict = same(await everywhere("{}", name));
+    const verdict = expectSameVerdict(await answersOfAllEntryPoints("{}", name));
     expect(JSON.parse(verdict)).toEqual(["OUTCOME_UNKNOWN_TOOL", `Unknown tool: ${name}`]);
   });
 }
@@ -128,7 +132,7 @@ test("any JSON arguments get the same verdict on every entry point (hazard 2)", 
   await fc.assert(
     fc.asyncProperty(
       fc.jsonValue({ maxDepth: 6 }),
-      async (value) => void same(await everywhere(JSON.stringify(value))),
+      async (value) => void expectSameVerdict(await answersOfAllEntryPoints(JSON.stringify(value))),
     ),
     { numRuns: 40, examples: [[{ "": { "; ": -9007199254740992 } }]] },
   );
@@ -138,17 +142,17 @@ test("objects that arrive parsed get the same verdict as their text", async () =
   for (const [, text] of refusedArguments.filter(
     ([what]) => !/bytes|text|list$|null|number|brace|spaces|100,000|20,000|__proto__|100 levels/.test(what),
   )) {
-    const byText = (JSON.parse((await everywhere(text))["connect json"] ?? "") as string[])[1];
+    const byText = (JSON.parse((await answersOfAllEntryPoints(text))["connect json"] ?? "") as string[])[1];
     const json = await rpc(service.url, "ToolExecutor/ExecuteTool", `{"call":{"name":"echo","arguments":${text}}}`);
     expect([text, json.body["result"]?.["output"]]).toEqual([text, byText]);
-    const gateway = await told(
+    const gateway = await readAnswer(
       post(
         `${service.url}/llm-gateway/tools`,
         `{"tool_calls":[{"id":"x","function":{"name":"echo","arguments":${text}}}]}`,
       ),
     );
-    expect([text, wordsOfGateway(gateway.text)]).toEqual([text, byText]);
-    const cognigy = await told(
+    expect([text, gatewayMessage(gateway.text)]).toEqual([text, byText]);
+    const cognigy = await readAnswer(
       post(
         `${service.url}/api/v1/llm/tool-callback`,
         `{"tool_call_id":"${Math.random()}","name":"echo","arguments":${text}}`,
@@ -162,7 +166,7 @@ test("objects that arrive parsed get the same verdict as their text", async () =
       ["/llm-gateway/tools", '{"tool_calls":[{"id":"x","function":{"name":"echo","arguments":'],
       ["/api/v1/llm/tool-callback", '{"tool_call_id":"deep","name":"echo","arguments":'],
     ] as const) {
-      const answer = await told(
+      const answer = await readAnswer(
         post(`${service.url}${path}`, `${before}${nested(levels)}${path.includes("callback") ? "}" : "}}]}"}`),
       );
       expect(answer.status).toBe(200);
@@ -170,13 +174,13 @@ test("objects that arrive parsed get the same verdict as their text", async () =
     }
   }
   for (const key of ["__proto__", "\\u005f_proto__"]) {
-    const gateway = await told(
+    const gateway = await readAnswer(
       post(
         `${service.url}/llm-gateway/tools`,
         `{"tool_calls":[{"id":"x","function":{"name":"echo","arguments":{"${key}":{"a":1}}}}]}`,
       ),
     );
-    expect(wordsOfGateway(gateway.text)).toContain("/__proto__: is not allowed");
+    expect(gatewayMessage(gateway.text)).toContain("/__proto__: is not allowed");
     const json = await rpc(
       service.url,
       "ToolExecutor/ExecuteTool",

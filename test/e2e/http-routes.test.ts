@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { post, told } from "../support/asking.ts";
+import { post, readAnswer } from "../support/http-client.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { testRequirement } from "../support/test-requirement.ts";
@@ -25,7 +25,7 @@ afterAll(async () => {
   await closed[Symbol.asyncDispose]();
 });
 
-const ask = (url: string, init?: RequestInit) => told(fetch(url, init));
+const ask = (url: string, init?: RequestInit) => readAnswer(fetch(url, init));
 const bearer = (key: string): RequestInit => ({ headers: { authorization: `Bearer ${key}` } });
 
 test("health and readiness are open, with keys and without", async () => {
@@ -108,7 +108,7 @@ test("problems are reported in the order 401, 404, 405, 413, 415, 400", async ()
     expect([path, type.status, type.text]).toEqual([path, 415, '{"error":"Content-Type must be application/json"}']);
     const empty = await ask(url, { method: "POST", headers: key });
     expect([path, [400, 415].includes(empty.status)]).toEqual([path, true]);
-    expect([path, (await told(post(url, "{", key))).status]).toEqual([path, 400]);
+    expect([path, (await readAnswer(post(url, "{", key))).status]).toEqual([path, 400]);
   }
   for (const path of [
     "/",
@@ -139,7 +139,7 @@ test("problems are reported in the order 401, 404, 405, 413, 415, 400", async ()
 testRequirement(["003.2", "003.7"], "calls of two Cognigy keys are separate", async () => {
   const url = `${closed.url}/api/v1/llm/tool-callback`;
   const callback = (key: string, ms: number) =>
-    told(post(url, { tool_call_id: "same", name: "nap", arguments: { ms } }, { "x-cognigy-ai-api-key": key }));
+    readAnswer(post(url, { tool_call_id: "same", name: "nap", arguments: { ms } }, { "x-cognigy-ai-api-key": key }));
   expect((await callback("cog-1", 1)).text).toBe('{"tool_call_id":"same","output":"{\\"slept\\":1}"}');
   expect((await callback("cog-2", 2)).text).toBe('{"tool_call_id":"same","output":"{\\"slept\\":2}"}');
   expect((await callback("cog-1", 2)).text).toContain("This call id was already used with other arguments.");
@@ -170,7 +170,7 @@ testRequirement("003.8", "calls beyond the limit of pending ones are refused unt
     plugins: [{ use: testTool("nap") }],
   });
   const callback = (id: string, ms: number) =>
-    told(post(`${own.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "nap", arguments: { ms } }));
+    readAnswer(post(`${own.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name: "nap", arguments: { ms } }));
   await Promise.all([callback("1", 1500), callback("2", 1500)]);
   const third = await callback("3", 0);
   expect([third.status, third.text]).toEqual([

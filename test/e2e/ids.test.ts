@@ -7,7 +7,7 @@ import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { post, rpc, told, until } from "../support/asking.ts";
+import { post, rpc, readAnswer, until } from "../support/http-client.ts";
 import { startOtlp, type WireSpan } from "../support/otlp.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { startService, testTool, type ServiceUnderTest } from "../support/service.ts";
@@ -47,7 +47,7 @@ testRequirement(
         env: onPlatform(otlp.url, platform.url),
         plugins: [{ use: testTool("book"), config: { baseUrl: office.url } }],
       });
-      const accepted = await told(
+      const accepted = await readAnswer(
         post(`${service.url}/webhook/tool-calls`, {
           run_id: "run-seen",
           tool_calls: [call("w", "book", { seat: "1" })],
@@ -116,7 +116,7 @@ test("conversation and session are on the log lines and spans of a call on every
       ],
     });
     const { url } = service;
-    await told(
+    await readAnswer(
       post(`${url}/llm-gateway/tools`, {
         conversation_id: "c-gateway",
         session_id: "s-gateway",
@@ -125,13 +125,13 @@ test("conversation and session are on the log lines and spans of a call on every
     );
     const context = { conversationId: "c-rpc", sessionId: "s-rpc", runId: "r-rpc" };
     await rpc(url, "ToolExecutor/ExecuteTool", { call: { id: "r1", name: "book", arguments: { seat: "2" } }, context });
-    await told(post(`${url}/tools/book`, { seat: "3" }, { "jackfield-conversation-id": "c-http" }));
+    await readAnswer(post(`${url}/tools/book`, { seat: "3" }, { "jackfield-conversation-id": "c-http" }));
     const params = {
       name: "book",
       arguments: { seat: "4" },
       _meta: { "jackfield/conversationId": "c-mcp", "jackfield/idempotencyKey": "m1" },
     };
-    await told(post(`${url}/mcp`, { jsonrpc: "2.0", id: 1, method: "tools/call", params }));
+    await readAnswer(post(`${url}/mcp`, { jsonrpc: "2.0", id: 1, method: "tools/call", params }));
 
     const gateway = { conversation: "c-gateway", session: "s-gateway" };
     expect(logOf(service, "echoing")).toMatchObject([{ call: "g2", ...gateway }]);

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { isAlive, startHeld } from "../isolation/start-isolated.ts";
-import { post, told } from "../support/asking.ts";
+import { isAlive, startWaitingDownstream } from "../isolation/start-isolated.ts";
+import { post, readAnswer } from "../support/http-client.ts";
 import { type Service, startService } from "./support/service.ts";
 import { until } from "./support/until.ts";
 
@@ -20,7 +20,7 @@ let count = 0;
 
 function call(service: Service, args: object): Promise<string> {
   const request = { tool_call_id: `call-${++count}`, name: "unruly", arguments: args };
-  return told(post(`${service.url}/api/v1/llm/tool-callback`, request)).then(
+  return readAnswer(post(`${service.url}/api/v1/llm/tool-callback`, request)).then(
     ({ text }) => (JSON.parse(text) as { output: string }).output,
     () => "",
   );
@@ -60,9 +60,9 @@ test("no process outlives a service that is killed while the process is frozen",
 
 test("a stop lets a call in a process finish, and ends the processes", async () => {
   await using service = await startIsolating(2);
-  const held = await startHeld();
+  const held = await startWaitingDownstream();
   const running = call(service, { how: "http", url: held.url });
-  await held.asked;
+  await held.requested;
   const processes = childrenOf(service.pid);
   expect(processes.filter(isAlive).length).toBeGreaterThanOrEqual(1);
   service.signal("SIGTERM");

@@ -7,7 +7,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import parsePrometheus from "parse-prometheus-text-format";
 import { expect } from "vitest";
 import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
-import { post, rpc, told, until } from "../support/asking.ts";
+import { post, rpc, readAnswer, until } from "../support/http-client.ts";
 import { program } from "../support/program.ts";
 import { startOtlp } from "../support/otlp.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -31,28 +31,28 @@ testRequirement(
         plugins: [{ use: testTool("book"), config: { baseUrl: seats.url } }],
       });
       const call = (id: string, seat: string) => ({ id, function: { name: "book", arguments: { seat } } });
-      await told(
+      await readAnswer(
         post(
           `${service.url}/llm-gateway/tools`,
           { conversation_id: "c-9", session_id: "s-9", tool_calls: [call("a", "1"), call("b", "2")] },
           { traceparent },
         ),
       );
-      await told(
+      await readAnswer(
         post(
           `${service.url}/api/v1/llm/tool-callback`,
           { tool_call_id: "y", name: "book", arguments: { seat: "3" } },
           { traceparent },
         ),
       );
-      await told(
+      await readAnswer(
         post(
           `${service.url}/jackfield.v1.ToolExecutor/ExecuteTool`,
           { call: { id: "z", name: "book", arguments: { seat: "4" } } },
           { traceparent },
         ),
       );
-      await told(
+      await readAnswer(
         post(`${service.url}/webhook/tool-calls`, { run_id: "r", tool_calls: [call("w", "5")] }, { traceparent }),
       );
       await until(() => seats.received.length === 5);
@@ -207,14 +207,14 @@ testRequirement(
       ],
     });
     const ask = (id: string, name: string, args: object) =>
-      told(post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name, arguments: args }));
+      readAnswer(post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: id, name, arguments: args }));
     await ask("1", "get_weather", { location: "London" });
     await ask("2", "get_weather", {});
     await ask("3", "nothing", {});
     for (let index = 0; index < 12; index += 1) await ask(`b${index}`, "book", { seat: String(index) });
     await rpc(service.url, "ToolExecutor/ListTools", {});
     await rpc(service.url, "ToolExecutor/GetCall", { callId: "none" });
-    await told(
+    await readAnswer(
       post(`${service.url}/webhook/tool-calls`, {
         run_id: "r",
         tool_calls: [{ id: "j", function: { name: "nap", arguments: { ms: 0 } } }],

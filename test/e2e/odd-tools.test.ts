@@ -1,6 +1,6 @@
 import { createParser } from "eventsource-parser";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { post, rpc, told } from "../support/asking.ts";
+import { post, rpc, readAnswer } from "../support/http-client.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { testRequirement } from "../support/test-requirement.ts";
@@ -23,7 +23,7 @@ async function ask(how: string): Promise<[outcome: string, output: string, genes
     call: { name: "odd", arguments: { how } },
   });
   expect(status, JSON.stringify(body)).toBe(200);
-  const stream = await told(
+  const stream = await readAnswer(
     post(`${service.url}/llm-gateway/tools`, {
       tool_calls: [{ id: "x", function: { name: "odd", arguments: { how } } }],
     }),
@@ -31,7 +31,7 @@ async function ask(how: string): Promise<[outcome: string, output: string, genes
   let last = "";
   createParser({ onEvent: ({ data }) => void (last = data) }).feed(stream.text);
   const { tool_results: results } = JSON.parse(last) as { tool_results: { function: { output: string } }[] };
-  const callback = await told(
+  const callback = await readAnswer(
     post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: how, name: "odd", arguments: { how } }),
   );
   const { output } = JSON.parse(callback.text) as { output: string };

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
 import { loadConfig } from "../../src/app/load-config.ts";
 import { ConfigError } from "../../src/config/config-error.ts";
-import { post, rpc, told } from "../support/asking.ts";
+import { post, rpc, readAnswer } from "../support/http-client.ts";
 import { createAuthority, opensslMissing as missing } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
@@ -36,13 +36,13 @@ const echo = { plugins: [{ use: testTool("echo") }] };
 
 /** Returns the problems that `/readyz` reports. */
 async function faults({ url }: ServiceUnderTest): Promise<string> {
-  return (await told(fetch(`${url}/readyz`))).text;
+  return (await readAnswer(fetch(`${url}/readyz`))).text;
 }
 
 /** Runs a batch, whose job needs the engine. */
 async function batch({ url }: ServiceUnderTest): Promise<number> {
   const call = { id: "a", type: "function", function: { name: "echo", arguments: "{}" } };
-  return (await told(post(`${url}/webhook/tool-calls`, { run_id: "r", tool_calls: [call] }))).status;
+  return (await readAnswer(post(`${url}/webhook/tool-calls`, { run_id: "r", tool_calls: [call] }))).status;
 }
 
 describe.skipIf(missing !== "" || redisMissing() !== undefined)(`Redis over TLS${missing}`, () => {

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { post, told, until } from "../support/asking.ts";
+import { post, readAnswer, until } from "../support/http-client.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { runProcess, startProcess, testTool } from "../support/service.ts";
 import type { ProcessOptions } from "../support/service.ts";
@@ -191,7 +191,7 @@ test("a second process on the same data folder is refused with a message", async
 test("SIGTERM lets a running call finish, refuses new work and exits with 0", async () => {
   await using service = await startProcess({ plugins: [{ use: testTool("nap") }] });
   await service.ready();
-  const running = told(
+  const running = readAnswer(
     post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: "1", name: "nap", arguments: { ms: 1500 } }),
   );
   await until(
@@ -200,7 +200,7 @@ test("SIGTERM lets a running call finish, refuses new work and exits with 0", as
   );
   service.child.kill("SIGTERM");
   await until(() => service.stdout().includes("shutting down"), 10_000);
-  const late = await told(
+  const late = await readAnswer(
     post(`${service.url}/api/v1/llm/tool-callback`, { tool_call_id: "2", name: "nap", arguments: { ms: 0 } }),
   ).catch(() => undefined);
   if (late !== undefined) expect([late.status, Object.keys(JSON.parse(late.text) as object)]).toEqual([503, ["error"]]);
@@ -236,7 +236,7 @@ testRequirement(
   async () => {
     await using service = await startProcess({ plugins: [{ use: testTool("nap") }] });
     await service.ready();
-    const stream = told(
+    const stream = readAnswer(
       post(`${service.url}/llm-gateway/tools`, {
         tool_calls: [{ id: "1", function: { name: "nap", arguments: { ms: 1500 } } }],
       }),

@@ -4,17 +4,17 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Jobs } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { Conversations } from "../../gen/jackfield/v1/conversations_pb.ts";
 import { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { post, told } from "../support/asking.ts";
+import { post, readAnswer } from "../support/http-client.ts";
 import { startService, testTool, type ServiceUnderTest } from "../support/service.ts";
 
-const ways = ["connect", "grpc", "grpc-web", "stream", "jobs", "conversation", "http", "mcp"] as const;
-type Way = (typeof ways)[number];
+const entryPoints = ["connect", "grpc", "grpc-web", "stream", "jobs", "conversation", "http", "mcp"] as const;
+type EntryPoint = (typeof entryPoints)[number];
 
 let service: ServiceUnderTest;
 beforeAll(async () => {
   service = await startService({
     yaml: {
-      callers: ways.map((name) => ({
+      callers: entryPoints.map((name) => ({
         // Callers may have the names of adapters.
         name,
         keys: [`${name}-key`],
@@ -30,7 +30,7 @@ afterAll(() => service[Symbol.asyncDispose]());
 
 const call = { id: "a", name: "echo" };
 
-function transports(way: Way): Record<"connect" | "grpc" | "web", Transport> {
+function transports(way: EntryPoint): Record<"connect" | "grpc" | "web", Transport> {
   const interceptors = [
     (next) => (request) => (request.header.set("authorization", `Bearer ${way}-key`), next(request)),
   ] satisfies Parameters<typeof createConnectTransport>[0]["interceptors"];
@@ -42,7 +42,10 @@ function transports(way: Way): Record<"connect" | "grpc" | "web", Transport> {
   };
 }
 
-const rpcs: Record<Exclude<Way, "http" | "mcp">, (transport: ReturnType<typeof transports>) => Promise<unknown>> = {
+const rpcs: Record<
+  Exclude<EntryPoint, "http" | "mcp">,
+  (transport: ReturnType<typeof transports>) => Promise<unknown>
+> = {
   connect: ({ connect }) => createClient(ToolExecutor, connect).executeTool({ call }),
   grpc: ({ grpc }) => createClient(ToolExecutor, grpc).executeTool({ call }),
   "grpc-web": ({ web }) => createClient(ToolExecutor, web).executeTool({ call }),
@@ -55,7 +58,7 @@ const rpcs: Record<Exclude<Way, "http" | "mcp">, (transport: ReturnType<typeof t
 test.each(Object.entries(rpcs))(
   "%s: a caller that exceeds its rate gets resource_exhausted and the time to wait",
   async (way, run) => {
-    const over = transports(way as Way);
+    const over = transports(way as EntryPoint);
     await run(over);
     await expect(run(over)).rejects.toMatchObject({ code: Code.ResourceExhausted });
     await expect(run(over)).rejects.toSatisfy(
@@ -68,7 +71,7 @@ test.each([
   ["http", "/tools/echo", {}],
   ["mcp", "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } }],
 ] as const)("%s: a caller that exceeds its rate gets 429 and the time to wait", async (way, path, body) => {
-  const send = () => told(post(`${service.url}${path}`, body, { authorization: `Bearer ${way}-key` }));
+  const send = () => readAnswer(post(`${service.url}${path}`, body, { authorization: `Bearer ${way}-key` }));
   expect((await send()).status).toBe(200);
   const { status, text, headers } = await send();
   expect([status, Number(headers.get("retry-after")) > 100]).toEqual([429, true]);

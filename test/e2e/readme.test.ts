@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { until } from "../support/asking.ts";
+import { until } from "../support/http-client.ts";
 import { startProcess } from "../support/service.ts";
 import type { ServiceProcess } from "../support/service.ts";
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { post, rpc, told, until } from "../support/asking.ts";
+import { post, rpc, readAnswer, until } from "../support/http-client.ts";
 import { startOtlp } from "../support/otlp.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
@@ -54,7 +54,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
         planted.rpc,
       );
       seen.push(JSON.stringify(answer.body).replaceAll(how === "downstream" ? planted.argument : "\u0000", ""));
-      const cognigy = await told(
+      const cognigy = await readAnswer(
         post(
           `${service.url}/api/v1/llm/tool-callback`,
           { tool_call_id: how, name: "leak", arguments: args(how) },
@@ -71,7 +71,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
       planted.rpc,
     );
     seen.push(JSON.stringify(wrongArguments.body));
-    const stream = await told(
+    const stream = await readAnswer(
       post(
         `${service.url}/llm-gateway/tools`,
         { conversation_id: "c", tool_calls: [{ id: "s", function: { name: "leak", arguments: args("throw") } }] },
@@ -80,7 +80,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
     );
     expect(stream.text).toContain('"status":"running"');
     seen.push(stream.text);
-    const job = await told(
+    const job = await readAnswer(
       post(
         `${service.url}/webhook/tool-calls`,
         { run_id: "r", tool_calls: [{ id: "j", function: { name: "leak", arguments: args("throw") } }] },
@@ -102,11 +102,14 @@ test("a secret of the configuration, a header or an argument appears in no log, 
       `/api/v1/llm/tool-callback/x?key=${planted.rpc}`,
     ]) {
       seen.push(
-        (await told(fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${planted.rpc}` } }))).text,
+        (await readAnswer(fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${planted.rpc}` } })))
+          .text,
       );
     }
     for (const key of [planted.webhook, planted.rpc]) {
-      seen.push((await told(post(`${service.url}/llm-gateway/tools`, "{", { authorization: `Bearer ${key}` }))).text);
+      seen.push(
+        (await readAnswer(post(`${service.url}/llm-gateway/tools`, "{", { authorization: `Bearer ${key}` }))).text,
+      );
       seen.push(JSON.stringify((await rpc(service.url, "ToolExecutor/ExecuteTool", { call: 1 }, key)).body));
     }
     await until(() => otlp.received.some(({ path }) => path === "/v1/metrics"));
@@ -137,7 +140,7 @@ test("a secret of the configuration, a header or an argument appears in no log, 
   };
   for (const [place, text] of Object.entries(places)) {
     for (const [name, secret] of Object.entries(planted))
-      expect([place, name, around(text, secret)]).toEqual([place, name, ""]);
+      expect([place, name, contextOf(text, secret)]).toEqual([place, name, ""]);
   }
   // They are where they belong: the downstream received key and argument.
   const sent = downstream.received.find(({ path }) => path === "/echo");
@@ -149,13 +152,13 @@ test("a secret of the configuration, a header or an argument appears in no log, 
   for (const file of readdirSync(dataDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
     const text = readFileSync(join(file.parentPath, file.name), "latin1");
     for (const name of ["configured", "webhook", "rpc", "cognigy", "client"] as const) {
-      expect([file.name, name, around(text, planted[name])]).toEqual([file.name, name, ""]);
+      expect([file.name, name, contextOf(text, planted[name])]).toEqual([file.name, name, ""]);
     }
   }
 }, 90_000);
 
 /** Returns the surroundings of a text that was found. */
-function around(text: string, secret: string): string {
+function contextOf(text: string, secret: string): string {
   const at = text.indexOf(secret);
   return at < 0 ? "" : text.slice(Math.max(0, at - 150), at + secret.length + 30);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { rpc, told, until } from "../support/asking.ts";
+import { rpc, readAnswer, until } from "../support/http-client.ts";
 import { startReceiver, type Receiver } from "../support/receiver.ts";
 import { startService, testTool, type ServiceUnderTest } from "../support/service.ts";
 
@@ -64,7 +64,7 @@ async function send(path: string, body: string | Uint8Array<ArrayBuffer>, header
     status,
     text,
     headers: answered,
-  } = await told(
+  } = await readAnswer(
     fetch(`${service.url}${path}`, {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
@@ -133,7 +133,7 @@ describe("a key and a signature together", () => {
     expect(await send(path, body, signed)).toMatchObject(refused);
     expect(await send(path, body, { ...signed, "x-cognigy-ai-api-key": "wrong" })).toMatchObject(refused);
     expect(await send(path, body.replace("1}", "2}"), { ...key, ...signed })).toMatchObject(refused);
-    const poll = (headers: Headers) => told(fetch(`${service.url}${path}/signed-1`, { headers }));
+    const poll = (headers: Headers) => readAnswer(fetch(`${service.url}${path}/signed-1`, { headers }));
     expect(await poll({ ...key, ...webhook(cognigySecret, "", "msg-2") })).toMatchObject({ status: 200 });
     expect(await poll(key)).toMatchObject(refused);
     expect(await poll({ ...key, ...webhook(rotated, "", "msg-2") })).toMatchObject(refused);
@@ -217,7 +217,7 @@ describe("requests to /tools/{name} signed by Standard Webhooks", () => {
   });
 
   test("a GET is signed over its empty body; X-Hub-Signature-256 authenticates none", async () => {
-    const find = (headers: Headers) => told(fetch(`${service.url}/calls/msg-book`, { headers }));
+    const find = (headers: Headers) => readAnswer(fetch(`${service.url}/calls/msg-book`, { headers }));
     expect((await find(webhook(rotated, "", "msg-find"))).status).toBe(200);
     expect((await find(hub("hub-secret", ""))).status).toBe(401);
   });

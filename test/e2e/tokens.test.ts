@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { post, rpc, told, until } from "../support/asking.ts";
+import { post, rpc, readAnswer, until } from "../support/http-client.ts";
 import { startOtlp } from "../support/otlp.ts";
 import { type Answer, startReceiver } from "../support/receiver.ts";
 import { startService, testTool, type ServiceUnderTest } from "../support/service.ts";
@@ -67,7 +67,7 @@ describe("a 200 of a token endpoint", () => {
           { use: "@jackfield/get-order-status", config: { baseUrl: platform.url, credentials: "idp" } },
         ],
       });
-      await told(post(`${service.url}/webhook/tool-calls`, batch));
+      await readAnswer(post(`${service.url}/webhook/tool-calls`, batch));
       const { error } = await deadJob(service);
       expect(error).toMatch(/^Authentication\/Authorization failed: 403\. refused: \[\w+\] and \[\w+\]/);
       const answer = await rpc(service.url, "ToolExecutor/ExecuteTool", {
@@ -107,7 +107,7 @@ describe("a 200 of a token endpoint", () => {
         yaml: { delivery: { retryForMs: 0 } },
         plugins: [{ use: testTool("echo") }],
       });
-      await told(post(`${service.url}/webhook/tool-calls`, batch));
+      await readAnswer(post(`${service.url}/webhook/tool-calls`, batch));
       const { error } = await deadJob(service);
       expect(error).toBe("Token retrieval failed: the answer contains no token");
       expectNoToken(await everything(service, error));

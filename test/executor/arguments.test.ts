@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readArguments } from "../../src/executor/stages/check-arguments.ts";
-import { aCall, aTool, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { property } from "../support/property.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
@@ -13,7 +13,7 @@ const nested = (levels: number): string => `${'{"a":'.repeat(levels - 1)}{}${"}"
 
 async function answer(args: object | string, name = "work") {
   await using app = await startExecutor([echo]);
-  const result = await app.executor.execute(aCall(args, { name }), within());
+  const result = await app.executor.execute(aCall(args, { name }), requestIn());
   return { outcome: outcomeOf(result), output: result.output, result };
 }
 
@@ -40,7 +40,7 @@ describe("arguments", () => {
     expect(await answer("")).toMatchObject({ outcome: "OK", output: "{}" });
     const strict = aTool({ inputSchema: { type: "object", properties: { a: {} }, required: ["a"] }, execute: () => 1 });
     await using app = await startExecutor([strict]);
-    const result = await app.executor.execute(aCall(""), within());
+    const result = await app.executor.execute(aCall(""), requestIn());
     expect(result.output).toBe("Schema validation failed for work: : must have required property 'a'");
   });
 
@@ -117,7 +117,7 @@ describe("arguments", () => {
 
   test("are measured in bytes of UTF-8", async () => {
     await using app = await startExecutor([echo], { argumentsBytes: 100 });
-    const of = async (a: string) => outcomeOf(await app.executor.execute(aCall({ a }, { id: "" }), within()));
+    const of = async (a: string) => outcomeOf(await app.executor.execute(aCall({ a }, { id: "" }), requestIn()));
     expect(await of("x".repeat(92))).toBe("OK");
     expect(await of("x".repeat(93))).toBe("INVALID_ARGUMENTS");
     expect(await of("é".repeat(46))).toBe("OK");

@@ -4,7 +4,7 @@ import { executeBatch } from "../../src/executor/batch.ts";
 import { errorResult } from "../../src/executor/tool-result.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
-import { aCall, aTool, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 /** A tool that counts its runs and waits at a gate. */
@@ -43,7 +43,7 @@ describe("a batch", () => {
     const onResult = ({ callId }: { callId: string }) => {
       if (ended.push(callId) === calls.length - 1) othersEnded.resolve();
     };
-    const results = await app.executor.executeAll(calls, within("c", { onResult }));
+    const results = await app.executor.executeAll(calls, requestIn("c", { onResult }));
     expect(results.map(({ output }) => output)).toEqual([
       "40",
       "no such order",
@@ -70,7 +70,7 @@ describe("a batch", () => {
     await using app = await startExecutor([tool]);
     await app.executor.executeAll(
       Array.from({ length: 64 }, (_, index) => aCall({}, { id: `${index}` })),
-      within(),
+      requestIn(),
     );
     expect(most).toBe(16);
   });
@@ -79,7 +79,7 @@ describe("a batch", () => {
     const { state, tool } = counted("write");
     state.go.open();
     await using app = await startExecutor([tool]);
-    const results = await app.executor.executeAll([aCall({ a: 1 }), aCall('{"a":1}'), aCall({ a: 2 })], within(""));
+    const results = await app.executor.executeAll([aCall({ a: 1 }), aCall('{"a":1}'), aCall({ a: 2 })], requestIn(""));
     expect(results.map(outcomeOf)).toEqual(["OK", "OK", "CONFLICT"]);
     expect(state.runs).toBe(1);
   });
@@ -98,7 +98,7 @@ describe("a batch", () => {
       reads = 0;
       const id = `repeated ${repeats}`;
       const calls = Array.from({ length: repeats }, (_, index) => aCall({ a: index + 2 }, { id, name: "none" }));
-      const results = await app.executor.executeAll([aCall(first, { id, name: "none" }), ...calls], within());
+      const results = await app.executor.executeAll([aCall(first, { id, name: "none" }), ...calls], requestIn());
       expect(results.map(outcomeOf)).toEqual(["UNKNOWN_TOOL", ...calls.map(() => "CONFLICT")]);
       return reads;
     };
@@ -122,7 +122,7 @@ describe("a batch", () => {
       const calls = Array.from({ length: 12 }, (_, index) => aCall({}, { id: `${index}` }));
       await executeBatch(
         calls,
-        within(),
+        requestIn(),
         (call) => {
           now += msEach;
           turns.push(turn);
@@ -143,7 +143,7 @@ describe("a batch", () => {
   test("starts its first calls at once", async () => {
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => 1000);
     const execute = vi.fn((call: ReturnType<typeof aCall>) => errorResult({ call }, Outcome.FAILED, "no"));
-    const batch = executeBatch([aCall({}, { id: "1" }), aCall({}, { id: "2" })], within(), execute, 2);
+    const batch = executeBatch([aCall({}, { id: "1" }), aCall({}, { id: "2" })], requestIn(), execute, 2);
     expect(execute).toHaveBeenCalledTimes(2);
     await batch;
   });
@@ -153,7 +153,7 @@ describe("a batch", () => {
     const told: string[] = [];
     const batch = executeBatch(
       calls,
-      within("c", { onResult: ({ callId }) => told.push(callId) }),
+      requestIn("c", { onResult: ({ callId }) => told.push(callId) }),
       async (call) => {
         if (call.id !== "3") throw new Error(`no ${call.id}`);
         return errorResult({ call }, Outcome.OK, "");
@@ -167,22 +167,22 @@ describe("a batch", () => {
   test("with one id twice and extremely nested arguments is answered", async () => {
     await using app = await startExecutor([counted("read").tool]);
     const deep = JSON.parse("[".repeat(100_000) + "]".repeat(100_000)) as object;
-    const results = await app.executor.executeAll([aCall({ deep }), aCall({ deep })], within());
+    const results = await app.executor.executeAll([aCall({ deep }), aCall({ deep })], requestIn());
     expect(results.map(outcomeOf)).toEqual(["INVALID_ARGUMENTS", "INVALID_ARGUMENTS"]);
   });
 
   test("gives each of its calls the remaining time, at least 0", async () => {
     let now = 1000;
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
-    const execute = vi.fn((call: ReturnType<typeof aCall>, _request: ReturnType<typeof within>) => {
+    const execute = vi.fn((call: ReturnType<typeof aCall>, _request: ReturnType<typeof requestIn>) => {
       now += 40;
       return errorResult({ call }, Outcome.OK, "");
     });
     const calls = ["1", "2", "3", "4"].map((id) => aCall({}, { id }));
-    await executeBatch(calls, within("c", { answerWithinMs: 100 }), execute, 1);
+    await executeBatch(calls, requestIn("c", { answerWithinMs: 100 }), execute, 1);
     expect(execute.mock.calls.map(([, { answerWithinMs }]) => answerWithinMs)).toEqual([100, 60, 20, 0]);
     execute.mockClear();
-    await executeBatch(calls, within("c"), execute, 1);
+    await executeBatch(calls, requestIn("c"), execute, 1);
     expect(execute.mock.calls.map(([, { answerWithinMs }]) => answerWithinMs)).toEqual(calls.map(() => undefined));
   });
 
@@ -191,11 +191,14 @@ describe("a batch", () => {
     state.go.open();
     await using app = await startExecutor([tool, aTool({ name: "other", execute: () => "other" })]);
     const unnamed = [aCall({}, { id: "" }), aCall({}, { id: "" })];
-    expect((await app.executor.executeAll(unnamed, within())).map(outcomeOf)).toEqual(["OK", "OK"]);
+    expect((await app.executor.executeAll(unnamed, requestIn())).map(outcomeOf)).toEqual(["OK", "OK"]);
     expect(state.runs).toBe(2);
     const told: string[] = [];
     const onResult = (result: Parameters<typeof outcomeOf>[0]) => told.push(outcomeOf(result));
-    const results = await app.executor.executeAll([aCall(), aCall({}, { name: "other" })], within("c", { onResult }));
+    const results = await app.executor.executeAll(
+      [aCall(), aCall({}, { name: "other" })],
+      requestIn("c", { onResult }),
+    );
     expect(results.map(outcomeOf)).toEqual(["OK", "CONFLICT"]);
     expect(told).toEqual(["OK", "CONFLICT"]);
     expect(results.map(({ name }) => name)).toEqual(["work", "other"]);
@@ -207,7 +210,7 @@ describe("a batch", () => {
     await using app = await startExecutor([tool]);
     const none = { ...aCall(), input: { case: undefined } } as ReturnType<typeof aCall>;
     const outcomes = async (...calls: ReturnType<typeof aCall>[]) =>
-      (await app.executor.executeAll(calls, within(""))).map(outcomeOf);
+      (await app.executor.executeAll(calls, requestIn(""))).map(outcomeOf);
     expect(await outcomes(aCall(""), aCall({}), none, aCall("{}"), aCall(' {"a":1}'))).toEqual([
       "OK",
       "OK",

@@ -16,7 +16,7 @@ import {
   gate,
   outcomeOf,
   startExecutor,
-  within,
+  requestIn,
 } from "../support/executor.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
@@ -39,8 +39,8 @@ describe("a busy tool", () => {
       ledger: { ...createMemoryLedger(), find },
       settings,
     });
-    void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 0 }));
-    expect(outcomeOf(await app.executor.execute(aCall({}, { id: "2" }), within("c")))).toBe("OVERLOADED");
+    void app.executor.execute(aCall({}, { id: "1" }), requestIn("c", { answerWithinMs: 0 }));
+    expect(outcomeOf(await app.executor.execute(aCall({}, { id: "2" }), requestIn("c")))).toBe("OVERLOADED");
     expect(find).not.toHaveBeenCalled();
   });
 
@@ -56,11 +56,11 @@ describe("a busy tool", () => {
       },
     };
     const [one, two] = [await replica(server, definition), await replica(server, definition, { settings })];
-    const waiting = Promise.resolve(one.executor.execute(aCall({}, { id: "1" }), within("c")));
+    const waiting = Promise.resolve(one.executor.execute(aCall({}, { id: "1" }), requestIn("c")));
     const failing = aCall({ how: "throw" }, { id: "2" });
-    expect(outcomeOf(await one.executor.execute(failing, within("c", { answerWithinMs: 0 })))).toBe("PENDING");
-    void two.executor.execute(aCall({ how: "hang" }, { id: "3" }), within("c", { answerWithinMs: 0 }));
-    const ask = async (call: ReturnType<typeof aCall>) => outcomeOf(await two.executor.execute(call, within("c")));
+    expect(outcomeOf(await one.executor.execute(failing, requestIn("c", { answerWithinMs: 0 })))).toBe("PENDING");
+    void two.executor.execute(aCall({ how: "hang" }, { id: "3" }), requestIn("c", { answerWithinMs: 0 }));
+    const ask = async (call: ReturnType<typeof aCall>) => outcomeOf(await two.executor.execute(call, requestIn("c")));
     expect(await ask(aCall({ how: "other" }, { id: "1" }))).toBe("CONFLICT");
     go.open();
     expect(outcomeOf(await waiting)).toBe("OK");
@@ -84,14 +84,14 @@ describe("a busy tool", () => {
     const ledger = createMemoryLedger({ server });
     const begin = vi.fn(ledger.begin);
     const two = await replica(server, { effect: "idempotent", execute }, { ledger: { ...ledger, begin }, settings });
-    const first = one.executor.execute(aCall(), within("c"));
+    const first = one.executor.execute(aCall(), requestIn("c"));
     await vi.waitFor(() => expect(server.entries.size).toBe(1));
-    const waiting = two.executor.execute(aCall(), within("c"));
+    const waiting = two.executor.execute(aCall(), requestIn("c"));
     await vi.waitFor(() => expect(begin).toHaveBeenCalled());
     // Its slot is free between two reads of the store.
     let tries = 0;
     const holdSlot = () =>
-      two.executor.execute(aCall({}, { id: `hold-${(tries += 1)}` }), within("c", { answerWithinMs: 0 }));
+      two.executor.execute(aCall({}, { id: `hold-${(tries += 1)}` }), requestIn("c", { answerWithinMs: 0 }));
     await vi.waitFor(async () => expect(outcomeOf(await holdSlot())).toBe("PENDING"));
     go.open();
     expect(outcomeOf(await first)).toBe("FAILED");
@@ -112,12 +112,12 @@ describe("a busy tool", () => {
         if (wait === true) await hold.opened;
       };
       await using app = await startExecutor([aTool({ effect: "write", timeoutMs: 600_000, execute })], { settings });
-      const ask = (args: object, id: string) => app.executor.execute(aCall(args, { id }), within("c"));
+      const ask = (args: object, id: string) => app.executor.execute(aCall(args, { id }), requestIn("c"));
       await ask({ ms: 80_000 }, "1");
       // An answer from the store: it had a slot, and did not run.
       now += 500_000;
       await using other = await startExecutor([aTool({ effect: "write", execute: () => 1 })], { ledger: app.ledger });
-      await other.executor.execute(aCall({}, { id: "stored" }), within("c"));
+      await other.executor.execute(aCall({}, { id: "stored" }), requestIn("c"));
       expect((await ask({}, "stored")).replayed).toBe(true);
       const holding = ask({ wait: true }, "2");
       await vi.waitFor(() => expect(app.executor.running).toBe(1));
@@ -143,7 +143,7 @@ describe("a draining process", () => {
     };
     const execute = vi.fn(() => 1);
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: { ...memory, begin } });
-    const answer = app.executor.execute(aCall(), within("c"));
+    const answer = app.executor.execute(aCall(), requestIn("c"));
     await app.executor.drain(AbortSignal.abort());
     stored.open();
     expect(outcomeOf(await answer)).toBe("CANCELLED");
@@ -167,7 +167,7 @@ describe("a draining process", () => {
     });
     await using app = await startExecutor([tool]);
     const [failed, stopped] = [true, false].map((fail) =>
-      Promise.resolve(app.executor.execute(aCall({ fail }, { id: `${fail}` }), within("c"))),
+      Promise.resolve(app.executor.execute(aCall({ fail }, { id: `${fail}` }), requestIn("c"))),
     );
     await asked.opened;
     await vi.waitFor(() => expect(signals).toHaveLength(2));

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
 import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Effect, ExecutionContext } from "../../src/plugin/tool.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
@@ -22,7 +22,7 @@ describe("the answer deadline", () => {
     test.each(effects)("ends only the wait for a %s; the answer is found later", async (effect) => {
       const go = gate();
       await using app = await startExecutor([aTool({ effect, execute: async () => (await go.opened, "done") })]);
-      const result = await app.executor.execute(aCall({}, { id }), within(conversation, { answerWithinMs: 5 }));
+      const result = await app.executor.execute(aCall({}, { id }), requestIn(conversation, { answerWithinMs: 5 }));
       expect([outcomeOf(result), result.output]).toEqual(["PENDING", effect === "read" ? pending.read : pending.write]);
       expect(result.callId).not.toBe("");
       if (id !== "") expect(result.callId).toBe(id);
@@ -39,7 +39,7 @@ describe("the answer deadline", () => {
 
   test("in the past passes at once; waiting returns the current state", async () => {
     await using app = await startExecutor([aTool({ execute: never })]);
-    expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs: 0 })))).toBe("PENDING");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn("c", { answerWithinMs: 0 })))).toBe("PENDING");
     expect(await app.executor.wait("call-1", contextOf("c"), caller, AbortSignal.timeout(20))).toEqual({
       state: CallState.RUNNING,
       result: undefined,
@@ -55,7 +55,7 @@ describe("the answer deadline", () => {
     ["the tool's alone", undefined, 10],
   ])("is the shorter one: %s", async (_whose, answerWithinMs, ofTool) => {
     await using app = await startExecutor([aTool({ execute: never })], { settings: { answerWithinMs: ofTool } });
-    expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs })))).toBe("PENDING");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn("c", { answerWithinMs })))).toBe("PENDING");
   });
 
   test("removes the listener for the caller's disconnection, and so does the answer", async () => {
@@ -69,11 +69,11 @@ describe("the answer deadline", () => {
         return () => void (listeners -= 1);
       },
     };
-    const early = app.executor.execute(aCall(), within("c", { answerWithinMs: 5, cancellation }));
+    const early = app.executor.execute(aCall(), requestIn("c", { answerWithinMs: 5, cancellation }));
     expect(listeners).toBe(1);
     expect(outcomeOf(await early)).toBe("PENDING");
     expect(listeners).toBe(0);
-    const other = app.executor.execute(aCall({}, { id: "call-2" }), within("c", { cancellation }));
+    const other = app.executor.execute(aCall({}, { id: "call-2" }), requestIn("c", { cancellation }));
     go.open();
     expect(outcomeOf(await other)).toBe("OK");
     expect(listeners).toBe(0);
@@ -112,7 +112,7 @@ describe("the execution deadline", () => {
     });
     await using app = await startExecutor([tool]);
     const calls = Array.from({ length: 128 }, (_, n) =>
-      Promise.resolve(app.executor.execute(aCall({}, { id: `call-${n}` }), within("c"))),
+      Promise.resolve(app.executor.execute(aCall({}, { id: `call-${n}` }), requestIn("c"))),
     );
     await Promise.all(calls);
     counting = false;
@@ -150,7 +150,7 @@ describe("the execution deadline", () => {
       for (const reject of [true, false]) {
         const result = await app.executor.execute(
           aCall({ reject }, { id: `${reject}` }),
-          within("c", { onProgress: heard }),
+          requestIn("c", { onProgress: heard }),
         );
         expect([outcomeOf(result), result.output]).toEqual(["TIMED_OUT", "Tool execution failed or timed out."]);
       }
@@ -175,7 +175,7 @@ describe("the execution deadline", () => {
       late.resolve(context.signal);
     };
     await using app = await startExecutor([aTool({ timeoutMs: 5, execute })]);
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("TIMED_OUT");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn()))).toBe("TIMED_OUT");
     passed.open();
     const { aborted, reason } = await late.promise;
     expect([aborted, (reason as Error).name]).toEqual([true, "TimeoutError"]);
@@ -184,8 +184,8 @@ describe("the execution deadline", () => {
   test("of a write that started leaves it uncertain: the same call does not run again", async () => {
     const execute = vi.fn(never);
     await using app = await startExecutor([aTool({ effect: "write", timeoutMs: 10, execute })]);
-    await app.executor.execute(aCall(), within());
-    const again = await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
+    const again = await app.executor.execute(aCall(), requestIn());
     expect([outcomeOf(again), again.replayed, execute.mock.calls.length]).toEqual(["UNCERTAIN", true, 1]);
   });
 });
@@ -197,8 +197,8 @@ describe("a caller that disconnects", () => {
       aTool({ execute: (_args, context) => ((signal = context.signal), never()) }),
     ]);
     const [one, two] = [new AbortController(), new AbortController()];
-    const first = app.executor.execute(aCall(), within("c", { cancellation: cancellationFromSignal(one.signal) }));
-    const second = app.executor.execute(aCall(), within("c", { cancellation: cancellationFromSignal(two.signal) }));
+    const first = app.executor.execute(aCall(), requestIn("c", { cancellation: cancellationFromSignal(one.signal) }));
+    const second = app.executor.execute(aCall(), requestIn("c", { cancellation: cancellationFromSignal(two.signal) }));
     one.abort();
     await expect(first).rejects.toMatchObject({
       message: expect.stringContaining("the caller has gone away") as string,
@@ -206,7 +206,7 @@ describe("a caller that disconnects", () => {
     expect(signal?.aborted).toBe(false);
     two.abort();
     // A later caller does not get the answer of the cancelled call.
-    const third = app.executor.execute(aCall(), within("c", { answerWithinMs: 10 }));
+    const third = app.executor.execute(aCall(), requestIn("c", { answerWithinMs: 10 }));
     await expect(second).rejects.toThrow("gone away");
     await vi.waitFor(() => expect(app.audit[0]?.outcome).toBe("CANCELLED"));
     expect(outcomeOf(await third)).toBe("PENDING");
@@ -215,7 +215,7 @@ describe("a caller that disconnects", () => {
   test("cancels a read immediately if it disconnected before the read began to wait (hazard 33)", async () => {
     await using app = await startExecutor([aTool({ execute: never })]);
     const cancellation = cancellationFromSignal(AbortSignal.abort());
-    const asked = app.executor.execute(aCall(), within("c", { cancellation, answerWithinMs: 60_000 }));
+    const asked = app.executor.execute(aCall(), requestIn("c", { cancellation, answerWithinMs: 60_000 }));
     await expect(asked).rejects.toThrow("gone away");
     await vi.waitFor(() => expect(app.audit[0]?.outcome).toBe("CANCELLED"));
   });
@@ -226,12 +226,15 @@ describe("a caller that disconnects", () => {
       const go = gate();
       await using app = await startExecutor([aTool({ effect, execute: async () => (await go.opened, "done") })]);
       const leave = new AbortController();
-      const asked = app.executor.execute(aCall(), within("c", { cancellation: cancellationFromSignal(leave.signal) }));
+      const asked = app.executor.execute(
+        aCall(),
+        requestIn("c", { cancellation: cancellationFromSignal(leave.signal) }),
+      );
       leave.abort();
       await expect(asked).rejects.toThrow("gone away");
       go.open();
-      expect(await app.executor.execute(aCall(), within("c"))).toMatchObject({ output: "done" });
-      expect(await app.executor.execute(aCall(), within("c"))).toMatchObject({ output: "done", replayed: true });
+      expect(await app.executor.execute(aCall(), requestIn("c"))).toMatchObject({ output: "done" });
+      expect(await app.executor.execute(aCall(), requestIn("c"))).toMatchObject({ output: "done", replayed: true });
     },
   );
 });

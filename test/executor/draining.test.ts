@@ -4,7 +4,7 @@ import { createMemoryLedgerServer, createMemoryLedgerStore } from "../../src/led
 import { createResilientLedger } from "../../src/ledger/resilient-ledger.ts";
 import { laterStore } from "../support/later-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { aCall, aTool, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
@@ -17,7 +17,7 @@ describe("draining", () => {
       ledger: dead,
     });
     for (let id = 0; id < 40; id++)
-      void Promise.try(() => hanging.executor.execute(aCall({}, { id: `call-${id}` }), within())).catch(() => {});
+      void Promise.try(() => hanging.executor.execute(aCall({}, { id: `call-${id}` }), requestIn())).catch(() => {});
     await expect.poll(() => hanging.executor.running).toBe(40);
     await dead.close();
     const [started, released] = [gate(), gate()];
@@ -38,10 +38,10 @@ describe("draining", () => {
     const go = gate();
     await using app = await startExecutor([aTool({ execute: async () => (await go.opened, "done") })]);
     const calls = Array.from({ length: 40 }, (_, index) => aCall({}, { id: `${index}` }));
-    const batch = app.executor.executeAll(calls, within());
+    const batch = app.executor.executeAll(calls, requestIn());
     const drained = app.executor.drain(AbortSignal.timeout(10_000));
-    await expect(app.executor.execute(aCall(), within())).rejects.toThrow("the service is shutting down");
-    await expect(app.executor.executeAll([], within())).rejects.toThrow("the service is shutting down");
+    await expect(app.executor.execute(aCall(), requestIn())).rejects.toThrow("the service is shutting down");
+    await expect(app.executor.executeAll([], requestIn())).rejects.toThrow("the service is shutting down");
     let over = false;
     void batch.then(() => (over = true));
     go.open();
@@ -60,8 +60,8 @@ describe("draining", () => {
       settings,
     });
     const [running, queued] = [
-      app.executor.execute(aCall(), within()),
-      app.executor.execute(aCall({}, { id: "2" }), within()),
+      app.executor.execute(aCall(), requestIn()),
+      app.executor.execute(aCall({}, { id: "2" }), requestIn()),
     ];
     await vi.waitFor(() => expect(execute).toHaveBeenCalledOnce());
     await app.executor.drain(AbortSignal.timeout(5));
@@ -75,9 +75,9 @@ describe("draining", () => {
       const tool = aTool({ effect: "write", execute: again, reconcile: () => ({ result: "it took effect" }) });
       await using next = await startExecutor([tool], { ledger: createSqliteLedger(laterStore(store)) });
       expect(await next.executor.recover()).toBe(1);
-      expect((await next.executor.execute(aCall(), within())).output).toBe("it took effect");
+      expect((await next.executor.execute(aCall(), requestIn())).output).toBe("it took effect");
       expect(again).not.toHaveBeenCalled();
-      expect((await next.executor.execute(aCall({}, { id: "2" }), within())).output).toBe("ran");
+      expect((await next.executor.execute(aCall({}, { id: "2" }), requestIn())).output).toBe("ran");
     }
     await store.close();
     folder[Symbol.dispose]();

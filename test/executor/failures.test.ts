@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import { startTool } from "../../src/testing/start-tool.ts";
-import { aCall, aTool, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 describe("a failure", () => {
   test.each([
@@ -22,7 +22,7 @@ describe("a failure", () => {
       aTool({ execute: () => new Promise((_, reject) => setImmediate(reject, reason)) }),
     );
     expect(await late.call({})).toMatchObject(plain);
-    const result = await sync.executor.execute(aCall(), within());
+    const result = await sync.executor.execute(aCall(), requestIn());
     expect([outcomeOf(result), result.output]).toEqual([plain.outcome, plain.output]);
     // Its message may repeat arguments or answers: it is for developers of the tool.
     const lines = sync.log.map((line) => JSON.parse(line) as { level: number });
@@ -38,7 +38,7 @@ describe("a failure", () => {
       },
     });
     await using app = await startExecutor([tool], { settings: { config: { key: "hunter22" } } });
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     const lines = app.log.map((line) => JSON.parse(line) as { level: number; error: Record<string, string> });
     const [warning, details] = [40, 20].map((level) => lines.find((line) => line.level === level));
     expect(warning).toMatchObject({ tool: "work", call: "call-1", error: { name: "TypeError" } });
@@ -49,7 +49,7 @@ describe("a failure", () => {
 
   test("by a timeout is logged", async () => {
     await using app = await startExecutor([aTool({ timeoutMs: 5, execute: () => new Promise(() => {}) })]);
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     expect(app.log.map((line) => JSON.parse(line) as object)).toMatchObject([
       { level: 40, tool: "work", call: "call-1", timeout_ms: 5, msg: "tool timed out" },
     ]);
@@ -103,11 +103,11 @@ describe("an unreadable error", () => {
       },
     });
     await using app = await startExecutor([tool], { settings: { limits: { concurrency: 1, queue: 0 } } });
-    const failed = await app.executor.execute(aCall(), within());
+    const failed = await app.executor.execute(aCall(), requestIn());
     expect([outcomeOf(failed), failed.output]).toEqual(["FAILED", "Tool execution failed or timed out."]);
     expect(app.executor.running).toBe(0);
     // Its slot and its ledger entry are released.
     broken = false;
-    expect((await app.executor.execute(aCall(), within())).output).toBe("good");
+    expect((await app.executor.execute(aCall(), requestIn())).output).toBe("good");
   });
 });

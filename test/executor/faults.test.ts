@@ -17,7 +17,7 @@ import {
   gate,
   outcomeOf,
   startExecutor,
-  within,
+  requestIn,
 } from "../support/executor.ts";
 
 type Line = Record<string, unknown> & { level: number; msg: string; error?: Record<string, string> };
@@ -42,7 +42,7 @@ describe("an internal fault", () => {
       settings: { limits: { concurrency: 1, queue: 0 } },
     });
     Object.defineProperty(app.registry.get("work", "default"), "redact", { value: redact });
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     expect(result).toMatchObject({
       callId: "call-1",
       name: "work",
@@ -54,14 +54,14 @@ describe("an internal fault", () => {
       { level: 50, call: "call-1", err: { message: "ours" } },
     ]);
     // Its slot is free again.
-    expect((await app.executor.execute(aCall(), within())).output).toBe("words");
+    expect((await app.executor.execute(aCall(), requestIn())).output).toBe("words");
   });
 
   test("after a tool has returned leaves a write uncertain, and is logged", async () => {
     const memory = createMemoryLedger();
     const finish = vi.fn(memory.finish).mockRejectedValueOnce(new RangeError("ours"));
     await using app = await start(aTool({ effect: "write", execute: () => "done" }), { ledger: { ...memory, finish } });
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     expect([outcomeOf(result), result.attempts, result.output]).toEqual([
       "UNCERTAIN",
       1,
@@ -79,7 +79,7 @@ describe("an internal fault", () => {
     await using app = await start(aTool({ effect: "write", execute: () => 1 }), {
       ledger: { ...createMemoryLedger(), begin },
     });
-    const calls = [0, 1].map(() => Promise.resolve(app.executor.execute(aCall(), within())));
+    const calls = [0, 1].map(() => Promise.resolve(app.executor.execute(aCall(), requestIn())));
     go.open();
     for (const call of calls) {
       const reason = (await call.catch((cause: unknown) => cause)) as ConnectError;
@@ -99,7 +99,7 @@ describe("a tool that cannot work", () => {
     async (effect) => {
       await using app = await start(aTool({ effect, ...failing, execute: () => 1 }));
       for (const conversation of ["c", "c", ""]) {
-        const result = await app.executor.execute(aCall(), within(conversation));
+        const result = await app.executor.execute(aCall(), requestIn(conversation));
         expect(result).toMatchObject({ output: "The tool work cannot work at present.", replayed: false, attempts: 0 });
         expect(outcomeOf(result)).toBe("FAILED");
         expect(await app.executor.find("call-1", contextOf(conversation), caller)).toBeUndefined();
@@ -114,11 +114,11 @@ describe("a tool that cannot work", () => {
       return "done";
     };
     await using app = await start(aTool({ effect: "write", execute }));
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     expect(result).toMatchObject({ output: "The tool work cannot work at present.", attempts: 0 });
     expect(outcomeOf(result)).toBe("FAILED");
     expect(app.executed).toMatchObject([{ ran: false }]);
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "done", replayed: false });
+    expect(await app.executor.execute(aCall(), requestIn())).toMatchObject({ output: "done", replayed: false });
   });
 });
 
@@ -140,7 +140,7 @@ describe("what a tool throws", () => {
     ],
   ])("is logged with its name and message: %s", async (_what, reason, seen, details) => {
     await using app = await start(aTool({ execute: throwing(reason) }));
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     expect(app.lines("tool failed").map(({ error }) => error)).toEqual([seen]);
     expect(app.lines("tool failed: details").map(({ error }) => error)).toEqual([details]);
   });
@@ -150,7 +150,7 @@ describe("what a tool throws", () => {
       stack: "Error: winter\n  at home\n    at run (a.js:1:2)\n    at b",
     });
     await using app = await start(aTool({ execute: throwing(reason) }));
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     expect(app.lines("tool failed")[0]?.error).toEqual({ name: "Error", at: "at run (a.js:1:2)" });
     expect(app.lines("tool failed: details")[0]?.error).toEqual({ message: "winter", stack: reason.stack });
   });
@@ -162,7 +162,7 @@ describe("what a tool throws", () => {
     [500, 40],
   ])("is logged at info only if the downstream answered 4xx: %d", async (status, level) => {
     await using app = await start(aTool({ execute: throwing(new HttpError("no", { status })) }));
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     expect(app.lines("tool failed")).toMatchObject([{ level }]);
   });
 
@@ -171,7 +171,7 @@ describe("what a tool throws", () => {
     const execute = ({ hang }: { hang?: boolean }) => (hang === true ? new Promise(() => {}) : throwing(1)());
     await using app = await start(aTool({ timeoutMs: 5, execute }), { settings: { fallbackMessage } });
     for (const hang of [true, false]) {
-      expect((await app.executor.execute(aCall({ hang }, { id: "" }), within())).output).toBe(fallbackMessage);
+      expect((await app.executor.execute(aCall({ hang }, { id: "" }), requestIn())).output).toBe(fallbackMessage);
     }
   });
 
@@ -187,7 +187,7 @@ describe("reconcile of a write", () => {
 
   test("that throws is logged as well", async () => {
     await using app = await start(aTool({ ...lost, reconcile: throwing(new TypeError("winter")) }));
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn()))).toBe("UNCERTAIN");
     expect(app.lines().map(({ level, msg, error }) => [level, msg, error?.["name"] ?? error?.["message"]])).toEqual([
       [40, "tool failed", "Error"],
       [20, "tool failed: details", "lost"],
@@ -198,7 +198,7 @@ describe("reconcile of a write", () => {
 
   test.each([["unknown"], [{}], [5], ["winter"]])("that returns %j is not logged", async (found) => {
     await using app = await start(aTool({ ...lost, reconcile: () => found as "unknown" }));
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn()))).toBe("UNCERTAIN");
     expect(app.lines().map(({ msg }) => msg)).toEqual(["tool failed", "tool failed: details"]);
   });
 });
@@ -207,7 +207,7 @@ describe("the trace of a call", () => {
   test("has one id in every log line if the request has none", async () => {
     for (const trace of [undefined, ROOT_CONTEXT]) {
       await using app = await start(aTool({ execute: (_args, { log }) => log.info("hello") }));
-      await app.executor.execute(aCall(), within("c", { trace }));
+      await app.executor.execute(aCall(), requestIn("c", { trace }));
       const [line] = app.lines("hello");
       expect(line?.["trace_id"]).toMatch(/^[0-9a-f]{32}$/);
       expect(app.audit[0]?.traceId).toBe(line?.["trace_id"]);
@@ -223,7 +223,7 @@ describe("the trace of a call", () => {
       }
     };
     await using app = await start(aTool({ execute }));
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     expect(app.lines("plain").map(({ level }) => level)).toEqual([20, 30, 40, 50]);
     expect(app.lines("rich").map(({ x }) => x)).toEqual(levels);
   });
@@ -231,7 +231,7 @@ describe("the trace of a call", () => {
 
 test("unreadable arguments have an empty digest", async () => {
   await using app = await start(aTool({ execute: () => 1 }));
-  await app.executor.execute(aCall("{"), within());
+  await app.executor.execute(aCall("{"), requestIn());
   expect(app.audit).toMatchObject([{ argumentsDigest: "", outcome: "INVALID_ARGUMENTS" }]);
 });
 
@@ -241,7 +241,7 @@ test("the duration of a call is in seconds and nanoseconds", async () => {
     let now = 1000;
     clock.mockImplementation(() => now);
     await using app = await start(aTool({ execute: () => void (now += 2_500) }));
-    const { duration } = await app.executor.execute(aCall(), within());
+    const { duration } = await app.executor.execute(aCall(), requestIn());
     expect([duration?.seconds, duration?.nanos]).toEqual([2n, 500_000_000]);
     expect(app.audit[0]?.latencyMs).toBe(2_500);
   } finally {

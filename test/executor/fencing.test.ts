@@ -8,7 +8,7 @@ import {
 import { type Claim, type Ledger, LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import type { ExecutionContext, Reconciled, UnknownCall } from "../../src/plugin/tool.ts";
 import { startDownstream } from "../outbound/downstream.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 const hourMs = 3_600_000;
@@ -30,7 +30,7 @@ async function frozen(server: MemoryLedgerServer, execute: (context: ExecutionCo
     execute: (_args, context) => (started.open(), execute(context)),
   });
   const app = await startExecutor([tool], { ledger, settings: { config: { url } } });
-  const answer = Promise.resolve(app.executor.execute(aCall(), within()));
+  const answer = Promise.resolve(app.executor.execute(aCall(), requestIn()));
   await started.opened;
   server.owners.clear();
   return { app, answer };
@@ -49,7 +49,7 @@ describe("a process that was considered dead", () => {
     expect(await next.executor.recover()).toBe(1);
     go.open();
     expect(await before.answer).toMatchObject({ output: "theirs", replayed: true });
-    expect((await next.executor.execute(aCall(), within())).output).toBe("theirs");
+    expect((await next.executor.execute(aCall(), requestIn())).output).toBe("theirs");
     await before.app[Symbol.asyncDispose]();
   });
 
@@ -62,10 +62,10 @@ describe("a process that was considered dead", () => {
       ledger: createMemoryLedger({ server }),
     });
     await next.executor.recover();
-    expect((await next.executor.execute(aCall(), within())).output).toBe(uncertain);
+    expect((await next.executor.execute(aCall(), requestIn())).output).toBe(uncertain);
     go.open();
     expect(await before.answer).toMatchObject({ output: "mine", replayed: false });
-    expect(await next.executor.execute(aCall(), within())).toMatchObject({ output: "mine", replayed: true });
+    expect(await next.executor.execute(aCall(), requestIn())).toMatchObject({ output: "mine", replayed: true });
     await before.app[Symbol.asyncDispose]();
   });
 
@@ -112,7 +112,7 @@ describe("a process that was considered dead", () => {
         ledger: { ...memory, begin },
         settings: { config: { url: api.origin } },
       });
-      const answer = Promise.resolve(app.executor.execute(aCall(), within()));
+      const answer = Promise.resolve(app.executor.execute(aCall(), requestIn()));
       if (sendUntil() === 0) {
         await expect(answer).rejects.toThrow("nothing has been executed");
         expect(app.log.join()).toContain("the intent was stored too long ago for the call to run");
@@ -138,11 +138,11 @@ describe("recovery", () => {
     const beganAt = Date.now();
     server.later(60_000);
     expect(await next.executor.recover()).toBe(0);
-    const pending = await next.executor.execute(aCall(), within("conversation-1", { answerWithinMs: 20 }));
+    const pending = await next.executor.execute(aCall(), requestIn("conversation-1", { answerWithinMs: 20 }));
     expect(outcomeOf(pending)).toBe("PENDING");
     expect(reconcile).not.toHaveBeenCalled();
     server.later(5_000);
-    await vi.waitFor(async () => expect((await next.executor.execute(aCall(), within())).output).toBe("found"));
+    await vi.waitFor(async () => expect((await next.executor.execute(aCall(), requestIn())).output).toBe("found"));
     const [{ startedAt }] = reconcile.mock.calls[0] as [UnknownCall];
     expect(Math.abs(startedAt.getTime() - beganAt)).toBeLessThan(5_000);
     await before.app[Symbol.asyncDispose]();
@@ -195,12 +195,12 @@ describe("a failure between intent and run discards the intent", () => {
     };
     const execute = vi.fn(() => "done");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: failing, settings });
-    await expect(app.executor.execute(aCall(), within())).rejects.toThrow("nothing has been executed");
+    await expect(app.executor.execute(aCall(), requestIn())).rejects.toThrow("nothing has been executed");
     expect([execute.mock.calls.length, app.executor.running]).toEqual([0, 0]);
     away = false;
-    expect((await app.executor.execute(aCall(), within())).output).toBe("done");
+    expect((await app.executor.execute(aCall(), requestIn())).output).toBe("done");
     // Under a new id the request repeats the first one.
-    expect(await app.executor.execute(aCall({}, { id: "2" }), within())).toMatchObject({
+    expect(await app.executor.execute(aCall({}, { id: "2" }), requestIn())).toMatchObject({
       output: "done",
       replayed: true,
     });
@@ -211,10 +211,10 @@ describe("a failure between intent and run discards the intent", () => {
     const execute = vi.fn(() => "done");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: memory, settings });
     await using other = await startExecutor([aTool({ effect: "write", execute: () => "other" })], { ledger: memory });
-    await other.executor.execute(aCall({ a: 1 }), within());
+    await other.executor.execute(aCall({ a: 1 }), requestIn());
     // The id is used: CONFLICT. The guard's entry of this request must not remain.
-    expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
-    expect((await app.executor.execute(aCall({ a: 2 }, { id: "2" }), within())).output).toBe("done");
+    expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), requestIn()))).toBe("CONFLICT");
+    expect((await app.executor.execute(aCall({ a: 2 }, { id: "2" }), requestIn())).output).toBe("done");
   });
 });
 
@@ -227,7 +227,8 @@ describe("the repeat guard", () => {
     const options = { settings: { repeatWindowMs: 4_000 }, clock: () => now };
     await using one = await startExecutor([tool], { ...options, ledger: createMemoryLedger({ server }) });
     await using two = await startExecutor([tool], { ...options, ledger: createMemoryLedger({ server }) });
-    const ask = async (app: typeof one, id: string) => (await app.executor.execute(aCall({}, { id }), within())).output;
+    const ask = async (app: typeof one, id: string) =>
+      (await app.executor.execute(aCall({}, { id }), requestIn())).output;
     expect(await ask(one, "a")).toBe("1");
     now += 3_000;
     expect([await ask(two, "b"), await ask(one, "c")]).toEqual(["1", "1"]);
@@ -247,8 +248,8 @@ describe("the repeat guard", () => {
     await using app = await startExecutor([aTool({ effect: "write", execute, reconcile })], {
       settings: { repeatWindowMs: 60_000 },
     });
-    expect((await app.executor.execute(aCall({}, { id: "a" }), within())).outcome).toBe(Outcome.FAILED);
-    expect(await app.executor.execute(aCall({}, { id: "b" }), within())).toMatchObject({
+    expect((await app.executor.execute(aCall({}, { id: "a" }), requestIn())).outcome).toBe(Outcome.FAILED);
+    expect(await app.executor.execute(aCall({}, { id: "b" }), requestIn())).toMatchObject({
       output: "2",
       replayed: false,
     });

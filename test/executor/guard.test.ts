@@ -12,7 +12,7 @@ import {
   gate,
   outcomeOf,
   startExecutor,
-  within,
+  requestIn,
 } from "../support/executor.ts";
 
 const settings = { repeatWindowMs: 60_000 };
@@ -23,7 +23,7 @@ const ask = async (
   id: string,
   args: object = {},
   conversation = "c",
-) => await executor.execute(aCall(args, { id }), within(conversation));
+) => await executor.execute(aCall(args, { id }), requestIn(conversation));
 
 describe("the repeat window", () => {
   test.each<Effect>(["read", "write"])("of a %s ends after exactly its duration", async (effect) => {
@@ -83,9 +83,9 @@ describe("the repeat window", () => {
     const execute = () => (runs += 1);
     await using app = await startExecutor([aTool({ execute }), aTool({ name: "other", execute })], { settings });
     await ask(app, "1");
-    await app.executor.execute(aCall({}, { id: "2", name: "other" }), within("c"));
+    await app.executor.execute(aCall({}, { id: "2", name: "other" }), requestIn("c"));
     for (const change of [{ name: "someone" }, { tenant: "someone" }]) {
-      await app.executor.execute(aCall({}, { id: "3" }), within("c", { caller: { ...caller, ...change } }));
+      await app.executor.execute(aCall({}, { id: "3" }), requestIn("c", { caller: { ...caller, ...change } }));
     }
     for (const id of ["4", "5"]) await ask(app, id, {}, "");
     expect(runs).toBe(6);

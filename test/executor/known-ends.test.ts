@@ -5,7 +5,7 @@ import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { ExecutionContext, Reconciled, ToolDefinition, UnknownCall } from "../../src/plugin/tool.ts";
 import { IsolateCrashError } from "../../src/registry/isolate-crash-error.ts";
 import { deadPort, startDownstream } from "../outbound/downstream.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 const failed = "Tool execution failed or timed out.";
@@ -21,8 +21,8 @@ async function calledTwice(respond: Respond, act: Act, change: Partial<ToolDefin
   const execute = vi.fn((_args: unknown, context: ExecutionContext) => act(context, target));
   const tool = aTool({ effect: "write", timeoutMs: 2000, execute, ...change });
   await using app = await startExecutor([tool], { settings: { config: { url: target } } });
-  const first = await app.executor.execute(aCall(), within());
-  const second = await app.executor.execute(aCall(), within());
+  const first = await app.executor.execute(aCall(), requestIn());
+  const second = await app.executor.execute(aCall(), requestIn());
   return {
     outcome: outcomeOf(first),
     output: first.output,
@@ -247,18 +247,18 @@ describe("a function that returns after its end", () => {
     const tool = aTool({ effect: "write", timeoutMs: 20, execute: async () => (await go.opened, "it worked") });
     await using app = await startExecutor([tool]);
     const where = ["call-1", contextOf("conversation-1"), caller] as const;
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn()))).toBe("UNCERTAIN");
     expect((await app.executor.find(...where))?.state).toBe(CallState.UNCERTAIN);
     go.open();
     await vi.waitFor(async () => expect((await app.executor.find(...where))?.state).toBe(CallState.DONE));
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "it worked", replayed: true });
+    expect(await app.executor.execute(aCall(), requestIn())).toMatchObject({ output: "it worked", replayed: true });
   });
 
   test("settles a call without a key too, for queries by id", async () => {
     const go = gate();
     const tool = aTool({ effect: "write", timeoutMs: 20, execute: async () => (await go.opened, "it worked") });
     await using app = await startExecutor([tool]);
-    expect(outcomeOf(await app.executor.execute(aCall(), within("")))).toBe("UNCERTAIN");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn("")))).toBe("UNCERTAIN");
     go.open();
     const find = () => app.executor.find("call-1", contextOf(""), caller);
     await vi.waitFor(async () => expect((await find())?.result?.output).toBe("it worked"));
@@ -274,7 +274,7 @@ describe("a function that returns after its end", () => {
       reconcile,
     });
     await using app = await startExecutor([tool]);
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "it worked", attempts: 1 });
+    expect(await app.executor.execute(aCall(), requestIn())).toMatchObject({ output: "it worked", attempts: 1 });
   });
 
   test("settles nothing by a ToolError after its deadline, because its requests were aborted", async () => {
@@ -291,8 +291,8 @@ describe("a function that returns after its end", () => {
     await using app = await startExecutor([aTool({ effect: "write", timeoutMs: 100, execute })], {
       settings: { config: { url: api.origin } },
     });
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn()))).toBe("UNCERTAIN");
     await ended.opened;
-    expect(outcomeOf(await app.executor.execute(aCall(), within()))).toBe("UNCERTAIN");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn()))).toBe("UNCERTAIN");
   });
 });

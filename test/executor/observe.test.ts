@@ -7,7 +7,7 @@ import type { ToolDefinition } from "../../src/plugin/tool.ts";
 import { HttpError } from "../../src/plugin/http-error.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import { startDownstream } from "../outbound/downstream.ts";
-import { aCall, aTool, caller, type ExecutorOptions, gate, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, type ExecutorOptions, gate, startExecutor, requestIn } from "../support/executor.ts";
 
 /** Starts an executor, and records its spans, audit lines and log lines. */
 async function start(definition: ToolDefinition["execute"] | Partial<ToolDefinition>, options: ExecutorOptions = {}) {
@@ -27,7 +27,7 @@ async function start(definition: ToolDefinition["execute"] | Partial<ToolDefinit
   };
 }
 
-const everywhere = within("c-1", {
+const everywhere = requestIn("c-1", {
   context: { $typeName: "jackfield.v1.CallContext", conversationId: "c-1", sessionId: "s-1", runId: "r-1", source: "" },
   jobId: "j-1",
 });
@@ -59,21 +59,21 @@ describe("the span of a call", () => {
     const { executor, spans } = await start(() => {
       throw new Error("odd");
     });
-    await executor.execute(aCall(), within());
+    await executor.execute(aCall(), requestIn());
     expect(spans()[0]!.attributes["error.type"]).toBe("FAILED");
     expect(spans()[0]!.status).toEqual({ code: SpanStatusCode.ERROR, message: "FAILED" });
   });
 
   test("exists for a repeat, which is neither counted nor audited", async () => {
     const { executor, spans, audit, executed } = await start(() => 1);
-    for (let n = 0; n < 2; n += 1) await executor.execute(aCall(), within());
+    for (let n = 0; n < 2; n += 1) await executor.execute(aCall(), requestIn());
     expect([spans().length, audit.length, executed.length]).toEqual([2, 1, 1]);
   });
 
   test("ends with the call that it joins, and only one is counted", async () => {
     const { opened, open } = gate();
     const { executor, spans, audit } = await start(() => opened.then(() => 1));
-    const calls = [0, 1].map(async () => executor.execute(aCall(), within()));
+    const calls = [0, 1].map(async () => executor.execute(aCall(), requestIn()));
     open();
     await Promise.all(calls);
     expect([spans().length, audit.length]).toEqual([2, 1]);
@@ -112,8 +112,8 @@ describe("the metrics of a call", () => {
       execute: () => 1,
       inputSchema: { type: "object", properties: { n: { type: "number" } } },
     });
-    await executor.execute(aCall(), within());
-    await executor.execute(aCall({ n: "x" }, { id: "call-2" }), within());
+    await executor.execute(aCall(), requestIn());
+    await executor.execute(aCall({ n: "x" }, { id: "call-2" }), requestIn());
     expect(executed).toMatchObject([
       { tool: "work", outcome: "OK", ran: true, caller: caller.name, source: "test" },
       { outcome: "INVALID_ARGUMENTS", ran: false },
@@ -172,7 +172,7 @@ describe("the log of a call", () => {
     const { executor, lines } = await start(() => {
       throw reason;
     });
-    await executor.execute(aCall(), within());
+    await executor.execute(aCall(), requestIn());
     expect(lines("tool failed")).toMatchObject([{ level, call: "call-1", error: { name: reason.name } }]);
     expect(JSON.stringify(lines("tool failed"))).not.toContain(reason.message);
     expect(lines("tool failed: details")).toMatchObject([{ level: 20, error: { message: reason.message } }]);
@@ -181,7 +181,7 @@ describe("the log of a call", () => {
   test("reports that a tool took too long, and its time limit; a later value of a read is not reported", async () => {
     const { opened, open } = gate();
     const { executor, lines } = await start({ execute: () => opened, timeoutMs: 100 });
-    await executor.execute(aCall(), within());
+    await executor.execute(aCall(), requestIn());
     open();
     await new Promise(setImmediate);
     expect(lines("a call whose outcome was not known has returned after all")).toEqual([]);

@@ -7,7 +7,7 @@ import { jsonFromValue } from "../../src/executor/json-value.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { JsonSchema } from "../../src/plugin/tool.ts";
 import { startTool } from "../../src/testing/start-tool.ts";
-import { aCall, aTool, caller, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { property } from "../support/property.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
@@ -90,7 +90,7 @@ describe("an answer", () => {
     const row = { type: "object", properties: { id: { type: "integer" }, size: { type: "number", minimum: 1 } } };
     const outputSchema = { type: "object", properties: { rows: { type: "array", items: row } } };
     await using app = await startExecutor([aTool({ outputSchema, execute: () => parseJson(text) })]);
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     expect([outcomeOf(result), result.output]).toEqual(["OK", text]);
     expect(result.value && jsonFromValue(result.value)).toEqual({
       rows: [{ id: "9007199254740993", size: "1e400", n: 1.5 }],
@@ -109,7 +109,7 @@ describe("an answer", () => {
     ["forty levels", JSON.parse('{"a":'.repeat(40) + "1" + "}".repeat(40))],
   ])("that is %s provides the text of its value", async (_what, returned) => {
     await using app = await startExecutor([aTool({ execute: () => returned as object })]);
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     expect(outcomeOf(result)).toBe("OK");
     expect(valueText(result)).toBe(JSON.stringify(jsonFromValue(result.value!)));
   });
@@ -121,7 +121,7 @@ describe("an answer", () => {
     ["numbers of a downstream", "[".repeat(41) + "9007199254740993" + "]".repeat(41)],
   ])("with more levels of %s than a message holds has a text and no value", async (_what, text) => {
     await using app = await startExecutor([aTool({ execute: () => parseJson(text) })]);
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     expect([outcomeOf(result), result.output]).toEqual(["OK", text]);
     expect([result.value, valueText(result)]).toEqual([undefined, undefined]);
   });
@@ -188,7 +188,7 @@ describe("an answer", () => {
     });
     await using app = await startExecutor([tool]);
     for (const what of ["text", "json", "rows", "deep", "big", "fault"]) {
-      const result = await app.executor.execute(aCall({ what }, { id: what }), within("c", { caller: small }));
+      const result = await app.executor.execute(aCall({ what }, { id: what }), requestIn("c", { caller: small }));
       expect(result.truncated).toBe(true);
       expect(Buffer.byteLength(result.output)).toBeLessThanOrEqual(100);
       if (what === "fault") expect(result.error?.message).toBe(result.output);
@@ -226,7 +226,7 @@ describe("a secret of the configuration", () => {
     const heard: string[] = [];
     const result = await app.executor.execute(
       aCall(),
-      within("c", { onProgress: ({ message }) => heard.push(message) }),
+      requestIn("c", { onProgress: ({ message }) => heard.push(message) }),
     );
     return { result, heard, value: result.value && jsonFromValue(result.value) };
   };
@@ -243,7 +243,7 @@ describe("a secret of the configuration", () => {
     const told = aTool({ configSchema, execute: (_args, { progress }) => progress({ message: "with hunter22" }) });
     await using app = await startExecutor([told], { settings: { config: { key: "hunter22" } } });
     const heard: string[] = [];
-    await app.executor.execute(aCall(), within("c", { onProgress: ({ message }) => heard.push(message) }));
+    await app.executor.execute(aCall(), requestIn("c", { onProgress: ({ message }) => heard.push(message) }));
     expect(heard).toEqual(["with [secret]"]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { cancellationFromSignal } from "../../src/executor/cancellation.ts";
-import { aCall, aTool, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
 
@@ -19,7 +19,7 @@ describe("overload", () => {
       },
     });
     await using app = await startExecutor([tool], { settings });
-    const ask = (how: string, id: string) => app.executor.execute(aCall({ how }, { id }), within());
+    const ask = (how: string, id: string) => app.executor.execute(aCall({ how }, { id }), requestIn());
     const running = [ask("wait", "1"), ask("wait", "2")];
     const refused = await ask("wait", "3");
     expect([outcomeOf(refused), refused.output]).toEqual(["OVERLOADED", "This tool is busy. Try again in 1 seconds."]);
@@ -37,7 +37,7 @@ describe("overload", () => {
     const tool = aTool({ effect: "write", execute: async ({ a }: { a: number }) => (a === 1 && (await go.opened), a) });
     await using app = await startExecutor([tool], { settings });
     await using other = await startExecutor([tool], { settings, ledger: app.ledger });
-    const ask = (at: typeof app, a: number, id: string) => at.executor.execute(aCall({ a }, { id }), within());
+    const ask = (at: typeof app, a: number, id: string) => at.executor.execute(aCall({ a }, { id }), requestIn());
     await ask(other, 0, "old");
     const busy = [ask(other, 1, "1"), ask(other, 1, "2")];
     await vi.waitFor(async () =>
@@ -55,16 +55,16 @@ describe("overload", () => {
   test("removes a caller from the queue when it disconnects", async () => {
     const execute = vi.fn(never);
     await using app = await startExecutor([aTool({ execute })], { settings });
-    void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 1 }));
+    void app.executor.execute(aCall({}, { id: "1" }), requestIn("c", { answerWithinMs: 1 }));
     const leave = new AbortController();
     const queued = app.executor.execute(
       aCall({}, { id: "2" }),
-      within("c", { cancellation: cancellationFromSignal(leave.signal) }),
+      requestIn("c", { cancellation: cancellationFromSignal(leave.signal) }),
     );
     leave.abort();
     await expect(queued).rejects.toThrow("gone away");
     // Its position in the queue is free again.
-    const next = app.executor.execute(aCall({}, { id: "3" }), within("c", { answerWithinMs: 1 }));
+    const next = app.executor.execute(aCall({}, { id: "3" }), requestIn("c", { answerWithinMs: 1 }));
     expect(outcomeOf(await next)).toBe("PENDING");
     expect(execute).toHaveBeenCalledOnce();
   });

@@ -12,7 +12,7 @@ import { Outcome, type Progress } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { CallScope } from "../../src/ledger/ledger.ts";
 import { parseJson } from "../../src/json/exact-number.ts";
 import type { CompiledTool } from "../../src/registry/registry.ts";
-import { aCall, caller, contextOf, within } from "../support/executor.ts";
+import { aCall, caller, contextOf, requestIn } from "../support/executor.ts";
 
 const scope: CallScope = { tenant: "t", source: "s", conversationId: "c", sessionId: "e", runId: "r" };
 
@@ -65,7 +65,7 @@ describe("the key of a call", () => {
 
 describe("the memory of calls", () => {
   function execution(lookup: string): Execution {
-    const made = new Execution(aCall(), within(), scope);
+    const made = new Execution(aCall(), requestIn(), scope);
     made.lookup = lookup;
     return made;
   }
@@ -187,31 +187,31 @@ describe("a wait for a promise", () => {
 
 describe("an execution", () => {
   test("is cancelled once, and notifies all listeners", () => {
-    const execution = new Execution(aCall(), within(), scope);
+    const execution = new Execution(aCall(), requestIn(), scope);
     const told: string[] = [];
     for (const name of ["a", "b"]) execution.onCancel(() => told.push(name));
     expect(execution.cancelled).toBe(false);
     execution.cancel();
     execution.cancel();
     expect([execution.cancelled, told]).toEqual([true, ["a", "b"]]);
-    new Execution(aCall(), within(), scope).cancel();
+    new Execution(aCall(), requestIn(), scope).cancel();
   });
 
   test("reports progress to all listeners, with its call", () => {
     const told: Progress[] = [];
     const onProgress = (progress: Progress) => told.push(progress);
-    const execution = new Execution(aCall(), within("c", { onProgress }), scope);
+    const execution = new Execution(aCall(), requestIn("c", { onProgress }), scope);
     execution.listen(onProgress);
     execution.report("half", 0.5);
     expect(told).toEqual(
       [0, 1].map(() => ({ $typeName: "jackfield.v1.Progress", callId: "call-1", message: "half", fraction: 0.5 })),
     );
-    new Execution(aCall(), within(), scope).report("nobody", 1);
+    new Execution(aCall(), requestIn(), scope).report("nobody", 1);
   });
 
   test("has one idempotency key for each call: from its key, from its own id, or random", () => {
     const keyed = (key: string | undefined, id: string, lookup: string): string => {
-      const execution = new Execution(aCall({}, { id }), within(), scope);
+      const execution = new Execution(aCall({}, { id }), requestIn(), scope);
       Object.assign(execution, { key, lookup });
       expect(execution.idempotencyKey).toBe(execution.idempotencyKey);
       return execution.idempotencyKey;
@@ -254,7 +254,7 @@ describe("the slots of a tool", () => {
     const refusalAfter = (concurrency: number, ...took: number[]) => {
       const one = tool(concurrency, 0);
       const slots = createSlots(atOnce, atOnce)(one);
-      const execution = new Execution(aCall(), within(), scope);
+      const execution = new Execution(aCall(), requestIn(), scope);
       for (let n = 0; n < concurrency; n += 1) expect(slots.acquire(one, execution)).toBeUndefined();
       for (const ms of took) {
         slots.release(ms);
@@ -273,7 +273,7 @@ describe("the slots of a tool", () => {
   test("are given to waiting calls in their order, and not to those that have left", async () => {
     const one = tool(1, 2);
     const slots = createSlots(atOnce, atOnce)(one);
-    const executions = [0, 1, 2, 3].map(() => new Execution(aCall(), within(), scope));
+    const executions = [0, 1, 2, 3].map(() => new Execution(aCall(), requestIn(), scope));
     const [first, second, third, fourth] = executions.map((execution) => slots.acquire(one, execution));
     expect(first).toBeUndefined();
     expect(fourth).toEqual({ retryAfterSeconds: 1 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import { startTool } from "../../src/testing/start-tool.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 const room = join(import.meta.dirname, "../../src/executor");
 
@@ -28,7 +28,7 @@ test.each([
 ])("a call that ends %s has a duration", async (_how, execute) => {
   await using app = await startExecutor([aTool({ execute })]);
   const startedAt = performance.now();
-  const { duration } = await app.executor.execute(aCall(), within());
+  const { duration } = await app.executor.execute(aCall(), requestIn());
   const passed = performance.now() - startedAt;
   const ms = Number(duration!.seconds) * 1000 + duration!.nanos / 1e6;
   expect(ms).toBeGreaterThan(0);
@@ -37,7 +37,7 @@ test.each([
 
 test("a result has every field, whether copied or not", async () => {
   await using app = await startExecutor([aTool({ execute: () => ({ a: [1] }) })]);
-  const result = await app.executor.execute(aCall(), within());
+  const result = await app.executor.execute(aCall(), requestIn());
   expect(Object.keys({ ...result })).toContain("value");
   expect({ ...result }.value).toEqual(result.value);
   expect(JSON.stringify(result.value)).toContain("1");
@@ -53,7 +53,7 @@ test.each([
     throw new ToolError("words");
   };
   await using app = await startExecutor([aTool({ effect, execute })]);
-  const running = app.executor.execute(aCall(), within());
+  const running = app.executor.execute(aCall(), requestIn());
   let faults = 0;
   const redact = (text: string): string => {
     if (faults++ === 0) throw new Error("a fault of ours");
@@ -69,8 +69,8 @@ test.each([
 test("a source with unique ids needs no scope, whatever its name", async () => {
   let runs = 0;
   await using app = await startExecutor([aTool({ effect: "write", execute: () => ++runs })]);
-  const unique = within("", { caller: { ...caller, name: "some-platform", uniqueCallIds: true } });
-  const named = within("", { caller: { ...caller, name: "cognigy" } });
+  const unique = requestIn("", { caller: { ...caller, name: "some-platform", uniqueCallIds: true } });
+  const named = requestIn("", { caller: { ...caller, name: "cognigy" } });
   for (const request of [unique, unique]) expect((await app.executor.execute(aCall(), request)).output).toBe("1");
   for (const output of ["2", "3"]) expect((await app.executor.execute(aCall(), named)).output).toBe(output);
   // A caller on behalf of the source finds the call, too.

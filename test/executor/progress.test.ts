@@ -1,6 +1,6 @@
 import { createExecutionLines } from "../../src/telemetry/audit.ts";
 import { describe, expect, test } from "vitest";
-import { aCall, aTool, caller, contextOf, gate, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, startExecutor, requestIn } from "../support/executor.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 describe("progress", () => {
@@ -19,16 +19,16 @@ describe("progress", () => {
     const asked = [
       app.executor.execute(
         aCall(),
-        within("c", {
+        requestIn("c", {
           onProgress: () => {
             throw new Error("x");
           },
         }),
       ),
-      app.executor.execute(aCall(), within("c", { onProgress: ({ fraction }) => one.push(fraction) })),
+      app.executor.execute(aCall(), requestIn("c", { onProgress: ({ fraction }) => one.push(fraction) })),
       app.executor.execute(
         aCall(),
-        within("c", { onProgress: ({ fraction, callId }) => two.push(callId === "call-1" ? fraction : -1) }),
+        requestIn("c", { onProgress: ({ fraction, callId }) => two.push(callId === "call-1" ? fraction : -1) }),
       ),
     ];
     go.open();

@@ -14,7 +14,7 @@ import { laterStore } from "../support/later-store.ts";
 import type { Effect, Reconciled } from "../../src/plugin/tool.ts";
 import { createSealer, plainSealer, type Sealer } from "../../src/store/sealer.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
@@ -22,7 +22,7 @@ const uncertain = "It is not known whether this request took effect. Do not repe
 /** Starts a call that never ends in a process that dies, and another process on the same store afterwards. */
 async function crashed(
   effect: Effect,
-  request = within(),
+  request = requestIn(),
   id = "call-1",
   [sealer, laterSealer] = [plainSealer, plainSealer],
 ) {
@@ -62,12 +62,12 @@ describe("an unavailable ledger", () => {
       [aTool({ effect: "write", execute: write }), aTool({ name: "look", execute: () => 2 })],
       { ledger },
     );
-    await expect(app.executor.execute(aCall(), within())).rejects.toThrow(
+    await expect(app.executor.execute(aCall(), requestIn())).rejects.toThrow(
       "the store cannot be reached; nothing has been executed",
     );
     expect(write).not.toHaveBeenCalled();
     expect(app.executor.running).toBe(0);
-    expect((await app.executor.execute(aCall({}, { name: "look", id: "2" }), within())).output).toBe("2");
+    expect((await app.executor.execute(aCall({}, { name: "look", id: "2" }), requestIn())).output).toBe("2");
     await expect(app.executor.find("other", contextOf("c"), caller)).rejects.toThrow("the store cannot be reached");
   });
 
@@ -83,17 +83,17 @@ describe("an unavailable ledger", () => {
     });
     const execute = vi.fn(() => "done");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger });
-    expect(outcomeOf(await app.executor.execute(aCall(), within("conversation-1", { answerWithinMs: 50 })))).toBe(
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn("conversation-1", { answerWithinMs: 50 })))).toBe(
       "PENDING",
     );
     expect(ledger.pendingOutcomes).toBe(1);
-    const waiting = app.executor.execute(aCall(), within());
+    const waiting = app.executor.execute(aCall(), requestIn());
     const ended = app.executor.drain(AbortSignal.timeout(10_000));
     down = false;
     await ended;
     expect(await waiting).toMatchObject({ output: "done" });
     await using next = await startExecutor([aTool({ effect: "write", execute })], { ledger });
-    expect(await next.executor.execute(aCall(), within())).toMatchObject({ output: "done", replayed: true });
+    expect(await next.executor.execute(aCall(), requestIn())).toMatchObject({ output: "done", replayed: true });
     expect(execute).toHaveBeenCalledTimes(1);
   });
 });
@@ -105,7 +105,7 @@ describe("after a crash between intent and outcome", () => {
     await using app = await startExecutor([aTool({ effect: "idempotent", execute })], { ledger: before.ledger });
     expect(await app.executor.recover()).toBe(1);
     expect(execute.mock.calls[0]?.[0]).toEqual({ a: 1 });
-    expect(await app.executor.execute(aCall({ a: 1 }), within())).toMatchObject({
+    expect(await app.executor.execute(aCall({ a: 1 }), requestIn())).toMatchObject({
       output: before.keys[0],
       replayed: true,
     });
@@ -136,11 +136,11 @@ describe("after a crash between intent and outcome", () => {
       const tool = aTool({ effect: "write", timeoutMs: 50, execute, reconcile: reconcile as () => Reconciled });
       await using app = await startExecutor([tool], { ledger: before.ledger });
       await app.executor.recover();
-      const again = await app.executor.execute(aCall({ a: 1 }), within());
+      const again = await app.executor.execute(aCall({ a: 1 }), requestIn());
       expect(again).toMatchObject({ output, replayed: true, callId: "call-1", name: "work" });
       expect(outcomeOf(again)).toBe(output === uncertain ? "UNCERTAIN" : "OK");
       expect(execute).toHaveBeenCalledTimes(runs);
-      expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), within()))).toBe("CONFLICT");
+      expect(outcomeOf(await app.executor.execute(aCall({ a: 2 }), requestIn()))).toBe("CONFLICT");
     },
   );
 
@@ -148,12 +148,12 @@ describe("after a crash between intent and outcome", () => {
     "a call (%s) whose key is missing is uncertain: it neither runs again nor is reconciled without arguments",
     async (effect) => {
       const sealers = ["one", "two"].map((id) => createSealer([{ id, secret: randomBytes(32) }]));
-      await using before = await crashed(effect, within(), "call-1", sealers as [Sealer, Sealer]);
+      await using before = await crashed(effect, requestIn(), "call-1", sealers as [Sealer, Sealer]);
       const [execute, reconcile] = [vi.fn(() => "ran"), vi.fn(() => "not-done" as const)];
       await using app = await startExecutor([aTool({ effect, execute, reconcile })], { ledger: before.ledger });
       expect(await app.executor.recover()).toBe(1);
       expect(await app.executor.recover()).toBe(0);
-      const again = await app.executor.execute(aCall({ a: 1 }), within());
+      const again = await app.executor.execute(aCall({ a: 1 }), requestIn());
       expect([outcomeOf(again), again.output]).toEqual(["UNCERTAIN", uncertain]);
       expect([execute.mock.calls, reconcile.mock.calls]).toEqual([[], []]);
     },
@@ -163,7 +163,7 @@ describe("after a crash between intent and outcome", () => {
     await using before = await crashed("write");
     const execute = vi.fn(() => "ran");
     await using app = await startExecutor([aTool({ effect: "write", execute })], { ledger: before.ledger });
-    const again = await app.executor.execute(aCall({ a: 1 }), within());
+    const again = await app.executor.execute(aCall({ a: 1 }), requestIn());
     expect([outcomeOf(again), again.output]).toEqual(["UNCERTAIN", uncertain]);
     expect(execute).not.toHaveBeenCalled();
   });
@@ -191,7 +191,7 @@ describe("after a crash between intent and outcome", () => {
   });
 
   test("a read that was recorded because it took long is forgotten", async () => {
-    await using before = await crashed("read", within("c", { answerWithinMs: 0 }));
+    await using before = await crashed("read", requestIn("c", { answerWithinMs: 0 }));
     await vi.waitFor(async () =>
       expect(await before.ledger.find(JSON.stringify(["default", "test", "c", "c", "call-1"]))).toBeDefined(),
     );
@@ -203,7 +203,9 @@ describe("after a crash between intent and outcome", () => {
   test("many calls of a tool with one slot are all taken over", async () => {
     await using before = await crashed("idempotent");
     for (let id = 0; id < 8; id++)
-      void Promise.try(() => before.dead.executor.execute(aCall({ a: 1 }, { id: `${id}` }), within())).catch(() => {});
+      void Promise.try(() => before.dead.executor.execute(aCall({ a: 1 }, { id: `${id}` }), requestIn())).catch(
+        () => {},
+      );
     await vi.waitFor(() => expect(before.keys).toHaveLength(9));
     const settings = { limits: { concurrency: 1, queue: 1 } };
     await using app = await startExecutor([aTool({ effect: "idempotent", execute: async () => "again" })], {
@@ -230,7 +232,7 @@ describe("after a crash between intent and outcome", () => {
       execute: () => (started.open(), new Promise(() => {})),
     });
     const dead = await startExecutor([hanging], { ledger: createSqliteLedger(store.it), settings });
-    void Promise.try(() => dead.executor.execute(aCall({}, { id: "a" }), within())).catch(() => {});
+    void Promise.try(() => dead.executor.execute(aCall({}, { id: "a" }), requestIn())).catch(() => {});
     await started.opened;
     const execute = vi.fn(() => "ran");
     {
@@ -239,7 +241,7 @@ describe("after a crash between intent and outcome", () => {
         settings,
       });
       expect(await app.executor.recover()).toBe(1);
-      expect(await app.executor.execute(aCall({}, { id: "b" }), within())).toMatchObject({
+      expect(await app.executor.execute(aCall({}, { id: "b" }), requestIn())).toMatchObject({
         callId: "b",
         output: uncertain,
       });

@@ -6,7 +6,7 @@ import { errorResult } from "../../src/executor/tool-result.ts";
 import type { LedgerEntry } from "../../src/ledger/ledger.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 /** A tool that counts its runs and waits at a gate. */
 function counted(effect: Effect, act: (run: number) => unknown = () => "done") {
@@ -28,7 +28,7 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
   test("joins while the first runs: 1,000 at once run once and get equal answers", async () => {
     const { state, tool } = counted(effect, () => ({ n: Math.random() }));
     await using app = await startExecutor([tool]);
-    const asked = Array.from({ length: 1000 }, () => app.executor.execute(aCall({ a: 1 }), within()));
+    const asked = Array.from({ length: 1000 }, () => app.executor.execute(aCall({ a: 1 }), requestIn()));
     await vi.waitFor(() => expect(state.runs).toBe(1));
     state.go.open();
     const answers = await Promise.all(asked.map((each) => Promise.resolve(each)));
@@ -43,8 +43,8 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
     const { state, tool } = counted(effect, (run) => ({ run }));
     state.go.open();
     await using app = await startExecutor([tool]);
-    const first = await app.executor.execute(aCall({ a: 1 }), within());
-    const again = await app.executor.execute(aCall('{ "a": 1 }'), within());
+    const first = await app.executor.execute(aCall({ a: 1 }), requestIn());
+    const again = await app.executor.execute(aCall('{ "a": 1 }'), requestIn());
     expect(first).toMatchObject({ output: '{"run":1}', replayed: false, attempts: 1 });
     expect(again).toMatchObject({ output: '{"run":1}', replayed: true, callId: "call-1", name: "work" });
     expect(state.runs).toBe(1);
@@ -58,14 +58,14 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
     await using app = await startExecutor([tool, other]);
     const expectConflicts = async () => {
       for (const call of [aCall({ a: 2 }), aCall({ a: 1 }, { name: "other" })]) {
-        const result = await app.executor.execute(call, within());
+        const result = await app.executor.execute(call, requestIn());
         expect([outcomeOf(result), result.output]).toEqual([
           "CONFLICT",
           "This call id was already used with other arguments.",
         ]);
       }
     };
-    const first = app.executor.execute(aCall({ a: 1 }), within());
+    const first = app.executor.execute(aCall({ a: 1 }), requestIn());
     await vi.waitFor(() => expect(state.runs).toBe(1));
     await expectConflicts();
     state.go.open();
@@ -78,10 +78,10 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
     const { state, tool } = counted(effect);
     state.go.open();
     await using app = await startExecutor([tool]);
-    await app.executor.execute(aCall(), within());
-    await app.executor.execute(aCall(), within("conversation-2"));
-    await app.executor.execute(aCall(), within("conversation-1", { caller: { ...caller, name: "someone" } }));
-    await app.executor.execute(aCall(), within("conversation-1", { caller: { ...caller, tenant: "someone" } }));
+    await app.executor.execute(aCall(), requestIn());
+    await app.executor.execute(aCall(), requestIn("conversation-2"));
+    await app.executor.execute(aCall(), requestIn("conversation-1", { caller: { ...caller, name: "someone" } }));
+    await app.executor.execute(aCall(), requestIn("conversation-1", { caller: { ...caller, tenant: "someone" } }));
     expect(state.runs).toBe(4);
   });
 
@@ -90,8 +90,8 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
     state.go.open();
     await using app = await startExecutor([tool]);
     for (const [call, request] of [
-      [aCall(), within("")],
-      [aCall({}, { id: "" }), within()],
+      [aCall(), requestIn("")],
+      [aCall({}, { id: "" }), requestIn()],
     ] as const) {
       await app.executor.execute(call, request);
       expect(await app.executor.execute(call, request)).toMatchObject({ replayed: false });
@@ -106,8 +106,8 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
     });
     state.go.open();
     await using app = await startExecutor([tool]);
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({ output: "no luck", replayed: false });
-    const again = await app.executor.execute(aCall(), within());
+    expect(await app.executor.execute(aCall(), requestIn())).toMatchObject({ output: "no luck", replayed: false });
+    const again = await app.executor.execute(aCall(), requestIn());
     expect(again).toMatchObject(
       effect === "write" ? { output: "no luck", replayed: true } : { output: "luck", replayed: false },
     );
@@ -117,9 +117,9 @@ describe.each(effects)("a repeated call of a %s tool", (effect) => {
   test("after an answer that does not match the output schema gets that answer", async () => {
     const run = vi.fn(() => 1);
     await using app = await startExecutor([aTool({ effect, outputSchema: { type: "string" }, execute: run })]);
-    const first = await app.executor.execute(aCall(), within());
+    const first = await app.executor.execute(aCall(), requestIn());
     expect([outcomeOf(first), first.output]).toEqual(["INVALID_OUTPUT", "The tool's answer was not what it promises."]);
-    expect(await app.executor.execute(aCall(), within())).toMatchObject({ replayed: true });
+    expect(await app.executor.execute(aCall(), requestIn())).toMatchObject({ replayed: true });
     expect(run).toHaveBeenCalledOnce();
   });
 });
@@ -129,9 +129,9 @@ describe("cached answers of reads", () => {
     const { state, tool } = counted("read");
     state.go.open();
     await using app = await startExecutor([tool], { recentEntries: 2 });
-    for (const id of ["a", "b", "c"]) await app.executor.execute(aCall({}, { id }), within());
-    expect(await app.executor.execute(aCall({}, { id: "c" }), within())).toMatchObject({ replayed: true });
-    expect(await app.executor.execute(aCall({}, { id: "a" }), within())).toMatchObject({ replayed: false });
+    for (const id of ["a", "b", "c"]) await app.executor.execute(aCall({}, { id }), requestIn());
+    expect(await app.executor.execute(aCall({}, { id: "c" }), requestIn())).toMatchObject({ replayed: true });
+    expect(await app.executor.execute(aCall({}, { id: "a" }), requestIn())).toMatchObject({ replayed: false });
     expect(state.runs).toBe(4);
   });
 
@@ -139,17 +139,17 @@ describe("cached answers of reads", () => {
     const { state, tool } = counted("read");
     state.go.open();
     await using app = await startExecutor([tool]);
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     await app.executor.erase({ tenant: "default", conversationId: "conversation-1" });
     expect(await app.executor.find("call-1", contextOf("conversation-1"), caller)).toBeUndefined();
-    await app.executor.execute(aCall(), within());
+    await app.executor.execute(aCall(), requestIn());
     expect(state.runs).toBe(2);
   });
 
   test("do not change if the tool changes the returned object later", async () => {
     const shared = { n: 0 };
     await using app = await startExecutor([aTool({ execute: () => (shared.n++, shared) })]);
-    const result = await app.executor.execute(aCall(), within());
+    const result = await app.executor.execute(aCall(), requestIn());
     shared.n = 99;
     expect(JSON.stringify(result.value)).toContain(":1");
     expect(JSON.stringify(result.value)).not.toContain("99");
@@ -163,19 +163,19 @@ describe("a tool with a repeat window", () => {
     const { state, tool } = counted(effect, (run) => ({ run }));
     state.go.open();
     await using app = await startExecutor([tool], { settings });
-    await app.executor.execute(aCall({ a: 1 }, { id: "a" }), within());
-    const again = await app.executor.execute(aCall({ a: 1 }, { id: "b" }), within());
+    await app.executor.execute(aCall({ a: 1 }, { id: "a" }), requestIn());
+    const again = await app.executor.execute(aCall({ a: 1 }, { id: "b" }), requestIn());
     expect(again).toMatchObject({ callId: "b", name: "work", output: '{"run":1}', replayed: true });
     expect((await app.executor.find("b", contextOf("conversation-1"), caller))?.state).toBe(CallState.DONE);
-    await app.executor.execute(aCall({ a: 2 }, { id: "c" }), within());
-    await app.executor.execute(aCall({ a: 1 }, { id: "d" }), within("conversation-2"));
+    await app.executor.execute(aCall({ a: 2 }, { id: "c" }), requestIn());
+    await app.executor.execute(aCall({ a: 1 }, { id: "d" }), requestIn("conversation-2"));
     expect(state.runs).toBe(3);
   });
 
   test.each(effects)("lets the same %s call under a new id join while the first runs", async (effect) => {
     const { state, tool } = counted(effect, (run) => ({ run }));
     await using app = await startExecutor([tool], { settings });
-    const asked = ["a", "b", "c"].map((id) => app.executor.execute(aCall({}, { id }), within()));
+    const asked = ["a", "b", "c"].map((id) => app.executor.execute(aCall({}, { id }), requestIn()));
     await vi.waitFor(() => expect(state.runs).toBe(1));
     state.go.open();
     expect(
@@ -188,13 +188,16 @@ describe("a tool with a repeat window", () => {
     const { state, tool } = counted("write", (run) => ({ run }));
     await using one = await startExecutor([tool], { settings });
     await using two = await startExecutor([tool], { settings, ledger: one.ledger });
-    const first = one.executor.execute(aCall({}, { id: "a" }), within());
+    const first = one.executor.execute(aCall({}, { id: "a" }), requestIn());
     await vi.waitFor(() => expect(state.runs).toBe(1));
-    const second = two.executor.execute(aCall({}, { id: "b" }), within());
+    const second = two.executor.execute(aCall({}, { id: "b" }), requestIn());
     state.go.open();
     expect((await first).output).toBe('{"run":1}');
     expect(await second).toMatchObject({ callId: "b", output: '{"run":1}', replayed: true });
-    expect(await two.executor.execute(aCall({}, { id: "c" }), within())).toMatchObject({ callId: "c", replayed: true });
+    expect(await two.executor.execute(aCall({}, { id: "c" }), requestIn())).toMatchObject({
+      callId: "c",
+      replayed: true,
+    });
     expect(state.runs).toBe(1);
   });
 
@@ -205,15 +208,15 @@ describe("a tool with a repeat window", () => {
     });
     state.go.open();
     await using app = await startExecutor([tool], { settings: { repeatWindowMs: 1 } });
-    await app.executor.execute(aCall({}, { id: "a" }), within());
-    expect((await app.executor.execute(aCall({}, { id: "b" }), within())).output).toBe("2");
+    await app.executor.execute(aCall({}, { id: "a" }), requestIn());
+    expect((await app.executor.execute(aCall({}, { id: "b" }), requestIn())).output).toBe("2");
     let id = 0;
-    const again = async () => (await app.executor.execute(aCall({}, { id: `c-${(id += 1)}` }), within())).output;
+    const again = async () => (await app.executor.execute(aCall({}, { id: `c-${(id += 1)}` }), requestIn())).output;
     await expect.poll(again).toBe("3");
     await using off = await startExecutor([tool]);
-    await off.executor.execute(aCall({}, { id: "a" }), within());
+    await off.executor.execute(aCall({}, { id: "a" }), requestIn());
     const before = state.runs;
-    await off.executor.execute(aCall({}, { id: "b" }), within());
+    await off.executor.execute(aCall({}, { id: "b" }), requestIn());
     expect(state.runs).toBe(before + 1);
   });
 });

@@ -16,7 +16,7 @@ import {
   gate,
   outcomeOf,
   startExecutor,
-  within,
+  requestIn,
 } from "../support/executor.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
@@ -46,13 +46,13 @@ function replica(
   return startExecutor([aTool(definition)], { ledger: createMemoryLedger({ server }), ...options });
 }
 
-type Request = readonly [ReturnType<typeof aCall>, ReturnType<typeof within>];
+type Request = readonly [ReturnType<typeof aCall>, ReturnType<typeof requestIn>];
 
 /** Starts calls that never end in a replica that then dies. */
-async function leaveBehind(
+async function abandonCalls(
   server: ReturnType<typeof startServer>,
   effect: "read" | "idempotent" | "write",
-  requests: readonly Request[] = [[aCall({ a: 1 }), within("c")]],
+  requests: readonly Request[] = [[aCall({ a: 1 }), requestIn("c")]],
 ) {
   const execute = vi.fn(never);
   const dead = await replica(server, { effect, timeoutMs: 60_000, execute });
@@ -68,10 +68,10 @@ async function leaveBehind(
 describe("a call of a dead process", () => {
   test("runs again with the same source, tenant and arguments digest in its audit line", async () => {
     const server = startServer();
-    const request = within("c", { caller: { ...caller, name: "shop", tenant: "north" } });
-    const dead = await leaveBehind(server, "idempotent", [[aCall({ a: 1 }), request]]);
+    const request = requestIn("c", { caller: { ...caller, name: "shop", tenant: "north" } });
+    const dead = await abandonCalls(server, "idempotent", [[aCall({ a: 1 }), request]]);
     const other = await replica(server, { effect: "idempotent", execute: () => "done" });
-    await other.executor.execute(aCall({ a: 1 }, { id: "other" }), within("c"));
+    await other.executor.execute(aCall({ a: 1 }, { id: "other" }), requestIn("c"));
     expect(await other.executor.recover()).toBe(1);
     const argumentsDigest = other.audit[0]!.argumentsDigest;
     expect(other.audit[1]).toMatchObject({
@@ -100,7 +100,7 @@ describe("a call of a dead process", () => {
       ],
     ] as const) {
       const server = startServer();
-      const dead = await leaveBehind(server, "idempotent");
+      const dead = await abandonCalls(server, "idempotent");
       const next = await replica(server, { effect: "idempotent", ...definition });
       expect(await next.executor.recover()).toBe(1);
       expect(await next.executor.find(...where)).toMatchObject({ state: CallState.DONE, result: { output } });
@@ -110,7 +110,7 @@ describe("a call of a dead process", () => {
 
   test("without a key is uncertain, because its downstream could not recognise the repeat", async () => {
     const server = startServer();
-    const dead = await leaveBehind(server, "idempotent", [[aCall(), within("", { answerWithinMs: 0 })]]);
+    const dead = await abandonCalls(server, "idempotent", [[aCall(), requestIn("", { answerWithinMs: 0 })]]);
     const execute = vi.fn(() => "ran again");
     const next = await replica(server, { effect: "idempotent", execute });
     expect(await next.executor.recover()).toBe(1);
@@ -121,8 +121,8 @@ describe("a call of a dead process", () => {
 
   test("that is still queued when this process drains is left to the next one", async () => {
     const server = startServer();
-    const requests = ["1", "2"].map((id) => [aCall({}, { id }), within("c")] as const);
-    const dead = await leaveBehind(server, "idempotent", requests);
+    const requests = ["1", "2"].map((id) => [aCall({}, { id }), requestIn("c")] as const);
+    const dead = await abandonCalls(server, "idempotent", requests);
     const execute = vi.fn(never);
     const next = await replica(
       server,
@@ -144,8 +144,8 @@ describe("a call of a dead process", () => {
 
   test("that cannot be recovered is logged, and the others are recovered", async () => {
     const server = startServer();
-    const requests = ["1", "2"].map((id) => [aCall({}, { id }), within("c")] as const);
-    const dead = await leaveBehind(server, "write", requests);
+    const requests = ["1", "2"].map((id) => [aCall({}, { id }), requestIn("c")] as const);
+    const dead = await abandonCalls(server, "write", requests);
     const ledger = createMemoryLedger({ server });
     const finish = vi.fn(ledger.finish).mockRejectedValueOnce(new RangeError("ours"));
     await using next = await startExecutor([], { ledger: { ...ledger, finish } });
@@ -160,7 +160,7 @@ describe("a call of a dead process", () => {
 
   test("gets the answer of a third process that settled it during reconcile", async () => {
     const server = startServer();
-    const dead = await leaveBehind(server, "write");
+    const dead = await abandonCalls(server, "write");
     const third = await replica(server, { effect: "write", execute: never, reconcile: () => ({ result: "theirs" }) });
     const execute = vi.fn(() => "ran");
     const reconcile = async (): Promise<Reconciled> => {
@@ -169,7 +169,7 @@ describe("a call of a dead process", () => {
       return "not-done";
     };
     const next = await replica(server, { effect: "write", execute, reconcile });
-    expect(await next.executor.execute(aCall({ a: 1 }), within("c"))).toMatchObject({
+    expect(await next.executor.execute(aCall({ a: 1 }), requestIn("c"))).toMatchObject({
       output: "theirs",
       replayed: true,
     });
@@ -179,7 +179,7 @@ describe("a call of a dead process", () => {
 
   test("is PENDING if a third process has begun it again during reconcile", async () => {
     const server = startServer();
-    const dead = await leaveBehind(server, "write");
+    const dead = await abandonCalls(server, "write");
     const started = gate();
     const third = await replica(server, {
       effect: "write",
@@ -195,7 +195,7 @@ describe("a call of a dead process", () => {
     };
     const execute = vi.fn(() => "ran");
     const next = await replica(server, { effect: "write", execute, reconcile });
-    const answer = await next.executor.execute(aCall({ a: 1 }), within("c"));
+    const answer = await next.executor.execute(aCall({ a: 1 }), requestIn("c"));
     expect([outcomeOf(answer), answer.output]).toEqual([
       "PENDING",
       "The request is still being processed. Do not repeat it.",
@@ -206,10 +206,13 @@ describe("a call of a dead process", () => {
 
   test("that the store loses during reconcile begins again", async () => {
     const server = startServer();
-    const dead = await leaveBehind(server, "write");
+    const dead = await abandonCalls(server, "write");
     const reconcile = (): Reconciled => (server.entries.clear(), "not-done");
     const next = await replica(server, { effect: "write", execute: () => "ran", reconcile });
-    expect(await next.executor.execute(aCall({ a: 1 }), within("c"))).toMatchObject({ output: "ran", replayed: false });
+    expect(await next.executor.execute(aCall({ a: 1 }), requestIn("c"))).toMatchObject({
+      output: "ran",
+      replayed: false,
+    });
     expect((await next.executor.find(...where))?.result?.output).toBe("ran");
     await Promise.all([dead, next].map((app) => app[Symbol.asyncDispose]()));
   });
@@ -220,9 +223,9 @@ describe("a long read of a process that was taken for dead", () => {
     const server = startServer();
     const [first, second] = [gate(), gate()];
     const before = await replica(server, { execute: async () => (await first.opened, "mine") });
-    const request = within("c", { answerWithinMs: 0 });
+    const request = requestIn("c", { answerWithinMs: 0 });
     await before.executor.execute(aCall(), request);
-    const waiting = before.executor.execute(aCall(), within("c"));
+    const waiting = before.executor.execute(aCall(), requestIn("c"));
     await vi.waitFor(() => expect(server.entries.size).toBe(1));
     server.abandon();
     const next = await replica(server, { execute: async () => (await second.opened, "theirs") });

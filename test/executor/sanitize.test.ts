@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { sanitize } from "../../src/json/sanitize.ts";
 import type { JsonObject, SanitizeMode } from "../../src/plugin/tool.ts";
-import { aCall, aTool, caller, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { property } from "../support/property.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
@@ -60,10 +60,10 @@ describe("sanitising", () => {
     for (const mode of ["text", "strict"] as const) {
       await using app = await startExecutor([aTool({ inputSchema, sanitize: mode, execute: (args) => args })]);
       for (const [id, one] of odd.entries()) {
-        const result = await app.executor.execute(aCall({ one, deep: [one] }, { id: `${id}` }), within());
+        const result = await app.executor.execute(aCall({ one, deep: [one] }, { id: `${id}` }), requestIn());
         expect([outcomeOf(result), result.output]).toEqual(["OK", JSON.stringify({ one, deep: [one] })]);
       }
-      const free = await app.executor.execute(aCall({ free: " x\u0000 " }, { id: "free" }), within());
+      const free = await app.executor.execute(aCall({ free: " x\u0000 " }, { id: "free" }), requestIn());
       expect(free.output).toBe('{"free":"x"}');
     }
   });
@@ -117,7 +117,7 @@ describe("sanitising", () => {
   testRequirement("003.5", "happens before validation", async () => {
     const inputSchema = { type: "object", properties: { id: { type: "string", minLength: 1 } } } as const;
     await using app = await startExecutor([aTool({ inputSchema, execute: ({ id }: { id: string }) => id })]);
-    const result = await app.executor.execute(aCall({ id: "\u0000\ufeff" }), within());
+    const result = await app.executor.execute(aCall({ id: "\u0000\ufeff" }), requestIn());
     expect(result.output).toBe("Schema validation failed for work: /id: must NOT have fewer than 1 characters");
   });
 
@@ -129,7 +129,7 @@ describe("sanitising", () => {
       aTool({ name: "off", sanitize: "off", execute: ({ a }: { a: string }) => a }),
     ]);
     const run = async (name: string, who = caller) =>
-      (await app.executor.execute(aCall({ a: " #ü " }, { id: "", name }), within("", { caller: who }))).output;
+      (await app.executor.execute(aCall({ a: " #ü " }, { id: "", name }), requestIn("", { caller: who }))).output;
     expect(await run("work")).toBe("#ü");
     expect(await run("work", strict)).toBe("");
     expect(await run("off", strict)).toBe(" #ü ");
@@ -137,7 +137,7 @@ describe("sanitising", () => {
 
   test("happens after the digest: calls that it makes equal are still different", async () => {
     await using app = await startExecutor([aTool({ execute: () => 1 })]);
-    expect(outcomeOf(await app.executor.execute(aCall({ a: "x" }), within()))).toBe("OK");
-    expect(outcomeOf(await app.executor.execute(aCall({ a: "x " }), within()))).toBe("CONFLICT");
+    expect(outcomeOf(await app.executor.execute(aCall({ a: "x" }), requestIn()))).toBe("OK");
+    expect(outcomeOf(await app.executor.execute(aCall({ a: "x " }), requestIn()))).toBe("CONFLICT");
   });
 });

@@ -6,7 +6,7 @@ import { createMemoryLedger, createMemoryLedgerServer } from "../../src/ledger/d
 import { errorResult } from "../../src/executor/tool-result.ts";
 import { type LedgerEntry, LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
-import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 
 const never = (): Promise<never> => new Promise(() => {});
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
@@ -20,7 +20,7 @@ describe("a call that outlives its answer deadline", () => {
       ledger: { ...memory, begin },
     });
     const answers = Array.from({ length: 40 }, async (_, n) => {
-      const answer = await app.executor.execute(aCall({}, { id: `${n}` }), within("c", { answerWithinMs: 5 }));
+      const answer = await app.executor.execute(aCall({}, { id: `${n}` }), requestIn("c", { answerWithinMs: 5 }));
       // All deadlines pass in one turn of the event loop. Most are handled in later turns, when their calls have ended.
       setImmediate(go.open);
       return outcomeOf(answer);
@@ -36,10 +36,10 @@ describe("a call that outlives its answer deadline", () => {
     const go = gate();
     const tool = aTool({ effect: "write", execute: async ({ n }: { n: number }) => (await go.opened, n) });
     await using app = await startExecutor([tool], { settings: { limits: { concurrency: 1, queue: 1 } } });
-    const first = app.executor.execute(aCall({ n: 1 }, { id: "1" }), within());
+    const first = app.executor.execute(aCall({ n: 1 }, { id: "1" }), requestIn());
     const queued = await app.executor.execute(
       aCall({ n: 2 }, { id: "2" }),
-      within("conversation-1", { answerWithinMs: 1 }),
+      requestIn("conversation-1", { answerWithinMs: 1 }),
     );
     expect(outcomeOf(queued)).toBe("PENDING");
     go.open();
@@ -54,8 +54,8 @@ describe("a call that outlives its answer deadline", () => {
       ledger: createMemoryLedger({ server }),
       settings: { limits: { concurrency: 1, queue: 1 } },
     });
-    void app.executor.execute(aCall({}, { id: "1" }), within("c", { answerWithinMs: 0 }));
-    const queued = await app.executor.execute(aCall({}, { id: "2" }), within("c", { answerWithinMs: 0 }));
+    void app.executor.execute(aCall({}, { id: "1" }), requestIn("c", { answerWithinMs: 0 }));
+    const queued = await app.executor.execute(aCall({}, { id: "2" }), requestIn("c", { answerWithinMs: 0 }));
     expect(outcomeOf(queued)).toBe("PENDING");
     await app.executor.drain(AbortSignal.abort());
     await using other = await startExecutor([], { ledger: createMemoryLedger({ server }) });
@@ -77,11 +77,11 @@ describe("a call that outlives its answer deadline", () => {
         return "luck";
       };
       await using app = await startExecutor([aTool({ effect, execute })]);
-      await app.executor.execute(aCall(), within("c", { answerWithinMs: 0 }));
+      await app.executor.execute(aCall(), requestIn("c", { answerWithinMs: 0 }));
       go.open();
       const wait = app.executor.wait("call-1", contextOf("c"), caller, AbortSignal.timeout(5000));
       expect(await wait).toMatchObject({ state: CallState.DONE, result: { output: "no luck" } });
-      expect(await app.executor.execute(aCall(), within("c"))).toMatchObject({ output: "luck", replayed: false });
+      expect(await app.executor.execute(aCall(), requestIn("c"))).toMatchObject({ output: "luck", replayed: false });
     }
   });
 
@@ -93,7 +93,7 @@ describe("a call that outlives its answer deadline", () => {
     await using app = await startExecutor([aTool({ execute: () => go.opened.then(() => "done") })], {
       ledger: { ...createMemoryLedger(), begin },
     });
-    const execute = () => app.executor.execute(aCall(), within("c", { answerWithinMs: 0 }));
+    const execute = () => app.executor.execute(aCall(), requestIn("c", { answerWithinMs: 0 }));
     for (let n = 0; n < 2; n += 1) expect(outcomeOf(await execute())).toBe("PENDING");
     go.open();
     const wait = app.executor.wait("call-1", contextOf("c"), caller, AbortSignal.timeout(5000));
@@ -113,9 +113,9 @@ describe("a call that outlives its answer deadline", () => {
     let signal: AbortSignal | undefined;
     const tool = aTool({ execute: async (_args, context) => ((signal = context.signal), await go.opened, "done") });
     await using app = await startExecutor([tool]);
-    expect(outcomeOf(await app.executor.execute(aCall(), within("c", { answerWithinMs: 0 })))).toBe("PENDING");
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn("c", { answerWithinMs: 0 })))).toBe("PENDING");
     const leave = new AbortController();
-    const request = within("c", { cancellation: cancellationFromSignal(leave.signal) });
+    const request = requestIn("c", { cancellation: cancellationFromSignal(leave.signal) });
     const second = app.executor.execute(aCall(), request);
     leave.abort();
     await expect(second).rejects.toThrow("gone away");
@@ -131,7 +131,7 @@ describe("a call that outlives its answer deadline", () => {
       aTool({ effect: "idempotent", execute: async () => (await go.opened, "done") }),
     ]);
     const leave = new AbortController();
-    const request = within("c", { cancellation: cancellationFromSignal(leave.signal) });
+    const request = requestIn("c", { cancellation: cancellationFromSignal(leave.signal) });
     const first = app.executor.execute(aCall(), request);
     leave.abort();
     await expect(first).rejects.toThrow("gone away");
@@ -146,7 +146,7 @@ describe("a call that is looked up by its id", () => {
     const go = gate();
     await using app = await startExecutor([aTool({ effect: "write", execute: async () => (await go.opened, "done") })]);
     await using other = await startExecutor([], { ledger: app.ledger });
-    const answer = app.executor.execute(aCall(), within("c"));
+    const answer = app.executor.execute(aCall(), requestIn("c"));
     const where = ["call-1", contextOf("c"), caller] as const;
     await vi.waitFor(async () =>
       expect(await other.executor.find(...where)).toEqual({ state: CallState.RUNNING, result: undefined }),
@@ -161,7 +161,7 @@ describe("a call that is looked up by its id", () => {
     await using app = await startExecutor([aTool({ execute: () => "done" })]);
     const { signal } = new AbortController();
     expect(await app.executor.wait("nope", contextOf("c"), caller, signal)).toBeUndefined();
-    await app.executor.execute(aCall(), within("c"));
+    await app.executor.execute(aCall(), requestIn("c"));
     expect(await app.executor.wait("call-1", contextOf("c"), caller, signal)).toMatchObject({
       state: CallState.DONE,
       result: { output: "done" },
@@ -180,10 +180,10 @@ describe("a call that is looked up by its id", () => {
 
   test("is unknown if it had no id of its own and was answered in time", async () => {
     await using app = await startExecutor([aTool({ execute: (_args, { callId }) => callId })]);
-    const { output } = await app.executor.execute(aCall({}, { id: "" }), within("c"));
+    const { output } = await app.executor.execute(aCall({}, { id: "" }), requestIn("c"));
     expect(output).not.toBe("");
     expect(await app.executor.find(output, contextOf("c"), caller)).toBeUndefined();
-    await app.executor.execute(aCall({}, { id: "own" }), within("c"));
+    await app.executor.execute(aCall({}, { id: "own" }), requestIn("c"));
     expect(await app.executor.find("own", contextOf("c"), caller)).toMatchObject({ state: CallState.DONE });
   });
 
@@ -191,7 +191,7 @@ describe("a call that is looked up by its id", () => {
     const tool = aTool({ effect: "write", timeoutMs: 5, execute: never });
     await using app = await startExecutor([tool]);
     for (const conversation of ["c", ""]) {
-      await app.executor.execute(aCall(), within(conversation));
+      await app.executor.execute(aCall(), requestIn(conversation));
       expect(await app.executor.find("call-1", contextOf(conversation), caller)).toMatchObject({
         state: CallState.UNCERTAIN,
         result: { callId: "call-1", output: uncertain },
@@ -230,10 +230,10 @@ describe("erase", () => {
       ["look", "2"],
       ["put", "3"],
     ] as const) {
-      await app.executor.execute(aCall({}, { name, id }), within("c"));
+      await app.executor.execute(aCall({}, { name, id }), requestIn("c"));
     }
-    await app.executor.execute(aCall({}, { name: "look", id: "1" }), within("d"));
-    const running = app.executor.execute(aCall({ wait: true }, { name: "look", id: "4" }), within("c"));
+    await app.executor.execute(aCall({}, { name: "look", id: "1" }), requestIn("d"));
+    const running = app.executor.execute(aCall({ wait: true }, { name: "look", id: "4" }), requestIn("c"));
     expect(app.executor.running).toBe(1);
     expect(await app.executor.erase({ tenant: "default", conversationId: "c" })).toBe(3);
     expect(await app.executor.find("1", contextOf("c"), caller)).toBeUndefined();
@@ -246,14 +246,16 @@ describe("erase", () => {
 
 test("a call of a synchronous tool is answered synchronously", async () => {
   await using app = await startExecutor([aTool({ execute: () => "done" })]);
-  expect(app.executor.execute(aCall(), within())).toMatchObject({ output: "done" });
-  expect(app.executor.execute(aCall(), within())).toMatchObject({ output: "done", replayed: true });
-  expect(app.executor.execute(aCall({}, { name: "nope" }), within())).toMatchObject({ output: "Unknown tool: nope" });
+  expect(app.executor.execute(aCall(), requestIn())).toMatchObject({ output: "done" });
+  expect(app.executor.execute(aCall(), requestIn())).toMatchObject({ output: "done", replayed: true });
+  expect(app.executor.execute(aCall({}, { name: "nope" }), requestIn())).toMatchObject({
+    output: "Unknown tool: nope",
+  });
 });
 
 test("an error result has every field", async () => {
   await using app = await startExecutor([]);
-  expect(await app.executor.execute(aCall({}, { name: "nope" }), within())).toEqual({
+  expect(await app.executor.execute(aCall({}, { name: "nope" }), requestIn())).toEqual({
     $typeName: "jackfield.v1.ToolResult",
     callId: "call-1",
     name: "nope",

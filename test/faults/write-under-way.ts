@@ -46,7 +46,7 @@ export async function startWriteUnderWay(
     return status === 200 ? text : `status ${status}`;
   };
   const answer = repeat(replicas[0]).catch(() => undefined);
-  await until("the back office has the request", () => downstream.held > 0);
+  await until("the back office has the request", () => downstream.waiting > 0);
   return { replicas, downstream, answer, release, repeat, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 

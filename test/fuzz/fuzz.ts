@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { rpc } from "../support/asking.ts";
+import { rpc } from "../support/http-client.ts";
 import { salt } from "./arbitraries.ts";
 import type { Door } from "./door.ts";
 import { doors } from "./doors/doors.ts";

@@ -88,7 +88,7 @@ export async function startFuzzedService(): Promise<FuzzedService> {
     get alive() {
       return child.exitCode === null && child.signalCode === null;
     },
-    measure: (what: "time" | "memory" | "calibrate") => ask(child, what),
+    measure: (what: "time" | "memory" | "calibrate") => requestMeasurement(child, what),
     log: () => log,
     async [Symbol.asyncDispose]() {
       process.off("exit", reap);
@@ -114,7 +114,7 @@ const bundled = ["get-order-status", "update-ticket-priority", "get-weather", "c
   use: `@jackfield/${name}`,
 }));
 
-async function ask(child: ChildProcess, what: string): Promise<Measurement> {
+async function requestMeasurement(child: ChildProcess, what: string): Promise<Measurement> {
   const answer = once(child, "message", { signal: AbortSignal.timeout(30_000) });
   child.send(what);
   const [measurement] = (await answer) as [Measurement];

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { scratchFolder } from "../support/scratch-folder.ts";
 import { testRequirement } from "../support/test-requirement.ts";
-import { type IsolatedOptions, startDownstream, startHeld, startIsolated } from "./start-isolated.ts";
+import { type IsolatedOptions, startDownstream, startWaitingDownstream, startIsolated } from "./start-isolated.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
@@ -32,9 +32,9 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
       `limits a crash (${how}) to its own call, and answers the next one (hazard 43)`,
       async () => {
         const app = await start({ memoryMb: 48, timeoutMs: 15_000 });
-        const held = await startHeld();
+        const held = await startWaitingDownstream();
         const bystander = app.call({ how: "http", url: held.url });
-        await held.asked;
+        await held.requested;
         expect(await app.call({ how })).toMatchObject({
           outcome: "FAILED",
           output: "Tool execution failed or timed out.",
@@ -57,9 +57,9 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
   test("lets a tool cool down for half a minute after the fifth crash within a minute, and says so; no other call ends", async () => {
     let now = 0;
     const app = await start({ now: () => now, timeoutMs: 10_000 });
-    const held = await startHeld();
+    const held = await startWaitingDownstream();
     const bystander = app.call({ how: "http", url: held.url });
-    await held.asked;
+    await held.requested;
     for (let times = 0; times < 5; times++) {
       expect(app.isolated.problem).toBeUndefined();
       expect(await app.call({ how: "exit" })).toMatchObject({ outcome: "FAILED" });
@@ -157,9 +157,9 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     onTestFinished(() => folder[Symbol.dispose]());
     const file = join(folder.path, "closed");
     const app = await start({ config: { file }, isolates: 2, timeoutMs: 10_000 });
-    const held = await startHeld();
+    const held = await startWaitingDownstream();
     const first = app.call({ how: "http", url: held.url });
-    await held.asked;
+    await held.requested;
     await app.call({ how: "look" });
     held.answer();
     await first;

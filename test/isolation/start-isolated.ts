@@ -13,7 +13,7 @@ import type { Effect, Isolation, Tool } from "../../src/plugin/tool.ts";
 import { compileTool } from "../../src/registry/compile-tool.ts";
 import { createRegistry } from "../../src/registry/create-registry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
-import { aCall, aTool, outcomeOf, within } from "../support/executor.ts";
+import { aCall, aTool, outcomeOf, requestIn } from "../support/executor.ts";
 
 /** The isolation of a plugin in a test. */
 export interface IsolatedOptions extends Partial<IsolationOptions> {
@@ -79,7 +79,7 @@ export async function startIsolated(options: IsolatedOptions) {
     log,
     async call(args: object, name = plugin) {
       const progress: string[] = [];
-      const request = within("conversation-1", {
+      const request = requestIn("conversation-1", {
         onProgress: ({ message, fraction }) => void progress.push(`${message} ${fraction}`),
       });
       const result = await executor.execute(aCall(args, { id: `call-${++count}`, name }), request);
@@ -100,14 +100,14 @@ export async function startDownstream(answer: RequestListener): Promise<string> 
 }
 
 /** Starts a downstream whose only request waits until the test answers it. */
-export async function startHeld(): Promise<{ url: string; asked: Promise<void>; answer(): void }> {
-  const asked = Promise.withResolvers<void>();
+export async function startWaitingDownstream(): Promise<{ url: string; requested: Promise<void>; answer(): void }> {
+  const requested = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   const url = await startDownstream((_, response) => {
-    asked.resolve();
+    requested.resolve();
     void release.promise.then(() => response.end("{}"));
   });
-  return { url, asked: asked.promise, answer: release.resolve };
+  return { url, requested: requested.promise, answer: release.resolve };
 }
 
 /** Reports whether a process runs. An ended process that nobody has waited for is still listed. */

@@ -9,7 +9,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ["performance", "setTimeout", "
 afterEach(() => void vi.useRealTimers());
 
 /** The lease of a job for 900 ms, with the requests to its table. */
-function held(replaced: Partial<JobTable> = {}) {
+function startLease(replaced: Partial<JobTable> = {}) {
   const { table, rows, requests } = aTable(900, replaced);
   const row = aHeldRow("job-1", "mine");
   rows.set("job-1", row);
@@ -26,7 +26,7 @@ const never = new AbortController().signal;
 
 describe("a lease", () => {
   test("is valid for its duration, from the time of its claim, extension or save", async () => {
-    const { lease, delivering } = held({
+    const { lease, delivering } = startLease({
       // The answer takes 100 ms.
       write: async () => (vi.advanceTimersByTime(100), true),
     });
@@ -47,7 +47,7 @@ describe("a lease", () => {
   });
 
   test("saves the record and stays, and ends with the last record or without one", async () => {
-    const { lease, requests, delivering, ended } = held();
+    const { lease, requests, delivering, ended } = startLease();
     await lease.save(delivering);
     const record = codec.text(delivering);
     expect(requests).toEqual([["write", "job-1", expected, { state: JobState.DELIVERING, next: "hold", record }]]);
@@ -62,7 +62,7 @@ describe("a lease", () => {
     ["claimed by another worker", { token: "another's" }],
     ["given back", { held: false }],
   ])("on a job that was %s is lost: nothing is written, and its work is aborted", async (_name, change) => {
-    const { lease, rows, row, requests, delivering, ended, log } = held();
+    const { lease, rows, row, requests, delivering, ended, log } = startLease();
     rows.set("job-1", { ...row, ...change });
     await expect(lease.save(delivering)).rejects.toThrow(
       new JobQueueUnavailableError("the job belongs to another worker now"),
@@ -78,7 +78,7 @@ describe("a lease", () => {
   });
 
   test("on a job that the store has lost writes it again with the last record, and logs a line", async () => {
-    const { lease, rows, requests, delivering, log, ended } = held();
+    const { lease, rows, requests, delivering, log, ended } = startLease();
     rows.clear();
     await lease.save(delivering);
     expect(requests.map(([name]) => name)).toEqual(["write", "insert", "write"]);
@@ -88,7 +88,7 @@ describe("a lease", () => {
   });
 
   test("on a job that was lost and submitted again is lost too", async () => {
-    const { lease, rows, row, delivering, log } = held({
+    const { lease, rows, row, delivering, log } = startLease({
       get: async () => undefined,
     });
     rows.set("job-1", { ...row, token: "another's" });
@@ -97,7 +97,7 @@ describe("a lease", () => {
   });
 
   test("on a job that was erased leaves nothing of it", async () => {
-    const { lease, rows, row, requests, delivering } = held({ write: async () => false });
+    const { lease, rows, row, requests, delivering } = startLease({ write: async () => false });
     rows.set("job-1", { ...row, record: "" });
     await expect(lease.save(delivering)).rejects.toThrow(JobQueueUnavailableError);
     expect([requests, rows.size]).toEqual([[["remove", "job-1", "mine"]], 0]);
@@ -105,7 +105,7 @@ describe("a lease", () => {
 
   test("whose write was not executed although the job is its own writes once more, but not a third time", async () => {
     const answers = [false, true, false, false];
-    const { lease, delivering, ended } = held({ write: async () => answers.shift()! });
+    const { lease, delivering, ended } = startLease({ write: async () => answers.shift()! });
     await lease.save(delivering);
     expect([answers.length, ended()]).toEqual([2, 0]);
     await expect(lease.save(delivering)).rejects.toThrow(JobQueueUnavailableError);
@@ -113,7 +113,7 @@ describe("a lease", () => {
   });
 
   test("verifies its job, and is lost only if another worker has it", async () => {
-    const { lease, rows, row, ended } = held();
+    const { lease, rows, row, ended } = startLease();
     await lease.verify();
     rows.clear();
     await lease.verify();
@@ -126,7 +126,7 @@ describe("a lease", () => {
   test("is settled after an outage of the store, with an attempt every second", async () => {
     let tries = 0;
     let away = true;
-    const { lease, delivering, ended } = held({
+    const { lease, delivering, ended } = startLease({
       write: async () => {
         tries += 1;
         if (away) throw new Error("down");
@@ -148,20 +148,20 @@ describe("a lease", () => {
       tries += 1;
       throw new Error("down");
     };
-    const { lease, delivering, ended } = held({ write });
+    const { lease, delivering, ended } = startLease({ write });
     const stop = new AbortController();
     const settled = lease.settle(delivering, { state: JobState.DONE, next: 0 }, stop.signal);
     await vi.advanceTimersByTimeAsync(0);
     stop.abort();
     await settled;
     expect([tries, ended(), vi.getTimerCount()]).toEqual([2, 1, 0]);
-    const stopped = held({ write });
+    const stopped = startLease({ write });
     await stopped.lease.settle(delivering, { state: JobState.DONE, next: 0 }, stop.signal);
     expect([tries, stopped.ended()]).toEqual([3, 1]);
   });
 
   test("aborts its work with the reason, and can still be settled", async () => {
-    const { lease, rows, delivering } = held();
+    const { lease, rows, delivering } = startLease();
     lease.stop("shutting down");
     expect([lease.signal.reason, lease.valid()]).toEqual(["shutting down", true]);
     await lease.settle(delivering, { state: JobState.DELIVERING, next: 0 }, never);

@@ -16,8 +16,8 @@ function aWorkers({ leaseMs = 900, ...replaced }: Partial<JobTable> & { leaseMs?
     rows.set(id, row);
     return leases.hold(row, codec.read(row));
   };
-  const asked = (name: string): unknown[] => requests.filter(([first]) => first === name).map(([, what]) => what);
-  return { leases, rows, requests, asked, hold, stop };
+  const requestsOf = (name: string): unknown[] => requests.filter(([first]) => first === name).map(([, what]) => what);
+  return { leases, rows, requests, requestsOf, hold, stop };
 }
 
 /** Reports whether the last claim included expired rows. */
@@ -25,14 +25,14 @@ const expiredAsked = (claims: unknown[]): boolean => (claims.at(-1) as { expired
 
 describe("leases", () => {
   test("are extended together three times in their duration, until they are settled", async () => {
-    const { asked, hold, requests } = aWorkers();
+    const { requestsOf, hold, requests } = aWorkers();
     await vi.advanceTimersByTimeAsync(300);
     expect(requests).toEqual([]);
     const [one, two] = [hold("one"), hold("two")];
     await vi.advanceTimersByTimeAsync(299);
-    expect(asked("extend")).toEqual([]);
+    expect(requestsOf("extend")).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(asked("extend")).toEqual([
+    expect(requestsOf("extend")).toEqual([
       [
         { id: "one", token: "me.1" },
         { id: "two", token: "me.2" },
@@ -42,18 +42,18 @@ describe("leases", () => {
     expect([one.valid(), two.valid()]).toEqual([true, true]);
     await one.settle(undefined, { state: one.row.state, next: 0 }, new AbortController().signal);
     await vi.advanceTimersByTimeAsync(300);
-    expect(asked("extend").at(-1)).toEqual([{ id: "two", token: "me.2" }]);
+    expect(requestsOf("extend").at(-1)).toEqual([{ id: "two", token: "me.2" }]);
   });
 
   test("count from the time when their extension was requested, and expire if the store does not answer", async () => {
     const first = Promise.withResolvers<string[]>();
     let answer = (): Promise<string[]> => first.promise;
-    const asked: number[] = [];
-    const { hold } = aWorkers({ extend: (leases) => (asked.push(leases.length), answer()) });
+    const requestsOf: number[] = [];
+    const { hold } = aWorkers({ extend: (leases) => (requestsOf.push(leases.length), answer()) });
     const lease = hold("one");
     await vi.advanceTimersByTimeAsync(700);
     // The first request has no answer yet: no second one is sent.
-    expect(asked).toEqual([1]);
+    expect(requestsOf).toEqual([1]);
     first.resolve(["one"]);
     await vi.advanceTimersByTimeAsync(100);
     answer = () => Promise.reject(new Error("down"));
@@ -117,7 +117,9 @@ describe("leases", () => {
 describe("a claim", () => {
   test("holds its rows under a unique token", async () => {
     const given: JobRow[] = [];
-    const { leases, asked } = aWorkers({ claim: async ({ token }) => (given.push(aHeldRow("one", token)), given) });
+    const { leases, requestsOf } = aWorkers({
+      claim: async ({ token }) => (given.push(aHeldRow("one", token)), given),
+    });
     const [lease] = await leases.claim(3, true);
     expect(lease?.row).toBe(given[0]);
     expect(lease?.read.record.job.id).toBe("one");
@@ -125,17 +127,17 @@ describe("a claim", () => {
     await leases.claim(1, false);
     expect(given.at(-1)?.token).toBe("me.2");
     await vi.advanceTimersByTimeAsync(300);
-    expect(asked("extend")).toHaveLength(1);
+    expect(requestsOf("extend")).toHaveLength(1);
   });
 
   test("leaves expired leases alone until the store has answered for the duration of a lease: their owners come first", async () => {
-    const { leases, asked } = aWorkers();
+    const { leases, requestsOf } = aWorkers();
     const claim = async (): Promise<boolean> => {
       await leases.claim(2, false);
-      return expiredAsked(asked("claim"));
+      return expiredAsked(requestsOf("claim"));
     };
     expect(await claim()).toBe(false);
-    expect(asked("claim")).toEqual([{ token: "me.1", count: 2, expired: false, suspects: false }]);
+    expect(requestsOf("claim")).toEqual([{ token: "me.1", count: 2, expired: false, suspects: false }]);
     vi.advanceTimersByTime(450);
     expect(await claim()).toBe(false);
     vi.advanceTimersByTime(449);
@@ -150,15 +152,15 @@ describe("a claim", () => {
   });
 
   test("takes expired leases at once if one process owns the table", async () => {
-    const { leases, asked } = aWorkers({ leaseMs: Number.POSITIVE_INFINITY });
+    const { leases, requestsOf } = aWorkers({ leaseMs: Number.POSITIVE_INFINITY });
     await leases.claim(1, false);
-    expect(expiredAsked(asked("claim"))).toBe(true);
+    expect(expiredAsked(requestsOf("claim"))).toBe(true);
   });
 
   test("whose answer was lost is undone before the next ones, for half a minute", async () => {
     let away = true;
     const tokens: string[] = [];
-    const { leases, asked } = aWorkers({
+    const { leases, requestsOf } = aWorkers({
       claim: async ({ token }) => {
         tokens.push(token);
         if (away) throw new Error("down");
@@ -169,17 +171,17 @@ describe("a claim", () => {
     away = false;
     leases.disown("inserted");
     await leases.claim(1, false);
-    expect([tokens, asked("release")]).toEqual([
+    expect([tokens, requestsOf("release")]).toEqual([
       ["me.1", "me.2"],
       ["me.1", "inserted"],
     ]);
     vi.advanceTimersByTime(30_000);
     await leases.claim(1, false);
-    expect(asked("release")).toHaveLength(4);
+    expect(requestsOf("release")).toHaveLength(4);
     vi.advanceTimersByTime(1);
     await leases.claim(1, false);
-    expect(asked("release")).toHaveLength(6);
+    expect(requestsOf("release")).toHaveLength(6);
     await leases.claim(1, false);
-    expect(asked("release")).toHaveLength(6);
+    expect(requestsOf("release")).toHaveLength(6);
   });
 });

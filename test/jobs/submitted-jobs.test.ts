@@ -4,7 +4,7 @@ import type { JobRecord } from "../../src/jobs/job-queue.ts";
 import type { JobRow } from "../../src/jobs/job-table.ts";
 import { aRecord } from "./samples.ts";
 import { aHeldRow, codec } from "./stored-job.ts";
-import { pass, working, held, done } from "./working.ts";
+import { pass, startTestWorker, blockedWork, done } from "./test-worker.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
@@ -12,14 +12,16 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 describe("a job that is submitted to a running worker", () => {
-  const submitted = (id: string): [Parameters<ReturnType<typeof working>["worker"]["insert"]>[0], JobRecord] => {
+  const submitted = (
+    id: string,
+  ): [Parameters<ReturnType<typeof startTestWorker>["worker"]["insert"]>[0], JobRecord] => {
     const record = aRecord({ id });
     return [codec.newJob(record), record];
   };
 
   test("is stored as held and processed in its next state, once its submitter has been answered", async () => {
     const seen: JobRecord[] = [];
-    const { worker, requests, rows } = working(async (record) => (seen.push(record), await done(record)));
+    const { worker, requests, rows } = startTestWorker(async (record) => (seen.push(record), await done(record)));
     await pass();
     requests.length = 0;
     const inserted = worker.insert(...submitted("a"));
@@ -32,8 +34,8 @@ describe("a job that is submitted to a running worker", () => {
   });
 
   test("is not processed if its id is known", async () => {
-    const { ids, work } = held();
-    const { worker, rows } = working(work);
+    const { ids, work } = blockedWork();
+    const { worker, rows } = startTestWorker(work);
     rows.set("a", aHeldRow("a", "another's"));
     await pass();
     expect(await worker.insert(...submitted("a"))).toBe(rows.get("a"));
@@ -43,13 +45,13 @@ describe("a job that is submitted to a running worker", () => {
   });
 
   test("is held by nobody if it could not be stored: a row that was stored anyway is released", async () => {
-    const { ids, work } = held();
+    const { ids, work } = blockedWork();
     const tokens: string[] = [];
     const insert = (_job: unknown, token: string): Promise<never> => {
       tokens.push(token);
       return Promise.reject(new Error("no answer"));
     };
-    const { worker, requests } = working(work, { insert });
+    const { worker, requests } = startTestWorker(work, { insert });
     await pass();
     await expect(worker.insert(...submitted("a"))).rejects.toThrow("no answer");
     await pass(1_000);
@@ -59,8 +61,8 @@ describe("a job that is submitted to a running worker", () => {
   });
 
   test("waits in the table if older jobs may wait, no slot is free, or the store was unavailable", async () => {
-    const { ids, ends, work } = held();
-    const { worker, server } = working(work, { concurrency: 1 });
+    const { ids, ends, work } = blockedWork();
+    const { worker, server } = startTestWorker(work, { concurrency: 1 });
     expect(worker.insert(...submitted("before the first claim"))).toBeUndefined();
     await pass();
     void worker.insert(...submitted("a"));
@@ -85,7 +87,7 @@ describe("a job that is submitted to a running worker", () => {
   test("does not take slots that a running claim may fill", async () => {
     const answer = Promise.withResolvers<JobRow[]>();
     let claims = 0;
-    const { worker } = working(done, {
+    const { worker } = startTestWorker(done, {
       claim: async ({ suspects }) => (!suspects && (claims += 1) === 2 ? await answer.promise : []),
     });
     await pass(1_000);

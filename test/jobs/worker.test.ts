@@ -3,7 +3,7 @@ import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { Work } from "../../src/jobs/job-queue.ts";
 import type { JobRow } from "../../src/jobs/job-table.ts";
 import { codec } from "./stored-job.ts";
-import { pass, working, held, done, due, inState } from "./working.ts";
+import { pass, startTestWorker, blockedWork, done, due, inState } from "./test-worker.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
@@ -12,7 +12,7 @@ afterEach(() => void vi.useRealTimers());
 
 describe("a worker", () => {
   test("looks for jobs at once, when its table polls, and when it is woken", async () => {
-    const { worker, dueClaims } = working(done);
+    const { worker, dueClaims } = startTestWorker(done);
     await pass(999);
     expect(dueClaims()).toBe(1);
     await pass(1);
@@ -25,8 +25,8 @@ describe("a worker", () => {
   });
 
   test("claims as many jobs as it has free slots, and again as soon as one of them ends if there may be more", async () => {
-    const { ids, ends, work } = held();
-    const { dueClaims } = working(work, { due: ["a", "b", "c"].map(due) });
+    const { ids, ends, work } = blockedWork();
+    const { dueClaims } = startTestWorker(work, { due: ["a", "b", "c"].map(due) });
     await pass();
     expect([ids, dueClaims()]).toEqual([["a", "b"], 1]);
     await pass(10_000);
@@ -43,7 +43,7 @@ describe("a worker", () => {
   });
 
   test("tries every half second while the store is unavailable, with one log line per outage", async () => {
-    const { server, dueClaims, log } = working(done);
+    const { server, dueClaims, log } = startTestWorker(done);
     await pass();
     server.away = true;
     await pass(1_000);
@@ -60,7 +60,7 @@ describe("a worker", () => {
   });
 
   test("sends no more requests to an unavailable store, however often it is woken", async () => {
-    const { worker, server, dueClaims } = working(done);
+    const { worker, server, dueClaims } = startTestWorker(done);
     await pass();
     server.away = true;
     await pass(1_000);
@@ -75,7 +75,7 @@ describe("a worker", () => {
   });
 
   test("reports a problem once it has fetched nothing for more than three seconds, until it fetches again or is stopped", async () => {
-    const { worker, server } = working(done);
+    const { worker, server } = startTestWorker(done);
     await pass();
     server.away = true;
     await pass(3_000);
@@ -93,14 +93,14 @@ describe("a worker", () => {
   });
 
   test("reports a problem without a reason if its store does not answer", async () => {
-    const { worker } = working(done, { claim: () => new Promise(() => {}) });
+    const { worker } = startTestWorker(done, { claim: () => new Promise(() => {}) });
     await pass(4_000);
     expect(worker.problem()).toBe("no jobs have been fetched for 4 s");
   });
 
   test("reports a problem if all slots are taken and none of its jobs has ended for more than five minutes", async () => {
-    const { ends, work } = held();
-    const { worker } = working(work, { due: ["a", "b", "c"].map(due) });
+    const { ends, work } = blockedWork();
+    const { worker } = startTestWorker(work, { due: ["a", "b", "c"].map(due) });
     await pass(300_000);
     expect(worker.problem()).toBeUndefined();
     await pass(120_000);
@@ -117,7 +117,7 @@ describe("a worker", () => {
       await lease.save(inState(record, JobState.DELIVERING));
       throw new Error("no detail");
     };
-    const { writes } = working(failing, { due: [due("a")] });
+    const { writes } = startTestWorker(failing, { due: [due("a")] });
     await pass();
     expect(writes()).toEqual([
       ["a", { state: JobState.DELIVERING, next: "hold", record: expect.any(String) as string }],
@@ -130,7 +130,7 @@ describe("a worker", () => {
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
       throw new Error("aborted");
     };
-    const { worker, writes, stopped, dueClaims } = working(cutOff, { due: [due("a")] });
+    const { worker, writes, stopped, dueClaims } = startTestWorker(cutOff, { due: [due("a")] });
     await pass();
     await worker.stop(AbortSignal.abort());
     await pass();
@@ -146,7 +146,7 @@ describe("a worker", () => {
     const later = (afterMs: number): Work => {
       return async (record) => ({ kind: "later", record: inState(record, JobState.DELIVERING), afterMs });
     };
-    const soon = working(later(299), { due: [due("a")] });
+    const soon = startTestWorker(later(299), { due: [due("a")] });
     await pass(299);
     expect([soon.writes(), soon.dueClaims()]).toEqual([
       [["a", { state: JobState.DELIVERING, next: 299, record: expect.any(String) as string }]],
@@ -154,7 +154,7 @@ describe("a worker", () => {
     ]);
     await pass(1);
     expect(soon.dueClaims()).toBe(2);
-    const ended = working(done, { due: [due("a")] });
+    const ended = startTestWorker(done, { due: [due("a")] });
     await pass(900);
     expect([ended.writes(), ended.dueClaims()]).toEqual([
       [["a", { state: JobState.DONE, next: 0, record: expect.any(String) as string }]],
@@ -165,7 +165,7 @@ describe("a worker", () => {
   test("sets aside a job that no worker can process, with a log line; an unreadable record stays unchanged", async () => {
     const poison = { ...due("poison"), deaths: 3 };
     const torn = { ...due("torn"), record: "{" };
-    const { writes, log, rows } = working(done, { due: [torn, poison] });
+    const { writes, log, rows } = startTestWorker(done, { due: [torn, poison] });
     await pass();
     const error = "set aside: the process died 3 times in a row while this job was running";
     expect(writes()).toEqual([
@@ -186,8 +186,8 @@ describe("a worker", () => {
   });
 
   test("runs jobs that may have killed their process one at a time, looking for them once a second", async () => {
-    const { ids, ends, work } = held();
-    const { server } = working(work, { concurrency: 3 });
+    const { ids, ends, work } = blockedWork();
+    const { server } = startTestWorker(work, { concurrency: 3 });
     const suspect = (id: string): JobRow => ({ ...due(id), deaths: 2 });
     await pass();
     expect(server.claims).toEqual(["due", "suspects"]);
@@ -204,9 +204,9 @@ describe("a worker", () => {
   });
 
   test("releases suspects that it claimed beside another, with their deaths", async () => {
-    const { ids, ends, work } = held();
+    const { ids, ends, work } = blockedWork();
     const suspects = ["a", "b"].map((id) => ({ ...due(id), deaths: 2 }));
-    const { writes } = working(work, { due: suspects, concurrency: 3 });
+    const { writes } = startTestWorker(work, { due: suspects, concurrency: 3 });
     await pass();
     expect(ids).toEqual(["a"]);
     expect(writes()).toEqual([["b", { state: JobState.EXECUTING, next: 500, keepDeaths: true }]]);

@@ -6,9 +6,9 @@ import type { LedgerStage } from "./stage.ts";
 import { anIntent, beginNew } from "./samples.ts";
 
 /** Proves that several replicas share one ledger. */
-export function replicaConformance(tried: () => { stage: LedgerStage; ledger: Ledger }): void {
+export function replicaConformance(target: () => { stage: LedgerStage; ledger: Ledger }): void {
   test("what another replica runs is no orphan here", async () => {
-    const { stage, ledger } = tried();
+    const { stage, ledger } = target();
     const second = await stage.open();
     const intent = anIntent();
     await beginNew(ledger, intent);
@@ -19,7 +19,7 @@ export function replicaConformance(tried: () => { stage: LedgerStage; ledger: Le
   });
 
   test("of 1,000 begins of one key over two replicas, one is new", async () => {
-    const { stage, ledger } = tried();
+    const { stage, ledger } = target();
     const second = await stage.open();
     const intent = anIntent();
     // A loaded server may answer some requests too late: these are repeated, as by callers.

@@ -12,12 +12,12 @@ const testTimeoutMs = 30_000;
 
 /** Proves that entries of a dead owner are taken over. `replicas`: several owners can be alive at a time. */
 export function takeoverConformance(
-  tried: () => { stage: LedgerStage; ledger: Ledger },
+  target: () => { stage: LedgerStage; ledger: Ledger },
   { replicas }: { replicas: boolean },
 ): void {
   /** Begins a call on a replica that then dies; its object behaves like a frozen process. */
   async function abandon(intent: Intent): Promise<{ former: Ledger; claim: Claim; heir: Ledger }> {
-    const { stage, ledger } = tried();
+    const { stage, ledger } = target();
     const former = await stage.open();
     const claim = await beginNew(former, intent);
     await stage.die(former);
@@ -58,7 +58,7 @@ export function takeoverConformance(
     "a write is not taken over before its run must have ended",
     async () => {
       const [write, idempotent] = [anIntent(), anIntent({ effect: "idempotent" })];
-      const { stage, ledger } = tried();
+      const { stage, ledger } = target();
       const former = await stage.open();
       const { sendUntil } = await beginNew(former, write);
       await beginNew(former, idempotent);
@@ -77,7 +77,7 @@ export function takeoverConformance(
   test(
     "abandoned intents are recovered in portions, each once",
     async () => {
-      const { stage, ledger } = tried();
+      const { stage, ledger } = target();
       const dying = await stage.open();
       const intents = Array.from({ length: 5 }, () => anIntent({ effect: "idempotent" }));
       for (const intent of intents) await beginNew(dying, intent);
@@ -202,7 +202,7 @@ export function takeoverConformance(
   test(
     "of calls that were recovered together one can be given back, and the others stay",
     async () => {
-      const { stage, ledger } = tried();
+      const { stage, ledger } = target();
       const dying = await stage.open();
       const [back, kept] = [anIntent({ effect: "idempotent" }), anIntent({ effect: "idempotent" })];
       for (const intent of [back, kept]) await beginNew(dying, intent);
@@ -240,7 +240,7 @@ export function takeoverConformance(
       const intent = anIntent({ effect: "idempotent" });
       const { heir } = await abandon(intent);
       const { claim } = await takeOver(heir, intent);
-      await tried().stage.lose(intent.key);
+      await target().stage.lose(intent.key);
       expect(await heir.restart(claim, 200)).toEqual({ state: "superseded", entry: undefined });
       expect(await heir.find(intent.key)).toBeUndefined();
     },
@@ -249,14 +249,14 @@ export function takeoverConformance(
 
   if (!replicas) return;
 
-  replicaConformance(tried);
+  replicaConformance(target);
 
   test(
     "of two heirs, one gets what was abandoned",
     async () => {
       const intent = anIntent({ effect: "idempotent" });
       const { heir } = await abandon(intent);
-      const second = await tried().stage.open();
+      const second = await target().stage.open();
       const states: string[] = [];
       await expect
         .poll(async () => {

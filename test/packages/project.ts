@@ -11,11 +11,11 @@ export interface Project extends Disposable {
   readonly path: string;
   env(extra?: Readonly<Record<string, string>>): NodeJS.ProcessEnv;
   /** Runs `npm install` with these arguments. */
-  install(...words: string[]): void;
+  install(...args: string[]): void;
   /** Runs a program and returns its output. Throws with its output if it fails. */
-  run(program: string, ...words: string[]): string;
+  run(program: string, ...args: string[]): string;
   /** Starts a program and waits until its output contains a text. Disposal sends SIGTERM. */
-  start(words: readonly string[], until: string, env?: Readonly<Record<string, string>>): Promise<Running>;
+  start(args: readonly string[], until: string, env?: Readonly<Record<string, string>>): Promise<Running>;
   /** Runs `npx jackfield serve` on a free port. */
   serve(): Promise<Running & { readonly url: string }>;
 }

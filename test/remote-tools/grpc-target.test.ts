@@ -76,9 +76,9 @@ describe("a gRPC target", () => {
     const app = await startReplica(await embedded());
     const silent = await startPlugin({});
     for (const address of [silent, "127.0.0.1:1"]) {
-      const { code, words } = await refusal(app.register({ name: "work" }, grpcTo(address)));
+      const { code, message } = await refusal(app.register({ name: "work" }, grpcTo(address)));
       expect(code).toBe(Code.InvalidArgument);
-      expect(words).toContain("Describe");
+      expect(message).toContain("Describe");
     }
   });
 
@@ -213,9 +213,9 @@ describe("a gRPC target", () => {
         names: { "tools.example": "127.0.0.1" },
       });
       for (const host of ["127.0.0.1", "localhost", "[::1]", "0x7f.1"]) {
-        const { code, words } = await refusal(app.register(tool, grpcTo(`${host}:${port}`)));
+        const { code, message } = await refusal(app.register(tool, grpcTo(`${host}:${port}`)));
         expect({ host, code }).toEqual({ host, code: Code.InvalidArgument });
-        expect(words).toContain("JACKFIELD_PRIVATE_ADDRESSES");
+        expect(message).toContain("JACKFIELD_PRIVATE_ADDRESSES");
       }
       for (const address of ["", "example.com", "http://example.com:1", "example.com:1/x", "a@example.com:1"]) {
         expect(await refusal(app.register(tool, grpcTo(address)))).toMatchObject({ code: Code.InvalidArgument });

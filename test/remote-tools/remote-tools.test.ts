@@ -36,7 +36,7 @@ describe("an HTTP target", () => {
       expect((await app.call(said)).output).toBe('{"a":"Mller 1"}');
       expect(await refusal(app.register(tool, httpTo(target.url), "lax"))).toMatchObject({
         code: Code.InvalidArgument,
-        words: expect.stringContaining("strict, text or off"),
+        message: expect.stringContaining("strict, text or off"),
       });
       await app.close();
     }
@@ -84,9 +84,9 @@ describe("an HTTP target", () => {
       ["X-A", "hush\r\nX-B: 1"],
       ["a b", "hush"],
     ] as const) {
-      const { code, words } = await refusal(app.register(tool, httpTo("https://example.com/", { [name]: value })));
+      const { code, message } = await refusal(app.register(tool, httpTo("https://example.com/", { [name]: value })));
       expect(code).toBe(Code.InvalidArgument);
-      expect(words).not.toContain("hush");
+      expect(message).not.toContain("hush");
     }
   });
 
@@ -94,8 +94,11 @@ describe("an HTTP target", () => {
     const app = await startReplica(await embedded());
     const many = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`x-${index}`, "v"]));
     for (const headers of [many, { "x-a": "v".repeat(8190) }, { "x-a": "v".repeat(48_000) }]) {
-      const { code, words } = await refusal(app.register(tool, httpTo("https://example.com/", headers)));
-      expect([code, words]).toEqual([Code.InvalidArgument, expect.stringContaining("target.http.headers may contain")]);
+      const { code, message } = await refusal(app.register(tool, httpTo("https://example.com/", headers)));
+      expect([code, message]).toEqual([
+        Code.InvalidArgument,
+        expect.stringContaining("target.http.headers may contain"),
+      ]);
     }
     expect(app.secrets).toEqual([]);
     await app.register(tool, httpTo("https://example.com/", { "x-a": "v".repeat(8189) }));
@@ -121,9 +124,9 @@ describe("an HTTP target", () => {
         "[::ffff:127.0.0.1]",
         "169.254.169.254",
       ]) {
-        const { code, words } = await refusal(app.register(tool, httpTo(`http://${host}:${port}/`)));
+        const { code, message } = await refusal(app.register(tool, httpTo(`http://${host}:${port}/`)));
         expect({ host, code }).toEqual({ host, code: Code.InvalidArgument });
-        expect(words).toContain("JACKFIELD_PRIVATE_ADDRESSES");
+        expect(message).toContain("JACKFIELD_PRIVATE_ADDRESSES");
       }
       expect(app.registry.list(caller.tenant)).toEqual([]);
     },

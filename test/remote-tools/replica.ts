@@ -20,7 +20,7 @@ import type { Sealer } from "../../src/store/sealer.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { AuditEvent } from "../../src/telemetry/telemetry.ts";
 import { createSilentTelemetry } from "../../src/telemetry/silent.ts";
-import { aCall, caller, outcomeOf, within } from "../support/executor.ts";
+import { aCall, caller, outcomeOf, requestIn } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 /** Starts a replica: a pipeline of its own, with remote tools over a store that may be shared. */
@@ -92,7 +92,7 @@ export async function startReplica(
       const onProgress = ({ message, fraction }: { message: string; fraction: number }): void =>
         void progress.push({ message, fraction });
       const call = aCall(args, { id: `call-${++count}`, name });
-      const result = await executor.execute(call, within("conversation-1", { onProgress, caller: as }));
+      const result = await executor.execute(call, requestIn("conversation-1", { onProgress, caller: as }));
       return { outcome: outcomeOf(result), output: result.output, progress };
     },
   };
@@ -151,11 +151,11 @@ export const httpTo = (url: string, headers: Record<string, string> = {}) => ({
 export const tool = { name: "work", description: "Works.", inputSchema: { type: "object" }, effect: Effect.READ };
 
 /** Returns the error of a refused registration. */
-export const refusal = async (promise: Promise<unknown>): Promise<{ code: Code; words: string }> => {
+export const refusal = async (promise: Promise<unknown>): Promise<{ code: Code; message: string }> => {
   const reason: unknown = await promise.then(
     () => new Error("nothing was refused"),
     (cause: unknown) => cause,
   );
   if (!(reason instanceof ConnectError)) throw reason;
-  return { code: reason.code, words: reason.rawMessage };
+  return { code: reason.code, message: reason.rawMessage };
 };

@@ -57,7 +57,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const call = { name: "echo" };
 /** Clients of all entry points: the fast path in two protocols, Connect's handlers, and in process. */
-function waysIn(key: string, caller: Caller) {
+function entryPointsFor(key: string, caller: Caller) {
   const interceptors = [
     (next) => (request) => (request.header.set("authorization", `Bearer ${key}`), next(request)),
   ] satisfies Parameters<typeof createConnectTransport>[0]["interceptors"];
@@ -83,7 +83,7 @@ function waysIn(key: string, caller: Caller) {
 }
 
 test("a caller's rate counts over all entry points, separately from other callers", async () => {
-  const ways = Object.values(waysIn("slow", slow));
+  const ways = Object.values(entryPointsFor("slow", slow));
   for (const way of ways.slice(1, 4)) await way();
   for (const way of ways) {
     await expect(way()).rejects.toMatchObject({ code: Code.ResourceExhausted });
@@ -91,14 +91,14 @@ test("a caller's rate counts over all entry points, separately from other caller
   await expect(ways[0]!()).rejects.toSatisfy(
     (error: { metadata: Headers }) => Number(error.metadata.get("retry-after")) > 0,
   );
-  for (const way of Object.values(waysIn("root", local))) await way();
+  for (const way of Object.values(entryPointsFor("root", local))) await way();
 });
 
 test.each(["connect", "grpc", "gRPC-Web stream", "Connect stream", "in process", "in-process stream"] as const)(
   "%s: a missing scope is refused, counted and observed in the same way, and leaves an audit line",
   async (way) => {
     audit.length = refused.length = watched.served.length = 0;
-    await expect(waysIn("reader", reader)[way]()).rejects.toMatchObject({ code: Code.PermissionDenied });
+    await expect(entryPointsFor("reader", reader)[way]()).rejects.toMatchObject({ code: Code.PermissionDenied });
     const method = `jackfield.v1.ToolExecutor/ExecuteTool${way.endsWith("stream") ? "s" : ""}`;
     expect(watched.served).toMatchObject([{ method, code: "permission_denied" }]);
     expect(refused).toEqual([`permission_denied ${method}`]);
@@ -112,7 +112,7 @@ test.each(["connect", "grpc", "gRPC-Web stream", "Connect stream", "in process",
 test("a flood of wrong keys is counted in full and leaves 20 audit lines a second plus one with the number of the others (hazard 24)", async () => {
   refusals.close();
   audit.length = refused.length = 0;
-  const { connect, "Connect stream": stream } = waysIn("wrong", local);
+  const { connect, "Connect stream": stream } = entryPointsFor("wrong", local);
   for (let index = 0; index < 30; index += 1) {
     await expect(connect()).rejects.toMatchObject({ code: Code.Unauthenticated });
     await expect(stream()).rejects.toMatchObject({ code: Code.Unauthenticated });

@@ -19,7 +19,7 @@ export interface RawAnswer {
 
 const fleeting = new Set(["date", ":status"]);
 
-function kept(headers: Record<string, unknown>): Record<string, string> {
+function stableHeaders(headers: Record<string, unknown>): Record<string, string> {
   const entries = Object.entries(headers).filter(([name]) => !fleeting.has(name));
   return Object.fromEntries(
     entries.map(([name, value]) => [name, String(value)] as const).toSorted(([a], [b]) => (a < b ? -1 : 1)),
@@ -36,8 +36,8 @@ export function exchange1(url: string, { method = "POST", path, headers, body }:
       response.once("end", () =>
         resolve({
           status: response.statusCode ?? 0,
-          headers: kept(response.headers),
-          trailers: kept(response.trailers),
+          headers: stableHeaders(response.headers),
+          trailers: stableHeaders(response.trailers),
           body: Buffer.concat(chunks),
         }),
       );
@@ -58,10 +58,10 @@ export function exchange2(
     const chunks: Buffer[] = [];
     stream.on("response", (received) => {
       answer.status = received[":status"] ?? 0;
-      answer.headers = kept(received);
+      answer.headers = stableHeaders(received);
     });
     stream.on("trailers", (received) => {
-      answer.trailers = kept(received);
+      answer.trailers = stableHeaders(received);
     });
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.once("error", reject);

@@ -208,11 +208,11 @@ export interface RpcListener {
 /** Our listener: the fast path in front of Fastify. */
 export async function createListener(parts: RpcParts): Promise<RpcListener> {
   const { fastPath, hasMethod, mount } = createRpc(parts);
-  let behind: HttpListener | undefined;
+  let fallback: HttpListener | undefined;
   const app = fastify({
     logger: false,
     serverFactory(handler) {
-      behind = handler as HttpListener;
+      fallback = handler as HttpListener;
       return http.createServer();
     },
   });
@@ -223,7 +223,7 @@ export async function createListener(parts: RpcParts): Promise<RpcListener> {
   return {
     request(request, response) {
       if (fastPath.request(request, response)) return;
-      if (hasMethod(pathOf(request))) behind?.(request, response);
+      if (hasMethod(pathOf(request))) fallback?.(request, response);
       else answerUnknownMethod(request, response);
     },
     stream: fastPath.stream,

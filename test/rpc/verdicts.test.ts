@@ -74,7 +74,7 @@ function verdict(answer: RawAnswer): string {
 }
 
 /** Sends the same bytes in every protocol of one codec, unary and as a stream. */
-async function everywhere(
+async function inEveryProtocol(
   codec: "json" | "proto",
   bytes: Uint8Array,
   headers: Record<string, string> = {},
@@ -103,15 +103,15 @@ const all = (code: string) => ({
 });
 
 test("a malformed message is invalid_argument in every protocol", async () => {
-  expect(await everywhere("json", Buffer.from("{"))).toEqual(all("invalid_argument"));
-  expect(await everywhere("json", Buffer.from([0x22, 0xff, 0x22]))).toEqual(all("invalid_argument"));
-  expect(await everywhere("proto", Buffer.from([0x0a, 0x7f, 1]))).toEqual(all("invalid_argument"));
+  expect(await inEveryProtocol("json", Buffer.from("{"))).toEqual(all("invalid_argument"));
+  expect(await inEveryProtocol("json", Buffer.from([0x22, 0xff, 0x22]))).toEqual(all("invalid_argument"));
+  expect(await inEveryProtocol("proto", Buffer.from([0x0a, 0x7f, 1]))).toEqual(all("invalid_argument"));
 });
 
 test("a message over the limit is resource_exhausted in every protocol", async () => {
   const large = Buffer.alloc(limit + 1, 0x20);
-  expect(await everywhere("json", large)).toEqual(all("resource_exhausted"));
-  expect(await everywhere("proto", large)).toEqual(all("resource_exhausted"));
+  expect(await inEveryProtocol("json", large)).toEqual(all("resource_exhausted"));
+  expect(await inEveryProtocol("proto", large)).toEqual(all("resource_exhausted"));
 });
 
 test("a body over the limit is refused even without a length (hazard 6)", async () => {
@@ -182,9 +182,9 @@ test("nesting is accepted to the same depth in JSON and in binary", async () => 
     const manyBinary = toBinary(ExecuteToolsRequestSchema, create(ExecuteToolsRequestSchema, { calls: [call] }));
     const json = { name: "none", arguments: call.input.value };
     const expected = all(depth < 197 ? "ok" : "invalid_argument");
-    expect(await everywhere("proto", binary, {}, manyBinary), `binary ${depth}`).toEqual(expected);
+    expect(await inEveryProtocol("proto", binary, {}, manyBinary), `binary ${depth}`).toEqual(expected);
     expect(
-      await everywhere(
+      await inEveryProtocol(
         "json",
         Buffer.from(JSON.stringify({ call: json })),
         {},
@@ -199,7 +199,7 @@ test("an invalid deadline is invalid_argument, one that passes deadline_exceeded
   const slow = Buffer.from('{"call":{"name":"slow"}}');
   const many = Buffer.from('{"calls":[{"name":"slow"}]}');
   for (const value of ["0", "-1", "9x", "99999999H", ""]) {
-    const odd = await everywhere(
+    const odd = await inEveryProtocol(
       "json",
       slow,
       { "grpc-timeout": value === "0" ? "0m" : value, "connect-timeout-ms": value },
@@ -207,7 +207,7 @@ test("an invalid deadline is invalid_argument, one that passes deadline_exceeded
     );
     expect(odd, value).toEqual(all("invalid_argument"));
   }
-  expect(await everywhere("json", slow, { "grpc-timeout": "50m", "connect-timeout-ms": "50" }, many)).toEqual(
+  expect(await inEveryProtocol("json", slow, { "grpc-timeout": "50m", "connect-timeout-ms": "50" }, many)).toEqual(
     all("deadline_exceeded"),
   );
 });
@@ -220,7 +220,12 @@ test("an internal error reveals nothing and is logged", async () => {
   });
   expect(JSON.parse(answer.body.toString())).toEqual({ code: "internal", message: "internal error" });
   expect(
-    await everywhere("json", Buffer.from('{"call":{"name":"throw"}}'), {}, Buffer.from('{"calls":[{"name":"throw"}]}')),
+    await inEveryProtocol(
+      "json",
+      Buffer.from('{"call":{"name":"throw"}}'),
+      {},
+      Buffer.from('{"calls":[{"name":"throw"}]}'),
+    ),
   ).toEqual(all("internal"));
   expect(watched.lines.some((line) => line.includes("an RPC failed"))).toBe(true);
 });

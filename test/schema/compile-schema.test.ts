@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { compileSchema } from "../../src/schema/compile-schema.ts";
-import { aCall, aTool, startExecutor, within } from "../support/executor.ts";
+import { aCall, aTool, startExecutor, requestIn } from "../support/executor.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 const latest = "https://json-schema.org/draft/2020-12/schema";
@@ -23,13 +23,13 @@ describe("validation", () => {
         { required: ["id", "priority"], additionalProperties: false },
       );
       await using app = await startExecutor([aTool({ inputSchema, execute: () => 1 })]);
-      const result = await app.executor.execute(aCall({ id: "a", kind: "y", at: "soon", extra: 1 }), within());
+      const result = await app.executor.execute(aCall({ id: "a", kind: "y", at: "soon", extra: 1 }), requestIn());
       expect(result.output).toBe(
         "Schema validation failed for work: : must have required property 'priority', : must NOT have additional properties: extra, " +
           '/id: must NOT have fewer than 3 characters, /kind: must be equal to constant: x, /at: must match format "date"',
       );
       expect(result.error?.violations).toHaveLength(5);
-      const other = await app.executor.execute(aCall({ id: "abc", priority: "x" }), within());
+      const other = await app.executor.execute(aCall({ id: "abc", priority: "x" }), requestIn());
       expect(other.output).toBe(
         "Schema validation failed for work: /priority: must be equal to one of the allowed values: low, high, 3",
       );

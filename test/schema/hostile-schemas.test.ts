@@ -55,8 +55,8 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
       const app = await startReplica(await embedded());
       const refusedWith = await refusal(app.register({ ...tool, inputSchema }, httpTo("https://example.com/")));
       expect(refusedWith.code).toBe(Code.InvalidArgument);
-      expect(refusedWith.words).toMatch(words);
-      expect(refusedWith.words.length).toBeLessThan(1000);
+      expect(refusedWith.message).toMatch(words);
+      expect(refusedWith.message.length).toBeLessThan(1000);
       expect(app.registry.list(caller.tenant)).toEqual([]);
       expect(app.log.join().length).toBeLessThan(2000);
     });
@@ -71,7 +71,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
   })) {
     testRequirement("002.2", `the type word ${word}: the reason names the right one (hazard 46)`, async () => {
       const app = await startReplica(await embedded());
-      const { code, words } = await refusal(
+      const { code, message: words } = await refusal(
         app.register({ ...tool, inputSchema: withA({ type: word }) }, httpTo("https://example.com/")),
       );
       expect(code).toBe(Code.InvalidArgument);
@@ -93,7 +93,7 @@ describe("a schema is refused with a message, and the tool is not listed", () =>
       "file:///etc/passwd",
       "other.json",
     ]) {
-      const { code, words } = await refusal(
+      const { code, message: words } = await refusal(
         app.register({ ...tool, inputSchema: withA({ $ref }) }, httpTo("https://example.com/")),
       );
       expect({ $ref, code }).toEqual({ $ref, code: Code.InvalidArgument });

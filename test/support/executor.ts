@@ -140,7 +140,7 @@ export function aCall(args: object | string = {}, change: { id?: string; name?: 
 }
 
 /** The execution request of a call in one conversation, `""` for none. */
-export function within(conversationId = "conversation-1", change: Partial<ExecutionRequest> = {}): ExecutionRequest {
+export function requestIn(conversationId = "conversation-1", change: Partial<ExecutionRequest> = {}): ExecutionRequest {
   return { caller, context: contextOf(conversationId), ...change };
 }
 

@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
-import { until } from "../support/asking.ts";
+import { until } from "../support/http-client.ts";
 
 const module = join(import.meta.dirname, "../../src/telemetry/fd-destination.ts");
 

@@ -6,17 +6,17 @@ import type { PlatformParts } from "../../../src/adapters/platform.ts";
 import { localCaller } from "../../../src/auth/authenticator.ts";
 import type { Scope } from "../../../src/auth/caller.ts";
 import { modelError } from "../../../src/errors.ts";
-import { stand, type StandOptions } from "../stand.ts";
-import { Ended, type StandTool } from "../stand-tools.ts";
+import { startAdapter, type AdapterTestOptions } from "../start-adapter.ts";
+import { ToolFailure, type SimulatedTool } from "../simulated-tools.ts";
 
 // The routes of the HTTP adapter.
 
 const settings = { answerWithinMs: 1500, publicUrl: "", corsOrigins: [], sanitize: "text", maxOutput: 256 } as const;
 
-function door(options: Partial<StandOptions> & { scopes?: Scope[]; corsOrigins?: string[] } = {}) {
+function door(options: Partial<AdapterTestOptions> & { scopes?: Scope[]; corsOrigins?: string[] } = {}) {
   const { scopes = ["tools:read", "tools:execute"], corsOrigins = [], ...rest } = options;
   const adapter = createHttpAdapter({ ...settings, corsOrigins }, { version: "1", metadataUrl: "https://x/meta" });
-  return stand({ authenticate: () => ({ ...localCaller, scopes: new Set(scopes) }), ...rest, adapter });
+  return startAdapter({ authenticate: () => ({ ...localCaller, scopes: new Set(scopes) }), ...rest, adapter });
 }
 
 async function read(response: Response): Promise<[number, unknown]> {
@@ -46,9 +46,9 @@ describe("a caller that lacks a scope", () => {
 
 describe("POST /tools/{name}", () => {
   const denied =
-    (message: string): StandTool =>
+    (message: string): SimulatedTool =>
     () => {
-      throw new Ended(Outcome.DENIED, message);
+      throw new ToolFailure(Outcome.DENIED, message);
     };
 
   test("waits as configured, or as the client prefers", async () => {

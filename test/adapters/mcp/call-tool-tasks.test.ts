@@ -2,7 +2,7 @@ import { createContextValues } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { reserved } from "../../../src/adapters/mcp/protocol.ts";
-import { open, result } from "./call-tool-stand.ts";
+import { open, result } from "./recording-clients.ts";
 
 // Calls of tools through MCP, with clients that record the requests.
 
@@ -13,30 +13,30 @@ describe("a task", () => {
   const meta = { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: tasks };
 
   test("is created for a pending call of a client that supports tasks", async () => {
-    const { modern, asked } = open({ answer: { result: result(Outcome.PENDING, pendingText) } });
+    const { modern, requests } = open({ answer: { result: result(Outcome.PENDING, pendingText) } });
     expect((await modern({}, tasks)).result).toMatchObject({ resultType: "task", status: "working" });
-    expect(asked.map(({ method, options }) => [method, options])).toMatchObject([
+    expect(requests.map(({ method, options }) => [method, options])).toMatchObject([
       ["executeTool", {}],
       ["submitJob", undefined],
     ]);
     const quick = open();
     expect((await quick.modern({}, tasks)).result).toMatchObject({ resultType: "complete" });
-    expect(quick.asked).toHaveLength(1);
+    expect(quick.requests).toHaveLength(1);
   });
 
   test("passes the trace of each request on", async () => {
     const values = createContextValues();
-    const { modern, send, asked } = open({ answer: { result: result(Outcome.PENDING, pendingText) }, values });
+    const { modern, send, requests } = open({ answer: { result: result(Outcome.PENDING, pendingText) }, values });
     await modern({}, tasks);
     for (const method of ["tasks/get", "tasks/update", "tasks/cancel"]) {
       expect((await send(method, { taskId: "t", _meta: meta })).result).toMatchObject({ resultType: "complete" });
     }
-    const traced = asked.filter(({ method }) => method.endsWith("Job"));
+    const traced = requests.filter(({ method }) => method.endsWith("Job"));
     expect(traced.map(({ method }) => method)).toEqual(["submitJob", "getJob", "getJob", "getJob", "cancelJob"]);
     for (const { options } of traced) expect(options).toEqual({ contextValues: values });
     const without = open();
     for (const method of ["tasks/get", "tasks/cancel"]) await without.send(method, { taskId: "t", _meta: meta });
-    expect(new Set(without.asked.map(({ options }) => options))).toEqual(new Set([undefined]));
+    expect(new Set(without.requests.map(({ options }) => options))).toEqual(new Set([undefined]));
   });
 
   test("acknowledges updates and cancellations", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { reserved } from "../../../src/adapters/mcp/protocol.ts";
 import { keyedContext } from "../../../src/adapters/tool-call.ts";
-import { open, result } from "./call-tool-stand.ts";
+import { open, result } from "./recording-clients.ts";
 
 // Calls of tools through MCP, with clients that record the requests.
 
@@ -13,9 +13,9 @@ const own = { "jackfield/idempotencyKey": "k-1", "jackfield/conversationId": "c-
 
 describe("a call", () => {
   test("is executed with its id, conversation, arguments and deadline", async () => {
-    const { call, asked, peer, signal } = open();
+    const { call, requests, peer, signal } = open();
     await call({ arguments: { a: 1 }, _meta: own });
-    expect(asked).toEqual([
+    expect(requests).toEqual([
       {
         method: "executeTool",
         request: {
@@ -36,9 +36,9 @@ describe("a call", () => {
   });
 
   test("has empty arguments, a random id and no conversation by default", async () => {
-    const { call, asked, peer } = open();
+    const { call, requests, peer } = open();
     await call();
-    expect(asked[0]?.request).toMatchObject({
+    expect(requests[0]?.request).toMatchObject({
       call: { input: { case: "arguments", value: {} } },
       context: keyedContext(""),
     });
@@ -47,17 +47,17 @@ describe("a call", () => {
 
   test("passes its trace on to the executor", async () => {
     const values = createContextValues();
-    const { call, asked, signal } = open({ values });
+    const { call, requests, signal } = open({ values });
     await call();
-    expect(asked[0]?.options).toEqual({ signal, contextValues: values });
+    expect(requests[0]?.options).toEqual({ signal, contextValues: values });
   });
 
   test("has the shorter deadline for a client that supports tasks", async () => {
-    const { modern, asked } = open();
+    const { modern, requests } = open();
     await modern({}, { extensions: { [reserved.tasks]: {} } });
     await modern({}, { extensions: [] });
     await modern({}, { extensions: { [reserved.tasks]: true } });
-    const waits = asked.map(({ request }) => (request as { answerWithin: object }).answerWithin);
+    const waits = requests.map(({ request }) => (request as { answerWithin: object }).answerWithin);
     expect(waits).toMatchObject([
       { seconds: 0n, nanos: 100_000_000 },
       { seconds: 1n, nanos: 500_000_000 },
@@ -72,9 +72,9 @@ describe("a call", () => {
     [{ _meta: { "jackfield/conversationId": 7 } }, "Invalid conversation id: expected 1 to 256 characters"],
     [{ requestState: "x" }, "Invalid requestState"],
   ])("%j is refused: %s", async (params, message) => {
-    const { call, asked } = open();
+    const { call, requests } = open();
     expect(await call(params)).toMatchObject({ error: { code: -32602, message } });
-    expect(asked).toEqual([]);
+    expect(requests).toEqual([]);
   });
 
   test("of a modern client is refused without its version and capabilities", async () => {
@@ -115,14 +115,14 @@ describe("an answer", () => {
   test("needs the tool's schema only if its form depends on it", async () => {
     const plain = open();
     await plain.call();
-    expect(plain.asked.map(({ method }) => method)).toEqual(["executeTool"]);
+    expect(plain.requests.map(({ method }) => method)).toEqual(["executeTool"]);
     const cut = open({ answer: { result: result(Outcome.OK, "12", { truncated: true }) } });
     expect((await cut.call()).result).toMatchObject({ isError: true });
-    expect(cut.asked.map(({ method }) => method)).toEqual(["executeTool", "listTools"]);
+    expect(cut.requests.map(({ method }) => method)).toEqual(["executeTool", "listTools"]);
   });
 
   test("lets a modern client wait eight times for a pending call, and an older one not", async () => {
-    const { call, modern, asked } = open({ answer: { result: result(Outcome.PENDING, pendingText) } });
+    const { call, modern, requests } = open({ answer: { result: result(Outcome.PENDING, pendingText) } });
     expect((await call()).result).toMatchObject({ isError: true, content: [{ text: pendingText }] });
     let params = {};
     for (let round = 1; round < 8; round += 1) {
@@ -135,7 +135,7 @@ describe("an answer", () => {
       params = { requestState: answer?.["requestState"] };
     }
     expect((await modern(params)).result).toMatchObject({ resultType: "complete", isError: true });
-    const ids = asked.slice(1).map(({ request }) => (request as { call: { id: string } }).call.id);
+    const ids = requests.slice(1).map(({ request }) => (request as { call: { id: string } }).call.id);
     expect(new Set(ids).size).toBe(1);
   });
 
@@ -147,7 +147,7 @@ describe("an answer", () => {
 });
 
 test("only calls of tools need the list of tools", async () => {
-  const { door, asked, peer } = open();
+  const { door, requests, peer } = open();
   const handle = (method: string, params: object, headers: object) => {
     const _meta = { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: {} };
     const body = { jsonrpc: "2.0", id: 1, method, params: { ...params, _meta } };
@@ -155,9 +155,9 @@ test("only calls of tools need the list of tools", async () => {
     return door.handle(body, { ...peer, headers: { ...always, ...headers } });
   };
   expect(await handle("server/discover", {}, {})).toMatchObject({ status: 200 });
-  expect(asked).toEqual([]);
+  expect(requests).toEqual([]);
   expect(await handle("tools/call", { name: "work" }, { "mcp-name": "work" })).toMatchObject({ status: 200 });
-  expect(asked.map(({ method }) => method)).toEqual(["listTools", "executeTool"]);
+  expect(requests.map(({ method }) => method)).toEqual(["listTools", "executeTool"]);
 });
 
 test("discovery contains the instructions", async () => {

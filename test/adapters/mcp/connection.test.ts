@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { mcp } from "../../../src/adapters/mcp/index.ts";
 import type { PlatformParts } from "../../../src/adapters/platform.ts";
 import { localCaller } from "../../../src/auth/authenticator.ts";
-import { stand } from "../stand.ts";
+import { startAdapter } from "../start-adapter.ts";
 import { answered, post } from "./mcp-client.ts";
 
 const settings = {
@@ -76,7 +76,7 @@ test("failures before a message is read are JSON-RPC errors, with the matching c
 test("shutdown ends the subscriptions", async () => {
   const shutdown = new AbortController();
   const { adapter } = connect(shutdown.signal);
-  await using app = await stand({ adapter });
+  await using app = await startAdapter({ adapter });
   const meta = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},

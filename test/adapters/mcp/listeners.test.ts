@@ -8,7 +8,7 @@ import type { Tasks } from "../../../src/adapters/mcp/tasks.ts";
 import type { AdapterClients } from "../../../src/adapters/adapter.ts";
 import type { ToolCatalog } from "../../../src/adapters/tool-catalog.ts";
 import { localCaller } from "../../../src/auth/authenticator.ts";
-import { until } from "../stand.ts";
+import { until } from "../start-adapter.ts";
 
 type TaskStatus = Awaited<ReturnType<Tasks["status"]>>;
 
@@ -23,19 +23,19 @@ function start({ maxListeners = 10 } = {}) {
     list: catalog("a") as ToolCatalog | Error,
     tasks: new Map<string, TaskStatus | Error>(),
   };
-  const asked: { what: string; clients: AdapterClients }[] = [];
+  const requests: { what: string; clients: AdapterClients }[] = [];
   const subscriptions = createSubscriptions({
     catalogs: {
       get: () => catalog(),
       async refresh(_caller, clients) {
-        asked.push({ what: "list", clients });
+        requests.push({ what: "list", clients });
         if (world.list instanceof Error) throw world.list;
         return world.list;
       },
     },
     tasks: {
       async status(id: string, { clients }: Peer) {
-        asked.push({ what: id, clients });
+        requests.push({ what: id, clients });
         const status = world.tasks.get(id);
         if (status instanceof Error) throw status;
         return status;
@@ -77,10 +77,10 @@ function start({ maxListeners = 10 } = {}) {
 
   /** Waits until everything has been polled this number of times more. */
   async function turns(what: string, count = 2) {
-    const before = asked.length;
-    await until(() => asked.slice(before).filter((one) => one.what === what).length >= count);
+    const before = requests.length;
+    await until(() => requests.slice(before).filter((one) => one.what === what).length >= count);
   }
-  return { world, asked, subscriptions, listen, turns };
+  return { world, requests, subscriptions, listen, turns };
 }
 
 const meta = (id = 1) => ({ [reserved.subscriptionId]: id });
@@ -99,13 +99,13 @@ const taskMessage = (status: string) => ({
 
 describe("a listener", () => {
   test("is told what it listens to, which is nothing by default", async () => {
-    const { listen, subscriptions, asked } = start();
+    const { listen, subscriptions, requests } = start();
     const listeners = [undefined, 7, {}, { toolsListChanged: "yes" }, { taskIds: [] }].map((wanted) => listen(wanted));
     for (const { sent } of listeners) {
       await until(() => sent.length > 0);
       expect(sent).toEqual([acknowledged({})]);
     }
-    expect(asked).toEqual([]);
+    expect(requests).toEqual([]);
     subscriptions.close();
     await Promise.all(listeners.map(({ ended }) => ended));
   });
@@ -188,17 +188,17 @@ describe("a listener", () => {
 
 describe("the notifications of a listener", () => {
   test("report each change of the list once, without counting against the rate limit", async () => {
-    const { listen, world, subscriptions, asked, turns } = start();
+    const { listen, world, subscriptions, requests, turns } = start();
     const { sent, ended, peer } = listen({ toolsListChanged: true });
     await until(() => sent.length > 0);
-    expect(asked[0]).toEqual({ what: "list", clients: peer.clients });
+    expect(requests[0]).toEqual({ what: "list", clients: peer.clients });
     await turns("list");
     expect(sent).toEqual([acknowledged({ toolsListChanged: true })]);
     world.list = catalog("a", "b");
     await until(() => sent.length > 1);
     await turns("list");
     expect(sent.slice(1)).toEqual([listChanged]);
-    expect(new Set(asked.slice(1).map(({ clients }) => clients))).toEqual(new Set([peer.clients.unmetered]));
+    expect(new Set(requests.slice(1).map(({ clients }) => clients))).toEqual(new Set([peer.clients.unmetered]));
     subscriptions.close();
     await ended;
   });
@@ -218,15 +218,15 @@ describe("the notifications of a listener", () => {
   });
 
   test("need one listing per turn for all listeners of a caller", async () => {
-    const { listen, world, subscriptions, asked, turns } = start();
+    const { listen, world, subscriptions, requests, turns } = start();
     world.tasks.set("t", task(JobState.EXECUTING, "working"));
     const wanted = [{ toolsListChanged: true }, { toolsListChanged: true }, { toolsListChanged: true, taskIds: ["t"] }];
     const listeners = wanted.map((notifications) => listen(notifications));
     for (const { sent } of listeners) await until(() => sent.length > 0);
     await turns("t");
-    const before = asked.length;
+    const before = requests.length;
     await turns("t", 5);
-    const looks = asked.slice(before).map(({ what }) => what);
+    const looks = requests.slice(before).map(({ what }) => what);
     expect(looks.slice(0, 6).join()).toMatch(/^(?:list,t,list,t,list,t|t,list,t,list,t,list)$/);
     subscriptions.close();
     await Promise.all(listeners.map(({ ended }) => ended));
@@ -250,7 +250,7 @@ describe("the notifications of a listener", () => {
   });
 
   test("report each state of a task once, until it has ended", async () => {
-    const { listen, world, subscriptions, turns, asked } = start();
+    const { listen, world, subscriptions, turns, requests } = start();
     world.tasks.set("t", task(JobState.ACCEPTED, "working"));
     const { sent, ended, peer } = listen({ taskIds: ["t"] });
     await until(() => sent.length > 1);
@@ -267,10 +267,10 @@ describe("the notifications of a listener", () => {
     await until(() => sent.length > 3);
     expect(sent.slice(1)).toEqual(["working", "working", "completed"].map(taskMessage));
     const other = listen({ toolsListChanged: true }, 2);
-    const before = asked.length;
+    const before = requests.length;
     await turns("list", 3);
-    expect(asked.slice(before).filter(({ what }) => what === "t")).toEqual([]);
-    expect(asked.filter(({ what }) => what === "t").at(-1)?.clients).toBe(peer.clients.unmetered);
+    expect(requests.slice(before).filter(({ what }) => what === "t")).toEqual([]);
+    expect(requests.filter(({ what }) => what === "t").at(-1)?.clients).toBe(peer.clients.unmetered);
     subscriptions.close();
     await Promise.all([ended, other.ended]);
   });

@@ -2,7 +2,7 @@ import { createContextValues } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { Outcome } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { keyedContext } from "../../../src/adapters/tool-call.ts";
-import { open, result } from "./call-tool-stand.ts";
+import { open, result } from "./recording-clients.ts";
 
 const own = { "jackfield/idempotencyKey": "k-1", "jackfield/conversationId": "c-1" };
 
@@ -13,7 +13,7 @@ describe("progress", () => {
   test("rises with each report, and has the message of the tool", async () => {
     const events = [report(0.5, "half"), report(0.2), report(-1), ended, report(0.9)];
     const values = createContextValues();
-    const { call, notified, asked, signal } = open({ events, readsEvents: true, values });
+    const { call, notified, requests, signal } = open({ events, readsEvents: true, values });
     const { result: answer } = await call({ arguments: { a: 1 }, _meta: { progressToken: 0, ...own } });
     expect(answer).toMatchObject({ content: [{ text: "done" }] });
     const params = notified.map((message) => (message as { params: Record<string, unknown> }).params);
@@ -24,7 +24,7 @@ describe("progress", () => {
       { progressToken: 0, progress: 0.9, total: 1 },
     ]);
     expect(notified[0]).toMatchObject({ jsonrpc: "2.0", method: "notifications/progress" });
-    expect(asked).toEqual([
+    expect(requests).toEqual([
       {
         method: "executeTools",
         request: {
@@ -38,10 +38,10 @@ describe("progress", () => {
   });
 
   test("is never below zero", async () => {
-    const { call, notified, asked, signal } = open({ events: [report(-1), report(0), ended], readsEvents: true });
+    const { call, notified, requests, signal } = open({ events: [report(-1), report(0), ended], readsEvents: true });
     await call({ _meta: { progressToken: "t" } });
     expect(notified).toMatchObject([{ params: { progress: 0 } }, { params: { progress: 0.001 } }]);
-    expect(asked[0]?.options).toEqual({ signal });
+    expect(requests[0]?.options).toEqual({ signal });
   });
 
   test("needs a valid token and a client that reads events", async () => {
@@ -51,9 +51,9 @@ describe("progress", () => {
       [false, "t"],
       [false, 1],
     ] as const) {
-      const { call, asked } = open({ readsEvents });
+      const { call, requests } = open({ readsEvents });
       await call({ _meta: { progressToken } });
-      expect(asked.map(({ method }) => method)).toEqual(["executeTool"]);
+      expect(requests.map(({ method }) => method)).toEqual(["executeTool"]);
     }
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createMcpAdapter } from "../../../src/adapters/mcp/index.ts";
-import { stand } from "../stand.ts";
+import { startAdapter } from "../start-adapter.ts";
 import { messagesOf, post } from "./mcp-client.ts";
 
 const settings = {
@@ -29,7 +29,7 @@ function impatient() {
 
 test("a slow call is answered as a stream with comments, only to a client that reads events", async () => {
   const held = Promise.withResolvers<string>();
-  await using server = await stand({ adapter: impatient(), tools: { held: () => held.promise } });
+  await using server = await startAdapter({ adapter: impatient(), tools: { held: () => held.promise } });
   // The answer was sent before a stream would have opened: its timer must not touch the reply any more.
   await (await post(server.url, { jsonrpc: "2.0", id: 1, method: "ping" })).text();
   const call = { jsonrpc: "2.0", id: 5, method: "tools/call", params: { name: "held" } };

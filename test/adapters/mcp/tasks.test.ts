@@ -28,9 +28,9 @@ function aJob(change: Partial<Omit<Job, "$typeName">> = {}): Job {
 
 /** The tasks of one job, and the requests to the services. */
 function start(job: Job | ConnectError, call: object | ConnectError = notFound()) {
-  const asked: [string, unknown][] = [];
+  const requests: [string, unknown][] = [];
   const answer = (method: string, answered: unknown) => async (request: unknown) => {
-    asked.push([method, request]);
+    requests.push([method, request]);
     if (answered instanceof Error) throw answered;
     return answered;
   };
@@ -54,7 +54,7 @@ function start(job: Job | ConnectError, call: object | ConnectError = notFound()
     maxOutput: 10,
     metaTail: ',"x":1',
   });
-  return { tasks, peer, asked, clients };
+  return { tasks, peer, requests, clients };
 }
 
 const members = {
@@ -94,20 +94,20 @@ describe("a task", () => {
   });
 
   test("includes its result once it has ended, in the form of the call's answer", async () => {
-    const { tasks, peer, asked } = start(aJob({ state: JobState.DONE, results: [ok("12345")] }));
+    const { tasks, peer, requests } = start(aJob({ state: JobState.DONE, results: [ok("12345")] }));
     expect(JSON.parse(await tasks.get("t-1", peer))).toMatchObject({
       status: "completed",
       result: { content: [{ type: "text", text: "12345" }], resultType: "complete", _meta: { x: 1 } },
     });
-    expect(asked.map(([method]) => method)).toEqual(["getJob"]);
+    expect(requests.map(([method]) => method)).toEqual(["getJob"]);
   });
 
   test("with a result beyond the caller's limit contains the shortened answer", async () => {
     const long = aJob({ state: JobState.DONE, results: [ok("ü".repeat(6))] });
     const text = async (call: object | ConnectError) => {
-      const { tasks, peer, asked } = start(long, call);
+      const { tasks, peer, requests } = start(long, call);
       const { result } = JSON.parse(await tasks.get("t-1", peer)) as { result: { content: { text: string }[] } };
-      expect(asked[1]).toEqual(["getCall", { callId: "k-1", context: keyedContext("c-1") }]);
+      expect(requests[1]).toEqual(["getCall", { callId: "k-1", context: keyedContext("c-1") }]);
       return result.content[0]?.text;
     };
     expect(await text({ result: ok("short") })).toBe("short");
@@ -115,7 +115,7 @@ describe("a task", () => {
     await expect(text(new ConnectError("away", Code.Unavailable))).rejects.toThrow("away");
     const fits = start(aJob({ state: JobState.DONE, results: [ok("ü".repeat(5))] }));
     await fits.tasks.get("t-1", fits.peer);
-    expect(fits.asked).toHaveLength(1);
+    expect(fits.requests).toHaveLength(1);
   });
 
   test("with a shortened answer is an error if its tool promises structured content", async () => {
@@ -161,9 +161,9 @@ describe("a task", () => {
 
 describe("cancelling a task", () => {
   const methods = async (job: Job, call: object | ConnectError) => {
-    const { tasks, peer, asked } = start(job, call);
+    const { tasks, peer, requests } = start(job, call);
     await tasks.cancel("t-1", peer);
-    return asked.slice(1);
+    return requests.slice(1);
   };
 
   test("succeeds if it has not started", async () => {
@@ -197,9 +197,9 @@ describe("creating a task", () => {
 
   test("creates a job of its caller and key: the same request is the same job", async () => {
     const ids = async (who: Partial<Caller>, id = "k-1") => {
-      const { tasks, peer, asked } = start(aJob({ source: who.name ?? "crm", calls: [toolCall(id, "work", {})] }));
+      const { tasks, peer, requests } = start(aJob({ source: who.name ?? "crm", calls: [toolCall(id, "work", {})] }));
       await tasks.start({ ...keyed, call: toolCall(id, "work", {}) }, { ...peer, caller: { ...caller, ...who } });
-      return (asked[0]![1] as { job: Job }).job.id;
+      return (requests[0]![1] as { job: Job }).job.id;
     };
     const all = [await ids({}), await ids({ tenant: "t" }), await ids({ name: "erp" }), await ids({}, "k-2")];
     expect(new Set(all).size).toBe(4);
@@ -208,14 +208,16 @@ describe("creating a task", () => {
   });
 
   test("returns the state working", async () => {
-    const { tasks, peer, asked } = start(aJob());
+    const { tasks, peer, requests } = start(aJob());
     expect(JSON.parse(await tasks.start(keyed, peer))).toEqual({
       resultType: "task",
       ...members,
       status: "working",
       _meta: { x: 1 },
     });
-    expect(asked).toMatchObject([["submitJob", { job: { calls: [keyed.call], context: keyed.context, source: "" } }]]);
+    expect(requests).toMatchObject([
+      ["submitJob", { job: { calls: [keyed.call], context: keyed.context, source: "" } }],
+    ]);
   });
 
   test.each([

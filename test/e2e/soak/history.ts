@@ -37,7 +37,7 @@ export type Dead = ReadonlyMap<string, string>;
 
 /** Creates an empty history. */
 export function createHistory(): History {
-  const told = new Map<string, { readonly tool: Call["tool"]; final: string | undefined; last: Answer }>();
+  const lastAnswers = new Map<string, { readonly tool: Call["tool"]; final: string | undefined; last: Answer }>();
   const accepted = new Map<string, { jobId: string; calls: readonly Call[] }>();
   const ends = { ok: 0, failed: 0, uncertain: 0 };
   const changed: string[] = [];
@@ -46,10 +46,10 @@ export function createHistory(): History {
   function answered({ id, tool }: Call, answer: Answer): void {
     if (answer.kind === "again") return;
     const final = finalOf(tool, answer);
-    const before = told.get(id);
+    const before = lastAnswers.get(id);
     if (before === undefined) {
       ends[answer.kind] += 1;
-      told.set(id, { tool, final, last: answer });
+      lastAnswers.set(id, { tool, final, last: answer });
       return;
     }
     before.last = answer;
@@ -95,7 +95,7 @@ export function createHistory(): History {
           ? [`${id} took effect as ${numbers.join(", ")} under ${keys.size} keys`]
           : [],
       );
-      for (const [id, { tool, final, last }] of told) {
+      for (const [id, { tool, final, last }] of lastAnswers) {
         const numbers = effects.get(id)?.numbers ?? [];
         if (tool !== "look" && last.kind === "ok" && !numbers.includes(last.number ?? 0))
           lost.push(

@@ -25,7 +25,7 @@ export interface Load {
 }
 
 /** Maximum time for which a caller repeats a call, in milliseconds; less than calls are remembered. */
-export const insistMs = 60_000;
+export const repeatForMs = 60_000;
 
 /** Maximum delay of a repeat of an answered call, in milliseconds. */
 const maxRepeatMs = 20_000;
@@ -78,8 +78,8 @@ export function startLoad(options: {
     return reply.answers.length === calls.length && reply.answers.every(({ kind }) => kind !== "again");
   }
 
-  async function insist(door: Door, id: string, calls: readonly [Call, ...Call[]]): Promise<void> {
-    const end = performance.now() + insistMs;
+  async function repeatUntilAnswered(door: Door, id: string, calls: readonly [Call, ...Call[]]): Promise<void> {
+    const end = performance.now() + repeatForMs;
     for (;;) {
       const reply = await attempt(door, id, calls);
       if (note(reply, id, calls)) return;
@@ -99,11 +99,11 @@ export function startLoad(options: {
     const rest = Array.from({ length: random.between(1, door.batch) - 1 }, (_, index) => makeCall(index + 1));
     const calls: [Call, ...Call[]] = [makeCall(0), ...rest];
     const repeat = random.between(1, 16);
-    if (repeat === 1) await Promise.all([insist(door, id, calls), insist(door, id, calls)]);
-    else await insist(door, id, calls);
+    if (repeat === 1) await Promise.all([repeatUntilAnswered(door, id, calls), repeatUntilAnswered(door, id, calls)]);
+    else await repeatUntilAnswered(door, id, calls);
     if (repeat !== 2) return;
     await wait(random.between(0, maxRepeatMs), undefined, { signal: finishing.signal }).catch(() => {});
-    await insist(door, id, calls);
+    await repeatUntilAnswered(door, id, calls);
   }
 
   const sending = (async () => {

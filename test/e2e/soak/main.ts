@@ -8,7 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createRandom } from "../../../src/sandbox/random.ts";
 import { smallDisk } from "../../store/small-disk.ts";
-import { rpc } from "../../support/asking.ts";
+import { rpc } from "../../support/http-client.ts";
 import { freePort } from "../../support/free-port.ts";
 import { scratchFolder } from "../../support/scratch-folder.ts";
 import { startTcpProxy } from "../../support/tcp-proxy.ts";
@@ -20,7 +20,7 @@ import { faultKinds } from "./faults.ts";
 import { createHistory, type Dead } from "./history.ts";
 import { startLoad } from "./load.ts";
 import { startSoakPlatform } from "./platform.ts";
-import { runOrdeal } from "./ordeal.ts";
+import { runFaults } from "./fault-run.ts";
 import { printReport } from "./report.ts";
 import { findGrowth, measure, type Sample } from "./watch.ts";
 
@@ -80,7 +80,7 @@ const history = createHistory();
 const load = startLoad({ doors: openDoors(service.url), random: createRandom(values.seed), rate, history });
 const measured = (): Promise<Sample> => measure(service, load.requests, engine === undefined ? dataDir : undefined);
 
-const ordeal = await runOrdeal({
+const ordeal = await runFaults({
   durationMs: Number(values.minutes) * 60_000,
   kinds,
   parts: { service, downstream, platform, dataDir, disk, engine: proxy },
@@ -123,10 +123,10 @@ if (!isKept) {
 }
 
 function showMinute(minute: number, { rssMb, liveMb, handles, rows, requests }: Sample, faults: number): void {
-  const kept = rows === undefined ? "" : `, ${rows.entries} entries, ${rows.jobs} jobs`;
+  const rowCounts = rows === undefined ? "" : `, ${rows.entries} entries, ${rows.jobs} jobs`;
   console.log(
     `${minute} min: ${requests} requests, ${faults} faults, ${load.open} open, ${missing().length} to deliver, ` +
-      `${rssMb.toFixed(1)} MB (${liveMb.toFixed(1)} in use), ${handles} handles${kept}`,
+      `${rssMb.toFixed(1)} MB (${liveMb.toFixed(1)} in use), ${handles} handles${rowCounts}`,
   );
 }
 

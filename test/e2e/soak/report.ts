@@ -1,6 +1,6 @@
 import type { Dead, History, Verdict } from "./history.ts";
 import type { Load } from "./load.ts";
-import type { Ordeal } from "./ordeal.ts";
+import type { FaultRun } from "./fault-run.ts";
 import type { SoakPlatform } from "./platform.ts";
 import type { Growth, Sample } from "./watch.ts";
 
@@ -9,7 +9,7 @@ export interface Findings {
   readonly load: Load;
   readonly history: History;
   readonly platform: SoakPlatform;
-  readonly ordeal: Ordeal;
+  readonly ordeal: FaultRun;
   readonly dead: Dead;
   readonly verdict: Verdict;
   readonly growth: Growth;
@@ -26,8 +26,8 @@ export function printReport(findings: Findings): boolean {
   const counts = Object.entries(verdict).map(
     ([kind, list]: [string, readonly string[]]) => [kind, list.length] as const,
   );
-  const most = (quantity: (sample: Sample) => number): number => Math.max(...late.map(quantity));
-  const least = (quantity: (sample: Sample) => number): number => Math.min(...late.map(quantity));
+  const maxOf = (quantity: (sample: Sample) => number): number => Math.max(...late.map(quantity));
+  const minOf = (quantity: (sample: Sample) => number): number => Math.min(...late.map(quantity));
   console.table({
     requests: load.requests,
     ...history.ends,
@@ -39,12 +39,12 @@ export function printReport(findings: Findings): boolean {
     "requests of the last half": growth.requests,
     "MB per 1,000 requests": round(growth.rssSlope, 4),
     "MB in use per 1,000 requests": round(growth.liveSlope, 4),
-    "MB in the last half": `${round(least(({ rssMb }) => rssMb))} to ${round(most(({ rssMb }) => rssMb))}`,
+    "MB in the last half": `${round(minOf(({ rssMb }) => rssMb))} to ${round(maxOf(({ rssMb }) => rssMb))}`,
     "MB after everything": round(last.rssMb),
-    "handles in the last half": `${least(({ handles }) => handles)} to ${most(({ handles }) => handles)}`,
+    "handles in the last half": `${minOf(({ handles }) => handles)} to ${maxOf(({ handles }) => handles)}`,
     "handles after everything": last.handles,
-    "most entries": most(({ rows }) => rows?.entries ?? 0),
-    "most jobs": most(({ rows }) => rows?.jobs ?? 0),
+    "most entries": maxOf(({ rows }) => rows?.entries ?? 0),
+    "most jobs": maxOf(({ rows }) => rows?.jobs ?? 0),
     "entries after everything": last.rows?.entries ?? 0,
     "jobs after everything": last.rows?.jobs ?? 0,
   });

@@ -15,7 +15,7 @@ export interface Downstream extends AsyncDisposable {
   readonly busy: number;
   readonly looks: number;
   /** Complete requests that wait since `hold`. */
-  readonly held: number;
+  readonly waiting: number;
   /** Makes every request wait until the returned function is called. */
   hold(): () => void;
 }
@@ -85,7 +85,7 @@ export async function startDownstream(): Promise<Downstream> {
     get looks() {
       return looks;
     },
-    get held() {
+    get waiting() {
       return held;
     },
     hold() {

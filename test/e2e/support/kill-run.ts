@@ -4,7 +4,7 @@ import { findingsFrom, outputsFrom } from "../../../src/cli/sim/history.ts";
 import { type ReceivedDelivery, startReceiver } from "../../../src/cli/sim/receiver.ts";
 import { createRandom } from "../../../src/sandbox/random.ts";
 import { type Downstream, startDownstream } from "./downstream.ts";
-import { rpc } from "../../support/asking.ts";
+import { rpc } from "../../support/http-client.ts";
 import { type Load, startLoad, uncertain } from "./load.ts";
 import { type Service, startService, testPlugins } from "./service.ts";
 import { until } from "./until.ts";
@@ -100,7 +100,7 @@ function judge({ load, deliveries, downstream, kills, midWork, storeFails }: Evi
   expect(findings.faults).toEqual([]);
   expect(load.contradictions).toEqual([]);
   // Only an answer that was sent before store and process died one after the other may be taken back.
-  expect(load.doubted.slice(storeFails ? Math.ceil(kills / 20) : 0)).toEqual([]);
+  expect(load.takenBack.slice(storeFails ? Math.ceil(kills / 20) : 0)).toEqual([]);
   expect(findings.delivered).toBe(findings.acknowledged);
 
   const requests = Map.groupBy(downstream.requests, ({ callId }) => callId);
@@ -145,7 +145,7 @@ function judge({ load, deliveries, downstream, kills, midWork, storeFails }: Evi
         callbacks: callbacks.size,
         effectRequests: length,
         doubts,
-        doubted: load.doubted.length,
+        doubted: load.takenBack.length,
         sentAgain: load.repeated,
       }),
     );

@@ -10,7 +10,7 @@ export interface Load {
   /** Differing answers of one callback, described. */
   readonly contradictions: readonly string[];
   /** Callbacks that were answered and are unknown later: the process died before its store accepted the outcome. */
-  readonly doubted: readonly string[];
+  readonly takenBack: readonly string[];
   /** Requests without an answer or with a 5xx, which were sent again. */
   readonly repeated: number;
   /** Sends no new requests. Resolves when all open ones are answered. */
@@ -37,7 +37,10 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
   let next = 0;
 
   /** Sends a request until there is an answer that a platform accepts. */
-  async function insist(path: string, body: string): Promise<{ status: number; text: string; jobId: string }> {
+  async function sendUntilAnswered(
+    path: string,
+    body: string,
+  ): Promise<{ status: number; text: string; jobId: string }> {
     for (;;) {
       try {
         const headers = { "content-type": "application/json" };
@@ -70,7 +73,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
     }));
     const body = JSON.stringify({ run_id: id, tool_calls: calls });
     for (let times = random.between(1, 10) === 1 ? 2 : 1; times > 0; times -= 1) {
-      const { status, text, jobId } = await insist("/webhook/tool-calls", body);
+      const { status, text, jobId } = await sendUntilAnswered("/webhook/tool-calls", body);
       if (status === 202) acknowledged.push({ runId: id, jobId, callIds: calls.map((call) => call.id) });
       else contradictions.push(`${id} was answered ${status} ${text}`);
     }
@@ -84,7 +87,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
       arguments: { id, delay: random.between(0, 60) },
     });
     for (let times = random.between(1, 5) === 1 ? 2 : 1; times > 0;) {
-      const { status, text } = await insist("/api/v1/llm/tool-callback", body);
+      const { status, text } = await sendUntilAnswered("/api/v1/llm/tool-callback", body);
       if (status !== 200) {
         contradictions.push(`${id} was answered ${status} ${text}`);
         return;
@@ -117,7 +120,7 @@ export function startLoad({ seed, target, lanes }: { seed: string; target: () =>
     acknowledged,
     callbacks,
     contradictions,
-    doubted,
+    takenBack: doubted,
     get repeated() {
       return repeated;
     },

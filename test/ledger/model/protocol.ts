@@ -1,5 +1,5 @@
 import type { Step } from "./explore.ts";
-import { canonical, cloneOf, failed, know, mayBeOver, tell, uncertain } from "./state.ts";
+import { canonical, cloneOf, failed, know, mayBeOver, answer, uncertain } from "./state.ts";
 import type { Entry, Process, Rules, State } from "./state.ts";
 import { acquire, begin, finish, recover, release, restart, store } from "./transitions.ts";
 
@@ -95,7 +95,7 @@ export function stepsFrom(state: State, rules: Rules, reconciles: boolean): Step
         const { attempt, run, value } = process;
         next.left.deferred -= 1;
         next.deferred = { owner: index, attempt, run, value };
-        if (!rules.durableFirst) tell(next, value, false);
+        if (!rules.durableFirst) answer(next, value, false);
         mine(next).phase = "idle";
         mine(next).leaked = attempt;
       });
@@ -103,7 +103,7 @@ export function stepsFrom(state: State, rules: Rules, reconciles: boolean): Step
       may(`${name}'s outcome is stored`, (next) => {
         const { attempt, run, value } = next.deferred as NonNullable<State["deferred"]>;
         const stored = store(rules, next, index, attempt, run, value);
-        if (rules.durableFirst && stored !== 0) tell(next, stored, false);
+        if (rules.durableFirst && stored !== 0) answer(next, stored, false);
         mine(next).leaked = 0;
         next.deferred = null;
       });
@@ -128,8 +128,8 @@ export function stepsFrom(state: State, rules: Rules, reconciles: boolean): Step
       next.inFlight.splice(next.inFlight.indexOf(run), 1);
       next.effects.push(run);
       if (next.effects.length > 1) next.wrong = "two effects";
-      else if (next.told === failed) next.wrong = "an effect after somebody was told that it failed";
-      else if (next.toldToCheck) next.wrong = "an effect after somebody was told to check";
+      else if (next.answered === failed) next.wrong = "an effect after somebody was told that it failed";
+      else if (next.toldUncertain) next.wrong = "an effect after somebody was told to check";
     });
   const { entry } = state;
   if (entry?.state === "running" && !entry.over && mayBeOver(state, entry))

@@ -96,9 +96,9 @@ export interface State {
   deferred: { owner: number; attempt: number; run: number; value: Value } | null;
   left: Faults;
   /** The definitive answer that a caller received, or 0. */
-  told: Value;
+  answered: Value;
   /** A process that did not run the call answered UNCERTAIN: check, and then it does not happen any more. */
-  toldToCheck: boolean;
+  toldUncertain: boolean;
   wrong: string;
 }
 
@@ -129,8 +129,8 @@ export function startState(faults: Faults): State {
     late: null,
     deferred: null,
     left: faults,
-    told: 0,
-    toldToCheck: false,
+    answered: 0,
+    toldUncertain: false,
     wrong: "",
   };
 }
@@ -141,17 +141,17 @@ export function know(process: Process, value: Value): void {
 }
 
 /** Gives this answer to a caller. */
-export function tell(state: State, value: Value, withoutRun: boolean): void {
+export function answer(state: State, value: Value, withoutRun: boolean): void {
   if (value === uncertain) {
-    if (state.told !== 0) state.wrong = "a definitive answer became UNCERTAIN";
-    if (withoutRun) state.toldToCheck = true;
+    if (state.answered !== 0) state.wrong = "a definitive answer became UNCERTAIN";
+    if (withoutRun) state.toldUncertain = true;
     return;
   }
   if (value === 0) return;
-  if (state.told !== 0 && state.told !== value) state.wrong = "two definitive answers";
+  if (state.answered !== 0 && state.answered !== value) state.wrong = "two definitive answers";
   if (value === failed && state.effects.length > 0) state.wrong = "a failure is told of what happened";
   if (value !== failed && state.effects.length === 0) state.wrong = "an OK without an effect";
-  state.told = value;
+  state.answered = value;
 }
 
 /** The time of a claim ends before that of its entry, and a request that was sent in time has arrived by then. */
@@ -186,7 +186,7 @@ export function canonical(state: State): State {
   };
   state.effects = state.effects.map(renamed);
   state.inFlight = state.inFlight.map(renamed);
-  state.told = renamed(state.told);
+  state.answered = renamed(state.answered);
   for (const process of state.processes) {
     if (process.phase === "idle") Object.assign(process, { attempt: 0, run: 0, over: false, value: 0 });
   }

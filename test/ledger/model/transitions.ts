@@ -1,4 +1,4 @@
-import { nobody, tell, uncertain } from "./state.ts";
+import { nobody, answer, uncertain } from "./state.ts";
 import type { Entry, Rules, State, Value } from "./state.ts";
 
 /** Stores the intent, or takes over the entry. Returns `undefined` if neither is possible. */
@@ -29,7 +29,7 @@ export function begin(rules: Rules, next: State, index: number, attempt: number)
   if (acquired !== undefined) {
     const phase = acquired === "new" ? "claimed" : "heir";
     Object.assign(process, { phase, attempt, run: (next.entry as Entry).run, over: false });
-  } else if (next.entry?.state !== "running") tell(next, next.entry?.value ?? 0, false);
+  } else if (next.entry?.state !== "running") answer(next, next.entry?.value ?? 0, false);
 }
 
 export function recover(rules: Rules, next: State, index: number): void {
@@ -67,8 +67,8 @@ export function finish(rules: Rules, next: State, index: number): void {
   const { attempt, run, value } = process;
   const ran = next.effects.includes(run) || next.inFlight.includes(run);
   const stored = store(rules, next, index, attempt, run, value);
-  if (stored === value || !rules.answerStored) tell(next, value, !ran);
-  else if (stored !== 0) tell(next, stored, false);
+  if (stored === value || !rules.answerStored) answer(next, value, !ran);
+  else if (stored !== 0) answer(next, stored, false);
   if (value > 0 && next.entry === null) next.wrong = "an acknowledged outcome is gone";
   process.phase = value === uncertain ? "waits" : "idle";
 }

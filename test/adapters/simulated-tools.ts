@@ -3,14 +3,14 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Outcome, type ToolCall, type ToolResult, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../src/errors.ts";
 
-/** A tool of the stand. Its return value is the answer; an `Ended` that it throws is an outcome, any other error an internal one. */
-export type StandTool = (
+/** A simulated tool. Its return value is the answer; a `ToolFailure` that it throws is an outcome, any other error an internal one. */
+export type SimulatedTool = (
   args: JsonObject,
   about: { report(message: string, fraction: number): void; signal: AbortSignal },
 ) => unknown;
 
 /** Thrown by a tool: an outcome other than OK. */
-export class Ended extends Error {
+export class ToolFailure extends Error {
   readonly outcome: Outcome;
   readonly violations: { path: string; message: string }[];
 
@@ -23,13 +23,13 @@ export class Ended extends Error {
 
 /** Runs a tool with the arguments of a call, and returns its result as an executor does. */
 export async function runTool(
-  tool: StandTool | undefined,
+  tool: SimulatedTool | undefined,
   call: ToolCall,
   signal: AbortSignal,
   report: (message: string, fraction: number) => void,
 ): Promise<ToolResult> {
   const blank = { callId: call.id, name: call.name };
-  const fail = (outcome: Outcome, message: string, violations: Ended["violations"] = [], attempts = 0) =>
+  const fail = (outcome: Outcome, message: string, violations: ToolFailure["violations"] = [], attempts = 0) =>
     create(ToolResultSchema, { ...blank, outcome, output: message, error: { message, violations }, attempts });
   if (tool === undefined) return fail(Outcome.UNKNOWN_TOOL, modelError("unknown-tool", call.name));
   let args: JsonObject;
@@ -54,7 +54,7 @@ export async function runTool(
       duration,
     });
   } catch (error) {
-    if (error instanceof Ended)
+    if (error instanceof ToolFailure)
       return fail(error.outcome, error.message, error.violations, error.violations.length > 0 ? 0 : 1);
     throw error;
   }

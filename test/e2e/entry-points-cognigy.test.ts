@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect } from "vitest";
-import { post, told, until } from "../support/asking.ts";
+import { post, readAnswer, until } from "../support/http-client.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { testRequirement } from "../support/test-requirement.ts";
@@ -13,7 +13,7 @@ afterAll(() => service[Symbol.asyncDispose]());
 const london = '{"location":"London","temperature":22,"unit":"celsius","condition":"clear"}';
 
 function callback(body: unknown, headers?: Record<string, string>) {
-  return told(post(`${service.url}/api/v1/llm/tool-callback`, body, headers));
+  return readAnswer(post(`${service.url}/api/v1/llm/tool-callback`, body, headers));
 }
 
 testRequirement(["003.1", "003.3", "003.4"], "Cognigy gets exactly the id and the output", async () => {
@@ -85,17 +85,17 @@ testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes support keys, 
     { "x-cognigy-ai-api-key": "cog-key-12" },
     { authorization: "Bearer cog-key-1" },
   ] as Record<string, string>[]) {
-    const answer = await told(post(url, "{not json", headers));
+    const answer = await readAnswer(post(url, "{not json", headers));
     expect([answer.status, answer.text]).toEqual([401, refused]);
-    const poll = await told(fetch(`${url}/x`, { headers: headers }));
+    const poll = await readAnswer(fetch(`${url}/x`, { headers: headers }));
     expect([poll.status, poll.text]).toEqual([401, refused]);
   }
-  const late = await told(post(url, { tool_call_id: "n/1 ü", name: "nap", arguments: { ms: 800 } }, key));
+  const late = await readAnswer(post(url, { tool_call_id: "n/1 ü", name: "nap", arguments: { ms: 800 } }, key));
   expect([late.status, late.text]).toEqual([
     200,
     '{"tool_call_id":"n/1 ü","output":"Tool execution timed out or failed. Please retry."}',
   ]);
-  const poll = () => told(fetch(`${url}/${encodeURIComponent("n/1 ü")}`, { headers: key }));
+  const poll = () => readAnswer(fetch(`${url}/${encodeURIComponent("n/1 ü")}`, { headers: key }));
   const running = await poll();
   expect([running.status, running.text]).toEqual([202, '{"tool_call_id":"n/1 ü","status":"pending"}']);
   const done = await until(async () => {
@@ -103,7 +103,7 @@ testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes support keys, 
     return answer.status === 200 && answer;
   });
   expect(done.text).toBe('{"tool_call_id":"n/1 ü","output":"{\\"slept\\":800}"}');
-  const unknown = await told(fetch(`${url}/nobody`, { headers: key }));
+  const unknown = await readAnswer(fetch(`${url}/nobody`, { headers: key }));
   expect([unknown.status, unknown.text]).toEqual([404, '{"error":"Unknown tool_call_id"}']);
 
   const preflight = (path: string, origin: string) =>
@@ -143,7 +143,7 @@ testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes support keys, 
       { "x-api-key": "hook-key-1 x" },
       { authorization: "Basic hook-key-1" },
     ] as Record<string, string>[]) {
-      const answer = await told(post(`${own.url}${path}`, "{", headers));
+      const answer = await readAnswer(post(`${own.url}${path}`, "{", headers));
       expect([answer.status, answer.text]).toEqual([401, noKey]);
     }
     for (const headers of [
@@ -151,7 +151,7 @@ testRequirement(["003.2", "003.7", "003.11"], "the Cognigy routes support keys, 
       { "x-api-key": "hook-key-1" },
       { authorization: "bearer hook-key-1" },
     ] as Record<string, string>[]) {
-      const answer = await told(post(`${own.url}${path}`, {}, headers));
+      const answer = await readAnswer(post(`${own.url}${path}`, {}, headers));
       expect(answer.status).toBe(400);
     }
   }

@@ -28,12 +28,12 @@ import { createInProcessTransport } from "../../src/rpc/in-process/transport.ts"
 import { createHttp } from "../../src/server/http.ts";
 import { createReadiness } from "../../src/app/readiness.ts";
 import type { AccessRefusal } from "../../src/telemetry/access-refusals.ts";
-import { runTool, type StandTool } from "./stand-tools.ts";
+import { runTool, type SimulatedTool } from "./simulated-tools.ts";
 import { kTrace } from "../../src/telemetry/trace-key.ts";
 import { withTelemetry } from "../telemetry/with-telemetry.ts";
 
 /** A call that reached the services. */
-export interface Seen {
+export interface ReceivedCall {
   readonly call: ToolCall;
   readonly context: { conversationId: string; sessionId: string; runId: string; source: string } | undefined;
   readonly answerWithinMs: number | undefined;
@@ -43,17 +43,17 @@ export interface Seen {
 }
 
 /** A look-up of a call that reached the services. */
-export interface LookedUp {
+export interface LookUp {
   readonly callId: string;
   readonly traceId: string | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Options of a stand. */
-export interface StandOptions {
+/** Options of an adapter under test. */
+export interface AdapterTestOptions {
   readonly adapter: Adapter;
   readonly instruments?: readonly Instrument[];
-  readonly tools?: Record<string, StandTool>;
+  readonly tools?: Record<string, SimulatedTool>;
   readonly submit?: (job: Job) => Promise<Job> | Job;
   readonly times?: Partial<RouteTimes>;
   /** Receives every span at its end. No spans are recorded by default. */
@@ -63,11 +63,11 @@ export interface StandOptions {
 }
 
 /** Serves an adapter on the real port, with telemetry, in front of simple services that record every call. */
-export async function stand(options: StandOptions) {
+export async function startAdapter(options: AdapterTestOptions) {
   const { adapter, instruments = [], tools = {}, submit, times = {}, spanExporter } = options;
   const { authenticate = () => localCaller } = options;
-  const seen: Seen[] = [];
-  const lookedUp: LookedUp[] = [];
+  const seen: ReceivedCall[] = [];
+  const lookedUp: LookUp[] = [];
   const refused: AccessRefusal[] = [];
   const refusals = { record: (refusal: AccessRefusal) => void refused.push(refusal), close() {} };
   const results = new Map<string, ToolResult | undefined>();
@@ -114,7 +114,12 @@ export async function stand(options: StandOptions) {
   }
 
   function clientsOf(caller: string): AdapterClients {
-    const note = (call: ToolCall, context: Seen["context"], withinMs: number | undefined, handler: HandlerContext) => {
+    const note = (
+      call: ToolCall,
+      context: ReceivedCall["context"],
+      withinMs: number | undefined,
+      handler: HandlerContext,
+    ) => {
       seen.push({ call, context, answerWithinMs: withinMs, caller, traceId: traceIdOf(handler) });
     };
     const executor: Partial<ServiceImpl<typeof ToolExecutor>> = {
@@ -127,7 +132,7 @@ export async function stand(options: StandOptions) {
         const within = answerWithin && durationMs(answerWithin);
         const events: ReturnType<typeof create<typeof ExecuteToolsResponseSchema>>[] = [];
         let wake = Promise.withResolvers<void>();
-        const tell = (event: (typeof events)[number]["event"]) => {
+        const emit = (event: (typeof events)[number]["event"]) => {
           events.push(create(ExecuteToolsResponseSchema, { event }));
           wake.resolve();
         };
@@ -135,13 +140,13 @@ export async function stand(options: StandOptions) {
         const all = calls.map(async (call) => {
           note(call, context, within, handler);
           const report = (message: string, fraction: number) =>
-            tell({
+            emit({
               case: "progress",
               value: { $typeName: "jackfield.v1.Progress", callId: call.id, message, fraction },
             });
           const result = await answer(call, handler.signal, within, report);
           ended += 1;
-          tell({ case: "result", value: result });
+          emit({ case: "result", value: result });
           return result;
         });
         const failed = Promise.all(all).then(() => new Promise<never>(() => {}));
@@ -159,10 +164,10 @@ export async function stand(options: StandOptions) {
       },
       async waitCall({ callId }, handler) {
         lookedUp.push({ callId, traceId: traceIdOf(handler), signal: handler.signal });
-        const gone = new Promise<never>((_, reject) =>
+        const disconnected = new Promise<never>((_, reject) =>
           handler.signal.addEventListener("abort", () => reject(handler.signal.reason)),
         );
-        await Promise.race([running.get(callId), gone]);
+        await Promise.race([running.get(callId), disconnected]);
         return stateOf(callId);
       },
     };

@@ -3,30 +3,30 @@ import { expect } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createGenesysAdapter } from "../../src/adapters/genesys/index.ts";
 import { Secret } from "../../src/secret.ts";
-import { stand, type StandOptions } from "./stand.ts";
-import { Ended, type StandTool } from "./stand-tools.ts";
+import { startAdapter, type AdapterTestOptions } from "./start-adapter.ts";
+import { ToolFailure, type SimulatedTool } from "./simulated-tools.ts";
 
 export const path = "/llm-gateway/tools";
-export const usual: Record<string, StandTool> = {
+export const usual: Record<string, SimulatedTool> = {
   echo: (args) => args,
   text: () => "plain text",
   fail: () => {
-    throw new Ended(Outcome.FAILED, "External API returned 500: down");
+    throw new ToolFailure(Outcome.FAILED, "External API returned 500: down");
   },
   picky: () => {
-    throw new Ended(Outcome.INVALID_ARGUMENTS, "wrong", [
+    throw new ToolFailure(Outcome.INVALID_ARGUMENTS, "wrong", [
       { path: "/sku", message: 'must match pattern "^[A-Z]+$"' },
       { path: "", message: "must NOT have additional properties: 'x'" },
     ]);
   },
 };
 
-export function gateway(options: Partial<StandOptions> & { key?: string; answerWithinMs?: number } = {}) {
+export function gateway(options: Partial<AdapterTestOptions> & { key?: string; answerWithinMs?: number } = {}) {
   const { key, answerWithinMs = 55_000 } = options;
   const webhookKey = key === undefined ? undefined : new Secret(key);
   const settings = { answerWithinMs, webhookKey, sanitize: "text", maxOutput: 65_536 } as const;
   const adapter = createGenesysAdapter({ settings, callsPerRequest: 64, canDeliver: true });
-  return stand({ tools: usual, ...options, adapter });
+  return startAdapter({ tools: usual, ...options, adapter });
 }
 
 interface Event {

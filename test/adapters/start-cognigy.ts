@@ -3,18 +3,18 @@ import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createCognigyAdapter } from "../../src/adapters/cognigy/index.ts";
 import { cognigyInstruments } from "../../src/adapters/cognigy/payloads.ts";
 import { Secret } from "../../src/secret.ts";
-import { stand, type StandOptions } from "./stand.ts";
-import { Ended, type StandTool } from "./stand-tools.ts";
+import { startAdapter, type AdapterTestOptions } from "./start-adapter.ts";
+import { ToolFailure, type SimulatedTool } from "./simulated-tools.ts";
 
 export const path = "/api/v1/llm/tool-callback";
-export const usual: Record<string, StandTool> = {
+export const usual: Record<string, SimulatedTool> = {
   echo: (args) => args,
   text: () => "plain text",
   fail: () => {
-    throw new Ended(Outcome.FAILED, "Tool execution failed or timed out.");
+    throw new ToolFailure(Outcome.FAILED, "Tool execution failed or timed out.");
   },
   picky: () => {
-    throw new Ended(Outcome.INVALID_ARGUMENTS, "wrong", [
+    throw new ToolFailure(Outcome.INVALID_ARGUMENTS, "wrong", [
       { path: "/a", message: "must be string" },
       { path: "", message: "must have required property 'b'" },
     ]);
@@ -27,7 +27,7 @@ export const usual: Record<string, StandTool> = {
   },
 };
 
-interface Options extends Partial<StandOptions> {
+interface Options extends Partial<AdapterTestOptions> {
   keys?: { name: string; key: string }[];
   maxPending?: number;
   answerWithinMs?: number;
@@ -42,5 +42,5 @@ export function cognigy({ keys = [], maxPending = 10_000, answerWithinMs = 5000,
     keys: keys.map(({ name, key }) => ({ name, key: new Secret(key) })),
     corsOrigins: ["https://app.cognigy.ai"],
   });
-  return stand({ tools: usual, instruments: cognigyInstruments, ...options, adapter });
+  return startAdapter({ tools: usual, instruments: cognigyInstruments, ...options, adapter });
 }

@@ -24,7 +24,7 @@ export const done = async (record: JobRecord): Promise<WorkResult> => ({
 });
 
 /** A worker on a server on which these jobs are due, with records of its requests. */
-export function working(
+export function startTestWorker(
   work: Work,
   { due = [], concurrency = 2, ...replaced }: Partial<JobTable> & { due?: JobRow[]; concurrency?: number } = {},
 ) {
@@ -60,7 +60,7 @@ export function working(
 export const due = (id: string): JobRow => aHeldRow(id, "");
 
 /** Work that the test ends, and the ids of its jobs. */
-export function held() {
+export function blockedWork() {
   const ids: string[] = [];
   const ends: (() => void)[] = [];
   const work: Work = async (record) => {

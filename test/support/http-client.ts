@@ -8,7 +8,7 @@ export function post(url: string, body: unknown, headers: Record<string, string>
 }
 
 /** Resolves with the status and body of an answer. */
-export async function told(
+export async function readAnswer(
   answer: Response | Promise<Response>,
 ): Promise<{ status: number; text: string; headers: Headers }> {
   const response = await answer;

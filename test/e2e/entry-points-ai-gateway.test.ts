@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { post, rpc, told, until } from "../support/asking.ts";
+import { post, rpc, readAnswer, until } from "../support/http-client.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
@@ -20,7 +20,7 @@ function call(id: unknown, name: unknown, args: unknown) {
 }
 
 function worker(body: unknown, headers?: Record<string, string>) {
-  return told(post(`${service.url}/webhook/tool-calls`, body, headers));
+  return readAnswer(post(`${service.url}/webhook/tool-calls`, body, headers));
 }
 
 testRequirement(
@@ -43,7 +43,7 @@ testRequirement(
         { type: "function", ...call("d", "echo", '{"x":1}') },
       ],
     };
-    const answer = await told(post(`${own.url}/webhook/tool-calls`, body));
+    const answer = await readAnswer(post(`${own.url}/webhook/tool-calls`, body));
     expect([answer.status, answer.text]).toEqual([202, '{"status":"accepted"}']);
     const id = answer.headers.get("jackfield-job-id");
     expect(id).toMatch(/./);
@@ -75,7 +75,7 @@ testRequirement(
     expect(form.get("scope")).toBe("ai:assistant:run:write");
     expect(platform.received.every(({ path }) => !path.includes("client-secret"))).toBe(true);
 
-    const again = await told(post(`${own.url}/webhook/tool-calls`, body));
+    const again = await readAnswer(post(`${own.url}/webhook/tool-calls`, body));
     expect([again.status, again.headers.get("jackfield-job-id")]).toEqual([202, id]);
     await until(async () => (await rpc(own.url, "Jobs/GetJob", { id })).body["job"]?.["state"] === "JOB_STATE_DONE");
     expect(platform.received.filter(({ path }) => path !== "/oauth/token")).toHaveLength(1);
@@ -109,7 +109,7 @@ testRequirement("001.2", "the AI Gateway's malformed envelopes get these exact a
 
 test("without credentials and without the sandbox the AI Gateway is refused before any 202", async () => {
   await using own = await startService({ yaml: { sandbox: false }, plugins: [{ use: testTool("echo") }] });
-  const answer = await told(
+  const answer = await readAnswer(
     post(`${own.url}/webhook/tool-calls`, { run_id: "r", tool_calls: [call("a", "echo", "{}")] }),
   );
   expect(answer.status).toBe(503);

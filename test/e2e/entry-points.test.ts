@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import type { EventSourceMessage } from "eventsource-parser";
 import { afterAll, beforeAll, expect } from "vitest";
-import { post, told, until } from "../support/asking.ts";
+import { post, readAnswer, until } from "../support/http-client.ts";
 import { startService, testTool } from "../support/service.ts";
 import type { ServiceUnderTest } from "../support/service.ts";
 import { testRequirement } from "../support/test-requirement.ts";
@@ -28,7 +28,7 @@ function call(id: unknown, name: unknown, args: unknown) {
 }
 
 function gateway(body: unknown, headers?: Record<string, string>) {
-  return told(post(`${service.url}/llm-gateway/tools`, body, headers));
+  return readAnswer(post(`${service.url}/llm-gateway/tools`, body, headers));
 }
 
 testRequirement(
@@ -208,7 +208,7 @@ testRequirement(["000.9", "000.11", "fault-000.progress"], "progress is sent whi
 testRequirement("000.10", "conversation and session reach the tool and its log lines, with the trace id", async () => {
   await using own = await startService({ plugins: [{ use: testTool("echo") }] });
   const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  const answer = await told(
+  const answer = await readAnswer(
     post(
       `${own.url}/llm-gateway/tools`,
       { conversation_id: "conv-77", session_id: "sess-77", tool_calls: [call("a", "echo", "{}")] },
@@ -231,7 +231,9 @@ testRequirement("000.10", "conversation and session reach the tool and its log l
     session: "sess-77",
     trace_id: "0af7651916cd43dd8448eb211c80319c",
   });
-  await told(post(`${own.url}/llm-gateway/tools`, { tool_calls: [call("b", "echo", "{}"), call("c", "echo", "{}")] }));
+  await readAnswer(
+    post(`${own.url}/llm-gateway/tools`, { tool_calls: [call("b", "echo", "{}"), call("c", "echo", "{}")] }),
+  );
   const lines = await until(() => {
     const found = own
       .logs()

@@ -30,10 +30,10 @@ export function open({
   values,
   ...options
 }: Options = {}) {
-  const asked: { method: string; request: object; options: object }[] = [];
+  const requests: { method: string; request: object; options: object }[] = [];
   const notified: object[] = [];
   const note = (method: string) => async (request: object, given: object) => {
-    asked.push({ method, request, options: given });
+    requests.push({ method, request, options: given });
     return method === "listTools" ? { tools: [{ name: "work", outputSchema: {} }], nextPageToken: "" } : answer;
   };
   const door = createMcpDoor({
@@ -57,22 +57,22 @@ export function open({
       executor: {
         executeTool: note("executeTool"),
         getCall: async (request: object, given: object) => {
-          asked.push({ method: "getCall", request, options: given });
+          requests.push({ method: "getCall", request, options: given });
           throw new ConnectError("?", Code.NotFound);
         },
         listTools: note("listTools"),
         async *executeTools(request: object, given: object) {
-          asked.push({ method: "executeTools", request, options: given });
+          requests.push({ method: "executeTools", request, options: given });
           yield* events.map((event) => ({ event }));
         },
       },
       jobs: {
         async submitJob(request: { job: object }, given: object) {
-          asked.push({ method: "submitJob", request, options: given });
+          requests.push({ method: "submitJob", request, options: given });
           return { job: { ...request.job, source: localCaller.name } };
         },
         async getJob(request: { id: string }, given: object) {
-          asked.push({ method: "getJob", request, options: given });
+          requests.push({ method: "getJob", request, options: given });
           const calls = [{ id: "k-1" }];
           const job = { ...request, source: localCaller.name, context: keyedContext(""), calls, results: [] };
           return { job: { ...job, state: JobState.ACCEPTED } };
@@ -98,5 +98,5 @@ export function open({
       ...params,
       _meta: { [reserved.protocolVersion]: "2026-07-28", [reserved.clientCapabilities]: capabilities },
     });
-  return { door, asked, notified, peer, signal, send, call, modern };
+  return { door, requests, notified, peer, signal, send, call, modern };
 }

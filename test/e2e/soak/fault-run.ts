@@ -5,7 +5,7 @@ import { drawFault, type FaultKind, type Parts } from "./faults.ts";
 import type { Sample } from "./watch.ts";
 
 /** The faults and the samples between them. */
-export interface Ordeal {
+export interface FaultRun {
   /** Number of faults by name. */
   readonly faults: ReadonlyMap<string, number>;
   readonly samples: readonly Sample[];
@@ -25,7 +25,7 @@ const readyMs = 40_000;
  * Injects one fault after the other, in an order that the seed determines, all kinds equally often. Measures the service
  * before each fault, when it has recovered from the previous one.
  */
-export async function runOrdeal(options: {
+export async function runFaults(options: {
   readonly durationMs: number;
   readonly kinds: readonly FaultKind[];
   readonly parts: Parts;
@@ -33,7 +33,7 @@ export async function runOrdeal(options: {
   readonly measure: () => Promise<Sample>;
   /** Called once a minute. */
   readonly onMinute: (minute: number, sample: Sample, faults: number) => void;
-}): Promise<Ordeal> {
+}): Promise<FaultRun> {
   const { durationMs, kinds, parts, random, measure, onMinute } = options;
   const faults = new Map<string, number>();
   const samples: Sample[] = [];
