@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { describe, expect, test, vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
-import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
+import { JobQueueUnavailableError, type Work } from "../../src/jobs/job-queue.ts";
 import { type ConformanceTarget, done, inState, recordingLog, useReplicas } from "./conformance-replicas.ts";
 import { aRecord } from "./samples.ts";
 
@@ -42,6 +42,32 @@ export function faults({ stage, queue, takeOverWithinMs }: ConformanceTarget): v
       expect(late).toEqual([expect.any(JobQueueUnavailableError), false]);
       expect(await queue().get(record.job.id)).toMatchObject({ deliveryMs: 77, job: { state: JobState.DONE } });
     });
+  });
+
+  test("a job that takes longer than its lease stays with its worker", async () => {
+    const [long, postponed] = [aRecord(), aRecord()];
+    const overdue = Promise.withResolvers<void>();
+    const runs: string[] = [];
+    let signal: AbortSignal | undefined;
+    const work: Work = async (taken, lease) => {
+      runs.push(taken.job.id);
+      if (taken.job.id === long.job.id) {
+        signal = lease.signal;
+        await overdue.promise;
+      } else if (runs.filter((id) => id === postponed.job.id).length === 1) {
+        // More than three leases, by the clock of the store.
+        return { kind: "later", record: taken, afterMs: 2_000 };
+      } else {
+        overdue.resolve();
+      }
+      return done(taken);
+    };
+    await replica(work);
+    await replica(work);
+    for (const record of [long, postponed]) await queue().enqueue(record);
+    await reaches(long.job.id, JobState.DONE);
+    expect(runs.filter((id) => id === long.job.id)).toHaveLength(1);
+    expect(signal?.aborted).toBe(false);
   });
 
   test("a row that cannot be read becomes dead with a log line, and the others continue (hazard 57)", async () => {

@@ -1,8 +1,12 @@
+import { onTestFinished, test } from "vitest";
 import { createPostgresJobQueue } from "../../src/jobs/drivers/postgres.ts";
+import { statements } from "../../src/jobs/drivers/postgres-schema.ts";
+import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { jobConformance, leaseMs } from "./conformance.ts";
+import { expectLostClaimsReleased } from "./lost-claims.ts";
 
 jobConformance(
   "the job queue in PostgreSQL",
@@ -30,4 +34,25 @@ jobConformance(
     };
   },
   { unavailable: postgresMissing() },
+);
+
+test.skipIf(postgresMissing())(
+  "jobs whose claim PostgreSQL executed but did not answer are released, and processed in their order",
+  async () => {
+    const server = await startPostgres();
+    const store = await openPostgresStore({ url: server.url });
+    let answers = false;
+    const query: PostgresStore["query"] = async (statement, values) => {
+      const rows = await store.query<never>(statement, values);
+      if (statement === statements.claim && !answers) throw new StoreUnavailableError("no answer");
+      return rows;
+    };
+    const queue = createPostgresJobQueue({ ...store, query }, { leaseMs: 60_000 });
+    onTestFinished(async () => {
+      await queue.close();
+      await store.close();
+      await server.close();
+    });
+    await expectLostClaimsReleased(queue, () => (answers = true));
+  },
 );

@@ -1,13 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createRedisJobQueue } from "../../src/jobs/drivers/redis.ts";
+import { claim } from "../../src/jobs/drivers/redis-scripts.ts";
 import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
 import type { JobQueue, JobRecord, WorkResult } from "../../src/jobs/job-queue.ts";
+import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { openRedisStore } from "../../src/store/redis.ts";
 import type { RedisStore } from "../../src/store/redis.ts";
 import { redisMissing, startRedis } from "../support/redis-server.ts";
 import type { RedisServer } from "../support/redis-server.ts";
 import { jobConformance, leaseMs } from "./conformance.ts";
+import { expectLostClaimsReleased } from "./lost-claims.ts";
 import { aRecord } from "./samples.ts";
 
 jobConformance(
@@ -117,6 +120,19 @@ describe.skipIf(redisMissing())("when Redis", () => {
       .poll(async () => (await queue.get(refused.job.id))?.job.state, { timeout: 12_000 })
       .toBe(JobState.DONE);
     await working.stop();
+  });
+
+  test("executes a claim without answering, the jobs are released and processed in their order", async () => {
+    let answers = false;
+    const script: RedisStore["script"] = async (one, keys, args) => {
+      const result = await store.script(one, keys, args);
+      if (one === claim && !answers) throw new StoreUnavailableError("no answer");
+      return result;
+    };
+    await expectLostClaimsReleased(
+      createRedisJobQueue({ ...store, script }, { leaseMs: 60_000 }),
+      () => (answers = true),
+    );
   });
 
   test("is full, nothing is accepted and a ping fails, but jobs can be read", async () => {
