@@ -37,8 +37,7 @@ export function startService(options: {
   return startProgram("bin/jackfield.js", {
     core: options.core,
     args: ["serve"],
-    // The option of deploy/systemd.
-    nodeArgs: ["--max-semi-space-size=4", ...(options.nodeArgs ?? [])],
+    nodeArgs: options.nodeArgs ?? [],
     env: {
       PORT: "0",
       JACKFIELD_CONFIG: file,

@@ -15,7 +15,7 @@ import {
 const root = join(import.meta.dirname, "..");
 
 /** Our own rooms that each room may import, besides itself. */
-const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "loopback", "plugin"];
+const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "loopback", "linked-list", "plugin"];
 const json = [...floor0, "json"];
 const config = [...json, "protobuf", "schema"];
 const auth = [...config, "config"];
@@ -24,7 +24,7 @@ const floor1 = [...telemetry, "telemetry"];
 const floor2 = [...floor1, "outbound", "store"];
 const executor = [...floor2, "registry", "ledger"];
 const rpc = [...executor, "definitions", "executor", "jobs"];
-const door = ["json", "gen", "errors", "secret", "settings", "timing", "loopback", "auth", "outbound"];
+const door = ["json", "gen", "errors", "secret", "settings", "timing", "loopback", "linked-list", "auth", "outbound"];
 const rooms: Readonly<Record<string, readonly string[]>> = {
   gen: [],
   errors: [],
@@ -33,6 +33,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   loopback: [],
   settings: ["plugin"],
   timing: [],
+  "linked-list": [],
   plugin: [],
   definitions: ["gen"],
   json: floor0,

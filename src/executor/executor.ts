@@ -3,6 +3,7 @@ import { Effect, Outcome, type ToolCall, type ToolResult } from "../../gen/jackf
 import type { Caller } from "../auth/caller.ts";
 import { modelError, rpcError } from "../errors.ts";
 import { type CallSelector, type Ledger, LedgerUnavailableError } from "../ledger/ledger.ts";
+import { LinkedList } from "../linked-list.ts";
 import type { Outbound } from "../outbound/http.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../store/clock.ts";
@@ -58,7 +59,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const memory = createCallMemory(recentEntries);
   const guard = createRepeatGuard(ledger, recentEntries, options.clock);
   const pace = createPacer(pacedMsPerTurn);
-  const batches = new Set<Promise<unknown>>();
+  const batches = new LinkedList<Promise<unknown>>();
   let draining = false;
   const parts: ExecutorParts = {
     registry,
@@ -100,11 +101,11 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     async executeAll(calls, request) {
       if (draining) throw rpcError("draining");
       const batch = executeBatch(calls, request, answerCall, batchConcurrency);
-      batches.add(batch);
+      const item = batches.add(batch);
       try {
         return await batch;
       } finally {
-        batches.delete(batch);
+        batches.remove(item);
       }
     },
     find: (callId, context, caller) => findCall(callId, context, caller, parts).catch(throwRpcError),
@@ -122,7 +123,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     async drain(signal) {
       draining = true;
       // A batch may start calls until its last one has ended.
-      const ended = Promise.allSettled(batches).then(() => memory.idle());
+      const ended = Promise.allSettled(batches.items().map(({ value }) => value)).then(() => memory.idle());
       await settledOrAborted(ended, signal);
       for (const execution of memory.all()) execution.cancel();
       await settledOrAborted(ledger.settled(), signal);

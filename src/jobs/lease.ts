@@ -35,7 +35,7 @@ export function createLease(
   { table, codec, log }: { readonly table: JobTable; readonly codec: JobCodec; readonly log: JobLog },
   row: JobRow,
   read: ReadRow,
-  onEnd: (lease: HeldLease) => void,
+  onEnd: () => void,
 ): HeldLease {
   const work = new AbortController();
   let lost = false;
@@ -46,7 +46,7 @@ export function createLease(
   function lose(): void {
     lost = true;
     work.abort(new Error("the job belongs to another worker now"));
-    onEnd(lease);
+    onEnd();
   }
 
   /**
@@ -98,7 +98,7 @@ export function createLease(
           await pause(settleRetryMs, giveUp);
         }
       }
-      onEnd(lease);
+      onEnd();
     },
     extended: (sentAt) => void (until = sentAt + table.leaseMs),
     stop: (reason) => work.abort(reason),

@@ -1,3 +1,4 @@
+import { LinkedList } from "../linked-list.ts";
 import type { JobCodec, ReadRow } from "./job-codec.ts";
 import type { JobRow, JobTable } from "./job-table.ts";
 import { createLease, type HeldLease, type JobLog } from "./lease.ts";
@@ -33,7 +34,7 @@ export interface LeasesParts {
  */
 export function createLeases({ table, owner, codec, log }: LeasesParts, stop: AbortSignal): Leases {
   const { leaseMs } = table;
-  const active = new Set<HeldLease>();
+  const active = new LinkedList<HeldLease>();
   const disowned = new Map<string, number>();
   const exclusive = !Number.isFinite(leaseMs);
   let tokens = 0;
@@ -54,14 +55,14 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
   async function extend(): Promise<void> {
     if (extending || active.size === 0) return;
     extending = true;
-    const leases = [...active];
+    const leases = active.items();
     const sentAt = performance.now();
     try {
-      const ids = new Set(await table.extend(leases.map(({ row: { id, token } }) => ({ id, token }))));
+      const ids = new Set(await table.extend(leases.map(({ value: { row } }) => ({ id: row.id, token: row.token }))));
       answered();
       for (const lease of leases) {
-        if (ids.has(lease.row.id)) lease.extended(sentAt);
-        else if (active.has(lease)) await lease.verify();
+        if (ids.has(lease.value.row.id)) lease.value.extended(sentAt);
+        else if (active.has(lease)) await lease.value.verify();
       }
     } catch {
       // The store is unavailable: leases expire by themselves.
@@ -72,13 +73,13 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
   const timer = exclusive ? undefined : setInterval(() => void extend(), leaseMs / 3).unref();
   const onStop = (): void => {
     clearInterval(timer);
-    for (const lease of active) lease.stop(stop.reason);
+    for (const { value: lease } of active.items()) lease.stop(stop.reason);
   };
   stop.addEventListener("abort", onStop, { once: true });
 
   function hold(row: JobRow, read: ReadRow): HeldLease {
-    const lease = createLease({ table, codec, log }, row, read, (ended) => active.delete(ended));
-    active.add(lease);
+    const lease = createLease({ table, codec, log }, row, read, () => active.remove(item));
+    const item = active.add(lease);
     if (stop.aborted) lease.stop(stop.reason);
     return lease;
   }

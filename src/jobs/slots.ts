@@ -1,3 +1,4 @@
+import { LinkedList } from "../linked-list.ts";
 import type { JobWorker } from "./job-queue.ts";
 
 /** Runs a bounded number of concurrent tasks until it is stopped. */
@@ -15,7 +16,7 @@ export interface Slots extends JobWorker {
 /** Creates slots for `size` tasks. */
 export function createSlots(size: number, onStop: () => void): Slots {
   const abort = new AbortController();
-  const running = new Set<Promise<void>>();
+  const running = new LinkedList<Promise<void>>();
   let stopped = false;
   return {
     free: () => (stopped ? 0 : size - running.size),
@@ -25,10 +26,10 @@ export function createSlots(size: number, onStop: () => void): Slots {
     signal: abort.signal,
     start(task, onEnd) {
       const ended = Promise.withResolvers<void>();
-      running.add(ended.promise);
+      const item = running.add(ended.promise);
       void (async () => {
         await task(abort.signal);
-        running.delete(ended.promise);
+        running.remove(item);
         ended.resolve();
         onEnd();
       })();
@@ -44,7 +45,7 @@ export function createSlots(size: number, onStop: () => void): Slots {
       };
       if (signal?.aborted) onAbort();
       signal?.addEventListener("abort", onAbort, { once: true });
-      await Promise.race([Promise.all(running), expired.promise]);
+      await Promise.race([Promise.all(running.items().map(({ value }) => value)), expired.promise]);
       signal?.removeEventListener("abort", onAbort);
     },
   };

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { LinkedList, type ListItem } from "../linked-list.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { StoreUnavailableError } from "../store/store-errors.ts";
 import { type CodedStoreOptions, createCodedStore } from "./coded-store.ts";
@@ -44,6 +45,8 @@ class IssuedClaim implements Claim {
   stored = false;
   /** This process no longer owns the entry, or it has ended. */
   ended = false;
+  /** Its item in the list of running calls. */
+  running: ListItem<IssuedClaim> | undefined;
 
   constructor(intent: Intent, attempt: number, lineage: string, sendUntil: number) {
     this.key = intent.key;
@@ -71,7 +74,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
    */
   const claims = new Map<number, number>();
   /** Claims of running calls that this process began, to restore intents that the store has lost. */
-  const running = new Set<IssuedClaim>();
+  const running = new LinkedList<IssuedClaim>();
   let attempts = 0;
 
   function issue(intent: Intent, attempt: number, lineage: string, sentAt: number, runs = 1): IssuedClaim {
@@ -81,7 +84,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   function end(claim: IssuedClaim): void {
     if (claim.ended) return;
     claim.ended = true;
-    running.delete(claim);
+    if (claim.running !== undefined) running.remove(claim.running);
     const rest = (claims.get(claim.attempt) ?? 1) - 1;
     if (rest > 0) claims.set(claim.attempt, rest);
     else claims.delete(claim.attempt);
@@ -114,7 +117,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
         const lost = recent.get(intent.key);
         if (lost === undefined) {
           const claim = issue(intent, attempt, reply.lineage, sentAt);
-          if (stopRestoring !== undefined) running.add(claim);
+          if (stopRestoring !== undefined) claim.running = running.add(claim);
           return { state: "new", claim };
         }
         claims.delete(attempt);
@@ -183,7 +186,9 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   /** Restores lost entries after an outage of the store. Never rejects. */
   async function restoreAll(): Promise<void> {
     // If the store fails again, its next return is handled in the same way.
-    for (const { intent, attempt } of running) {
+    for (const item of running.items()) {
+      const { intent, attempt } = item.value;
+      if (!running.has(item)) continue;
       try {
         const { state } = await store.begin(intent, attempt);
         if (state === "new")

@@ -1,5 +1,6 @@
 import { constants } from "node:http2";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { LinkedList } from "../linked-list.ts";
 
 /** Maximum number of control frames that a peer may send per second between two requests. */
 const controlFrames = 50;
@@ -73,6 +74,7 @@ const frameHeader = 9;
 const rstStream = 3;
 
 interface StreamProgress {
+  readonly stream: ServerHttp2Stream;
   readonly bodyUntil: number;
   buffered: number;
   stalledSince: number;
@@ -87,21 +89,19 @@ export interface StreamWatch {
 
 /** Creates the watch. Times are in milliseconds. */
 export function createStreamWatch(bodyMs: number, stallMs: number): StreamWatch {
-  const open = new Map<ServerHttp2Stream, StreamProgress>();
-  const forget = function (this: ServerHttp2Stream): void {
-    open.delete(this);
-  };
+  const open = new LinkedList<StreamProgress>();
   return {
     add(stream) {
-      open.set(stream, { bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
-      stream.once("close", forget);
+      const item = open.add({ stream, bodyUntil: performance.now() + bodyMs, buffered: 0, stalledSince: 0 });
+      stream.once("close", () => open.remove(item));
       // A client may reset its stream. Without a listener, that error would end the process.
       stream.on("error", ignore);
     },
     sweep(now) {
-      for (const [stream, watched] of open) {
+      for (const { value: watched } of open.items()) {
+        const { stream } = watched;
         if (now >= watched.bodyUntil && !stream.endAfterHeaders && !stream.readableEnded) refuse(stream);
-        else if (isStalled(stream, watched, now, stallMs)) stream.close(constants.NGHTTP2_CANCEL);
+        else if (isStalled(watched, now, stallMs)) stream.close(constants.NGHTTP2_CANCEL);
       }
     },
   };
@@ -116,8 +116,8 @@ function refuse(stream: ServerHttp2Stream): void {
 }
 
 /** Reports whether no pending byte has been sent for `stallMs`. */
-function isStalled(stream: ServerHttp2Stream, watched: StreamProgress, now: number, stallMs: number): boolean {
-  const buffered = stream.writableLength;
+function isStalled(watched: StreamProgress, now: number, stallMs: number): boolean {
+  const buffered = watched.stream.writableLength;
   if (buffered === 0 || buffered !== watched.buffered) {
     watched.buffered = buffered;
     watched.stalledSince = now;

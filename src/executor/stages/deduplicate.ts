@@ -74,25 +74,31 @@ export function lookupsOf(scope: CallScope, callId: string): string[] {
 
 /** Creates the memory of running and recent calls, with at most `maxAnswers` answers. */
 export function createCallMemory(maxAnswers: number): CallMemory {
-  const running = new Map<string, Execution>();
+  // An entry that is removed lets go of its execution: the tables that a busy Map abandons live long (see LinkedList).
+  const running = new Map<string, { execution: Execution | undefined }>();
   // Cancelled executions whose call has been started again.
   const replaced = new Set<Execution>();
   const recent = createRecentAnswers(maxAnswers);
   let idle: PromiseWithResolvers<void> | undefined;
   return {
-    running: (lookup) => running.get(lookup),
+    running: (lookup) => running.get(lookup)?.execution,
     recent: recent.get,
     start(execution) {
       execution.isRegistered = true;
-      const before = running.get(execution.lookup);
+      const before = running.get(execution.lookup)?.execution;
       if (before !== undefined) replaced.add(before);
-      running.set(execution.lookup, execution);
+      running.set(execution.lookup, { execution });
     },
     end(execution, answer) {
       const { lookup } = execution;
       if (execution.isRegistered) {
-        if (running.get(lookup) === execution) running.delete(lookup);
-        else replaced.delete(execution);
+        const entry = running.get(lookup);
+        if (entry?.execution === execution) {
+          entry.execution = undefined;
+          running.delete(lookup);
+        } else {
+          replaced.delete(execution);
+        }
         if (idle !== undefined && running.size + replaced.size === 0) {
           idle.resolve();
           idle = undefined;
@@ -106,7 +112,7 @@ export function createCallMemory(maxAnswers: number): CallMemory {
       const cached = recent.get(lookup);
       if (cached !== undefined) recent.set(lookup, { ...cached, result });
     },
-    all: () => [...running.values(), ...replaced],
+    all: () => [...Array.from(running.values(), ({ execution }) => execution as Execution), ...replaced],
     idle() {
       if (running.size + replaced.size === 0) return Promise.resolve();
       return (idle ??= Promise.withResolvers<void>()).promise;

@@ -205,7 +205,7 @@ export function isLazyResult(result: ToolResult): result is LazyResult {
 }
 
 /**
- * An OK result whose `value` is created when it is first read. Adapters read only the text, and a value for each answer
+ * An OK result whose `value` is created when it is read. Adapters read only the text, and a value for each answer
  * costs 2 µs of the pipeline's 8 (bench/pipeline.ts). The value is an own property, so that copying, encoding and
  * comparing a result treat it like any other field.
  */
@@ -222,7 +222,6 @@ class OkResult implements LazyResult {
   attempts = 0;
   duration: ToolResult["duration"] = undefined;
   readonly #kind: FittedOutput["kind"];
-  #value: Value | undefined;
   #isBare = false;
 
   constructor(callId: string, name: string, { text, kind, truncated }: FittedOutput) {
@@ -237,9 +236,10 @@ class OkResult implements LazyResult {
   static readonly #valueProperty: PropertyDescriptor & ThisType<OkResult> = {
     enumerable: true,
     configurable: true,
-    // Created from the text, because the tool may since have changed the object that it returned.
+    // Created from the text, because the tool may since have changed the object that it returned. Not kept, because
+    // the result itself is, for repeats of its call.
     get() {
-      return this.#isBare ? undefined : (this.#value ??= valueFromOutput(this.output, this.#kind));
+      return this.#isBare ? undefined : valueFromOutput(this.output, this.#kind);
     },
   };
 
