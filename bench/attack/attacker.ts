@@ -1,8 +1,8 @@
-// One attack, in a process of its own: attacker.ts NAME PORT. Tells its parent `attacking` once it has made as many
-// connections as it has at a time, and their number when asked. Ends with its parent.
-import { attacks, startAttack, wakefulness } from "./attacks.ts";
+// One attack in a process of its own: attacker.ts NAME PORT. Sends `attacking` to its parent when all concurrent connections
+// are open, and the number of connections on request. Ends with its parent.
+import { attacks, startAttack, keepAwake } from "./attacks.ts";
 
-const attack = [...attacks, wakefulness].find(({ name }) => name === process.argv[2]);
+const attack = [...attacks, keepAwake].find(({ name }) => name === process.argv[2]);
 if (attack === undefined) throw new Error(`no such attack: ${process.argv[2]}`);
 const count = startAttack(attack, Number(process.argv[3]));
 process.on("message", () => process.send?.(count()));

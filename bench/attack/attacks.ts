@@ -9,11 +9,11 @@ import { cognigyTarget } from "../targets.ts";
 export interface Attack {
   readonly name: string;
   /** Description with the limits. */
-  readonly words: string;
+  readonly description: string;
   /** Concurrent connections. */
   readonly connections: number;
   /** Pause between the end of a connection and the one that replaces it, in milliseconds. */
-  readonly againMs: number;
+  readonly reconnectAfterMs: number;
   /** Uses a connection until it is closed. Undefined: the connection is closed at once. */
   attack?(socket: Socket, port: number): Promise<void>;
 }
@@ -28,7 +28,7 @@ async function drip(socket: Socket, everyMs: number): Promise<void> {
 }
 
 /** Requests a long answer many times at once, and reads at a limited rate. */
-async function ask(socket: Socket): Promise<void> {
+async function requestLongAnswers(socket: Socket): Promise<void> {
   socket.pause();
   socket.write(`GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n${bearer}\r\n`.repeat(20));
   await Promise.race([once(socket, "close"), wait(50)]);
@@ -52,13 +52,13 @@ const frames = {
   emptyData: [frame(1, 4, 1, rpc), ...Array.from({ length: 50_000 }, () => frame(0, 0, 1, empty))],
 };
 
-function flood(name: string, words: string, list: readonly Buffer[]): Attack {
+function flood(name: string, description: string, list: readonly Buffer[]): Attack {
   const bytes = Buffer.concat([hello, ...list]);
   return {
     name,
-    words: `one connection after the other, two a second at most: ${words}`,
+    description: `one connection after the other, two a second at most: ${description}`,
     connections: 1,
-    againMs: 500,
+    reconnectAfterMs: 500,
     async attack(socket) {
       socket.resume().write(bytes);
       await Promise.race([once(socket, "close"), wait(2000)]);
@@ -70,14 +70,14 @@ function flood(name: string, words: string, list: readonly Buffer[]): Attack {
  * Not an attack: it only computes. It runs during every measurement, so that the core of the load never sleeps. Waking it takes
  * a virtual machine a millisecond, which an attacker would save the measured calls.
  */
-export const wakefulness: Attack = { name: "wakefulness", words: "", connections: 0, againMs: 0 };
+export const keepAwake: Attack = { name: "keep awake", description: "", connections: 0, reconnectAfterMs: 0 };
 
 export const attacks: readonly Attack[] = [
   {
     name: "slow headers",
-    words: "500 connections, a byte of a header each 500 ms",
+    description: "500 connections, a byte of a header each 500 ms",
     connections: 500,
-    againMs: 100,
+    reconnectAfterMs: 100,
     async attack(socket) {
       socket.resume().write(head("/api/v1/llm/tool-callback", "x-slow: "));
       await drip(socket, 500);
@@ -85,9 +85,9 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: "slow bodies",
-    words: "500 connections with a valid key, a byte of a body each 500 ms",
+    description: "500 connections with a valid key, a byte of a body each 500 ms",
     connections: 500,
-    againMs: 100,
+    reconnectAfterMs: 100,
     async attack(socket) {
       const key = `x-cognigy-ai-api-key: ${keys.cognigy}\r\ncontent-type: application/json\r\n`;
       socket.resume().write(head("/api/v1/llm/tool-callback", `${key}content-length: 10000\r\n\r\n{`));
@@ -96,21 +96,21 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: "slow readers",
-    words: "100 connections that ask for 20 long answers and read 1 KiB each 500 ms",
+    description: "100 connections that ask for 20 long answers and read 1 KiB each 500 ms",
     connections: 100,
-    againMs: 100,
+    reconnectAfterMs: 100,
     async attack(socket) {
-      await ask(socket);
+      await requestLongAnswers(socket);
       for (; !socket.destroyed; await wait(500)) socket.read(1024);
     },
   },
   {
     name: "never reads",
-    words: "100 connections that ask for 20 long answers and read nothing",
+    description: "100 connections that ask for 20 long answers and read nothing",
     connections: 100,
-    againMs: 100,
+    reconnectAfterMs: 100,
     async attack(socket) {
-      await ask(socket);
+      await requestLongAnswers(socket);
       await never();
     },
   },
@@ -121,15 +121,15 @@ export const attacks: readonly Attack[] = [
   flood("empty DATA", "50,000 DATA frames that hold nothing", frames.emptyData),
   {
     name: "connections",
-    words: "1,000 connections a second, opened and closed",
+    description: "1,000 connections a second, opened and closed",
     connections: 20,
-    againMs: 20,
+    reconnectAfterMs: 20,
   },
   {
     name: "dead downstream",
-    words: "1,000 callers of a downstream that never answers, each again 0.5 to 1.5 s after its answer",
+    description: "1,000 callers of a downstream that never answers, each again 0.5 to 1.5 s after its answer",
     connections: 1000,
-    againMs: 1000,
+    reconnectAfterMs: 1000,
     async attack(socket, port) {
       const { path, headers, body } = cognigyTarget(port, "ask_dead");
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -147,7 +147,7 @@ export const attacks: readonly Attack[] = [
 ];
 
 /** Attacks until the process ends. Returns a function that counts the connections made. */
-export function startAttack({ connections, againMs, attack }: Attack, port: number): () => number {
+export function startAttack({ connections, reconnectAfterMs, attack }: Attack, port: number): () => number {
   let count = 0;
   async function lane(): Promise<never> {
     // The connections are opened one by one.
@@ -162,7 +162,7 @@ export function startAttack({ connections, againMs, attack }: Attack, port: numb
         if (attack !== undefined) await Promise.race([attack(socket, port).catch(() => {}), closed]);
       }
       socket.destroy();
-      await wait(againMs);
+      await wait(reconnectAfterMs);
     }
   }
   if (connections === 0) void compute();

@@ -1,4 +1,4 @@
-// `npm run attack`: p99 of ordinary calls while somebody attacks the port, against the same without. Loopback only; takes about
+// `npm run attack`: p99 of ordinary calls during attacks on the port, compared with the p99 without. Loopback only; takes about
 // five minutes. `npm run attack -- "slow bodies" PING`: these attacks.
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -13,12 +13,12 @@ import { loadNow } from "../report.ts";
 import { scratchFolder } from "../scratch.ts";
 import { startService } from "../service.ts";
 import { cognigyTarget } from "../targets.ts";
-import { type Attack, attacks, wakefulness } from "./attacks.ts";
-import { steadyCalls, type Steady } from "./steady.ts";
+import { type Attack, attacks, keepAwake } from "./attacks.ts";
+import { steadyCalls, type SteadyResult } from "./steady.ts";
 
-/** p99 of ordinary calls under attack against quiet: at most this. */
+/** Maximum ratio of the p99 under attack to the p99 without. */
 const goal = 2;
-/** Measurements of each kind per attack, in turn. The smallest p99 counts: other programs only ever add to it. */
+/** Measurements of each kind per attack, alternating. The smallest p99 counts, because other programs only add to it. */
 const rounds = 4;
 const calls = { connections: 32, perSecond: 250, seconds: 2, number: createNumbers() };
 
@@ -50,7 +50,7 @@ await using service = await startService({
 });
 const target = cognigyTarget(service.port);
 
-/** Starts an attack, behind the calls that are measured: it has the core whenever they do not need it. */
+/** Starts an attack with a lower priority than the measured calls: it gets the core whenever they do not need it. */
 async function startAttacker({ name }: Attack) {
   const child = fork(join(root, "bench/attack/attacker.ts"), [name, String(service.port)], { cwd: root });
   setPriority(child.pid!, 19);
@@ -69,7 +69,7 @@ async function startAttacker({ name }: Attack) {
   };
 }
 
-/** Puts this process and what it starts before other programs of the machine, where it may. */
+/** Raises the priority of this process and its children over other programs of the machine, if permitted. */
 function preferOwn(): string {
   try {
     setPriority(-15);
@@ -79,9 +79,9 @@ function preferOwn(): string {
   }
 }
 
-const p99 = ({ latencies }: Steady): number => latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN;
+const p99 = ({ latencies }: SteadyResult): number => latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN;
 
-/** Makes the calls, and measures the share of a core that the service takes meanwhile. */
+/** Makes the calls, and measures the share of a core that the service uses meanwhile. */
 async function measure(): Promise<{ p99: number; bad: number; busy: number }> {
   const cpu = service.cpuSeconds();
   const from = performance.now();
@@ -89,12 +89,12 @@ async function measure(): Promise<{ p99: number; bad: number; busy: number }> {
   return { p99: p99(made), bad: made.bad, busy: (service.cpuSeconds() - cpu) / ((performance.now() - from) / 1000) };
 }
 
-const least = (measured: readonly { p99: number }[]): number => Math.min(...measured.map((one) => one.p99));
+const minP99 = (measured: readonly { p99: number }[]): number => Math.min(...measured.map((one) => one.p99));
 const percent = (measured: readonly { busy: number }[]): string =>
   `${Math.round((100 * measured.reduce((sum, { busy }) => sum + busy, 0)) / measured.length)} %`;
 
 await steadyCalls(target, { ...calls, perSecond: 2000, seconds: 3 });
-const awake = await startAttacker(wakefulness);
+const awake = await startAttacker(keepAwake);
 console.log(
   "| attack | p99 quiet | p99 attacked | ratio | core quiet | core attacked | connections made | calls lost |",
 );
@@ -111,14 +111,18 @@ for (const attack of attacks.filter(({ name }) => names.length === 0 || names.in
     made += await attacker.stop();
     await wait(300);
   }
-  const ratio = least(attacked) / least(quiet);
+  const ratio = minP99(attacked) / minP99(quiet);
   const bad = attacked.reduce((sum, one) => sum + one.bad, 0);
   const isMet = ratio <= goal && bad === 0;
   if (!isMet) missed += 1;
-  const times = [least(quiet).toFixed(2), least(attacked).toFixed(2), `${ratio.toFixed(2)}${isMet ? "" : " (missed)"}`];
+  const times = [
+    minP99(quiet).toFixed(2),
+    minP99(attacked).toFixed(2),
+    `${ratio.toFixed(2)}${isMet ? "" : " (missed)"}`,
+  ];
   console.log(`| ${[attack.name, ...times, percent(quiet), percent(attacked), made, bad].join(" | ")} |`);
 }
-for (const { name, words } of attacks) console.log(`- ${name}: ${words}`);
+for (const { name, description } of attacks) console.log(`- ${name}: ${description}`);
 await awake.stop();
 dead.close();
 process.exitCode = missed === 0 ? 0 : 2;

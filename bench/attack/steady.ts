@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { openConnections, type Target } from "../load/load.ts";
 
 /** Latencies of ordinary calls in milliseconds, ascending, and the number of bad answers. */
-export interface Steady {
+export interface SteadyResult {
   readonly latencies: readonly number[];
   readonly bad: number;
 }
@@ -14,7 +14,7 @@ export interface Steady {
 export async function steadyCalls(
   target: Target,
   options: { connections: number; perSecond: number; seconds: number; number: () => number },
-): Promise<Steady> {
+): Promise<SteadyResult> {
   const free = await openConnections(target, options.connections);
   const all = [...free];
   const waiting: number[] = [];
