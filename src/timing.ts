@@ -33,6 +33,29 @@ export async function settledWithin(work: Promise<unknown>, ms: number): Promise
   }
 }
 
+/**
+ * Runs work with a signal that fires together with `signal`, or with a TimeoutError after `ms` milliseconds. Unlike
+ * `AbortSignal.any` with `AbortSignal.timeout`, nothing of it remains once the work has settled.
+ */
+export async function withDeadline<T>(
+  signal: AbortSignal,
+  ms: number,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal.reason);
+  const onDeadline = (): void => controller.abort(new DOMException("The deadline has passed.", "TimeoutError"));
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(onDeadline, Math.min(ms, maxTimerMs));
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /** Runs a piece of work in this turn of the event loop or in a later one. */
 export type Pacer = (work: () => void) => void;
 

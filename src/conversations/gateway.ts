@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type Context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { rpcError } from "../errors.ts";
+import { withDeadline } from "../timing.ts";
 import type { OpenaiTool } from "../definitions/openai.ts";
 import type { Answer, Outbound, SendScope } from "../outbound/http.ts";
 import type { TokenSource } from "../outbound/oauth.ts";
@@ -61,16 +62,19 @@ export function createGateway(options: GatewayOptions): RequestModel {
   const configuredOrigins: ReadonlySet<string> = new Set([new URL(baseUrl).origin]);
 
   async function post(body: JsonObject, bearer: string, signal: AbortSignal, scope: GatewayScope): Promise<Answer> {
-    const timeout = AbortSignal.timeout(timeoutMs);
+    const request = { method: "POST", headers: { authorization: `Bearer ${bearer}` }, json: body } as const;
+    let late = false;
     try {
-      return await send(
-        url,
-        { method: "POST", headers: { authorization: `Bearer ${bearer}` }, json: body },
-        { signal: AbortSignal.any([signal, timeout]), configuredOrigins, ...scope },
-      );
+      return await withDeadline(signal, timeoutMs, async (within) => {
+        try {
+          return await send(url, request, { signal: within, configuredOrigins, ...scope });
+        } finally {
+          late = within.aborted;
+        }
+      });
     } catch (reason) {
       signal.throwIfAborted();
-      const message = timeout.aborted ? `did not answer within ${timeoutMs / 1000} s` : "could not be reached";
+      const message = late ? `did not answer within ${timeoutMs / 1000} s` : "could not be reached";
       throw rpcError("gateway-failed", message, reason);
     }
   }

@@ -5,6 +5,7 @@ import type { Answer, Outbound } from "../../outbound/http.ts";
 import type { TokenSource } from "../../outbound/oauth.ts";
 import { retryAfterMs } from "../../outbound/retry.ts";
 import { TokenError } from "../../outbound/token-failure.ts";
+import { withDeadline } from "../../timing.ts";
 import type { Instrument, Measure } from "../adapter.ts";
 import { isPathStep } from "./payloads.ts";
 import type { Delivery, DeliveryResult } from "../delivery.ts";
@@ -43,25 +44,21 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
   const configuredOrigins = new Set([new URL(base).origin]);
 
   async function post(job: Job, access: string, signal: AbortSignal, trace: Context | undefined): Promise<Answer> {
-    const answer = await send(
-      `${base}/api/v2/ai/assistants/runs/${encodeURIComponent(job.context?.runId ?? "")}/tool_calls`,
-      {
-        method: "POST",
-        headers: {
-          authorization: `Bearer ${access}`,
-          "content-type": "application/json",
-          accept: "application/json",
-          "user-agent": `Jackfield/${version}`,
-          "idempotency-key": job.id,
-        },
-        body: deliveryBody(job, maxOutput),
+    const url = `${base}/api/v2/ai/assistants/runs/${encodeURIComponent(job.context?.runId ?? "")}/tool_calls`;
+    const request = {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${access}`,
+        "content-type": "application/json",
+        accept: "application/json",
+        "user-agent": `Jackfield/${version}`,
+        "idempotency-key": job.id,
       },
-      {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-        configuredOrigins,
-        trace,
-        attributes: () => ({ "jackfield.job.id": job.id, "jackfield.run.id": job.context?.runId ?? "" }),
-      },
+      body: deliveryBody(job, maxOutput),
+    } as const;
+    const attributes = () => ({ "jackfield.job.id": job.id, "jackfield.run.id": job.context?.runId ?? "" });
+    const answer = await withDeadline(signal, timeoutMs, (within) =>
+      send(url, request, { signal: within, configuredOrigins, trace, attributes }),
     );
     pace.update(answer.headers);
     if (pace.remaining !== undefined) measure?.(remaining, {}, pace.remaining);

@@ -30,6 +30,8 @@ export interface InProcessOptions {
 
 type StreamingSpec = Exclude<MethodImplSpec, { kind: "unary" }>;
 
+type Messages = AsyncIterable<MessageShape<DescMessage>>;
+
 /**
  * Creates a Connect transport to services in the same process. Messages are passed without serialising, and calls pass
  * the same front as calls from outside. Failures are ConnectErrors.
@@ -57,7 +59,7 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
       if (spec === undefined || spec.kind === "unary") throw rpcError("unimplemented", method.name);
       const call = inProcessCall(method, { signal, timeoutMs, headers, contextValues }, options);
       front.begin(call);
-      const messages = invokeStreaming(spec, input as AsyncIterable<MessageShape<DescMessage>>, call, front);
+      const messages = invokeStreaming(() => outputOf(spec, input as Messages, call), call, front);
       return {
         stream: true,
         service: method.parent,
@@ -75,8 +77,9 @@ export function createInProcessTransport(services: readonly ServiceImplSpec[], o
 }
 
 /**
- * Creates a client of a service in the same process. Its unary methods call the implementation directly: Connect's
- * client and the transport's response would add two promises and two objects to every call of an adapter.
+ * Creates a client of a service in the same process. Its unary and server-streaming methods call the implementation
+ * directly: Connect's client and the transport's response would add two promises and two objects to every call of an
+ * adapter, and five generators to every job.
  */
 export function createInProcessClient<Service extends DescService>(
   service: Service,
@@ -85,15 +88,27 @@ export function createInProcessClient<Service extends DescService>(
 ): Client<Service> {
   const client = createClient(service, createInProcessTransport(services, options));
   const specs = services.filter((spec) => spec.service === service).flatMap(({ methods }) => Object.values(methods));
-  const unary = specs.filter((spec) => spec.kind === "unary");
-  return Object.assign(
-    client,
-    Object.fromEntries(unary.map((spec) => [spec.method.localName, createUnary(spec, options)])),
-  );
+  const direct: Record<string, unknown> = {};
+  for (const spec of specs) {
+    if (spec.kind === "unary") direct[spec.method.localName] = createUnary(spec, options);
+    if (spec.kind === "server_streaming") direct[spec.method.localName] = createServerStreaming(spec, options);
+  }
+  return Object.assign(client, direct);
 }
 
 function createUnary(spec: UnaryMethod, options: InProcessOptions) {
   return (input: MessageInitShape<DescMessage>, given: CallOptions = {}) => invokeUnary(spec, input, given, options);
+}
+
+function createServerStreaming(spec: StreamingSpec & { kind: "server_streaming" }, options: InProcessOptions) {
+  return async function* (input: MessageInitShape<DescMessage>, given: CallOptions = {}) {
+    const { front } = options;
+    const call = inProcessCall(spec.method, given, options);
+    front.begin(call);
+    given.onHeader?.(call.responseHeader);
+    yield* invokeStreaming(() => spec.impl(create(spec.method.input, input), call), call, front);
+    given.onTrailer?.(call.responseTrailer);
+  };
 }
 
 /** Creates the RpcCall of a method. */
@@ -138,16 +153,16 @@ async function invokeUnary(
   return message;
 }
 
+/** Runs a streaming method like any call from outside. Throws a ConnectError. */
 async function* invokeStreaming(
-  spec: StreamingSpec,
-  input: AsyncIterable<MessageShape<DescMessage>>,
+  output: () => AsyncIterable<MessageInitShape<DescMessage>>,
   call: RpcCall,
   front: Front,
 ): AsyncGenerator<MessageShape<DescMessage>, void, undefined> {
   let ended = false;
   try {
     front.admit(call);
-    for await (const item of untilCancelled(outputOf(spec, input, call), call)) yield create(spec.method.output, item);
+    for await (const item of untilCancelled(output(), call)) yield create(call.method.output, item);
     ended = true;
     front.end(call);
   } catch (reason) {
@@ -162,13 +177,13 @@ async function* invokeStreaming(
   }
 }
 
-async function* outputOf(spec: StreamingSpec, input: AsyncIterable<MessageShape<DescMessage>>, call: RpcCall) {
+async function* outputOf(spec: StreamingSpec, input: Messages, call: RpcCall) {
   const messages = normalized(spec.method.input, input);
   if (spec.kind === "client_streaming") yield await spec.impl(messages, call);
   else if (spec.kind === "bidi_streaming") yield* spec.impl(messages, call);
   else for await (const message of messages) yield* spec.impl(message, call);
 }
 
-async function* normalized(desc: DescMessage, input: AsyncIterable<MessageShape<DescMessage>>) {
+async function* normalized(desc: DescMessage, input: Messages) {
   for await (const message of input) yield create(desc, message);
 }
