@@ -1,4 +1,4 @@
-import { onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { createPostgresJobQueue } from "../../src/jobs/drivers/postgres.ts";
 import { statements } from "../../src/jobs/drivers/postgres-schema.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
@@ -7,6 +7,7 @@ import type { PostgresStore } from "../../src/store/postgres.ts";
 import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
 import { jobConformance, leaseMs } from "./conformance.ts";
 import { expectLostClaimsReleased } from "./lost-claims.ts";
+import { aRecord } from "./samples.ts";
 
 jobConformance(
   "the job queue in PostgreSQL",
@@ -54,5 +55,23 @@ test.skipIf(postgresMissing())(
       await server.close();
     });
     await expectLostClaimsReleased(queue, () => (answers = true));
+  },
+);
+
+test.skipIf(postgresMissing())(
+  "the table is created by the next request if the first one could not create it",
+  async () => {
+    const server = await startPostgres();
+    const store = await openPostgresStore({ url: server.url });
+    const migrate = vi.fn(store.migrate).mockRejectedValueOnce(new StoreUnavailableError("starting up"));
+    const queue = createPostgresJobQueue({ ...store, migrate });
+    onTestFinished(async () => {
+      await queue.close();
+      await store.close();
+      await server.close();
+    });
+    await expect(queue.enqueue(aRecord())).rejects.toThrow("starting up");
+    for (const record of [aRecord(), aRecord()]) expect(await queue.enqueue(record)).toMatchObject({ existed: false });
+    expect(migrate).toHaveBeenCalledTimes(2);
   },
 );
