@@ -36,6 +36,7 @@ export function mountAdapter(
     app.decorateRequest("refusal");
     app.decorateRequest("about");
     app.decorateRequest("onBody");
+    app.decorateRequest("bodyIsArguments", false);
   }
   for (const route of adapter.routes) mountRoute(app, adapter, route, context);
 }
@@ -43,6 +44,7 @@ export function mountAdapter(
 function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, context: RouteContext): void {
   const { cors } = route;
   const { host } = context;
+  const bodyIsArguments = route.kind === "raw" && route.bodyIsArguments === true;
 
   const authentication = host.open === undefined ? createAuthentication(route, host) : admitAs(host.open);
 
@@ -57,17 +59,11 @@ function mountRoute(app: FastifyInstance, adapter: Adapter, route: Route, contex
         sendFailure(reply, route, refused);
         return;
       }
+      if (bodyIsArguments) request.bodyIsArguments = true;
       authentication.ofHead(request, reply, done);
     },
-    config: {
-      bodyIsArguments: route.kind === "raw" && route.bodyIsArguments === true,
-    },
+    config: { recordRefusal: (request, status) => recordRefusal(request, status, host) },
     handler: authentication.guarded(serve(route, context)),
-    // Runs for every refusal, whatever its source.
-    onResponse(request, reply, done) {
-      if (reply.statusCode === 401 || reply.statusCode === 403) recordRefusal(request, reply.statusCode, host);
-      done();
-    },
     errorHandler(error, request, reply) {
       const failure = failureFromError(error, request.body);
       // Fastify closes the connection after every bad body. That is necessary only if the body was not read to its end.

@@ -8,8 +8,16 @@ export const retrySeconds = 1;
 /** The content type of JSON text. */
 export const jsonType = "application/json; charset=utf-8";
 
-/** Sends a reply whose body is already JSON text. */
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Records the refusal of a request. Set by the adapters' routes. */
+    recordRefusal?(request: FastifyRequest, status: 401 | 403): void;
+  }
+}
+
+/** Sends a reply whose body is already JSON text. Every refusal is sent by it, because it records them. */
 export function sendReply(reply: FastifyReply, { status, body, headers }: Reply): FastifyReply {
+  if (status === 401 || status === 403) reply.routeOptions.config.recordRefusal?.(reply.request, status);
   if (headers !== undefined) reply.headers(headers);
   return sendJson(reply.code(status), body);
 }

@@ -10,20 +10,20 @@ export interface JsonBodyLimits {
   readonly depth: number;
 }
 
-/** Body options that a route can declare. */
-interface RouteConfig {
-  /** The body consists of a call's arguments, whose depth and keys are checked by the call itself. */
-  readonly bodyIsArguments?: boolean;
+declare module "fastify" {
+  interface FastifyRequest {
+    /** The body consists of a call's arguments, whose depth and keys are checked by the call itself. */
+    bodyIsArguments?: boolean;
+  }
 }
 
 /** Creates the content type parser of all routes. */
 export function createBodyParser(limits: JsonBodyLimits) {
   return (request: FastifyRequest, body: Buffer, done: (error: Error | null, value?: unknown) => void): void => {
-    const { bodyIsArguments } = request.routeOptions.config as RouteConfig;
     try {
       request.onBody?.(body);
       requireJson(request.headers);
-      done(null, bodyIsArguments === true ? parse(textOf(body)) : parseJsonBody(body, limits));
+      done(null, request.bodyIsArguments === true ? parse(textOf(body)) : parseJsonBody(body, limits));
     } catch (error) {
       done(error as Error, undefined);
     }

@@ -3,7 +3,7 @@ import type { SanitizeMode } from "../../auth/caller.ts";
 import type { Adapter } from "../adapter.ts";
 import { createChallenges } from "../challenge.ts";
 import type { Platform } from "../platform.ts";
-import { sendJson } from "../replies.ts";
+import { sendJson, sendReply } from "../replies.ts";
 import type { RawRoute, Reply, RequestFailure } from "../route.ts";
 import { createToolCatalogs } from "../tool-catalog.ts";
 import { createCallRoute } from "./call-route.ts";
@@ -63,8 +63,8 @@ export function createHttpAdapter(settings: HttpSettings, { version, metadataUrl
 
   const refuseScope: RefuseScope = ({ caller, reply }, scope) => {
     if (caller.scopes.has(scope)) return false;
-    reply.code(403).header("www-authenticate", challenges.insufficient(scope));
-    sendJson(reply, JSON.stringify({ error: `This caller lacks the scope ${scope}` }));
+    const body = JSON.stringify({ error: `This caller lacks the scope ${scope}` });
+    sendReply(reply, { status: 403, body, headers: { "www-authenticate": challenges.insufficient(scope) } });
     return true;
   };
 

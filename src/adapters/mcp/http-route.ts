@@ -1,6 +1,6 @@
 import type { FastifyReply } from "fastify";
 import type { Challenges } from "../challenge.ts";
-import { sendJson } from "../replies.ts";
+import { sendReply } from "../replies.ts";
 import type { RawExchange, RawRoute, Reply, RequestFailure } from "../route.ts";
 import { type EventStream, openEventStream } from "../sse.ts";
 import { isObject } from "../tool-call.ts";
@@ -51,8 +51,7 @@ export function createHttpRoute({
       return reply;
     }
     if (answer === undefined) return reply.code(202).send();
-    if (answer.headers !== undefined) reply.headers(answer.headers);
-    return sendJson(reply.code(answer.status), answer.text);
+    return sendReply(reply, { status: answer.status, body: answer.text, headers: answer.headers });
   }
 
   function failure({ status, message, credentials }: RequestFailure): Reply {
