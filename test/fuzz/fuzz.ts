@@ -110,6 +110,9 @@ export async function fuzz({
 
   async function batch(door: Door, batchSeed: number): Promise<string | undefined> {
     const before = totals.bytes;
+    const casesBefore = totals.cases;
+    // A failure of an earlier batch that was not confirmed says nothing about this one.
+    shrinkUntil = Number.POSITIVE_INFINITY;
     await service.measure("time");
     const details = await fc.check(
       fc.asyncProperty(door.requests, (requests) => holds(requests, door)),
@@ -123,6 +126,7 @@ export async function fuzz({
     if (details.failed) {
       return `${door.name}: repeat it with ${repeat} --path ${details.counterexamplePath}\n${String(details.errorInstance)}\n${shortened(fc.defaultReportMessage(details) ?? "")}\n${service.alive ? "" : service.log()}`;
     }
+    if (totals.cases === casesBefore) return `${door.name}: no case was sent: ${repeat}`;
     const { liveBytes } = await service.measure("memory");
     const grown = live === 0 ? 0 : liveBytes - live;
     live = liveBytes;
