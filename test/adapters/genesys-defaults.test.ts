@@ -89,7 +89,7 @@ describe("Genesys with its default settings", () => {
 
   testRequirement("001.8", "a delivery is aborted after 10 s, and retried", async () => {
     await using platform = await connect({ silent: true });
-    using timeouts = useFakeTimeouts();
+    using timeouts = useFakeTimeouts(10_000);
     let ended = false;
     const result = platform.deliver().finally(() => (ended = true));
     await until(() => platform.requests.at(-1)?.url === "/api/v2/ai/assistants/runs/run-1/tool_calls");

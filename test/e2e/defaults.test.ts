@@ -108,7 +108,7 @@ const gatewayPath = "/api/v2/ai-builder/llm-gateway/conversations";
 
 testRequirement("002.8", "a request to the model is aborted after 30 s", async () => {
   await using app = await startConnected(() => new Promise(() => {}));
-  using timeouts = useFakeTimeouts();
+  using timeouts = useFakeTimeouts(30_000);
   const failed = vi.fn<(reason: unknown) => void>();
   const ended = converse(app.url).catch(failed);
   await until(() => app.received(gatewayPath).length === 1);

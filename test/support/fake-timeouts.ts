@@ -1,29 +1,39 @@
 import { vi } from "vitest";
 
-/** Control over the timeouts of `AbortSignal.timeout`. */
+/** Control over the timers of one duration. */
 export interface FakeTimeouts extends Disposable {
-  /** Advances the time, and aborts the signals whose timeout is over. */
+  /** Advances the time of these timers, and runs those that are due. */
   advance(ms: number): void;
 }
 
-/** Replaces `AbortSignal.timeout` until disposal. Signals that are then left never fire. */
-export function useFakeTimeouts(): FakeTimeouts {
-  const pending = new Map<AbortController, number>();
+/** Replaces the timers that are set for exactly this many milliseconds until disposal. All others run as usual. */
+export function useFakeTimeouts(ms: number): FakeTimeouts {
+  const pending = new Map<NodeJS.Timeout, { readonly run: () => void; readonly due: number }>();
   let now = 0;
-  const spy = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
-    const controller = new AbortController();
-    pending.set(controller, now + ms);
-    return controller.signal;
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const setting = vi.spyOn(globalThis, "setTimeout").mockImplementation(((run: () => void, delay?: number) => {
+    if (delay !== ms) return set(run, delay);
+    const timer = set(() => {}, 2 ** 31 - 1).unref();
+    pending.set(timer, { run, due: now + ms });
+    return timer;
+  }) as typeof setTimeout);
+  const clearing = vi.spyOn(globalThis, "clearTimeout").mockImplementation((timer) => {
+    pending.delete(timer as NodeJS.Timeout);
+    clear(timer);
   });
   return {
-    advance(ms) {
-      now += ms;
-      for (const [controller, due] of pending) {
+    advance(step) {
+      now += step;
+      for (const [timer, { run, due }] of pending) {
         if (due > now) continue;
-        pending.delete(controller);
-        controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+        clear(timer);
+        pending.delete(timer);
+        run();
       }
     },
-    [Symbol.dispose]: () => spy.mockRestore(),
+    [Symbol.dispose]() {
+      setting.mockRestore();
+      clearing.mockRestore();
+    },
   };
 }
