@@ -2,7 +2,8 @@
 // Starts the command line: from its source in the repository, from compiled code in the published package.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { enableCompileCache } from "node:module";
+// As a whole: an older Node, which does not have `enableCompileCache`, must get as far as the message below.
+import * as nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileCacheFolder } from "./compile-cache.js";
@@ -44,7 +45,7 @@ if (node === undefined) {
   // Before anything else is loaded: the next start finds what this one compiled, and takes two thirds of the time. This file
   // is JavaScript, so that the next start need not load what reads TypeScript either.
   const cache = compileCacheFolder({ env: process.env, cwd: process.cwd(), create: process.argv[2] === "serve" });
-  if (cache !== undefined) enableCompileCache(cache);
+  if (cache !== undefined) nodeModule.enableCompileCache(cache);
   await import(inRepository ? "../src/main.ts" : "../dist/src/main.js");
 } else {
   const program = [...(inRepository ? [condition] : []), fileURLToPath(import.meta.url)];
