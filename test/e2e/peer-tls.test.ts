@@ -76,7 +76,8 @@ describe.skipIf(missing !== "" || redisMissing() !== undefined)(`Redis over TLS$
     }
     await using service = await startService({ ...echo, yaml: { engine: { url: server.url, tls: own } } });
     expect(await faults(service)).toMatch(
-      /engine: Redis at .*it requires a client certificate.*: name one in engine\.tls\.cert and engine\.tls\.key/,
+      // Whether the server's reason arrives before the end of the connection differs between releases of Node.
+      /engine: Redis at .*(?:it requires|if it asks for) a client certificate.*: name one in engine\.tls\.cert and engine\.tls\.key/,
     );
   }, 60_000);
 });

@@ -135,6 +135,9 @@ test("npm start without the repository's Node explains the problem", () => {
   const old = readFileSync(join(root, "bin/jackfield.js"), "utf8").replaceAll("process.versions.node", '"20.9.0"');
   writeFileSync(join(folder.path, "bin/jackfield.js"), old);
   copyFileSync(join(root, "bin/compile-cache.js"), join(folder.path, "bin/compile-cache.js"));
-  const start = () => execFileSync("npm", ["start"], { cwd: folder.path, stdio: "pipe", encoding: "utf8" });
+  // The machine's own Node may be an old one, which must get as far as the message.
+  const PATH = (process.env["PATH"] ?? "").split(":").filter((path) => !path.includes("node_modules"));
+  const env = { ...process.env, PATH: PATH.join(":") };
+  const start = () => execFileSync("npm", ["start"], { cwd: folder.path, env, stdio: "pipe", encoding: "utf8" });
   expect(start).toThrow(/needs Node 24 or newer; this is Node 20\.9\.0\. .*`npm rebuild node --ignore-scripts=false`/);
 });
