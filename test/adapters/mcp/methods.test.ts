@@ -1,22 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startService, testTool, type ServiceUnderTest } from "../../support/service.ts";
+import type { ServiceUnderTest } from "../../support/service.ts";
 import { answered, messagesOf, modern, older, post } from "./mcp-client.ts";
+import { startMcpService } from "./mcp-service.ts";
 
 // The answers of the methods to clients of both eras.
 
-const keys = "crm:crm-key,reader:read-key:tools:read,runner:run-key:tools:execute";
 let service: ServiceUnderTest;
 let url: string;
 
 beforeAll(async () => {
-  service = await startService({
-    env: { JACKFIELD_API_KEYS: keys, JACKFIELD_ALLOWED_HOSTS: "tools.example.com" },
-    yaml: {
-      adapters: { mcp: { pageSize: 2, instructions: "Ask first.", allowedOrigins: ["https://app.example.com"] } },
-      callers: [{ name: "narrow", keys: ["narrow-key"], tools: ["echo"], scopes: ["tools:execute", "tools:read"] }],
-    },
-    plugins: [{ use: testTool("echo") }, { use: testTool("nap") }, { use: testTool("odd") }],
-  });
+  service = await startMcpService();
   ({ url } = service);
 });
 afterAll(async () => {
