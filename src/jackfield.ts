@@ -217,7 +217,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
       services,
       front,
       telemetry,
-      readMaxBytes: limits.bodyBytes,
+      messages: { readMaxBytes: limits.bodyBytes, maxItems: limits.callsPerRequest },
       corsOrigins: config.rpc.corsOrigins,
       shutdownSignal: streamsEnd.signal,
     }),

@@ -35,6 +35,12 @@ export async function executeBatch(
     request.onResult?.(result);
   };
 
+  /**
+   * Reading large arguments takes time. Reading all those of one request without a pause would delay all other
+   * requests.
+   */
+  const isTurnOver = (): boolean => performance.now() > turnEnds;
+
   /** Waits until other requests have had a turn. */
   async function takeTurn(): Promise<void> {
     await setImmediate();
@@ -45,9 +51,7 @@ export async function executeBatch(
   async function work(): Promise<void> {
     for (let index = next++; index < calls.length; index = next++) {
       if (duplicates.has(index)) continue;
-      // Reading large arguments takes time. Reading all those of one request without a pause would delay all other
-      // requests.
-      while (performance.now() > turnEnds) await (nextTurn ??= takeTurn());
+      while (isTurnOver()) await (nextTurn ??= takeTurn());
       const { answerWithinMs } = request;
       const left =
         answerWithinMs === undefined ? undefined : Math.max(0, answerWithinMs - (performance.now() - startedAt));
@@ -68,6 +72,7 @@ export async function executeBatch(
     return text;
   };
   for (const [index, first] of duplicates) {
+    while (isTurnOver()) await takeTurn();
     const [call, original] = [calls[index] as ToolCall, calls[first] as ToolCall];
     const isRepeat = call.name === original.name && argumentsText(call) === firstText(original);
     const result = { ...(results[first] as ToolResult) };

@@ -42,47 +42,84 @@ export function shortenText(text: string, limit: TextLimit): string {
 const maxLevels = 40;
 
 /** The limits of one attempt: items per array, characters per string, levels of nesting. */
-type Attempt = readonly [items: number, characters: number, levels: number];
+type Limits = readonly [items: number, characters: number, levels: number];
 
 /** The last attempts, which omit levels. */
-const shallow: readonly Attempt[] = [...[6, 4, 3, 2, 1].map((levels): Attempt => [5, 100, levels]), [1, 20, 1]];
+const shallow: readonly Limits[] = [...[6, 4, 3, 2, 1].map((levels): Limits => [5, 100, levels]), [1, 20, 1]];
 
 /**
  * Serialises a value as JSON text within a limit: with fewer rows, shorter strings and fewer levels, each with a count
  * of the omissions.
  */
 export function shortenJson(value: ExactJson, limit: TextLimit): string {
-  for (const attempt of attemptsFor(limit.max)) {
-    const shorter = JSON.stringify(shrink(value, attempt));
+  for (const [items, characters, levels] of attemptsFor(limit.max)) {
+    const attempt = { items, characters, room: limit.max };
+    const shrunk = shrink(value, levels, attempt);
+    if (attempt.room < 0) continue;
+    const shorter = JSON.stringify(shrunk);
     if (fits(shorter, limit)) return shorter;
   }
   return '"…"';
 }
 
-function* attemptsFor(max: number): Generator<Attempt> {
+function* attemptsFor(max: number): Generator<Limits> {
   for (let room = max; room >= 1; room = Math.floor(room * 0.75)) {
     yield [Math.ceil(room / 4), Math.max(room, 12), maxLevels];
   }
   yield* shallow;
 }
 
-function shrink(value: ExactJson, attempt: Attempt): ExactJson {
-  const [items, characters, levels] = attempt;
-  if (typeof value === "string") return shrinkString(value, characters);
+interface Attempt {
+  readonly items: number;
+  readonly characters: number;
+  /**
+   * What is left of the limit if each part of the text has its minimum length. Below zero the attempt has failed, and
+   * its value is incomplete: values of many small parts would otherwise be copied in full by each attempt.
+   */
+  room: number;
+}
+
+function shrink(value: ExactJson, levels: number, attempt: Attempt): ExactJson {
+  if (typeof value === "string") {
+    const shortened = shrinkString(value, attempt.characters);
+    attempt.room -= minimumLength(shortened);
+    return shortened;
+  }
+  attempt.room -= 1;
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return value;
   if (levels === 0) return "…";
-  const inner: Attempt = [items, characters, levels - 1];
-  if (Array.isArray(value)) {
-    const shortened = value.slice(0, items).map((item) => shrink(item, inner));
-    return value.length > items ? [...shortened, `… ${value.length - items} more left out`] : shortened;
+  return Array.isArray(value) ? shrinkList(value, levels - 1, attempt) : shrinkObject(value, levels - 1, attempt);
+}
+
+function shrinkList(list: readonly ExactJson[], levels: number, attempt: Attempt): ExactJson {
+  const shortened: ExactJson[] = [];
+  const count = Math.min(list.length, attempt.items);
+  for (let index = 0; index < count && attempt.room >= 0; index++) {
+    // The bracket or comma in front of the item.
+    attempt.room -= 1;
+    shortened.push(shrink(list[index] as ExactJson, levels, attempt));
   }
-  const keys = Object.keys(value);
+  if (list.length > count) shortened.push(`… ${list.length - count} more left out`);
+  return shortened;
+}
+
+function shrinkObject(object: { readonly [key: string]: ExactJson }, levels: number, attempt: Attempt): ExactJson {
+  const keys = Object.keys(object);
   // An object's properties are its structure, so more of them are kept than of an array's rows.
-  const limit = Math.max(items, 8);
-  const shortened = Object.fromEntries(
-    keys.slice(0, limit).map((key) => [key, shrink(value[key] as ExactJson, inner)]),
-  );
-  return keys.length > limit ? { ...shortened, "…": `${keys.length - limit} more left out` } : shortened;
+  const count = Math.min(keys.length, Math.max(attempt.items, 8));
+  const entries: [string, ExactJson][] = [];
+  for (let index = 0; index < count && attempt.room >= 0; index++) {
+    const key = keys[index] as string;
+    attempt.room -= 2 + minimumLength(key);
+    entries.push([key, shrink(object[key] as ExactJson, levels, attempt)]);
+  }
+  if (keys.length > count) entries.push(["…", `${keys.length - count} more left out`]);
+  return Object.fromEntries(entries);
+}
+
+/** Returns the least length that a text can have in JSON: its quotes, and a code point for every two code units. */
+function minimumLength(text: string): number {
+  return 2 + text.length / 2;
 }
 
 function shrinkString(text: string, characters: number): string {

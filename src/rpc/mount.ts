@@ -16,12 +16,13 @@ import type { Caller } from "../auth/caller.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { allowOrigins } from "./cors.ts";
 import { maxTimeoutMs } from "./deadline.ts";
+import { binaryReadOptions, jsonReadOptions, type MessageLimits, strictJsonDecoder } from "./decode-message.ts";
 import { compressions } from "./fast-path/fast-path.ts";
 import { authorizationOf, headerOf } from "./fast-path/http-exchange.ts";
-import { binaryReadOptions, jsonReadOptions, strictJsonDecoder } from "./fast-path/read-message.ts";
 import type { Front } from "./front.ts";
 import { CallValues, kCall, kConnection, RpcCall } from "./rpc-call.ts";
 import { inputErrorFrom } from "./rpc-errors.ts";
+import { restoreMessage, splitStreams } from "./split-streams.ts";
 import { endUnreadCalls } from "./unread-message.ts";
 import { untilCancelled } from "./until-cancelled.ts";
 
@@ -30,8 +31,7 @@ export interface MountParts {
   readonly services: readonly ServiceImplSpec[];
   readonly front: Front;
   readonly telemetry: Pick<Telemetry, "extract">;
-  /** Maximum message size in bytes, also after decompression. */
-  readonly readMaxBytes: number;
+  readonly messages: MessageLimits;
   /** Origins of web pages that may call. */
   readonly corsOrigins: readonly string[];
   /** Ends open-ended streams at shutdown. */
@@ -55,7 +55,7 @@ interface HttpCall {
  * path does not accept: streams, GET, preflights. The hooks of the scope and of the server see these requests.
  */
 export async function mountServices(scope: FastifyInstance, parts: MountParts): Promise<void> {
-  const { readMaxBytes } = parts;
+  const { readMaxBytes } = parts.messages;
   const jsonOptions = { ...jsonReadOptions, textDecoder: strictJsonDecoder };
   const requests = new WeakMap<IncomingMessage, HttpCall>();
   // Connect itself answers unknown content types.
@@ -82,6 +82,7 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
     routes: (router) => {
       createRoutes(parts.services)(router);
       endUnreadCalls(router, parts.front);
+      splitStreams(router, compressions, parts.messages);
     },
     acceptCompression: compressions,
     readMaxBytes,
@@ -207,9 +208,16 @@ function createInterceptor(front: Front): Interceptor {
   };
 }
 
-async function* readable(request: StreamRequest): StreamRequest["message"] & AsyncGenerator {
+async function* readable({
+  method,
+  message: messages,
+  contextValues,
+}: StreamRequest): StreamRequest["message"] & AsyncGenerator {
   try {
-    yield* request.message;
+    for await (const message of messages) {
+      restoreMessage(method.input, message, contextValues);
+      yield message;
+    }
   } catch (reason) {
     throw inputErrorFrom(reason);
   }

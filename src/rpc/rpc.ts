@@ -2,6 +2,7 @@ import type { ServiceImplSpec } from "@connectrpc/connect";
 import type { FastifyInstance } from "fastify";
 import { rpcErrors } from "../errors.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
+import type { MessageLimits } from "./decode-message.ts";
 import { createFastPath, type FastPath } from "./fast-path/fast-path.ts";
 import {
   endWith,
@@ -20,8 +21,7 @@ export interface RpcParts {
   readonly services: readonly ServiceImplSpec[];
   readonly front: Front;
   readonly telemetry: Telemetry;
-  /** Maximum message size in bytes, also after decompression. */
-  readonly readMaxBytes: number;
+  readonly messages: MessageLimits;
   /** Origins of web pages that may call. */
   readonly corsOrigins: readonly string[];
   /** Ends streams at shutdown. */

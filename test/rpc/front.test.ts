@@ -50,8 +50,8 @@ const services = createServices(createParts({ telemetry, remoteTools }));
 let server: Awaited<ReturnType<typeof serve>>;
 
 beforeAll(async () => {
-  const readMaxBytes = limits.bodyBytes;
-  server = await serve(await createListener({ services, front, telemetry, readMaxBytes, corsOrigins: [page] }));
+  const messages = { readMaxBytes: limits.bodyBytes, maxItems: limits.callsPerRequest };
+  server = await serve(await createListener({ services, front, telemetry, messages, corsOrigins: [page] }));
 });
 afterAll(() => server[Symbol.asyncDispose]());
 

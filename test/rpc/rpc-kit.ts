@@ -196,7 +196,13 @@ export function openListener(
   telemetry: Telemetry,
   readMaxBytes: number,
 ): Promise<RpcListener> {
-  return createListener({ services, telemetry, readMaxBytes, front: createOpenFront(telemetry), corsOrigins: [] });
+  return createListener({
+    services,
+    telemetry,
+    messages: { readMaxBytes, maxItems: limits.callsPerRequest },
+    front: createOpenFront(telemetry),
+    corsOrigins: [],
+  });
 }
 
 /** Answers RPCs of both HTTP versions like the port: by the fast path, otherwise by Fastify. */

@@ -14,8 +14,8 @@ test("an RPC from outside has one server span, with an error only if the server 
   const { telemetry } = watched;
   const front = createOpenFront(telemetry);
   const services = createServices(createParts({ telemetry }));
-  const readMaxBytes = limits.bodyBytes;
-  await using server = await serve(await createListener({ services, front, telemetry, readMaxBytes, corsOrigins: [] }));
+  const messages = { readMaxBytes: limits.bodyBytes, maxItems: limits.callsPerRequest };
+  await using server = await serve(await createListener({ services, front, telemetry, messages, corsOrigins: [] }));
   const connect = createClient(ToolExecutor, createConnectTransport({ baseUrl: server.url1, httpVersion: "1.1" }));
   const grpc = createClient(ToolExecutor, createGrpcTransport({ baseUrl: server.url2 }));
   const inside = createClient(ToolExecutor, createInProcessTransport(services, { caller: local, front }));

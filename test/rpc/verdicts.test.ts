@@ -32,7 +32,7 @@ beforeAll(async () => {
     await createListener({
       services,
       telemetry: watched.telemetry,
-      readMaxBytes: limit,
+      messages: { readMaxBytes: limit, maxItems: parts.limits.callsPerRequest },
       front: createOpenFront(watched.telemetry, (header) => (header === "Bearer k" ? local : undefined)),
       corsOrigins: [],
     }),

@@ -6,6 +6,7 @@ import { compressionNegotiate, type Compression } from "@connectrpc/connect/prot
 import { rpcError } from "../../errors.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { type OriginHeaders, originHeaders } from "../cors.ts";
+import type { MessageLimits } from "../decode-message.ts";
 import type { Front } from "../front.ts";
 import { RpcCall, type UnaryMethod } from "../rpc-call.ts";
 import { type BinaryWriter, createBinaryWriter } from "../../protobuf/binary-writer.ts";
@@ -30,8 +31,7 @@ export interface FastPathParts {
   readonly services: readonly ServiceImplSpec[];
   readonly front: Front;
   readonly telemetry: Telemetry;
-  /** Maximum message size in bytes, also after decompression. */
-  readonly readMaxBytes: number;
+  readonly messages: MessageLimits;
   /** Origins of web pages that may call. */
   readonly corsOrigins: readonly string[];
 }
@@ -93,7 +93,7 @@ interface ServeParts extends FastPathParts {
 }
 
 async function serve(
-  { front, telemetry, readMaxBytes, headersFor, writeBinary }: ServeParts,
+  { front, telemetry, messages, headersFor, writeBinary }: ServeParts,
   spec: UnaryMethod,
   protocol: Protocol,
   exchange: Exchange,
@@ -120,7 +120,7 @@ async function serve(
     front.admit(call);
     const reading = readMessage(exchange, protocol, method.input, {
       compression: compression.request,
-      limit: readMaxBytes,
+      limits: messages,
     });
     const input = timeout === undefined ? await reading : await call.orCancelled(reading);
     const output = call.invoke(spec, input);

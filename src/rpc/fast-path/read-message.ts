@@ -1,53 +1,26 @@
-import { fromBinary, fromJson, type DescMessage, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import { setImmediate } from "node:timers/promises";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { rpcError } from "../../errors.ts";
-import { cutDepth } from "../../json/cut-depth.ts";
-import { rawJson } from "../../json/exact-number.ts";
+import { messageFromBinary, messageFromJson, type MessageLimits } from "../decode-message.ts";
 import type { Exchange } from "./http-exchange.ts";
 import type { Protocol } from "./protocol.ts";
 
-/**
- * Parser options with the maximum nesting depth of messages. A level of arguments counts once in JSON and twice in
- * binary. With these limits both forms accept 197 levels, so that the executor's own limit, which is much lower,
- * decides for both.
- */
-export const jsonReadOptions = { ignoreUnknownFields: true, recursionLimit: 200 } as const;
-
-/** The same for the binary form. */
-export const binaryReadOptions = { recursionLimit: 396 } as const;
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-/**
- * Decodes UTF-8 for Connect's JSON parser. Throws if the text is not UTF-8, and keeps only the last of duplicate keys,
- * which that parser would reject. `1e999` stays out of range, because the executor must detect it.
- */
-export const strictJsonDecoder = {
-  decode(bytes: Uint8Array): string {
-    const text = utf8.decode(cutDepth(bytes));
-    let json: unknown;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      return text;
-    }
-    return JSON.stringify(json, (_, value: unknown) =>
-      typeof value === "number" && !Number.isFinite(value) ? rawJson(value > 0 ? "1e999" : "-1e999") : value,
-    );
-  },
-};
+/** Decoding a message of more bytes takes a turn of the event loop for itself. */
+const ownTurnBytes = 131_072;
 
 /**
  * Reads the message of a unary request: reads the body, unwraps the frame, decompresses and decodes. Rejects with a
- * ConnectError. `limit` is the maximum message size in bytes, also after decompression.
+ * ConnectError.
  */
 export async function readMessage(
   exchange: Exchange,
   protocol: Protocol,
   desc: DescMessage,
-  { compression, limit }: { readonly compression: Compression | null; readonly limit: number },
+  { compression, limits }: { readonly compression: Compression | null; readonly limits: MessageLimits },
 ): Promise<MessageShape<DescMessage>> {
+  const limit = limits.readMaxBytes;
   let bytes: Uint8Array;
   if (protocol.name === "connect") {
     bytes = await readBody(exchange, limit, limit);
@@ -63,7 +36,9 @@ export async function readMessage(
       bytes = await decompressed(bytes, compression, limit);
     }
   }
-  return protocol.binary ? messageFromBinary(desc, bytes) : messageFromJson(desc, bytes);
+  const message = protocol.binary ? messageFromBinary(desc, bytes, limits) : messageFromJson(desc, bytes, limits);
+  if (bytes.length > ownTurnBytes) await setImmediate();
+  return message;
 }
 
 /**
@@ -140,39 +115,4 @@ function unwrap(body: Buffer, isWeb: boolean, limit: number): { bytes: Buffer; c
 function tooLarge(limit: number, size?: number): ConnectError {
   const what = size === undefined ? "message size" : `message size ${size}`;
   return rpcError("message-too-large", `${what} is larger than configured readMaxBytes ${limit}`);
-}
-
-/** Decodes a message from JSON. Throws invalid_argument. If a key occurs twice, the last one counts. */
-function messageFromJson(desc: DescMessage, bytes: Uint8Array): MessageShape<DescMessage> {
-  try {
-    return fromJson(desc, jsonFrom(desc, bytes), jsonReadOptions);
-  } catch (reason) {
-    throw malformed(reason);
-  }
-}
-
-/** Decodes a message from binary form. Throws invalid_argument. */
-function messageFromBinary(desc: DescMessage, bytes: Uint8Array): MessageShape<DescMessage> {
-  try {
-    return fromBinary(desc, bytes, binaryReadOptions);
-  } catch (reason) {
-    throw malformed(reason, "parse binary: ");
-  }
-}
-
-function jsonFrom(desc: DescMessage, bytes: Uint8Array): JsonValue {
-  const text = utf8.decode(cutDepth(bytes));
-  try {
-    return JSON.parse(text) as JsonValue;
-  } catch (reason) {
-    throw new Error(
-      `cannot decode message ${desc.typeName} from JSON: ${reason instanceof Error ? reason.message : ""}`,
-      { cause: reason },
-    );
-  }
-}
-
-function malformed(reason: unknown, prefix = ""): ConnectError {
-  const message = reason instanceof Error ? reason.message : String(reason);
-  return new ConnectError((prefix + message).toWellFormed(), Code.InvalidArgument);
 }

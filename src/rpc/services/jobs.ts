@@ -54,11 +54,8 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     });
   }
 
-  /** Returns a submitted job, validated and in stored form: with its id, its source, and arguments as text. */
-  function submitted(
-    job: Job | undefined,
-    caller: Caller,
-  ): Pick<Job, "id" | "source" | "calls"> & Required<Pick<Job, "context">> {
+  /** Returns a submitted job, validated: with its source, and arguments as text. */
+  function submitted(job: Job | undefined, caller: Caller): SubmittedJob {
     if (job === undefined) throw rpcError("invalid-request", "job must be set");
     checkId("job.id", job.id);
     checkId("job.source", job.source);
@@ -67,10 +64,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     for (const call of job.calls) checkId("job.calls.id", call.id);
     const callContext = contextOf(job.context, caller);
     const source = job.source !== "" && caller.scopes.has("calls:delegate") ? job.source : callContext.source;
-    const content = { source, calls: job.calls.map(withArgumentsText), context: { ...callContext, source } };
-    const derived = jobIdFrom(caller.tenant, content);
-    if (isDerivedId(job.id) && job.id !== derived) throw rpcError("job-id-reserved", JSON.stringify(job.id));
-    return { id: job.id === "" ? derived : job.id, ...content };
+    return { id: job.id, source, calls: job.calls.map(withArgumentsText), context: { ...callContext, source } };
   }
 
   function audit(event: string, { tenant, name }: Caller, { id, source, context }: Job): void {
@@ -82,9 +76,10 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     async submitJob(request, context) {
       const caller = callerWith("jobs:write", context);
       callerWith("tools:execute", context);
-      const isLarge = argumentsLength(request.job) > ownTurnLength;
+      const job = submitted(request.job, caller);
+      const isLarge = argumentsLength(job) > ownTurnLength;
       if (isLarge) await setImmediate();
-      const content = submitted(request.job, caller);
+      const content = { ...job, id: idOf(job, caller) };
       if (isLarge) await setImmediate();
       const now = timestampNow();
       const deliverable =
@@ -182,8 +177,18 @@ function withoutContent({
   return create(ToolResultSchema, error === undefined ? known : { ...known, error: create(ToolErrorSchema) });
 }
 
-function argumentsLength(job: Job | undefined): number {
+/** A job as its caller submits it. The id may be empty. */
+type SubmittedJob = Pick<Job, "id" | "source" | "calls"> & Required<Pick<Job, "context">>;
+
+/** Returns a job's own id, or derives one. Throws if the job has an id that only another job can have. */
+function idOf(job: SubmittedJob, { tenant }: Caller): string {
+  const derived = jobIdFrom(tenant, job);
+  if (isDerivedId(job.id) && job.id !== derived) throw rpcError("job-id-reserved", JSON.stringify(job.id));
+  return job.id === "" ? derived : job.id;
+}
+
+function argumentsLength({ calls }: SubmittedJob): number {
   let length = 0;
-  for (const { input } of job?.calls ?? []) if (input.case === "argumentsJson") length += input.value.length;
+  for (const { input } of calls) if (input.case === "argumentsJson") length += input.value.length;
   return length;
 }
