@@ -1,48 +1,24 @@
-import * as http2 from "node:http2";
 import { gzipSync, brotliCompressSync } from "node:zlib";
 import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ExecuteToolRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { exchange1, exchange2, type RawAnswer, type RawRequest } from "./raw-exchange.ts";
-import { createParts, createServices, openListener, serve, stockListener } from "./rpc-kit.ts";
+import { type BothListeners, startBothListeners } from "./both-listeners.ts";
+import { frame, type RawAnswer, type RawRequest } from "./raw-exchange.ts";
+import { createParts, createServices } from "./rpc-kit.ts";
 
 const readMaxBytes = 65_536;
 const parts = createParts();
 const services = createServices(parts);
-let ours: Awaited<ReturnType<typeof serve>>;
-let stock: Awaited<ReturnType<typeof serve>>;
-let ours2: http2.ClientHttp2Session;
-let stock2: http2.ClientHttp2Session;
+let listeners: BothListeners;
 
 beforeAll(async () => {
-  ours = await serve(await openListener(services, parts.telemetry, readMaxBytes));
-  stock = await serve(stockListener(services, parts.telemetry, readMaxBytes));
-  ours2 = http2.connect(ours.url2);
-  stock2 = http2.connect(stock.url2);
+  listeners = await startBothListeners(services, parts.telemetry, readMaxBytes);
 });
 
-afterAll(async () => {
-  ours2.close();
-  stock2.close();
-  await ours[Symbol.asyncDispose]();
-  await stock[Symbol.asyncDispose]();
-});
-
-async function both(request: RawRequest, version: 1 | 2): Promise<[RawAnswer, RawAnswer]> {
-  return version === 1
-    ? Promise.all([exchange1(ours.url1, request), exchange1(stock.url1, request)])
-    : Promise.all([exchange2(ours2, request), exchange2(stock2, request)]);
-}
+afterAll(() => listeners[Symbol.asyncDispose]());
 
 const path = "/jackfield.v1.ToolExecutor/ExecuteTool";
-
-function frame(bytes: Uint8Array, flags = 0): Buffer {
-  const head = Buffer.alloc(5);
-  head[0] = flags;
-  head.writeUInt32BE(bytes.length, 1);
-  return Buffer.concat([head, bytes]);
-}
 
 const word = fc.oneof(
   fc.string(),
@@ -150,7 +126,7 @@ test("the fast path answers generated requests with the same bytes as Connect", 
   await fc.assert(
     fc.asyncProperty(generated, async (from) => {
       const request = requestOf(from);
-      const [ours, theirs] = await both(request, from.version);
+      const [ours, theirs] = await listeners.send(request, from.version);
       if (isCorrected(ours, theirs)) return;
       expect(ours).toEqual(theirs);
       compared += 1;
@@ -171,16 +147,16 @@ test("other methods, types and paths get the same answers as from Connect", asyn
       "application/xml",
       "application/json; charset=latin1",
     ]) {
-      const [ours, theirs] = await both({ path, headers: { "content-type": type }, body }, version);
+      const [ours, theirs] = await listeners.send({ path, headers: { "content-type": type }, body }, version);
       expect(ours, type).toEqual(theirs);
       expect(ours.status).toBe(415);
     }
     for (const method of ["GET", "PUT", "DELETE"]) {
-      const [ours, theirs] = await both({ method, path, headers: {}, body: Buffer.alloc(0) }, version);
+      const [ours, theirs] = await listeners.send({ method, path, headers: {}, body: Buffer.alloc(0) }, version);
       expect(ours, method).toEqual(theirs);
       expect(ours.status).toBe(405);
     }
-    const [ours, theirs] = await both(
+    const [ours, theirs] = await listeners.send(
       { path: `${path}?x=1`, headers: { "content-type": "application/json" }, body },
       version,
     );

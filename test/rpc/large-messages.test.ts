@@ -1,32 +1,21 @@
-import * as http2 from "node:http2";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { type DescMessage, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecuteToolRequestSchema, ExecuteToolsRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { exchange1, exchange2, type RawAnswer, type RawRequest } from "./raw-exchange.ts";
-import { createEchoExecutor, createParts, createServices, openListener, serve, stockListener } from "./rpc-kit.ts";
+import { type BothListeners, startBothListeners } from "./both-listeners.ts";
+import { frame, type RawAnswer, type RawRequest } from "./raw-exchange.ts";
+import { createEchoExecutor, createParts, createServices } from "./rpc-kit.ts";
 
 const executor = createEchoExecutor();
 const parts = createParts({ executor });
 const services = createServices(parts);
-let ours: Awaited<ReturnType<typeof serve>>;
-let stock: Awaited<ReturnType<typeof serve>>;
-let session: http2.ClientHttp2Session;
-let stockSession: http2.ClientHttp2Session;
+let listeners: BothListeners;
 
 beforeAll(async () => {
-  ours = await serve(await openListener(services, parts.telemetry, 1_048_576));
-  stock = await serve(stockListener(services, parts.telemetry, 1_048_576));
-  session = http2.connect(ours.url2);
-  stockSession = http2.connect(stock.url2);
+  listeners = await startBothListeners(services, parts.telemetry, 1_048_576);
 });
 
-afterAll(async () => {
-  session.close();
-  stockSession.close();
-  await ours[Symbol.asyncDispose]();
-  await stock[Symbol.asyncDispose]();
-});
+afterAll(() => listeners[Symbol.asyncDispose]());
 
 const value: JsonValue = {
   list: Array.from({ length: 300 }, (_, index) => [index, "é☎", { "": null, b: true }, []]),
@@ -53,9 +42,6 @@ function requestOf(
     : Buffer.from(toBinary(desc, fromJson(desc, json)));
   const bytes = compressions[encoding](plain);
   const isFramed = type !== "application/json" && type !== "application/proto";
-  const head = Buffer.alloc(5);
-  head[0] = encoding === "none" ? 0 : 1;
-  head.writeUInt32BE(bytes.length, 1);
   const name = type.includes("grpc") ? "grpc-encoding" : isFramed ? "connect-content-encoding" : "content-encoding";
   return {
     path: `/jackfield.v1.ToolExecutor/${method}`,
@@ -64,7 +50,7 @@ function requestOf(
       te: "trailers",
       ...(encoding !== "none" && { [name]: encoding }),
     },
-    body: isFramed ? Buffer.concat([head, bytes]) : bytes,
+    body: isFramed ? frame(bytes, encoding === "none" ? 0 : 1) : bytes,
   };
 }
 
@@ -91,12 +77,6 @@ const cases = typesOf.flatMap(([method, types]) =>
   ),
 );
 
-async function both(request: RawRequest, version: 1 | 2): Promise<[RawAnswer, RawAnswer]> {
-  return version === 1
-    ? Promise.all([exchange1(ours.url1, request), exchange1(stock.url1, request)])
-    : Promise.all([exchange2(session, request), exchange2(stockSession, request)]);
-}
-
 function messageOf({ trailers, body }: RawAnswer): string {
   const text = trailers["grpc-message"];
   return text === undefined ? body.toString() : decodeURIComponent(text);
@@ -106,7 +86,7 @@ describe("a large message", () => {
   test.for(cases)("of %s in %s, compression %s, is read as by Connect", async ([, type, encoding, method]) => {
     for (const version of [1, 2] as const) {
       executor.seen.length = 0;
-      const [answer, expected] = await both(requestOf(method, type, encoding), version);
+      const [answer, expected] = await listeners.send(requestOf(method, type, encoding), version);
       expect(answer).toEqual(expected);
       expect(answer.status).toBe(200);
       for (const { call: seen, request } of executor.seen) {
@@ -141,7 +121,7 @@ describe("a large message", () => {
     ),
   )("%s is refused on a stream in %s", async ([, type, spoil, content, reason]) => {
     executor.seen.length = 0;
-    const answer = await exchange1(ours.url1, spoil(requestOf(stream, type, "none", content)));
+    const answer = await listeners.sendToOurs(spoil(requestOf(stream, type, "none", content)), 1);
     expect(messageOf(answer)).toMatch(reason);
     expect(answer.trailers["grpc-status"] ?? answer.body.toString()).toMatch(/^3$|"invalid_argument"/);
     expect(executor.seen).toEqual([]);
@@ -153,7 +133,7 @@ describe("a large message", () => {
       const [method, desc] = stream;
       const many = Array.from({ length: 10_000 }, () => ({ name: "echo" }));
       const request = requestOf([method, desc, () => ({ calls: many })], type, "none");
-      const answer = await exchange2(session, request);
+      const answer = await listeners.sendToOurs(request, 2);
       expect(messageOf(answer)).toContain("a request may hold at most 64 calls");
     },
   );

@@ -17,6 +17,14 @@ export interface RawAnswer {
   body: Buffer;
 }
 
+/** Returns a message in the frame of gRPC and of Connect's streams: flags, length, bytes. */
+export function frame(bytes: Uint8Array, flags = 0): Buffer {
+  const head = Buffer.alloc(5);
+  head[0] = flags;
+  head.writeUInt32BE(bytes.length, 1);
+  return Buffer.concat([head, bytes]);
+}
+
 const fleeting = new Set(["date", ":status"]);
 
 function stableHeaders(headers: Record<string, unknown>): Record<string, string> {

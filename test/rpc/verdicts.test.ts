@@ -4,7 +4,7 @@ import { create, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ExecuteToolRequestSchema, ExecuteToolsRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
-import { exchange1, exchange2, type RawAnswer } from "./raw-exchange.ts";
+import { exchange1, exchange2, frame, type RawAnswer } from "./raw-exchange.ts";
 import {
   createEchoExecutor,
   createListener,
@@ -48,13 +48,6 @@ afterAll(async () => {
 
 const unary = "/jackfield.v1.ToolExecutor/ExecuteTool";
 const stream = "/jackfield.v1.ToolExecutor/ExecuteTools";
-
-function frame(bytes: Uint8Array, flags = 0): Buffer {
-  const head = Buffer.alloc(5);
-  head[0] = flags;
-  head.writeUInt32BE(bytes.length, 1);
-  return Buffer.concat([head, bytes]);
-}
 
 const names = new Map([
   ["3", "invalid_argument"],
