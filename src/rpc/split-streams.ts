@@ -53,7 +53,7 @@ function split(
   const compression = compressionNegotiate(compressions, encoding, null, "");
   // Connect refuses the encoding.
   if (compression.error !== undefined || contextValues === undefined) return request;
-  const isBinary = header.get("content-type")?.includes("json") !== true;
+  const isBinary = header.get("content-type")?.toLowerCase().includes("json") !== true;
   async function* skeletons(frames: AsyncIterable<Frame>): AsyncGenerator<Frame> {
     for await (const frame of frames) {
       // Any flag but that of compression marks trailers.

@@ -127,6 +127,15 @@ describe("a large message", () => {
     expect(executor.seen).toEqual([]);
   });
 
+  test("is read as JSON if its content type says so in capitals", async () => {
+    executor.seen.length = 0;
+    const request = requestOf(stream, "application/connect+json", "none");
+    request.headers["content-type"] = "Application/Connect+JSON";
+    const [answer, expected] = await listeners.send(request, 1);
+    expect(answer).toEqual(expected);
+    expect(executor.seen[0]?.call.input).toEqual({ case: "arguments", value });
+  });
+
   test.for(["application/connect+json", "application/grpc"])(
     "with more calls than allowed is refused in %s, however many they are",
     async (type) => {
