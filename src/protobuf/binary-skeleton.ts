@@ -28,10 +28,10 @@ interface Taking {
   readonly structs: JsonObject[];
 }
 
-function take(fields: BulkFields, bytes: Uint8Array, { to, depth, limits, structs }: Taking): void {
-  const { contents, others } = separate(fields, bytes, depth, limits);
+function take(bulk: BulkFields, bytes: Uint8Array, { to, depth, limits, structs }: Taking): void {
+  const { contents, others } = separate(bulk, bytes, depth, limits);
   for (const part of others) to.raw(part);
-  for (const entry of fields.fields) {
+  for (const entry of bulk.fields) {
     const found = contents.get(entry);
     if (found === undefined) continue;
     // A field that occurs twice is merged: its content is that of both.
@@ -61,12 +61,12 @@ function separate({ fields, numbers }: BulkFields, bytes: Uint8Array, depth: num
   while (reader.pos < reader.len) {
     const start = reader.pos;
     const [number, wireType] = reader.tag();
-    let bulk: BulkField | undefined;
+    let current: BulkField | undefined;
     for (const entry of fields) {
-      if (entry.field.number === number) bulk = entry;
+      if (entry.field.number === number) current = entry;
       else if (entry.rivals.includes(number)) contents.delete(entry);
     }
-    if (bulk === undefined) {
+    if (current === undefined) {
       skip(reader, number, wireType, limits.recursionLimit - depth);
       if (!numbers.has(number)) continue;
       if (start > othersEnd) {
@@ -77,10 +77,10 @@ function separate({ fields, numbers }: BulkFields, bytes: Uint8Array, depth: num
       continue;
     }
     const content = reader.bytes();
-    const found = contents.get(bulk);
-    if (found === undefined) contents.set(bulk, [content]);
+    const found = contents.get(current);
+    if (found === undefined) contents.set(current, [content]);
     else if (found.length <= limits.maxItems) found.push(content);
-    else if (bulk.content !== "messages") throw new Error(`${String(bulk.field)} occurs too often`);
+    else if (current.content !== "messages") throw new Error(`${String(current.field)} occurs too often`);
   }
   if (othersEnd > othersStart) others.push(bytes.subarray(othersStart, othersEnd));
   return { contents, others };

@@ -107,6 +107,31 @@ describe("a batch", () => {
     expect(await run(60)).toBe(once);
   });
 
+  test("that contains an id many times gives other requests a turn between the repeats", async () => {
+    let now = 0;
+    using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    let turn = 0;
+    let running = true;
+    const count = (): void => {
+      turn += 1;
+      if (running) setImmediate(count);
+    };
+    setImmediate(count);
+    const turns: number[] = [];
+    const slow = {
+      get a() {
+        now += 6;
+        return turns.push(turn);
+      },
+    };
+    const calls = [aCall({ a: 1 }, { id: "1" }), ...Array.from({ length: 8 }, () => aCall(slow, { id: "1" }))];
+    await executeBatch(calls, requestIn(), (call) => errorResult({ call }, Outcome.FAILED, "no"), 16);
+    running = false;
+    // Arguments are read twice: in which order their keys are, and as text.
+    expect(turns.length).toBe(16);
+    expect(new Set(turns).size).toBe(8);
+  });
+
   test("whose calls take long to start gives other requests a turn in between", async () => {
     let now = 0;
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
