@@ -94,6 +94,33 @@ export function createPacer(msPerTurn: number, now: () => number = () => perform
   };
 }
 
+/** Work on many items, which gives other requests a turn of the event loop whenever its own has taken too long. */
+export interface Turn {
+  /** True if the turn has lasted longer than it should. */
+  readonly isOver: boolean;
+  /** Waits for the next turn, which is one and the same for all that wait. */
+  next(): Promise<void>;
+}
+
+/** Begins a turn of `ms` milliseconds. */
+export function createTurn(ms: number): Turn {
+  let end = performance.now() + ms;
+  let next: Promise<void> | undefined;
+  return {
+    get isOver() {
+      return performance.now() > end;
+    },
+    next: () =>
+      (next ??= new Promise((resolve) =>
+        setImmediate(() => {
+          next = undefined;
+          end = performance.now() + ms;
+          resolve();
+        }),
+      )),
+  };
+}
+
 /** Settles like `work`, or rejects with the signal's reason as soon as it fires. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) throw signal.reason;

@@ -1,10 +1,10 @@
-import { setImmediate } from "node:timers/promises";
 import type { ToolCall, ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../errors.ts";
 import type { ExecutionRequest } from "./contract.ts";
 import { canonicalJson } from "../json/canonical.ts";
 import { parseJson } from "../json/exact-number.ts";
+import { createTurn } from "../timing.ts";
 import { errorResult } from "./tool-result.ts";
 
 /** Maximum time for which calls are started without a pause, in milliseconds. Then other requests get a turn. */
@@ -27,31 +27,18 @@ export async function executeBatch(
   const results = Array.from<ToolResult>({ length: calls.length });
   const duplicates = findDuplicates(calls);
   let next = 0;
-  let turnEnds = startedAt + turnMs;
-  let nextTurn: Promise<void> | undefined;
+  // Reading large arguments takes time. Reading all those of one request without a pause would delay all other requests.
+  const turn = createTurn(turnMs);
   const failures: unknown[] = [];
   const settle = (index: number, result: ToolResult): void => {
     results[index] = result;
     request.onResult?.(result);
   };
 
-  /**
-   * Reading large arguments takes time. Reading all those of one request without a pause would delay all other
-   * requests.
-   */
-  const isTurnOver = (): boolean => performance.now() > turnEnds;
-
-  /** Waits until other requests have had a turn. */
-  async function takeTurn(): Promise<void> {
-    await setImmediate();
-    nextTurn = undefined;
-    turnEnds = performance.now() + turnMs;
-  }
-
   async function work(): Promise<void> {
     for (let index = next++; index < calls.length; index = next++) {
       if (duplicates.has(index)) continue;
-      while (isTurnOver()) await (nextTurn ??= takeTurn());
+      while (turn.isOver) await turn.next();
       const { answerWithinMs } = request;
       const left =
         answerWithinMs === undefined ? undefined : Math.max(0, answerWithinMs - (performance.now() - startedAt));
@@ -72,7 +59,7 @@ export async function executeBatch(
     return text;
   };
   for (const [index, first] of duplicates) {
-    while (isTurnOver()) await takeTurn();
+    while (turn.isOver) await turn.next();
     const [call, original] = [calls[index] as ToolCall, calls[first] as ToolCall];
     const isRepeat = call.name === original.name && argumentsText(call) === firstText(original);
     const result = { ...(results[first] as ToolResult) };

@@ -48,6 +48,8 @@ export class Execution {
   args!: JsonObject;
   /** Digest of the arguments before they are sanitised. */
   digest = "";
+  /** Length of the arguments as JSON text, in characters. */
+  argumentsLength = 0;
   /** Key in the ledger; undefined if the call is not deduplicated. */
   key: string | undefined;
   /** Key by which `GetCall` finds the call. Always set. */

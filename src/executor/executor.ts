@@ -15,7 +15,7 @@ import { callScopeFrom, Execution } from "./execution.ts";
 import { findCall, settledOrAborted, waitForEnd } from "./find-call.ts";
 import { recordOutlived } from "./intent.ts";
 import { executionLog, observed, requestAttributes, toolLog, type OnToolError } from "./observe.ts";
-import { runPipeline, runWork } from "./pipeline.ts";
+import { largeArguments, runPipeline, runWork } from "./pipeline.ts";
 import { recoverCalls } from "./recovery/recover.ts";
 import type { ArgumentLimits, ExecutorParts } from "./stage.ts";
 import { createSlots } from "./stages/acquire-slot.ts";
@@ -49,6 +49,8 @@ export interface RunningExecutor extends Executor {
 
 /** Time per turn of the event loop for calls that end at a deadline, and for calls that get a slot, in milliseconds. */
 const pacedMsPerTurn = 0.5;
+/** Time per turn of the event loop for stages of large calls, in milliseconds: the last one of a turn may exceed it. */
+const largeMsPerTurn = 5;
 
 /** Number of concurrent calls of one batch. */
 const batchConcurrency = 16;
@@ -59,6 +61,9 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const memory = createCallMemory(recentEntries);
   const guard = createRepeatGuard(ledger, recentEntries, options.clock);
   const pace = createPacer(pacedMsPerTurn);
+  const paceLarge = createPacer(largeMsPerTurn);
+  const ownTurn = (): Promise<undefined> =>
+    new Promise((resolve) => setImmediate(() => paceLarge(() => resolve(undefined))));
   const batches = new LinkedList<Promise<unknown>>();
   let draining = false;
   const parts: ExecutorParts = {
@@ -69,6 +74,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     memory,
     guard,
     pace,
+    ownTurn,
     slotsOf: createSlots(pace, createPacer(pacedMsPerTurn)),
     logOf: (execution) => toolLog(execution, telemetry),
     attributesOf: requestAttributes,
@@ -89,6 +95,12 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     return waited.then((result) => fitForCaller(result, request.caller), throwRpcError);
   }
 
+  /** Runs a call of a batch. Several jobs may start at once, so that large arguments get a turn of their own. */
+  function answerInTurn(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult {
+    const isLarge = call.input.case === "argumentsJson" && call.input.value.length >= largeArguments;
+    return isLarge ? ownTurn().then(() => answerCall(call, request)) : answerCall(call, request);
+  }
+
   return {
     execute(call, request) {
       if (draining) return Promise.reject(rpcError("draining"));
@@ -100,7 +112,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     },
     async executeAll(calls, request) {
       if (draining) throw rpcError("draining");
-      const batch = executeBatch(calls, request, answerCall, batchConcurrency);
+      const batch = executeBatch(calls, request, answerInTurn, batchConcurrency);
       const item = batches.add(batch);
       try {
         return await batch;

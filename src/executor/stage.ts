@@ -25,6 +25,8 @@ export interface ExecutorParts {
   readonly guard: RepeatGuard;
   /** Spreads the ends of calls that are due at the same time. */
   readonly pace: Pacer;
+  /** Resolves in a later turn of the event loop, one of those that large calls get one after the other. */
+  ownTurn(): Promise<undefined>;
   /** Returns the log of one execution, as its tool sees it. */
   logOf(execution: Execution): ToolLog;
   /** Returns the ids of one execution, for the spans of its requests. */

@@ -49,14 +49,26 @@ type Reviver = (key: string, value: unknown, context: { source?: string }) => un
 
 const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => ExactJson;
 
-/** Sixteen digits in a row, or an exponent: fewer digits are always exact. */
-const mayLoseDigits = /[\d.]{16}|\d[eE][+-]?\d/;
+/**
+ * Sixteen digits in a row, an exponent of two digits, or one after seven digits: all other numbers are exact. The slow
+ * parser is for the rest.
+ */
+const mayLoseDigits = /[\d.]{16}|[\d.]{7}[eE]|\d[eE][+-]?\d\d/;
+
+/** A number whose digits are all zero. */
+const zero = /^-?[0.]+(?:[eE]|$)/;
+
+/** Doubles of this magnitude hold 15 digits; much smaller ones hold fewer. */
+const minFull = 1e-300;
 
 /**
  * Reports whether a double represents the number of a JSON text exactly: it is in the safe range and no digit is lost.
  */
 export function isExact(source: string, value: number): boolean {
-  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) return false;
+  const magnitude = Math.abs(value);
+  if (magnitude > Number.MAX_SAFE_INTEGER) return false;
+  // A double holds any 15 digits.
+  if (source.length <= 15 && (magnitude >= minFull || zero.test(source))) return true;
   const written = String(value);
   return written === source || decimalOf(written) === decimalOf(source);
 }

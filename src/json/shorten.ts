@@ -52,8 +52,9 @@ const shallow: readonly Limits[] = [...[6, 4, 3, 2, 1].map((levels): Limits => [
  * of the omissions.
  */
 export function shortenJson(value: ExactJson, limit: TextLimit): string {
+  const keysOf = new Map<object, readonly string[]>();
   for (const [items, characters, levels] of attemptsFor(limit.max)) {
-    const attempt = { items, characters, room: limit.max };
+    const attempt = { items, characters, keysOf, room: limit.max };
     const shrunk = shrink(value, levels, attempt);
     if (attempt.room < 0) continue;
     const shorter = JSON.stringify(shrunk);
@@ -72,6 +73,8 @@ function* attemptsFor(max: number): Generator<Limits> {
 interface Attempt {
   readonly items: number;
   readonly characters: number;
+  /** The property names of each object: listing those of a large one takes longer than an attempt. */
+  readonly keysOf: Map<object, readonly string[]>;
   /**
    * What is left of the limit if each part of the text has its minimum length. Below zero the attempt has failed, and
    * its value is incomplete: values of many small parts would otherwise be copied in full by each attempt.
@@ -104,7 +107,8 @@ function shrinkList(list: readonly ExactJson[], levels: number, attempt: Attempt
 }
 
 function shrinkObject(object: { readonly [key: string]: ExactJson }, levels: number, attempt: Attempt): ExactJson {
-  const keys = Object.keys(object);
+  const keys = attempt.keysOf.get(object) ?? Object.keys(object);
+  attempt.keysOf.set(object, keys);
   // An object's properties are its structure, so more of them are kept than of an array's rows.
   const count = Math.min(keys.length, Math.max(attempt.items, 8));
   const entries: [string, ExactJson][] = [];

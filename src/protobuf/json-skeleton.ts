@@ -44,14 +44,17 @@ function take(
 
 /** Throws if a value contains more than `levels` levels of values. */
 function checkDepth(value: JsonValue[] | JsonObject, levels: number, limits: SkeletonLimits): void {
-  const items = Array.isArray(value) ? value : Object.values(value);
-  if (items.length === 0) return;
-  if (levels <= 0) {
+  if (levels <= 0 && Object.keys(value).length > 0) {
     throw new Error(
       `cannot decode google.protobuf.Value from JSON: maximum recursion depth of ${limits.recursionLimit} reached`,
     );
   }
-  for (const item of items) if (typeof item === "object" && item !== null) checkDepth(item, levels - 1, limits);
+  const check = (item: JsonValue | undefined): void => {
+    if (typeof item === "object" && item !== null) checkDepth(item, levels - 1, limits);
+  };
+  if (Array.isArray(value)) for (const item of value) check(item);
+  // Not by `Object.values`, which takes twice as long for an object of very many members.
+  else for (const name in value) check(value[name]);
 }
 
 function isObject(json: JsonValue): json is JsonObject {

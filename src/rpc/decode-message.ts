@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import {
   fromBinary,
   fromJson,
@@ -31,6 +32,9 @@ export const jsonReadOptions = { ignoreUnknownFields: true, recursionLimit: 200 
 /** The same for the binary form. */
 export const binaryReadOptions = { readUnknownFields: false, recursionLimit: 396 } as const;
 
+/** Parsing the JSON of a message of more bytes, decoding the message and using it take turns of their own. */
+export const ownTurnBytes = 131_072;
+
 /** protobuf-es decodes shorter messages in binary form as they are, in at most a millisecond. */
 const minSkeletonBytes = 4096;
 
@@ -51,19 +55,27 @@ export const strictJsonDecoder = {
   },
 };
 
-/** Decodes a message from JSON. Throws invalid_argument. If a key occurs twice, the last one counts. */
+/** Decodes a message from parsed JSON, which it changes. Throws invalid_argument. */
 export function messageFromJson(
   desc: DescMessage,
-  bytes: Uint8Array,
+  json: JsonValue,
   { maxItems }: MessageLimits,
 ): MessageShape<DescMessage> {
   try {
-    const json = jsonFrom(desc, bytes);
     const fields = bulkFieldsOf(desc);
     const structs = takeStructsFromJson(fields, json, { ...jsonReadOptions, maxItems });
     const message = fromJson(desc, json, jsonReadOptions);
     putStructs(fields, message, structs.values());
     return message;
+  } catch (reason) {
+    throw malformed(reason);
+  }
+}
+
+/** Parses the JSON of a message. Throws invalid_argument. If a key occurs twice, the last one counts. */
+export function parseMessage(desc: DescMessage, bytes: Uint8Array): JsonValue {
+  try {
+    return jsonFrom(desc, bytes);
   } catch (reason) {
     throw malformed(reason);
   }
@@ -95,19 +107,20 @@ export interface SplitMessage {
 
 /**
  * Returns the skeleton of a message that Connect's handlers will decode; undefined for a small message, which
- * needs none. Throws invalid_argument.
+ * needs none. Rejects with invalid_argument.
  */
-export function splitMessage(
+export async function splitMessage(
   desc: DescMessage,
   bytes: Uint8Array,
   isBinary: boolean,
   { maxItems }: MessageLimits,
-): SplitMessage | undefined {
+): Promise<SplitMessage | undefined> {
   if (bytes.length < minSkeletonBytes) return undefined;
   const fields = bulkFieldsOf(desc);
   try {
     if (isBinary) return takeStructsFromBinary(fields, bytes, { ...binaryReadOptions, maxItems });
     const json = jsonFrom(desc, bytes);
+    if (bytes.length > ownTurnBytes) await setImmediate();
     const structs = takeStructsFromJson(fields, json, { ...jsonReadOptions, maxItems });
     return { bytes: Buffer.from(textOf(json)), structs };
   } catch (reason) {

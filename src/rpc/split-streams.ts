@@ -57,7 +57,7 @@ function split(
   async function* skeletons(frames: AsyncIterable<Frame>): AsyncGenerator<Frame> {
     for await (const frame of frames) {
       // Any flag but that of compression marks trailers.
-      const message = frame.flags === 0 ? splitMessage(input, frame.data, isBinary, limits) : undefined;
+      const message = frame.flags === 0 ? await splitMessage(input, frame.data, isBinary, limits) : undefined;
       contextValues?.set(kStructs, message?.structs);
       yield message === undefined ? frame : { flags: 0, data: message.bytes };
     }

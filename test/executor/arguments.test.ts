@@ -1,5 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { canonicalJson } from "../../src/json/canonical.ts";
 import { readArguments } from "../../src/executor/stages/check-arguments.ts";
 import { aCall, aTool, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { property } from "../support/property.ts";
@@ -122,6 +124,37 @@ describe("arguments", () => {
     expect(await of("x".repeat(93))).toBe("INVALID_ARGUMENTS");
     expect(await of("é".repeat(46))).toBe("OK");
     expect(await of("é".repeat(47))).toBe("INVALID_ARGUMENTS");
+  });
+
+  property([fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 })), fc.integer({ min: 0, max: 60 })])(
+    "are refused for their size exactly if their canonical text is too large, as text and as object",
+    (value, argumentsBytes) => {
+      // JSON.parse makes `__proto__` an ordinary member, which is refused for its name.
+      const text = JSON.stringify(value);
+      const input = { case: "arguments", value: JSON.parse(text) as JsonObject } as const;
+      for (const each of [input, { case: "argumentsJson", value: text } as const]) {
+        const read = readArguments({ ...aCall({}), input: each }, { argumentsBytes, depth: 32 });
+        if ("violations" in read && !read.message.includes("must not be larger")) continue;
+        expect("violations" in read).toBe(Buffer.byteLength(canonicalJson(value as JsonObject)) > argumentsBytes);
+      }
+    },
+  );
+
+  test("that are far too large are not read to their end", () => {
+    let reads = 0;
+    const items = new Proxy(
+      Array.from({ length: 100_000 }, () => 1),
+      {
+        get: (target, name) => {
+          reads += 1;
+          return Reflect.get(target, name) as unknown;
+        },
+      },
+    );
+    const input = { case: "arguments", value: { items } } as const;
+    const read = readArguments({ ...aCall({}), input }, { argumentsBytes: 1000, depth: 32 });
+    expect(read).toMatchObject({ violations: [{ path: "", message: "must not be larger than 1000 bytes" }] });
+    expect(reads).toBeLessThan(2000);
   });
 
   testRequirement(

@@ -5,6 +5,7 @@ import { errorResult } from "../../src/executor/tool-result.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
+import { countTurns } from "../support/count-turns.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 /** A tool that counts its runs and waits at a gate. */
@@ -110,23 +111,16 @@ describe("a batch", () => {
   test("that contains an id many times gives other requests a turn between the repeats", async () => {
     let now = 0;
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
-    let turn = 0;
-    let running = true;
-    const count = (): void => {
-      turn += 1;
-      if (running) setImmediate(count);
-    };
-    setImmediate(count);
+    using counter = countTurns();
     const turns: number[] = [];
     const slow = {
       get a() {
         now += 6;
-        return turns.push(turn);
+        return turns.push(counter.turn);
       },
     };
     const calls = [aCall({ a: 1 }, { id: "1" }), ...Array.from({ length: 8 }, () => aCall(slow, { id: "1" }))];
     await executeBatch(calls, requestIn(), (call) => errorResult({ call }, Outcome.FAILED, "no"), 16);
-    running = false;
     // Arguments are read twice: in which order their keys are, and as text.
     expect(turns.length).toBe(16);
     expect(new Set(turns).size).toBe(8);
@@ -135,13 +129,7 @@ describe("a batch", () => {
   test("whose calls take long to start gives other requests a turn in between", async () => {
     let now = 0;
     using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
-    let turn = 0;
-    let running = true;
-    const count = (): void => {
-      turn += 1;
-      if (running) setImmediate(count);
-    };
-    setImmediate(count);
+    using counter = countTurns();
     const turnsWhere = async (msEach: number): Promise<number[]> => {
       const turns: number[] = [];
       const calls = Array.from({ length: 12 }, (_, index) => aCall({}, { id: `${index}` }));
@@ -150,7 +138,7 @@ describe("a batch", () => {
         requestIn(),
         (call) => {
           now += msEach;
-          turns.push(turn);
+          turns.push(counter.turn);
           return errorResult({ call }, Outcome.FAILED, "no");
         },
         16,
@@ -162,7 +150,6 @@ describe("a batch", () => {
     expect(new Set(await turnsWhere(0)).size).toBe(1);
     expect(await mostWhere(6)).toBe(2);
     expect(await mostWhere(5)).toBe(3);
-    running = false;
   });
 
   test("starts its first calls at once", async () => {

@@ -1,9 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { JobSchema, type Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolCallSchema, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
-import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../src/jobs/job-id.ts";
+import { contentDigest, derivedId, isDerivedId, withArgumentsText } from "../../src/jobs/job-id.ts";
+import { aCall } from "../support/executor.ts";
+import { countTurns } from "../support/count-turns.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 type Input = ToolCall["input"];
@@ -15,21 +17,25 @@ const job = (input: Input, change: MessageInitShape<typeof JobSchema> = {}): Job
   return create(JobSchema, { ...base, calls, ...change } as MessageInitShape<typeof JobSchema>);
 };
 
+async function idFrom(tenant: string, content: Parameters<typeof contentDigest>[1]): Promise<string> {
+  return derivedId(await contentDigest(tenant, content));
+}
+
 describe("the derived id of a job", () => {
-  testRequirement("001.11", "is the same for the same batch in other notation", () => {
-    const id = jobIdFrom("t", job(text('{"k":"a","z":1,"a":{"x":1,"y":2},"s":"é"}')));
+  testRequirement("001.11", "is the same for the same batch in other notation", async () => {
+    const id = await idFrom("t", job(text('{"k":"a","z":1,"a":{"x":1,"y":2},"s":"é"}')));
     const others = [
       text('{ "z": 1.0, "s": "\\u00e9", "a": {"y":2,"x":1}, "k": "a" }'),
       { case: "arguments", value: { a: { y: 2, x: 1 }, s: "é", k: "a", z: 1 } } as const,
     ];
-    expect(others.map((input) => jobIdFrom("t", job(input)))).toEqual([id, id]);
+    expect(await Promise.all(others.map((input) => idFrom("t", job(input))))).toEqual([id, id]);
     expect(isDerivedId(id)).toBe(true);
   });
 
-  test("differs with tenant, source, context, call id, tool and every argument", () => {
+  test("differs with tenant, source, context, call id, tool and every argument", async () => {
     const first = job(text('{"a":1}'));
     const [call] = first.calls;
-    const different = [
+    const variants = [
       first,
       job(text('{"a":2}')),
       job(text('{"a":"1"}')),
@@ -40,56 +46,81 @@ describe("the derived id of a job", () => {
       job(text('{"a":1}'), { calls: [{ ...call!, id: "2" }] }),
       job(text('{"a":1}'), { calls: [{ ...call!, name: "m" }] }),
       job(text('{"a":1}'), { calls: [call!, call!] }),
-    ].map((one) => jobIdFrom("t", one));
-    expect(new Set([...different, jobIdFrom("u", first)]).size).toBe(different.length + 1);
+    ];
+    const ids = await Promise.all([...variants.map((one) => idFrom("t", one)), idFrom("u", first)]);
+    expect(new Set(ids).size).toBe(variants.length + 1);
   });
 
-  test("does not depend on the order of keys, whatever the arguments are", () => {
-    fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+  test("does not depend on the order of keys, whatever the arguments are", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string(), fc.jsonValue()), async (value) => {
         const turned = Object.fromEntries(Object.entries(value).toReversed());
-        const id = contentDigest("t", job(text(JSON.stringify(value))));
-        expect(contentDigest("t", job(text(JSON.stringify(turned, null, 2))))).toBe(id);
+        const id = await contentDigest("t", job(text(JSON.stringify(value))));
+        expect(await contentDigest("t", job(text(JSON.stringify(turned, null, 2))))).toBe(id);
       }),
     );
   });
 
-  test("treats missing arguments, an empty text and {} as equal, and a missing context as an empty one", () => {
+  test("treats missing arguments, an empty text and {} as equal, and a missing context as an empty one", async () => {
     const same = [text("{}"), text(""), { case: undefined } as const, { case: "arguments", value: {} } as const];
-    expect(new Set(same.map((input) => jobIdFrom("t", job(input)))).size).toBe(1);
+    expect(new Set(await Promise.all(same.map((input) => idFrom("t", job(input))))).size).toBe(1);
     const plain = job(text("{}"));
     const none = { source: plain.source, calls: plain.calls, context: undefined };
     const empty = create(JobSchema, { source: plain.source, calls: plain.calls, context: {} });
-    expect(jobIdFrom("t", none)).toBe(jobIdFrom("t", empty));
+    expect(await idFrom("t", none)).toBe(await idFrom("t", empty));
   });
 
-  test("is stable, so that a batch that is sent again after an update is recognised", () => {
+  test("is stable, so that a batch that is sent again after an update is recognised", async () => {
     // DANGER: if this text changes, stored jobs are not found and run again.
-    expect(jobIdFrom("t", job(text('{"b":[1,{"d":1e999}],"a":"é"}')))).toBe(
+    expect(await idFrom("t", job(text('{"b":[1,{"d":1e999}],"a":"é"}')))).toBe(
       "batch.Cgs6j6GvE-lhH4Ns_dm_WwlYc3VXlg2t7g-oEStDPo0",
     );
   });
 
-  test("exists for text of any nesting", () => {
+  test("and stored arguments leave turns to other requests between calls that take long", async () => {
+    let now = 0;
+    using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    using counter = countTurns();
+    const turns: number[] = [];
+    const slow = {
+      get a() {
+        now += 3;
+        return turns.push(counter.turn);
+      },
+    };
+    const calls = Array.from({ length: 4 }, () => ({
+      ...aCall({}),
+      input: { case: "arguments", value: slow } as const,
+    }));
+    // Each is read twice: in which order its keys are, and as text.
+    for (const convert of [() => contentDigest("t", { ...job(text("")), calls }), () => withArgumentsText(calls)]) {
+      turns.length = 0;
+      await convert();
+      expect(turns.length).toBe(8);
+      expect(new Set([...turns, counter.turn]).size).toBe(5);
+    }
+  });
+
+  test("exists for text of any nesting", async () => {
     const deep = "[".repeat(400_000) + "]".repeat(400_000);
-    expect(jobIdFrom("t", job(text(`{"a":${deep}}`)))).not.toBe(jobIdFrom("t", job(text(`{"b":${deep}}`))));
+    expect(await idFrom("t", job(text(`{"a":${deep}}`)))).not.toBe(await idFrom("t", job(text(`{"b":${deep}}`))));
   });
 });
 
 describe("arguments are stored as text", () => {
-  test("with the same meaning, and invalid if the object is (hazard 19)", () => {
-    const stored = (value: unknown): unknown => {
-      const [call] = job({ case: "arguments", value: value as Record<string, never> }).calls;
-      return withArgumentsText(call!).input;
+  test("with the same meaning, and invalid if the object is (hazard 19)", async () => {
+    const stored = async (value: unknown): Promise<unknown> => {
+      const { calls } = job({ case: "arguments", value: value as Record<string, never> });
+      return (await withArgumentsText(calls))[0]?.input;
     };
-    expect(stored({ b: [1, null, "x"], a: { d: true } })).toEqual(text('{"a":{"d":true},"b":[1,null,"x"]}'));
-    const { value } = stored({ a: Number.POSITIVE_INFINITY, b: Number.NaN }) as { value: string };
+    expect(await stored({ b: [1, null, "x"], a: { d: true } })).toEqual(text('{"a":{"d":true},"b":[1,null,"x"]}'));
+    const { value } = (await stored({ a: Number.POSITIVE_INFINITY, b: Number.NaN })) as { value: string };
     expect(JSON.parse(value)).toEqual({ a: Number.POSITIVE_INFINITY, b: Number.POSITIVE_INFINITY });
-    expect(stored({ a: "\ud800" })).toEqual(text('{"a":"\\ud800"}'));
+    expect(await stored({ a: "\ud800" })).toEqual(text('{"a":"\\ud800"}'));
   });
 
-  test("unchanged if they are text", () => {
-    const [call] = job(text('{ "a" : 1e999 }')).calls;
-    expect(withArgumentsText(call!)).toBe(call);
+  test("unchanged if they are text", async () => {
+    const { calls } = job(text('{ "a" : 1e999 }'));
+    expect(await withArgumentsText(calls)).toEqual(calls);
   });
 });

@@ -13,6 +13,9 @@ const lost = [
   "1e-400",
   "3.141592653589793238462643",
   "100000000000000000000000",
+  "9999999e9",
+  "1e16",
+  "1.2345e-320",
 ];
 const held = [
   "0",
@@ -25,6 +28,11 @@ const held = [
   "0.30000000000000004",
   "123456789012345.60",
   "5e-324",
+  "50e-325",
+  "0e-999",
+  "0.00e99",
+  "999999e9",
+  "1E+15",
 ];
 
 describe("a number in JSON", () => {
@@ -49,6 +57,17 @@ describe("a number in JSON", () => {
     expect(JSON.parse(JSON.stringify(parseJson(text)))).toEqual(JSON.parse(text));
   });
 
+  property([fc.nat(), fc.nat(), fc.integer({ min: -330, max: 20 })])(
+    "with an exponent is plain exactly if its digits are those of the double",
+    (whole, fraction, exponent) => {
+      const text = `${whole % 1000}.${fraction}e${exponent}`;
+      const value = parseJson(text);
+      const written = String(Number(text));
+      const isSame = Math.abs(Number(text)) <= Number.MAX_SAFE_INTEGER && sameDecimal(written, text);
+      expect(value instanceof ExactNumber).toBe(!isSame);
+    },
+  );
+
   property([fc.bigInt(), fc.bigInt({ min: 0n, max: 10n ** 30n })])(
     "of any size keeps its digits",
     (whole, fraction) => {
@@ -64,3 +83,13 @@ describe("a number in JSON", () => {
     expect(Object.hasOwn(parseJson('{"__proto__":1e400}') as object, "__proto__")).toBe(true);
   });
 });
+
+/** Compares two numbers exactly, by integers. */
+function sameDecimal(left: string, right: string): boolean {
+  const [scaledLeft, scaledRight] = [left, right].map((text) => {
+    const [mantissa = "", exponent = "0"] = text.split("e");
+    const [whole = "", fraction = ""] = mantissa.split(".");
+    return BigInt(whole + fraction) * 10n ** BigInt(400 + Number(exponent) - fraction.length);
+  });
+  return scaledLeft === scaledRight;
+}

@@ -35,6 +35,7 @@ export function checkArguments(execution: Execution, { limits }: ExecutorParts):
   const read = readArguments(call, limits);
   if ("violations" in read) return refused(execution, read);
   execution.digest = read.digest;
+  execution.argumentsLength = read.json.length;
   execution.args = sanitize(read.value, tool.sanitize ?? request.caller.sanitize ?? "text", tool.literals);
   const violations = tool.validateInput(execution.args, read.json.length);
   return violations.length === 0 ? undefined : refused(execution, invalid(call.name, [...violations]));
@@ -54,13 +55,17 @@ export function readArguments(call: ToolCall, limits: ArgumentLimits): ParsedArg
   if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof ExactNumber) {
     return invalid(call.name, [violation("", "must be object")]);
   }
-  const { violations, canonical } = inspectJson(value, limits.depth);
+  const { violations, canonical, room } = inspectJson(value, limits);
   if (violations.length > 0) return invalid(call.name, violations);
-  const json = canonical ? JSON.stringify(value) : canonicalJson(value);
-  if (json.length * 3 > limits.argumentsBytes && Buffer.byteLength(json) > limits.argumentsBytes) {
+  const json = room < 0 ? undefined : canonical ? JSON.stringify(value) : canonicalJson(value);
+  if (json === undefined || isLongerThan(limits.argumentsBytes, json)) {
     return invalid(call.name, [violation("", `must not be larger than ${limits.argumentsBytes} bytes`)]);
   }
   return { value: value as JsonObject, json, digest: hash("sha256", json, "base64url") };
+}
+
+function isLongerThan(maxBytes: number, text: string): boolean {
+  return text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes;
 }
 
 /** Returns the message about invalid arguments: every violation with its path. */
@@ -78,27 +83,28 @@ function parseText(text: string): ExactJson | undefined {
   }
 }
 
-/** The violations of parsed arguments, and whether all their keys are in canonical order. */
+/** The findings of one pass over parsed arguments. */
 interface Inspection {
-  violations: Violation[];
+  readonly violations: Violation[];
+  /** Whether all keys are in canonical order. */
   canonical: boolean;
+  /** What is left of the maximum size if each value has its least length. Below zero the pass stops. */
+  room: number;
+  /** Property names and indexes that lead to the current object or array. */
+  readonly path: (string | number)[];
 }
 
 /**
- * Checks every value of parsed JSON, down to `depth` levels: nesting, property names that reach into prototypes, and
- * numbers that a double cannot hold.
+ * Checks every value of parsed JSON, down to the maximum depth: nesting, property names that reach into prototypes, and
+ * numbers that a double cannot hold. Stops where the values must be larger than `limits` allow.
  */
-function inspectJson(value: { [key: string]: ExactJson }, depth: number): Inspection {
-  const inspection: Inspection = { violations: [], canonical: true };
-  inspect(value, "", depth, inspection);
-  return inspection;
+function inspectJson(value: { [key: string]: ExactJson }, limits: ArgumentLimits): Inspection {
+  const found: Inspection = { violations: [], canonical: true, room: limits.argumentsBytes, path: [] };
+  inspect(value, limits.depth, found);
+  return found;
 }
 
-function inspect(value: ExactJson, path: string, levels: number, found: Inspection): void {
-  if (found.violations.length >= maxViolations) return;
-  if (typeof value === "number") return inspectNumber(value, path, found);
-  if (typeof value !== "object" || value === null) return;
-  if (value instanceof ExactNumber) return inspectExactNumber(value, path, found);
+function inspect(value: ExactJson[] | { [key: string]: ExactJson }, levels: number, found: Inspection): void {
   if (levels === 0) {
     // Reported once only.
     if (!found.violations.some(({ message }) => message.startsWith("must not be nested"))) {
@@ -107,34 +113,53 @@ function inspect(value: ExactJson, path: string, levels: number, found: Inspecti
     return;
   }
   if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++)
-      inspect(value[index] as ExactJson, `${path}/${index}`, levels - 1, found);
+    for (let index = 0; index < value.length && found.room >= 0; index++) {
+      inspectMember(index, value[index] as ExactJson, levels, found);
+    }
     return;
   }
   let previous = "";
   for (const key of Object.keys(value)) {
+    if (found.room < 0) return;
     if (key < previous) found.canonical = false;
     previous = key;
+    // Its quotes and the colon.
+    found.room -= key.length + 3;
     const member = value[key] as ExactJson;
     if (key === "__proto__" || (key === "constructor" && reachesPrototype(member))) {
-      found.violations.push(violation(`${path}/${key}`, "is not allowed as a property name"));
-    } else if (typeof member === "object" ? member !== null : typeof member === "number") {
-      inspect(member, `${path}/${escapePointer(key)}`, levels - 1, found);
+      report(key, "is not allowed as a property name", found);
+    } else {
+      inspectMember(key, member, levels, found);
     }
   }
 }
 
-function inspectNumber(value: number, path: string, found: Inspection): void {
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return;
-  found.violations.push(
-    violation(path, "must be a number between -(2^53 - 1) and 2^53 - 1: send larger ones as a string"),
-  );
+function inspectMember(key: string | number, member: ExactJson, levels: number, found: Inspection): void {
+  // The shortest value is a digit, and a comma or bracket is before it.
+  found.room -= 2;
+  if (typeof member === "string") found.room -= member.length;
+  else if (typeof member === "number") {
+    if (Math.abs(member) > Number.MAX_SAFE_INTEGER) report(key, tooLarge, found);
+  } else if (typeof member === "object" && member !== null) {
+    if (member instanceof ExactNumber) report(key, isSafe(member) ? tooManyDigits : tooLarge, found);
+    else {
+      found.path.push(key);
+      inspect(member, levels - 1, found);
+      found.path.pop();
+    }
+  }
 }
 
-function inspectExactNumber(value: ExactNumber, path: string, found: Inspection): void {
-  inspectNumber(Number(value), path, found);
-  if (Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER) return;
-  found.violations.push(violation(path, "must be a number with at most 17 digits: send more exact ones as a string"));
+const tooLarge = "must be a number between -(2^53 - 1) and 2^53 - 1: send larger ones as a string";
+const tooManyDigits = "must be a number with at most 17 digits: send more exact ones as a string";
+
+function isSafe(value: ExactNumber): boolean {
+  return Math.abs(Number(value)) <= Number.MAX_SAFE_INTEGER;
+}
+
+function report(key: string | number, message: string, { violations, path }: Inspection): void {
+  if (violations.length >= maxViolations) return;
+  violations.push(violation([...path, key].map((name) => `/${escapePointer(String(name))}`).join(""), message));
 }
 
 function reachesPrototype(value: ExactJson): boolean {

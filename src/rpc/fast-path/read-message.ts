@@ -3,12 +3,15 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { rpcError } from "../../errors.ts";
-import { messageFromBinary, messageFromJson, type MessageLimits } from "../decode-message.ts";
+import {
+  messageFromBinary,
+  messageFromJson,
+  type MessageLimits,
+  ownTurnBytes,
+  parseMessage,
+} from "../decode-message.ts";
 import type { Exchange } from "./http-exchange.ts";
 import type { Protocol } from "./protocol.ts";
-
-/** Decoding a message of more bytes takes a turn of the event loop for itself. */
-const ownTurnBytes = 131_072;
 
 /**
  * Reads the message of a unary request: reads the body, unwraps the frame, decompresses and decodes. Rejects with a
@@ -36,8 +39,11 @@ export async function readMessage(
       bytes = await decompressed(bytes, compression, limit);
     }
   }
-  const message = protocol.binary ? messageFromBinary(desc, bytes, limits) : messageFromJson(desc, bytes, limits);
-  if (bytes.length > ownTurnBytes) await setImmediate();
+  const isLarge = bytes.length > ownTurnBytes;
+  const json = protocol.binary ? undefined : parseMessage(desc, bytes);
+  if (isLarge && json !== undefined) await setImmediate();
+  const message = json === undefined ? messageFromBinary(desc, bytes, limits) : messageFromJson(desc, json, limits);
+  if (isLarge) await setImmediate();
   return message;
 }
 

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
@@ -12,7 +11,7 @@ import {
 import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
-import { contentDigest, isDerivedId, jobIdFrom, withArgumentsText } from "../../jobs/job-id.ts";
+import { contentDigest, derivedId, isDerivedId, withArgumentsText } from "../../jobs/job-id.ts";
 import type { JobQueue, JobRecord } from "../../jobs/job-queue.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
@@ -26,9 +25,6 @@ export interface JobsParts {
   readonly limits: Limits;
   readonly telemetry: Telemetry;
 }
-
-/** Length of arguments in characters from which digesting and writing a job get their own turns of the event loop. */
-const ownTurnLength = 262_144;
 
 /** Creates the implementation of Jobs. A caller sees only the jobs of its own tenant. */
 export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts): ServiceImpl<typeof Jobs> {
@@ -54,7 +50,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     });
   }
 
-  /** Returns a submitted job, validated: with its source, and arguments as text. */
+  /** Returns a submitted job, validated: with its source. */
   function submitted(job: Job | undefined, caller: Caller): SubmittedJob {
     if (job === undefined) throw rpcError("invalid-request", "job must be set");
     checkId("job.id", job.id);
@@ -64,7 +60,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
     for (const call of job.calls) checkId("job.calls.id", call.id);
     const callContext = contextOf(job.context, caller);
     const source = job.source !== "" && caller.scopes.has("calls:delegate") ? job.source : callContext.source;
-    return { id: job.id, source, calls: job.calls.map(withArgumentsText), context: { ...callContext, source } };
+    return { id: job.id, source, calls: job.calls, context: { ...callContext, source } };
   }
 
   function audit(event: string, { tenant, name }: Caller, { id, source, context }: Job): void {
@@ -77,10 +73,8 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
       const caller = callerWith("jobs:write", context);
       callerWith("tools:execute", context);
       const job = submitted(request.job, caller);
-      const isLarge = argumentsLength(job) > ownTurnLength;
-      if (isLarge) await setImmediate();
-      const content = { ...job, id: idOf(job, caller) };
-      if (isLarge) await setImmediate();
+      const digest = await contentDigest(caller.tenant, job);
+      const content = { ...job, id: idOf(job, digest), calls: await withArgumentsText(job.calls) };
       const now = timestampNow();
       const deliverable =
         Object.hasOwn(deliveries, content.source) && deliveries[content.source]?.tenant === caller.tenant;
@@ -96,7 +90,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
       });
       if (!existed) audit("job_submitted", caller, record.job);
       // A caller that used the id of another tenant's job, or of another batch, must not see that job.
-      else if (contentDigest(record.tenant, record.job) !== contentDigest(caller.tenant, content))
+      else if ((await contentDigest(record.tenant, record.job)) !== digest)
         throw rpcError("job-id-taken", JSON.stringify(content.id));
       return { job: visibleJob(record, caller) };
     },
@@ -181,14 +175,8 @@ function withoutContent({
 type SubmittedJob = Pick<Job, "id" | "source" | "calls"> & Required<Pick<Job, "context">>;
 
 /** Returns a job's own id, or derives one. Throws if the job has an id that only another job can have. */
-function idOf(job: SubmittedJob, { tenant }: Caller): string {
-  const derived = jobIdFrom(tenant, job);
+function idOf(job: SubmittedJob, digest: string): string {
+  const derived = derivedId(digest);
   if (isDerivedId(job.id) && job.id !== derived) throw rpcError("job-id-reserved", JSON.stringify(job.id));
   return job.id === "" ? derived : job.id;
-}
-
-function argumentsLength({ calls }: SubmittedJob): number {
-  let length = 0;
-  for (const { input } of calls) if (input.case === "argumentsJson") length += input.value.length;
-  return length;
 }
