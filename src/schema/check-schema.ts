@@ -70,7 +70,7 @@ interface Tally {
 }
 
 function check(node: unknown, path: string, level: number, tally: Tally): void {
-  if (++tally.nodes > limits.nodes) throw new SchemaError(`it has more than ${limits.nodes} parts`);
+  countNode(node, tally);
   if (typeof node !== "object" || node === null) return;
   if (level > limits.levels) throw new SchemaError(`it is nested deeper than ${limits.levels} levels`);
   if (Array.isArray(node)) return node.forEach((item, index) => check(item, `${path}/${index}`, level + 1, tally));
@@ -100,6 +100,12 @@ function check(node: unknown, path: string, level: number, tally: Tally): void {
   }
 }
 
+function countNode(node: unknown, tally: Tally): void {
+  if (++tally.nodes > limits.nodes) throw new SchemaError(`it has more than ${limits.nodes} parts`);
+  // In JSON text such a number is one that is out of a double's range, and no client could read it from a list of tools.
+  if (typeof node === "number" && !Number.isFinite(node)) throw new SchemaError("its numbers must be finite");
+}
+
 function checkMembers(members: unknown, path: string, level: number, tally: Tally): void {
   if (typeof members !== "object" || members === null) return;
   if (level > limits.levels) throw new SchemaError(`it is nested deeper than ${limits.levels} levels`);
@@ -108,7 +114,7 @@ function checkMembers(members: unknown, path: string, level: number, tally: Tall
 
 /** Checks values that are not schemas: they count, and must be decodable too. */
 function checkData(value: unknown, level: number, tally: Tally): void {
-  if (++tally.nodes > limits.nodes) throw new SchemaError(`it has more than ${limits.nodes} parts`);
+  countNode(value, tally);
   if (typeof value !== "object" || value === null) return;
   if (level > limits.levels) throw new SchemaError(`it is nested deeper than ${limits.levels} levels`);
   for (const member of Object.values(value)) checkData(member, level + 1, tally);

@@ -90,6 +90,17 @@ describe("an HTTP target", () => {
     }
   });
 
+  test("rejects a schema with a number that no list of tools could contain, and stays unlisted", async () => {
+    const app = await startReplica(await embedded());
+    for (const schema of ["inputSchema", "outputSchema"] as const) {
+      const odd = { ...tool, [schema]: { type: "object", properties: { a: { maximum: Number.POSITIVE_INFINITY } } } };
+      const { code, message } = await refusal(app.register(odd, httpTo("https://example.com/")));
+      expect(code).toBe(Code.InvalidArgument);
+      expect(message).toContain("its numbers must be finite");
+    }
+    expect([...app.registry.list(caller.tenant)]).toEqual([]);
+  });
+
   test("rejects more than 32 headers or 8 KiB of them, and stores nothing", async () => {
     const app = await startReplica(await embedded());
     const many = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`x-${index}`, "v"]));
