@@ -23,6 +23,7 @@ import type { Front } from "./front.ts";
 import { CallValues, kCall, kConnection, RpcCall } from "./rpc-call.ts";
 import { inputErrorFrom } from "./rpc-errors.ts";
 import { restoreMessage, splitStreams } from "./split-streams.ts";
+import { keepBodiesOpen, readRest } from "./unread-body.ts";
 import { endUnreadCalls } from "./unread-message.ts";
 import { untilCancelled } from "./until-cancelled.ts";
 
@@ -63,6 +64,7 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
   scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
   allowOrigins(scope, parts.corsOrigins);
   scope.addHook("onRequest", (request, reply, done) => {
+    readRest(request.raw, reply.raw);
     const host = request.raw.headers.host ?? request.raw.headers[":authority"];
     // Connect combines them to a URL.
     if (host === undefined || !URL.canParse(request.raw.url ?? "", `http://${String(host)}`)) {
@@ -83,6 +85,7 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
       createRoutes(parts.services)(router);
       endUnreadCalls(router, parts.front);
       splitStreams(router, compressions, parts.messages);
+      keepBodiesOpen(router);
     },
     acceptCompression: compressions,
     readMaxBytes,
