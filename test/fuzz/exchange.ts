@@ -1,5 +1,6 @@
 import * as http2 from "node:http2";
 import * as net from "node:net";
+import { brotliDecompressSync, constants, gunzipSync } from "node:zlib";
 
 /** One request in bytes: body and header values are latin1. */
 export interface FuzzRequest {
@@ -83,7 +84,18 @@ function readAnswer(text: string, cut: boolean): FuzzAnswer | undefined {
   const headers = new Map(lines.map((line) => [nameOf(line), line.slice(line.indexOf(":") + 1).trim()] as const));
   const rest = text.slice(end + 4);
   const body = headers.get("transfer-encoding") === "chunked" ? joinChunks(rest) : rest;
-  return { status, headers, trailers: new Map(), text: Buffer.from(body, "latin1").toString(), cut };
+  return { status, headers, trailers: new Map(), text: decoded(Buffer.from(body, "latin1"), headers), cut };
+}
+
+/** Returns the text of a body, decompressed as its headers say. */
+function decoded(body: Buffer, headers: ReadonlyMap<string, string>): string {
+  const encoding = headers.get("content-encoding");
+  // Also of a stream that was cut.
+  const finishFlush = constants.Z_SYNC_FLUSH;
+  if (encoding === "gzip") return gunzipSync(body, { finishFlush }).toString();
+  return (
+    encoding === "br" ? brotliDecompressSync(body, { finishFlush: constants.BROTLI_OPERATION_FLUSH }) : body
+  ).toString();
 }
 
 function nameOf(line: string): string {
@@ -144,7 +156,7 @@ async function exchange2(url: string, request: FuzzRequest): Promise<FuzzAnswer 
           status,
           headers: mapOf(headers),
           trailers: mapOf(trailers),
-          text: Buffer.concat(chunks).toString(),
+          text: decoded(Buffer.concat(chunks), mapOf(headers)),
           cut,
         });
       });
