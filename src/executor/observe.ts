@@ -28,26 +28,28 @@ export type OnToolError = (callId: string, reason: unknown) => void;
 export function observed(run: Run, telemetry: Telemetry, onToolError?: OnToolError): Run {
   return (execution, parts) => {
     const span = startSpan(execution, telemetry);
-    const fail = (cause: unknown): never => {
-      span?.setStatus({ code: SpanStatusCode.ERROR });
-      span?.end();
-      // An execution that was joined has a line of its own.
-      if (execution.joined === undefined) {
-        telemetry.log.error({ err: cause, ...aboutCall(execution) }, "a call could not be executed");
-      }
-      throw cause;
-    };
-    const end = (result: ToolResult): ToolResult => {
-      if (execution.end?.kind === "threw") onToolError?.(execution.callId, execution.end.reason);
-      return report(execution, result, span, telemetry);
-    };
     try {
       const answer = run(execution, parts);
-      return answer instanceof Promise ? answer.then(end, fail) : end(answer);
+      if (!(answer instanceof Promise)) return report(execution, answer, span, telemetry, onToolError);
+      return answer.then(
+        (result) => report(execution, result, span, telemetry, onToolError),
+        (cause: unknown) => fail(execution, cause, span, telemetry),
+      );
     } catch (cause) {
-      return fail(cause);
+      return fail(execution, cause, span, telemetry);
     }
   };
+}
+
+/** Reports an execution that has no result, and throws the reason. */
+function fail(execution: Execution, cause: unknown, span: Span | undefined, telemetry: Telemetry): never {
+  span?.setStatus({ code: SpanStatusCode.ERROR });
+  span?.end();
+  // An execution that was joined has a line of its own.
+  if (execution.joined === undefined) {
+    telemetry.log.error({ err: cause, ...aboutCall(execution) }, "a call could not be executed");
+  }
+  throw cause;
 }
 
 /** Returns the log of an execution in the form that its tool sees, with the message first. */
@@ -88,13 +90,20 @@ function startSpan(execution: Execution, telemetry: Telemetry): Span | undefined
 }
 
 /** Reports an execution that has its result. A result that belongs to another execution is not counted again. */
-function report(execution: Execution, result: ToolResult, span: Span | undefined, telemetry: Telemetry): ToolResult {
+function report(
+  execution: Execution,
+  result: ToolResult,
+  span: Span | undefined,
+  telemetry: Telemetry,
+  onToolError: OnToolError | undefined,
+): ToolResult {
+  if (execution.end?.kind === "threw") onToolError?.(execution.callId, execution.end.reason);
   if (result.replayed || execution.joined !== undefined) {
     span?.end();
     return result;
   }
   if (execution.end?.kind !== "returned" || execution.error !== undefined) logFailures(execution, telemetry);
-  const seconds = (performance.now() - execution.createdAt) / 1000;
+  const seconds = ((execution.endedAt ?? performance.now()) - execution.createdAt) / 1000;
   const outcome = outcomeName(result.outcome);
   const { source, tenant, conversationId, sessionId, runId } = execution.scope;
   const { call, request } = execution;

@@ -91,7 +91,9 @@ function runStages(stages: readonly Stage[], execution: Execution, parts: Execut
 }
 
 function finish(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult | Promise<ToolResult> {
-  releaseSlot(execution);
+  const now = performance.now();
+  execution.endedAt = now;
+  releaseSlot(execution, now);
   return recordOutcome(execution, result, parts);
 }
 
@@ -102,7 +104,7 @@ function finish(execution: Execution, result: ToolResult, parts: ExecutorParts):
 async function endOnError(execution: Execution, cause: unknown, parts: ExecutorParts): Promise<ToolResult> {
   execution.error = cause;
   if (execution.startedAt === undefined) {
-    releaseSlot(execution);
+    releaseSlot(execution, performance.now());
     await discardExecution(execution, parts);
     throw cause;
   }

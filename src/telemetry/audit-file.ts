@@ -12,8 +12,8 @@ export interface AuditSink {
   readonly open: string;
   /** Number of bytes of an incomplete last line that were removed when the file was opened. */
   readonly tornBytes: number;
-  /** Appends a text completely, or not at all: then it rejects. */
-  append(text: string): Promise<void>;
+  /** Appends lines completely, or not at all: then it rejects. */
+  append(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -23,8 +23,8 @@ export function stderrSink(stream: NodeJS.WritableStream): AuditSink {
     previous: chainStart,
     open: "",
     tornBytes: 0,
-    append: (text) =>
-      new Promise((done, failed) => void stream.write(text, (reason) => (reason ? failed(reason) : done()))),
+    append: (bytes) =>
+      new Promise((done, failed) => void stream.write(bytes, (reason) => (reason ? failed(reason) : done()))),
     close: () => Promise.resolve(),
   };
 }
@@ -52,8 +52,7 @@ export function fileSink(path: string): AuditSink {
     previous: tail.previous,
     open: tail.open,
     tornBytes: tail.torn,
-    async append(text) {
-      const bytes = Buffer.from(text);
+    async append(bytes) {
       try {
         let written = 0;
         while (written < bytes.length) {

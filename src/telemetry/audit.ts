@@ -67,7 +67,7 @@ export function createAudit({
     if (batch.length === 0) return;
     const sealed = sealBatch(previous, redactor.redact(batch.join("\n")), open);
     try {
-      await sink.append(sealed.text);
+      await sink.append(sealed.bytes);
     } catch (reason) {
       if (!failing) report({ failed: true, reason });
       failing = true;

@@ -14,9 +14,9 @@ describe("audit verify", () => {
   function log(): string[] {
     let hash = chainStart;
     return [1, 2, 3].map((number) => {
-      const { text, hash: next } = sealBatch(hash, `{"event":"e","n":${number}}`);
+      const { bytes, hash: next } = sealBatch(hash, `{"event":"e","n":${number}}`);
       hash = next;
-      return text.trimEnd();
+      return bytes.toString().trimEnd();
     });
   }
 

@@ -140,7 +140,7 @@ test("a failing disk is reported once, nothing is thrown, and lines wait for it"
   let broken = true;
   const reports: boolean[] = [];
   const audit = createAudit({
-    sink: { ...sink, append: (text) => (broken ? Promise.reject(new Error("ENOSPC")) : sink.append(text)) },
+    sink: { ...sink, append: (bytes) => (broken ? Promise.reject(new Error("ENOSPC")) : sink.append(bytes)) },
     redactor: createRedactor([]),
     report: ({ failed }) => void reports.push(failed),
     capacity: 3,

@@ -19,7 +19,12 @@ export async function reconcile(
   if (toolReconcile === undefined) return undefined;
   const { timeoutMs } = tool;
   const input = { args, callId, idempotencyKey, startedAt };
-  const end = await runTool(toolReconcile, input, { execution, timeoutMs, isRun: false }, parts);
+  const end = await runTool(
+    toolReconcile,
+    input,
+    { execution, startsAt: performance.now(), timeoutMs, isRun: false },
+    parts,
+  );
   if (end.kind === "threw") execution.reconcileError = { reason: end.reason };
   if (end.kind !== "returned") return undefined;
   const found = end.returned as Reconciled | null | undefined;

@@ -19,12 +19,12 @@ export function acquireSlot(execution: Execution, parts: ExecutorParts): StageAn
   return refusal === undefined ? undefined : untilSlot(execution, refusal, parts);
 }
 
-/** Frees the slot of an execution, if it has one. */
-export function releaseSlot(execution: Execution): void {
+/** Frees the slot of an execution, if it has one. `now` is a `performance.now()` value. */
+export function releaseSlot(execution: Execution, now: number): void {
   const { slots, startedAt } = execution;
   if (slots === undefined) return;
   execution.slots = undefined;
-  slots.release(startedAt === undefined ? undefined : performance.now() - startedAt);
+  slots.release(startedAt === undefined ? undefined : now - startedAt);
 }
 
 type Refusal = SlotRefusal | "not-ready";

@@ -81,7 +81,7 @@ export function createCallMemory(maxAnswers: number): CallMemory {
   const recent = createRecentAnswers(maxAnswers);
   let idle: PromiseWithResolvers<void> | undefined;
   return {
-    running: (lookup) => running.get(lookup)?.execution,
+    running: (lookup) => (running.size === 0 ? undefined : running.get(lookup)?.execution),
     recent: recent.get,
     start(execution) {
       execution.isRegistered = true;

@@ -23,7 +23,7 @@ export function invoke(execution: Execution, parts: ExecutorParts): StageAnswer 
   const timeoutMs = claim === undefined ? tool.timeoutMs : Math.min(tool.timeoutMs, claim.sendUntil - now);
   if (timeoutMs <= 0) throw new LedgerUnavailableError("the intent was stored too long ago for the call to run");
   execution.startedAt = now;
-  const end = runTool(tool.run, args, { execution, timeoutMs, isRun: true }, parts);
+  const end = runTool(tool.run, args, { execution, startsAt: now, timeoutMs, isRun: true }, parts);
   if (end instanceof Promise) return end.then((ended) => keep(execution, ended));
   return keep(execution, end);
 }
@@ -43,7 +43,9 @@ function isNotStarted(end: RunEnd): boolean {
 /** How a function of a tool is run. */
 interface RunScope {
   readonly execution: Execution;
-  /** Its deadline in milliseconds. */
+  /** Time at which it starts, a `performance.now()` value. */
+  readonly startsAt: number;
+  /** Its deadline after that, in milliseconds. */
   readonly timeoutMs: number;
   /** Whether this is the run of the call itself, whose requests determine which effects are possible. */
   readonly isRun: boolean;
@@ -56,10 +58,10 @@ interface RunScope {
 export function runTool<Input>(
   run: (input: Input, context: ToolContext) => unknown,
   input: Input,
-  { execution, timeoutMs, isRun }: RunScope,
+  { execution, startsAt, timeoutMs, isRun }: RunScope,
   parts: ExecutorParts,
 ): RunEnd | Promise<RunEnd> {
-  const context = new ToolContext(execution, performance.now() + timeoutMs, isRun, parts);
+  const context = new ToolContext(execution, startsAt + timeoutMs, isRun, parts);
   try {
     const returned = run(input, context);
     return isThenable(returned)

@@ -38,7 +38,7 @@ async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolRe
         return storedAnswer(execution, begun.entry);
       case "running":
         // It runs in another process. Waiting for it must not occupy a slot here.
-        releaseSlot(execution);
+        releaseSlot(execution, performance.now());
         await (backoff ??= createBackoff())();
     }
   }

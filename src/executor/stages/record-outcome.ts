@@ -14,7 +14,7 @@ export function recordOutcome(
   result: ToolResult,
   parts: ExecutorParts,
 ): ToolResult | Promise<ToolResult> {
-  result.duration ??= durationFromMs(performance.now() - execution.createdAt);
+  result.duration ??= durationFromMs((execution.endedAt as number) - execution.createdAt);
   const { claim, outlivedClaim, guardClaim } = execution;
   const isStored = claim !== undefined || outlivedClaim !== undefined || guardClaim !== undefined;
   return isStored ? store(execution, result, parts) : end(execution, result, parts);
@@ -34,6 +34,7 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
     if (recorded.state === "superseded") answer = storedAnswer(execution, recorded.entry);
   }
   await parts.guard.record(execution, answer);
+  execution.endedAt = performance.now();
   return end(execution, answer, parts);
 }
 
