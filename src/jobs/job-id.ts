@@ -25,48 +25,48 @@ export function derivedId(digest: string): string {
 
 /**
  * Returns a digest of a job's content: tenant, source, run, conversation and session, and the id, name and canonical
- * arguments of each call. White space, key order and number notation do not affect it. Large arguments get turns of
- * the event loop.
+ * arguments of each call. White space, key order and number notation of the arguments do not affect it.
  */
-export async function contentDigest(
+export function contentDigest(
   tenant: string,
   { source, context, calls }: Pick<Job, "source" | "context" | "calls">,
-): Promise<string> {
+  canonical: readonly string[],
+): string {
   const { runId = "", conversationId = "", sessionId = "" } = context ?? {};
   const parts = [tenant, source, runId, conversationId, sessionId, String(calls.length)];
-  const turn = createTurn(turnMs);
-  for (const call of calls) {
-    parts.push(call.id, call.name, canonicalArguments(call));
-    if (turn.isOver) await turn.next();
-  }
+  for (const [index, { id, name }] of calls.entries()) parts.push(id, name, canonical[index] as string);
   return hash("sha256", JSON.stringify(parts), "base64url");
 }
 
 /**
- * Returns the calls with their arguments as JSON text, the form in which they are stored. Invalid arguments are then
- * reported when the call is executed, as on every other path, and every accepted job can be read back. A number that
- * JSON cannot express becomes one that the argument parser rejects. Large arguments get turns of the event loop.
+ * Returns the arguments of each call as canonical text: equal texts for equal arguments. Other requests get a turn of
+ * the event loop between calls with large ones.
  */
-export async function withArgumentsText(calls: readonly ToolCall[]): Promise<ToolCall[]> {
+export async function canonicalArguments(calls: readonly ToolCall[]): Promise<string[]> {
   const turn = createTurn(turnMs);
-  const stored: ToolCall[] = [];
-  for (const call of calls) {
-    const { input } = call;
-    const isText = input.case !== "arguments";
-    stored.push(isText ? call : { ...call, input: { case: "argumentsJson", value: canonicalJson(input.value) } });
+  const texts: string[] = [];
+  for (const { input } of calls) {
+    texts.push(input.case === "arguments" ? canonicalJson(input.value) : canonicalText(input.value ?? ""));
     if (turn.isOver) await turn.next();
   }
-  return stored;
+  return texts;
 }
 
-/** Returns equal texts for equal arguments. Text that is not JSON, or is nested too deeply, is returned unchanged. */
-function canonicalArguments({ input }: ToolCall): string {
-  if (input.case === "arguments") return canonicalJson(input.value);
-  const text = input.value ?? "";
+/** Returns the canonical text of arguments. Text that is not JSON, or is nested too deeply, stays as it is. */
+function canonicalText(text: string): string {
   if (text === "") return "{}";
   try {
     return canonicalJson(JSON.parse(text) as ExactJson);
   } catch {
     return `not JSON: ${text}`;
   }
+}
+
+/**
+ * Returns the call with its arguments as JSON text, the form in which they are stored. Invalid arguments are then
+ * reported when the call is executed, as on every other path, and every accepted job can be read back. A number that
+ * JSON cannot express becomes one that the argument parser rejects.
+ */
+export function withArgumentsText(call: ToolCall, canonical: string): ToolCall {
+  return call.input.case === "arguments" ? { ...call, input: { case: "argumentsJson", value: canonical } } : call;
 }

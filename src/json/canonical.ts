@@ -6,61 +6,50 @@ import { ExactNumber } from "./exact-number.ts";
  * doubles becomes `1e999`. Takes time proportional to the value's size, whatever its shape.
  */
 export function canonicalJson(value: ExactJson): string {
-  if (isCanonical(value)) return JSON.stringify(value);
-  const unsorted = new Set<ExactJson>();
+  const unsorted: Unsorted = new Map();
   collectUnsorted(value, unsorted);
   return textOf(value, unsorted);
 }
 
-/** Reports whether all keys are sorted. If so, JSON.stringify writes the canonical text, several times as fast. */
-function isCanonical(value: ExactJson): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  if (typeof value !== "object" || value === null || value instanceof ExactNumber) return true;
-  if (Array.isArray(value)) return value.every(isCanonical);
-  let previous = "";
-  for (const key of Object.keys(value)) {
-    if (key < previous || !isCanonical(value[key] as ExactJson)) return false;
-    previous = key;
-  }
-  return true;
-}
+/** The arrays and objects that JSON.stringify would not write in canonical form, with the names of an object's members. */
+type Unsorted = Map<ExactJson, readonly string[]>;
 
-/**
- * Collects the arrays and objects that JSON.stringify would not write in canonical form. Reports whether this value is
- * one of them.
- */
-function collectUnsorted(value: ExactJson, unsorted: Set<ExactJson>): boolean {
+/** Collects the unsorted parts of a value. Reports whether the value itself is one of them. */
+function collectUnsorted(value: ExactJson, unsorted: Unsorted): boolean {
   if (typeof value === "number") return !Number.isFinite(value);
   if (typeof value !== "object" || value === null || value instanceof ExactNumber) return false;
   let found = false;
+  let keys: string[] = [];
   if (Array.isArray(value)) {
     for (const item of value) if (collectUnsorted(item, unsorted)) found = true;
   } else {
+    keys = Object.keys(value);
     let previous = "";
-    for (const key of Object.keys(value)) {
+    for (const key of keys) {
       if (key < previous) found = true;
       previous = key;
       if (collectUnsorted(value[key] as ExactJson, unsorted)) found = true;
     }
   }
-  if (found) unsorted.add(value);
+  if (found) unsorted.set(value, keys);
   return found;
 }
 
-function textOf(value: ExactJson, unsorted: ReadonlySet<ExactJson>): string {
+function textOf(value: ExactJson, unsorted: Unsorted): string {
   if (typeof value === "number" && !Number.isFinite(value)) return "1e999";
-  if (typeof value !== "object" || !unsorted.has(value)) return JSON.stringify(value);
+  const keys = typeof value === "object" ? unsorted.get(value) : undefined;
+  if (keys === undefined) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${listText(value, unsorted)}]`;
   const members = value as { [key: string]: ExactJson };
-  const keys = Object.keys(members).sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${textOf(members[key] as ExactJson, unsorted)}`).join(",")}}`;
+  const texts = keys.toSorted().map((key) => `${JSON.stringify(key)}:${textOf(members[key] as ExactJson, unsorted)}`);
+  return `{${texts.join(",")}}`;
 }
 
 /**
  * Returns the texts of the items. Adjacent items that need no sorting are passed to JSON.stringify together, which
  * takes a tenth of the time.
  */
-function listText(items: readonly ExactJson[], unsorted: ReadonlySet<ExactJson>): string {
+function listText(items: readonly ExactJson[], unsorted: Unsorted): string {
   const texts: string[] = [];
   let from = 0;
   for (const [index, item] of items.entries()) {

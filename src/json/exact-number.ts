@@ -50,10 +50,10 @@ type Reviver = (key: string, value: unknown, context: { source?: string }) => un
 const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => ExactJson;
 
 /**
- * Sixteen digits in a row, an exponent of two digits, or one after seven digits: all other numbers are exact. The slow
- * parser is for the rest.
+ * A number of sixteen digits, or one with an exponent of two digits or after seven digits: all others are exact, and the
+ * slow parser is for these. What is before a number keeps most strings out, for example hexadecimal ids.
  */
-const mayLoseDigits = /[\d.]{16}|[\d.]{7}[eE]|\d[eE][+-]?\d\d/;
+const mayLoseDigits = /(?:^|[[:, \t\n\r])-?(?:[\d.]{16}|[\d.]{7,}[eE]|[\d.]+[eE][+-]?\d\d)/;
 
 /** A number whose digits are all zero. */
 const zero = /^-?[0.]+(?:[eE]|$)/;

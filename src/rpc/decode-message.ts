@@ -116,16 +116,25 @@ export async function splitMessage(
   { maxItems }: MessageLimits,
 ): Promise<SplitMessage | undefined> {
   if (bytes.length < minSkeletonBytes) return undefined;
-  const fields = bulkFieldsOf(desc);
+  const isLarge = bytes.length > ownTurnBytes;
   try {
-    if (isBinary) return takeStructsFromBinary(fields, bytes, { ...binaryReadOptions, maxItems });
-    const json = jsonFrom(desc, bytes);
-    if (bytes.length > ownTurnBytes) await setImmediate();
-    const structs = takeStructsFromJson(fields, json, { ...jsonReadOptions, maxItems });
-    return { bytes: Buffer.from(textOf(json)), structs };
+    const json = isBinary ? undefined : jsonFrom(desc, bytes);
+    if (isLarge && json !== undefined) await setImmediate();
+    const split = json === undefined ? splitBinary(desc, bytes, maxItems) : splitJson(desc, json, maxItems);
+    if (isLarge) await setImmediate();
+    return split;
   } catch (reason) {
     throw malformed(reason, isBinary ? "parse binary: " : "");
   }
+}
+
+function splitBinary(desc: DescMessage, bytes: Uint8Array, maxItems: number): SplitMessage {
+  return takeStructsFromBinary(bulkFieldsOf(desc), bytes, { ...binaryReadOptions, maxItems });
+}
+
+function splitJson(desc: DescMessage, json: JsonValue, maxItems: number): SplitMessage {
+  const structs = takeStructsFromJson(bulkFieldsOf(desc), json, { ...jsonReadOptions, maxItems });
+  return { bytes: Buffer.from(textOf(json)), structs };
 }
 
 /** Returns JSON text in which numbers that are out of a double's range stay so. */

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ExactNumber, parseJson, withDoubles, withNumberTexts } from "../../src/json/exact-number.ts";
 import { property } from "../support/property.ts";
 
@@ -55,6 +55,20 @@ describe("a number in JSON", () => {
   property([fc.jsonValue({ maxDepth: 4 })])("never changes what JSON.parse reads", (value) => {
     const text = JSON.stringify(value);
     expect(JSON.parse(JSON.stringify(parseJson(text)))).toEqual(JSON.parse(text));
+  });
+
+  test.each(["[1e400]", "1e400", '{"a":1e400}', "[1,1e400]", '{"a": \t\n\r1e400 }', "[-1e400]", "[ 1e400]"])(
+    "is found wherever a number can be: %s",
+    (text) => {
+      expect(JSON.stringify(parseJson(text)).replaceAll(/\s/g, "")).toBe(text.replaceAll(/\s/g, ""));
+    },
+  );
+
+  test("is not looked for in ids, whose parser would take several times as long", () => {
+    using parse = vi.spyOn(JSON, "parse");
+    const id = "c0ffee12-3456-7890-1234-567890123456";
+    expect(parseJson(JSON.stringify({ [id]: "12e345678901234567890", list: ["1e22"] }))).toHaveProperty(id);
+    expect(parse.mock.calls.map(({ length }) => length)).toEqual([1]);
   });
 
   property([fc.nat(), fc.nat(), fc.integer({ min: -330, max: 20 })])(

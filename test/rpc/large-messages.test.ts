@@ -1,7 +1,8 @@
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { type DescMessage, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ExecuteToolRequestSchema, ExecuteToolsRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { countTurns } from "../support/count-turns.ts";
 import { type BothListeners, startBothListeners } from "./both-listeners.ts";
 import { frame, type RawAnswer, type RawRequest } from "./raw-exchange.ts";
 import { createEchoExecutor, createParts, createServices } from "./rpc-kit.ts";
@@ -144,6 +145,39 @@ describe("a large message", () => {
       const request = requestOf([method, desc, () => ({ calls: many })], type, "none");
       const answer = await listeners.sendToOurs(request, 2);
       expect(messageOf(answer)).toContain("a request may hold at most 64 calls");
+    },
+  );
+
+  test.for([
+    ["ExecuteTool", unary, "application/json"],
+    ["ExecuteTools", stream, "application/connect+json"],
+  ] as const)(
+    "of %s leaves turns to other requests between parsing, decoding and executing",
+    async ([, method, type]) => {
+      using counter = countTurns();
+      const parse = JSON.parse;
+      let parsed = 0;
+      using _parse = vi.spyOn(JSON, "parse").mockImplementation((text: string) => {
+        if (text.includes("xxxx")) parsed = counter.turn;
+        return parse(text) as unknown;
+      });
+      let executed = 0;
+      const { execute, executeAll } = executor;
+      using _execute = vi.spyOn(executor, "execute").mockImplementation((...given) => {
+        executed = counter.turn;
+        return execute(...given);
+      });
+      using _executeAll = vi.spyOn(executor, "executeAll").mockImplementation((...given) => {
+        executed = counter.turn;
+        return executeAll(...given);
+      });
+      const turnsOf = async (length: number): Promise<number> => {
+        const content = { ...call, arguments: { a: "x".repeat(length) } };
+        await listeners.sendToOurs(requestOf(method, type, "none", content), 1);
+        return executed - parsed;
+      };
+      expect(await turnsOf(200_000)).toBeGreaterThanOrEqual(2);
+      expect(await turnsOf(20_000)).toBe(0);
     },
   );
 });

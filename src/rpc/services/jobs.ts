@@ -11,7 +11,7 @@ import {
 import { allowsTool, type Caller } from "../../auth/caller.ts";
 import type { Limits } from "../../config/config.ts";
 import { rpcError } from "../../errors.ts";
-import { contentDigest, derivedId, isDerivedId, withArgumentsText } from "../../jobs/job-id.ts";
+import { canonicalArguments, contentDigest, derivedId, isDerivedId, withArgumentsText } from "../../jobs/job-id.ts";
 import type { JobQueue, JobRecord } from "../../jobs/job-queue.ts";
 import type { Telemetry } from "../../telemetry/telemetry.ts";
 import { kTrace } from "../../telemetry/trace-key.ts";
@@ -73,8 +73,10 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
       const caller = callerWith("jobs:write", context);
       callerWith("tools:execute", context);
       const job = submitted(request.job, caller);
-      const digest = await contentDigest(caller.tenant, job);
-      const content = { ...job, id: idOf(job, digest), calls: await withArgumentsText(job.calls) };
+      const canonical = await canonicalArguments(job.calls);
+      const digest = contentDigest(caller.tenant, job, canonical);
+      const calls = job.calls.map((call, index) => withArgumentsText(call, canonical[index] as string));
+      const content = { ...job, id: idOf(job, digest), calls };
       const now = timestampNow();
       const deliverable =
         Object.hasOwn(deliveries, content.source) && deliveries[content.source]?.tenant === caller.tenant;
@@ -90,8 +92,7 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
       });
       if (!existed) audit("job_submitted", caller, record.job);
       // A caller that used the id of another tenant's job, or of another batch, must not see that job.
-      else if ((await contentDigest(record.tenant, record.job)) !== digest)
-        throw rpcError("job-id-taken", JSON.stringify(content.id));
+      else if ((await digestOf(record)) !== digest) throw rpcError("job-id-taken", JSON.stringify(content.id));
       return { job: visibleJob(record, caller) };
     },
 
@@ -124,6 +125,10 @@ export function createJobs({ queue, deliveries, limits, telemetry }: JobsParts):
       return { job: visibleJob(record, caller) };
     },
   };
+}
+
+async function digestOf({ tenant, job }: JobRecord): Promise<string> {
+  return contentDigest(tenant, job, await canonicalArguments(job.calls));
 }
 
 function changed(record: JobRecord | false | undefined, id: string, why: string): JobRecord {
