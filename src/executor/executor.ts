@@ -83,6 +83,13 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
   const onOutlived = (execution: Execution): void =>
     recordOutlived(execution, ledger, executionLog(execution, telemetry));
 
+  /** Deletes what this process has in memory: the answers of calls that are not in the ledger. */
+  function forget(selector: CallSelector | "all"): number {
+    guard.forget(selector);
+    return memory.forget(selector);
+  }
+  ledger.onErased(forget);
+
   /** Runs the pipeline and waits for it as long as the caller does. */
   function answerCall(call: ToolCall, request: ExecutionRequest): Promise<ToolResult> | ToolResult {
     const execution = new Execution(call, request, callScopeFrom(request.context, request.caller));
@@ -127,9 +134,7 @@ export function createExecutor(options: ExecutorOptions): RunningExecutor {
     },
     recover: () => recoverCalls(observed(runWork, telemetry), parts, telemetry.log, () => draining),
     async erase(selector) {
-      // The answers in memory are those of calls that are not in the ledger.
-      const inMemory = memory.forget(selector);
-      guard.forget(selector);
+      const inMemory = forget(selector);
       return inMemory + (await ledger.erase(selector));
     },
     async drain(signal) {

@@ -52,7 +52,7 @@ export interface CallMemory {
   /** Removes an execution from the running ones and caches its answer, if given. */
   end(execution: Execution, answer: RecentAnswer | undefined): void;
   /** Deletes the answers of the selected calls and returns their number. */
-  forget(selector: CallSelector): number;
+  forget(selector: CallSelector | "all"): number;
   /** Replaces the result of a cached answer, if there is one. */
   settle(lookup: string, result: ToolResult): void;
   all(): Iterable<Execution>;
@@ -97,7 +97,7 @@ export interface RepeatGuard {
   /** Answers the requests that wait for this execution. */
   settle(execution: Execution, result: ToolResult | undefined): void;
   /** Deletes the answers of the selected calls. */
-  forget(selector: CallSelector): void;
+  forget(selector: CallSelector | "all"): void;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { EraseSelector, Retention } from "./ledger.ts";
+import type { ErasureListener, EraseSelector, Retention } from "./ledger.ts";
 
 /**
  * How long after its execution deadline a run may still send requests, in milliseconds. It equals the time that the
@@ -122,6 +122,8 @@ export interface LedgerStore<Intent = StoredIntent, Result = StoredResult, Entry
    * answers again after an outage. Returns a function that removes the listener.
    */
   onReturn?(listener: () => Promise<void>): () => void;
+  /** Present if replicas share the store: see Ledger. */
+  onErased?(listener: ErasureListener): void;
   /** See Ledger. */
   notes?(): string[];
   close(): Promise<void>;

@@ -132,6 +132,9 @@ export interface LedgerRetention {
 /** Selects the calls of a conversation or a run. */
 export type CallSelector = Extract<EraseSelector, { readonly tenant: string }>;
 
+/** Receives what another replica has erased on request; `all`: this process may have missed erasures. */
+export type ErasureListener = (selector: CallSelector | "all") => void;
+
 /**
  * The ledger: the durable record of each call, by its key. docs/guarantees.md describes the protocol. Unless stated
  * otherwise, a promise resolves when the change is as durable as the store makes it, and rejects with a
@@ -165,6 +168,11 @@ export interface Ledger {
   recover(limit: number): Promise<AbandonedCall[]>;
   /** Deletes ended entries. Returns their number. */
   erase(selector: EraseSelector): Promise<number>;
+  /**
+   * Calls `listener` within seconds whenever any replica has erased calls on request, so that this process deletes what
+   * it keeps of them in memory. Never calls it if the store has no other replicas.
+   */
+  onErased(listener: ErasureListener): void;
   /** Number of outcomes that wait for the store. */
   readonly pendingOutcomes: number;
   /** Resolves when no outcome waits for the store any more. */

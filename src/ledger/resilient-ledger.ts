@@ -266,6 +266,7 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       if (!("olderThanMs" in selector) || selector.olderThanMs < rememberMs) recent.forgetAll();
       return await reached(() => store.erase(selector));
     },
+    onErased: (listener) => store.onErased?.(listener),
     get pendingOutcomes() {
       return repairs.outcomes;
     },

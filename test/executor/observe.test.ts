@@ -99,6 +99,7 @@ describe("the span of a call", () => {
 /** A ledger that rejects every intent with an internal error. */
 function unreachable(): NonNullable<ExecutorOptions["ledger"]> {
   return {
+    onErased() {},
     begin: async () => {
       throw new Error("the ledger is broken");
     },

@@ -3,7 +3,8 @@ import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { isReplayable } from "../../src/executor/stages/record-outcome.ts";
 import { errorResult } from "../../src/executor/tool-result.ts";
-import type { LedgerEntry } from "../../src/ledger/ledger.ts";
+import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
+import type { ErasureListener, Ledger, LedgerEntry } from "../../src/ledger/ledger.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { aCall, aTool, caller, contextOf, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
@@ -144,6 +145,23 @@ describe("cached answers of reads", () => {
     expect(await app.executor.find("call-1", contextOf("conversation-1"), caller)).toBeUndefined();
     await app.executor.execute(aCall(), requestIn());
     expect(state.runs).toBe(2);
+  });
+
+  test("are erased with their conversation by another replica, and all of them if it may have been missed", async () => {
+    const listeners: ErasureListener[] = [];
+    const ledger: Ledger = { ...createMemoryLedger(), onErased: (listener) => void listeners.push(listener) };
+    const { state, tool } = counted("read");
+    state.go.open();
+    await using app = await startExecutor([tool], { ledger, settings: { repeatWindowMs: 60_000 } });
+    const runsOf = async (conversation: string): Promise<number> => {
+      await app.executor.execute(aCall({}, { id: conversation }), requestIn(conversation));
+      return state.runs;
+    };
+    expect([await runsOf("a"), await runsOf("b"), await runsOf("a"), await runsOf("b")]).toEqual([1, 2, 2, 2]);
+    for (const listener of listeners) listener({ tenant: "default", conversationId: "a" });
+    expect([await runsOf("a"), await runsOf("b")]).toEqual([3, 3]);
+    for (const listener of listeners) listener("all");
+    expect([await runsOf("a"), await runsOf("b")]).toEqual([4, 5]);
   });
 
   test("do not change if the tool changes the returned object later", async () => {

@@ -130,7 +130,7 @@ describe("a heartbeat", () => {
     vi.useRealTimers();
   });
   const start = (time: () => number): Heartbeat =>
-    (heartbeat = createHeartbeat(async () => ({ time: time(), owners: [] }), {
+    (heartbeat = createHeartbeat(async () => ({ time: time(), owners: [], erasures: [] }), {
       server: "Redis",
       answerWithinMs: 1_500,
     }));
@@ -188,7 +188,7 @@ describe("a heartbeat", () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
     let beats = 0;
     const answers: (() => Promise<HeartbeatAnswer>)[] = [];
-    const answer = { time: 0, owners: [] };
+    const answer = { time: 0, owners: [], erasures: [] };
     const beating = createHeartbeat(async () => ((beats += 1), await (answers.shift()?.() ?? answer)), {
       server: "Redis",
       answerWithinMs: 1_500,
@@ -215,7 +215,7 @@ describe("a heartbeat", () => {
 
   test("declares an owner dead that has not beaten for 2.5 s of its own beats", async () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
-    heartbeat = createHeartbeat(async () => ({ time: 0, owners: [["other", "7"]] }), {
+    heartbeat = createHeartbeat(async () => ({ time: 0, owners: [["other", "7"]], erasures: [] }), {
       server: "Redis",
       answerWithinMs: 1_500,
     });
@@ -231,7 +231,7 @@ describe("a heartbeat", () => {
     const answer = Promise.withResolvers<HeartbeatAnswer>();
     heartbeat = createHeartbeat(() => ((beats += 1), answer.promise), { server: "Redis", answerWithinMs: 1_500 });
     const latest = heartbeat.latest();
-    answer.resolve({ time: 1_000_000, owners: [] });
+    answer.resolve({ time: 1_000_000, owners: [], erasures: [] });
     expect([await latest, beats]).toEqual([1_001_500, 2]);
     await vi.advanceTimersByTimeAsync(300);
     expect([await heartbeat.latest(), beats]).toEqual([1_001_800, 2]);

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { LedgerUnavailableError } from "../../src/ledger/ledger.ts";
 import type { Ledger } from "../../src/ledger/ledger.ts";
 import { stateOf } from "./stage.ts";
@@ -15,6 +15,26 @@ export function replicaConformance(target: () => { stage: LedgerStage; ledger: L
     expect(stateOf(await second.begin(intent))).toBe("running");
     expect(stateOf(await second.begin({ ...intent, digest: "digest-2" }))).toBe("conflict");
     expect((await ledger.find(intent.key))?.state).toBe("running");
+    await second.close();
+  });
+
+  test("every replica learns what another one has erased on request, once", async () => {
+    const { stage, ledger } = target();
+    const second = await stage.open();
+    const learned: unknown[] = [];
+    second.onErased((selector) => learned.push(selector));
+    const selectors = [
+      { tenant: "default", conversationId: "é to erase" },
+      { tenant: "default", runId: "run to erase", source: "genesys" },
+    ];
+    for (const selector of selectors) await ledger.erase(selector);
+    await vi.waitFor(() => expect(learned).toEqual(expect.arrayContaining(selectors)), { timeout: 5000 });
+    // Two heartbeats later it has not been reported again.
+    await second.ping();
+    await second.ping();
+    for (const selector of selectors) {
+      expect(learned.filter((one) => JSON.stringify(one) === JSON.stringify(selector))).toHaveLength(1);
+    }
     await second.close();
   });
 

@@ -144,10 +144,12 @@ function createRecentAnswers(max: number) {
       newer.delete(lookup);
       older.delete(lookup);
     },
-    forget(selector: CallSelector): number {
+    forget(selector: CallSelector | "all"): number {
       let count = 0;
       for (const answers of [newer, older]) {
-        for (const [lookup, { scope }] of answers) if (selects(selector, scope) && answers.delete(lookup)) count += 1;
+        for (const [lookup, { scope }] of answers) {
+          if ((selector === "all" || selects(selector, scope)) && answers.delete(lookup)) count += 1;
+        }
       }
       return count;
     },

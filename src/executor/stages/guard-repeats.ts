@@ -115,7 +115,7 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
 
     forget(selector) {
       for (const [key, { execution, ended }] of firsts) {
-        if (ended && selects(selector, execution.scope)) firsts.delete(key);
+        if (ended && (selector === "all" || selects(selector, execution.scope))) firsts.delete(key);
       }
     },
   };

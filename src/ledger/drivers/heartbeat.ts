@@ -1,3 +1,5 @@
+import type { ErasureListener } from "../ledger.ts";
+import { createErasures, type StoredErasure } from "./erasures.ts";
 import { createOwnerWatch } from "./owner-watch.ts";
 import { createServerTime } from "./server-time.ts";
 
@@ -5,6 +7,8 @@ import { createServerTime } from "./server-time.ts";
 export interface HeartbeatAnswer {
   readonly time: number;
   readonly owners: readonly (readonly [owner: string, beats: string])[];
+  /** What was erased on request in the last `erasureMs`. */
+  readonly erasures: readonly StoredErasure[];
 }
 
 /** Sends an owner's heartbeats to a shared server, and tracks the server's clock and the other owners. */
@@ -18,6 +22,8 @@ export interface Heartbeat {
   latest(): Promise<number>;
   /** See OwnerWatch. */
   dead(): string[];
+  /** See Ledger. */
+  onErased(listener: ErasureListener): void;
   /** How far the server's clock has been moved forward, in milliseconds. This time has not really passed. */
   readonly steppedMs: number;
   /** Findings about the clocks, for the operator. */
@@ -41,6 +47,7 @@ export function createHeartbeat(
 ): Heartbeat {
   const watch = createOwnerWatch({ leaseMs, maxIntervalMs: 1.25 * beatMs });
   const time = createServerTime();
+  const erasures = createErasures();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
@@ -49,6 +56,7 @@ export function createHeartbeat(
     const answer = await send();
     time.set(answer.time, sentAt);
     watch.saw(answer.owners);
+    erasures.saw(answer.time, answer.erasures);
   }
 
   async function beatOn(): Promise<void> {
@@ -68,6 +76,7 @@ export function createHeartbeat(
       return time.now() + answerWithinMs;
     },
     dead: () => watch.dead(),
+    onErased: erasures.onErased,
     get steppedMs() {
       return time.steppedMs;
     },

@@ -4,7 +4,7 @@ import type { Clock } from "../../store/clock.ts";
 import { eraseTexts } from "../codec.ts";
 import { endMarginMs, entryStates, takeoverRuns } from "../ledger-store.ts";
 import type { LedgerStore, StoredCall, StoredClaim, StoredEntry, StoredIntent, StoredResult } from "../ledger-store.ts";
-import type { EraseSelector, Ledger, Retention } from "../ledger.ts";
+import type { ErasureListener, EraseSelector, Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
 
@@ -25,11 +25,13 @@ export interface MemoryLedgerServer {
   readonly entries: Map<string, MemoryEntry>;
   /** Owners that are alive. */
   readonly owners: Set<string>;
+  /** Listeners of all replicas. */
+  readonly onErased: Set<ErasureListener>;
 }
 
 /** Creates the shared state of in-memory ledgers. */
 export function createMemoryLedgerServer(clock: Clock = createClock()): MemoryLedgerServer {
-  return { clock, entries: new Map(), owners: new Set() };
+  return { clock, entries: new Map(), owners: new Set(), onErased: new Set() };
 }
 
 /** An in-memory ledger, for tests and for `jackfield/testing`. Closing it abandons its running calls. */
@@ -41,7 +43,7 @@ export function createMemoryLedger(
 }
 
 /** One owner's view of the shared state. */
-export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedgerServer): LedgerStore {
+export function createMemoryLedgerStore({ clock, entries, owners, onErased }: MemoryLedgerServer): LedgerStore {
   const owner = randomUUID();
   owners.add(owner);
 
@@ -154,8 +156,10 @@ export function createMemoryLedgerStore({ clock, entries, owners }: MemoryLedger
     async erase(selector) {
       const matching = [...entries.values()].filter((known) => matches(known, selector, clock()));
       for (const { entry } of matching) entries.delete(entry.key);
+      if (!("olderThanMs" in selector)) for (const listener of onErased) listener(selector);
       return matching.length;
     },
+    onErased: (listener) => void onErased.add(listener),
     ping: async () => {},
     async close() {
       owners.delete(owner);

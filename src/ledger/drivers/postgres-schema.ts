@@ -1,4 +1,5 @@
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
+import { erasureMs } from "./erasures.ts";
 import { beatMs } from "./heartbeat.ts";
 
 /** Maximum number of ended entries that one statement deletes. */
@@ -22,6 +23,7 @@ ALTER TABLE jackfield.entries
   ADD COLUMN IF NOT EXISTS lineage text NOT NULL DEFAULT '', ADD COLUMN IF NOT EXISTS is_write boolean NOT NULL DEFAULT true,
   ADD COLUMN IF NOT EXISTS timeout_ms bigint NOT NULL DEFAULT 0, ADD COLUMN IF NOT EXISTS ends_at bigint NOT NULL DEFAULT 0,
   ADD COLUMN IF NOT EXISTS acquired_at bigint NOT NULL DEFAULT 0;
+CREATE TABLE IF NOT EXISTS jackfield.erasures (id text PRIMARY KEY, selector text NOT NULL, at bigint NOT NULL);
 CREATE INDEX IF NOT EXISTS entries_running ON jackfield.entries (owner, created_at) WHERE state = 0;
 DROP INDEX IF EXISTS jackfield.entries_ended;
 CREATE INDEX IF NOT EXISTS entries_done ON jackfield.entries (ended_at) WHERE state = 1;
@@ -144,6 +146,9 @@ export const statements = {
       ends_at = jackfield.now_ms() + ${takeoverRuns} * timeout_ms + ${endMarginMs}
     WHERE id IN (SELECT id FROM abandoned) RETURNING ${columns("")}`,
   find: `SELECT ${columns("")} FROM jackfield.entries WHERE id = ${id("$1")}`,
+  erasures: `SELECT id, selector FROM jackfield.erasures WHERE at > jackfield.now_ms() - ${erasureMs}`,
+  announceErasure: `WITH old AS (DELETE FROM jackfield.erasures WHERE at <= jackfield.now_ms() - ${erasureMs})
+    INSERT INTO jackfield.erasures VALUES ($1, $2, jackfield.now_ms())`,
   eraseConversation: `WITH gone AS (DELETE FROM jackfield.entries WHERE state <> 0 AND md5(conversation) = md5($1)
       AND conversation = $1 AND ($2 = '' OR run = $2) AND ($3 = '' OR source = $3) RETURNING 1)
     SELECT count(*) AS count FROM gone`,

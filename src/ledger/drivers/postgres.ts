@@ -51,7 +51,12 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
 
   async function beat(): Promise<HeartbeatAnswer> {
     const rows = await run<{ time: string; owner: string | null; beats: string | null }>(statements.beat, owner);
-    return { time: Number(rows[0]?.time), owners: rows.map((row) => [row.owner ?? owner, row.beats ?? "0"]) };
+    const erased = await run<{ id: string; selector: string }>(statements.erasures);
+    return {
+      time: Number(rows[0]?.time),
+      owners: rows.map((row) => [row.owner ?? owner, row.beats ?? "0"]),
+      erasures: erased.map(({ id, selector }) => [id, selector]),
+    };
   }
 
   return createResilientLedger(
@@ -112,6 +117,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         if (!("olderThanMs" in selector)) {
           const texts = eraseTexts(selector);
           if (texts === undefined) return 0;
+          await run(statements.announceErasure, randomUUID(), JSON.stringify(selector));
           const { conversation, run: runId, source } = texts;
           return conversation === ""
             ? await count(statements.eraseRun, runId, source)
@@ -132,6 +138,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
         // A heartbeat writes, so it detects a server that is full or read-only.
         await heartbeat.beat();
       },
+      onErased: heartbeat.onErased,
       notes: () => heartbeat.notes(),
       async close() {
         heartbeat.stop();

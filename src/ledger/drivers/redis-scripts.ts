@@ -1,5 +1,6 @@
 import { createRedisScript } from "../../store/redis.ts";
 import { endMarginMs, takeoverRuns } from "../ledger-store.ts";
+import { erasureMs } from "./erasures.ts";
 
 /** Margin added to a retention before Redis expires an entry, in milliseconds. Normally `erase` deletes it earlier. */
 const expiryMarginMs = 7 * 86_400_000;
@@ -15,7 +16,8 @@ const erasedMs = 2 * rememberMs;
 // Every script gets the prefix of all keys, the name of the requesting owner, and then its own arguments. Keys below
 // the prefix: e:KEY (hash, one entry: see `put`), run:OWNER (set of keys it runs), owners (set), beats (hash of owners:
 // number of heartbeats), ended and uncertain (sorted sets of keys by the time they ended), conv:CONVERSATION and
-// turn:RUN (sets of keys that ended there), erased (sorted set of keys by the time they were erased on request).
+// turn:RUN (sets of keys that ended there), erased (sorted set of keys by the time they were erased on request),
+// erasures (sorted set of selectors, each after an id, by the time of the request).
 const common = `
 local P, me = ARGV[1], ARGV[2]
 local t = redis.call('TIME')
@@ -78,10 +80,14 @@ function script(body: string): ReturnType<typeof createRedisScript> {
   return createRedisScript(common + body);
 }
 
-/** Records that the owner is alive. Returns the server's time, then owners and their counts alternately. */
+/**
+ * Records that the owner is alive. Returns the server's time, then owners and their counts alternately, then what was
+ * erased on request lately.
+ */
 export const heartbeat = script(`
 beat()
-return { text(now), redis.call('HGETALL', P..'beats') }
+return { text(now), redis.call('HGETALL', P..'beats'),
+  redis.call('ZRANGEBYSCORE', P..'erasures', text(now - ${erasureMs}), '+inf') }
 `);
 
 /**
@@ -249,10 +255,16 @@ end
 return { looked, erased }
 `);
 
-/** Deletes the entries that ended in a conversation, in a run, or in both, optionally only those of one source. */
+/**
+ * Deletes the entries that ended in a conversation, in a run, or in both, optionally only those of one source. Last
+ * argument: what other replicas learn of it.
+ */
 export const eraseSelected = script(`
 local conversation, run, source, erased = ARGV[3], ARGV[4], ARGV[5], 0
 redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - ${erasedMs}))
+redis.call('ZREMRANGEBYSCORE', P..'erasures', '-inf', text(now - ${erasureMs}))
+redis.call('ZADD', P..'erasures', text(now), ARGV[6])
+redis.call('PEXPIRE', P..'erasures', ${erasureMs})
 local set = conversation ~= '' and P..'conv:'..conversation or P..'turn:'..run
 for _, key in ipairs(redis.call('SMEMBERS', set)) do
   local e = redis.call('HMGET', P..'e:'..key, 's', 'w', 'f')

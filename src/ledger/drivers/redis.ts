@@ -15,6 +15,7 @@ import type {
 import type { Ledger, Retention } from "../ledger.ts";
 import { createResilientLedger } from "../resilient-ledger.ts";
 import type { ResilientLedgerOptions } from "../resilient-ledger.ts";
+import type { StoredErasure } from "./erasures.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import type { HeartbeatAnswer } from "./heartbeat.ts";
 import * as scripts from "./redis-scripts.ts";
@@ -37,8 +38,8 @@ export function createRedisLedger(
   }
 
   async function beat(): Promise<HeartbeatAnswer> {
-    const [time, found] = answered(await run(scripts.heartbeat));
-    return { time: Number(String(time)), owners: pairs(found) };
+    const [time, found, erased] = answered(await run(scripts.heartbeat));
+    return { time: Number(String(time)), owners: pairs(found), erasures: erasuresFrom(erased) };
   }
 
   /** Returns the dead owners in the format of the scripts: separated and surrounded by spaces. */
@@ -125,7 +126,15 @@ export function createRedisLedger(
         if (!("olderThanMs" in selector)) {
           const texts = eraseTexts(selector);
           if (texts === undefined) return 0;
-          return Number(await run(scripts.eraseSelected, texts.conversation, texts.run, texts.source));
+          return Number(
+            await run(
+              scripts.eraseSelected,
+              texts.conversation,
+              texts.run,
+              texts.source,
+              `${randomUUID()} ${JSON.stringify(selector)}`,
+            ),
+          );
         }
         const { olderThanMs, uncertainOlderThanMs } = selector;
         let erased = 0;
@@ -142,6 +151,7 @@ export function createRedisLedger(
         await heartbeat.beat();
       },
       onReturn: (listener) => store.onReturn(listener),
+      onErased: heartbeat.onErased,
       notes: () => heartbeat.notes(),
       async close() {
         heartbeat.stop();
@@ -154,6 +164,12 @@ export function createRedisLedger(
     },
     { ...options, rememberMs: Math.min(scripts.rememberMs, windowMs) },
   );
+}
+
+/** Returns the erasures of an answer, each an id and a selector with a space between them. */
+function erasuresFrom(answer: unknown): StoredErasure[] {
+  const texts = Array.isArray(answer) ? answer.map(String) : [];
+  return texts.map((text) => [text.slice(0, text.indexOf(" ")), text.slice(text.indexOf(" ") + 1)]);
 }
 
 /** Groups an alternating list into pairs. */
