@@ -99,6 +99,10 @@ describe("arguments", () => {
         /^Schema validation failed for work: \/order\/id: must be a number .*send larger ones as a string$/,
       );
     }
+    // A Struct can hold what JSON cannot.
+    for (const odd of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      expect((await answer({ list: [1, odd] })).output).toContain("/list/1: must be a number");
+    }
     expect(await answer('{"id":9007199254740991}')).toMatchObject({ outcome: "OK" });
     expect((await answer('{"rate":0.12345678901234567890}')).output).toBe(
       "Schema validation failed for work: /rate: must be a number with at most 17 digits: send more exact ones as a string",

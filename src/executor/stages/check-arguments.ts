@@ -139,7 +139,7 @@ function inspectMember(key: string | number, member: ExactJson, levels: number, 
   found.room -= 2;
   if (typeof member === "string") found.room -= member.length;
   else if (typeof member === "number") {
-    if (Math.abs(member) > Number.MAX_SAFE_INTEGER) report(key, tooLarge, found);
+    if (!isSafe(member)) report(key, tooLarge, found);
   } else if (typeof member === "object" && member !== null) {
     if (member instanceof ExactNumber) report(key, isSafe(member) ? tooManyDigits : tooLarge, found);
     else {
@@ -153,7 +153,8 @@ function inspectMember(key: string | number, member: ExactJson, levels: number, 
 const tooLarge = "must be a number between -(2^53 - 1) and 2^53 - 1: send larger ones as a string";
 const tooManyDigits = "must be a number with at most 17 digits: send more exact ones as a string";
 
-function isSafe(value: ExactNumber): boolean {
+/** Reports whether a number is in the range of safe integers. NaN is not. */
+function isSafe(value: number | ExactNumber): boolean {
   return Math.abs(Number(value)) <= Number.MAX_SAFE_INTEGER;
 }
 
