@@ -27,15 +27,22 @@ export function json(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Returns the events of a stream, in order. */
+/** Returns the events of a stream, in order. Only line feeds end a line: U+2028, for example, may be part of one. */
 export function eventsOf(text: string): { event: string; data: string }[] {
   return text
     .split("\n\n")
-    .filter((block) => /^data:/m.test(block))
-    .map((block) => ({
-      event: /^event: ?(.*)$/m.exec(block)?.[1] ?? "message",
-      data: [...block.matchAll(/^data: ?(.*)$/gm)].map(([, line]) => line).join("\n"),
+    .map((block) => block.split("\n"))
+    .filter((lines) => lines.some((line) => line.startsWith("data:")))
+    .map((lines) => ({
+      event: valuesOf("event", lines)[0] ?? "message",
+      data: valuesOf("data", lines).join("\n"),
     }));
+}
+
+function valuesOf(field: string, lines: readonly string[]): string[] {
+  return lines
+    .filter((line) => line.startsWith(`${field}:`))
+    .map((line) => line.slice(field.length + 1).replace(/^ /, ""));
 }
 
 /** Codes of RPC errors that are about the caller's request or the service's load, not about an error of its own. */
