@@ -18,15 +18,6 @@ export const modelErrors = {
   "tool-not-ready": "The tool {} cannot work at present.",
 } as const;
 
-/** Returns the message of any thrown value. Never throws, even if the value's getters do. */
-export function errorMessage(reason: unknown): string {
-  try {
-    return String(reason instanceof Error ? reason.message : reason);
-  } catch {
-    return "an error that cannot be read";
-  }
-}
-
 /** Id of an error message for the model. */
 export type ModelErrorId = keyof typeof modelErrors;
 

@@ -15,7 +15,18 @@ import {
 const root = join(import.meta.dirname, "..");
 
 /** Our own rooms that each room may import, besides itself. */
-const floor0 = ["gen", "errors", "version", "secret", "settings", "timing", "loopback", "linked-list", "plugin"];
+const floor0 = [
+  "gen",
+  "errors",
+  "error-message",
+  "version",
+  "secret",
+  "settings",
+  "timing",
+  "loopback",
+  "linked-list",
+  "plugin",
+];
 const json = [...floor0, "json"];
 const config = [...json, "protobuf", "schema"];
 const auth = [...config, "config"];
@@ -24,10 +35,23 @@ const floor1 = [...telemetry, "telemetry"];
 const floor2 = [...floor1, "outbound", "store"];
 const executor = [...floor2, "registry", "ledger"];
 const rpc = [...executor, "definitions", "executor", "jobs"];
-const door = ["json", "gen", "errors", "secret", "settings", "timing", "loopback", "linked-list", "auth", "outbound"];
+const door = [
+  "json",
+  "gen",
+  "errors",
+  "error-message",
+  "secret",
+  "settings",
+  "timing",
+  "loopback",
+  "linked-list",
+  "auth",
+  "outbound",
+];
 const rooms: Readonly<Record<string, readonly string[]>> = {
   gen: [],
   errors: [],
+  "error-message": [],
   version: [],
   secret: [],
   loopback: [],
@@ -153,6 +177,19 @@ test("optional client libraries of engines are loaded only if an engine is used"
   expect([...atOnce]).not.toContain("ioredis");
   expect([...atOnce]).not.toContain("pg");
   expect([...loadedBy("src/store/redis.ts", sources)]).toContain("ioredis");
+});
+
+test("threads and processes of the service load no package at their start, which would delay its own", () => {
+  for (const entry of [
+    "store/sqlite-worker",
+    "isolation/process-main",
+    "isolation/thread-main",
+    "isolation/watch-main",
+  ]) {
+    const loaded = [...loadedBy(`src/${entry}.ts`, sources)];
+    expect(loaded).toContain(`src/${entry}.ts`);
+    expect(loaded.filter((one) => !one.startsWith("src/") && !one.startsWith("node:"))).toEqual([]);
+  }
 });
 
 test("the environment is read only in config and by the process", () => {

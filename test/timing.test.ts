@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { createPacer, maxTimerMs, orAborted, settledWithin, withTimeout } from "../src/timing.ts";
-import { errorMessage } from "../src/errors.ts";
+import { errorMessage } from "../src/error-message.ts";
 
 const never = new Promise<never>(() => {});
 const late = () => new Error("too late");

@@ -7,7 +7,7 @@ import { createRegistry } from "../registry/create-registry.ts";
 import type { Credential } from "../outbound/http.ts";
 import { openTool } from "../registry/open-tool.ts";
 import { type CompileSchema, createSchemaCompiler } from "../schema/compile-schema.ts";
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Env } from "../config/environment.ts";
 import type { PreparedPlugin } from "./prepared.ts";

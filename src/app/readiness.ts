@@ -1,4 +1,4 @@
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import { withTimeout } from "../timing.ts";
 
 /** The result of one check: problems make the service not ready, notes do not. */

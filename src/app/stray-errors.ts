@@ -1,4 +1,4 @@
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 
 /** Maximum time to flush logs and audit lines before the process ends, in milliseconds. */

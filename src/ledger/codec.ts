@@ -1,7 +1,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
-import { errorMessage, modelError } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
+import { modelError } from "../errors.ts";
 import type { Sealer } from "../store/sealer.ts";
 import { entryStates, type StoredEntry, type StoredIntent, type StoredResult } from "./ledger-store.ts";
 import type { CallScope, CallSelector, Intent, LedgerEntry } from "./ledger.ts";

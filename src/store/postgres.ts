@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { Client, Pool } from "pg";
 import type { ClientConfig, QueryResultRow } from "pg";
 import { type PeerTls, withoutTls } from "../config/peer-tls.ts";
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import { tlsProblem } from "../config/tls-problem.ts";
 import { createStoreCircuit } from "./store-circuit.ts";
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import type { RedisOptions } from "ioredis";
 import type { PeerTls } from "../config/peer-tls.ts";
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import { tlsProblem } from "../config/tls-problem.ts";
 import { createStoreCircuit, probeIntervalMs } from "./store-circuit.ts";
 

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import type { ClockRecord } from "./boot-clock.ts";
 import { takeIdentity } from "./sqlite-identity.ts";
 import { buryOpenJobs, clockRecord, migrations, newestTime } from "./sqlite-schema.ts";

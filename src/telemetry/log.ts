@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { pino } from "pino";
 import type { DestinationStream, Logger } from "pino";
 import type * as PinoPretty from "pino-pretty";
-import { errorMessage } from "../errors.ts";
+import { errorMessage } from "../error-message.ts";
 import { createLogDestination } from "./log-destination.ts";
 import type { Redactor } from "./redact.ts";
 

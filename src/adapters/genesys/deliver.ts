@@ -1,6 +1,6 @@
 import type { Context } from "@opentelemetry/api";
 import type { Job } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import { errorMessage } from "../../errors.ts";
+import { errorMessage } from "../../error-message.ts";
 import type { Answer, Outbound } from "../../outbound/http.ts";
 import type { TokenSource } from "../../outbound/oauth.ts";
 import { retryAfterMs } from "../../outbound/retry.ts";
