@@ -84,12 +84,24 @@ function checked(parsed: unknown, { path, folder, file, environment, schema }: C
     // Validating our own schema on every start would take time and find nothing.
     validateSchema: false,
     code: { optimize: false },
-  }).compile<FileConfig>(schema());
+  }).compile<FileConfig>(applicable(schema(), value));
   if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
   // Unfilled placeholders have already been reported.
   const errors = (check.errors ?? []).filter(({ instancePath }) => !unfilled.includes(instancePath));
   for (const sentence of sentencesFromAjv(errors, file, hidden)) environment.problem(sentence);
   return empty;
+}
+
+/**
+ * Returns the part of the file's schema that applies to a value: compiling all of it takes a tenth of a start. If the
+ * value has an unknown key, that is all of it, because the problem suggests known ones.
+ */
+function applicable(schema: object, value: unknown): object {
+  const { properties } = schema as { properties: Readonly<Record<string, unknown>> };
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return schema;
+  const names = Object.keys(value);
+  if (!names.every((name) => Object.hasOwn(properties, name))) return schema;
+  return { ...schema, properties: Object.fromEntries(names.map((name) => [name, properties[name]])) };
 }
 
 /** Parses the document as plain values, `{}` if it is empty; undefined if it is not valid YAML. */
