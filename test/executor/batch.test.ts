@@ -5,7 +5,7 @@ import { errorResult } from "../../src/executor/tool-result.ts";
 import { ToolError } from "../../src/plugin/tool-error.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
-import { countTurns } from "../support/count-turns.ts";
+import { countTurns, slowArguments } from "../support/count-turns.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 /** A tool that counts its runs and waits at a gate. */
@@ -109,21 +109,12 @@ describe("a batch", () => {
   });
 
   test("that contains an id many times gives other requests a turn between the repeats", async () => {
-    let now = 0;
-    using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
-    using counter = countTurns();
-    const turns: number[] = [];
-    const slow = {
-      get a() {
-        now += 6;
-        return turns.push(counter.turn);
-      },
-    };
-    const calls = [aCall({ a: 1 }, { id: "1" }), ...Array.from({ length: 8 }, () => aCall(slow, { id: "1" }))];
+    using slow = slowArguments(6);
+    const calls = [aCall({ a: 1 }, { id: "1" }), ...Array.from({ length: 8 }, () => aCall(slow.args, { id: "1" }))];
     await executeBatch(calls, requestIn(), (call) => errorResult({ call }, Outcome.FAILED, "no"), 16);
     // Arguments are read twice: in which order their keys are, and as text.
-    expect(turns.length).toBe(16);
-    expect(new Set(turns).size).toBe(8);
+    expect(slow.turns.length).toBe(16);
+    expect(new Set(slow.turns).size).toBe(8);
   });
 
   test("whose calls take long to start gives other requests a turn in between", async () => {

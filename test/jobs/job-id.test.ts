@@ -1,11 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { JobSchema, type Job } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { ToolCallSchema, type ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import { canonicalArguments, contentDigest, derivedId, isDerivedId, withArgumentsText } from "../../src/jobs/job-id.ts";
 import { aCall } from "../support/executor.ts";
-import { countTurns } from "../support/count-turns.ts";
+import { slowArguments } from "../support/count-turns.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 
 type Input = ToolCall["input"];
@@ -78,24 +78,12 @@ describe("the derived id of a job", () => {
   });
 
   test("leaves turns to other requests between calls that take long", async () => {
-    let now = 0;
-    using _clock = vi.spyOn(performance, "now").mockImplementation(() => now);
-    using counter = countTurns();
-    const turns: number[] = [];
-    const slow = {
-      get a() {
-        now += 3;
-        return turns.push(counter.turn);
-      },
-    };
-    const calls = Array.from({ length: 4 }, () => ({
-      ...aCall({}),
-      input: { case: "arguments", value: slow } as const,
-    }));
+    using slow = slowArguments(3);
+    const calls = Array.from({ length: 4 }, () => aCall(slow.args));
     await canonicalArguments(calls);
     // Each is read twice: in which order its keys are, and as text.
-    expect(turns.length).toBe(8);
-    expect(new Set([...turns, counter.turn]).size).toBe(5);
+    expect(slow.turns.length).toBe(8);
+    expect(new Set([...slow.turns, slow.turn]).size).toBe(5);
   });
 
   test("exists for text of any nesting", async () => {
