@@ -66,7 +66,7 @@ export class Execution {
   repeated: ToolResult | undefined;
   /** Time at which the tool's function was called, a `performance.now()` value; undefined if it was not. */
   startedAt: number | undefined;
-  /** Time at which the answer was there, and stored if it must be, a `performance.now()` value. */
+  /** Time at which the answer was known and, if it has to be, stored, a `performance.now()` value. */
   endedAt: number | undefined;
   /** The requests of the run; undefined if it has sent none. */
   sent: SentRequests | undefined;

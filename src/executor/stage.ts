@@ -25,7 +25,7 @@ export interface ExecutorParts {
   readonly guard: RepeatGuard;
   /** Spreads the ends of calls that are due at the same time. */
   readonly pace: Pacer;
-  /** Resolves in a later turn of the event loop, one of those that large calls get one after the other. */
+  /** Resolves in a later turn of the event loop. Stages of large calls share these turns, in order. */
   ownTurn(): Promise<undefined>;
   /** Returns the log of one execution, as its tool sees it. */
   logOf(execution: Execution): ToolLog;

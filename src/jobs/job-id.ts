@@ -16,9 +16,7 @@ export function isDerivedId(id: string): boolean {
   return id.startsWith(derivedPrefix);
 }
 
-/**
- * Returns the id of a job that was submitted without one, so that resubmitting the same batch yields the same job.
- */
+/** Returns the id of a job that was submitted without one, so that resubmitting the same batch yields the same job. */
 export function derivedId(digest: string): string {
   return `${derivedPrefix}${digest}`;
 }
@@ -52,7 +50,7 @@ export async function canonicalArguments(calls: readonly ToolCall[]): Promise<st
   return texts;
 }
 
-/** Returns the canonical text of arguments. Text that is not JSON, or is nested too deeply, stays as it is. */
+/** Returns the canonical text of arguments. Text that is not JSON, or is nested too deeply, is marked as such. */
 function canonicalText(text: string): string {
   if (text === "") return "{}";
   try {
