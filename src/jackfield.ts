@@ -17,7 +17,7 @@ import { createOutgoing } from "./app/outgoing.ts";
 import { prepare } from "./app/prepare.ts";
 import { protectedResourceOf, publicHosts, serviceAddress } from "./app/service-address.ts";
 import { createReadiness } from "./app/readiness.ts";
-import { sandboxNotes, withSandbox } from "./app/sandbox-parts.ts";
+import { sandboxNotes, startSandboxParts, withSandbox } from "./app/sandbox-parts.ts";
 import { createTeardown } from "./app/teardown.ts";
 import { toolsVisibleTo } from "./app/visible-tools.ts";
 import { createAuthenticator, createRequestAuthenticator, localCaller } from "./auth/authenticator.ts";
@@ -31,7 +31,6 @@ import { createRemoteTools } from "./remote-tools/remote-tools.ts";
 import { createFront } from "./rpc/front.ts";
 import { createRpc } from "./rpc/rpc.ts";
 import { createServices } from "./rpc/services/services.ts";
-import { startSandbox } from "./sandbox/sandbox.ts";
 import { createHttp } from "./server/http.ts";
 import type { PortServer } from "./server/port.ts";
 import { tokenVerifier } from "./app/token-verifier.ts";
@@ -104,7 +103,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   await using teardown = createTeardown();
 
   const prepared = await prepare(given);
-  const sandbox = await startSandbox({ parts: prepared.sandboxParts });
+  const sandbox = await startSandboxParts(prepared.sandboxParts);
   teardown.add(() => sandbox.close());
   const { config, plugins } = withSandbox(prepared, sandbox.urls);
   const sandboxed = sandboxNotes(prepared.sandboxParts);

@@ -179,6 +179,12 @@ test("optional client libraries of engines are loaded only if an engine is used"
   expect([...loadedBy("src/store/redis.ts", sources)]).toContain("ioredis");
 });
 
+test("the sandbox is loaded only if it plays a part", () => {
+  const atOnce = [...loadedBy("src/program.ts", sources)];
+  expect(atOnce).toContain("src/jackfield.ts");
+  expect(atOnce.filter((file) => file.startsWith("src/sandbox/"))).toEqual([]);
+});
+
 test("threads and processes of the service load no package at their start, which would delay its own", () => {
   for (const entry of [
     "store/sqlite-worker",

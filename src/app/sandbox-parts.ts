@@ -1,6 +1,7 @@
 import type { Config } from "../config/config.ts";
 import { hasSecret } from "../config/describe-config.ts";
 import type { Prepared, PreparedPlugin } from "./prepared.ts";
+import type { Sandbox } from "../sandbox/sandbox.ts";
 
 /** URLs of the sandbox's servers, by part. A part without a server has no URL. */
 export type SandboxUrls = Readonly<Record<string, string>>;
@@ -25,6 +26,13 @@ function hasKeys(config: Config, plugins: readonly PreparedPlugin[]): boolean {
     // A database URL is not a key, although it may contain a password.
     settings.secretPaths.some((path) => !URL.canParse(String(settings.config[path.slice(1)]))),
   );
+}
+
+/** Starts the parts. A service that needs none does not load the sandbox's code. */
+export async function startSandboxParts(parts: ReadonlySet<string>): Promise<Pick<Sandbox, "urls" | "close">> {
+  if (parts.size === 0) return { urls: {}, close: async () => {} };
+  const { startSandbox } = await import("../sandbox/sandbox.ts");
+  return startSandbox({ parts });
 }
 
 /** Completes the configuration with the URLs of the started sandbox parts. */

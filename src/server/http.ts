@@ -49,6 +49,7 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: 3072 },
     // The request filter refuses new work while draining. Requests that passed it are completed.
     return503OnClosing: false,
+    schemaController: { compilersFactory: noCompilers },
     serverFactory: (handler) => {
       const { onRequest, onStream } = createRequestFilter({ ...parts, http: handler });
       return new PortServer(onRequest, {
@@ -84,6 +85,19 @@ export async function createHttp(parts: HttpParts): Promise<FastifyInstance> {
   }
   methods.fill();
   return app;
+}
+
+/**
+ * Routes give Fastify no schema, so that it has nothing to compile. Without these two it would load a second Ajv and
+ * fast-json-stringify at each start.
+ */
+const noCompilers = {
+  buildValidator: refuseRouteSchema,
+  buildSerializer: refuseRouteSchema,
+};
+
+function refuseRouteSchema(): never {
+  throw new Error("a route has a schema of Fastify's: check its body in the handler");
 }
 
 function answerNotFound(reply: FastifyReply): void {
