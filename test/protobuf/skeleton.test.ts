@@ -14,7 +14,11 @@ import { describe, expect, it } from "vitest";
 import { EraseConversationRequestSchema } from "../../gen/jackfield/v1/calls_pb.ts";
 import { RunConversationRequestSchema } from "../../gen/jackfield/v1/conversations_pb.ts";
 import { SubmitJobRequestSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { ExecuteToolRequestSchema, ExecuteToolsRequestSchema } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import {
+  ExecuteToolRequestSchema,
+  ExecuteToolResponseSchema,
+  ExecuteToolsRequestSchema,
+} from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import { RegisterToolRequestSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import { takeStructsFromBinary } from "../../src/protobuf/binary-skeleton.ts";
 import { bulkFieldsOf, putStructs } from "../../src/protobuf/bulk-fields.ts";
@@ -226,6 +230,12 @@ describe("messages read by their skeletons", () => {
     expect(skeleton.structs.length).toBe(65);
     takeStructsFromJson(bulkFieldsOf(ExecuteToolsRequestSchema), json, limits);
     expect(json).toEqual({ calls: Array.from({ length: 65 }, () => ({ arguments: {} })) });
+  });
+
+  it("protobuf-es decodes no Value, which may be as large as a Struct", () => {
+    const json = { result: { callId: "i", value: { a: [1, 2, 3] } } };
+    expect(takeStructsFromJson(bulkFieldsOf(ExecuteToolResponseSchema), json, limits)).toEqual([]);
+    expect(json).toEqual({ result: { callId: "i", value: null } });
   });
 
   it("a single message that is sent in very many parts is refused", () => {
