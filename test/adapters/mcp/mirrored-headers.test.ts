@@ -66,6 +66,7 @@ describe("arguments that are mirrored in headers", () => {
     [{ region: "eu" }, { "mcp-param-region": "=?base64?ZXU?=" }, "Mcp-Param-Region does not match the body"],
     [{ region: "eu" }, { "mcp-param-region": "=?base64?ZX U=?=" }, "Mcp-Param-Region does not match the body"],
     [{ region: "eu" }, { "mcp-param-region": "x=?base64?ZXU=?=" }, "Mcp-Param-Region does not match the body"],
+    [{ region: "eu" }, { "mcp-param-region": "=?base64?ZXU=?=x" }, "Mcp-Param-Region does not match the body"],
     [{}, { "mcp-param-region": "eu" }, "Mcp-Param-Region is sent, but the body has no such argument"],
     [{ order: [7] }, { "mcp-param-order": "7" }, "Mcp-Param-Order is sent, but the body has no such argument"],
     [
