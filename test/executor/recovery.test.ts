@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test, vi } from "vitest";
+import { CallState } from "../../gen/jackfield/v1/tool_executor_pb.ts";
+import { lookupOf } from "../../src/executor/stages/deduplicate.ts";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import {
   createMemoryLedger,
@@ -158,6 +160,31 @@ describe("after a crash between intent and outcome", () => {
       expect([execute.mock.calls, reconcile.mock.calls]).toEqual([[], []]);
     },
   );
+
+  test.each<Effect>(["idempotent", "write"])(
+    "a call (%s) without a key is uncertain: nobody knows the idempotency key that its downstream has seen",
+    async (effect) => {
+      await using before = await crashed(effect, requestIn("", { answerWithinMs: 0 }));
+      const key = lookupOf({ tenant: "default", source: "test", conversationId: "", sessionId: "", runId: "" }, "call-1");
+      await vi.waitFor(async () => expect(await before.ledger.find(key)).toBeDefined());
+      const [execute, reconcile] = [vi.fn(() => "ran"), vi.fn(() => "not-done" as const)];
+      await using app = await startExecutor([aTool({ effect, execute, reconcile })], { ledger: before.ledger });
+      expect(await app.executor.recover()).toBe(1);
+      const found = await app.executor.find("call-1", contextOf(""), caller);
+      expect([found?.state, found?.result?.output]).toEqual([CallState.UNCERTAIN, uncertain]);
+      expect([execute.mock.calls, reconcile.mock.calls]).toEqual([[], []]);
+    },
+  );
+
+  test("a call whose id was generated is reconciled under the idempotency key that it had", async () => {
+    await using before = await crashed("write", requestIn("c", { answerWithinMs: 0 }), "");
+    const reconcile = vi.fn((_args: unknown, _context: { idempotencyKey: string }) => "unknown" as const);
+    await using app = await startExecutor([aTool({ effect: "write", execute: () => 1, reconcile })], {
+      ledger: before.ledger,
+    });
+    await vi.waitFor(async () => expect(await app.executor.recover()).toBe(1));
+    expect(reconcile.mock.calls[0]?.[1].idempotencyKey).toBe(before.keys[0]);
+  });
 
   test("a repeat that arrives before the recovery takes the call over itself", async () => {
     await using before = await crashed("write");

@@ -70,10 +70,11 @@ async function recoverCall(abandoned: AbandonedCall, run: Run, parts: ExecutorPa
     return Outcome.CANCELLED;
   }
   const tool = registry.get(entry.tool, entry.scope.tenant);
-  // A call that was recorded only because it took long has no key by which a downstream could recognise it.
+  // DANGER: a call without a key was recorded only because it took long. Its downstream knows an idempotency key that is
+  // lost, so neither a second run nor `reconcile` may ask it about another one.
   const isKeyed = callKey(entry.scope, entry.callId) === entry.key;
   // DANGER: a call with unreadable arguments may neither run again nor be reconciled.
-  if (tool === undefined || entry.unreadable !== undefined || (entry.effect === "idempotent" && !isKeyed)) {
+  if (tool === undefined || entry.unreadable !== undefined || !isKeyed) {
     await ledger.finish(claim, errorResult({ call }, Outcome.UNCERTAIN, modelError("uncertain")), "replay");
     return Outcome.UNCERTAIN;
   }
