@@ -165,7 +165,10 @@ describe("after a crash between intent and outcome", () => {
     "a call (%s) without a key is uncertain: nobody knows the idempotency key that its downstream has seen",
     async (effect) => {
       await using before = await crashed(effect, requestIn("", { answerWithinMs: 0 }));
-      const key = lookupOf({ tenant: "default", source: "test", conversationId: "", sessionId: "", runId: "" }, "call-1");
+      const key = lookupOf(
+        { tenant: "default", source: "test", conversationId: "", sessionId: "", runId: "" },
+        "call-1",
+      );
       await vi.waitFor(async () => expect(await before.ledger.find(key)).toBeDefined());
       const [execute, reconcile] = [vi.fn(() => "ran"), vi.fn(() => "not-done" as const)];
       await using app = await startExecutor([aTool({ effect, execute, reconcile })], { ledger: before.ledger });
