@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Job } from "../../gen/jackfield/v1/jobs_pb.ts";
-import type { ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
+import type { CallContext, ToolCall } from "../../gen/jackfield/v1/tool_pb.ts";
 import { canonicalJson } from "../json/canonical.ts";
 import type { ExactJson } from "../json/exact-number.ts";
 import { createTurn } from "../timing.ts";
@@ -19,6 +19,18 @@ export function isDerivedId(id: string): boolean {
 /** Returns the id of a job that was submitted without one, so that resubmitting the same batch yields the same job. */
 export function derivedId(digest: string): string {
   return `${derivedPrefix}${digest}`;
+}
+
+/**
+ * Returns the calls and the context under which a job is executed: every call has an id and a scope, so that a job that
+ * is continued repeats no call that has ended. A call without an id gets one derived from the job and its position. A
+ * job without run, conversation and session gets a run of its own.
+ */
+export function identifiedCalls(id: string, given: readonly ToolCall[], context: CallContext) {
+  const derived = (...parts: unknown[]): string => hash("sha256", JSON.stringify([id, ...parts]), "base64url");
+  const calls = given.map((call, index) => (call.id === "" ? { ...call, id: derived("call", index) } : call));
+  const isScoped = context.runId !== "" || context.conversationId !== "" || context.sessionId !== "";
+  return { calls, context: isScoped ? context : { ...context, runId: derived("run") } };
 }
 
 /**

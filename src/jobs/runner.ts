@@ -10,6 +10,7 @@ import { kJob, kTrace } from "../telemetry/trace-key.ts";
 import { createBackoff, type Backoff } from "./backoff.ts";
 import type { Deliveries } from "./delivery.ts";
 import { createDeliverer } from "./deliver.ts";
+import { identifiedCalls } from "./job-id.ts";
 import type { JobLease, JobQueue, JobRecord, JobWorker, WorkResult } from "./job-queue.ts";
 import { isOver, moved } from "./job-state.ts";
 
@@ -72,11 +73,12 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
   }
 
   async function execute(record: JobRecord, lease: JobLease, trace: Context): Promise<JobRecord> {
-    const { calls, source } = record.job;
-    const context = clone(CallContextSchema, record.job.context ?? create(CallContextSchema));
-    if (context.source === "") context.source = source;
+    const { id, source } = record.job;
+    const stored = clone(CallContextSchema, record.job.context ?? emptyContext);
+    if (stored.source === "") stored.source = source;
+    const { calls, context } = identifiedCalls(id, record.job.calls, stored);
     // The header is for an executor in another process, the context value for one in this process.
-    const contextValues = createContextValues().set(kTrace, trace).set(kJob, record.job.id);
+    const contextValues = createContextValues().set(kTrace, trace).set(kJob, id);
     const callOptions = { signal: lease.signal, headers: telemetry.inject(trace), contextValues };
     let results: ToolResult[] | undefined;
     for await (const { event } of executorFor(record).executeTools({ calls, context }, callOptions)) {

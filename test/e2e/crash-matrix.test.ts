@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { testRequirement } from "../support/test-requirement.ts";
-import { genesysCall, get, sendRun } from "./support/requests.ts";
+import { genesysCall, get, post, sendRun } from "./support/requests.ts";
 import { until } from "./support/until.ts";
 import { startWorld, type World } from "./support/world.ts";
 
@@ -77,6 +77,34 @@ testRequirement(
       ],
     });
     expect(requestsOf(world, "a")).toHaveLength(1);
+  },
+  60_000,
+);
+
+testRequirement(
+  ["001.11", "fault-001.duplicate"],
+  "killed while a job without scope and call ids runs: the writes that have ended do not run again",
+  async () => {
+    await using world = await startWorld();
+    const service = await world.start();
+    const call = (name: string) => ({ name, argumentsJson: JSON.stringify({ id: name }) });
+    const submit = async (): Promise<string> => {
+      const { text } = await post(`${service.url}/jackfield.v1.Jobs/SubmitJob`, {
+        job: { id: "nightly", calls: [call("put"), call("look")] },
+      });
+      return (JSON.parse(text) as { job: { state: string } }).job.state;
+    };
+    const release = world.downstream.holdLooks();
+    await submit();
+    await until(
+      "the write has ended and the read runs",
+      () => world.downstream.requests.length === 1 && world.downstream.busy === 1,
+    );
+    await service.kill();
+    release();
+    await service.start();
+    await until("the job is done", async () => (await submit()) === "JOB_STATE_DONE");
+    expect(world.downstream.requests).toHaveLength(1);
   },
   60_000,
 );

@@ -47,6 +47,28 @@ describe("a job", () => {
     expect(results.map(({ callId }) => callId)).toEqual([call!.id, "call-2"]);
   });
 
+  test("without scope and call ids gets the same run and ids in every attempt, which no other job has", async () => {
+    const { client, requests } = anExecutor(() => {
+      if (requests.length === 1) throw new ConnectError("the store is unavailable", Code.Unavailable);
+    });
+    run({ executorFor: () => client, concurrency: 1 });
+    const [one, other] = [aRecord({ delivery: "", context: {} }), aRecord({ delivery: "", context: {} })];
+    for (const { job } of [one, other]) {
+      const [call] = job.calls;
+      job.calls.push({ ...call!, id: "" }, { ...call!, id: "" });
+    }
+    await queue().enqueue(one);
+    await expect.poll(() => stateOf(one)).toBe(JobState.DONE);
+    await queue().enqueue(other);
+    await expect.poll(() => stateOf(other)).toBe(JobState.DONE);
+    const sent = requests.map(({ calls, context }) => [context?.runId, ...calls.map(({ id }) => id)]);
+    const [failed, repeated, ofOther] = sent;
+    expect(repeated).toEqual(failed);
+    expect(failed?.[1]).toBe("call-1");
+    expect(new Set([...failed!, ...ofOther!]).size).toBe(7);
+    expect([...failed!, ...ofOther!]).not.toContain("");
+  });
+
   test("without a delivery is done once executed", async () => {
     const { client } = anExecutor();
     run({ executorFor: () => client });

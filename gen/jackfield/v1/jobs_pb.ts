@@ -40,14 +40,14 @@ export type Job = Message<"jackfield.v1.Job"> & {
   source: string;
 
   /**
-   * The calls.
+   * The calls. A call without an id gets one that is derived from the job.
    *
    * @generated from field: repeated jackfield.v1.ToolCall calls = 3;
    */
   calls: ToolCall[];
 
   /**
-   * Where they belong.
+   * Where they belong. The calls of a job without run, conversation and session get a run of their own.
    *
    * @generated from field: jackfield.v1.CallContext context = 4;
    */

@@ -18,6 +18,8 @@ export interface Downstream extends AsyncDisposable {
   readonly waiting: number;
   /** Makes every request wait until the returned function is called. */
   hold(): () => void;
+  /** Like `hold`, but only for reads. */
+  holdLooks(): () => void;
 }
 
 /**
@@ -32,6 +34,7 @@ export async function startDownstream(): Promise<Downstream> {
   let looks = 0;
   let held = 0;
   let gate = Promise.resolve();
+  let lookGate = Promise.resolve();
 
   async function change(effect: "idempotent" | "write", incoming: IncomingMessage): Promise<object> {
     const {
@@ -60,7 +63,7 @@ export async function startDownstream(): Promise<Downstream> {
       let answer: object;
       if (url.pathname === "/look") {
         looks += 1;
-        await gate;
+        await Promise.all([gate, lookGate]);
         await wait(Number(url.searchParams.get("delay") ?? 0));
         answer = { id: url.searchParams.get("id") };
       } else if (url.pathname === "/effects/by-key") {
@@ -91,6 +94,11 @@ export async function startDownstream(): Promise<Downstream> {
     hold() {
       const { promise, resolve } = Promise.withResolvers<void>();
       gate = promise;
+      return resolve;
+    },
+    holdLooks() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      lookGate = promise;
       return resolve;
     },
     async [Symbol.asyncDispose]() {
