@@ -27,7 +27,7 @@ export interface PluginConfig {
   readonly required: boolean;
   /** Overrides the tool's own retry policy. */
   readonly retry?: RetryPolicy | undefined;
-  /** Maximum time until the caller gets an answer, in milliseconds. */
+  /** Maximum time until the caller gets an answer, in milliseconds. Jobs wait for the end. */
   readonly answerWithinMs?: number | undefined;
   /** Message that the model reads of a failure, instead of `Tool execution failed or timed out.` */
   readonly fallbackMessage?: string | undefined;

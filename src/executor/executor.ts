@@ -165,12 +165,14 @@ async function throwRpcError(cause: unknown): Promise<never> {
 function waitFor(
   execution: Execution,
   answer: Promise<ToolResult>,
-  { answerWithinMs: callerWithinMs, cancellation }: ExecutionRequest,
+  { answerWithinMs: callerWithinMs, cancellation, jobId }: ExecutionRequest,
   onOutlived: (execution: Execution) => void,
   pace: Pacer,
 ): Promise<ToolResult> {
   execution.waiters++;
-  const answerWithinMs = Math.min(callerWithinMs ?? Infinity, execution.tool.answerWithinMs ?? Infinity);
+  // A job waits for the end: its results are final, and nobody asks for a PENDING one again.
+  const toolWithinMs = jobId === undefined ? execution.tool.answerWithinMs : undefined;
+  const answerWithinMs = Math.min(callerWithinMs ?? Infinity, toolWithinMs ?? Infinity);
   if (answerWithinMs === Infinity && cancellation === undefined) return answer;
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;

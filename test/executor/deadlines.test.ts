@@ -58,6 +58,16 @@ describe("the answer deadline", () => {
     expect(outcomeOf(await app.executor.execute(aCall(), requestIn("c", { answerWithinMs })))).toBe("PENDING");
   });
 
+  test("of a tool does not end the wait of a job, whose results are final", async () => {
+    const go = gate();
+    const tool = aTool({ execute: () => go.opened.then(() => "done") });
+    await using app = await startExecutor([tool], { settings: { answerWithinMs: 5 } });
+    const ofJob = app.executor.execute(aCall(), requestIn("c", { jobId: "job-1" }));
+    expect(outcomeOf(await app.executor.execute(aCall(), requestIn("c")))).toBe("PENDING");
+    go.open();
+    expect(await ofJob).toMatchObject({ output: "done" });
+  });
+
   test("removes the listener for the caller's disconnection, and so does the answer", async () => {
     const go = gate();
     await using app = await startExecutor([aTool({ execute: () => go.opened.then(() => 1) })]);
