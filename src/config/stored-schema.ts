@@ -12,7 +12,11 @@ export const ledger = Type.Object(
       87_600,
       "How long a call with an unknown effect is kept, in hours; seven windows by default.",
     ),
-    readEntries: integer(0, 10_000_000, "Number of answers of `read` calls that are cached in memory."),
+    readEntries: integer(
+      0,
+      10_000_000,
+      "Number of ended calls that are kept in memory: the answers of `read` calls, and the ids of others.",
+    ),
   },
   closed,
 );

@@ -54,6 +54,8 @@ export class Execution {
   key: string | undefined;
   /** Key by which `GetCall` finds the call. Always set. */
   lookup!: string;
+  /** Whether this process has answered a different `read` under this key: CONFLICT, unless the ledger knows the call. */
+  isKeyTaken = false;
   /** The running execution of the same call that this one waits for. */
   joined: Execution | undefined;
   /** The tool's slots, while the execution occupies one. */

@@ -31,7 +31,7 @@ export interface ExecutorOptions {
   readonly outbound: Outbound;
   readonly telemetry: Telemetry;
   readonly limits: ArgumentLimits & { readonly outputBytes: number };
-  /** Number of answers that are cached for repeats of calls without a ledger entry. */
+  /** Number of ended calls that are kept in memory: answers of calls without a ledger entry, and the ids of others. */
   readonly recentEntries: number;
   /** The clock of repeat windows. */
   readonly clock?: Clock;

@@ -23,8 +23,8 @@ export async function findCall(
   const lookups = lookupsOf(callScopeFrom(context, caller), callId);
   for (const lookup of lookups) {
     if (memory.running(lookup) !== undefined) return { state: CallState.RUNNING, result: undefined };
-    const recent = memory.recent(lookup);
-    if (recent !== undefined) return { state: stateOf(recent.result), result: { ...recent.result, callId } };
+    const result = memory.recent(lookup)?.result;
+    if (result !== undefined) return { state: stateOf(result), result: { ...result, callId } };
   }
   for (const lookup of lookups) {
     const entry = await ledger.find(lookup);

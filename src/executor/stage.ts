@@ -33,23 +33,24 @@ export interface ExecutorParts {
   attributesOf(execution: Execution): Readonly<Record<string, string>>;
 }
 
-/** The cached answer of a call that has ended. */
+/** A call that has ended, with its answer. */
 export interface RecentAnswer {
   readonly toolName: string;
   readonly digest: string;
-  readonly result: ToolResult;
+  /** Undefined if the ledger has it. */
+  readonly result: ToolResult | undefined;
   /** Whether a repeat of the call gets it. Otherwise it is only found by id. */
   readonly replay: boolean;
   readonly scope: CallScope;
 }
 
-/** The calls that this process knows: the running ones, and the latest answers of calls that are not in the ledger. */
+/** The calls that this process knows: the running ones and the latest that have ended. */
 export interface CallMemory {
   running(lookup: string): Execution | undefined;
   recent(lookup: string): RecentAnswer | undefined;
   /** Registers an execution. From now on the same call joins it. */
   start(execution: Execution): void;
-  /** Removes an execution from the running ones and caches its answer, if given. */
+  /** Removes an execution from the running ones. Its answer, if given, replaces the one that is cached for its call. */
   end(execution: Execution, answer: RecentAnswer | undefined): void;
   /** Deletes the answers of the selected calls and returns their number. */
   forget(selector: CallSelector | "all"): number;

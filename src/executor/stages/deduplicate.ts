@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
 import type { CallScope, CallSelector } from "../../ledger/ledger.ts";
 import { selects } from "../../ledger/selects.ts";
@@ -8,8 +8,8 @@ import type { CallMemory, ExecutorParts, RecentAnswer, StageAnswer } from "../st
 import { errorResult } from "../tool-result.ts";
 
 /**
- * Joins the same call if it runs in this process. Ends the call with its cached answer, or with CONFLICT if the call id
- * was used for a different request.
+ * Joins the same call if it runs in this process. Ends the call with its cached answer, or with CONFLICT if this process
+ * knows that the call id was used for a different request.
  */
 export function deduplicate(execution: Execution, { memory }: ExecutorParts): StageAnswer {
   const { call, scope } = execution;
@@ -19,9 +19,14 @@ export function deduplicate(execution: Execution, { memory }: ExecutorParts): St
     if (running?.answer !== undefined && !running.cancelled) return join(execution, running, running.answer);
     const recent = memory.recent(key);
     if (recent?.replay === true) {
-      return recent.digest === execution.digest && recent.toolName === call.name
-        ? { ...recent.result, replayed: true }
-        : conflict(execution);
+      if (recent.digest === execution.digest && recent.toolName === call.name) {
+        if (recent.result !== undefined) return { ...recent.result, replayed: true };
+      } else if (execution.effect === Effect.READ) {
+        return conflict(execution);
+      } else {
+        // The ledger may know this call: a `read` does not ask it before it runs.
+        execution.isKeyTaken = recent.result !== undefined;
+      }
     }
   }
   if (call.id === "") execution.callId = randomUUID();
@@ -110,7 +115,7 @@ export function createCallMemory(maxAnswers: number): CallMemory {
     forget: recent.forget,
     settle(lookup, result) {
       const cached = recent.get(lookup);
-      if (cached !== undefined) recent.set(lookup, { ...cached, result });
+      if (cached?.result !== undefined) recent.set(lookup, { ...cached, result });
     },
     all: () => [...Array.from(running.values(), ({ execution }) => execution as Execution), ...replaced],
     idle() {
@@ -147,8 +152,11 @@ function createRecentAnswers(max: number) {
     forget(selector: CallSelector | "all"): number {
       let count = 0;
       for (const answers of [newer, older]) {
-        for (const [lookup, { scope }] of answers) {
-          if ((selector === "all" || selects(selector, scope)) && answers.delete(lookup)) count += 1;
+        for (const [lookup, { scope, result }] of answers) {
+          if (selector !== "all" && !selects(selector, scope)) continue;
+          answers.delete(lookup);
+          // The ledger counts its own calls.
+          if (result !== undefined) count += 1;
         }
       }
       return count;

@@ -26,7 +26,7 @@ async function begin(execution: Execution, parts: ExecutorParts): Promise<ToolRe
     switch (begun.state) {
       case "new":
         execution.claim = begun.claim;
-        return execution.repeated;
+        return execution.isKeyTaken ? conflict(execution) : execution.repeated;
       case "abandoned":
         execution.claim = begun.claim;
         execution.abandoned = begun;

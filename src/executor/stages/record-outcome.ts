@@ -2,7 +2,7 @@ import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool
 import type { LedgerEntry, Retention } from "../../ledger/ledger.ts";
 import type { Execution } from "../execution.ts";
 import { effectFromName, storedAnswer } from "../intent.ts";
-import type { ExecutorParts } from "../stage.ts";
+import type { CallMemory, ExecutorParts, RecentAnswer } from "../stage.ts";
 import { resultOfEnd } from "./shape-output.ts";
 
 /**
@@ -102,13 +102,26 @@ export function isReplayable({ result, effect }: LedgerEntry): boolean {
   return result === undefined || retentionOf(result, effectFromName(effect), false) === "replay";
 }
 
+/** Returns the call for the memory of those that have ended; undefined if the same call may run again, unknown. */
+function recentAnswer(execution: Execution, result: ToolResult, memory: CallMemory): RecentAnswer | undefined {
+  const { call, scope, digest, isLedgered, outlived, lookup } = execution;
+  // The answer is for the call that had the id first.
+  if (result.outcome === Outcome.CONFLICT) return memory.recent(lookup);
+  const retention = retentionFor(execution, result);
+  const isKnown = retention === "replay" || (retention === "show" && !isLedgered);
+  if (!isKnown || (call.id === "" && !outlived)) return undefined;
+  return {
+    toolName: call.name,
+    digest,
+    result: isLedgered ? undefined : result,
+    replay: retention === "replay",
+    scope,
+  };
+}
+
 function end(execution: Execution, result: ToolResult, parts: ExecutorParts): ToolResult {
   const { memory, guard } = parts;
-  const { call, scope, digest } = execution;
-  const retention = retentionFor(execution, result);
-  const isCached = retention !== "drop" && (call.id !== "" || execution.outlived) && !execution.isLedgered;
-  const replay = retention === "replay";
-  memory.end(execution, isCached ? { toolName: call.name, digest, result, replay, scope } : undefined);
+  memory.end(execution, recentAnswer(execution, result, memory));
   if (execution.tool.repeatWindowMs > 0) guard.settle(execution, result);
   execution.result = result;
   if (result.outcome === Outcome.UNCERTAIN) void settleLate(execution, parts);
@@ -122,7 +135,7 @@ export async function discardExecution(execution: Execution, parts: ExecutorPart
   if (claim !== undefined) await ledger.release(claim);
   await guard.record(execution, undefined);
   if (execution.tool.repeatWindowMs > 0) guard.settle(execution, undefined);
-  memory.end(execution, undefined);
+  memory.end(execution, memory.recent(execution.lookup));
 }
 
 function durationFromMs(ms: number): NonNullable<ToolResult["duration"]> {
