@@ -28,6 +28,16 @@ export interface PostgresStore {
 /** Timeout of a statement, in milliseconds: an outage must be reported within 2 s. */
 export const statementTimeoutMs = 1_500;
 
+/** Escapes NUL, which PostgreSQL's `text` cannot contain. */
+export function escapeText(text: string): string {
+  return text.includes("\\") || text.includes("\0") ? text.replaceAll("\\", "\\\\").replaceAll("\0", "\\0") : text;
+}
+
+/** Reverses `escapeText`. */
+export function unescapeText(text: string): string {
+  return text.replaceAll(/\\([\\0])/g, (_, character: string) => (character === "0" ? "\0" : "\\"));
+}
+
 /**
  * Timeout of a statement on the server, in milliseconds. It is shorter than the client's, so that the server stops
  * first.

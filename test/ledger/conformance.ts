@@ -182,6 +182,31 @@ export function ledgerConformance(
       expect(await ledger.erase({ tenant: "default", conversationId: "to-forget" })).toBe(0);
     });
 
+    test("a call that begins again under a key that is free belongs to its new conversation, run and source", async () => {
+      const before = anIntent({ conversationId: "old", runId: "old run" });
+      await ledger.finish(await beginNew(ledger, before), aResult(), "show");
+      const scope = { ...before.scope, source: "cognigy", conversationId: "new", runId: "new run" };
+      const again = { ...before, scope };
+      await ledger.finish(await beginNew(ledger, again), aResult(), "replay");
+      const [tenant, source] = ["default", "cognigy"];
+      expect(await ledger.erase({ tenant, conversationId: "old" })).toBe(0);
+      expect(await ledger.erase({ tenant, runId: "old run" })).toBe(0);
+      expect(await ledger.erase({ tenant, conversationId: "new", source: "genesys" })).toBe(0);
+      expect(await ledger.erase({ tenant, conversationId: "new", runId: "new run", source })).toBe(1);
+      expect(await ledger.find(before.key)).toBeUndefined();
+    });
+
+    test("a scope with NUL and backslashes is stored, and erased by that scope alone", async () => {
+      const [tenant, source] = ["default", "so\u0000\\0urce"];
+      const intent = anIntent({ conversationId: "a\u0000\\" });
+      const odd = { ...intent, scope: { ...intent.scope, source } };
+      await ledger.finish(await beginNew(ledger, odd), aResult(), "replay");
+      expect((await ledger.find(odd.key))?.scope).toEqual(odd.scope);
+      const conversationId = odd.scope.conversationId;
+      expect(await ledger.erase({ tenant, conversationId, source: "so\\0\\0urce" })).toBe(0);
+      expect(await ledger.erase({ tenant, conversationId, source })).toBe(1);
+    });
+
     test("erasing a run deletes its ended calls, and nothing else", async () => {
       const inRun = anIntent({ conversationId: "shared", runId: "run-1" });
       const otherRun = anIntent({ conversationId: "shared", runId: "run-2" });

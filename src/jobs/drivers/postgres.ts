@@ -1,5 +1,5 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import type { PostgresStore } from "../../store/postgres.ts";
+import { escapeText, type PostgresStore, unescapeText } from "../../store/postgres.ts";
 import type { JobQueue } from "../job-queue.ts";
 import { claimedState, isOver } from "../job-state.ts";
 import type { JobRow, JobTable } from "../job-table.ts";
@@ -44,7 +44,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
   }
 
   const get = async (id: string): Promise<JobRow | undefined> => {
-    const [row] = await run<Row>(statements.get, escape(id));
+    const [row] = await run<Row>(statements.get, escapeText(id));
     return row && rowFrom(row);
   };
 
@@ -54,11 +54,11 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
     async insert({ id, tenant, source, conversationId, runId, state, record }, token) {
       const first = token === "" ? state : claimedState(state);
       const values = [
-        escape(id),
+        escapeText(id),
         tenant,
-        escape(source),
-        escape(conversationId),
-        escape(runId),
+        escapeText(source),
+        escapeText(conversationId),
+        escapeText(runId),
         first,
         !isOver(state),
         record,
@@ -87,19 +87,19 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
       return rows.toSorted((a, b) => Number(a.seq) - Number(b.seq)).map(rowFrom);
     },
     async extend(leases) {
-      const [ids, tokens] = [leases.map(({ id }) => escape(id)), leases.map(({ token }) => token)];
-      return (await run<{ id: string }>(statements.extend, ids, tokens, leaseMs)).map(({ id }) => unescape(id));
+      const [ids, tokens] = [leases.map(({ id }) => escapeText(id)), leases.map(({ token }) => token)];
+      return (await run<{ id: string }>(statements.extend, ids, tokens, leaseMs)).map(({ id }) => unescapeText(id));
     },
     async write(id, { token, held, state }, { state: next, record, next: step, keepDeaths = false }) {
       const pauseMs = step === "hold" ? leaseMs : Math.round(step);
       const change = [next, !isOver(next), step === "hold", pauseMs, record ?? null, keepDeaths];
-      return (await run(statements.write, ...change, escape(id), token, held, state ?? null)).length > 0;
+      return (await run(statements.write, ...change, escapeText(id), token, held, state ?? null)).length > 0;
     },
     async release(token) {
       await run(statements.release, token);
     },
     async remove(id, token) {
-      await run(statements.remove, escape(id), token);
+      await run(statements.remove, escapeText(id), token);
     },
     async counts() {
       const [row] = await run<{ open: number; dead: number; oldest: string }>(statements.counts);
@@ -111,7 +111,7 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
       return (ended?.count ?? 0) + (dead?.count ?? 0);
     },
     async eraseMatching({ tenant, source = "", conversationId = "", runId = "" }) {
-      const names = [source, conversationId, runId].map(escape);
+      const names = [source, conversationId, runId].map(escapeText);
       const [row] = await run<{ count: number }>(statements.eraseMatching, tenant, ...names);
       return row?.count ?? 0;
     },
@@ -119,15 +119,6 @@ function createTable(store: PostgresStore, leaseMs: number): JobTable {
       await run(statements.probe);
     },
   };
-}
-
-/** Escapes NUL, which PostgreSQL text cannot contain. */
-function escape(text: string): string {
-  return text.includes("\\") || text.includes("\0") ? text.replaceAll("\\", "\\\\").replaceAll("\0", "\\0") : text;
-}
-
-function unescape(text: string): string {
-  return text.replaceAll(/\\([\\0])/g, (_, character: string) => (character === "0" ? "\0" : "\\"));
 }
 
 function listing(state: JobState, values: readonly unknown[]): [statement: string, ...values: unknown[]] {
@@ -146,6 +137,6 @@ function rowFrom({
   created_at: created,
   changed_at: changed,
 }: Row): JobRow {
-  const id = unescape(escapedId);
+  const id = unescapeText(escapedId);
   return { id, tenant, state, record, token, held, deaths, createdAt: Number(created), changedAt: Number(changed) };
 }

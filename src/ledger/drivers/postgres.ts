@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { statementTimeoutMs } from "../../store/postgres.ts";
+import { escapeText, statementTimeoutMs } from "../../store/postgres.ts";
 import type { PostgresStore } from "../../store/postgres.ts";
 import { StoreUnavailableError } from "../../store/store-errors.ts";
 import { eraseTexts } from "../codec.ts";
@@ -118,7 +118,8 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
           const texts = eraseTexts(selector);
           if (texts === undefined) return 0;
           await run(statements.announceErasure, randomUUID(), JSON.stringify(selector));
-          const { conversation, run: runId, source } = texts;
+          const { conversation, run: runId } = texts;
+          const source = escapeText(texts.source);
           return conversation === ""
             ? await count(statements.eraseRun, runId, source)
             : await count(statements.eraseConversation, conversation, runId, source);
@@ -160,7 +161,7 @@ export function createPostgresLedger(store: PostgresStore, options: ResilientLed
 
 /** Returns the stored fields of an intent besides key and digest, in the order of the statements' parameters. */
 function textsOf({ intent, conversation, run, source }: StoredIntent): string[] {
-  return [intent, conversation, run, source];
+  return [intent, conversation, run, escapeText(source)];
 }
 
 function callFrom(row: Row): StoredCall {

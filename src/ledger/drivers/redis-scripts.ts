@@ -267,8 +267,10 @@ redis.call('ZADD', P..'erasures', text(now), ARGV[6])
 redis.call('PEXPIRE', P..'erasures', ${erasureMs})
 local set = conversation ~= '' and P..'conv:'..conversation or P..'turn:'..run
 for _, key in ipairs(redis.call('SMEMBERS', set)) do
-  local e = redis.call('HMGET', P..'e:'..key, 's', 'w', 'f')
-  if not e[1] then
+  local e = redis.call('HMGET', P..'e:'..key, 's', 'w', 'f', 'v')
+  local left = conversation ~= '' and e[4] ~= conversation or conversation == '' and e[2] ~= run
+  if not e[1] or left then
+    -- The entry is gone, or its key began again elsewhere.
     redis.call('SREM', set, key)
   elseif e[1] ~= '0' and (run == '' or e[2] == run) and (source == '' or e[3] == source) then
     erased = erased + remove(key)

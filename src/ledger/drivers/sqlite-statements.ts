@@ -19,7 +19,8 @@ const takenOver = (now: string, runs: string, margin: string): string =>
 export const sql = {
   insert: `INSERT INTO entries (${inserted}, state, keep)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)
-    ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, intent = excluded.intent, owner = excluded.owner,
+    ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, intent = excluded.intent,
+      conversation = excluded.conversation, run = excluded.run, source = excluded.source, owner = excluded.owner,
       attempt = excluded.attempt, lineage = excluded.lineage, is_write = excluded.is_write,
       timeout_ms = excluded.timeout_ms, created_at = excluded.created_at, ends_at = excluded.ends_at,
       acquired_at = excluded.acquired_at, state = 0, keep = 0, result = NULL, ended_at = NULL
