@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { createSqliteLedger } from "../../src/ledger/drivers/sqlite.ts";
 import { createMemoryLedgerServer, createMemoryLedgerStore } from "../../src/ledger/drivers/memory.ts";
 import { createResilientLedger } from "../../src/ledger/resilient-ledger.ts";
+import type { Effect } from "../../src/plugin/tool.ts";
 import { laterStore } from "../support/later-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
@@ -82,4 +83,37 @@ describe("draining", () => {
     await store.close();
     folder[Symbol.dispose]();
   });
+
+  test.each<[Effect, string]>([
+    ["idempotent", "ran again"],
+    ["write", "it took effect"],
+  ])(
+    "leaves the repeat guard of an interrupted call (%s) to the next process: the same request under another id gets its answer",
+    async (effect, output) => {
+      let now = 1_000_000;
+      const clock = () => now;
+      const server = createMemoryLedgerServer(clock);
+      const settings = { repeatWindowMs: 60_000 };
+      const started = gate();
+      const hanging = aTool({ effect, execute: () => (started.open(), new Promise(() => {})) });
+      const ledger = createResilientLedger(createMemoryLedgerStore(server));
+      const app = await startExecutor([hanging], { ledger, settings, clock });
+      const stopped = app.executor.execute(aCall({}, { id: "a" }), requestIn());
+      await started.opened;
+      await app.executor.drain(AbortSignal.timeout(5));
+      await stopped;
+      await ledger.close();
+      await app[Symbol.asyncDispose]();
+      // The run of a write must have ended.
+      now += 30_000;
+      const again = vi.fn(() => "ran again");
+      const tool = aTool({ effect, execute: again, reconcile: () => ({ result: "it took effect" }) });
+      const later = createResilientLedger(createMemoryLedgerStore(server));
+      await using next = await startExecutor([tool], { ledger: later, settings, clock });
+      expect(await next.executor.recover()).toBe(1);
+      const repeat = await next.executor.execute(aCall({}, { id: "b" }), requestIn());
+      expect(repeat).toMatchObject({ callId: "b", output, replayed: true });
+      expect(again).toHaveBeenCalledTimes(effect === "write" ? 0 : 1);
+    },
+  );
 });

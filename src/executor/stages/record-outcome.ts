@@ -33,7 +33,8 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
     const recorded = finished.state === "deferred" ? await finished.recorded : finished;
     if (recorded.state === "superseded") answer = storedAnswer(execution, recorded.entry);
   }
-  await parts.guard.record(execution, answer);
+  // The guard's entry of an interrupted call ends with the call, in the process that takes it over.
+  if (!isStopped(execution)) await parts.guard.record(execution, answer);
   execution.endedAt = performance.now();
   return end(execution, answer, parts);
 }
