@@ -37,7 +37,12 @@ export function callResultText(result: ToolResult, { era, hasOutputSchema, metaT
 
 /** Returns the beginning of a result's `_meta`, without the closing brace. */
 function metaText({ callId, outcome, replayed }: ToolResult): string {
-  return `{"${own.callId}":${JSON.stringify(callId)},"${own.outcome}":"${nameOf(outcome)}","${own.replayed}":${replayed}`;
+  return `{${callIdText(callId)},"${own.outcome}":"${nameOf(outcome)}","${own.replayed}":${replayed}`;
+}
+
+/** Returns the member of a `_meta` that tells the id of a call. */
+export function callIdText(callId: string): string {
+  return `"${own.callId}":${JSON.stringify(callId)}`;
 }
 
 /** Returns the name of an outcome without its prefix, such as `OK` or `TIMED_OUT`. */

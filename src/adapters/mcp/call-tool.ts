@@ -13,7 +13,7 @@ import {
   toolCall,
 } from "../tool-call.ts";
 import type { ToolCatalogs } from "../tool-catalog.ts";
-import { callResultText, dependsOnOutputSchema } from "./call-result.ts";
+import { callIdText, callResultText, dependsOnOutputSchema } from "./call-result.ts";
 import type { Era } from "./era.ts";
 import type { RequestMessage } from "./message.ts";
 import type { ClientCapabilities } from "./modern-request.ts";
@@ -93,7 +93,7 @@ export function createCallTool(parts: CallToolParts) {
         // Without the store the client cannot continue waiting. It is told not to repeat the call.
         const state = await states.write({ callId, rounds: rounds + 1 }, peer.caller, name).catch(() => undefined);
         if (state === undefined) return callResultText(result, { era, hasOutputSchema: false, metaTail });
-        return `{"resultType":"input_required","requestState":${JSON.stringify(state)},"_meta":{${metaTail.slice(1)}}}`;
+        return `{"resultType":"input_required","requestState":${JSON.stringify(state)},"_meta":{${callIdText(callId)}${metaTail}}}`;
       }
     }
     if (dependsOnOutputSchema(result)) return await resultText(result, era, peer);

@@ -1,12 +1,15 @@
 import { hash } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type Job, JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
-import type { ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
+import { type Job, JobState, type SubmitJobRequest } from "../../../gen/jackfield/v1/jobs_pb.ts";
+import { Outcome, type ToolCall, type ToolResult, ToolResultSchema } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../../auth/caller.ts";
+import { modelError } from "../../errors.ts";
+import { canonicalJson } from "../../json/canonical.ts";
 import type { ToolCatalogs } from "../tool-catalog.ts";
 import { isKeyed, keyedContext } from "../tool-call.ts";
-import { callResultText, dependsOnOutputSchema } from "./call-result.ts";
+import { callIdText, callResultText, dependsOnOutputSchema } from "./call-result.ts";
 import type { KeyedCall } from "./execute.ts";
 import type { Peer } from "./peer.ts";
 import { codes, McpError } from "./protocol.ts";
@@ -14,8 +17,8 @@ import { codes, McpError } from "./protocol.ts";
 /** Calls that became durable jobs, presented as MCP tasks. */
 export interface Tasks {
   /**
-   * Creates a task for a running call. The same call of the same caller gets the same task. Returns the JSON text of
-   * the result.
+   * Creates a task for a running call. The same call of the same caller gets the same task, and another call under its
+   * key is a conflict. Returns the JSON text of the result.
    */
   start(keyed: KeyedCall, peer: Peer): Promise<string>;
   /** Returns the JSON text of the result of `tasks/get`. Throws an McpError if the task is not the caller's. */
@@ -49,7 +52,7 @@ const statuses: ReadonlyMap<JobState, string> = new Map([
 
 /** Creates tasks that are backed by jobs: they survive restarts, and every replica can answer for them. */
 export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTail }: TasksOptions): Tasks {
-  const meta = `"_meta":{${metaTail.slice(1)}}`;
+  const metaOf = ({ calls }: Job): string => `"_meta":{${callIdText(calls[0]?.id ?? "")}${metaTail}}`;
 
   async function find(taskId: unknown, { caller, clients, values }: Peer): Promise<Job | undefined> {
     if (typeof taskId !== "string" || taskId === "" || taskId.length > 256) return undefined;
@@ -107,34 +110,43 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
     return (await known(clients.executor.getCall(request))) !== undefined;
   }
 
+  /** Returns the JSON text of the result of a call whose key was used for another one. */
+  function conflictText({ id, name }: ToolCall): string {
+    const output = modelError("conflict");
+    const result = create(ToolResultSchema, { callId: id, name, outcome: Outcome.CONFLICT, output });
+    return callResultText(result, { era: "modern", hasOutputSchema: false, metaTail });
+  }
+
   return {
     async start({ call, context }, peer) {
       const { caller, clients, values } = peer;
-      const { job } = await clients.jobs.submitJob(
-        {
-          $typeName: "jackfield.v1.SubmitJobRequest",
-          job: {
-            $typeName: "jackfield.v1.Job",
-            id: taskIdOf(caller, call.id),
-            source: "",
-            calls: [call],
-            context,
-            state: JobState.UNSPECIFIED,
-            results: [],
-            attempts: 0,
-            error: "",
-          },
+      const request: SubmitJobRequest = {
+        $typeName: "jackfield.v1.SubmitJobRequest",
+        job: {
+          $typeName: "jackfield.v1.Job",
+          id: taskIdOf(caller, call.id),
+          source: "",
+          calls: [call],
+          context,
+          state: JobState.UNSPECIFIED,
+          results: [],
+          attempts: 0,
+          error: "",
         },
-        values && { contextValues: values },
-      );
+      };
+      const submitted = await known(clients.jobs.submitJob(request, values && { contextValues: values }));
+      // The task of the same key in another conversation, or of other arguments.
+      const job = submitted === undefined ? await find(request.job?.id, peer) : submitted.job;
       // The id may belong to a job that somebody created by RPC, which must not be revealed.
       if (job === undefined || !isTaskOf(job, caller) || job.calls[0]?.id !== call.id) {
         throw new McpError(codes.internal, "The task could not be created", { status: 500 });
       }
-      return `{"resultType":"task",${membersOf(job)},${meta}}`;
+      if (submitted === undefined && !isSameCall(job.calls[0], call)) return conflictText(call);
+      return `{"resultType":"task",${membersOf(job)},${metaOf(job)}}`;
     },
     async get(taskId, peer) {
-      return `{"resultType":"complete",${await endedMembersOf(await own(taskId, peer), peer)},${meta}}`;
+      const job = await own(taskId, peer);
+      return `{"resultType":"complete",${await endedMembersOf(job, peer)},${metaOf(job)}}`;
     },
     async cancel(taskId, peer) {
       const job = await own(taskId, peer);
@@ -157,14 +169,20 @@ export function createTasks({ catalogs, ttlMs, pollIntervalMs, maxOutput, metaTa
   };
 }
 
-/** Resolves with an answer; undefined if the services report that the object does not exist. */
+/** Resolves with an answer; undefined if the services report that the object does not exist, or exists already. */
 async function known<Answer>(answer: Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof ConnectError && error.code === Code.NotFound) return undefined;
+    if (error instanceof ConnectError && (error.code === Code.NotFound || error.code === Code.AlreadyExists)) return;
     throw error;
   }
+}
+
+/** Reports whether a job's call is the same one: it has the id, the tool and the arguments. */
+function isSameCall(stored: ToolCall | undefined, { name, input }: ToolCall): boolean {
+  const text = input.case === "arguments" ? canonicalJson(input.value) : input.value;
+  return stored?.name === name && stored.input.value === text;
 }
 
 /** Reports whether a job is a task of the caller: it was created by MCP from a call of the same caller. */

@@ -130,7 +130,10 @@ describe("an answer", () => {
       expect(answer).toEqual({
         resultType: "input_required",
         requestState: expect.any(String) as string,
-        _meta: { [reserved.serverInfo]: { name: "jackfield", title: "Jackfield", version: "1" } },
+        _meta: {
+          "jackfield/callId": expect.any(String) as string,
+          [reserved.serverInfo]: { name: "jackfield", title: "Jackfield", version: "1" },
+        },
       });
       params = { requestState: answer?.["requestState"] };
     }

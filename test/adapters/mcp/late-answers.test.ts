@@ -49,6 +49,10 @@ describe("a client that supports tasks", () => {
     });
     const taskId = first.body.result?.["taskId"] as unknown as string;
     expect(second.body.result?.["taskId"]).toBe(taskId);
+    expect(first.body.result?.["_meta"]).toMatchObject({ "jackfield/callId": "order-1" });
+    const meta = { ...options.meta, "jackfield/conversationId": "another" };
+    const elsewhere = await modern(url, "tools/call", call, { ...options, meta });
+    expect(elsewhere.body.result?.["taskId"]).toBe(taskId);
     const task = await endedTask(url, key, taskId);
     expect(task).toMatchObject({
       resultType: "complete",

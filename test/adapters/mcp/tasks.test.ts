@@ -78,7 +78,7 @@ describe("a task", () => {
       resultType: "complete",
       ...members,
       status,
-      _meta: { x: 1 },
+      _meta: { "jackfield/callId": "k-1", x: 1 },
     });
   });
 
@@ -213,11 +213,51 @@ describe("creating a task", () => {
       resultType: "task",
       ...members,
       status: "working",
-      _meta: { x: 1 },
+      _meta: { "jackfield/callId": "k-1", x: 1 },
     });
     expect(requests).toMatchObject([
       ["submitJob", { job: { calls: [keyed.call], context: keyed.context, source: "" } }],
     ]);
+  });
+
+  describe("whose key has a task in another conversation", () => {
+    const stored = (name: string, args: string) =>
+      aJob({ calls: [{ ...toolCall("k-1", name, {}), input: { case: "argumentsJson", value: args } }] });
+    const startAgain = async (job: Job | ConnectError) => {
+      const { tasks, peer, clients } = start(job);
+      clients.jobs.submitJob = async () => {
+        throw new ConnectError("?", Code.AlreadyExists);
+      };
+      const elsewhere = { call: toolCall("k-1", "work", { b: 2, a: 1 }), context: keyedContext("c-2") };
+      return JSON.parse(await tasks.start(elsewhere, peer)) as object;
+    };
+
+    test("returns that task for the same call: a key is one call of its caller", async () => {
+      expect(await startAgain(stored("work", '{"a":1,"b":2}'))).toMatchObject({
+        resultType: "task",
+        taskId: "t-1",
+        status: "working",
+      });
+    });
+
+    test.each([
+      ["of another tool", stored("other", '{"a":1,"b":2}')],
+      ["with other arguments", stored("work", '{"a":1}')],
+    ])("is a conflict for a call %s", async (_what, job) => {
+      expect(await startAgain(job)).toEqual({
+        content: [{ type: "text", text: "This call id was already used with other arguments." }],
+        isError: true,
+        resultType: "complete",
+        _meta: { "jackfield/callId": "k-1", "jackfield/outcome": "CONFLICT", "jackfield/replayed": false, x: 1 },
+      });
+    });
+
+    test.each([
+      ["somebody else's", aJob({ source: "erp" })],
+      ["gone", notFound()],
+    ])("reveals nothing if the job is %s", async (_what, job) => {
+      await expect(startAgain(job)).rejects.toMatchObject({ message: "The task could not be created" });
+    });
   });
 
   test.each([
