@@ -15,12 +15,13 @@ import { startMaintenance } from "./app/maintenance.ts";
 import { openStores } from "./app/open-stores.ts";
 import { createOutgoing } from "./app/outgoing.ts";
 import { prepare } from "./app/prepare.ts";
-import { protectedResourceOf, publicHosts, serviceAddress } from "./app/service-address.ts";
+import { metadataUrlOf, protectedResourceOf, publicHosts, serviceAddress } from "./app/service-address.ts";
 import { createReadiness } from "./app/readiness.ts";
 import { sandboxNotes, startSandboxParts, withSandbox } from "./app/sandbox-parts.ts";
 import { createTeardown } from "./app/teardown.ts";
 import { toolsVisibleTo } from "./app/visible-tools.ts";
 import { createAuthenticator, createRequestAuthenticator, localCaller } from "./auth/authenticator.ts";
+import { createChallenges } from "./auth/challenge.ts";
 import type { Config } from "./config/config.ts";
 import { secretTexts } from "./config/describe-config.ts";
 import { rpcError } from "./errors.ts";
@@ -188,7 +189,8 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   const authenticate = createAuthenticator(config.callers, verifyToken);
   const refusals = createAccessRefusals(telemetry);
   teardown.add(() => refusals.close());
-  const front = createFront({ telemetry, authenticate, refusals });
+  const challenges = createChallenges(metadataUrlOf(config));
+  const front = createFront({ telemetry, authenticate, refusals, challenges });
   const clientsFor = createClientsFor(services, front);
 
   const hostParts = {
@@ -208,6 +210,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     log,
     readiness,
     authenticate,
+    challenges,
     protectedResource: protectedResourceOf(config),
     prometheus: () => telemetry.prometheus(),
     tools: (caller) => toolsVisibleTo(caller, registry),

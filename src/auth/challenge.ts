@@ -1,4 +1,4 @@
-import type { Scope } from "../auth/caller.ts";
+import type { Scope } from "./caller.ts";
 
 /**
  * The `WWW-Authenticate` headers of an entry point that accepts keys and tokens (RFC 6750, section 3; RFC 9728, section

@@ -5,7 +5,7 @@ import type { FastifyInstance } from "fastify";
 const maxAge = 7200;
 
 const allowedHeaders = [...cors.allowedHeaders, "Authorization", "traceparent", "tracestate"].join(", ");
-const exposedHeaders = [...cors.exposedHeaders, "Retry-After"].join(", ");
+const exposedHeaders = [...cors.exposedHeaders, "Retry-After", "WWW-Authenticate"].join(", ");
 
 /** Returns the CORS headers of an answer, by the Origin of the request. */
 export type OriginHeaders = (origin: string | undefined) => Readonly<Record<string, string>>;

@@ -5,6 +5,7 @@ import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { Challenges } from "../auth/challenge.ts";
 import { createRateLimiter } from "../auth/rate-limiter.ts";
 import { rpcError } from "../errors.ts";
 import type { AccessRefusals } from "../telemetry/access-refusals.ts";
@@ -19,6 +20,7 @@ export interface FrontParts {
   readonly telemetry: Telemetry;
   readonly authenticate: Authenticator;
   readonly refusals: AccessRefusals;
+  readonly challenges: Challenges;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface Front {
 type Step = (call: RpcCall) => void;
 
 /** Creates the front. All entry points share one, so that it counts all requests of a caller. */
-export function createFront({ telemetry, authenticate, refusals }: FrontParts): Front {
+export function createFront({ telemetry, authenticate, refusals, challenges }: FrontParts): Front {
   const steps: readonly Step[] = [requireCaller, limitRate(), checkEncoding, startDeadline];
   return {
     authenticate,
@@ -69,6 +71,7 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
       const error = failure && errorFrom(call.cancelled ?? failure.reason, call, telemetry.log);
       recordEnd(telemetry, call, error);
       call.release();
+      if (error !== undefined && call.protocolName !== inProcess) setChallenge(error, call, challenges);
       if (error?.code === Code.Unauthenticated || error?.code === Code.PermissionDenied) {
         const code = error.code === Code.Unauthenticated ? "unauthenticated" : "permission_denied";
         refusals.record({ code, target: methodName(call.method), caller: call.caller, reason: error.rawMessage });
@@ -76,6 +79,16 @@ export function createFront({ telemetry, authenticate, refusals }: FrontParts): 
       return error;
     },
   };
+}
+
+/** Tells a caller that is refused how to authenticate: `WWW-Authenticate`, or metadata of that name in gRPC. */
+function setChallenge({ code, metadata }: ConnectError, call: RpcCall, challenges: Challenges): void {
+  const { authorization, missingScope } = call;
+  if (code === Code.Unauthenticated) {
+    metadata.set("www-authenticate", authorization === undefined ? challenges.missing : challenges.invalid);
+  } else if (code === Code.PermissionDenied && missingScope !== undefined) {
+    metadata.set("www-authenticate", challenges.insufficient(missingScope));
+  }
 }
 
 async function identifyLater(call: RpcCall, caller: Promise<Caller | undefined>): Promise<void> {

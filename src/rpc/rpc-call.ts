@@ -11,6 +11,7 @@ import {
 import type { Context, Span } from "@opentelemetry/api";
 import type { CallContext } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { Scope } from "../config/scope.ts";
 import { rpcError } from "../errors.ts";
 import type { CancellationToken } from "../executor/cancellation.ts";
 import { kTrace } from "../telemetry/trace-key.ts";
@@ -76,6 +77,8 @@ export class RpcCall implements HandlerContext, CancellationToken {
   callContext: CallContext | undefined;
   /** Set by the authentication step. Undefined only for services that are open to everybody. */
   caller: Caller | undefined;
+  /** The scope for which the call was refused. */
+  missingScope: Scope | undefined;
   /** Parent of the spans of the call's work. */
   trace: Context | undefined;
   /** The call's own span, if spans are recorded. */

@@ -5,7 +5,7 @@ import { CallState, GetCallResponseSchema } from "../../gen/jackfield/v1/tool_ex
 import { Outcome, ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { AdapterClients } from "../../src/adapters/adapter.ts";
 import { answerBudgetMs, answerDuration, durationOf } from "../../src/adapters/answer-budget.ts";
-import { createChallenges } from "../../src/adapters/challenge.ts";
+import { createChallenges } from "../../src/auth/challenge.ts";
 import { createRatePace } from "../../src/adapters/genesys/rate-pace.ts";
 import { resultsInOrder } from "../../src/adapters/missing-results.ts";
 import { failureFromError } from "../../src/adapters/replies.ts";

@@ -20,6 +20,7 @@ import { mountAdapter } from "../../src/adapters/mount.ts";
 import type { RouteTimes } from "../../src/adapters/route-context.ts";
 import { createAdapterHost } from "../../src/app/adapter-host.ts";
 import { localCaller, type RequestAuthenticator } from "../../src/auth/authenticator.ts";
+import { createChallenges } from "../../src/auth/challenge.ts";
 import { allScopes } from "../../src/config/scope.ts";
 import { modelError } from "../../src/errors.ts";
 import { rpcByRequest } from "../server/start.ts";
@@ -210,6 +211,7 @@ export async function startAdapter(options: AdapterTestOptions) {
     refusals,
     readiness: createReadiness([]),
     authenticate: () => undefined,
+    challenges: createChallenges(undefined),
     prometheus: () => observed.telemetry.prometheus(),
     tools: () => [],
     mounts: [(scope) => mountAdapter(scope, adapter, host, times)],

@@ -1,6 +1,7 @@
 import * as http2 from "node:http2";
 import { describe, expect, test } from "vitest";
 import { createReadiness } from "../../src/app/readiness.ts";
+import { createChallenges } from "../../src/auth/challenge.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { over2, postJson, raw, rpcByRequest, start } from "./start.ts";
 
@@ -195,6 +196,19 @@ describe("operator routes", () => {
       expect(await answer.json()).toHaveProperty("error");
     }
     expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+  });
+
+  test("name the authorization server if tokens are accepted, and the scope that a caller lacks (DOORS 4)", async () => {
+    const challenges = createChallenges("https://x/meta");
+    const reader: Caller = { name: "crm", tenant: "default", scopes: new Set(["tools:read"]), tools: undefined };
+    const authenticate = (header: string | undefined) => (header === "Bearer reader" ? reader : undefined);
+    await using server = await start({ authenticate, challenges });
+    const challengeOf = async (path: string, headers: Record<string, string> = {}) =>
+      (await fetch(server.url + path, { headers })).headers.get("www-authenticate");
+    expect(await challengeOf("/tools")).toBe(challenges.missing);
+    expect(await challengeOf("/tools", { authorization: "Bearer wrong" })).toBe(challenges.invalid);
+    const lacking = await challengeOf("/metrics", { authorization: "Bearer reader" });
+    expect(lacking).toBe(challenges.insufficient("metrics:read"));
   });
 
   test("two Authorization headers authenticate nobody (hazard 21)", async () => {

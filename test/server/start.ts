@@ -6,6 +6,7 @@ import type * as http2 from "node:http2";
 import * as net from "node:net";
 import { pino } from "pino";
 import type { Caller } from "../../src/auth/caller.ts";
+import { createChallenges } from "../../src/auth/challenge.ts";
 import { allScopes } from "../../src/config/scope.ts";
 import { createHttp } from "../../src/server/http.ts";
 import type { HttpParts } from "../../src/server/http.ts";
@@ -33,6 +34,7 @@ export async function start(parts: Partial<HttpParts> = {}): Promise<Started> {
     refusals: { record() {}, close() {} },
     readiness: createReadiness([]),
     authenticate: () => everything,
+    challenges: createChallenges(undefined),
     prometheus: async () => "up 1\n",
     tools: () => [],
     ...parts,

@@ -1,4 +1,5 @@
 import type { Authenticator } from "../../src/auth/authenticator.ts";
+import { createChallenges } from "../../src/auth/challenge.ts";
 import type { Caller } from "../../src/auth/caller.ts";
 import { allScopes } from "../../src/config/scope.ts";
 import { createFront, type Front } from "../../src/rpc/front.ts";
@@ -10,5 +11,6 @@ export const local: Caller = { name: "local", tenant: "default", scopes: new Set
 
 /** A front that authenticates every request as one caller. */
 export function createOpenFront(telemetry: Telemetry, authenticate: Authenticator = () => local): Front {
-  return createFront({ telemetry, authenticate, refusals: createAccessRefusals(telemetry) });
+  const [refusals, challenges] = [createAccessRefusals(telemetry), createChallenges(undefined)];
+  return createFront({ telemetry, authenticate, refusals, challenges });
 }

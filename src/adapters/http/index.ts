@@ -1,7 +1,7 @@
 import type { FastifyReply } from "fastify";
 import type { SanitizeMode } from "../../auth/caller.ts";
+import { createChallenges } from "../../auth/challenge.ts";
 import type { Adapter } from "../adapter.ts";
-import { createChallenges } from "../challenge.ts";
 import type { Platform } from "../platform.ts";
 import { sendJson, sendReply } from "../replies.ts";
 import type { RawRoute, Reply, RequestFailure } from "../route.ts";

@@ -1,5 +1,5 @@
 import type { FastifyReply } from "fastify";
-import type { Challenges } from "../challenge.ts";
+import type { Challenges } from "../../auth/challenge.ts";
 import { sendReply } from "../replies.ts";
 import type { RawExchange, RawRoute, Reply, RequestFailure } from "../route.ts";
 import { type EventStream, openEventStream } from "../sse.ts";

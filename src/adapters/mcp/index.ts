@@ -1,6 +1,6 @@
 import type { SanitizeMode } from "../../auth/caller.ts";
 import type { Adapter, AdapterLog } from "../adapter.ts";
-import { createChallenges } from "../challenge.ts";
+import { createChallenges } from "../../auth/challenge.ts";
 import type { Platform } from "../platform.ts";
 import { createMcpDoor, type McpDoor } from "./door.ts";
 import { createHttpRoute, type HttpRouteOptions } from "./http-route.ts";

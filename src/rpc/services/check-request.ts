@@ -17,10 +17,12 @@ export function rpcCall(context: HandlerContext): RpcCall {
 
 /** Returns the caller of a call, which must have the scope. Throws unauthenticated or permission_denied. */
 export function callerWith(scope: Scope, context: HandlerContext): Caller {
-  const { caller } = rpcCall(context);
+  const call = rpcCall(context);
+  const { caller } = call;
   if (caller === undefined) throw rpcError("unauthenticated");
-  if (!caller.scopes.has(scope)) throw rpcError("scope-missing", scope);
-  return caller;
+  if (caller.scopes.has(scope)) return caller;
+  call.missingScope = scope;
+  throw rpcError("scope-missing", scope);
 }
 
 /** Throws invalid_argument for an id that is longer than 256 characters or is not well-formed Unicode. */
