@@ -83,9 +83,14 @@ export function conversationFromHeaders(headers: IncomingHttpHeaders): string | 
   return filledIn(headers["jackfield-conversation-id"]);
 }
 
-/** Returns a header's value. A template that the platform did not fill in counts as absent. */
+/** Returns a header's value; undefined if it is absent. */
 function filledIn(value: string | string[] | undefined): string | undefined {
   const text = Array.isArray(value) ? value.join(", ") : value;
-  if (text === undefined || text === "") return undefined;
-  return text.startsWith("${") || text.startsWith("$!{") || text.startsWith("{{") ? undefined : text;
+  return isFilledIn(text) ? text : undefined;
+}
+
+/** Reports whether a platform has given a value: an empty text, and a template that was not filled in, are none. */
+export function isFilledIn(value: unknown): boolean {
+  if (typeof value !== "string") return value !== undefined && value !== null;
+  return value !== "" && !["${", "$!{", "{{"].some((start) => value.startsWith(start));
 }

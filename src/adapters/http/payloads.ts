@@ -1,6 +1,6 @@
 import { Outcome, OutcomeSchema, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { modelError } from "../../errors.ts";
-import { isObject } from "../tool-call.ts";
+import { isFilledIn, isObject } from "../tool-call.ts";
 import { valueText } from "../value-text.ts";
 
 /** Body members that are never arguments. They replace headers for platforms that cannot set headers. */
@@ -10,7 +10,9 @@ export const bodyMembers = { conversationId: "jackfieldConversationId", callId: 
 export interface CallPayload {
   /** The arguments: an object, or the value that was sent instead, which is refused like any invalid argument. */
   readonly arguments: unknown;
+  /** Undefined if it is absent, empty or a template that was not filled in. */
   readonly conversationId: unknown;
+  /** The same. */
   readonly callId: unknown;
 }
 
@@ -20,7 +22,11 @@ export function readPayload(body: unknown): CallPayload {
   const hasMembers = Object.hasOwn(body, bodyMembers.conversationId) || Object.hasOwn(body, bodyMembers.callId);
   if (!hasMembers) return { arguments: body, conversationId: undefined, callId: undefined };
   const { [bodyMembers.conversationId]: conversationId, [bodyMembers.callId]: callId, ...args } = body;
-  return { arguments: args, conversationId: conversationId ?? undefined, callId: callId ?? undefined };
+  return {
+    arguments: args,
+    conversationId: isFilledIn(conversationId) ? conversationId : undefined,
+    callId: isFilledIn(callId) ? callId : undefined,
+  };
 }
 
 /** Returns the JSON text of an answer. Written by hand because this is the busiest path. */

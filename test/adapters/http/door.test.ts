@@ -105,7 +105,12 @@ describe("POST /tools/{name}", () => {
     expect(third.body).toMatchObject({ callId: "k-4", value: { conversation: "c-2" } });
     const nulls = await call("echo", { jackfieldCallId: null, jackfieldConversationId: null });
     expect(nulls.body).toMatchObject({ outcome: "OK", value: { args: {}, conversation: null } });
-    for (const jackfieldCallId of ["", 5, "x".repeat(257)]) {
+    for (const absent of ["", "${input.id}", "$!{id}", "{{input.sessionId}}"]) {
+      const answer = await call("echo", { jackfieldCallId: absent, jackfieldConversationId: absent });
+      expect(answer.body).toMatchObject({ outcome: "OK", value: { args: {}, conversation: null } });
+      expect(answer.body["callId"]).toMatch(/^[\w-]{22}$/);
+    }
+    for (const jackfieldCallId of [5, false, "x".repeat(257)]) {
       const { status, body } = await call("echo", { jackfieldCallId });
       expect([status, body]).toEqual([400, { error: "Invalid idempotency key: expected 1 to 256 characters" }]);
     }
