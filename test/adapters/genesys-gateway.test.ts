@@ -65,7 +65,6 @@ describe("payloads of the LLM Gateway's webhook", () => {
         { id: "a", function: { name: "", arguments: "{}" } },
         { id: "a", function: { name: "echo" } },
         { id: "a", function: { name: "echo", arguments: null } },
-        { id: "a", function: { name: "echo", arguments: 5 } },
       ];
       for (const entry of bad) {
         const response = await app.post(path, { tool_calls: [call("good", "echo"), entry] });

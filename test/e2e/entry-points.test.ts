@@ -154,6 +154,7 @@ testRequirement(
         ...names.map((name, index) => call(`u${index}`, name, "{}")),
         call("j", "get_weather", "{not json"),
         call("e", "get_weather", ""),
+        ...[5, false, [1]].map((value, index) => call(`v${index}`, "get_weather", value as never)),
         call("n", "get_order_status", '{"order_id":"NONE-1"}'),
         call("g", "get_weather", '{"location":"London"}'),
       ],
@@ -171,6 +172,9 @@ testRequirement(
     expect(output["e"]).toBe(
       `{"error":"Schema validation failed for get_weather: : must have required property 'location'"}`,
     );
+    for (const id of ["v0", "v1", "v2"]) {
+      expect(output[id]).toMatch(/^\{"error":".*get_weather.*object/);
+    }
     expect(output["n"]).toMatch(/^\{"error":"External API returned 404: /);
     expect(output["g"]).toBe(london);
   },

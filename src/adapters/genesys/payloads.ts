@@ -69,8 +69,8 @@ function readCall(entry: unknown, refusal: string): GenesysCall {
   if (!isObject(entry) || !isId(entry.id) || !isObject(entry.function)) throw new PayloadError(refusal);
   const { name, arguments: input } = entry.function;
   if (typeof name !== "string" || name === "") throw new PayloadError(refusal);
-  // Text or an object, as documented. A list is refused later, as the problem of that one call.
-  if (typeof input !== "string" && (typeof input !== "object" || input === null)) throw new PayloadError(refusal);
+  // Text or an object, as documented. Anything else is refused later, as the problem of that one call.
+  if (input === undefined || input === null) throw new PayloadError(refusal);
   return { id: entry.id, name, arguments: input };
 }
 
