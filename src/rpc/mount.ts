@@ -86,6 +86,7 @@ export async function mountServices(scope: FastifyInstance, parts: MountParts): 
       endUnreadCalls(router, parts.front);
       splitStreams(router, compressions, parts.messages);
       keepBodiesOpen(router);
+      nameAllowedMethods(router);
     },
     acceptCompression: compressions,
     readMaxBytes,
@@ -123,6 +124,18 @@ export function createRoutes(services: readonly ServiceImplSpec[]): (router: Con
       }
     }
   };
+}
+
+/** Adds `Allow` to the answers to methods of HTTP that an RPC does not support (RFC 9110, section 15.5.6). */
+function nameAllowedMethods(router: ConnectRouter): void {
+  for (const [index, handler] of router.handlers.entries()) {
+    const header = new Headers({ allow: handler.allowedMethods.join(", ") });
+    const serve: typeof handler = Object.assign(async (request: Parameters<typeof handler>[0]) => {
+      const response = await handler(request);
+      return response.status === 405 ? { ...response, header } : response;
+    }, handler);
+    router.handlers[index] = serve;
+  }
 }
 
 /**

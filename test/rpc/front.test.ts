@@ -166,7 +166,10 @@ test("methods that only read can be called by GET, others cannot", async () => {
     200,
     { tools: [{ name: "echo" }, { name: "get_a" }, { name: "get_b" }, { name: "set_a" }] },
   ]);
-  expect((await get("ExecuteTool")).status).toBe(405);
+  const notGet = await get("ExecuteTool");
+  expect([notGet.status, notGet.headers["allow"]]).toEqual([405, "POST"]);
+  const put = { method: "PUT", path: "/jackfield.v1.ToolExecutor/ListTools", headers: {}, body: Buffer.alloc(0) };
+  expect((await exchange1(server.url1, put)).headers["allow"]).toBe("POST, GET");
   expect((await get("ListTools?")).status).toBeLessThan(500);
 });
 
