@@ -5,7 +5,9 @@ import { createResilientLedger } from "../../src/ledger/resilient-ledger.ts";
 import type { Effect } from "../../src/plugin/tool.ts";
 import { laterStore } from "../support/later-store.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import { aCall, aTool, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
+import { callScopeFrom } from "../../src/executor/execution.ts";
+import { callKey } from "../../src/executor/stages/deduplicate.ts";
+import { aCall, aTool, caller, gate, outcomeOf, startExecutor, requestIn } from "../support/executor.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
 
 const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
@@ -109,10 +111,13 @@ describe("draining", () => {
       const again = vi.fn(() => "ran again");
       const tool = aTool({ effect, execute: again, reconcile: () => ({ result: "it took effect" }) });
       const later = createResilientLedger(createMemoryLedgerStore(server));
+      const find = vi.spyOn(later, "find");
       await using next = await startExecutor([tool], { ledger: later, settings, clock });
+      const scope = callScopeFrom(requestIn().context, caller);
+      const repeat = next.executor.execute(aCall({}, { id: "b" }), requestIn());
+      await vi.waitFor(() => expect(find).toHaveBeenCalledWith(callKey(scope, "a")));
       expect(await next.executor.recover()).toBe(1);
-      const repeat = await next.executor.execute(aCall({}, { id: "b" }), requestIn());
-      expect(repeat).toMatchObject({ callId: "b", output, replayed: true });
+      expect(await repeat).toMatchObject({ callId: "b", output, replayed: true });
       expect(again).toHaveBeenCalledTimes(effect === "write" ? 0 : 1);
     },
   );

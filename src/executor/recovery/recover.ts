@@ -44,7 +44,7 @@ export async function recoverCalls(
     });
   }
   // They end like the calls that they represent.
-  await settleAll(guards, (guard) => endAbandonedGuard(guard, parts.ledger));
+  await settleAll(guards, (guard) => endAbandonedGuard(guard, parts.ledger, () => false));
   return count;
 
   async function settleAll(

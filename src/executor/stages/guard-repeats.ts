@@ -79,7 +79,8 @@ export function createRepeatGuard(ledger: Ledger, maxFirsts: number, clock = cre
         return;
       }
       if (begun.state === "abandoned") {
-        const result = await endAbandonedGuard(begun, ledger);
+        // Released, the entry could not be taken over again before another run of the call would have ended.
+        const result = await endAbandonedGuard(begun, ledger, () => !execution.cancelled);
         if (result !== undefined) {
           execution.repeated = repeated(execution, result);
           return;
@@ -128,16 +129,24 @@ export function isGuardEntry({ key }: LedgerEntry): boolean {
 
 /**
  * Ends a guard's entry whose owner died, with the answer of the call that it represents, or with undefined if the call
- * left none and may run again. While the call itself is not settled, the entry stays open.
+ * left none and may run again. While the call itself is not settled, waits as long as `isWaiting`; then the entry stays
+ * open.
  */
 export async function endAbandonedGuard(
   { entry, claim }: AbandonedCall,
   ledger: Ledger,
+  isWaiting: () => boolean,
 ): Promise<ToolResult | undefined> {
-  const call = await ledger.find(callKey(entry.scope, entry.callId) ?? "");
-  if (call?.state === "running") {
-    await ledger.release(claim);
-    return undefined;
+  const key = callKey(entry.scope, entry.callId) ?? "";
+  const backoff = createBackoff();
+  let call = await ledger.find(key);
+  while (call?.state === "running") {
+    if (!isWaiting()) {
+      await ledger.release(claim);
+      return undefined;
+    }
+    await backoff();
+    call = await ledger.find(key);
   }
   const name = { call: { id: entry.callId, name: entry.tool } };
   const result = call?.result ?? errorResult(name, Outcome.CANCELLED, modelError("cancelled"));
