@@ -3,6 +3,7 @@ import { modelError } from "../errors.ts";
 import type { Logger } from "pino";
 import type { Intent, Ledger, LedgerEntry } from "../ledger/ledger.ts";
 import type { Effect as EffectName } from "../plugin/tool.ts";
+import { createBackoff } from "./backoff.ts";
 import type { Execution } from "./execution.ts";
 import { errorResult } from "./tool-result.ts";
 
@@ -47,6 +48,26 @@ export function storedAnswer(execution: Execution, entry: LedgerEntry): ToolResu
     Outcome.PENDING,
     modelError(entry.effect === "read" ? "pending-read" : "pending-write"),
   );
+}
+
+/**
+ * Returns the answer of a call that another process has taken over: waits until it has ended there, or this execution is
+ * cancelled. Returns undefined if the entry vanishes. Never rejects.
+ */
+export async function answerOfOther(
+  execution: Execution,
+  taken: LedgerEntry,
+  ledger: Ledger,
+): Promise<ToolResult | undefined> {
+  const backoff = createBackoff();
+  let entry: LedgerEntry | undefined = taken;
+  while (entry?.state === "running" && !execution.cancelled) {
+    await backoff();
+    const known: LedgerEntry = entry;
+    // While the store is unavailable, nothing is known of the other process.
+    entry = await ledger.find(taken.key).catch(() => known);
+  }
+  return entry && storedAnswer(execution, entry);
 }
 
 /**

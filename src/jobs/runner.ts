@@ -2,7 +2,7 @@ import { clone, create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextValues, type Client } from "@connectrpc/connect";
 import { SpanKind, SpanStatusCode, type Context } from "@opentelemetry/api";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { CallContextSchema, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
+import { CallContextSchema, Outcome, type ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { ToolExecutor } from "../../gen/jackfield/v1/tool_executor_pb.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import { contextAttributes, contextFields } from "../telemetry/attributes.ts";
@@ -85,6 +85,10 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
       if (event.case === "done") results = event.value.results;
     }
     if (results === undefined) throw new Error("the execution ended without its results");
+    // Delivered, it would be the model's last word about a call whose result is still to come.
+    if (results.some(({ outcome }) => outcome === Outcome.PENDING)) {
+      throw new ConnectError("a call of the job is still running in another process", Code.Unavailable);
+    }
     const executed = moved(record, record.delivery === "" ? JobState.DONE : JobState.DELIVERING, { error: "" });
     return { ...executed, failures: 0, job: { ...executed.job, results } };
   }

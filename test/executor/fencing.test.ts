@@ -33,7 +33,7 @@ async function frozen(server: MemoryLedgerServer, execute: (context: ExecutionCo
   const answer = Promise.resolve(app.executor.execute(aCall(), requestIn()));
   await started.opened;
   server.owners.clear();
-  return { app, answer };
+  return { app, answer, ledger };
 }
 
 describe("a process that was considered dead", () => {
@@ -69,23 +69,46 @@ describe("a process that was considered dead", () => {
     await before.app[Symbol.asyncDispose]();
   });
 
-  test("gets PENDING if the next process is running the call again", async () => {
+  test("waits for the next process if that is running the call again: a job takes the answer for final", async () => {
     const server = startServer();
-    const [go, started] = [gate(), gate()];
+    const [go, started, ended] = [gate(), gate(), gate()];
     const before = await frozen(server, async () => (await go.opened, "mine"));
     server.later(hourMs);
     const ledger = createMemoryLedger({ server });
-    const execute = async () => (started.open(), await new Promise<never>(() => {}));
+    const execute = async () => (started.open(), await ended.opened, "theirs");
     const tool = aTool({ effect: "write", timeoutMs: 60_000, execute, reconcile: () => "not-done" });
     await using next = await startExecutor([tool], { ledger });
     void next.executor.recover();
     await started.opened;
+    const find = vi.spyOn(before.ledger, "find");
     go.open();
-    const answer = await before.answer;
-    expect([outcomeOf(answer), answer.output]).toEqual([
+    await vi.waitFor(() => expect(find).toHaveBeenCalled());
+    find.mockRejectedValueOnce(new LedgerUnavailableError("away"));
+    const late = await before.app.executor.execute(aCall(), requestIn("conversation-1", { answerWithinMs: 5 }));
+    expect([outcomeOf(late), late.output]).toEqual([
       "PENDING",
       "The request is still being processed. Do not repeat it.",
     ]);
+    ended.open();
+    expect(await before.answer).toMatchObject({ output: "theirs", replayed: true });
+    await before.app[Symbol.asyncDispose]();
+  });
+
+  test("stops waiting for the next process when it ends itself", async () => {
+    const server = startServer();
+    const [go, started] = [gate(), gate()];
+    const before = await frozen(server, async () => (await go.opened, "mine"));
+    server.later(hourMs);
+    const execute = async () => (started.open(), await new Promise<never>(() => {}));
+    const tool = aTool({ effect: "write", timeoutMs: 60_000, execute, reconcile: () => "not-done" });
+    await using next = await startExecutor([tool], { ledger: createMemoryLedger({ server }) });
+    void next.executor.recover();
+    await started.opened;
+    const find = vi.spyOn(before.ledger, "find");
+    go.open();
+    await vi.waitFor(() => expect(find).toHaveBeenCalled());
+    await before.app.executor.drain(AbortSignal.timeout(5));
+    expect(outcomeOf(await before.answer)).toBe("PENDING");
     await before.app[Symbol.asyncDispose]();
   });
 

@@ -177,14 +177,14 @@ describe("a call of a dead process", () => {
     await Promise.all([dead, next, third].map((app) => app[Symbol.asyncDispose]()));
   });
 
-  test("is PENDING if a third process has begun it again during reconcile", async () => {
+  test("gets the answer of a third process that has begun it again during reconcile", async () => {
     const server = startServer();
     const dead = await abandonCalls(server, "write");
-    const started = gate();
+    const [started, ended] = [gate(), gate()];
     const third = await replica(server, {
       effect: "write",
       timeoutMs: 60_000,
-      execute: () => (started.open(), never()),
+      execute: async () => (started.open(), await ended.opened, "theirs"),
       reconcile: () => "not-done",
     });
     const reconcile = async (): Promise<Reconciled> => {
@@ -195,11 +195,12 @@ describe("a call of a dead process", () => {
     };
     const execute = vi.fn(() => "ran");
     const next = await replica(server, { effect: "write", execute, reconcile });
-    const answer = await next.executor.execute(aCall({ a: 1 }), requestIn("c"));
-    expect([outcomeOf(answer), answer.output]).toEqual([
-      "PENDING",
-      "The request is still being processed. Do not repeat it.",
-    ]);
+    const answer = next.executor.execute(aCall({ a: 1 }), requestIn("c"));
+    await started.opened;
+    const late = await next.executor.execute(aCall({ a: 1 }), requestIn("c", { answerWithinMs: 5 }));
+    expect(outcomeOf(late)).toBe("PENDING");
+    ended.open();
+    expect(await answer).toMatchObject({ output: "theirs", replayed: true });
     expect(execute).not.toHaveBeenCalled();
     await Promise.all([dead, next, third].map((app) => app[Symbol.asyncDispose]()));
   });
@@ -219,7 +220,7 @@ describe("a call of a dead process", () => {
 });
 
 describe("a long read of a process that was taken for dead", () => {
-  test("is recorded by the process that repeats it; callers of the first process get PENDING", async () => {
+  test("is recorded by the process that repeats it; callers of the first process get that answer", async () => {
     const server = startServer();
     const [first, second] = [gate(), gate()];
     const before = await replica(server, { execute: async () => (await first.opened, "mine") });
@@ -232,12 +233,8 @@ describe("a long read of a process that was taken for dead", () => {
     expect(outcomeOf(await next.executor.execute(aCall(), request))).toBe("PENDING");
     await vi.waitFor(() => expect(server.owners.has([...server.entries.values()][0]?.owner ?? "")).toBe(true));
     first.open();
-    const answer = await waiting;
-    expect([outcomeOf(answer), answer.output]).toEqual([
-      "PENDING",
-      "Tool execution timed out or failed. Please retry.",
-    ]);
     second.open();
+    expect(await waiting).toMatchObject({ output: "theirs", replayed: true });
     await using third = await startExecutor([], { ledger: createMemoryLedger({ server }) });
     expect(await third.executor.wait(...where, AbortSignal.timeout(5000))).toMatchObject({
       state: CallState.DONE,

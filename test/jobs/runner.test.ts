@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { aRecord } from "./samples.ts";
 import { aDelivery, anExecutor, delivered, to, useRunners } from "./runners.ts";
 
@@ -67,6 +68,18 @@ describe("a job", () => {
     expect(failed?.[1]).toBe("call-1");
     expect(new Set([...failed!, ...ofOther!]).size).toBe(7);
     expect([...failed!, ...ofOther!]).not.toContain("");
+  });
+
+  test("is executed again, and not delivered, while one of its results is PENDING", async () => {
+    const answers = [Outcome.PENDING, Outcome.OK];
+    const { client, requests } = anExecutor(undefined, () => answers[requests.length - 1] ?? Outcome.OK);
+    const { tries, delivery } = aDelivery();
+    run({ executorFor: () => client, deliveries: to(delivery) });
+    const record = aRecord();
+    await queue().enqueue(record);
+    await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+    expect(requests).toHaveLength(2);
+    expect(tries.map(({ job }) => job.results.map(({ outcome }) => outcome))).toEqual([[Outcome.OK]]);
   });
 
   test("without a delivery is done once executed", async () => {

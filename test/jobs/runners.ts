@@ -27,14 +27,17 @@ export interface ExecutorRequest {
   readonly context?: CallContext | undefined;
 }
 
-/** A client whose executor answers OK to every call, unless `before` throws; and its requests. */
-export function anExecutor(before: (request: ExecutorRequest, context: HandlerContext) => unknown = () => {}) {
+/** A client whose executor answers OK, or `outcomeOf()`, to every call, unless `before` throws; and its requests. */
+export function anExecutor(
+  before: (request: ExecutorRequest, context: HandlerContext) => unknown = () => {},
+  outcomeOf: () => Outcome = () => Outcome.OK,
+) {
   const requests: ExecutorRequest[] = [];
   const execute = async (request: ExecutorRequest, context: HandlerContext): Promise<ToolResult[]> => {
     requests.push(request);
     await before(request, context);
     return request.calls.map(({ id, name }) =>
-      create(ToolResultSchema, { callId: id, name, outcome: Outcome.OK, output: `answer ${requests.length}` }),
+      create(ToolResultSchema, { callId: id, name, outcome: outcomeOf(), output: `answer ${requests.length}` }),
     );
   };
   const transport = createRouterTransport(({ rpc }) => {

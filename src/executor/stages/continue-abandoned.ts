@@ -2,10 +2,11 @@ import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool
 import { modelError } from "../../errors.ts";
 import type { AbandonedCall } from "../../ledger/ledger.ts";
 import type { Execution } from "../execution.ts";
-import { storedAnswer } from "../intent.ts";
+import { answerOfOther } from "../intent.ts";
 import { reconcile } from "../recovery/reconcile.ts";
 import type { ExecutorParts, StageAnswer } from "../stage.ts";
 import { errorResult } from "../tool-result.ts";
+import { releaseSlot } from "./acquire-slot.ts";
 import { persistIntent } from "./persist-intent.ts";
 
 /**
@@ -33,7 +34,9 @@ async function reconcileAbandoned(
   }
   // Another process has taken it over in the meantime.
   execution.claim = undefined;
-  if (restarted.entry !== undefined) return storedAnswer(execution, restarted.entry);
+  releaseSlot(execution, performance.now());
+  const answer = restarted.entry && (await answerOfOther(execution, restarted.entry, parts.ledger));
+  if (answer !== undefined) return answer;
   execution.abandoned = undefined;
   return persistIntent(execution, parts);
 }

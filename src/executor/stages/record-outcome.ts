@@ -1,7 +1,7 @@
 import { Effect, Outcome, type ToolResult } from "../../../gen/jackfield/v1/tool_pb.ts";
 import type { LedgerEntry, Retention } from "../../ledger/ledger.ts";
 import type { Execution } from "../execution.ts";
-import { effectFromName, storedAnswer } from "../intent.ts";
+import { answerOfOther, effectFromName } from "../intent.ts";
 import type { CallMemory, ExecutorParts, RecentAnswer } from "../stage.ts";
 import { resultOfEnd } from "./shape-output.ts";
 
@@ -31,7 +31,8 @@ async function store(execution: Execution, result: ToolResult, parts: ExecutorPa
     // DANGER: an answer that is not durable may be a different one after a crash. Until it is durable, callers get
     // PENDING at their answer deadline.
     const recorded = finished.state === "deferred" ? await finished.recorded : finished;
-    if (recorded.state === "superseded") answer = storedAnswer(execution, recorded.entry);
+    // A job takes this answer for final: it must not be that another process is still at work.
+    if (recorded.state === "superseded") answer = (await answerOfOther(execution, recorded.entry, ledger)) ?? result;
   }
   // The guard's entry of an interrupted call ends with the call, in the process that takes it over.
   if (!isStopped(execution)) await parts.guard.record(execution, answer);
