@@ -153,7 +153,8 @@ test("other methods, types and paths get the same answers as from Connect", asyn
     }
     for (const method of ["GET", "PUT", "DELETE"]) {
       const [ours, theirs] = await listeners.send({ method, path, headers: {}, body: Buffer.alloc(0) }, version);
-      expect(ours, method).toEqual(theirs);
+      // Connect itself does not name the allowed methods.
+      expect(ours, method).toEqual({ ...theirs, headers: { allow: "POST", ...theirs.headers } });
       expect(ours.status).toBe(405);
     }
     const [ours, theirs] = await listeners.send(
