@@ -34,7 +34,7 @@ export interface RemoteToolsParts {
   readonly guard: AddressGuard;
   /** Certificates for connections to gRPC targets; Node's by default. */
   readonly trust?: Trust;
-  readonly telemetry: Pick<Telemetry, "log" | "audit" | "hide" | "inject" | "begin">;
+  readonly telemetry: Pick<Telemetry, "log" | "audit" | "inject" | "begin">;
   /** Interval between polls for other replicas' registrations, in milliseconds; 1000 by default. */
   readonly pollMs?: number;
   /** Maximum size of a gRPC target's response message, in bytes; 2 MiB by default. */
@@ -75,7 +75,6 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   // Stored tools were compiled when they were registered, so thousands of them need not delay the start.
   const compileLater = createLazyCompiler(compileSchema);
   const loaded = createLoadedTools(registry);
-  const hidden = new Set<string>();
   let version: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -96,14 +95,6 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
     throw new TargetError("target must name http or grpc");
   }
 
-  function hide(target: Target): void {
-    for (const secret of target.secrets) {
-      if (hidden.has(secret)) continue;
-      hidden.add(secret);
-      telemetry.hide(secret);
-    }
-  }
-
   function load(stored: RegisteredTool): LoadedTool {
     const { text } = stored;
     const { tenant, name } = parseRegistrationKey(stored.key);
@@ -114,7 +105,6 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
       if (message === undefined || to === undefined) throw new TargetError("its stored registration is incomplete");
       target = targetOf(to);
       const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileLater);
-      hide(target);
       return { text, tool, note: undefined };
     } catch (reason) {
       target?.release();
@@ -182,7 +172,6 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
           if (schema !== undefined) await trial.check(schema);
         }
         const tool = compileRegistered({ tool: message, sanitize, tenant }, target, compileSchema);
-        hide(target);
         const request = { $typeName, tool: message, target: to, sanitize };
         const stored = storedRegistration({ tenant, owner, request }, sealer);
         const replaced = await exclusive(async () => {

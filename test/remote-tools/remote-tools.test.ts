@@ -73,7 +73,6 @@ describe("an HTTP target", () => {
       app.log.join() +
         JSON.stringify([offered, listed], (_, value: unknown) => (typeof value === "bigint" ? "" : value)),
     ).not.toContain(secret);
-    expect(app.secrets).toContain(secret);
   });
 
   test("rejects headers of the connection, and ones that no request can contain; the value is not quoted", async () => {
@@ -111,7 +110,6 @@ describe("an HTTP target", () => {
         expect.stringContaining("target.http.headers may contain"),
       ]);
     }
-    expect(app.secrets).toEqual([]);
     await app.register(tool, httpTo("https://example.com/", { "x-a": "v".repeat(8189) }));
   });
 

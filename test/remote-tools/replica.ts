@@ -30,12 +30,10 @@ export async function startReplica(
 ) {
   const { privateAddresses = ["127.0.0.1"], names } = options;
   const log: string[] = [];
-  const secrets: string[] = [];
   const audit: AuditEvent[] = [];
   const telemetry = {
     ...createSilentTelemetry(),
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
-    hide: (secret: string) => void secrets.push(secret),
     audit: { write: (event: AuditEvent) => void audit.push(event), executed() {}, close: async () => {} },
   };
   const guard = createAddressGuard({
@@ -77,7 +75,6 @@ export async function startReplica(
     registry,
     remote,
     log,
-    secrets,
     audit,
     close,
     register: (
