@@ -1,6 +1,7 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { Effect, type Tool } from "../../../gen/jackfield/v1/tool_pb.ts";
 import { argumentsSchema } from "../../definitions/parts.ts";
+import { embeddedSchema } from "./embedded-schema.ts";
 import { outcomeNames } from "./payloads.ts";
 
 /** Options of the description. */
@@ -59,7 +60,9 @@ function operationOf(tool: Tool): JsonObject {
     requestBody: {
       required: true,
       content: {
-        "application/json": { schema: embedded(argumentsSchema(tool), `${at}/requestBody/content/${json}/schema`) },
+        "application/json": {
+          schema: embeddedSchema(argumentsSchema(tool), `${at}/requestBody/content/${json}/schema`),
+        },
       },
     },
     responses: {
@@ -78,7 +81,8 @@ function operationOf(tool: Tool): JsonObject {
 }
 
 function answerSchema({ outputSchema }: Tool, at: string): JsonObject {
-  const value: JsonObject = outputSchema === undefined ? {} : { anyOf: [embedded(outputSchema, at), { type: "null" }] };
+  const value: JsonObject =
+    outputSchema === undefined ? {} : { anyOf: [embeddedSchema(outputSchema, at), { type: "null" }] };
   return {
     type: "object",
     required: ["callId", "outcome", "output", "value", "replayed", "truncated"],
@@ -91,25 +95,6 @@ function answerSchema({ outputSchema }: Tool, at: string): JsonObject {
       truncated: { type: "boolean", description: "The output was longer than allowed." },
     },
   };
-}
-
-/** Returns a schema for embedding in the document: its own references are rewritten to start at the document's root. */
-function embedded(schema: JsonObject, at: string): JsonObject {
-  const { $schema: _, ...rest } = schema;
-  return "$id" in schema ? rest : (rewritten(rest, at) as JsonObject);
-}
-
-function rewritten(value: JsonValue, at: string): JsonValue {
-  if (Array.isArray(value)) return value.map((item) => rewritten(item, at));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [
-      key,
-      key === "$ref" && typeof member === "string" && /^#(?:\/|$)/.test(member)
-        ? at + member.slice(1)
-        : rewritten(member, at),
-    ]),
-  );
 }
 
 function header(name: string, description: string): JsonObject {
