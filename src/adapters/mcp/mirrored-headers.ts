@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { isExact } from "../../json/exact-number.ts";
 import { isObject } from "../tool-call.ts";
 import type { RequestMessage } from "./message.ts";
 import { codes, McpError, reserved } from "./protocol.ts";
@@ -72,21 +73,33 @@ function checkArgument(args: unknown, path: readonly string[], header: string, h
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") {
     throw mismatch(`${header} mirrors an argument that is not a text, number or boolean`);
   }
-  expectEqual(given, header, String(value), true);
+  if (typeof value === "number") expectNumber(given, header, value);
+  else expectEqual(given, header, String(value), true);
 }
 
-function expectEqual(
-  header: string | readonly string[] | undefined,
-  name: string,
-  expected: unknown,
-  encoded: boolean,
-): void {
+type HeaderValue = string | readonly string[] | undefined;
+
+const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+
+/** Compares numbers as numbers: `5.0` is 5, but no digit is lost. */
+function expectNumber(header: HeaderValue, name: string, expected: number): void {
+  const text = valueOf(header, name, true) ?? "";
+  const isSame = jsonNumber.test(text) && Number(text) === expected && isExact(text, expected);
+  if (!isSame && text !== String(expected)) throw unequal(name);
+}
+
+function expectEqual(header: HeaderValue, name: string, expected: unknown, encoded: boolean): void {
   // The usual case: the same text, which needs no decoding.
   if (header === expected && plain.test(header as string)) return;
+  const value = valueOf(header, name, encoded);
+  if (value === undefined || value !== expected) throw unequal(name);
+}
+
+/** Returns a header's value. Returns undefined if it is malformed. */
+function valueOf(header: HeaderValue, name: string, encoded: boolean): string | undefined {
   if (header === undefined) throw mismatch(`${name} is missing`);
   const text = (typeof header === "string" ? header : header.join(", ")).trim();
-  const value = encoded ? decoded(text) : text;
-  if (value === undefined || value !== expected) throw mismatch(`${name} does not match the body`);
+  return encoded ? decoded(text) : text;
 }
 
 /** Decodes a header value that may be written as `=?base64?…?=`. Returns undefined if it is malformed. */
@@ -96,6 +109,10 @@ function decoded(text: string): string | undefined {
   if (inner === undefined) return text;
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(inner)) return undefined;
   return Buffer.from(inner, "base64").toString("utf8");
+}
+
+function unequal(name: string): McpError {
+  return mismatch(`${name} does not match the body`);
 }
 
 function mismatch(why: string): McpError {
