@@ -1,7 +1,7 @@
 import type { CheckReport, McpLines } from "./cli/cli-host.ts";
 import { runCli } from "./cli/cli.ts";
 import { asConfigError } from "./app/config-errors.ts";
-import { readConfig } from "./app/load-config.ts";
+import { findAuditFile, readConfig } from "./app/load-config.ts";
 import { prepare } from "./app/prepare.ts";
 import { sandboxNotes, withSandbox } from "./app/sandbox-parts.ts";
 import { ConfigError } from "./config/config-error.ts";
@@ -106,5 +106,6 @@ export async function run(): Promise<void> {
     mcp,
     check,
     tools,
+    auditFile: () => findAuditFile({ env: process.env, cwd: process.cwd() }),
   });
 }

@@ -3,7 +3,7 @@ import { platforms } from "../adapters/platforms.ts";
 import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/config.ts";
 import type { Env } from "../config/environment.ts";
-import { resolveConfig } from "../config/resolve-config.ts";
+import { resolveAuditFile, resolveConfig } from "../config/resolve-config.ts";
 import type { Tool } from "../plugin/tool.ts";
 
 /**
@@ -20,6 +20,14 @@ export function loadConfig(sources: { env: Env; cwd: string }): Config {
   const { problems } = config.environment;
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/** Returns where the service writes its audit log. Throws a ConfigError if the file that may say so cannot be used. */
+export function findAuditFile({ env, cwd }: { env: Env; cwd: string }): string {
+  const problems: string[] = [];
+  const path = resolveAuditFile({ env, cwd, schema: shippedSchema }, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return path;
 }
 
 /** Resolves a configuration object, with the same checks and defaults as a file. */

@@ -1,6 +1,8 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
+import { ConfigError } from "../config/config-error.ts";
 import { type AuditVerdict, verifyAudit } from "../telemetry/audit-chain.ts";
+import type { CliHost } from "./cli-host.ts";
 import { CliError, exit } from "./exit.ts";
 import type { AddCommand } from "./session.ts";
 
@@ -10,7 +12,7 @@ export const addAudit: AddCommand = (program, open) => {
   audit
     .command("verify")
     .description("Check that no line of an audit log was changed, added or removed.")
-    .argument("[FILE]", "the audit log", ".data/audit.jsonl")
+    .argument("[FILE]", "the audit log (default: where the service writes it)")
     .addHelpText(
       "after",
       `
@@ -22,9 +24,10 @@ Examples:
   jackfield audit verify /var/log/jackfield/audit.jsonl --json
 `,
     )
-    .action(async (file: string, _options, command) => {
+    .action(async (given: string | undefined, _options, command) => {
       const session = open(command);
-      const verdict = await verified(resolve(session.host.cwd, file), file);
+      const file = given ?? defaultFile(session.host);
+      const verdict = await verified(resolve(session.host.cwd, file), file, given !== undefined);
       if (session.json) session.print(JSON.stringify(verdict));
       else if (verdict.ok) session.print(`${file}: ${verdict.lines} lines, none changed, added or removed.`);
       if (verdict.ok) return;
@@ -51,11 +54,35 @@ function problemsOf({ firstBad, unsealed }: AuditVerdict): string[] {
   return problems;
 }
 
-async function verified(path: string, named: string): ReturnType<typeof verifyAudit> {
+function defaultFile(host: CliHost): string {
+  let file: string;
+  try {
+    file = host.auditFile();
+  } catch (reason) {
+    if (!(reason instanceof ConfigError)) throw reason;
+    throw new CliError(
+      [
+        ...reason.problems,
+        "The place of the audit log is therefore unknown: name the file, `jackfield audit verify FILE`.",
+      ].join("\n"),
+    );
+  }
+  if (file !== "-") return file;
+  throw new CliError(
+    "The service writes its audit log to stderr: name the file that keeps it, `jackfield audit verify FILE`.",
+  );
+}
+
+async function verified(path: string, named: string, isGiven: boolean): ReturnType<typeof verifyAudit> {
   try {
     return await verifyAudit(createReadStream(path));
   } catch (reason) {
     const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown";
-    throw new CliError(`The audit log ${named} cannot be read (${code}).`);
+    if (isGiven || code !== "ENOENT") throw new CliError(`The audit log ${named} cannot be read (${code}).`);
+    throw new CliError(
+      `There is no audit log at ${path}, where the service writes it with this configuration. ` +
+        "Run this in the service's folder with its variables (JACKFIELD_CONFIG, JACKFIELD_DATA_DIR, JACKFIELD_AUDIT_FILE), " +
+        "or name the file: `jackfield audit verify FILE`.",
+    );
   }
 }

@@ -52,4 +52,6 @@ export interface CliHost {
   check(): Promise<CheckReport>;
   /** Returns the configured tools, without listening. Rejects like `check`. */
   tools(): Promise<readonly Tool[]>;
+  /** Returns where the service writes its audit log: a path, or `-` for stderr. Throws a ConfigError. */
+  auditFile(): string;
 }

@@ -67,7 +67,7 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
   const fileIsGood = problems.length === 0;
 
   const plugins = pluginsFrom(file, tools);
-  const dataDir = pathOf(environment, "JACKFIELD_DATA_DIR", content.dataDir, file, cwd) ?? resolve(cwd, ".data");
+  const dataDir = dataDirFrom(environment, file, cwd);
   const privateAddresses = list(environment, "JACKFIELD_PRIVATE_ADDRESSES", content.privateAddresses);
   checkAddresses(environment, privateAddresses.key, privateAddresses.items);
   const allowedHosts = list(environment, "JACKFIELD_ALLOWED_HOSTS", content.allowedHosts);
@@ -125,6 +125,20 @@ export function resolveConfig({ env, cwd, adapters, schema, settings, tools = ne
   return { ...parts, warnings: [...noTools, ...unknownVariables(env), ...exposure.warnings] };
 }
 
+/**
+ * Resolves only the place of the audit log. Adds problems of the file to `problems`, unless a variable names the place.
+ */
+export function resolveAuditFile(
+  { env, cwd, schema }: Pick<ConfigSources, "env" | "cwd" | "schema">,
+  problems: string[],
+): string {
+  const environment = createEnvironment(env, cwd, problems);
+  const named = environment.get("JACKFIELD_AUDIT_FILE");
+  if (named !== undefined) return named === "-" ? named : resolve(cwd, named);
+  const file = readConfigFile(environment, cwd, schema);
+  return auditFrom(environment, file, cwd, dataDirFrom(environment, file, cwd));
+}
+
 const noToolsWarning =
   "No tool is installed: write one with `jackfield new-tool NAME`, or install one, such as `npm install @jackfield/get-weather`.";
 
@@ -138,6 +152,10 @@ function pathOf(
   const own = environment.get(variable);
   if (own !== undefined) return resolve(cwd, own);
   return fileValue === undefined ? undefined : resolve(file.folder, fileValue);
+}
+
+function dataDirFrom(environment: Environment, file: ConfigFile, cwd: string): string {
+  return pathOf(environment, "JACKFIELD_DATA_DIR", file.content.dataDir, file, cwd) ?? resolve(cwd, ".data");
 }
 
 function auditFrom(environment: Environment, file: ConfigFile, cwd: string, dataDir: string): string {

@@ -45,6 +45,7 @@ export async function jackfield(argv: string[], over: Partial<CliHost> & { termi
     mcp: async () => ({ receive: () => {}, end: async () => {} }),
     check: async () => ({ file: undefined, url: "http://127.0.0.1:8080", tools: [], notes: [] }),
     tools: async () => [],
+    auditFile: () => "-",
     ...host,
   });
   return { code, stdout, stderr };

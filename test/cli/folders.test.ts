@@ -3,8 +3,10 @@ import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { chainStart, sealBatch } from "../../src/telemetry/audit-chain.ts";
 import { scratchFolder } from "../support/scratch-folder.ts";
+import { runProcess } from "../support/service.ts";
 import { jackfield } from "./command-line.ts";
 
 const run = promisify(execFile);
@@ -42,6 +44,61 @@ describe("audit verify", () => {
     });
     const json = await jackfield(["audit", "verify", "a.jsonl", "--json"], { cwd: scratch.path });
     expect(JSON.parse(json.stdout)).toEqual({ ok: false, lines: 3, firstBad: { from: 2, to: 2 } });
+  });
+
+  test("looks by default where the service writes", async () => {
+    using scratch = scratchFolder();
+    const auditFile = join(scratch.path, "a.jsonl");
+    await writeFile(auditFile, `${log().join("\n")}\n`);
+    expect(await jackfield(["audit", "verify"], { cwd: scratch.path, auditFile: () => auditFile })).toEqual({
+      code: 0,
+      stdout: `${auditFile}: 3 lines, none changed, added or removed.\n`,
+      stderr: "",
+    });
+  });
+
+  test("finds that place in the variables of the process", { timeout: 60_000 }, async () => {
+    using scratch = scratchFolder();
+    await mkdir(join(scratch.path, ".data"));
+    for (const name of [".data/audit.jsonl", "own.jsonl"])
+      await writeFile(join(scratch.path, name), `${log().join("\n")}\n`);
+    const env = { JACKFIELD_AUDIT_FILE: "own.jsonl" };
+    expect(await runProcess({ args: ["audit", "verify"], cwd: scratch.path, env })).toMatchObject({
+      code: 0,
+      stdout: `${join(scratch.path, "own.jsonl")}: 3 lines, none changed, added or removed.\n`,
+    });
+  });
+
+  test("asks for the file if the log goes to stderr, or if the configuration cannot be read", async () => {
+    expect(await jackfield(["audit", "verify"], { auditFile: () => "-" })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        "The service writes its audit log to stderr: name the file that keeps it, `jackfield audit verify FILE`.\n",
+    });
+    const auditFile = () => {
+      throw new ConfigError(["jackfield.yaml must be YAML."]);
+    };
+    expect(await jackfield(["audit", "verify"], { auditFile })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        "jackfield.yaml must be YAML.\n" +
+        "The place of the audit log is therefore unknown: name the file, `jackfield audit verify FILE`.\n",
+    });
+  });
+
+  test("names the place where no log is, and what to do", async () => {
+    using scratch = scratchFolder();
+    const auditFile = join(scratch.path, "none");
+    expect(await jackfield(["audit", "verify"], { cwd: scratch.path, auditFile: () => auditFile })).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        `There is no audit log at ${auditFile}, where the service writes it with this configuration. ` +
+        "Run this in the service's folder with its variables (JACKFIELD_CONFIG, JACKFIELD_DATA_DIR, JACKFIELD_AUDIT_FILE), " +
+        "or name the file: `jackfield audit verify FILE`.\n",
+    });
   });
 
   test("reports a missing file as wrong usage", async () => {
