@@ -71,7 +71,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   sandbox: ["gen", "config", "telemetry"],
   registry: floor2,
   isolation: [...floor2, "registry"],
-  "remote-tools": [...floor2, "registry"],
+  "remote-tools": [...floor2, "registry", "definitions"],
   ledger: floor2,
   jobs: floor2,
   executor,

@@ -56,7 +56,9 @@ export function compileTool(
   const compile = (what: string, schema: Schema, io: "input" | "output"): [JsonSchema, Validate] => {
     try {
       const json = jsonSchemaOf(schema, io);
-      return [json, compileSchemaOf(json)];
+      const validate = compileSchemaOf(json);
+      if (what === "inputSchema") checkArgumentsType(json);
+      return [json, validate];
     } catch (cause) {
       const reason = `${what} cannot be used: ${(cause as Error).message}`;
       throw new PluginError({ code: "bad-schema", tool: name, reason }, { cause });
@@ -142,6 +144,13 @@ function checkShape(tool: Tool): void {
       refuse(`its annotations contain ${key}; known are ${[...annotationTypes.keys()].join(", ")}`);
     else if (value !== undefined && typeof value !== expected) refuse(`its annotation ${key} must be a ${expected}`);
   }
+}
+
+/** Throws a SchemaError for a schema that no arguments fit. */
+function checkArgumentsType({ type }: JsonSchema): void {
+  if (type === undefined || [type].flat().includes("object")) return;
+  const found = JSON.stringify(type);
+  throw new SchemaError(`its type is ${found}, and arguments are always an object: write "object" or leave it out`);
 }
 
 function annotationsFrom({ title, destructive, idempotent, openWorld }: ToolAnnotations): ToolAnnotationsMessage {

@@ -1,4 +1,5 @@
 import { Effect, type Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
+import { reservedArguments } from "../definitions/reserved-arguments.ts";
 import type { Effect as EffectName, SanitizeMode, Tool } from "../plugin/tool.ts";
 import { checkSchema, SchemaError } from "../schema/check-schema.ts";
 import type { CompileSchema } from "../schema/compile-schema.ts";
@@ -53,10 +54,15 @@ export async function completeTool(tool: ToolMessage, target: Target): Promise<T
   };
 }
 
-/** Removes invisible characters from the texts that a model reads. Throws a SchemaError. */
+/**
+ * Removes invisible characters from the texts that a model reads. Throws a SchemaError, or a PluginError for arguments
+ * that would never reach the tool.
+ */
 export function visibleTool(tool: ToolMessage): ToolMessage {
   // Checked before anything traverses it: it may be nested without limit.
   for (const schema of [tool.inputSchema, tool.outputSchema]) if (schema !== undefined) checkSchema(schema);
+  const reserved = reservedArguments(tool);
+  if (reserved.length > 0) throw new PluginError({ code: "bad-definition", reason: reserved.join(" ") });
   return {
     ...tool,
     description: visibleText(tool.description),

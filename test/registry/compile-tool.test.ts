@@ -33,6 +33,11 @@ describe("a tool", () => {
       [{ annotations: { danger: true } as never }, "its annotations contain danger; known are title, destructive"],
       [{ annotations: { title: 1 as never } }, "its annotation title must be a string"],
       [{ inputSchema: { type: "object", required: ["x"] } }, 'inputSchema cannot be used: /required names "x"'],
+      [
+        { inputSchema: { type: "array" } },
+        'inputSchema cannot be used: its type is "array", and arguments are always an object: write "object" or leave it out',
+      ],
+      [{ inputSchema: { type: ["null", "string"] } }, 'its type is ["null","string"]'],
       [{ outputSchema: { type: "dict" } }, "outputSchema cannot be used"],
       [
         { configSchema: { type: "object", properties: { key: {} }, required: ["key"] } },
@@ -43,6 +48,11 @@ describe("a tool", () => {
       expect(() => compile(change)).toThrow(words);
       expect(() => compile(change)).toThrow(/^Plugin [\w ]+/);
     }
+  });
+
+  test("may leave out the type of its arguments, and may take other types as well", () => {
+    for (const inputSchema of [{}, { properties: { a: {} } }, { type: ["object", "null"] }])
+      expect(compile({ inputSchema }).validateInput({ a: 1 })).toEqual([]);
   });
 
   test("is a write with 5 seconds by default; the configuration overrides the author", () => {

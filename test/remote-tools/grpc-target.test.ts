@@ -72,6 +72,18 @@ describe("a gRPC target", () => {
     expect(await app.call({ a: "x" })).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
   });
 
+  test("is refused if it describes an argument that plain HTTP reads from a header", async () => {
+    const inputSchema = { type: "object", properties: { jackfieldCallId: { type: "string" } } };
+    const address = await startPlugin({
+      describe: () => ({ tool: { name: "work", description: "Works.", inputSchema } }),
+    });
+    const app = await startReplica(await embedded());
+    expect(await refusal(app.register({ name: "work" }, grpcTo(address)))).toMatchObject({
+      code: Code.InvalidArgument,
+      message: expect.stringContaining("must not have an argument jackfieldCallId"),
+    });
+  });
+
   test("is refused with the reason if it cannot describe its tool", async () => {
     const app = await startReplica(await embedded());
     const silent = await startPlugin({});

@@ -1,9 +1,13 @@
 import { createServer as createListener } from "node:net";
 import type { AddressInfo } from "node:net";
+import { create, type JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
+import { RegisterToolRequestSchema } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import { compileTool } from "../../src/registry/compile-tool.ts";
+import { storedRegistration } from "../../src/remote-tools/registration.ts";
+import { plainSealer } from "../../src/store/sealer.ts";
 import { aTool, caller, gate } from "../support/executor.ts";
 import { testRequirement } from "../support/test-requirement.ts";
 import { embedded, httpTo, refusal, startReplica, startTarget, tool } from "./replica.ts";
@@ -187,6 +191,46 @@ describe("registration", () => {
     });
     expect((await app.call()).output).toBe("own");
     expect(await app.unregister("work")).toBe(false);
+  });
+
+  test("refuses arguments that are no object, and those that plain HTTP reads from headers, and says what to change", async () => {
+    const app = await startReplica(await embedded());
+    const refused = (inputSchema: JsonObject) =>
+      refusal(app.register({ ...tool, inputSchema }, httpTo("https://example.com/")));
+    expect(await refused({ type: "array" })).toEqual({
+      code: Code.InvalidArgument,
+      message:
+        'inputSchema cannot be used: its type is "array", and arguments are always an object: write "object" or leave it out',
+    });
+    expect(
+      await refused({ type: "object", properties: { jackfieldCallId: {}, jackfieldConversationId: {}, a: {} } }),
+    ).toEqual({
+      code: Code.InvalidArgument,
+      message:
+        "tool work must not have an argument jackfieldConversationId: it replaces a header at POST /tools/work. " +
+        "tool work must not have an argument jackfieldCallId: it replaces a header at POST /tools/work.",
+    });
+    expect(app.registry.list(caller.tenant)).toEqual([]);
+  });
+
+  test("takes a schema without a type", async () => {
+    const target = await startTarget((body) => ({ body: JSON.parse(body) as unknown }));
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, inputSchema: { properties: { a: { type: "string" } } } }, httpTo(target.url));
+    expect(await app.call({ a: "x" })).toMatchObject({ outcome: "OK", output: '{"a":"x"}' });
+    expect(await app.call({ a: 1 })).toMatchObject({ outcome: "INVALID_ARGUMENTS" });
+  });
+
+  test("from before a rule about names of arguments is kept", async () => {
+    const store = await embedded();
+    const inputSchema = { type: "object", properties: { jackfieldCallId: {} } };
+    const request = create(RegisterToolRequestSchema, {
+      tool: { ...tool, inputSchema },
+      target: httpTo("https://example.com/"),
+    });
+    await store.save(storedRegistration({ tenant: caller.tenant, owner: caller.name, request }, plainSealer));
+    const app = await startReplica(store);
+    expect(app.registry.list(caller.tenant)).toMatchObject([{ name: "work" }]);
   });
 
   test("can be withdrawn: the tool is unknown afterwards", async () => {
