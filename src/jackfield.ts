@@ -159,12 +159,15 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
     recentEntries: config.ledger.readEntries,
   });
 
-  const readiness = createReadiness([
-    { name: "tools", run: () => registry.check() },
-    { name: "registered tools", run: () => remoteTools.check() },
-    { name: "store", run: () => stores.check() },
-    { name: "configuration", run: () => ({ problems: [], notes: [...sandboxed, ...connected.notes] }) },
-  ]);
+  const readiness = createReadiness(
+    [
+      { name: "tools", run: () => registry.check() },
+      { name: "registered tools", run: () => remoteTools.check() },
+      { name: "store", run: () => stores.check() },
+      { name: "configuration", run: () => ({ problems: [], notes: [...sandboxed, ...connected.notes] }) },
+    ],
+    { redact: telemetry.redact },
+  );
 
   const services = createServices({
     executor,

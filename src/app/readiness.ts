@@ -44,19 +44,22 @@ export interface ReadinessOptions {
   readonly cacheMs?: number;
   /** A monotonic clock. */
   readonly now?: () => number;
+  /** Removes secrets from texts, because everybody may read the report. */
+  readonly redact?: (text: string) => string;
 }
 
 /** Combines checks into one report. Concurrent requests share one round of checks. */
 export function createReadiness(checks: readonly ReadyCheck[], options: ReadinessOptions = {}): Readiness {
-  const { timeoutMs = 1000, cacheMs = 1000, now = () => performance.now() } = options;
+  const { timeoutMs = 1000, cacheMs = 1000, now = () => performance.now(), redact = (text) => text } = options;
   const listeners = new Set<() => void>();
   let ready = true;
   let cached: { report: Promise<ReadyReport>; until: number } | undefined;
 
   const checkAll = async (): Promise<ReadyReport> => {
     const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs)));
-    const problems = results.flatMap((result) => result.problems);
-    return { ready: problems.length === 0, problems, notes: results.flatMap((result) => result.notes) };
+    const problems = results.flatMap((result) => result.problems).map(redact);
+    const notes = results.flatMap((result) => result.notes).map(redact);
+    return { ready: problems.length === 0, problems, notes };
   };
 
   const unready = (): void => {

@@ -13,7 +13,7 @@ export const addErase: AddCommand = (program, open) => {
     .addHelpText(
       "after",
       `
-Needs the scope calls:erase. The audit log keeps its lines, which contain no arguments and no outputs.
+Needs the scope calls:erase. The audit log keeps its lines: they contain no arguments and no outputs, except for the message in tool_failure.
 
 Examples:
   jackfield erase --conversation 4f6a0c1e

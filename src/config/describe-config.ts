@@ -80,6 +80,7 @@ function holdsCredentials(text: string): boolean {
   return url !== null && (url.password !== "" || url.username !== "");
 }
 
+/** Reports whether a text is a URL that needs no hiding: without credentials, also in its query. */
 function isPlainUrl(text: string): boolean {
-  return URL.canParse(text) && text.includes("://") && !holdsCredentials(text);
+  return text.includes("://") && URL.parse(text)?.search === "" && !holdsCredentials(text);
 }

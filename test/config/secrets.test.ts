@@ -13,6 +13,15 @@ const cognigyOf = ({ adapters }: Config) => adapters["cognigy"]?.settings as unk
 
 const encryptionSample = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
+test("a URL of a variable is hidden if its query may be a credential, and shown if it has none", async () => {
+  const plugin = (url: string) =>
+    load({ URL: url }, 'plugins: [{ use: "@jackfield/get-weather", config: { baseUrl: "${env:URL}" } }]\n');
+  expect(secretTexts(plugin("https://erp.example.com/?sig=verysecret"))).toEqual([
+    "https://erp.example.com/?sig=verysecret",
+  ]);
+  expect(secretTexts(plugin("https://erp.example.com/api"))).toEqual([]);
+});
+
 test("encryption keys are accepted in base64 or hex, and shown nowhere", () => {
   const [one, two] = [randomBytes(32).toString("base64"), randomBytes(32).toString("hex")];
   const config = load(

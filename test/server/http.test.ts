@@ -245,4 +245,12 @@ describe("operator routes", () => {
     const good = await fetch(`${server.url}/readyz`);
     expect([good.status, await good.json()]).toEqual([200, { ready: true, notes: ["weather is slow"] }]);
   });
+
+  test("readyz, which needs no key, shows no secret that a tool's error quotes", async () => {
+    const run = () => ({ problems: ["no answer from db?sig=s3cret"], notes: ["tried s3cret"] });
+    const redact = (text: string) => text.replaceAll("s3cret", "[secret]");
+    await using server = await start({ readiness: createReadiness([{ name: "store", run }], { redact }) });
+    const report = { ready: false, faults: ["no answer from db?sig=[secret]"], notes: ["tried [secret]"] };
+    expect(await (await fetch(`${server.url}/readyz`)).json()).toEqual(report);
+  });
 });
