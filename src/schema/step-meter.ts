@@ -3,6 +3,7 @@ import { canonicalJson } from "../json/canonical.ts";
 import type { ExactJson } from "../json/exact-number.ts";
 import { escapePointer } from "../json/pointer.ts";
 import { codePoints } from "../json/shorten.ts";
+import { isMultipleOf } from "./multiple-of.ts";
 import { ViolationList } from "./violations.ts";
 
 /** Thrown to end a validation that exceeds its step budget. */
@@ -193,6 +194,9 @@ function areUnique(meter: StepMeter, items: readonly unknown[]): boolean {
   return new Set(items.map(keyOf)).size === items.length;
 }
 
+/** Cost of dividing decimals, in steps. */
+const stepsPerDivision = 500;
+
 function valueKeywords(meter: StepMeter): Keyword[] {
   return [
     {
@@ -202,6 +206,20 @@ function valueKeywords(meter: StepMeter): Keyword[] {
       errors: false,
       compile: (isWanted: boolean) => (items: readonly unknown[]) => !isWanted || areUnique(meter, items),
       error: { message: "must NOT have duplicate items" },
+    },
+    {
+      keyword: "multipleOf",
+      type: "number",
+      schemaType: "number",
+      errors: false,
+      compile: (divisor: number) => (data: number) => {
+        meter.charge(Number.isInteger(data) && Number.isInteger(divisor) ? 1 : stepsPerDivision);
+        return isMultipleOf(data, divisor);
+      },
+      error: {
+        message: ({ schemaCode }) => str`must be multiple of ${schemaCode}`,
+        params: ({ schemaCode }) => _`{multipleOf: ${schemaCode}}`,
+      },
     },
     {
       keyword: "const",

@@ -8,6 +8,20 @@ const faults = (schema: object, value: unknown) =>
   compileSchema(schema as never)(value).map(({ path, message }) => `${path}: ${message}`);
 const object = (properties: object, more: object = {}) => ({ type: "object", properties, ...more });
 
+test.each<[number, number[], number[]]>([
+  [0.01, [0, 0.07, 0.29, 4.35, 19.99, -19.99, 1e22, 90_071_992_547.41], [0.001, 19.995, 1e-9]],
+  [0.0001, [0.0075, 1.1], [0.00751]],
+  [0.5, [1e308, 2.5], [2.25]],
+  [0.123456789, [0.123456789, 0.246913578], [1e308, 0.2]],
+  [3, [0, 9, -9, 9_007_199_254_740_990], [1, 2.5, 9_007_199_254_740_991]],
+  [1e-300, [1e300, 5e-300], [5e-301]],
+])("multipleOf %s is decided by decimal digits, not by division of doubles", (multipleOf, multiples, others) => {
+  const validate = compileSchema({ multipleOf });
+  expect(multiples.filter((value) => validate(value).length > 0)).toEqual([]);
+  expect(others.filter((value) => validate(value).length === 0)).toEqual([]);
+  expect(validate(others[0]!)[0]?.message).toBe(`must be multiple of ${multipleOf}`);
+});
+
 describe("validation", () => {
   testRequirement(
     ["001.4", "002.4"],

@@ -35,6 +35,7 @@ const { schema } = fc.letrec<{ schema: object; keyword: object }>((tie) => {
       fc.record({ pattern: fc.constantFrom("^a", "(a|b)+", "b$", "^.{1,2}$") }),
       fc.record({ format: fc.constantFrom("date", "email", "url", "uri", "ipv4") }),
       fc.record({ minimum: size }),
+      fc.record({ multipleOf: fc.constantFrom(0.5, 1, 2, 3) }),
       fc.record({ enum: fc.uniqueArray(value, { minLength: 1, maxLength: 4, comparator: "SameValueZero" }) }),
       fc.record({ const: value }),
       fc.record({ uniqueItems: fc.boolean() }),
