@@ -63,9 +63,14 @@ export default defineTool({
       headers: config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` },
     });
     const { quantity, status } = response.json<Record<string, unknown> | null>() ?? {};
-    if (typeof quantity !== "number" || typeof status !== "string") {
+    if (!isNumber(quantity) || typeof status !== "string") {
       throw new ToolError("The inventory system gave an answer without quantity and status.");
     }
     return { product_id, warehouse, quantity, status };
   },
 });
+
+/** Reports whether a value is a number. One with more digits than a double is a `Number` object (see `json()`). */
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" || value instanceof Number;
+}

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { startSandbox, startTool } from "jackfield/testing";
 import { expect, test } from "vitest";
 import fetchCustomerBalance from "./index.ts";
@@ -26,6 +29,20 @@ test("reports an unknown customer with the customer system's message", async () 
   const result = await tool.call({ customer_id: "Jürgen Müller" });
   expect(result.outcome).toBe("FAILED");
   expect(result.output).toBe('External API returned 404: {"error":"No customer Jürgen Müller"}');
+});
+
+test("passes on a balance with more digits than a double has", async () => {
+  const digits = "12345678901234567.89";
+  const server = createServer((_request, response) => {
+    response.setHeader("content-type", "application/json").end(`{"balance":${digits},"currency":"EUR"}`);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await using tool = await startTool(fetchCustomerBalance, { config: { baseUrl } });
+  const result = await tool.call({ customer_id: "c" });
+  expect([result.outcome, result.output]).toEqual(["OK", `{"customer_id":"c","balance":${digits},"currency":"EUR"}`]);
+  server.closeAllConnections();
+  server.close();
 });
 
 test("refuses an id of 65 characters and a missing one", async () => {

@@ -55,9 +55,14 @@ export default defineTool({
       headers: config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` },
     });
     const { balance, currency } = response.json<Record<string, unknown> | null>() ?? {};
-    if (typeof balance !== "number" || typeof currency !== "string") {
+    if (!isNumber(balance) || typeof currency !== "string") {
       throw new ToolError("The customer system gave an answer without balance and currency.");
     }
     return { customer_id, balance, currency };
   },
 });
+
+/** Reports whether a value is a number. One with more digits than a double is a `Number` object (see `json()`). */
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" || value instanceof Number;
+}

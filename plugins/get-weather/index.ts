@@ -76,7 +76,7 @@ function placeFrom(body: unknown, location: string): { latitude: number; longitu
     throw new ToolError(`No place named ${location} was found.`);
   }
   const { latitude, longitude } = recordFrom(results[0]);
-  if (typeof latitude !== "number" || typeof longitude !== "number") {
+  if (!isNumber(latitude) || !isNumber(longitude)) {
     throw new ToolError("The geocoding service gave a place without latitude and longitude.");
   }
   return { latitude, longitude };
@@ -84,7 +84,7 @@ function placeFrom(body: unknown, location: string): { latitude: number; longitu
 
 function currentFrom(body: unknown): { temperature: number; code: number } {
   const { temperature_2m: temperature, weather_code: code } = recordFrom(recordFrom(body)["current"]);
-  if (typeof temperature !== "number" || typeof code !== "number") {
+  if (!isNumber(temperature) || !isNumber(code)) {
     throw new ToolError("The weather service gave an answer without temperature and weather code.");
   }
   return { temperature, code };
@@ -92,4 +92,9 @@ function currentFrom(body: unknown): { temperature: number; code: number } {
 
 function recordFrom(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/** Reports whether a value is a number. One with more digits than a double is a `Number` object (see `json()`). */
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" || value instanceof Number;
 }
