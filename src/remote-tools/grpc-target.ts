@@ -173,7 +173,10 @@ function urlOf(address: string, tls: boolean): URL {
   return url;
 }
 
-/** The codes that mean that nothing was executed, with the corresponding HTTP statuses. A 429 is retried. */
+/**
+ * The codes that mean that nothing was executed, with the corresponding HTTP statuses, if the target has sent them. A 429
+ * is retried.
+ */
 const refusals: ReadonlyMap<Code, number> = new Map([
   [Code.InvalidArgument, 400],
   [Code.OutOfRange, 400],
@@ -191,15 +194,29 @@ function callError(reason: unknown): ToolError {
   if (reason instanceof ToolError) return reason;
   const refusal = refusalIn(reason);
   if (refusal !== undefined) return refusal;
-  const { code, rawMessage } = ConnectError.from(reason);
+  const error = ConnectError.from(reason);
+  const { code, rawMessage } = error;
   if (code === Code.Unavailable) {
     return new DownstreamError("network", "External API could not be reached.", {
       sent: !isUnconnected(reason),
       cause: reason,
     });
   }
+  if (!isAnswer(error)) {
+    return new DownstreamError("content", `External API gave no usable answer: ${excerpt(rawMessage)}`, {
+      cause: reason,
+    });
+  }
   const message = `External API returned ${Code[code]}: ${excerpt(rawMessage)}`;
   return new DownstreamError("status", message, { status: refusals.get(code) ?? 500, cause: reason });
+}
+
+/**
+ * Reports whether an error has arrived as a gRPC status, or as the HTTP status of a proxy. The client uses the same codes
+ * for its own errors, such as an answer that is too large or cut off: they do not tell what the target has done.
+ */
+function isAnswer({ isWireError, rawMessage }: ConnectError): boolean {
+  return isWireError || /^HTTP \d{3}$/.test(rawMessage);
 }
 
 function isDeadline(reason: unknown): boolean {

@@ -1,4 +1,5 @@
-import { createServer as createHttp2Server } from "node:http2";
+import { constants, createServer as createHttp2Server } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createServer as createListener } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -17,10 +18,13 @@ import { embedded, refusal, startReplica, tool } from "./replica.ts";
 const grpcTo = (address: string, tls = false) => ({ target: { case: "grpc" as const, value: { address, tls } } });
 
 /** A gRPC server that implements ToolPlugin. */
-async function startPlugin(implementation: Partial<ServiceImpl<typeof ToolPlugin>>): Promise<string> {
-  const server = createHttp2Server(
-    connectNodeAdapter({ routes: (router) => void router.service(ToolPlugin, implementation) }),
-  );
+const startPlugin = (implementation: Partial<ServiceImpl<typeof ToolPlugin>>): Promise<string> =>
+  startServer(connectNodeAdapter({ routes: (router) => void router.service(ToolPlugin, implementation) }));
+
+async function startServer(
+  listener: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
+): Promise<string> {
+  const server = createHttp2Server(listener);
   const sessions = new Set<{ destroy(): void }>();
   server.on("session", (session) => void sessions.add(session));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -29,6 +33,13 @@ async function startPlugin(implementation: Partial<ServiceImpl<typeof ToolPlugin
     server.close();
   });
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A frame of gRPC with a message of this many bytes. */
+function frameOf(size: number): Buffer {
+  const frame = Buffer.alloc(5 + size);
+  frame.writeUInt32BE(size, 1);
+  return frame;
 }
 
 describe("a gRPC target", () => {
@@ -141,6 +152,42 @@ describe("a gRPC target", () => {
     await app.register({ ...tool, effect: Effect.WRITE, timeout }, grpcTo(address));
     expect(await app.call()).toMatchObject({ outcome, output });
     expect(runs).toBe(1);
+  });
+
+  const grpcHeaders = { "content-type": "application/grpc+proto" };
+
+  test.each<[string, (response: Http2ServerResponse) => void]>([
+    ["is larger than the limit", (response) => response.writeHead(200, grpcHeaders).write(frameOf(2_097_153))],
+    ["is cut off", (response) => response.writeHead(200, grpcHeaders).end(frameOf(10).subarray(0, 8))],
+    ["is no gRPC", (response) => response.writeHead(200, { "content-type": "text/html" }).end("<html>")],
+    ["is reset as too much", ({ stream }) => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)],
+    ["is reset as forbidden", ({ stream }) => stream.close(constants.NGHTTP2_INADEQUATE_SECURITY)],
+  ])("runs once, and a write is uncertain, if its answer %s", async (_, answer) => {
+    let runs = 0;
+    const address = await startServer((request, response) => {
+      runs++;
+      request.resume().on("end", () => answer(response));
+    });
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, effect: Effect.WRITE }, grpcTo(address));
+    expect(await app.call()).toMatchObject({ outcome: "UNCERTAIN", output: uncertain });
+    expect(runs).toBe(1);
+    await app.register(tool, grpcTo(address));
+    expect(await app.call()).toMatchObject({
+      outcome: "FAILED",
+      output: expect.stringMatching(/^External API gave no usable answer: ./),
+    });
+    expect(runs).toBe(2);
+  });
+
+  test("of a write has failed if a proxy refuses the call", async () => {
+    const address = await startServer((_, response) => response.writeHead(403).end());
+    const app = await startReplica(await embedded());
+    await app.register({ ...tool, effect: Effect.WRITE }, grpcTo(address));
+    expect(await app.call()).toMatchObject({
+      outcome: "FAILED",
+      output: "External API returned PermissionDenied: HTTP 403",
+    });
   });
 
   test("of a write has failed if nothing listens", async () => {
