@@ -1,6 +1,6 @@
 import { parseJson } from "../json/exact-number.ts";
 import { serializeJson } from "../json/serialize.ts";
-import { ToolError } from "../plugin/tool-error.ts";
+import { HttpError } from "../plugin/http-error.ts";
 import type { ExecutionContext, HttpResponse, Tool, ToolLog } from "../plugin/tool.ts";
 import type { FromIsolate, IsolatedCall, IsolateRequests, RequestEnd, ToIsolate } from "./isolation-protocol.ts";
 import { errorFromThrown, thrownFrom } from "./isolation-protocol.ts";
@@ -121,8 +121,8 @@ function createRunningCall(id: number, port: IsolatePort): RunningCall {
       signal: controller.signal,
       http: (target, { json, ...rest } = {}) =>
         new Promise((resolve, reject) => {
-          if (hasEnded) throw new ToolError("The request was not sent: the call has ended.");
-          if (requests.size >= maxRequests) throw new ToolError("The request was not sent: too many are in progress.");
+          if (hasEnded) throw new HttpError("The request was not sent: the call has ended.");
+          if (requests.size >= maxRequests) throw new HttpError("The request was not sent: too many are in progress.");
           const request = count++;
           const url = String(target);
           // As text, which preserves the notation of numbers.
@@ -169,7 +169,7 @@ function responseFrom({ status, headers, text }: Extract<ToIsolate, { kind: "ans
       try {
         return parseJson(text) as T;
       } catch (cause) {
-        throw new ToolError("External API answered something that is not JSON.", { cause });
+        throw new HttpError("External API answered something that is not JSON.", { status, cause });
       }
     },
   };

@@ -212,6 +212,17 @@ describe.each(["worker", "process"] as const)("isolation: %s", (isolation) => {
     expect(await app.call({ how: "post", url })).toMatchObject({ outcome, output });
   });
 
+  test("reports a write that is answered with something other than JSON as uncertain, and a read as failed", async () => {
+    const url = await startDownstream((_, response) => response.end("<html>"));
+    const write = await start({ effect: "write", timeoutMs: 10_000 });
+    expect(await write.call({ how: "post", url })).toMatchObject({ outcome: "UNCERTAIN", output: uncertain });
+    const read = await start({ timeoutMs: 10_000 });
+    expect(await read.call({ how: "post", url })).toMatchObject({
+      outcome: "FAILED",
+      output: "External API answered something that is not JSON.",
+    });
+  });
+
   test("reports a write that was never started as failed", async () => {
     const app = await start({ plugin: "closed", effect: "write" });
     expect(await app.call({})).toMatchObject({ outcome: "FAILED", output: "The tool closed cannot work at present." });
