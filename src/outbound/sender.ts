@@ -40,6 +40,12 @@ type Run = Partial<Pick<HttpScope, "deadline" | "sendUntil" | "sent">>;
 /** Statuses by which a proxy reports that no server behind it is available: the origin counts as not answering. */
 const unavailableStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
+/**
+ * Number of chunks of a body that are kept before they are joined. A kept chunk takes more than a hundred bytes, and a
+ * downstream may send each byte in a chunk of its own. Large chunks reach the limit of the body first.
+ */
+const maxChunks = 128;
+
 /** Rejects a URL that is not plain http or https. Throws a DownstreamError. */
 export function checkUrl({ protocol, username, password }: URL): void {
   if (protocol !== "https:" && protocol !== "http:") {
@@ -114,7 +120,8 @@ function exchange(
     let ended = false;
     let status = 0;
     let headers: Record<string, string> = {};
-    const chunks: Buffer[] = [];
+    const parts: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let size = 0;
 
     const end = (): boolean => {
@@ -129,7 +136,9 @@ function exchange(
       reject(signal.reason);
     };
     const finish = (cut: boolean): void => {
-      if (end()) resolve({ status, headers, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), cut });
+      if (!end()) return;
+      const all = [...parts, ...chunks];
+      resolve({ status, headers, body: all.length === 1 ? all[0]! : Buffer.concat(all), cut });
     };
 
     if (signal.aborted) return reject(signal.reason);
@@ -162,6 +171,10 @@ function exchange(
         if (ended) return;
         chunks.push(chunk.subarray(0, limit - size));
         size += chunk.length;
+        if (chunks.length === maxChunks) {
+          parts.push(Buffer.concat(chunks));
+          chunks = [];
+        }
         if (size <= limit) return;
         if (status < 300) {
           if (end()) reject(tooLargeError(limit));

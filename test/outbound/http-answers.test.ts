@@ -1,5 +1,11 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
+import type { Dispatcher } from "undici";
 import { describe, expect, test } from "vitest";
+import { createAddressGuard } from "../../src/outbound/address-guard.ts";
+import { createOrigins } from "../../src/outbound/origins.ts";
+import { createSender } from "../../src/outbound/sender.ts";
 import { rejection, scope, startDownstream, startOutbound } from "./downstream.ts";
 
 describe("the size of an answer", () => {
@@ -53,6 +59,48 @@ describe("the size of an answer", () => {
     await using api = await startDownstream((response) => response.end("x".repeat(limit)));
     await using outbound = startOutbound({ downstreamBytes: limit });
     expect((await outbound.httpFor(scope({ origins: [api.origin] }))(api.origin)).text()).toHaveLength(limit);
+  });
+
+  test("a body in chunks of one byte takes hardly more memory than its size", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const used = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const sent = Buffer.from("abcdefghij".repeat(30_000));
+    let perByte = 0;
+    const dispatcher = {
+      dispatch(_: unknown, handler: Required<Dispatcher.DispatchHandler>) {
+        const controller = {} as Dispatcher.DispatchController;
+        handler.onRequestStart(controller, {});
+        handler.onResponseStart(controller, 200, {});
+        const before = used();
+        for (let at = 0; at < sent.length; at++) handler.onResponseData(controller, sent.subarray(at, at + 1));
+        perByte = (used() - before) / sent.length;
+        handler.onResponseEnd(controller, {});
+      },
+    } as unknown as Dispatcher;
+    const send = createSender({
+      guard: createAddressGuard({ privateAddresses: [] }),
+      guarded: dispatcher,
+      configured: dispatcher,
+      downstreamBytes: sent.length,
+      telemetry: { tracing: false, inject: () => ({}) } as unknown as Parameters<typeof createSender>[0]["telemetry"],
+      stateOf: createOrigins({
+        inFlightPerOrigin: () => 1,
+        breakerFailures: 1,
+        breakerOpenMs: 1,
+        now: () => 0,
+        metrics: { breakerChanged() {} },
+        pace: (run) => run(),
+      }),
+    });
+    const url = new URL("http://127.0.0.1");
+    const prepared = { url, method: "GET", headers: {}, body: undefined, secrets: [] };
+    const answer = await send(prepared, scope({ origins: [url.origin] }));
+    expect(answer.text()).toBe(sent.toString());
+    expect(perByte).toBeLessThan(10);
   });
 
   test("six nested encodings, an unknown one and a truncated gzip stream are refused with a message", async () => {
