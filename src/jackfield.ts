@@ -124,7 +124,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   const { limits } = config;
   const outgoing = createOutgoing(config, telemetry);
   teardown.add(() => outgoing.close());
-  const { outbound, guard, trust } = outgoing;
+  const { outbound } = outgoing;
 
   const streamsEnd = new AbortController();
   const connected = connectPlatforms(platforms, config, {
@@ -146,7 +146,7 @@ export async function startService(given: Config, options: LogOptions = {}): Pro
   const { ledger, queue, registeredTools: store, sealer } = stores;
 
   const { downstreamBytes: readMaxBytes } = limits;
-  const remoteTools = createRemoteTools({ registry, guard, trust, telemetry, store, sealer, readMaxBytes });
+  const remoteTools = createRemoteTools({ ...outgoing, registry, telemetry, store, sealer, readMaxBytes });
   teardown.add(() => remoteTools.close());
   await remoteTools.start();
 

@@ -11,6 +11,8 @@ export interface Outgoing {
   readonly outbound: Outbound;
   readonly guard: AddressGuard;
   readonly trust: Trust;
+  /** Logs that a TLS connection to an origin fails, at most once a minute per origin. */
+  onTlsProblem(origin: string, problem: string): void;
   close(): Promise<void>;
 }
 
@@ -23,6 +25,14 @@ export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
   const guard = createAddressGuard({ privateAddresses });
   const trust = createTrust(downstreamTls, { log: telemetry.log });
   const loggedAt = new Map<string, number>();
+  function onTlsProblem(origin: string, problem: string): void {
+    const now = performance.now();
+    if (now - (loggedAt.get(origin) ?? -Infinity) < logIntervalMs) return;
+    loggedAt.delete(origin);
+    if (loggedAt.size >= 1000) loggedAt.clear();
+    loggedAt.set(origin, now);
+    telemetry.log.error({ origin, problem }, "a downstream cannot be reached by TLS");
+  }
   const outbound = createOutbound({
     downstreamBytes: limits.downstreamBytes,
     privateAddresses,
@@ -32,19 +42,13 @@ export function createOutgoing(config: Config, telemetry: Telemetry): Outgoing {
     version,
     hide: telemetry.redact,
     inFlight,
-    onTlsProblem(origin, problem) {
-      const now = performance.now();
-      if (now - (loggedAt.get(origin) ?? -Infinity) < logIntervalMs) return;
-      loggedAt.delete(origin);
-      if (loggedAt.size >= 1000) loggedAt.clear();
-      loggedAt.set(origin, now);
-      telemetry.log.error({ origin, problem }, "a downstream cannot be reached by TLS");
-    },
+    onTlsProblem,
   });
   return {
     outbound,
     guard,
     trust,
+    onTlsProblem,
     close() {
       trust.close();
       return outbound.close();

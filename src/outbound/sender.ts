@@ -246,7 +246,7 @@ function endingOf(reason: unknown, { signal, deadline }: SendScope & Run): Endin
 }
 
 /** Reports details of a failed connection to the operator; the model must not read them. */
-function reportTlsProblem(reason: unknown, origin: string, report: SenderParts["onTlsProblem"]): void {
+export function reportTlsProblem(reason: unknown, origin: string, report: SenderParts["onTlsProblem"]): void {
   const problem = report && tlsProblem(reason, `outbound.tls or downstreams[${JSON.stringify(origin)}].tls`);
   if (problem !== undefined) report?.(origin, problem);
 }

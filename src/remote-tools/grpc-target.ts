@@ -3,10 +3,13 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { Tool as ToolMessage } from "../../gen/jackfield/v1/tool_pb.ts";
 import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
 import type { GrpcTarget } from "../../gen/jackfield/v1/tool_registry_pb.ts";
 import type { AddressGuard } from "../outbound/address-guard.ts";
-import { DownstreamError } from "../outbound/downstream-error.ts";
+import { tlsProblem } from "../config/tls-problem.ts";
+import { DownstreamError, networkError } from "../outbound/downstream-error.ts";
+import { reportTlsProblem } from "../outbound/sender.ts";
 import { excerpt } from "../outbound/redact.ts";
 import type { SentRequests } from "../outbound/sent-requests.ts";
 import { logRetries, pauseBeforeRetry } from "../outbound/retry.ts";
@@ -14,7 +17,7 @@ import type { JsonObject } from "../plugin/tool.ts";
 import { ToolError } from "../plugin/tool-error.ts";
 import { attributes } from "../telemetry/attributes.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
-import { type CallSession, fencedManager, type GrpcSession, type GrpcSessions } from "./grpc-sessions.ts";
+import { type CallSession, fencedManager, type GrpcSessions } from "./grpc-sessions.ts";
 import type { TargetBinding, Target, TargetContext } from "./target.ts";
 import { TargetError } from "./target.ts";
 import { visibleText } from "../json/visible-text.ts";
@@ -39,6 +42,8 @@ export interface GrpcTargetParts {
   readonly readMaxBytes: number;
   /** Random number from 0 to 1. */
   readonly random: () => number;
+  /** Called when a TLS connection fails, with a hint for the operator. */
+  readonly onTlsProblem?: ((origin: string, problem: string) => void) | undefined;
 }
 
 /** Creates a target for a gRPC server that implements ToolPlugin. Throws a TargetError for an unusable address. */
@@ -112,6 +117,23 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     throw new DownstreamError("content", "External API ended the call without an answer.");
   }
 
+  /** Returns the error of a failed call. */
+  function failure(reason: unknown): ToolError {
+    reportTlsProblem(reason, url.origin, parts.onTlsProblem);
+    return callError(reason);
+  }
+
+  async function describe(): Promise<ToolMessage | undefined> {
+    const ended = session.begin();
+    try {
+      return (await client.describe({}, { timeoutMs: describeTimeoutMs })).tool;
+    } catch (cause) {
+      throw new TargetError(`target.grpc: Describe failed: ${failure(cause).message}`, { cause });
+    } finally {
+      ended();
+    }
+  }
+
   return {
     label: `${tls ? "grpcs" : "grpc"}://${url.host}`,
     secrets: [],
@@ -135,14 +157,14 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
             // Both have the same deadline: the executor's own reports TIMED_OUT.
             if (isDeadline(reason) && performance.now() >= deadline - deadlineSlackMs) await aborted(signal);
             signal.throwIfAborted();
-            await pauseBeforeRetry(rule, retry, noted(callError(reason), context.sent));
+            await pauseBeforeRetry(rule, retry, noted(failure(reason), context.sent));
           }
         }
       } finally {
         ended();
       }
     },
-    describe: () => describe(client, session),
+    describe,
     release: () => session.release(),
   };
 }
@@ -152,17 +174,6 @@ function noted(error: ToolError, sent: SentRequests | undefined): ToolError {
   const refused = error instanceof DownstreamError && error.problem === "status";
   if (refused && error.status !== undefined) sent?.answered(error.status);
   return error;
-}
-
-async function describe(client: ReturnType<typeof createClient<typeof ToolPlugin>>, session: GrpcSession) {
-  const ended = session.begin();
-  try {
-    return (await client.describe({}, { timeoutMs: describeTimeoutMs })).tool;
-  } catch (cause) {
-    throw new TargetError(`target.grpc: Describe failed: ${callError(cause).message}`, { cause });
-  } finally {
-    ended();
-  }
 }
 
 function urlOf(address: string, tls: boolean): URL {
@@ -196,12 +207,8 @@ function callError(reason: unknown): ToolError {
   if (refusal !== undefined) return refusal;
   const error = ConnectError.from(reason);
   const { code, rawMessage } = error;
-  if (code === Code.Unavailable) {
-    return new DownstreamError("network", "External API could not be reached.", {
-      sent: !isUnconnected(reason),
-      cause: reason,
-    });
-  }
+  const unconnected = isUnconnected(reason);
+  if (unconnected || code === Code.Unavailable) return networkError(reason, !unconnected);
   if (!isAnswer(error)) {
     return new DownstreamError("content", `External API gave no usable answer: ${excerpt(rawMessage)}`, {
       cause: reason,
@@ -241,6 +248,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** Reports whether no connection was established, so that nothing can have been sent. */
 function isUnconnected(reason: unknown): boolean {
+  if (tlsProblem(reason, "") !== undefined) return true;
   for (let cause = reason; cause instanceof Error; cause = cause.cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === "ECONNREFUSED" || code === "ENOTFOUND" || code === "EHOSTUNREACH" || code === "ENETUNREACH")

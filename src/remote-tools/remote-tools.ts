@@ -34,6 +34,8 @@ export interface RemoteToolsParts {
   readonly guard: AddressGuard;
   /** Certificates for connections to gRPC targets; Node's by default. */
   readonly trust?: Trust;
+  /** Called when a TLS connection to a gRPC target fails, with a hint for the operator. */
+  readonly onTlsProblem?: (origin: string, problem: string) => void;
   readonly telemetry: Pick<Telemetry, "log" | "audit" | "inject" | "begin">;
   /** Interval between polls for other replicas' registrations, in milliseconds; 1000 by default. */
   readonly pollMs?: number;
@@ -67,7 +69,7 @@ const compiledPerTurn = 100;
 /** Creates the registration of remote tools. */
 export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   const { registry, store, guard, telemetry, sealer = plainSealer, random = Math.random } = parts;
-  const { pollMs = 1000, readMaxBytes = 2_097_152 } = parts;
+  const { pollMs = 1000, readMaxBytes = 2_097_152, onTlsProblem } = parts;
   const { log, audit } = telemetry;
   const sessions = createGrpcSessions(guard, parts.trust);
   const compileSchema = createSchemaCompiler();
@@ -91,7 +93,7 @@ export function createRemoteTools(parts: RemoteToolsParts): RunningRemoteTools {
   function targetOf({ target }: ToolTarget): Target {
     if (target.case === "http") return createHttpTarget(target.value, guard);
     if (target.case === "grpc")
-      return createGrpcTarget(target.value, { guard, sessions, telemetry, readMaxBytes, random });
+      return createGrpcTarget(target.value, { guard, sessions, telemetry, readMaxBytes, random, onTlsProblem });
     throw new TargetError("target must name http or grpc");
   }
 

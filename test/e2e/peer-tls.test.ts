@@ -239,6 +239,7 @@ describe.skipIf(missing !== "")(`downstreams over TLS${missing}`, () => {
         expect((await rpc(service.url, "ToolRegistry/RegisterTool", { tool, target })).status).toBe(200);
         const { body } = await rpc(service.url, "ToolExecutor/ExecuteTool", { call: { id: "f", name: "far" } });
         expect(body).toMatchObject({ result: { outcome } });
+        expect(service.logs().includes("a downstream cannot be reached by TLS")).toBe(outcome !== "OUTCOME_OK");
       }
     } finally {
       plugin.close();

@@ -12,6 +12,7 @@ import { createExecutor } from "../../src/executor/executor.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
 import { createAddressGuard } from "../../src/outbound/address-guard.ts";
 import { createOutbound } from "../../src/outbound/outbound.ts";
+import type { Trust } from "../../src/outbound/trust.ts";
 import { createRegistry } from "../../src/registry/create-registry.ts";
 import { createSqliteRegisteredTools } from "../../src/remote-tools/drivers/sqlite.ts";
 import type { RegisteredTools } from "../../src/remote-tools/registered-tools.ts";
@@ -26,10 +27,17 @@ import { scratchFolder } from "../support/scratch-folder.ts";
 /** Starts a replica: a pipeline of its own, with remote tools over a store that may be shared. */
 export async function startReplica(
   store: RegisteredTools,
-  options: { privateAddresses?: string[]; pollMs?: number; names?: Record<string, string>; sealer?: Sealer } = {},
+  options: {
+    privateAddresses?: string[];
+    pollMs?: number;
+    names?: Record<string, string>;
+    sealer?: Sealer;
+    trust?: Trust;
+  } = {},
 ) {
   const { privateAddresses = ["127.0.0.1"], names } = options;
   const log: string[] = [];
+  const tlsProblems: string[] = [];
   const audit: AuditEvent[] = [];
   const telemetry = {
     ...createSilentTelemetry(),
@@ -42,7 +50,18 @@ export async function startReplica(
     ...(names !== undefined && { resolve: resolveBy(names) }),
   });
   const registry = createRegistry();
-  const outbound = createOutbound({ downstreamBytes: 2_097_152, privateAddresses, guard, telemetry, version: "test" });
+  const connections = {
+    guard,
+    ...(options.trust !== undefined && { trust: options.trust }),
+    onTlsProblem: (origin: string, problem: string) => void tlsProblems.push(`${origin}: ${problem}`),
+  };
+  const outbound = createOutbound({
+    ...connections,
+    downstreamBytes: 2_097_152,
+    privateAddresses,
+    telemetry,
+    version: "test",
+  });
   const ledger = createMemoryLedger();
   const executor = createExecutor({
     registry,
@@ -55,7 +74,7 @@ export async function startReplica(
   const remote = createRemoteTools({
     registry,
     store,
-    guard,
+    ...connections,
     telemetry,
     pollMs: options.pollMs ?? 50,
     ...(options.sealer !== undefined && { sealer: options.sealer }),
@@ -75,6 +94,7 @@ export async function startReplica(
     registry,
     remote,
     log,
+    tlsProblems,
     audit,
     close,
     register: (
