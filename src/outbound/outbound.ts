@@ -1,4 +1,5 @@
 import { lookup } from "node:dns";
+import type { LookupFunction } from "node:net";
 import { Agent } from "undici";
 import type { HttpRequest } from "../plugin/tool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
@@ -60,14 +61,14 @@ export function createOutbound(options: OutboundOptions): Outbound {
   const { connectTimeoutMs = 5000, random = Math.random, pause, trust = defaultTrust } = options;
   const guard = options.guard ?? createAddressGuard({ privateAddresses: options.privateAddresses });
   const userAgent = `Jackfield/${options.version}`;
-  // Two pools: a connection to a private address, allowed by one tool's configuration, must not be reused for another
-  // tool.
-  const guarded = new Agent({
-    connect: createConnector({ lookup: guard.lookup, timeout: connectTimeoutMs, allowH2: false }, trust),
-  });
-  const configured = new Agent({
-    connect: createConnector({ lookup: createSharedLookup(lookup), timeout: connectTimeoutMs, allowH2: false }, trust),
-  });
+  // Two pools: a connection to a private address or with our client certificate, allowed by one tool's configuration,
+  // must not be reused for another tool.
+  const pool = (resolve: LookupFunction, isConfigured: boolean): Agent =>
+    new Agent({
+      connect: createConnector({ lookup: resolve, timeout: connectTimeoutMs, allowH2: false }, trust, isConfigured),
+    });
+  const guarded = pool(guard.lookup, false);
+  const configured = pool(createSharedLookup(lookup), true);
 
   const transmit = createSender({
     guard,

@@ -54,7 +54,7 @@ export function createGrpcSessions(guard: AddressGuard, trust: Trust = defaultTr
             lookup: guard.lookup,
           };
           if (url.protocol === "http:") return connectPlain(endpoint);
-          const secureContext = trust.contextFor(url.origin);
+          const secureContext = trust.contextFor(url.origin, false);
           return connectTls({
             ...endpoint,
             ALPNProtocols: ["h2"],

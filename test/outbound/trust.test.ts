@@ -71,6 +71,16 @@ describe.skipIf(missing !== "")(`connections over TLS${missing}`, () => {
     expect(await ask(other, { ca: own(), origins })).toEqual([null, null]);
   });
 
+  test("to an origin that is not configured for the request trust its authority, and present no client certificate", async () => {
+    const origin = await startSecure();
+    const trust = createTrust({ ca: undefined, origins: { [origin]: withClient() } }, { log });
+    onTestFinished(() => trust.close());
+    await using outbound = startOutbound({ trust, privateAddresses: ["127.0.0.1"] });
+    const certificateOf = async (origins: string[]) => (await outbound.httpFor(scope({ origins }))(origin)).json();
+    expect(await certificateOf([origin])).toBe("client");
+    expect(await certificateOf([])).toBeNull();
+  });
+
   test("to an origin with a certificate but no authority trust the usual ones and ours", async () => {
     const origin = await startSecure();
     const { ca: _, ...pair } = withClient();
