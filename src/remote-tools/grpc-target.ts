@@ -112,7 +112,7 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     for await (const { event } of events) {
       if (event.case === "progress") context.progress({ message: event.value.message, fraction: event.value.fraction });
       if (event.case === "output") return toJson(ValueSchema, event.value);
-      if (event.case === "error") throw new ToolError(visibleText(event.value).slice(0, maxErrorCharacters));
+      if (event.case === "error") throw new ToolError(errorText(event.value));
     }
     throw new DownstreamError("content", "External API ended the call without an answer.");
   }
@@ -167,6 +167,11 @@ export function createGrpcTarget({ address, tls }: GrpcTarget, parts: GrpcTarget
     describe,
     release: () => session.release(),
   };
+}
+
+/** Returns the text of an error event as the model reads it. Cleaning after cutting removes half a character at the end. */
+function errorText(text: string): string {
+  return visibleText(text.slice(0, maxErrorCharacters)) || "External API returned an error without a text.";
 }
 
 /** Records that a call was rejected and has changed nothing. */

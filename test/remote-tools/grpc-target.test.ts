@@ -125,6 +125,20 @@ describe("a gRPC target", () => {
     });
   });
 
+  test.each([
+    ["without a text", " \u200b", "External API returned an error without a text."],
+    ["that is too long", `${"a".repeat(1999)}😀`, "a".repeat(1999)],
+  ])("passes on an error %s as one that the model can read", async (_, value, output) => {
+    const address = await startPlugin({
+      async *execute() {
+        yield { event: { case: "error", value } };
+      },
+    });
+    const app = await startReplica(await embedded());
+    await app.register(tool, grpcTo(address));
+    expect(await app.call()).toMatchObject({ outcome: "FAILED", output });
+  });
+
   const uncertain = "It is not known whether this request took effect. Do not repeat it; check first.";
 
   test.each<[string, string, string]>([
