@@ -19,7 +19,7 @@ const patterns: readonly (readonly [RegExp, string])[] = [
     `$1${redacted}`,
   ],
   // Stack lines of Node and Java, and of Python.
-  [/^[ \t]*at\s[^\n]{0,300}$|\s+at\s+[^\n()]{0,200}\([^\n()]{0,200}:\d+(?::\d+)?\)/gm, ""],
+  [/^[ \t]*at\s[^\n]{0,300}$|(?<!\s)\s+at\s{1,3}[^\n()]{0,200}\([^\n()]{0,200}:\d+(?::\d+)?\)/gm, ""],
   [/^[ \t]*File "[^"\n]{0,200}", line \d+[^\n]{0,200}$/gm, ""],
 ];
 

@@ -84,4 +84,5 @@ test("a hostile body is shortened in linear time", () => {
     "\n at x".repeat(2e5),
   ];
   for (const body of bodies) expect(excerpt(body).length).toBeLessThan(1000);
+  for (const blank of [" ", "\n", "\t"]) expect(redact(blank.repeat(1e6)).trim()).toBe("");
 });
