@@ -30,7 +30,7 @@ export function createOrigins(options: OriginOptions): (origin: string) => Origi
     const known = states.get(origin);
     if (known !== undefined) return known;
     // Origins may come from a model's arguments, so their number is unbounded.
-    if (states.size >= remembered) forgetIdle(states);
+    if (states.size >= remembered) forgetIdle(states, options.metrics);
     const state: OriginState = {
       inFlight: createInFlight(options.inFlightPerOrigin(origin), options.pace),
       breaker: createBreaker({
@@ -45,9 +45,12 @@ export function createOrigins(options: OriginOptions): (origin: string) => Origi
   };
 }
 
-function forgetIdle(states: Map<string, OriginState>): void {
+function forgetIdle(states: Map<string, OriginState>, metrics: OriginOptions["metrics"]): void {
   for (const [origin, { breaker, inFlight }] of states) {
-    if (inFlight.running === 0 && !breaker.blocked) states.delete(origin);
+    if (inFlight.running > 0 || breaker.blocked) continue;
+    states.delete(origin);
+    // The next request to the origin gets a new breaker, which is closed.
+    if (breaker.state !== "closed") metrics.breakerChanged(origin, "closed");
   }
 }
 

@@ -243,15 +243,16 @@ describe("a slot for requests in flight", () => {
 });
 
 describe("the states of origins", () => {
-  test("are dropped when there are a thousand, except those in use and those of dead origins", () => {
+  test("are dropped when there are a thousand, except those in use and those of dead origins; the metric follows", () => {
     const clock = { now: 0 };
     const limits: string[] = [];
+    const shown: Record<string, BreakerState> = {};
     const stateOf = createOrigins({
       inFlightPerOrigin: (origin) => limits.push(origin),
       breakerFailures: 1,
       breakerOpenMs: 1000,
       now: () => clock.now,
-      metrics: { breakerChanged() {} },
+      metrics: { breakerChanged: (origin, state) => void (shown[origin] = state) },
       pace: (work) => work(),
     });
     const states = Object.fromEntries(["idle", "busy", "dead", "risen"].map((name) => [name, stateOf(name)]));
@@ -267,5 +268,6 @@ describe("the states of origins", () => {
       "busy",
       "dead",
     ]);
+    expect(shown).toEqual({ dead: "open", risen: "closed" });
   });
 });
