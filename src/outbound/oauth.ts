@@ -7,7 +7,10 @@ import { type TokenGrant, TokenRefusedError, requestToken, type TokenClient } fr
 export interface TokenSource {
   /** Returns a token that remains valid for a while. Throws a TokenError. */
   get(): Promise<string>;
-  /** Returns a token other than the rejected one; requests it only if it has not been replaced already. */
+  /**
+   * Returns the token that replaces the rejected one; requests it only if that has not been done already. An endpoint may
+   * issue the same text again.
+   */
   refresh(stale: string): Promise<string>;
 }
 
@@ -94,7 +97,7 @@ export function createTokenSources({
       async refresh(stale) {
         const { current } = entry;
         if (current !== undefined && current.text !== stale) return current.text;
-        // If no other token is available, the rejected one is not sent again.
+        // If the endpoint issues none, the rejected one is not sent again.
         entry.current = undefined;
         return replace(entry, options);
       },
