@@ -27,8 +27,9 @@ export interface PoolOptions {
   readonly backoff: CrashBackoff;
 }
 
-/** Timeouts of opening and `ready`, and of `close`, in milliseconds. */
+/** Timeouts of opening, of `ready` and of `close`, in milliseconds. `ready` occupies an isolate that calls may need. */
 const openTimeoutMs = 30_000;
+const readyTimeoutMs = 750;
 const closeTimeoutMs = 1500;
 
 /** How long an idle isolate is kept while there is another one, in milliseconds. */
@@ -145,7 +146,7 @@ export function createIsolatePool({ setup, start, max, backoff }: PoolOptions): 
     const isolate = idle.pop();
     if (isolate === undefined) return;
     try {
-      valueOf(await isolate.request("ready", undefined, AbortSignal.timeout(openTimeoutMs)));
+      valueOf(await isolate.request("ready", undefined, AbortSignal.timeout(readyTimeoutMs)));
     } finally {
       release(isolate);
     }

@@ -1,5 +1,6 @@
 import type { ExecutionContext, Reconciled } from "../plugin/tool.ts";
 import { IsolateCrashError } from "../registry/isolate-crash-error.ts";
+import { openWaitMs } from "../registry/open-tool.ts";
 import { PluginError } from "../registry/plugin-error.ts";
 import type { CompiledTool } from "../registry/registry.ts";
 import { createCrashBackoff } from "./crash-backoff.ts";
@@ -7,6 +8,7 @@ import { IsolateEndedError, valueOf } from "./isolate.ts";
 import { createIsolatePool } from "./isolate-pool.ts";
 import type { IsolatedCall } from "./isolation-protocol.ts";
 import { createProcessTransport } from "./process-transport.ts";
+import { settledWithin } from "../timing.ts";
 import { createThreadTransport } from "./thread-transport.ts";
 
 /** Origin and limits of an isolated plugin. */
@@ -72,7 +74,7 @@ export async function isolateTool(tool: CompiledTool, options: IsolationOptions)
 
   const { reconcile } = tool;
   // `problem` holds the reason of a failure.
-  await pool.ready().catch(() => {});
+  await settledWithin(pool.ready(), openWaitMs);
   return {
     ...tool,
     concurrency,

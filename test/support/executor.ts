@@ -46,23 +46,26 @@ export interface ExecutorUnderTest extends AsyncDisposable {
 /** The default caller of tests. */
 export const caller: Caller = { name: "test", tenant: "default", scopes: new Set(allScopes), tools: undefined };
 
+/** The settings of a tool about which the configuration says nothing, with changes. */
+export function toolSettings(change: Partial<ToolSettings> = {}): ToolSettings {
+  return {
+    config: {},
+    secretPaths: [],
+    limits: {},
+    sanitize: undefined,
+    isolation: undefined,
+    required: false,
+    repeatWindowMs: undefined,
+    ...change,
+  };
+}
+
 /** Starts the real pipeline with these tools: real registry, outgoing HTTP and ledger. */
 export async function startExecutor(tools: readonly Tool[], options: ExecutorOptions = {}): Promise<ExecutorUnderTest> {
   const registry = createRegistry();
   for (const tool of tools) {
-    const settings: ToolSettings = {
-      config: {},
-      secretPaths: [],
-      limits: {},
-      sanitize: undefined,
-      isolation: undefined,
-      required: false,
-      repeatWindowMs: undefined,
-      ...options.settings,
-    };
-    registry.put(
-      await openTool(compileTool(tool, settings, { use: tool.name, version: "1.0.0", bundled: false }), tool),
-    );
+    const info = { use: tool.name, version: "1.0.0", bundled: false };
+    registry.put(await openTool(compileTool(tool, toolSettings(options.settings), info), tool));
   }
   const audit: ExecutionEvent[] = [];
   const executed: Parameters<Metrics["executed"]>[0][] = [];
