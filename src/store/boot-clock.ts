@@ -39,7 +39,8 @@ export function currentBoot(): Boot {
  * Determines the time at which the store's clock starts. Within one boot, the machine's uptime measures the time since
  * the last record, so a wrong wall clock has no effect. Across boots, only the wall clock knows how long the machine
  * was off: the store's clock follows it forward, never back. Time claimed by the wall clock alone is a gap, and a gap
- * does not age stored entries: a machine that starts with its clock a day ahead forgets nothing.
+ * does not age stored entries: a machine that starts with its clock a day ahead forgets nothing. The uptime of another
+ * boot does not count, because the folder may have been moved to a machine that has been up for months.
  */
 export function startClock(options: {
   record: ClockRecord | undefined;
@@ -55,10 +56,8 @@ export function startClock(options: {
   if (known === 0) return { start: wall, gapMs, gapAt };
   if (record !== undefined && boot.id !== "" && record.boot === boot.id && uptimeMs >= record.uptimeMs)
     return { start: Math.max(newest, record.time + uptimeMs - record.uptimeMs), gapMs, gapAt };
-  const witnessed = known + (record !== undefined && boot.id !== "" && record.boot !== boot.id ? uptimeMs : 0);
-  const start = Math.max(wall, witnessed);
-  if (start === witnessed) return { start, gapMs, gapAt };
-  return { start, gapMs: start - witnessed + Math.min(gapMs, maxEarlierGapMs), gapAt: witnessed };
+  if (wall <= known) return { start: known, gapMs, gapAt };
+  return { start: wall, gapMs: wall - known + Math.min(gapMs, maxEarlierGapMs), gapAt: known };
 }
 
 /** A span of the store's time: after `from`, up to and including `to`. */

@@ -28,16 +28,29 @@ describe("the store's clock after a restart", () => {
 
   test("follows the wall clock across boots, but time that only that clock claims expires nothing", () => {
     const started = startClock({ record: record(), newest: 0, wall: 125 * hour, boot: boot("two", 60_000) });
-    expect(started).toEqual({ start: 125 * hour, gapMs: 25 * hour - 60_000, gapAt: 100 * hour + 60_000 });
+    expect(started).toEqual({ start: 125 * hour, gapMs: 25 * hour, gapAt: 100 * hour });
     const [earlier, later, ...rest] = agedSpans(started.start, 24 * hour, started);
     // The ends before the gap have not been witnessed for a day.
-    expect(earlier).toEqual({ from: -1, to: 76 * hour + 60_000 });
-    expect([later, rest]).toEqual([{ from: 100 * hour + 60_000, to: 101 * hour }, []]);
+    expect(earlier).toEqual({ from: -1, to: 76 * hour });
+    expect([later, rest]).toEqual([{ from: 100 * hour, to: 101 * hour }, []]);
   });
 
-  test("never goes back across boots, and counts at least the time since the boot", () => {
+  test("never goes back across boots", () => {
     const started = startClock({ record: record(), newest: 0, wall: hour, boot: boot("two", 60_000) });
-    expect(started).toEqual({ start: 100 * hour + 60_000, gapMs: 0, gapAt: 0 });
+    expect(started).toEqual({ start: 100 * hour, gapMs: 0, gapAt: 0 });
+  });
+
+  test("does not count the uptime of another machine: a folder that is moved there forgets nothing", () => {
+    const elsewhere = boot("two", 300 * 24 * hour);
+    for (const wall of [99 * hour, 100 * hour + 60_000, 125 * hour]) {
+      const started = startClock({ record: record(), newest: 0, wall, boot: elsewhere });
+      expect(started.start).toBe(Math.max(wall, 100 * hour));
+      const minuteAgo = 100 * hour - 60_000;
+      const forgotten = agedSpans(started.start, 24 * hour, started).filter(
+        ({ from, to }) => minuteAgo > from && minuteAgo <= to,
+      );
+      expect(forgotten).toEqual([]);
+    }
   });
 
   test("adds the gap of a later boot to the earlier one", () => {
