@@ -157,14 +157,14 @@ describe("a delivery to Genesys", () => {
   });
 
   testRequirement(["001.9", "fault-001.headers"], "passes on Retry-After in both its forms", async () => {
-    const now = () => Date.parse("2026-11-21T10:00:00Z");
+    const wall = () => Date.parse("2026-11-21T10:00:00Z");
     const forms: [string, number | undefined][] = [
       ["3", 3000],
       ["Sat, 21 Nov 2026 10:00:07 GMT", 7000],
       ["soon", undefined],
     ];
     for (const [value, afterMs] of forms) {
-      await using genesys = await platform([status(429, "", { "retry-after": value })], { now });
+      await using genesys = await platform([status(429, "", { "retry-after": value })], { wall });
       expect(await genesys.deliver()).toEqual({
         kind: "retry",
         error: "API submission failed with status 429: ",
@@ -181,7 +181,7 @@ describe("a delivery to Genesys", () => {
         status(200, "", { "x-ratelimit-remaining": "0" }),
         status(200),
       ],
-      { now: () => time },
+      { monotonic: () => time },
     );
     expect((await genesys.deliver()).kind).toBe("delivered");
     expect((await genesys.deliver()).kind).toBe("delivered");

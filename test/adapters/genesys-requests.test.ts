@@ -28,7 +28,7 @@ describe("a request that delivers results", () => {
       }) as unknown as GenesysDeliveryOptions["send"],
       version: "1",
       measure: (...values) => void measured.push(values),
-      now: () => 5000,
+      wall: () => 5000,
       ...options,
     });
     const signal = AbortSignal.any([]);

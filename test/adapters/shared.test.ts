@@ -111,8 +111,8 @@ describe("the results of an interrupted batch", () => {
 
 describe("the pace of a platform's rate limit", () => {
   function start(headers: Record<string, string> = {}) {
-    const clock = { now: 1_700_000_000_000 };
-    const pace = createRatePace(() => clock.now);
+    const clock = { now: 1_000, offset: 1_700_000_000_000 - 1_000 };
+    const pace = createRatePace({ wall: () => clock.now + clock.offset, monotonic: () => clock.now });
     pace.update(headers);
     return { clock, pace };
   }
@@ -151,6 +151,14 @@ describe("the pace of a platform's rate limit", () => {
     expect(pace.waitMs()).toBe(1);
     clock.now += 1;
     expect([pace.waitMs(), pace.remaining]).toEqual([0, undefined]);
+  });
+
+  test("does not wait longer if the wall clock is put back", () => {
+    const { clock, pace } = start({ "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1700000002" });
+    clock.offset -= 3_600_000;
+    expect(pace.waitMs()).toBe(2_000);
+    clock.now += 2_000;
+    expect(pace.waitMs()).toBe(0);
   });
 });
 

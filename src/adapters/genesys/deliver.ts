@@ -30,7 +30,10 @@ export interface GenesysDeliveryOptions {
   readonly measure?: Measure | undefined;
   /** Time limit of one request in milliseconds; 10000 by default. */
   readonly timeoutMs?: number;
-  readonly now?: () => number;
+  /** The wall clock, which converts times in headers. */
+  readonly wall?: () => number;
+  /** Measures pauses, in milliseconds. */
+  readonly monotonic?: () => number;
 }
 
 /**
@@ -38,8 +41,9 @@ export interface GenesysDeliveryOptions {
  * 001, step 4).
  */
 export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery {
-  const { apiBaseUrl, token, send, version, measure, maxOutput = 65_536, timeoutMs = 10_000, now = Date.now } = options;
-  const pace = createRatePace(now);
+  const { apiBaseUrl, token, send, version, measure, maxOutput = 65_536, timeoutMs = 10_000 } = options;
+  const { wall = Date.now } = options;
+  const pace = createRatePace(options);
   const base = apiBaseUrl.replace(/\/+$/, "");
   const configuredOrigins = new Set([new URL(base).origin]);
 
@@ -68,8 +72,8 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
   async function submit(job: Job, signal: AbortSignal, trace: Context | undefined): Promise<DeliveryResult> {
     const access = await token.get();
     const first = await post(job, access, signal, trace);
-    if (first.status !== 401) return verdict(first, now());
-    return verdict(await post(job, await token.refresh(access), signal, trace), now());
+    if (first.status !== 401) return verdict(first, wall());
+    return verdict(await post(job, await token.refresh(access), signal, trace), wall());
   }
 
   return async ({ job }, signal, trace): Promise<DeliveryResult> => {
@@ -79,7 +83,7 @@ export function createGenesysDelivery(options: GenesysDeliveryOptions): Delivery
     const waitMs = pace.waitMs();
     if (waitMs > 0) return { kind: "retry", error: "Waiting for Genesys' rate limit to be renewed", afterMs: waitMs };
     pace.sent();
-    return submit(job, signal, trace).catch((error: unknown) => failure(error, now()));
+    return submit(job, signal, trace).catch((error: unknown) => failure(error, wall()));
   };
 }
 

@@ -20,9 +20,9 @@ const maxPauseMs = 60_000;
 
 /**
  * Creates the pace from `X-RateLimit-Remaining`, and `X-RateLimit-Reset` in seconds or as Unix time. Without the
- * latter, a pause is 1 s.
+ * latter, a pause is 1 s. The wall clock only converts Unix times: a pause lasts no longer if that clock is put back.
  */
-export function createRatePace(now: () => number): RatePace {
+export function createRatePace({ wall = Date.now, monotonic = () => performance.now() } = {}): RatePace {
   let remaining: number | undefined;
   let resetAt = 0;
 
@@ -32,8 +32,8 @@ export function createRatePace(now: () => number): RatePace {
     },
     waitMs() {
       if (remaining === undefined || remaining > reserve) return 0;
-      const wait = resetAt - now();
-      if (wait > 0) return Math.min(wait, maxPauseMs);
+      const wait = Math.ceil(resetAt - monotonic());
+      if (wait > 0) return wait;
       // In a new window, the number of allowed requests is unknown until its first answer.
       remaining = undefined;
       return 0;
@@ -45,7 +45,7 @@ export function createRatePace(now: () => number): RatePace {
       const left = count(headers["x-ratelimit-remaining"]);
       if (left === undefined) return;
       remaining = left;
-      resetAt = now() + resetMs(headers["x-ratelimit-reset"], now());
+      resetAt = monotonic() + resetMs(headers["x-ratelimit-reset"], wall());
     },
   };
 }
