@@ -93,7 +93,7 @@ export function createJobQueue(
     cancel: (id) => amend(id, JobState.ACCEPTED, (record) => moved(record, JobState.CANCELLED)),
     work(work, { concurrency }) {
       const onStop = (worker: ClaimingWorker): void => void workers.delete(worker);
-      const worker = startWorker({ table, owner, codec, work, concurrency, log, onStop });
+      const worker = startWorker({ table, owner, codec, recent, work, concurrency, log, onStop });
       workers.add(worker);
       return worker;
     },

@@ -1,9 +1,14 @@
 import type { JobTable, NewJob } from "./job-table.ts";
 import type { JobLog } from "./lease.ts";
 
-/** Recently accepted jobs that wait for a worker, which a server may lose in a fail-over. */
+/**
+ * Jobs that wait for a worker, which this process has accepted or put off recently: a server may lose them in a
+ * fail-over. A job that is held is written again by its lease.
+ */
 export interface RecentJobs {
   remember(job: NewJob): void;
+  /** Call it when this process holds the job. */
+  forget(id: string): void;
   /** Writes lost jobs again. Call it when the server is back after an outage. Never rejects. */
   restore(): Promise<void>;
 }
@@ -31,6 +36,7 @@ export function createRecentJobs(table: JobTable, log: JobLog, now = () => perfo
       recent.set(job.id, { job, at: now() });
       trim();
     },
+    forget: (id) => void recent.delete(id),
     async restore() {
       trim();
       for (const { job } of recent.values()) {

@@ -5,6 +5,7 @@ import { claimedState, isOver } from "./job-state.ts";
 import type { JobRow, JobTable, NewJob } from "./job-table.ts";
 import type { HeldLease, JobLog } from "./lease.ts";
 import { createLeases } from "./leases.ts";
+import type { RecentJobs } from "./recent-jobs.ts";
 import { createSlots } from "./slots.ts";
 import { triage } from "./triage.ts";
 
@@ -27,6 +28,7 @@ export interface WorkerOptions {
   readonly table: JobTable;
   readonly owner: string;
   readonly codec: JobCodec;
+  readonly recent: RecentJobs;
   readonly work: Work;
   readonly concurrency: number;
   readonly log: JobLog;
@@ -45,7 +47,8 @@ const silenceMs = 3_000;
 const standstillMs = 300_000;
 
 /** Starts a worker. */
-export function startWorker({ table, owner, codec, work, concurrency, log, onStop }: WorkerOptions): ClaimingWorker {
+export function startWorker(options: WorkerOptions): ClaimingWorker {
+  const { table, owner, codec, recent, work, concurrency, log, onStop } = options;
   const slots = createSlots(concurrency, () => {
     onStop(worker);
     wake();
@@ -69,10 +72,13 @@ export function startWorker({ table, owner, codec, work, concurrency, log, onSto
 
   async function settle(lease: HeldLease, record: JobRecord, afterMs: number, signal: AbortSignal): Promise<void> {
     await lease.settle(record, { state: record.job.state, next: afterMs }, signal);
-    if (!isOver(record.job.state) && afterMs < table.pollMs) setTimeout(wake, afterMs + 1).unref();
+    if (isOver(record.job.state)) return;
+    if (lease.valid()) recent.remember(codec.newJob(record));
+    if (afterMs < table.pollMs) setTimeout(wake, afterMs + 1).unref();
   }
 
   async function processJob(lease: HeldLease, signal: AbortSignal): Promise<void> {
+    recent.forget(lease.row.id);
     let last = lease.read.record;
     const tracked: typeof lease = {
       ...lease,

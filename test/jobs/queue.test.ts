@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { JobQueueUnavailableError, type JobQueue, type JobRecord } from "../../src/jobs/job-queue.ts";
+import { JobQueueUnavailableError, type JobQueue, type JobRecord, type WorkResult } from "../../src/jobs/job-queue.ts";
 import type { JobRow, JobTable, NewJob } from "../../src/jobs/job-table.ts";
 import { createJobQueue } from "../../src/jobs/queue.ts";
 import { aRecord } from "./samples.ts";
@@ -142,6 +142,33 @@ test("a server that is back gets the waiting jobs again, until the queue is clos
   expect(log.lines).toHaveLength(1);
   await queue.close();
   expect(listener).toBeUndefined();
+});
+
+test("a server that is back gets the jobs again that were put off, in their latest state, but not those that are held or over", async () => {
+  let listener: () => Promise<void> = async () => {};
+  const restored: NewJob[] = [];
+  let claims = 0;
+  const { queue } = onTable({
+    onReturn: (called) => ((listener = called), () => {}),
+    restore: async (job) => restored.push(job) > 0,
+    claim: async ({ token }) => [aHeldRow("claimed", token)].filter(() => claims++ === 0),
+  });
+  await queue.enqueue(aRecord({ id: "claimed" }));
+  const ends = new Map<string, (result: WorkResult) => void>();
+  const work = async ({ job }: JobRecord) => await new Promise<WorkResult>((resolve) => void ends.set(job.id, resolve));
+  queue.work(work, { concurrency: 3 });
+  await expect.poll(() => [...ends.keys()]).toEqual(["claimed"]);
+  for (const id of ["put off", "over"]) await queue.enqueue(aRecord({ id }));
+  await expect.poll(() => ends.size).toBe(3);
+  await listener();
+  expect(restored).toEqual([]);
+
+  const delivering = aRecord({ id: "put off", state: JobState.DELIVERING });
+  ends.get("put off")?.({ kind: "later", record: delivering, afterMs: 60_000 });
+  ends.get("over")?.({ kind: "ended", record: aRecord({ id: "over", state: JobState.DONE }) });
+  await expect.poll(() => (listener(), restored.length)).toBeGreaterThan(0);
+  expect(restored[0]).toEqual(codec.newJob(delivering));
+  expect(new Set(restored.map(({ id }) => id))).toEqual(new Set(["put off"]));
 });
 
 test("pages are limited to a mebibyte and portions of erased jobs to 500 of a kind", async () => {

@@ -2,6 +2,7 @@ import { vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord, Work, WorkResult } from "../../src/jobs/job-queue.ts";
 import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import { createRecentJobs } from "../../src/jobs/recent-jobs.ts";
 import { startWorker } from "../../src/jobs/worker.ts";
 import { aHeldRow, aLog, aTable, codec } from "./stored-job.ts";
 
@@ -47,6 +48,7 @@ export function startTestWorker(
     table,
     owner: "me",
     codec,
+    recent: createRecentJobs(table, log),
     work,
     concurrency,
     log,
