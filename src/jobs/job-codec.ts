@@ -1,8 +1,9 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { JobSchema } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { JobSchema, JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createBinaryWriter } from "../protobuf/binary-writer.ts";
 import type { Sealer } from "../store/sealer.ts";
+import { restoredToken } from "../store/sqlite-schema.ts";
 import type { JobRecord } from "./job-queue.ts";
 import { claimedState } from "./job-state.ts";
 import type { JobRow, NewJob } from "./job-table.ts";
@@ -14,6 +15,9 @@ type StoredFields = Omit<JobRecord, "job">;
  * Whatever was written must be readable: a value in a result may be nested more deeply than protobuf reads by default.
  */
 const readOptions = { recursionLimit: 100_000 };
+
+/** The error of a dead letter that was an open job in a backup. */
+const restoredError = "the store was restored from a backup: this job may have been executed since";
 
 /** Encodes and decodes the stored form of a job. */
 export interface JobCodec {
@@ -73,6 +77,7 @@ function recordFromRow(row: JobRow, sealer: Sealer): JobRecord {
   const { fields, message } = parseText(sealer.openText(row.record, rowOf(row.tenant, row.id)));
   const job = fromBinary(JobSchema, message, readOptions);
   if (job.id !== row.id) throw new Error(`the record belongs to another job`);
+  if (row.state === JobState.DEAD && row.token === restoredToken) job.error = restoredError;
   return {
     job: stamped(job, row),
     tenant: row.tenant,

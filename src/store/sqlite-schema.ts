@@ -123,5 +123,12 @@ export const clockRecord = "SELECT boot, uptime_ms, time, gap_ms, gap_at FROM cl
 export const saveClock = `INSERT INTO clock VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
   boot = excluded.boot, uptime_ms = excluded.uptime_ms, time = excluded.time, gap_ms = excluded.gap_ms, gap_at = excluded.gap_at`;
 
-/** Marks all open jobs DEAD (5). For a database that was restored from a backup. */
-export const buryOpenJobs = "UPDATE jobs SET state = 5, open = 0, held = 0 WHERE open = 1";
+/** The token of a job that was open in a database from a backup. */
+export const restoredToken = "restored";
+
+/** Marks all open jobs DEAD (5). For a database that was restored from a backup; `dateRestored` completes it. */
+export const buryOpenJobs = `UPDATE jobs SET state = 5, open = 0, held = 0, token = '${restoredToken}', changed_at = -1
+  WHERE open = 1`;
+
+/** Gives what was restored the store's time (?1), which is not known when the file is opened. */
+export const dateRestored = "UPDATE jobs SET changed_at = ?1 WHERE state = 5 AND changed_at < 0";

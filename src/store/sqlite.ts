@@ -5,7 +5,7 @@ import type { Boot, TimeSpan } from "./boot-clock.ts";
 import { createClock } from "./clock.ts";
 import type { Clock } from "./clock.ts";
 import type { FromWorker, Step, StepResult, ToWorker } from "./sqlite-protocol.ts";
-import { saveClock } from "./sqlite-schema.ts";
+import { dateRestored, saveClock } from "./sqlite-schema.ts";
 import { StoreRefusedError, StoreUnavailableError } from "./store-errors.ts";
 
 /** The embedded store: one SQLite file, owned by one process and written by its own thread. */
@@ -118,9 +118,13 @@ export async function openSqliteStore(options: {
   async function keepClock(): Promise<void> {
     clearTimeout(clockTimer);
     clockTimer = setTimeout(() => void keepClock(), keepClockMs).unref();
-    const params = [boot.id, boot.uptimeMs(), store.now(), gap.gapMs, gap.gapAt];
+    const now = store.now();
+    const params = [boot.id, boot.uptimeMs(), now, gap.gapMs, gap.gapAt];
     try {
-      await run([{ sql: saveClock, params }]);
+      await run([
+        { sql: saveClock, params },
+        { sql: dateRestored, params: [now] },
+      ]);
     } catch {
       // The store is unavailable. The next interval tries again.
     }
