@@ -86,7 +86,9 @@ export function createEntryCodec(sealer: Sealer): EntryCodec {
         const { callId, tool, effect, scope, timeoutMs = 0 } = text;
         entry = { ...entry, callId, tool, effect, scope, timeoutMs };
         [entry.digest, entry.argumentsJson] = contentOf(stored, text);
-        if (state === "running" || !stored.result) return entry;
+        if (state === "running") return entry;
+        // It was running in a backup.
+        if (!stored.result) return { ...entry, result: uncertainResult(entry) };
         entry.result = fromBinary(ToolResultSchema, sealer.openBytes(stored.result, rowOf("answer", key)));
         return entry;
       } catch (cause) {
@@ -108,15 +110,18 @@ export function createEntryCodec(sealer: Sealer): EntryCodec {
 
 /** Returns the entry in the form in which callers see it: its outcome is unknown. */
 export function unreadableEntry(entry: LedgerEntry, unreadable: string): LedgerEntry {
+  return { ...entry, unreadable, state: "uncertain", result: uncertainResult(entry) };
+}
+
+function uncertainResult({ callId, tool: name }: LedgerEntry): ToolResult {
   const message = modelError("uncertain");
-  const result = create(ToolResultSchema, {
-    callId: entry.callId,
-    name: entry.tool,
+  return create(ToolResultSchema, {
+    callId,
+    name,
     outcome: Outcome.UNCERTAIN,
     output: message,
     error: { message },
   });
-  return { ...entry, unreadable, state: "uncertain", result };
 }
 
 const stateNames: Readonly<Record<number, LedgerEntry["state"]>> = {

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { errorMessage } from "../error-message.ts";
 import type { ClockRecord } from "./boot-clock.ts";
 import { takeIdentity } from "./sqlite-identity.ts";
-import { buryOpenJobs, clockRecord, migrations, newestTime } from "./sqlite-schema.ts";
+import { buryOpenJobs, clockRecord, endRunningCalls, migrations, newestTime } from "./sqlite-schema.ts";
 import { checkWal } from "./wal-check.ts";
 
 /** Name of the database file within the data folder. */
@@ -124,7 +124,8 @@ function checkLog(path: string): string[] {
 
 function buryRestored(database: DatabaseSync, path: string): string {
   const buried = Number(database.prepare(buryOpenJobs).run().changes);
-  return `${path} comes from a backup: its open jobs may have been executed since. ${buried} open jobs are dead letters now: look at each before you retry it`;
+  const ended = Number(database.prepare(endRunningCalls).run().changes);
+  return `${path} comes from a backup: its open jobs may have been executed since. ${buried} open jobs are dead letters now: look at each before you retry it. ${ended} calls that were running are UNCERTAIN`;
 }
 
 function clockFrom(database: DatabaseSync): ClockRecord | undefined {

@@ -126,9 +126,18 @@ export const saveClock = `INSERT INTO clock VALUES (1, ?1, ?2, ?3, ?4, ?5) ON CO
 /** The token of a job that was open in a database from a backup. */
 export const restoredToken = "restored";
 
-/** Marks all open jobs DEAD (5). For a database that was restored from a backup; `dateRestored` completes it. */
+/**
+ * For a database that was restored from a backup, whose open jobs and running calls may have ended since. The jobs
+ * become DEAD (5), the calls UNCERTAIN (2) without a stored answer. The entries of the repeat guard end like the calls
+ * that they stand for. `dateRestored` completes both.
+ */
 export const buryOpenJobs = `UPDATE jobs SET state = 5, open = 0, held = 0, token = '${restoredToken}', changed_at = -1
   WHERE open = 1`;
+export const endRunningCalls = `UPDATE entries SET state = 2, keep = 1, result = NULL, ended_at = -1
+  WHERE state = 0 AND key NOT LIKE 'repeat %'`;
 
 /** Gives what was restored the store's time (?1), which is not known when the file is opened. */
-export const dateRestored = "UPDATE jobs SET changed_at = ?1 WHERE state = 5 AND changed_at < 0";
+export const dateRestored = [
+  "UPDATE jobs SET changed_at = ?1 WHERE state = 5 AND changed_at < 0",
+  "UPDATE entries SET ended_at = ?1 WHERE state = 2 AND ended_at < 0",
+];

@@ -121,10 +121,7 @@ export async function openSqliteStore(options: {
     const now = store.now();
     const params = [boot.id, boot.uptimeMs(), now, gap.gapMs, gap.gapAt];
     try {
-      await run([
-        { sql: saveClock, params },
-        { sql: dateRestored, params: [now] },
-      ]);
+      await run([{ sql: saveClock, params }, ...dateRestored.map((sql) => ({ sql, params: [now] }))]);
     } catch {
       // The store is unavailable. The next interval tries again.
     }
