@@ -36,18 +36,27 @@ export function createPendingRepairs(): PendingRepairs {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  async function settleAll(): Promise<void> {
-    try {
-      for (const key of pending.keys()) await settle(key);
-    } catch {
-      // The store is still unavailable: the next round tries again.
+  /**
+   * Runs the repairs of all keys until one fails, because then the store is probably still unavailable. That key comes
+   * last in the next round, so that one locked row does not hold up the others.
+   */
+  async function settleInTurn(): Promise<void> {
+    for (const key of pending.keys()) {
+      try {
+        await settle(key);
+      } catch {
+        const rest = pending.get(key);
+        pending.delete(key);
+        if (rest !== undefined) pending.set(key, rest);
+        return;
+      }
     }
   }
 
   function plan(): void {
     if (closed || timer !== undefined || pending.size === 0) return;
     timer = setTimeout(async () => {
-      await settleAll();
+      await settleInTurn();
       timer = undefined;
       plan();
     }, retryMs);
@@ -95,7 +104,8 @@ export function createPendingRepairs(): PendingRepairs {
     async close() {
       closed = true;
       clearTimeout(timer);
-      await settleAll();
+      // One that fails stays undone.
+      for (const key of pending.keys()) await settle(key).catch(() => {});
     },
   };
 }

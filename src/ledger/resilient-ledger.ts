@@ -226,11 +226,9 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
 
   async function recover(limit: number): Promise<AbandonedCall[]> {
     if (repairs.has("")) await reached(() => repairs.settle(""));
-    await reached(async () => {
-      for (const { key, attempt } of await store.running(orphanAgeMs)) {
-        if (!claims.has(Math.abs(attempt))) await store.release(Math.abs(attempt), key);
-      }
-    });
+    // An orphan that cannot be released now does not hold up the others.
+    for (const { key, attempt } of await reached(() => store.running(orphanAgeMs)))
+      if (!claims.has(Math.abs(attempt))) await store.release(Math.abs(attempt), key).catch(() => {});
     const sentAt = monotonic();
     return await acquire(undefined, async (attempt) => {
       const calls = await store.recover(limit, attempt);

@@ -41,6 +41,22 @@ test("an operation that the store refuses is retried every half second, in order
   expect(store.done).toEqual(["a1", "a2", "b1", "a3"]);
 });
 
+test("an operation that keeps failing does not hold up those of other keys, also when the list is closed", async () => {
+  const { store, repair, repairs } = away();
+  store.back = true;
+  const locked = { run: () => Promise.reject(new Error("locked")), outcome: true };
+  repairs.add("locked", locked);
+  repairs.add("a", repair("a1", true));
+  repairs.add("b", repair("b1", true));
+  await vi.advanceTimersByTimeAsync(500);
+  expect(store.done).toEqual([]);
+  await vi.advanceTimersByTimeAsync(500);
+  expect([store.done, repairs.outcomes, repairs.has("locked")]).toEqual([["a1", "b1"], 1, true]);
+  repairs.add("c", repair("c1", true));
+  await repairs.close();
+  expect([store.done, repairs.outcomes]).toEqual([["a1", "b1", "c1"], 1]);
+});
+
 test("a key that is needed now is settled now, once for all requests", async () => {
   const { store, repair, repairs } = away();
   repairs.add("a", repair("a1"));

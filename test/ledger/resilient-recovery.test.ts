@@ -71,3 +71,22 @@ test("an entry without an owner is released once it is five seconds old, and not
   await ledger.recover(10);
   expect(await ledger.find(intent.key)).toBeUndefined();
 });
+
+test("an entry that cannot be released does not hold up the recovery of others", async () => {
+  const locked = anIntent();
+  const { ledger, server, pass } = faulty((store) => ({
+    begin: async (...request) => {
+      const reply = await store.begin(...request);
+      if (request[0].key === locked.key) throw new StoreUnavailableError("no answer");
+      return reply;
+    },
+    release: () => Promise.reject(new StoreUnavailableError("canceling statement due to lock timeout")),
+  }));
+  await expect(ledger.begin(locked)).rejects.toThrow("no answer");
+  const dying = createMemoryLedger({ server });
+  const intent = anIntent({ effect: "idempotent" });
+  await beginNew(dying, intent);
+  await dying.close();
+  pass(60_000);
+  expect((await ledger.recover(10)).map(({ claim }) => claim.key)).toEqual([intent.key]);
+});
