@@ -232,6 +232,23 @@ describe.skipIf(missing)("a Redis server", () => {
     await ledger.close();
   });
 
+  test("keeps nothing of old entries in the sets of a conversation and run that go on", async () => {
+    const ledger = createRedisLedger(store, { windowMs, uncertainMs, prefix: "sets:" });
+    const group = { conversationId: "long", runId: "long" };
+    const [done, uncertain, dropped] = [anIntent(group), anIntent(group), anIntent(group)];
+    await ledger.finish(await beginNew(ledger, done), aResult(), "replay");
+    await ledger.finish(await beginNew(ledger, uncertain), aResult("?", Outcome.UNCERTAIN), "replay");
+    await ledger.finish(await beginNew(ledger, dropped), aResult(), "drop");
+    const sets = [...(await store.client.keys("sets:conv:*")), ...(await store.client.keys("sets:turn:*"))];
+    const members = () => Promise.all(sets.map((key) => store.client.scard(key)));
+    expect(await members()).toEqual([2, 2]);
+    await ledger.erase({ olderThanMs: 0, uncertainOlderThanMs: windowMs });
+    expect(await members()).toEqual([1, 1]);
+    await ledger.erase({ olderThanMs: 0, uncertainOlderThanMs: 0 });
+    expect(await members()).toEqual([0, 0]);
+    await ledger.close();
+  });
+
   test("that is unreachable is reported, and nothing crashes", async () => {
     const faults: (string | undefined)[] = [];
     const absent = await openRedisStore({

@@ -53,6 +53,9 @@ local function put(key, attempt, lineage, d, i, v, w, f, b, m)
     'q', text(now), 'z', text(now + tonumber(m) + ${endMarginMs}), 'm', m, 'b', b, 'v', v, 'w', w, 'f', f)
 end
 local function remove(key)
+  local e = redis.call('HMGET', P..'e:'..key, 'v', 'w')
+  if e[1] and e[1] ~= '' then redis.call('SREM', P..'conv:'..e[1], key) end
+  if e[2] and e[2] ~= '' then redis.call('SREM', P..'turn:'..e[2], key) end
   redis.call('ZREM', P..'ended', key)
   redis.call('ZREM', P..'uncertain', key)
   return redis.call('DEL', P..'e:'..key)
@@ -247,7 +250,7 @@ local stepped, looked, erased = tonumber(ARGV[5]), 0, 0
 for name, age in pairs({ ended = ARGV[3], uncertain = ARGV[4] }) do
   local keys = redis.call('ZRANGEBYSCORE', P..name, '-inf', text(now - tonumber(age) - stepped), 'LIMIT', 0, 1000)
   for _, key in ipairs(keys) do
-    if redis.call('HGET', P..'e:'..key, 's') ~= '0' then erased = erased + redis.call('DEL', P..'e:'..key) end
+    if redis.call('HGET', P..'e:'..key, 's') ~= '0' then erased = erased + remove(key) end
     redis.call('ZREM', P..name, key)
   end
   looked = looked + #keys
