@@ -72,5 +72,5 @@ export default defineTool({
 
 /** Reports whether a value is a number. One with more digits than a double is a `Number` object (see `json()`). */
 function isNumber(value: unknown): value is number {
-  return typeof value === "number" || value instanceof Number;
+  return typeof (Object(value) as object).valueOf() === "number";
 }

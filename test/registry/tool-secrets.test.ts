@@ -18,7 +18,7 @@ describe("the secrets of a configuration", () => {
       { properties: { a: { anyOf: [secret, { type: "null" }] } } },
     ],
     ["in one of several schemas", { a: "s" }, { allOf: [{ oneOf: [{ properties: { a: secret } }] }] }],
-    ["in a condition", { a: "s" }, { if: {}, then: { properties: { a: secret } } }],
+    ["in a condition", { a: "s" }, { if: {}, else: { properties: { a: secret } } }],
     ["behind a reference", { a: "s" }, { properties: { a: { $ref: "#/$defs/a~1b" } }, $defs: { "a/b": secret } }],
     ["below a secret object", { a: { b: ["s"] } }, { properties: { a: { secret: true } } }],
   ])("are found %s", (_where, config, schema) => {
@@ -33,8 +33,8 @@ describe("the secrets of a configuration", () => {
 
   test("are none without a schema, a value or a mark", () => {
     expect(secretsOf({ a: "s" }, undefined)).toEqual([]);
-    expect(secretsOf({ a: null }, { properties: { a: secret } } as never)).toEqual([]);
-    expect(secretsOf({ a: "s" }, { properties: { a: {} }, $ref: "#/nowhere" } as never)).toEqual([]);
+    expect(secretsOf({ a: null }, { properties: { a: secret } })).toEqual([]);
+    expect(secretsOf({ a: "s" }, { properties: { a: {} }, $ref: "#/nowhere" })).toEqual([]);
   });
 });
 

@@ -1,10 +1,9 @@
-import { constants, createServer as createHttp2Server } from "node:http2";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { constants } from "node:http2";
+import type { Http2ServerResponse } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createServer as createListener } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import type { ServiceImpl } from "@connectrpc/connect";
-import { connectNodeAdapter, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Effect } from "../../gen/jackfield/v1/tool_pb.ts";
 import { ToolPlugin } from "../../gen/jackfield/v1/tool_plugin_pb.ts";
@@ -13,34 +12,8 @@ import { fencedManager } from "../../src/remote-tools/grpc-sessions.ts";
 import { deadPort } from "../outbound/downstream.ts";
 import { gate } from "../support/executor.ts";
 import { testRequirement } from "../support/test-requirement.ts";
+import { frameOf, grpcTo, startPlugin, startServer } from "./grpc-server.ts";
 import { embedded, refusal, startReplica, tool } from "./replica.ts";
-
-const grpcTo = (address: string, tls = false) => ({ target: { case: "grpc" as const, value: { address, tls } } });
-
-/** A gRPC server that implements ToolPlugin. */
-const startPlugin = (implementation: Partial<ServiceImpl<typeof ToolPlugin>>): Promise<string> =>
-  startServer(connectNodeAdapter({ routes: (router) => void router.service(ToolPlugin, implementation) }));
-
-async function startServer(
-  listener: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
-): Promise<string> {
-  const server = createHttp2Server(listener);
-  const sessions = new Set<{ destroy(): void }>();
-  server.on("session", (session) => void sessions.add(session));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => {
-    for (const session of sessions) session.destroy();
-    server.close();
-  });
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-/** A frame of gRPC with a message of this many bytes. */
-function frameOf(size: number): Buffer {
-  const frame = Buffer.alloc(5 + size);
-  frame.writeUInt32BE(size, 1);
-  return frame;
-}
 
 describe("a gRPC target", () => {
   testRequirement("002.1", "receives the arguments, reports progress and answers", async () => {
