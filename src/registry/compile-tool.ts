@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { Effect, type ToolAnnotations as ToolAnnotationsMessage } from "../../gen/jackfield/v1/tool_pb.ts";
 import type { PluginConfig } from "../config/config.ts";
 import type { Effect as EffectName, JsonObject, JsonSchema, Schema, Tool, ToolAnnotations } from "../plugin/tool.ts";
@@ -135,8 +136,9 @@ function checkShape(tool: Tool): void {
   if (tool.effect !== undefined && !Object.hasOwn(effects, tool.effect)) {
     refuse(`its effect is ${JSON.stringify(tool.effect)}; read, idempotent or write was expected`);
   }
-  if (tool.timeoutMs !== undefined && !(tool.timeoutMs >= 1 && tool.timeoutMs <= 2 ** 31 - 1)) {
-    refuse(`its timeoutMs is ${tool.timeoutMs}; a number of milliseconds from 1 was expected`);
+  for (const [key, value, min, max] of numbersOf(tool)) {
+    if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) continue;
+    refuse(`its ${key} is ${inspect(value)}; a whole number from ${min} to ${max} was expected`);
   }
   for (const [key, value] of Object.entries(tool.annotations ?? {})) {
     const expected = annotationTypes.get(key);
@@ -151,6 +153,18 @@ function checkArgumentsType({ type }: JsonSchema): void {
   if (type === undefined || [type].flat().includes("object")) return;
   const found = JSON.stringify(type);
   throw new SchemaError(`its type is ${found}, and arguments are always an object: write "object" or leave it out`);
+}
+
+/** Returns the numbers that a tool declares, with their ranges: key, value, minimum and maximum. */
+function numbersOf({ timeoutMs, limits, retry }: Tool): [string, number | undefined, number, number][] {
+  return [
+    ["timeoutMs", timeoutMs, 1, 2 ** 31 - 1],
+    ["limits.concurrency", limits?.concurrency, 1, 100_000],
+    ["limits.queue", limits?.queue, 0, 1_000_000],
+    ["retry.retries", retry?.retries, 0, 100],
+    ["retry.baseMs", retry?.baseMs, 1, 86_400_000],
+    ["retry.maxMs", retry?.maxMs, 1, 86_400_000],
+  ];
 }
 
 function annotationsFrom({ title, destructive, idempotent, openWorld }: ToolAnnotations): ToolAnnotationsMessage {

@@ -82,7 +82,7 @@ testRequirement(
 );
 
 testRequirement(
-  ["001.11", "fault-001.duplicate"],
+  "001.11",
   "killed while a job without scope and call ids runs: the writes that have ended do not run again",
   async () => {
     await using world = await startWorld();
