@@ -102,8 +102,9 @@ export function createTokenVerifier(
 }
 
 function callerFrom(payload: JWTPayload, config: OauthConfig): Caller | undefined {
-  const { sub } = payload;
-  if (sub === undefined || sub === "" || sub.length > maxSubjectLength) return undefined;
+  // jose does not check the claim's type: as text, all objects would be one subject.
+  const sub: unknown = payload.sub;
+  if (typeof sub !== "string" || sub === "" || sub.length > maxSubjectLength) return undefined;
   const granted = config.scopeClaims.flatMap((claim) =>
     claimValues(Object.hasOwn(payload, claim) ? payload[claim] : ""),
   );

@@ -116,7 +116,11 @@ describe("a token", () => {
       { sub: undefined },
       { sub: "" },
       { sub: "x".repeat(181) },
-    ] as JWTPayload[]) {
+      { sub: 42 },
+      { sub: ["ann"] },
+      { sub: { id: "ann" } },
+      { sub: { id: "ann", length: 3 } },
+    ] as unknown as JWTPayload[]) {
       expect([claims, await verify(await issuer.sign(claims))]).toEqual([claims, undefined]);
     }
     expect(await verify(await issuer.sign({ exp: seconds - 30, nbf: seconds + 30 }))).toBeDefined();
