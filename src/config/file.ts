@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { Ajv } from "ajv";
-import { parseDocument } from "yaml";
+import { type Document, type ErrorCode, LineCounter, parseDocument, visit } from "yaml";
 import type { Environment } from "./environment.ts";
 import { fileErrorMessage } from "./environment.ts";
 import { interpolate } from "./interpolate.ts";
@@ -104,23 +104,52 @@ function applicable(schema: object, value: unknown): object {
   return { ...schema, properties: Object.fromEntries(names.map((name) => [name, properties[name]])) };
 }
 
+/** Problems whose message in the library is a fixed text. Any other message may quote the file, and so a secret. */
+const fixedMessages: ReadonlySet<ErrorCode> = new Set([
+  "BAD_INDENT",
+  "BLOCK_AS_IMPLICIT_KEY",
+  "BLOCK_IN_FLOW",
+  "DUPLICATE_KEY",
+  "MISSING_CHAR",
+  "MULTILINE_IMPLICIT_KEY",
+  "TAB_AS_INDENT",
+]);
+
 /** Parses the document as plain values, `{}` if it is empty; undefined if it is not valid YAML. */
 function parse(source: string, file: string, environment: Environment): unknown {
-  const document = parseDocument(source, { prettyErrors: true });
-  for (const error of document.errors) {
-    const at = error.linePos?.[0];
-    const line = at === undefined ? "" : ` at line ${at.line}, column ${at.col}`;
-    // The rest of the library's message quotes the file, which may contain a secret.
-    const message = error.message.split(" at line ")[0]?.split("\n")[0] ?? error.code;
-    environment.problem(`${file} must be YAML; found a problem${line}: ${message}.`);
+  const lineCounter = new LineCounter();
+  // A warning of the library would quote the file on stderr.
+  const document = parseDocument(source, { lineCounter, logLevel: "error" });
+  const problem = (found: string): void => environment.problem(`${file} must be YAML; found ${found}.`);
+  const place = (offset: number): string => {
+    const { line, col } = lineCounter.linePos(offset);
+    return `line ${line}, column ${col}`;
+  };
+  for (const { code, message, pos } of document.errors) {
+    const words = fixedMessages.has(code) ? message.split(" at line ")[0] : code.toLowerCase().replaceAll("_", " ");
+    problem(`a problem at ${place(pos[0])}: ${words}`);
   }
   if (document.errors.length > 0) return undefined;
   try {
     return document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (reason) {
-    environment.problem(
-      `${file} must be YAML; found ${reason instanceof Error ? reason.message : "an unreadable text"}.`,
+  } catch {
+    const offset = unresolvedAlias(document);
+    problem(
+      offset === undefined ? "aliases that cannot be resolved" : `an alias without its anchor at ${place(offset)}`,
     );
     return undefined;
   }
+}
+
+/** Returns the offset of an alias without an anchor before it. */
+function unresolvedAlias(document: Document): number | undefined {
+  let offset: number | undefined;
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return undefined;
+      offset = alias.range?.[0];
+      return visit.BREAK;
+    },
+  });
+  return offset;
 }

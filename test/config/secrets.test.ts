@@ -109,6 +109,18 @@ test("a key and its own hash are duplicates", () => {
   expect(problemsOf({ COGNIGY_API_KEY: `a:k,b:${hashed}` })).toHaveLength(1);
 });
 
+test.each([
+  ["callers: [{ name: a, keys: [*hunter2] }]", "found an alias without its anchor at line 1, column 29."],
+  ['callers: [{ name: a, keys: ["\\xhunter2"] }]', "found a problem at line 1, column 30: bad dq escape."],
+  ["callers: [{ name: a, keys: [ok] hunter2 }]", "found a problem at line 1, column 33: "],
+  ["callers: [{ name: a, keys: [ok] }\n  hunter2", "found a problem at line 2, column "],
+  [`callers: [&a hunter2${", *a".repeat(101)}]`, "found aliases that cannot be resolved."],
+])("a file that is not YAML (%s) is reported by line and column, without its text", (yaml, words) => {
+  const found = problemsOf({}, yaml).join("\n");
+  expect(found).toContain(`jackfield.yaml must be YAML; ${words}`);
+  expect(found).not.toContain("hunter2");
+});
+
 test("no printout of the configuration shows a planted secret", async () => {
   const secret = "planted-secret-7";
   const loaded = load(
