@@ -5,7 +5,7 @@ import { nearest } from "./nearest.ts";
 
 /**
  * Formats Ajv's errors (with `verbose` and `allErrors`) as sentences: the key, the expected and the found value. Values
- * at the pointers in `secretPaths`, and of keys with secret-looking names, are not shown.
+ * at the pointers in `secretPaths`, of credentials and of keys with secret-looking names are not shown.
  */
 export function sentencesFromAjv(
   errors: readonly ErrorObject[],
@@ -28,7 +28,7 @@ function sentence(error: ErrorObject, secretPaths: ReadonlySet<string>): string 
   const expected = expectation(error, params);
   if (expected === undefined) return undefined;
   const described = typeof error.data === "object";
-  const hidden = !described && (secretPaths.has(error.instancePath) || looksSecret(lastKey(error.instancePath)));
+  const hidden = !described && (secretPaths.has(error.instancePath) || isSecretPointer(error.instancePath));
   return `${key} must be ${expected}; found ${hidden ? "[secret]" : shown(error.data)}.`;
 }
 
@@ -101,6 +101,7 @@ export function shown(value: unknown): string {
   return json.length > 80 ? `${json.slice(0, 77)}…"` : json;
 }
 
-function lastKey(pointer: string): string {
-  return pointer.split("/").findLast((step) => !/^\d+$/.test(step)) ?? "";
+function isSecretPointer(pointer: string): boolean {
+  const lastKey = pointer.split("/").findLast((step) => !/^\d+$/.test(step)) ?? "";
+  return pointer.startsWith("/credentials/") || looksSecret(lastKey);
 }

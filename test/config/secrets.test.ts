@@ -121,6 +121,14 @@ test.each([
   expect(found).not.toContain("hunter2");
 });
 
+test.each([
+  ["bearer: 1234567890", "bearer must be a text; found [secret]."],
+  ["header: { name: x-key, value: 1234567890 }", "header.value must be a text; found [secret]."],
+  ["basic: { username: 1234567890, password: x }", "basic.username must be a text; found [secret]."],
+])("a credential that is not text (%s) is reported without its value", (yaml, sentence) => {
+  expect(problemsOf({}, `credentials: { erp: { ${yaml} } }`)).toEqual([`jackfield.yaml: credentials.erp.${sentence}`]);
+});
+
 test("no printout of the configuration shows a planted secret", async () => {
   const secret = "planted-secret-7";
   const loaded = load(
