@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { Ajv } from "ajv";
-import { type Document, type ErrorCode, LineCounter, parseDocument, visit } from "yaml";
+import { type Document, type ErrorCode, LineCounter, parseDocument, visit, type YAMLError } from "yaml";
 import type { Environment } from "./environment.ts";
 import { fileErrorMessage } from "./environment.ts";
 import { interpolate } from "./interpolate.ts";
@@ -125,11 +125,10 @@ function parse(source: string, file: string, environment: Environment): unknown 
     const { line, col } = lineCounter.linePos(offset);
     return `line ${line}, column ${col}`;
   };
-  for (const { code, message, pos } of document.errors) {
-    const words = fixedMessages.has(code) ? message.split(" at line ")[0] : code.toLowerCase().replaceAll("_", " ");
-    problem(`a problem at ${place(pos[0])}: ${words}`);
-  }
-  if (document.errors.length > 0) return undefined;
+  // Of the library's warnings only those about indentation are harmless: after all others, values mean something else.
+  const errors = [...document.errors, ...document.warnings.filter(({ code }) => code !== "BAD_INDENT")];
+  for (const error of errors) problem(`a problem at ${place(error.pos[0])}: ${wordsOf(error)}`);
+  if (errors.length > 0) return undefined;
   try {
     return document.toJS({ maxAliasCount: 100 }) ?? {};
   } catch {
@@ -139,6 +138,12 @@ function parse(source: string, file: string, environment: Environment): unknown 
     );
     return undefined;
   }
+}
+
+function wordsOf({ code, message }: YAMLError): string {
+  if (fixedMessages.has(code)) return message.split(" at line ")[0] ?? code;
+  if (code === "TAG_RESOLVE_FAILED") return "a tag that is not known (variables are written ${env:NAME})";
+  return code.toLowerCase().replaceAll("_", " ");
 }
 
 /** Returns the offset of an alias without an anchor before it. */

@@ -172,6 +172,10 @@ test.each([
   ['host: "${NOPE}"', "may contain ${env:NAME} or ${file:path}"],
   ["callers: [{ name: a, keys: [] }]", "callers[0].keys must be a list of at least 1; found an empty list."],
   ["callers: [{ name: a, keys: [12345] }]", "callers[0].keys[0] must be a text; found [secret]."],
+  [
+    "callers: [{ name: a, keys: [!env KEY] }]",
+    "must be YAML; found a problem at line 1, column 29: a tag that is not known (variables are written ${env:NAME}).",
+  ],
   ["a: [", "must be YAML; found a problem at line 1"],
   ["- a", "the document must be a group of keys; found a list."],
 ])("a wrong file (%s) is reported by its key", (yaml, sentence) => {
