@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
-import ipaddr from "ipaddr.js";
 import type { Environment } from "./environment.ts";
+import { privateAddressFrom } from "./private-addresses.ts";
 
 /** A text and the key it came from, for problems. */
 export interface SourcedText {
@@ -122,7 +122,7 @@ export function checkOrigins(environment: Environment, key: string, items: reado
 /** Checks that every item is an address, a CIDR or a host name. */
 export function checkAddresses(environment: Environment, key: string, items: readonly string[]): void {
   for (const item of items) {
-    if (isIP(bare(item)) || ipaddr.isValidCIDR(item) || isHostName(item)) continue;
+    if (privateAddressFrom(item) !== undefined) continue;
     environment.problem(
       `${key} must list hosts, addresses or CIDRs such as 10.0.0.0/8; found ${JSON.stringify(item)}.`,
     );

@@ -1,8 +1,9 @@
 import { lookup as resolveName, type LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
+import { bareHost, type Block, privateAddressFrom } from "../config/private-addresses.ts";
 import { DownstreamError } from "./downstream-error.ts";
 import { createSharedLookup } from "./shared-lookup.ts";
-import { type Block, blockFromText, isInBlocks, isPrivateAddress } from "./private-address.ts";
+import { isInBlocks, isPrivateAddress } from "./private-address.ts";
 
 /** Blocks requests to private addresses that the operator has not configured. */
 export interface AddressGuard {
@@ -25,19 +26,17 @@ export interface AddressGuardOptions {
   readonly resolve?: typeof resolveName;
 }
 
-const hostName = /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/;
-
 /** Creates a guard that allows only those private addresses that the operator has listed. */
 export function createAddressGuard({ privateAddresses, resolve = resolveName }: AddressGuardOptions): AddressGuard {
   const sharedResolve = createSharedLookup(resolve);
   const blocks: Block[] = [];
   const hosts = new Set<string>();
   for (const entry of privateAddresses) {
-    const block = blockFromText(entry.trim());
-    const name = bareHost(entry.trim());
-    if (block !== undefined) blocks.push(block);
-    else if (hostName.test(name) && !/^[\d.]+$/.test(name)) hosts.add(name);
-    else throw new Error(`JACKFIELD_PRIVATE_ADDRESSES: expected a host name, an address or a CIDR, found "${entry}"`);
+    const address = privateAddressFrom(entry);
+    if (address === undefined)
+      throw new Error(`JACKFIELD_PRIVATE_ADDRESSES: expected a host name, an address or a CIDR, found "${entry}"`);
+    if (typeof address === "string") hosts.add(address);
+    else blocks.push(address);
   }
 
   const isOpen = (address: string): boolean => !isPrivateAddress(address) || isInBlocks(address, blocks);
@@ -72,13 +71,6 @@ export function createAddressGuard({ privateAddresses, resolve = resolveName }: 
       });
     },
   };
-}
-
-function bareHost(host: string): string {
-  return host
-    .toLowerCase()
-    .replace(/^\[(.*)\]$/, "$1")
-    .replace(/\.$/, "");
 }
 
 function isLocalName(name: string): boolean {

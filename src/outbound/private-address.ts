@@ -1,18 +1,7 @@
 import ipaddr from "ipaddr.js";
+import type { Block } from "../config/private-addresses.ts";
 
 const globalUnicast = ipaddr.parseCIDR("2000::/3");
-
-/** An address block. */
-export type Block = ReturnType<typeof ipaddr.parseCIDR>;
-
-/** Parses a CIDR or a single address as a block; undefined for any other text. */
-export function blockFromText(text: string): Block | undefined {
-  const bare = text.replace(/^\[(.*)\]$/, "$1");
-  if (ipaddr.isValidCIDR(bare)) return ipaddr.parseCIDR(bare);
-  if (!ipaddr.IPv4.isValidFourPartDecimal(bare) && !ipaddr.IPv6.isValid(bare)) return undefined;
-  const address = ipaddr.process(bare);
-  return [address, address.kind() === "ipv4" ? 32 : 128];
-}
 
 /**
  * Reports whether an IP address is not public: loopback, private, link-local, carrier-grade NAT, unspecified,

@@ -139,6 +139,8 @@ test.each([
   [{ COGNIGY_API_KEY_FILE: "none" }, "COGNIGY_API_KEY_FILE must name a file"],
   [{ OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "2" }, "OTEL_TRACES_SAMPLER_ARG"],
   [{ JACKFIELD_PRIVATE_ADDRESSES: "10.0.0.0/99" }, "JACKFIELD_PRIVATE_ADDRESSES"],
+  [{ JACKFIELD_PRIVATE_ADDRESSES: "10.0.0" }, "JACKFIELD_PRIVATE_ADDRESSES must list hosts, addresses or CIDRs"],
+  [{ JACKFIELD_PRIVATE_ADDRESSES: "*.corp.example" }, 'found "*.corp.example".'],
 ])("a wrong variable %o is reported in one sentence that names it and reveals no secret", (env, sentence) => {
   const found = problemsOf(env);
   expect(found).toHaveLength(1);

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { blockFromText } from "../../src/config/private-addresses.ts";
 import { createAddressGuard } from "../../src/outbound/address-guard.ts";
-import { blockFromText, isInBlocks, isPrivateAddress } from "../../src/outbound/private-address.ts";
+import { isInBlocks, isPrivateAddress } from "../../src/outbound/private-address.ts";
 import { rejection, scope, startDownstream, startOutbound, startRaw } from "./downstream.ts";
 import { resolver } from "./resolver.ts";
 
