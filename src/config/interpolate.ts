@@ -51,14 +51,15 @@ export function interpolate(
       return undefined;
     }
     if (kind === "file") {
+      let found = "it is empty";
       try {
-        return readSecretFile(resolve(from.folder, name));
+        const text = readSecretFile(resolve(from.folder, name));
+        if (text !== "") return text;
       } catch (reason) {
-        from.environment.problem(
-          `${from.file}: ${key} needs the file ${JSON.stringify(name)}; found that it cannot be read (${fileErrorMessage(reason)}).`,
-        );
-        return undefined;
+        found = `it cannot be read (${fileErrorMessage(reason)})`;
       }
+      from.environment.problem(`${from.file}: ${key} needs the file ${JSON.stringify(name)}; found that ${found}.`);
+      return undefined;
     }
     from.environment.problem(
       `${from.file}: ${key} may contain \${env:NAME} or \${file:path}; found \${${inside}} (write $\${${inside}} for the text itself).`,

@@ -69,6 +69,13 @@ test("secrets can be read from files, without the trailing line break", () => {
   expect(config.callers[0]?.keys[0]?.reveal()).toBe("from-a-file");
 });
 
+test.each(["", "\n"])("a file without a secret (%j) is refused", (text) => {
+  const cwd = folder({ key: text, "jackfield.yaml": 'callers: [{ name: a, keys: ["x${file:key}"] }]\n' });
+  expect(() => loadConfig({ env: {}, cwd })).toThrow(
+    'jackfield.yaml: callers[0].keys[0] needs the file "key"; found that it is empty.',
+  );
+});
+
 test("several Cognigy keys keep their names, a single one is called cognigy", () => {
   expect(cognigyOf(load({ COGNIGY_API_KEY: "a:k1,b:k2" })).keys.map(({ name }) => name)).toEqual(["a", "b"]);
   expect(cognigyOf(load({ COGNIGY_API_KEY: "k" })).keys.map(({ name }) => name)).toEqual(["cognigy"]);
