@@ -7,6 +7,7 @@ import { fileErrorMessage } from "./environment.ts";
 import { interpolate } from "./interpolate.ts";
 import type { FileConfig } from "./schema.ts";
 import { sentencesFromAjv } from "./sentences.ts";
+import { convertPlaceholders } from "./typed-placeholders.ts";
 
 /** A configuration file, possibly absent. */
 export interface ConfigFile {
@@ -74,7 +75,7 @@ interface ContentCheck {
 
 function checked(parsed: unknown, { path, folder, file, environment, schema }: ContentCheck): ConfigFile {
   const empty: ConfigFile = { path, folder, content: {}, secretPaths: new Set() };
-  const { value, secretPaths, unfilled } = interpolate(parsed, { folder, file, environment });
+  const { value, secretPaths, wholePaths, unfilled } = interpolate(parsed, { folder, file, environment });
   const hidden = new Set(secretPaths);
   const check = new Ajv({
     allErrors: true,
@@ -85,7 +86,8 @@ function checked(parsed: unknown, { path, folder, file, environment, schema }: C
     validateSchema: false,
     code: { optimize: false },
   }).compile<FileConfig>(applicable(schema(), value));
-  if (check(value) && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
+  const isValid = check(value) || (convertPlaceholders(value, check.errors ?? [], wholePaths) && check(value));
+  if (isValid && unfilled.length === 0) return { path, folder, content: value, secretPaths: hidden };
   // Unfilled placeholders have already been reported.
   const errors = (check.errors ?? []).filter(({ instancePath }) => !unfilled.includes(instancePath));
   for (const sentence of sentencesFromAjv(errors, file, hidden)) environment.problem(sentence);

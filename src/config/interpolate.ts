@@ -1,15 +1,16 @@
 import { resolve } from "node:path";
-import { escapePointer } from "../json/pointer.ts";
+import { escapePointer, unescapePointer } from "../json/pointer.ts";
 import { readSecretFile, fileErrorMessage } from "./environment.ts";
 import type { Environment } from "./environment.ts";
 
 /**
  * The result of interpolation. `secretPaths` are the JSON pointers of the texts that contained a placeholder,
- * `unfilled` of those whose problem has been reported.
+ * `wholePaths` of those that were nothing else, `unfilled` of those whose problem has been reported.
  */
 export interface Interpolated {
   readonly value: unknown;
   readonly secretPaths: readonly string[];
+  readonly wholePaths: ReadonlySet<string>;
   readonly unfilled: readonly string[];
 }
 
@@ -24,6 +25,7 @@ export function interpolate(
   from: { folder: string; file: string; environment: Environment },
 ): Interpolated {
   const secretPaths: string[] = [];
+  const wholePaths = new Set<string>();
   const unfilled: string[] = [];
 
   const fill = (text: string, pointer: string): string => {
@@ -36,6 +38,7 @@ export function interpolate(
       return found ?? "";
     });
     if (filled) secretPaths.push(pointer);
+    if (/^\$\{[^}]*\}$/.test(text)) wholePaths.add(pointer);
     return result;
   };
 
@@ -79,7 +82,7 @@ export function interpolate(
     return copy;
   };
 
-  return { value: walk(value, ""), secretPaths, unfilled };
+  return { value: walk(value, ""), secretPaths, wholePaths, unfilled };
 }
 
 /** Formats a JSON pointer as a readable key: `/plugins/0/use` becomes `plugins[0].use`. */
@@ -87,7 +90,7 @@ export function keyFromPointer(pointer: string): string {
   return pointer
     .split("/")
     .slice(1)
-    .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"))
+    .map(unescapePointer)
     .reduce((key, step) => {
       if (/^\d+$/.test(step)) return `${key}[${step}]`;
       const word = /^[\w-]+$/.test(step) ? step : JSON.stringify(step);

@@ -116,6 +116,26 @@ rpc: { corsOrigins: ["https://console.example.com"] }
   expect(config.adapters["cognigy"]?.settings.answerWithinMs).toBe(4000);
 });
 
+test("numbers and booleans may come from placeholders, but only as whole values", () => {
+  const yaml =
+    'limits: { bodyBytes: "${env:N}" }\nadapters: { cognigy: { enabled: "${env:NO}" } }\nsandbox: "${env:NO}"\n';
+  const config = load({ N: "2048", NO: "false" }, yaml);
+  expect(config).toMatchObject({ limits: { bodyBytes: 2048 }, sandbox: false });
+  expect(config.adapters["cognigy"]?.settings.enabled).toBe(false);
+  for (const [value, N] of [
+    ["${env:N}", "2k"],
+    ["${env:N}", "2048.5"],
+    ["${env:N}", "12"],
+    ["${env:N}8", "204"],
+    ["$${env:N}", "2048"],
+  ] as const) {
+    expect(problemsOf({ N }, `limits: { bodyBytes: "${value}" }`)).toEqual([
+      expect.stringContaining("limits.bodyBytes must be"),
+    ]);
+  }
+  expect(load({ N: "2048" }, 'callers: [{ name: a, keys: ["${env:N}"] }]').callers[0]?.keys[0]?.reveal()).toBe("2048");
+});
+
 test.each([
   [{ PORT: "abc" }, 'PORT must be a whole number from 0 to 65535; found "abc".'],
   [{ PORT: "65536" }, "65536"],
