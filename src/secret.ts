@@ -38,9 +38,15 @@ export function isKeyHash(text: string): boolean {
   return hashShape.test(text);
 }
 
-/** Reports whether a key starts like a hash but is not a valid one. */
-export function isBrokenKeyHash(text: string): boolean {
-  return text.toLowerCase().startsWith(hashPrefix) && !isKeyHash(text);
+/** Describes what is wrong with a configured key, without the key; undefined if it can be used. */
+export function keyProblem(key: string): string | undefined {
+  if (isKeyHash(key)) return undefined;
+  if (key.toLowerCase().startsWith(hashPrefix))
+    return "must give a key itself, or as sha256: and 64 hex digits; found a malformed hash.";
+  // HTTP clients encode other characters in different ways, and remove spaces at the ends.
+  if (!/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(key))
+    return "must give keys of printable ASCII characters, without spaces around them; found another text.";
+  return undefined;
 }
 
 /** Returns the SHA-256 of a key, given in plain text or as its hash: 32 bytes. */

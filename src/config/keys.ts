@@ -3,7 +3,7 @@ import { allScopes, defaultScopes, grantedScopes, type Scope } from "./scope.ts"
 import type { Environment } from "./environment.ts";
 import { nearest } from "./nearest.ts";
 import type { FileConfig } from "./schema.ts";
-import { isBrokenKeyHash, isKeyHash, keyDigest, Secret } from "../secret.ts";
+import { isKeyHash, keyDigest, keyProblem, Secret } from "../secret.ts";
 import { checkCallerSignatures, signatureFrom } from "./signatures.ts";
 
 const nameShape = /^[A-Za-z0-9][\w.@-]{0,63}$/;
@@ -145,10 +145,10 @@ function entryParts(entry: string): { name: string; key: string; rest: string | 
   return { name, key, rest };
 }
 
-/** Validates a key that is given as its hash. */
+/** Validates a key. Adds problems to `environment`. */
 function checkKey(key: string, where: string, environment: Environment): void {
-  if (!isBrokenKeyHash(key)) return;
-  environment.problem(`${where} must give a key itself, or as sha256: and 64 hex digits; found a malformed hash.`);
+  const problem = keyProblem(key);
+  if (problem !== undefined) environment.problem(`${where} ${problem}`);
 }
 
 function isSameKey(one: string, other: string): boolean {

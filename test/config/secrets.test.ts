@@ -109,6 +109,19 @@ test.each<[Record<string, string>, string?]>([
   expect(problemsOf(env, yaml)).toEqual([expect.stringContaining("or as sha256: and 64 hex digits")]);
 });
 
+test.each<[Record<string, string>, string?]>([
+  [{ JACKFIELD_API_KEYS: "one:hunter2€" }],
+  [{ COGNIGY_API_KEY: "hunter2ü" }],
+  [{ COGNIGY_API_KEY: "one:hunter2\tx" }],
+  [{ GENESYS_WEBHOOK_KEY: "hunter2\nx" }],
+  [{}, "callers: [{ name: one, keys: [hunter2é] }]"],
+  [{}, "callers: [{ name: one, keys: [' hunter2'] }]"],
+])("a key that HTTP clients send in different ways %j %s is refused", (env, yaml) => {
+  const found = problemsOf(env, yaml);
+  expect(found).toEqual([expect.stringContaining("keys of printable ASCII characters")]);
+  expect(found[0]).not.toContain("hunter2");
+});
+
 test("a key and its own hash are duplicates", () => {
   const hashed = `sha256:${hash("sha256", "k", "hex")}`;
   expect(problemsOf({}, `callers: [{ name: one, keys: [k, "${hashed}"] }]`)).toHaveLength(1);

@@ -1,5 +1,5 @@
 import type { SignatureSettings } from "../../auth/caller.ts";
-import { isBrokenKeyHash, Secret } from "../../secret.ts";
+import { keyProblem, Secret } from "../../secret.ts";
 import type { AdapterConfiguration } from "../../settings.ts";
 
 /** Settings of the Genesys adapter. */
@@ -61,9 +61,8 @@ export const genesysConfiguration: AdapterConfiguration<GenesysSettings> = {
       const [missing, given] = clientId === undefined ? ["ID", "SECRET"] : ["SECRET", "ID"];
       report(`GENESYS_CLIENT_${missing} must be set together with GENESYS_CLIENT_${given}; found it not set.`);
     }
-    if (isBrokenKeyHash(webhookKey?.reveal() ?? "")) {
-      report("GENESYS_WEBHOOK_KEY must give the key itself, or as sha256: and 64 hex digits; found a malformed hash.");
-    }
+    const problem = webhookKey && keyProblem(webhookKey.reveal());
+    if (problem !== undefined) report(`GENESYS_WEBHOOK_KEY ${problem}`);
     return {
       webhookKey,
       signature,
