@@ -41,6 +41,7 @@ export function isKeyHash(text: string): boolean {
 /** Describes what is wrong with a configured key, without the key; undefined if it can be used. */
 export function keyProblem(key: string): string | undefined {
   if (isKeyHash(key)) return undefined;
+  if (key.trim() === "") return "must contain a key; found only spaces.";
   if (key.toLowerCase().startsWith(hashPrefix))
     return "must give a key itself, or as sha256: and 64 hex digits; found a malformed hash.";
   // HTTP clients encode other characters in different ways, and remove spaces at the ends.

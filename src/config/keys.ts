@@ -40,7 +40,9 @@ export function callersFrom(environment: Environment, file: FileConfig, reserved
     callers.push(caller);
   };
 
-  for (const [index, entry] of entries(environment.secret("JACKFIELD_API_KEYS")).entries()) {
+  const variable = environment.secret("JACKFIELD_API_KEYS");
+  if (variable?.trim() === "") environment.problem("JACKFIELD_API_KEYS must contain a key; found only spaces.");
+  for (const [index, entry] of entries(variable).entries()) {
     const caller = callerFromEntry(entry, `Entry ${index + 1} of JACKFIELD_API_KEYS`, environment);
     if (caller !== undefined) take(caller, `Entry ${index + 1} of JACKFIELD_API_KEYS`);
   }
@@ -131,7 +133,7 @@ function callerFromEntry(entry: string, where: string, environment: Environment)
     return undefined;
   }
   checkName(name, where, environment);
-  if (key.trim() === "") {
+  if (key === "") {
     environment.problem(`${where} must contain a key after ${JSON.stringify(`${name}:`)}; found none.`);
     return undefined;
   }
@@ -141,8 +143,8 @@ function callerFromEntry(entry: string, where: string, environment: Environment)
 
 /** Splits an entry `name:key` or `name:key:rest`. The rest may contain colons, and so may a hash. */
 function entryParts(entry: string): { name: string; key: string; rest: string | undefined } {
-  const [, name = entry, key = "", rest] = /^([^:]*):(sha256:[^:]*|[^:]*)(?::(.*))?$/is.exec(entry) ?? [];
-  return { name, key, rest };
+  const [, name = entry, key = "", rest] = /^([^:]*):(\s*sha256:[^:]*|[^:]*)(?::(.*))?$/is.exec(entry) ?? [];
+  return { name: name.trim(), key: key.trim(), rest };
 }
 
 /** Validates a key. Adds problems to `environment`. */

@@ -122,6 +122,22 @@ test.each<[Record<string, string>, string?]>([
   expect(found[0]).not.toContain("hunter2");
 });
 
+test("spaces around the parts of an entry do not belong to its key", () => {
+  const config = load({ JACKFIELD_API_KEYS: "crm: k1 , bot : k2 : tools:read", COGNIGY_API_KEY: "a: k1, b :k2" });
+  expect(config.callers.map(({ caller, keys }) => [caller.name, keys[0]?.reveal()])).toEqual([
+    ["crm", "k1"],
+    ["bot", "k2"],
+  ]);
+  expect(cognigyOf(config).keys.map(({ name, key }) => [name, key.reveal()])).toEqual([
+    ["a", "k1"],
+    ["b", "k2"],
+  ]);
+});
+
+test.each(["JACKFIELD_API_KEYS", "COGNIGY_API_KEY", "GENESYS_WEBHOOK_KEY"])("%s of only spaces is refused", (name) => {
+  expect(problemsOf({ [name]: " " })).toEqual([`${name} must contain a key; found only spaces.`]);
+});
+
 test("a key and its own hash are duplicates", () => {
   const hashed = `sha256:${hash("sha256", "k", "hex")}`;
   expect(problemsOf({}, `callers: [{ name: one, keys: [k, "${hashed}"] }]`)).toHaveLength(1);
