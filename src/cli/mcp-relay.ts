@@ -38,7 +38,10 @@ export function createMcpRelay({ url, key, write }: McpRelayParts): McpRelay {
   /** The protocol version negotiated by an older client and the service. */
   let agreed: string | undefined;
 
-  function headersFor({ method = "", params = {} }: Message): Record<string, string> {
+  function headersFor(message: Message): Record<string, string> {
+    // The service refuses what is not as it should be.
+    const method = typeof message.method === "string" ? message.method : "";
+    const params = message.params ?? {};
     const version = params._meta?.[versionKey] ?? agreed;
     const subject = method === "tools/call" ? params.name : method.startsWith("tasks/") ? params.taskId : undefined;
     return {
@@ -136,6 +139,8 @@ export function createMcpRelay({ url, key, write }: McpRelayParts): McpRelay {
       } catch {
         return fail(undefined, -32700, "The message is not valid JSON");
       }
+      if (typeof message !== "object" || message === null || Array.isArray(message))
+        return fail(undefined, -32600, "Expected a JSON-RPC 2.0 message");
       if (message.method === "notifications/cancelled") {
         running.get(message.params?.requestId as string | number)?.abort();
         return;
