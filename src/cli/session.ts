@@ -43,13 +43,15 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
         `--url must be an http or https address such as http://127.0.0.1:8080; found ${JSON.stringify(url)}.`,
       );
     }
-    return (client ??= createJackfieldClient({ baseUrl: url, apiKey: key || host.env["JACKFIELD_API_KEY"] }));
+    return (client ??= createJackfieldClient({ baseUrl: url, apiKey: keyFrom(key || host.env["JACKFIELD_API_KEY"]) }));
   };
   return {
     host,
     json,
     givenUrl: given,
-    key: key || host.env["JACKFIELD_API_KEY"],
+    get key() {
+      return keyFrom(key || host.env["JACKFIELD_API_KEY"]);
+    },
     hasUrl: given !== undefined,
     get client() {
       return connect();
@@ -66,6 +68,16 @@ export function openSession(host: CliHost, command: Command, finish: (code: numb
     },
     finish,
   };
+}
+
+/** Returns the key without spaces around it. Throws a CliError, without the key, if no header can carry it. */
+function keyFrom(given: string | undefined): string | undefined {
+  const key = given?.trim();
+  if (!key) return undefined;
+  if (/^[\x20-\x7e]+$/.test(key)) return key;
+  throw new CliError(
+    "The key must consist of printable ASCII characters; found others. It comes from --key or JACKFIELD_API_KEY.",
+  );
 }
 
 /** Codes by which the service reports a problem of the request, not of the service. */

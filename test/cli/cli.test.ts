@@ -104,6 +104,23 @@ describe("the command line", () => {
     await jackfield(["tools"], { env: { PORT: env.PORT } });
     expect(server.keys).toEqual(["Bearer from-env", "Bearer given", undefined]);
   });
+
+  test.each(["s3cret\nkey", "s3cret€", "s3cret\u0000"])("refuses a key that no header carries (%j)", async (key) => {
+    const stderr =
+      "The key must consist of printable ASCII characters; found others. It comes from --key or JACKFIELD_API_KEY.\n";
+    for (const argv of [["tools"], ["mcp"]]) {
+      const url = ["--url", "http://127.0.0.1:1"];
+      expect(await jackfield([...argv, ...url, "--key", key])).toEqual({ code: 1, stdout: "", stderr });
+      expect(await jackfield([...argv, ...url], { env: { JACKFIELD_API_KEY: key } })).toMatchObject({ stderr });
+    }
+    expect(await jackfield(["check"], { env: { JACKFIELD_API_KEY: key } })).toMatchObject({ code: 0 });
+  });
+
+  test("sends a key without the line break of its file", async () => {
+    await using server = await startConnect(({ service }) => service(ToolExecutor, { listTools: () => ({}) }));
+    await jackfield(["tools", "--url", server.url, "--key", "given\n"]);
+    expect(server.keys).toEqual(["Bearer given"]);
+  });
 });
 
 describe("check", () => {
