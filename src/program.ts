@@ -95,6 +95,12 @@ async function mcp(write: (line: string) => void): Promise<McpLines> {
 
 /** Runs the command line and sets the exit code of the process. */
 export async function run(): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      // A reader such as `head` that has seen enough is no failure.
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
   process.exitCode = await runCli(process.argv.slice(2), {
     env: process.env,
     stdin: process.stdin,
