@@ -23,11 +23,14 @@ export interface KeyOptions {
   readonly now?: () => number;
 }
 
+/** Minimum time after a failed fetch while there are no keys, in milliseconds: until then no token is valid. */
+const retryMs = 1000;
+
 type KeySet = ReturnType<typeof createLocalJWKSet>;
 
 /**
  * Creates the key lookup for `jwtVerify`. Keys are cached, also while the issuer is unreachable. An unknown key triggers
- * a fetch, at most once every `cooldownMs`.
+ * a fetch, at most once every `cooldownMs`. Keys that could never be fetched are fetched again after a second.
  */
 export function createIssuerKeys(source: KeySource, options: KeyOptions): JWTVerifyGetKey {
   const { fetchJson, onError, cooldownMs = 30_000, maxAgeMs = 600_000, now = () => performance.now() } = options;
@@ -43,16 +46,17 @@ export function createIssuerKeys(source: KeySource, options: KeyOptions): JWTVer
       keys = createLocalJWKSet((await fetchJson(url)) as JSONWebKeySet);
       fetchedAt = now();
     } catch (error) {
+      triedAt = now();
       onError(error);
     } finally {
       fetching = undefined;
     }
   }
 
-  const isDue = (): boolean => now() - triedAt >= cooldownMs;
+  const isDue = (): boolean => now() - triedAt >= (keys === undefined ? retryMs : cooldownMs);
 
   return async (header, token) => {
-    if (keys === undefined && fetching === undefined && (isDue() || triedAt === -Infinity)) fetching = fetchKeys();
+    if (keys === undefined && fetching === undefined && isDue()) fetching = fetchKeys();
     if (keys === undefined) await fetching;
     else if (now() - fetchedAt >= maxAgeMs && isDue()) fetching ??= fetchKeys();
     if (keys === undefined) throw new errors.JWKSNoMatchingKey();

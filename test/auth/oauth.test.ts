@@ -177,6 +177,22 @@ describe("an issuer's keys", () => {
     issuer.answers.down = false;
   });
 
+  test("that could never be fetched are fetched again after a second", async () => {
+    let now = 0;
+    const verify = verifier(configOf(), { now: () => now });
+    issuer.answers.down = true;
+    const token = await issuer.sign();
+    expect(await verify(token)).toBeUndefined();
+    issuer.answers.down = false;
+    const before = issuer.answers.fetches;
+    now += 999;
+    expect(await verify(token)).toBeUndefined();
+    expect(issuer.answers.fetches).toBe(before);
+    now += 1;
+    expect(await verify(token)).toBeDefined();
+    expect(issuer.answers.fetches).toBe(before + 1);
+  });
+
   test("are not taken from the metadata of another issuer", async () => {
     const errors: string[] = [];
     const other = configOf({ issuer: `${issuer.url}/other` });
