@@ -197,7 +197,8 @@ const fileSchema = Type.Object(
     auditFile: text("Audit log, - for stderr (JACKFIELD_AUDIT_FILE)."),
     logLevel: oneOf(["trace", "debug", "info", "warn", "error", "fatal", "silent"], "LOG_LEVEL."),
     sandbox: Type.Optional(
-      Type.Union([Type.Boolean(), Type.Literal("auto")], {
+      Type.Unsafe<boolean | "auto">({
+        enum: [true, false, "auto"],
         description: "Whether the sandbox simulates systems that are not configured (JACKFIELD_SANDBOX).",
       }),
     ),

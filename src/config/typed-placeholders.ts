@@ -12,8 +12,9 @@ export function convertPlaceholders(
 ): boolean {
   let converted = false;
   for (const { keyword, instancePath, params, data } of errors) {
-    if (keyword !== "type" || !pointers.has(instancePath)) continue;
-    const value = typedValue(String(data), String(params["type"]));
+    if (!pointers.has(instancePath)) continue;
+    const isFlag = keyword === "enum" && (params["allowedValues"] as unknown[]).includes(true);
+    const value = typedValue(String(data), isFlag ? "boolean" : keyword === "type" ? String(params["type"]) : "");
     if (value === undefined) continue;
     replaceAt(root, instancePath, value);
     converted = true;

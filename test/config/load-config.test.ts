@@ -204,6 +204,12 @@ test.each([
   expect(problemsOf({}, yaml).join("\n")).toContain(sentence);
 });
 
+test("a setting of several types is reported in one sentence", () => {
+  expect(problemsOf({}, "sandbox: off")).toEqual([
+    'jackfield.yaml: sandbox must be one of true, false, auto; found "off".',
+  ]);
+});
+
 test("all problems are reported at once", () => {
   expect(problemsOf({ PORT: "x", LOG_LEVEL: "y" }, "adaptors: {}\nlimits: { depth: 0 }")).toHaveLength(4);
 });
