@@ -89,8 +89,7 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     if (results.some(({ outcome }) => outcome === Outcome.PENDING)) {
       throw new ConnectError("a call of the job is still running in another process", Code.Unavailable);
     }
-    const executed = moved(record, record.delivery === "" ? JobState.DONE : JobState.DELIVERING, { error: "" });
-    return { ...executed, failures: 0, job: { ...executed.job, results } };
+    return withResults(record, results);
   }
 
   /** Handles an execution that failed: it is retried, or the job is a dead letter if a retry cannot help. */
@@ -114,7 +113,9 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
     if (record.job.state === JobState.DELIVERING) return await deliver(record, lease, trace);
     let executed: JobRecord;
     try {
-      executed = await execute(record, lease, trace);
+      // A job that has its results comes here if a replica that cannot read it was asked to retry it.
+      const { results } = record.job;
+      executed = results.length > 0 ? withResults(record, results) : await execute(record, lease, trace);
     } catch (cause) {
       const result = notExecuted(record, cause, lease.signal);
       if (result.kind === "ended") postponed.delete(record.job.id);
@@ -142,6 +143,12 @@ export function createJobRunner(options: JobRunnerOptions): JobWorker {
   }
 
   return queue.work(work, { concurrency });
+}
+
+/** Returns the record of a job that has been executed. */
+function withResults(record: JobRecord, results: ToolResult[]): JobRecord {
+  const executed = moved(record, record.delivery === "" ? JobState.DONE : JobState.DELIVERING, { error: "" });
+  return { ...executed, failures: 0, job: { ...executed.job, results } };
 }
 
 const emptyContext = create(CallContextSchema);

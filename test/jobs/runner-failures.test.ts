@@ -4,6 +4,7 @@ import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import { createSqliteJobQueue } from "../../src/jobs/drivers/sqlite.ts";
 import type { JobQueue, JobRecord } from "../../src/jobs/job-queue.ts";
 import { createJobRunner } from "../../src/jobs/runner.ts";
+import { createSealer } from "../../src/store/sealer.ts";
 import { aRecord } from "./samples.ts";
 import { aDelivery, anExecutor, telemetry, to, useRunners } from "./runners.ts";
 
@@ -35,6 +36,22 @@ describe("permanent failures", () => {
     expect(await queue().retry(record.job.id)).toMatchObject({ failures: 0 });
     run({ executorFor: () => anExecutor().client });
     await expect.poll(() => stateOf(record)).toBe(JobState.DONE);
+  });
+
+  test("a job with results is delivered, not executed again, also if it is retried where it cannot be read", async () => {
+    const { client, requests } = anExecutor();
+    const { tries, delivery } = aDelivery({ kind: "dead", error: "401" }, { kind: "delivered" });
+    const secret = new Uint8Array(32).fill(1);
+    const readable = createSqliteJobQueue(store(), { sealer: createSealer([{ id: "k", secret }]) });
+    const unreadable = createSqliteJobQueue(store());
+    run({ executorFor: () => client, deliveries: to(delivery) }, readable);
+    const record = aRecord();
+    const state = async () => (await readable.get(record.job.id))?.job.state;
+    await readable.enqueue(record);
+    await expect.poll(state).toBe(JobState.DEAD);
+    await unreadable.retry(record.job.id);
+    await expect.poll(state).toBe(JobState.DONE);
+    expect([requests.length, tries.length]).toEqual([1, 2]);
   });
 
   test("a delivery belongs to one tenant: another tenant's job never uses its credentials", async () => {
