@@ -170,4 +170,38 @@ describe.skipIf(redisMissing())("when Redis", () => {
     expect(await queue.get(erased.job.id)).toBeUndefined();
     await working.stop();
   });
+
+  test("answers again after an outage, a job that was erased while it ran is not written again", async () => {
+    const own = createRedisJobQueue(store);
+    const [erased, waiting] = [aRecord({ context: { runId: "erased" } }), aRecord()];
+    for (const record of [erased, waiting]) await own.enqueue(record);
+    await queue.cancel(waiting.job.id);
+    const started = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const executed: string[] = [];
+    const working = queue.work(
+      async (record) => {
+        executed.push(record.job.id);
+        started.resolve();
+        await goOn.promise;
+        return done(record);
+      },
+      { concurrency: 1 },
+    );
+    await started.promise;
+    expect(await queue.erase({ tenant: "default", runId: "erased" })).toBe(1);
+    goOn.resolve();
+    await expect.poll(() => store.client.exists(`jackfield:jobs:j:${erased.job.id}`)).toBe(0);
+    // The queue looks for lost jobs in the order in which they came: this one tells when it has looked for both.
+    await store.client.del(`jackfield:jobs:j:${waiting.job.id}`);
+    await server.kill();
+    await expect(own.ping()).rejects.toThrow(JobQueueUnavailableError);
+    await server.start();
+    await expect
+      .poll(async () => (await queue.get(waiting.job.id).catch(() => undefined))?.job.state, { timeout: 8_000 })
+      .toBe(JobState.DONE);
+    expect(executed).toEqual([erased.job.id, waiting.job.id]);
+    expect(await queue.get(erased.job.id)).toBeUndefined();
+    await working.stop();
+  });
 });

@@ -205,9 +205,12 @@ end
 return 1
 `);
 
-/** Deletes a job if it has this token. */
+/** Deletes an erased job if it has this token. */
 export const remove = script(`
-if redis.call('HGET', P..'j:'..ARGV[2], 't') == ARGV[3] then drop(ARGV[2]) end
+if redis.call('HGET', P..'j:'..ARGV[2], 't') == ARGV[3] then
+  drop(ARGV[2])
+  redis.call('ZADD', P..'erased', text(now), ARGV[2])
+end
 return 1
 `);
 
@@ -247,12 +250,9 @@ for _, id in ipairs(redis.call('SMEMBERS', set)) do
     and (run == '' or e[3] == run)
   if not e[1] then
     redis.call('SREM', set, id)
-  elseif matches and e[4] ~= '1' then
-    drop(id)
+  elseif matches and (e[4] ~= '1' or e[5] ~= '') then
+    if e[4] == '1' then redis.call('HSET', P..'j:'..id, 'd', '') else drop(id) end
     redis.call('ZADD', P..'erased', text(now), id)
-    count = count + 1
-  elseif matches and e[5] ~= '' then
-    redis.call('HSET', P..'j:'..id, 'd', '')
     count = count + 1
   end
 end
