@@ -67,10 +67,10 @@ export interface JobTable {
    */
   insert(job: NewJob, token: string): Promise<JobRow | undefined>;
   /**
-   * Inserts a previously stored job again, unless its row exists or was erased recently. Reports whether the row was
-   * lost. Absent if the server cannot lose acknowledged writes.
+   * Inserts a previously stored job again, like `insert`, unless its row exists or was erased recently. Reports whether
+   * the row was lost. Absent if the server cannot lose acknowledged writes.
    */
-  restore?(job: NewJob): Promise<boolean>;
+  restore?(job: NewJob, token: string): Promise<boolean>;
   /**
    * Accompanies `restore`: calls `listener` whenever the server answers again after an outage. Returns a function that
    * removes the listener.

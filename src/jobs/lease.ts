@@ -23,7 +23,7 @@ export interface HeldLease extends JobLease {
   extended(sentAt: number): void;
   /** Aborts the work on the job; the lease can still be settled. */
   stop(reason: unknown): void;
-  /** Checks that the row exists and is ours; writes it again if the store has lost it. */
+  /** Checks that the row exists and is ours; writes it again if the store may have lost it. */
   verify(): Promise<void>;
 }
 
@@ -50,13 +50,13 @@ export function createLease(
   }
 
   /**
-   * Returns false if this process no longer holds the row. If the store has lost the row, for example in a fail-over,
-   * writes it again.
+   * Returns false if this process no longer holds the row. A store that may lose rows, for example in a fail-over, gets
+   * a lost one again. In any other store, and if it was erased, a missing row has ended elsewhere.
    */
   async function isOurs(): Promise<boolean> {
     const found = await table.get(row.id);
     if (found === undefined) {
-      if ((await table.insert(codec.newJob(last), row.token)) !== undefined) return false;
+      if (!(await table.restore?.(codec.newJob(last), row.token))) return false;
       log.warn({ job: row.id }, "the store has lost an acknowledged job: it is written again");
       return true;
     }

@@ -41,7 +41,7 @@ export function createRecentJobs(table: JobTable, log: JobLog, now = () => perfo
       trim();
       for (const { job } of recent.values()) {
         try {
-          if (await table.restore?.(job))
+          if (await table.restore?.(job, ""))
             log.warn({ job: job.id }, "the store has lost an acknowledged job: it is written again");
         } catch {
           // The server is unavailable again: its next return is handled in the same way.

@@ -1,7 +1,5 @@
-import { create } from "@bufbuild/protobuf";
 import { describe, expect, test, vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
-import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { JobQueueUnavailableError, type Work } from "../../src/jobs/job-queue.ts";
 import { type ConformanceTarget, done, inState, recordingLog, useReplicas } from "./conformance-replicas.ts";
 import { aRecord } from "./samples.ts";
@@ -41,6 +39,31 @@ export function faults({ stage, queue, takeOverWithinMs }: ConformanceTarget): v
       await reaches(record.job.id, JobState.DONE);
       expect(late).toEqual([expect.any(JobQueueUnavailableError), false]);
       expect(await queue().get(record.job.id)).toMatchObject({ deliveryMs: 77, job: { state: JobState.DONE } });
+    });
+
+    test("writes nothing back of a job that has ended elsewhere and was erased", async () => {
+      const record = aRecord({ tenant: "thawed", context: { runId: "frozen" } });
+      const held = Promise.withResolvers<void>();
+      const thaw = Promise.withResolvers<void>();
+      const late = Promise.withResolvers<unknown>();
+      const frozen = await replica(async (first, lease) => {
+        const stale = inState(first, JobState.DELIVERING);
+        held.resolve();
+        await thaw.promise;
+        late.resolve(lease.save(stale).catch((cause: unknown) => cause));
+        await late.promise;
+        return { kind: "later", record: stale, afterMs: 0 };
+      });
+      await frozen.queue.enqueue(record);
+      await held.promise;
+      await stage().die(frozen.queue, frozen.worker);
+      await replica(async (second) => done(second));
+      await reaches(record.job.id, JobState.DONE);
+      expect(await queue().erase({ tenant: "thawed", runId: "frozen" })).toBe(1);
+      thaw.resolve();
+      expect(await late.promise).toBeInstanceOf(JobQueueUnavailableError);
+      expect(await queue().enqueue(record)).toMatchObject({ existed: false });
+      await reaches(record.job.id, JobState.DONE);
     });
   });
 
@@ -152,31 +175,6 @@ export function faults({ stage, queue, takeOverWithinMs }: ConformanceTarget): v
     for (const { job } of suspects) await reaches(job.id, JobState.DONE);
     expect(maxAtOnce).toBe(1);
   }, 30_000);
-
-  test("a job that the store has lost is written again by its worker, with a log line", async () => {
-    const record = aRecord();
-    const started = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    const log = recordingLog();
-    const { queue: own } = await replica(
-      async (taken, lease) => {
-        started.resolve();
-        await goOn.promise;
-        const executed = inState(taken, JobState.DELIVERING);
-        executed.job.results = [create(ToolResultSchema, { callId: "call-1", output: "{}" })];
-        await lease.save(executed);
-        return done(executed);
-      },
-      { log },
-    );
-    await own.enqueue(record);
-    await started.promise;
-    await stage().lose(record.job.id);
-    goOn.resolve();
-    await reaches(record.job.id, JobState.DONE);
-    expect((await queue().get(record.job.id))?.job.results).toHaveLength(1);
-    expect(log.lines).toEqual([expect.stringContaining(record.job.id)]);
-  });
 
   test("this machine's clock has no influence", async () => {
     const dead = aRecord();

@@ -19,8 +19,6 @@ export interface JobStage {
   corrupt(id: string): Promise<void>;
   /** Returns the stored text of a job. */
   stored(id: string): Promise<string>;
-  /** Loses a row, like a server that fails over to a replica that lags. */
-  lose(id: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -19,7 +19,6 @@ for (const sealer of [undefined, createSealer([{ id: "one", secret: randomBytes(
         const [found] = await store.run([{ sql: "SELECT record FROM jobs WHERE id = ?", params: [id] }]);
         return String((found as SqlValue[][])[0]?.[0]);
       },
-      lose: async (id) => void (await store.run([{ sql: "DELETE FROM jobs WHERE id = ?", params: [id] }])),
       close: async () => {
         await store.close();
         folder[Symbol.dispose]();

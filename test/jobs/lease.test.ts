@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { claimedRow } from "../../src/jobs/job-codec.ts";
 import { JobQueueUnavailableError, type JobRecord } from "../../src/jobs/job-queue.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
 import { createLease } from "../../src/jobs/lease.ts";
@@ -19,6 +20,20 @@ function startLease(replaced: Partial<JobTable> = {}) {
   const lease = createLease({ table, codec, log }, row, read, () => (ends += 1));
   const delivering: JobRecord = { ...read.record, job: { ...read.record.job, state: JobState.DELIVERING } };
   return { lease, rows, row, requests, log, delivering, ended: () => ends };
+}
+
+/** The same on a server that may lose jobs. */
+function startLosing(replaced: Partial<JobTable> = {}) {
+  const started = startLease({
+    restore: async (job, token) => {
+      started.requests.push(["restore", job.id, token]);
+      if (started.rows.has(job.id)) return false;
+      started.rows.set(job.id, claimedRow(job, token));
+      return true;
+    },
+    ...replaced,
+  });
+  return started;
 }
 
 const expected = { token: "mine", held: true };
@@ -78,22 +93,32 @@ describe("a lease", () => {
   });
 
   test("on a job that the store has lost writes it again with the last record, and logs a line", async () => {
-    const { lease, rows, requests, delivering, log, ended } = startLease();
+    const { lease, rows, requests, delivering, log, ended } = startLosing();
     rows.clear();
     await lease.save(delivering);
-    expect(requests.map(([name]) => name)).toEqual(["write", "insert", "write"]);
+    expect(requests.map(([name]) => name)).toEqual(["write", "restore", "write"]);
     expect(codec.read(rows.get("job-1")!).record.job.state).toBe(JobState.DELIVERING);
     const message = "the store has lost an acknowledged job: it is written again";
     expect([log.lines, ended(), lease.valid()]).toEqual([[{ level: "warn", message, job: "job-1" }], 0, true]);
   });
 
   test("on a job that was lost and submitted again is lost too", async () => {
-    const { lease, rows, row, delivering, log } = startLease({
+    const { lease, rows, row, delivering, log } = startLosing({
       get: async () => undefined,
     });
     rows.set("job-1", { ...row, token: "another's" });
     await expect(lease.save(delivering)).rejects.toThrow(JobQueueUnavailableError);
     expect([rows.get("job-1")?.token, log.lines, lease.signal.aborted]).toEqual(["another's", [], true]);
+  });
+
+  test.each([
+    ["a store that loses nothing", startLease],
+    ["a store that knows the job as erased", () => startLosing({ restore: async () => false })],
+  ])("on a job that is missing in %s is lost: nothing is written", async (_name, start) => {
+    const { lease, rows, delivering, log, ended } = start();
+    rows.clear();
+    await expect(lease.save(delivering)).rejects.toThrow(JobQueueUnavailableError);
+    expect([rows.size, log.lines, ended(), lease.signal.aborted]).toEqual([0, [], 1, true]);
   });
 
   test("on a job that was erased leaves nothing of it", async () => {
@@ -113,7 +138,7 @@ describe("a lease", () => {
   });
 
   test("verifies its job, and is lost only if another worker has it", async () => {
-    const { lease, rows, row, ended } = startLease();
+    const { lease, rows, row, ended } = startLosing();
     await lease.verify();
     rows.clear();
     await lease.verify();

@@ -27,7 +27,6 @@ jobConformance(
         const sql = "SELECT record FROM jackfield.jobs WHERE id = $1";
         return String((await stores[0]?.query<{ record: string }>(sql, [id]))?.[0]?.record);
       },
-      lose: async (id) => void (await stores[0]?.query("DELETE FROM jackfield.jobs WHERE id = $1", [id])),
       close: async () => {
         for (const store of stores) await store.close();
         await server.close();

@@ -1,5 +1,7 @@
+import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
+import { ToolResultSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createRedisJobQueue } from "../../src/jobs/drivers/redis.ts";
 import { claim } from "../../src/jobs/drivers/redis-scripts.ts";
 import { JobQueueUnavailableError } from "../../src/jobs/job-queue.ts";
@@ -27,10 +29,6 @@ jobConformance(
       die: async (_queue, working) => await working.stop(AbortSignal.abort()),
       corrupt: async (id) => void (await stores[0]?.client.hset(`jackfield:jobs:j:${id}`, "d", "{")),
       stored: async (id) => String(await stores[0]?.client.hget(`jackfield:jobs:j:${id}`, "d")),
-      lose: async (id) => {
-        await stores[0]?.client.del(`jackfield:jobs:j:${id}`);
-        await stores[0]?.client.zrem("jackfield:jobs:open", id);
-      },
       close: async () => {
         for (const store of stores) await store.close();
         await server.close();
@@ -168,6 +166,37 @@ describe.skipIf(redisMissing())("when Redis", () => {
     expect(lines.filter((line) => line.includes(waiting.job.id))).toHaveLength(1);
     expect((await queue.get(ended.job.id))?.job.state).toBe(JobState.CANCELLED);
     expect(await queue.get(erased.job.id)).toBeUndefined();
+    await working.stop();
+  });
+
+  test("has lost a job that is executed, its worker writes it again with a log line, also if its id was erased before", async () => {
+    const lines: string[] = [];
+    const keep = (fields: object): void => void lines.push(JSON.stringify(fields));
+    const own = createRedisJobQueue(store, { log: { warn: keep, error: keep } });
+    const record = aRecord();
+    await own.enqueue(record);
+    expect(await own.erase({ tenant: "default", runId: "run-1" })).toBe(1);
+    const started = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const working = own.work(
+      async (taken, lease) => {
+        started.resolve();
+        await goOn.promise;
+        const results = [create(ToolResultSchema, { callId: "call-1", output: "{}" })];
+        const executed = { ...taken, job: { ...taken.job, state: JobState.DELIVERING, results } };
+        await lease.save(executed);
+        return done(executed);
+      },
+      { concurrency: 1 },
+    );
+    await own.enqueue(record);
+    await started.promise;
+    await store.client.del(`jackfield:jobs:j:${record.job.id}`);
+    await store.client.zrem("jackfield:jobs:open", record.job.id);
+    goOn.resolve();
+    await expect.poll(async () => (await queue.get(record.job.id))?.job.state).toBe(JobState.DONE);
+    expect((await queue.get(record.job.id))?.job.results).toHaveLength(1);
+    expect(lines).toEqual([expect.stringContaining(record.job.id)]);
     await working.stop();
   });
 

@@ -7,7 +7,7 @@ const { ACCEPTED, EXECUTING, DONE, DEAD, CANCELLED } = JobState;
 // Every script gets the prefix of all keys and then its own arguments. Keys below the prefix: j:ID (hash, one job), seq
 // (counter), open (sorted set of open jobs, by the time they are due), ended and dead (sorted sets of ended jobs, by the
 // time they ended), st:STATE:TENANT (sorted set of a tenant's jobs in a state, by number), erased
-// (sorted set of ids that were erased a moment ago, by that time),
+// (sorted set of ids that were erased within an hour and not inserted again, by that time),
 // cv:… and rn:… (sets of the jobs of a conversation and of a run), tk:TOKEN (set of the jobs claimed under a token).
 // Fields of a job: n tenant, u source, c conversation, r run, s state, d record, t token, h held, x deaths, q number,
 // a created, g changed. A new job has only the fields that are not empty.
@@ -78,6 +78,7 @@ redis.call('ZADD', list(state, tenant), seq, id)
 if conversation ~= '' then redis.call('SADD', group('cv', tenant, conversation), id) end
 if run ~= '' then redis.call('SADD', group('rn', tenant, run), id) end
 if held == '1' then hold(id, token) end
+redis.call('ZREM', P..'erased', id)
 return false
 `;
 
@@ -88,8 +89,8 @@ return false
 export const insert = script(insertBody);
 
 /**
- * Inserts a job that the server has lost. Takes the same arguments. Returns nil, or the existing row if the job was not
- * lost.
+ * Inserts a job that the server has lost. Takes the same arguments. Returns nil, or something else if the job was erased
+ * or not lost.
  */
 export const restore = script(`
 if redis.call('ZSCORE', P..'erased', ARGV[2]) then return 1 end
@@ -241,7 +242,7 @@ return count
 /** Deletes the jobs of a selector: tenant, source, conversation, run. A held job loses only its record. */
 export const eraseMatching = script(`
 local tenant, source, conversation, run = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - 120000))
+redis.call('ZREMRANGEBYSCORE', P..'erased', '-inf', text(now - 3600000))
 local set = conversation ~= '' and group('cv', tenant, conversation) or group('rn', tenant, run)
 local count = 0
 for _, id in ipairs(redis.call('SMEMBERS', set)) do

@@ -23,9 +23,9 @@ function createTable(store: RedisStore, prefix: string, leaseMs: number): JobTab
         await run(scripts.insert, id, tenant, source, conversationId, runId, state, record, token, leaseMs),
       );
     },
-    async restore({ id, tenant, source, conversationId, runId, state, record }) {
+    async restore({ id, tenant, source, conversationId, runId, state, record }, token) {
       return (
-        (await run(scripts.restore, id, tenant, source, conversationId, runId, state, record, "", leaseMs)) === null
+        (await run(scripts.restore, id, tenant, source, conversationId, runId, state, record, token, leaseMs)) === null
       );
     },
     onReturn: (listener) => store.onReturn(listener),
