@@ -1,10 +1,12 @@
-import { expect, onTestFinished, test, vi } from "vitest";
+import { Client } from "pg";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createPostgresJobQueue } from "../../src/jobs/drivers/postgres.ts";
 import { statements } from "../../src/jobs/drivers/postgres-schema.ts";
+import type { JobQueue } from "../../src/jobs/job-queue.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { openPostgresStore } from "../../src/store/postgres.ts";
 import type { PostgresStore } from "../../src/store/postgres.ts";
-import { postgresMissing, startPostgres } from "../support/postgres-server.ts";
+import { postgresMissing, startPostgres, type PostgresServer } from "../support/postgres-server.ts";
 import { jobConformance, leaseMs } from "./conformance.ts";
 import { expectLostClaimsReleased } from "./lost-claims.ts";
 import { aRecord } from "./samples.ts";
@@ -74,3 +76,40 @@ test.skipIf(postgresMissing())(
     expect(migrate).toHaveBeenCalledTimes(2);
   },
 );
+
+describe.skipIf(postgresMissing())("an erasure that waits for", () => {
+  let server: PostgresServer;
+  let store: PostgresStore;
+  let queue: JobQueue;
+  let other: Client;
+  beforeAll(async () => {
+    server = await startPostgres();
+    store = await openPostgresStore({ url: server.url });
+    queue = createPostgresJobQueue(store);
+    other = new Client({ connectionString: server.url });
+    await other.connect();
+  }, 60_000);
+  afterAll(async () => {
+    await other.end();
+    await queue.close();
+    await store.close();
+    await server.close();
+  });
+
+  test.each([
+    ["a claim", statements.claim, ["mine", 1, false, 60_000, false], [{ record: "" }]],
+    ["the end of a job", "UPDATE jackfield.jobs SET held = false, open = false WHERE held", [], []],
+  ])("%s erases the job", async (name, statement, values, left) => {
+    const record = aRecord({ context: { runId: name } });
+    await queue.enqueue(record);
+    if (name !== "a claim") await store.query(statements.claim, ["mine", 1, false, 60_000, false]);
+    await other.query("BEGIN");
+    await other.query(statement, values);
+    const erased = queue.erase({ tenant: "default", runId: name });
+    await expect.poll(() => store.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")).toHaveLength(1);
+    await other.query("COMMIT");
+    expect(await erased).toBe(1);
+    expect(await store.query("SELECT record FROM jackfield.jobs WHERE run = $1", [name])).toEqual(left);
+    await store.query("DELETE FROM jackfield.jobs");
+  });
+});

@@ -1,6 +1,9 @@
 import { JobState } from "../../../gen/jackfield/v1/jobs_pb.ts";
 import { countLimit, suspectDeaths } from "../job-table.ts";
 
+const matching = `tenant = $1 AND ($2 = '' OR source = $2) AND ($3 = '' OR conversation = $3) AND ($4 = '' OR run = $4)
+  AND (($3 <> '' AND conversation <> '') OR ($3 = '' AND $4 <> '' AND run <> ''))`;
+
 /** The table of jobs on PostgreSQL. Idempotent. Times are Unix milliseconds of the server's clock. */
 export const schema = `
 CREATE SCHEMA IF NOT EXISTS jackfield;
@@ -22,6 +25,18 @@ CREATE INDEX IF NOT EXISTS jobs_dead ON jackfield.jobs (changed_at) WHERE state 
 CREATE TABLE IF NOT EXISTS jackfield.job_probe (id smallint PRIMARY KEY, at bigint NOT NULL);
 CREATE OR REPLACE FUNCTION jackfield.job_time() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
+
+-- Erases the jobs of a tenant, source, conversation and run. Each of the two statements sees what was committed before
+-- it: a job that is claimed or ends meanwhile is emptied by the first, and the second deletes those that nobody holds.
+CREATE OR REPLACE FUNCTION jackfield.erase_jobs(text, text, text, text) RETURNS integer LANGUAGE plpgsql
+  SET plan_cache_mode = force_custom_plan AS $$
+DECLARE erased integer;
+BEGIN
+  UPDATE jackfield.jobs SET record = '' WHERE record <> '' AND ${matching};
+  GET DIAGNOSTICS erased = ROW_COUNT;
+  DELETE FROM jackfield.jobs WHERE NOT held AND record = '' AND ${matching};
+  RETURN erased;
+END $$;
 `;
 
 const columns = "id, tenant, state, record, token, held, deaths, created_at, changed_at, seq";
@@ -41,9 +56,6 @@ function listing(condition: string): string {
     SELECT ${columns}, (SELECT count(*)::int FROM page) AS found
       FROM jackfield.jobs JOIN sized ON seq = at WHERE total = bytes OR total <= $4 ORDER BY seq DESC`;
 }
-
-const matching = `tenant = $1 AND ($2 = '' OR source = $2) AND ($3 = '' OR conversation = $3) AND ($4 = '' OR run = $4)
-  AND (($3 <> '' AND conversation <> '') OR ($3 = '' AND $4 <> '' AND run <> ''))`;
 
 /** The statements, one per transition. */
 export const statements = {
@@ -78,9 +90,7 @@ export const statements = {
   eraseDead: `WITH gone AS (DELETE FROM jackfield.jobs WHERE seq IN (SELECT seq FROM jackfield.jobs
       WHERE state = ${JobState.DEAD} AND changed_at <= ${now} - $1::bigint LIMIT $2 FOR UPDATE SKIP LOCKED)
     RETURNING 1) SELECT count(*)::int AS count FROM gone`,
-  eraseMatching: `WITH held AS (UPDATE jackfield.jobs SET record = '' WHERE held AND record <> '' AND ${matching} RETURNING 1),
-      gone AS (DELETE FROM jackfield.jobs WHERE NOT held AND ${matching} RETURNING 1)
-    SELECT ((SELECT count(*) FROM held) + (SELECT count(*) FROM gone))::int AS count`,
+  eraseMatching: "SELECT jackfield.erase_jobs($1, $2, $3, $4) AS count",
   /** A write, which detects a server that is full or read-only. */
   probe: `INSERT INTO jackfield.job_probe VALUES (1, jackfield.job_time())
     ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
