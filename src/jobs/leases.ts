@@ -5,7 +5,7 @@ import { createLease, type HeldLease, type JobLog } from "./lease.ts";
 
 /** The leases of one worker. */
 export interface Leases {
-  /** Claims due jobs, either suspects or the others. Rejects with the store's error. */
+  /** Claims due jobs, either suspects or the others, and deletes erased ones. Rejects with the store's error. */
   claim(count: number, suspects: boolean): Promise<HeldLease[]>;
   /** Returns a token for a job that is inserted as held. */
   newToken(): string;
@@ -100,7 +100,9 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
       try {
         const rows = await table.claim({ token, count, expired, suspects });
         answered();
-        return rows.map((row) => hold(row, codec.read(row)));
+        // Erased while a worker held it that has died since.
+        for (const { id, record } of rows) if (record === "") await table.remove(id, token);
+        return rows.filter(({ record }) => record !== "").map((row) => hold(row, codec.read(row)));
       } catch (cause) {
         disowned.set(token, performance.now());
         throw cause;

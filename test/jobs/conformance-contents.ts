@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobRecord } from "../../src/jobs/job-queue.ts";
-import { type ConformanceTarget, done, inState, useReplicas } from "./conformance-replicas.ts";
+import { type ConformanceTarget, done, inState, recordingLog, useReplicas } from "./conformance-replicas.ts";
 import { aRecord } from "./samples.ts";
 
 /** The part of the conformance suite about stored contents: any ids and names, pages by size, erasure. */
@@ -111,6 +111,23 @@ export function contents({ stage, queue, takeOverWithinMs }: ConformanceTarget):
     expect(await queue().enqueue(record)).toMatchObject({ existed: false });
     await replica(async (taken) => done(taken));
     await reaches(record.job.id, JobState.DONE);
+  });
+
+  test("a job that is erased before its worker dies is deleted by the next one, which logs nothing", async () => {
+    const record = aRecord({ tenant: "forgetful", context: { runId: "r10" } });
+    const started = Promise.withResolvers<void>();
+    const dying = await replica(async () => {
+      started.resolve();
+      return await new Promise<never>(() => {});
+    });
+    await dying.queue.enqueue(record);
+    await started.promise;
+    expect(await queue().erase({ tenant: "forgetful", runId: "r10" })).toBe(1);
+    await stage().die(dying.queue, dying.worker);
+    const log = recordingLog();
+    await replica(async (taken) => done(taken), { log });
+    await expect.poll(async () => (await queue().status()).open, { timeout: takeOverWithinMs }).toBe(0);
+    expect(log.lines).toEqual([]);
   });
 
   test("a page contains at most a mebibyte, but at least one job, and pages are contiguous", async () => {

@@ -131,6 +131,14 @@ describe("a claim", () => {
     expect(requestsOf("extend")).toHaveLength(1);
   });
 
+  test("deletes the rows of erased jobs, whose worker died, and holds the others", async () => {
+    const { leases, requests } = aWorkers({
+      claim: async ({ token }) => [{ ...aHeldRow("erased", token), record: "" }, aHeldRow("one", token)],
+    });
+    expect((await leases.claim(3, true)).map(({ row }) => row.id)).toEqual(["one"]);
+    expect(requests).toEqual([["remove", "erased", "me.1"]]);
+  });
+
   test("leaves expired leases alone until the store has answered for the duration of a lease: their owners come first", async () => {
     const { leases, requestsOf } = aWorkers();
     const claim = async (): Promise<boolean> => {
