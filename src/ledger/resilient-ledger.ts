@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { LinkedList, type ListItem } from "../linked-list.ts";
+import { LinkedList } from "../linked-list.ts";
 import type { ToolResult } from "../../gen/jackfield/v1/tool_pb.ts";
 import { StoreUnavailableError } from "../store/store-errors.ts";
 import { type CodedStoreOptions, createCodedStore } from "./coded-store.ts";
@@ -16,7 +16,9 @@ import type {
   RecordedOutcome,
   Retention,
 } from "./ledger.ts";
+import { IssuedClaim, issuedClaim } from "./issued-claim.ts";
 import { createPendingRepairs } from "./pending-repairs.ts";
+import { createRecentErasures } from "./recent-erasures.ts";
 import { createRecentOutcomes, type RecentOutcome } from "./recent-outcomes.ts";
 
 /** Options of a ledger over a store. */
@@ -35,28 +37,6 @@ const orphanAgeMs = 5_000;
 /** Maximum number of outcomes and releases that wait for the store. Beyond it, new intents are rejected. */
 const maxPendingRepairs = 10_000;
 
-class IssuedClaim implements Claim {
-  readonly key: string;
-  readonly attempt: number;
-  readonly sendUntil: number;
-  readonly lineage: string;
-  readonly intent: Intent;
-  /** An outcome has been stored under this claim. */
-  stored = false;
-  /** This process no longer owns the entry, or it has ended. */
-  ended = false;
-  /** Its item in the list of running calls. */
-  running: ListItem<IssuedClaim> | undefined;
-
-  constructor(intent: Intent, attempt: number, lineage: string, sendUntil: number) {
-    this.key = intent.key;
-    this.intent = intent;
-    this.attempt = attempt;
-    this.lineage = lineage;
-    this.sendUntil = sendUntil;
-  }
-}
-
 /**
  * Creates a ledger over a store that may fail in the middle of a request. Requests with an unknown result are repaired
  * once the store is back: an intent whose caller got an error is released, and an outcome that could not be stored is
@@ -67,6 +47,8 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   const { log, monotonic = () => performance.now(), rememberMs = 0 } = options;
   const repairs = createPendingRepairs();
   const recent = createRecentOutcomes(rememberMs, monotonic);
+  const erasures = createRecentErasures(monotonic);
+  store.onErased?.((selector) => selector === "all" || erasures.add(selector));
   const stopRestoring = store.onReturn?.(restoreAll);
   /**
    * Claims in use, by attempt, including attempts in progress. A running entry of this owner with another attempt is an
@@ -78,7 +60,8 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   let attempts = 0;
 
   function issue(intent: Intent, attempt: number, lineage: string, sentAt: number, runs = 1): IssuedClaim {
-    return new IssuedClaim(intent, attempt, lineage, sentAt + runs * intent.timeoutMs + sendMarginMs);
+    const sendUntil = sentAt + runs * intent.timeoutMs + sendMarginMs;
+    return new IssuedClaim(intent, attempt, lineage, { sentAt, sendUntil });
   }
 
   function end(claim: IssuedClaim): void {
@@ -137,9 +120,25 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
     }
   }
 
+  /** Learns what other replicas have erased until now. */
+  async function askForErasures(): Promise<void> {
+    if (store.onErased !== undefined) await store.ping();
+  }
+
+  /** Reports whether the call's entry may be gone because another process ended it and it was erased. */
+  function mayBeErased({ intent, sentAt }: IssuedClaim): boolean {
+    return erasures.cover(intent.scope, sentAt);
+  }
+
   async function storeOutcome(claim: IssuedClaim, result: ToolResult, retention: Retention): Promise<RecordedOutcome> {
     let answer = await store.finish(claim, result, retention);
     if (answer === "gone") {
+      await askForErasures();
+      if (mayBeErased(claim)) {
+        end(claim);
+        recent.forget(claim.key);
+        return { state: "stored" };
+      }
       if (claim.stored || retention === "drop") answer = "stored";
       else {
         answer = await store.write(claim.intent, claim, result, retention);
@@ -186,9 +185,14 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
   /** Restores lost entries after an outage of the store. Never rejects. */
   async function restoreAll(): Promise<void> {
     // If the store fails again, its next return is handled in the same way.
+    try {
+      await askForErasures();
+    } catch {
+      return;
+    }
     for (const item of running.items()) {
       const { intent, attempt } = item.value;
-      if (!running.has(item)) continue;
+      if (!running.has(item) || mayBeErased(item.value)) continue;
       try {
         const { state } = await store.begin(intent, attempt);
         if (state === "new")
@@ -277,11 +281,6 @@ export function createResilientLedger(driver: LedgerStore, options: ResilientLed
       await store.close();
     },
   };
-}
-
-function issuedClaim(claim: Claim): IssuedClaim {
-  if (claim instanceof IssuedClaim) return claim;
-  throw new TypeError("the claim was not issued by this ledger");
 }
 
 async function reached<T>(request: () => Promise<T>): Promise<T> {

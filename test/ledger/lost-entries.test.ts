@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Outcome } from "../../gen/jackfield/v1/tool_pb.ts";
 import { createMemoryLedger } from "../../src/ledger/drivers/memory.ts";
+import type { ErasureListener } from "../../src/ledger/ledger.ts";
 import type { LedgerStore } from "../../src/ledger/ledger-store.ts";
 import { StoreUnavailableError } from "../../src/store/store-errors.ts";
 import { faulty } from "./faulty.ts";
@@ -82,6 +83,42 @@ test("a running call that another owner has taken over stays that owner's", asyn
   expect((await heir.begin(intent)).state).toBe("abandoned");
   expect(await ledger.finish(claim, aResult(), "replay")).toMatchObject({ state: "superseded" });
   expect(lines).toEqual([]);
+});
+
+test("a running call that another owner has ended and that was erased is not written again", async () => {
+  const { ledger, server, lose, back, lines } = forgetful();
+  const [erased, lost] = [anIntent(), anIntent()];
+  const claims = [await beginNew(ledger, erased), await beginNew(ledger, lost)] as const;
+  lose(erased.key, lost.key);
+  const { conversationId } = erased.scope;
+  await createMemoryLedger({ server }).erase({ tenant: "default", conversationId });
+  await back();
+  expect(await ledger.find(erased.key)).toBeUndefined();
+  expect((await ledger.find(lost.key))?.state).toBe("running");
+  for (const claim of claims) expect(await ledger.finish(claim, aResult(), "replay")).toEqual({ state: "stored" });
+  expect(await ledger.find(erased.key)).toBeUndefined();
+  expect((await ledger.find(lost.key))?.state).toBe("done");
+  expect(lines).toHaveLength(1);
+});
+
+test("what was erased is asked for before a lost call is written again, and waits with it if the server is away", async () => {
+  let reported = async (): Promise<void> => Promise.reject(new StoreUnavailableError("down"));
+  const { ledger, server, lose, back } = forgetful(({ onErased }) => {
+    let listener: ErasureListener | undefined;
+    onErased?.((selector) => (reported = async () => listener?.(selector)));
+    return { onErased: (told) => void (listener = told), ping: () => reported() };
+  });
+  const [ended, running] = [anIntent({ runId: "erased" }), anIntent({ runId: "erased" })];
+  const claim = await beginNew(ledger, ended);
+  await beginNew(ledger, running);
+  lose(ended.key, running.key);
+  await back();
+  const finished = await ledger.finish(claim, aResult(), "replay");
+  if (finished.state !== "deferred") throw new Error(finished.state);
+  await createMemoryLedger({ server }).erase({ tenant: "default", runId: "erased" });
+  expect(await finished.recorded).toEqual({ state: "stored" });
+  await back();
+  for (const { key } of [ended, running]) expect(await ledger.find(key)).toBeUndefined();
 });
 
 test("if the server fails again, its next return is handled too", async () => {

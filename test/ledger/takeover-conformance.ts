@@ -252,6 +252,20 @@ export function takeoverConformance(
   replicaConformance(target);
 
   test(
+    "a former owner writes nothing back of a call that its heir ended and that was erased",
+    async () => {
+      const intent = anIntent({ effect: "idempotent" });
+      const { former, claim, heir } = await abandon(intent);
+      const taken = await takeOver(heir, intent);
+      await heir.finish(taken.claim, aResult("by the heir"), "replay");
+      expect(await heir.erase({ tenant: "default", conversationId: intent.scope.conversationId })).toBe(1);
+      expect(await former.finish(claim, aResult("late"), "replay")).toEqual({ state: "stored" });
+      expect(await heir.find(intent.key)).toBeUndefined();
+    },
+    testTimeoutMs,
+  );
+
+  test(
     "of two heirs, one gets what was abandoned",
     async () => {
       const intent = anIntent({ effect: "idempotent" });
