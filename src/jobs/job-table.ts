@@ -53,7 +53,7 @@ export interface Change {
  *
  * - insert: ACCEPTED, due at once; with a token: EXECUTING and held.
  * - claim: due and not held, or held with an expired lease → held under the token; ACCEPTED becomes EXECUTING.
- * - extend: held under the token → the lease starts anew.
+ * - extend: held under the token and not erased → the lease starts anew.
  * - write: as expected → the new state; held again, due later, or over.
  * - release: held under the token → due at once. For claims whose answer was lost.
  */
@@ -84,7 +84,7 @@ export interface JobTable {
    * selects only rows that have reached `suspectDeaths`, otherwise only the others.
    */
   claim(request: { token: string; count: number; expired: boolean; suspects: boolean }): Promise<JobRow[]>;
-  /** Returns the ids that are still held under their tokens. */
+  /** Returns the ids that are still held under their tokens and were not erased. */
   extend(leases: readonly { id: string; token: string }[]): Promise<string[]>;
   /** Returns false if the row does not match the expectation, or was erased. */
   write(id: string, expected: Expectation, change: Change): Promise<boolean>;

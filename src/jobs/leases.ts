@@ -13,6 +13,8 @@ export interface Leases {
   hold(row: JobRow, read: ReadRow): HeldLease;
   /** Records a token under which rows may be held unnoticed, because an answer was lost. */
   disown(token: string): void;
+  /** Aborts the work on jobs that were erased or belong to another worker. Never rejects. */
+  verify(): Promise<void>;
   /** Stops extending the leases. */
   close(): void;
 }
@@ -106,6 +108,13 @@ export function createLeases({ table, owner, codec, log }: LeasesParts, stop: Ab
       } catch (cause) {
         disowned.set(token, performance.now());
         throw cause;
+      }
+    },
+    async verify() {
+      try {
+        for (const { value: lease } of active.items()) await lease.verify();
+      } catch {
+        // The store is unavailable: a shared one is asked again with the next extension.
       }
     },
     close: () => clearInterval(timer),

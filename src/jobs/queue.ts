@@ -98,8 +98,12 @@ export function createJobQueue(
       return worker;
     },
     status: () => table.counts(),
-    erase: (which) =>
-      "olderThanMs" in which ? table.eraseEnded({ ...which, limit: erasePortion }) : table.eraseMatching(which),
+    async erase(which) {
+      if ("olderThanMs" in which) return await table.eraseEnded({ ...which, limit: erasePortion });
+      const erased = await table.eraseMatching(which);
+      for (const worker of workers) await worker.verify();
+      return erased;
+    },
     async ping() {
       await table.ping();
       for (const worker of workers) {

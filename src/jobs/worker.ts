@@ -19,6 +19,8 @@ export interface ClaimingWorker extends JobWorker {
   insert(job: NewJob, record: JobRecord): Promise<JobRow | undefined> | undefined;
   /** Checks for work now. */
   wake(): void;
+  /** Aborts the work on jobs that were erased. Never rejects. */
+  verify(): Promise<void>;
   /** The reason why no jobs are processed, for the operator; undefined while they are. */
   problem(): string | undefined;
 }
@@ -214,6 +216,7 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
       return inserted;
     },
     wake,
+    verify: leases.verify,
     problem() {
       if (slots.stopped) return undefined;
       const now = performance.now();

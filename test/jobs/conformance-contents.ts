@@ -113,6 +113,24 @@ export function contents({ stage, queue, takeOverWithinMs }: ConformanceTarget):
     await reaches(record.job.id, JobState.DONE);
   });
 
+  test("the work on a job is aborted when its process erases it, and that on other jobs is not", async () => {
+    const [erased, kept] = [aRecord({ tenant: "forgetful", context: { runId: "r11" } }), aRecord()];
+    const signals = new Map<string, AbortSignal>();
+    const goOn = Promise.withResolvers<void>();
+    const { queue: own } = await replica(async (taken, lease) => {
+      signals.set(taken.job.id, lease.signal);
+      await goOn.promise;
+      return done(taken);
+    });
+    for (const record of [erased, kept]) await own.enqueue(record);
+    await expect.poll(() => signals.size, { timeout: takeOverWithinMs }).toBe(2);
+    expect(await own.erase({ tenant: "forgetful", runId: "r11" })).toBe(1);
+    await expect.poll(() => signals.get(erased.job.id)?.aborted).toBe(true);
+    expect(signals.get(kept.job.id)?.aborted).toBe(false);
+    goOn.resolve();
+    await reaches(kept.job.id, JobState.DONE);
+  });
+
   test("a job that is erased before its worker dies is deleted by the next one, which logs nothing", async () => {
     const record = aRecord({ tenant: "forgetful", context: { runId: "r10" } });
     const started = Promise.withResolvers<void>();

@@ -78,6 +78,22 @@ describe("leases", () => {
     expect(restored).toEqual(["lost me.2"]);
   });
 
+  test("are verified on request, and an outage of the store loses none", async () => {
+    let away = true;
+    const { leases, hold, rows } = aWorkers({
+      leaseMs: Number.POSITIVE_INFINITY,
+      get: async (id) => (away ? Promise.reject(new Error("down")) : rows.get(id)),
+    });
+    const [kept, erased] = [hold("kept"), hold("erased")];
+    rows.set("erased", { ...rows.get("erased")!, record: "" });
+    await leases.verify();
+    expect([kept, erased].map(({ signal }) => signal.aborted)).toEqual([false, false]);
+    away = false;
+    await leases.verify();
+    expect([kept, erased].map(({ signal }) => signal.aborted)).toEqual([false, true]);
+    expect([...rows.keys()]).toEqual(["kept"]);
+  });
+
   test("that were settled while they were extended are not verified", async () => {
     const answer = Promise.withResolvers<string[]>();
     const looked: string[] = [];

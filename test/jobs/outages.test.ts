@@ -144,6 +144,25 @@ describe.each(engines.filter(({ missing }) => missing === undefined))("on $name"
     await expect.poll(() => stateOf(queue, record.job.id), { timeout: 10_000 }).toBe(JobState.DONE);
   }, 60_000);
 
+  test("the work on a job that another replica erases is aborted", async () => {
+    const queue = await open();
+    const started = Promise.withResolvers<AbortSignal>();
+    const goOn = Promise.withResolvers<void>();
+    queue.work(
+      async (record, lease) => {
+        started.resolve(lease.signal);
+        await goOn.promise;
+        return { kind: "later", record, afterMs: 0 };
+      },
+      { concurrency: 1 },
+    );
+    await queue.enqueue(aRecord({ context: { runId: "erased" } }));
+    const signal = await started.promise;
+    expect(await (await open(server.port)).erase({ tenant: "default", runId: "erased" })).toBe(1);
+    await expect.poll(() => signal.aborted, { timeout: 10_000 }).toBe(true);
+    goOn.resolve();
+  }, 40_000);
+
   test("a disconnected replica loses its jobs to another one, and is not ready until it is back", async () => {
     const isolated = await open();
     const other = await open(server.port);

@@ -75,7 +75,7 @@ export const statements = {
       changed_at = ${now}, state = CASE state WHEN ${JobState.ACCEPTED} THEN ${JobState.EXECUTING} ELSE state END
     FROM due WHERE seq = due.at RETURNING ${columns}`,
   extend: `UPDATE jackfield.jobs j SET due_at = ${now} + $3::bigint FROM unnest($1::text[], $2::text[]) AS l (id, token)
-    WHERE j.id = l.id AND j.token = l.token AND j.held RETURNING j.id`,
+    WHERE j.id = l.id AND j.token = l.token AND j.held AND j.record <> '' RETURNING j.id`,
   write: `UPDATE jackfield.jobs SET state = $1, open = $2, held = $3, due_at = ${now} + $4::bigint, changed_at = ${now},
       record = coalesce($5, record), deaths = CASE WHEN $6::boolean THEN deaths ELSE 0 END
     WHERE id = $7 AND token = $8 AND held = $9 AND ($10::smallint IS NULL OR state = $10) AND record <> '' RETURNING 1`,

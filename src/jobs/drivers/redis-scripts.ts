@@ -155,13 +155,13 @@ return claimed
 
 /**
  * Extends. Arguments: length of the lease, pairs of id and token. Returns the ids that are still held under their
- * tokens.
+ * tokens and were not erased.
  */
 export const extend = script(`
 local ours = {}
 for i = 3, #ARGV, 2 do
-  local e = redis.call('HMGET', P..'j:'..ARGV[i], 't', 'h', 'q')
-  if e[1] == ARGV[i + 1] and e[2] == '1' then
+  local e = redis.call('HMGET', P..'j:'..ARGV[i], 't', 'h', 'q', 'd')
+  if e[1] == ARGV[i + 1] and e[2] == '1' and e[4] ~= '' then
     redis.call('ZADD', P..'open', at(now + tonumber(ARGV[2]), e[3]), ARGV[i])
     ours[#ours + 1] = ARGV[i]
   end
