@@ -88,7 +88,10 @@ export interface JobRetention {
  * JobQueueUnavailableError if the store is unavailable; then nothing has been promised.
  */
 export interface JobQueue {
-  /** Stores a job, or returns the existing job with this id. */
+  /**
+   * Stores a job, or returns the existing job with this id. Rejects as unavailable while a worker still holds an erased
+   * job with this id.
+   */
   enqueue(record: JobRecord): Promise<{ record: JobRecord; existed: boolean }>;
   get(id: string): Promise<JobRecord | undefined>;
   list(page: JobPage): Promise<{ records: JobRecord[]; next: string }>;

@@ -123,7 +123,10 @@ function answerFrom(
   record: JobRecord,
   codec: JobCodec,
 ): { record: JobRecord; existed: boolean } {
-  return existing === undefined ? { record, existed: false } : { record: codec.read(existing).record, existed: true };
+  if (existing === undefined) return { record, existed: false };
+  if (existing.record === "")
+    throw new JobQueueUnavailableError("the job was erased, and its worker has not let go of it yet");
+  return { record: codec.read(existing).record, existed: true };
 }
 
 /** Wraps a table so that every rejection is a JobQueueUnavailableError. */

@@ -63,6 +63,15 @@ test("a row that was erased while a worker held it is not found", async () => {
   expect([await queue.get("a"), await queue.retry("a")]).toEqual([undefined, undefined]);
 });
 
+test("a job that is submitted again while its erased row is still held is unavailable for now", async () => {
+  const { queue, put, rows } = onTable();
+  put(JobState.EXECUTING, { held: true, record: "" });
+  const refusal = new JobQueueUnavailableError("the job was erased, and its worker has not let go of it yet");
+  await expect(queue.enqueue(aRecord({ id: "a" }))).rejects.toThrow(refusal);
+  rows.clear();
+  expect(await queue.enqueue(aRecord({ id: "a" }))).toMatchObject({ existed: false });
+});
+
 test("a job is changed by one write, on the condition that it is unchanged since it was read", async () => {
   const { queue, put, requests, rows } = onTable();
   put(JobState.DEAD);
