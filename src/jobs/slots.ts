@@ -13,8 +13,8 @@ export interface Slots extends JobWorker {
   readonly signal: AbortSignal;
 }
 
-/** Creates slots for `size` tasks. */
-export function createSlots(size: number, onStop: () => void): Slots {
+/** Creates slots for `size` tasks. `onStop` is called when they are stopped, and resolves when nothing is about to start. */
+export function createSlots(size: number, onStop: () => Promise<void>): Slots {
   const abort = new AbortController();
   const running = new LinkedList<Promise<void>>();
   let stopped = false;
@@ -36,8 +36,7 @@ export function createSlots(size: number, onStop: () => void): Slots {
     },
     async stop(signal) {
       stopped = true;
-      onStop();
-      if (running.size === 0) return;
+      const starting = onStop();
       const expired = Promise.withResolvers<void>();
       const onAbort = (): void => {
         abort.abort(new Error("the service is shutting down"));
@@ -45,7 +44,7 @@ export function createSlots(size: number, onStop: () => void): Slots {
       };
       if (signal?.aborted) onAbort();
       signal?.addEventListener("abort", onAbort, { once: true });
-      await Promise.race([Promise.all(running.items().map(({ value }) => value)), expired.promise]);
+      await Promise.race([Promise.all([starting, ...running.items().map(({ value }) => value)]), expired.promise]);
       signal?.removeEventListener("abort", onAbort);
     },
   };

@@ -54,9 +54,12 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
   const slots = createSlots(concurrency, () => {
     onStop(worker);
     wake();
+    return claimed;
   });
   const leases = createLeases({ table, owner, codec, log }, slots.signal);
   let wakeUp = Promise.withResolvers<void>();
+  /** Resolves when the last claim has been answered and its jobs have been started. */
+  let claimed = Promise.resolve();
   /** Number of slots that a claim in progress may fill. */
   let claiming = 0;
   /** Whether due jobs may be waiting in the table. */
@@ -143,18 +146,25 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
     await lease.settle(readable ? dead : undefined, { state: JobState.DEAD, next: 0 }, slots.signal);
   }
 
+  /** Releases a claimed job as it was, due again after a pause. */
+  async function giveBack({ settle, row }: HeldLease, afterMs: number, giveUp: AbortSignal): Promise<void> {
+    await settle(undefined, { state: row.state, next: afterMs, keepDeaths: true }, giveUp);
+  }
+
   /**
-   * Starts claimed jobs. Suspects, which may have killed their process, run one at a time, so that innocent ones are
+   * Starts claimed jobs, or gives them back if the worker was stopped meanwhile. Suspects, which may have killed their process, run one at a time, so that innocent ones are
    * cleared.
    */
-  async function startAll(claimed: readonly HeldLease[]): Promise<void> {
-    const { sound, suspects, unusable } = triage(claimed);
+  async function startAll(found: readonly HeldLease[]): Promise<void> {
+    if (slots.stopped) {
+      for (const lease of found) await giveBack(lease, 0, AbortSignal.abort());
+      return;
+    }
+    const { sound, suspects, unusable } = triage(found);
     for (const lease of sound) start(lease);
     for (const { lease, error } of unusable) await setAside(lease, error);
     const next = suspectRuns ? undefined : suspects.shift();
-    for (const { settle, row } of suspects) {
-      await settle(undefined, { state: row.state, next: claimRetryMs, keepDeaths: true }, slots.signal);
-    }
+    for (const lease of suspects) await giveBack(lease, claimRetryMs, slots.signal);
     if (next === undefined) return;
     suspectRuns = true;
     start(next, () => {
@@ -166,9 +176,9 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
   /** Claims suspects one at a time, once a second: a job that is merely held must not count as running. */
   async function claimSuspect(): Promise<void> {
     while (!suspectRuns && slots.free() > 0 && performance.now() >= suspectsAt) {
-      const claimed = await leases.claim(1, true);
-      if (claimed.length === 0) suspectsAt = performance.now() + suspectPollMs;
-      await startAll(claimed);
+      const found = await leases.claim(1, true);
+      if (found.length === 0) suspectsAt = performance.now() + suspectPollMs;
+      await startAll(found);
     }
   }
 
@@ -178,12 +188,12 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
     claiming = count;
     backlog = false;
     try {
-      const claimed = await leases.claim(count, false);
+      const found = await leases.claim(count, false);
       claiming = 0;
       claimedAt = performance.now();
       failing = undefined;
-      if (claimed.length === count) backlog = true;
-      await startAll(claimed);
+      if (found.length === count) backlog = true;
+      await startAll(found);
       await claimSuspect();
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
@@ -197,7 +207,8 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
   async function run(): Promise<void> {
     while (!slots.stopped) {
       wakeUp = Promise.withResolvers<void>();
-      await claim();
+      claimed = claim();
+      await claimed;
       const timer = setTimeout(wakeUp.resolve, failing === undefined ? table.pollMs : claimRetryMs);
       if (failing !== undefined) await new Promise((resolve) => setTimeout(resolve, claimRetryMs).unref());
       else await wakeUp.promise;

@@ -9,9 +9,10 @@ function task() {
 }
 
 const noEnd = (): void => {};
+const atOnce = async (): Promise<void> => {};
 
 test("a task occupies a slot until it has ended, and the slot is free when `onEnd` is called", async () => {
-  const slots = createSlots(2, noEnd);
+  const slots = createSlots(2, atOnce);
   const one = task();
   expect(slots.free()).toBe(2);
   const told = Promise.withResolvers<number>();
@@ -24,7 +25,7 @@ test("a task occupies a slot until it has ended, and the slot is free when `onEn
 
 test("once stopped it has no free slots, says so, and waits for running tasks", async () => {
   let stops = 0;
-  const slots = createSlots(2, () => (stops += 1));
+  const slots = createSlots(2, async () => void (stops += 1));
   const one = task();
   slots.start(one.run, noEnd);
   let stopped = false;
@@ -39,7 +40,7 @@ test("once stopped it has no free slots, says so, and waits for running tasks", 
 
 test("when the time to stop is over, running tasks are aborted and not waited for", async () => {
   for (const expired of [true, false]) {
-    const slots = createSlots(1, noEnd);
+    const slots = createSlots(1, atOnce);
     slots.start(task().run, noEnd);
     const time = new AbortController();
     if (expired) time.abort();
@@ -51,10 +52,10 @@ test("when the time to stop is over, running tasks are aborted and not waited fo
 });
 
 test("without running tasks it stops at once, and a later timeout has no effect", async () => {
-  const slots = createSlots(1, noEnd);
+  const slots = createSlots(1, atOnce);
   const time = new AbortController();
   await slots.stop(time.signal);
-  const busy = createSlots(1, noEnd);
+  const busy = createSlots(1, atOnce);
   const one = task();
   busy.start(one.run, noEnd);
   const stopping = busy.stop(time.signal);
@@ -62,4 +63,16 @@ test("without running tasks it stops at once, and a later timeout has no effect"
   await stopping;
   time.abort();
   expect([slots.signal.aborted, busy.signal.aborted]).toEqual([false, false]);
+});
+
+test("it waits until nothing is about to start, but not longer than it has time", async () => {
+  const starting = Promise.withResolvers<void>();
+  const slots = createSlots(1, () => starting.promise);
+  let stopped = false;
+  const stopping = slots.stop().then(() => (stopped = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(stopped).toBe(false);
+  starting.resolve();
+  await stopping;
+  await createSlots(1, () => new Promise(() => {})).stop(AbortSignal.abort());
 });

@@ -142,6 +142,44 @@ describe("a worker", () => {
     expect([dueClaims(), vi.getTimerCount()]).toEqual([claims, 0]);
   });
 
+  test("that is stopped during a claim waits for the answer, and gives the jobs back without starting them", async () => {
+    const answer = Promise.withResolvers<void>();
+    const { ids, work } = blockedWork();
+    const { worker, server, rows, writes } = startTestWorker(work, {
+      claim: async ({ token }) => {
+        await answer.promise;
+        const claimed = ["a", "torn"].map((id) => ({ ...due(id), token, ...(id === "torn" && { record: "{" }) }));
+        for (const row of claimed) rows.set(row.id, row);
+        return claimed;
+      },
+    });
+    let stopped = false;
+    const stopping = worker.stop(new AbortController().signal).then(() => (stopped = true));
+    await pass();
+    expect(stopped).toBe(false);
+    answer.resolve();
+    await stopping;
+    const back = { state: JobState.EXECUTING, next: 0, keepDeaths: true };
+    expect([ids, writes(), server.claims]).toEqual([
+      [],
+      [
+        ["a", back],
+        ["torn", back],
+      ],
+      [],
+    ]);
+  });
+
+  test("that is stopped does not wait longer for the answer to a claim than it has time", async () => {
+    const { worker } = startTestWorker(done, { claim: () => new Promise(() => {}) });
+    await worker.stop(AbortSignal.abort());
+    const time = new AbortController();
+    const other = startTestWorker(done, { claim: () => new Promise(() => {}) });
+    const stopping = other.worker.stop(time.signal);
+    time.abort();
+    await stopping;
+  });
+
   test("looks for a job again when its pause is over, if the table does not poll earlier", async () => {
     const later = (afterMs: number): Work => {
       return async (record) => ({ kind: "later", record: inState(record, JobState.DELIVERING), afterMs });
