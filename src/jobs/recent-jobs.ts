@@ -21,6 +21,7 @@ const maxCached = 1_000;
 /** Caches recent jobs if the table can restore them. */
 export function createRecentJobs(table: JobTable, log: JobLog, now = () => performance.now()): RecentJobs {
   const recent = new Map<string, { job: NewJob; at: number }>();
+  let timer: NodeJS.Timeout | undefined;
 
   function trim(): void {
     for (const [id, { at }] of recent) {
@@ -29,12 +30,26 @@ export function createRecentJobs(table: JobTable, log: JobLog, now = () => perfo
     }
   }
 
+  /** Trims as soon as the oldest is too old, so that nothing is kept for longer. */
+  function trimInTime(): void {
+    if (timer !== undefined) return;
+    const [oldest] = recent.values();
+    if (oldest === undefined) return;
+    const onTime = (): void => {
+      timer = undefined;
+      trim();
+      trimInTime();
+    };
+    timer = setTimeout(onTime, oldest.at + rememberMs - now() + 1).unref();
+  }
+
   return {
     remember(job) {
       if (table.restore === undefined) return;
       recent.delete(job.id);
       recent.set(job.id, { job, at: now() });
       trim();
+      trimInTime();
     },
     forget: (id) => void recent.delete(id),
     async restore() {

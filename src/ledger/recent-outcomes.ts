@@ -28,6 +28,7 @@ const maxSize = 16_777_216;
 export function createRecentOutcomes(rememberMs: number, now: () => number): RecentOutcomes {
   const recent = new Map<string, { outcome: RecentOutcome; size: number; at: number }>();
   let total = 0;
+  let timer: NodeJS.Timeout | undefined;
 
   function forget(key: string): void {
     total -= recent.get(key)?.size ?? 0;
@@ -42,6 +43,19 @@ export function createRecentOutcomes(rememberMs: number, now: () => number): Rec
     }
   }
 
+  /** Trims as soon as the oldest is too old, so that nothing is kept for longer. */
+  function trimInTime(): void {
+    if (timer !== undefined) return;
+    const [oldest] = recent.values();
+    if (oldest === undefined) return;
+    const onTime = (): void => {
+      timer = undefined;
+      trim();
+      trimInTime();
+    };
+    timer = setTimeout(onTime, oldest.at + rememberMs - now() + 1).unref();
+  }
+
   return {
     remember(outcome) {
       const { intent, result } = outcome;
@@ -50,6 +64,7 @@ export function createRecentOutcomes(rememberMs: number, now: () => number): Rec
       recent.set(intent.key, { outcome, size, at: now() });
       total += size;
       trim();
+      trimInTime();
     },
     get(key) {
       trim();

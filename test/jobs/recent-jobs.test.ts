@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { JobState } from "../../gen/jackfield/v1/jobs_pb.ts";
 import type { JobTable, NewJob } from "../../src/jobs/job-table.ts";
 import { createRecentJobs } from "../../src/jobs/recent-jobs.ts";
@@ -55,6 +55,25 @@ test("a job that is cached again counts from then", async () => {
   pass(40_000);
   await recent.restore();
   expect(seen.asked).toEqual(["a"]);
+});
+
+test("a job is deleted after a minute although nobody asks", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { seen, recent, pass } = losing([]);
+  recent.remember(aJob("a"));
+  pass(30_000);
+  vi.advanceTimersByTime(30_000);
+  recent.remember(aJob("b"));
+  pass(30_001);
+  vi.advanceTimersByTime(30_001);
+  // By this clock none is too old.
+  pass(-60_001);
+  await recent.restore();
+  expect(seen.asked).toEqual(["b"]);
+  pass(90_001);
+  vi.advanceTimersByTime(30_000);
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("of more than 1,000 jobs the oldest are dropped", async () => {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { createRecentOutcomes, type RecentOutcome } from "../../src/ledger/recent-outcomes.ts";
 import { aResult, anIntent } from "./samples.ts";
 
@@ -41,6 +41,32 @@ test("a key that is cached again counts from then, and has its later outcome", (
   pass(600);
   expect(keys()).toEqual(["a"]);
   expect(recent.get("a")).toBe(later);
+});
+
+test("an outcome is deleted at the end of its time although nobody asks", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { recent, keys, pass } = remembered();
+  const elapse = (ms: number): void => {
+    pass(ms);
+    vi.advanceTimersByTime(ms);
+  };
+  /** The outcomes in memory: at this time none is too old. */
+  const kept = (): string[] => {
+    pass(-10_000);
+    const found = keys();
+    pass(10_000);
+    return found;
+  };
+  recent.remember(anOutcome("a"));
+  elapse(600);
+  recent.remember(anOutcome("b"));
+  elapse(400);
+  expect(kept()).toEqual(["a", "b"]);
+  elapse(1);
+  expect(kept()).toEqual(["b"]);
+  elapse(600);
+  expect([kept(), vi.getTimerCount()]).toEqual([[], 0]);
 });
 
 test("entries can be deleted one by one or all together", () => {
