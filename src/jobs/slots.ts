@@ -13,7 +13,9 @@ export interface Slots extends JobWorker {
   readonly signal: AbortSignal;
 }
 
-/** Creates slots for `size` tasks. `onStop` is called when they are stopped, and resolves when nothing is about to start. */
+/**
+ * Creates slots for `size` tasks. `onStop` is called when they are stopped, and resolves when nothing is about to start.
+ */
 export function createSlots(size: number, onStop: () => Promise<void>): Slots {
   const abort = new AbortController();
   const running = new LinkedList<Promise<void>>();

@@ -152,8 +152,8 @@ export function startWorker(options: WorkerOptions): ClaimingWorker {
   }
 
   /**
-   * Starts claimed jobs, or gives them back if the worker was stopped meanwhile. Suspects, which may have killed their process, run one at a time, so that innocent ones are
-   * cleared.
+   * Starts claimed jobs, or gives them back if the worker was stopped meanwhile. Suspects, which may have killed their
+   * process, run one at a time, so that innocent ones are cleared.
    */
   async function startAll(found: readonly HeldLease[]): Promise<void> {
     if (slots.stopped) {
