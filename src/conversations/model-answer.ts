@@ -1,6 +1,7 @@
 import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { type ToolCall, ToolCallSchema } from "../../gen/jackfield/v1/tool_pb.ts";
 import { rpcError } from "../errors.ts";
+import { parseJson } from "../json/exact-number.ts";
 import type { Answer } from "../outbound/http.ts";
 
 /** An answer of the model. */
@@ -31,9 +32,11 @@ function toolCallFrom(request: JsonValue): ToolCall {
     throw malformed("has a tool call without id or function name");
   }
   const given = tool["arguments"] ?? "";
-  const input: ToolCall["input"] = isObject(given)
-    ? { case: "arguments", value: given }
-    : { case: "argumentsJson", value: typeof given === "string" ? given : JSON.stringify(given) };
+  // As text, which keeps the digits of numbers: what a double cannot hold is then refused as on every other path.
+  const input: ToolCall["input"] = {
+    case: "argumentsJson",
+    value: typeof given === "string" ? given : JSON.stringify(given),
+  };
   return create(ToolCallSchema, { id, name: tool["name"], input });
 }
 
@@ -46,7 +49,7 @@ function textOf(content: JsonValue | undefined): string {
 
 function parsed(text: string): JsonValue {
   try {
-    return JSON.parse(text) as JsonValue;
+    return parseJson(text) as JsonValue;
   } catch (reason) {
     throw rpcError("gateway-failed", "answered something that is not JSON", reason);
   }
