@@ -112,7 +112,7 @@ describe("the settings of Genesys", () => {
       "GENESYS_CLIENT_SECRET must be set together with GENESYS_CLIENT_ID; found it not set.",
     ]);
     expect(problems({ webhookKey: new Secret("sha256:12") })).toEqual([
-      "GENESYS_WEBHOOK_KEY must give the key itself, or as sha256: and 64 hex digits; found a malformed hash.",
+      "GENESYS_WEBHOOK_KEY must give a key itself, or as sha256: and 64 hex digits; found a malformed hash.",
     ]);
     expect(problems({ webhookKey: new Secret(`sha256:${"0a".repeat(32)}`) })).toEqual([]);
   });
