@@ -5,7 +5,7 @@ import type { Tool } from "../plugin/tool.ts";
 import { PluginError } from "./plugin-error.ts";
 
 /** How long a start waits for `open`, in milliseconds. Then the service starts without this tool. */
-export const openWaitMs = 5_000;
+export const openWaitMs = 20_000;
 
 /**
  * Opens a tool: runs its `open` once. If that fails or takes long, the tool is still offered, its calls fail at once, and
