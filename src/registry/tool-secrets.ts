@@ -1,3 +1,4 @@
+import { unescapePointer } from "../json/pointer.ts";
 import type { JsonSchema } from "../plugin/tool.ts";
 
 /** Minimum length of a redacted value: shorter ones would also match harmless text. */
@@ -48,7 +49,7 @@ function referredTo(root: unknown, reference: string): unknown {
   if (!reference.startsWith("#")) return undefined;
   let at = root;
   for (const part of reference.split("/").slice(1)) {
-    const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    const key = unescapePointer(decodeURIComponent(part));
     at = isObject(at) || Array.isArray(at) ? (at as Record<string, unknown>)[key] : undefined;
   }
   return at;

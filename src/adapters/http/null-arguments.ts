@@ -1,3 +1,4 @@
+import { unescapePointer } from "../../json/pointer.ts";
 import { isObject } from "../tool-call.ts";
 
 /** Reports whether an argument at the top level is null, which a platform may send for an empty input. */
@@ -45,7 +46,7 @@ function referred(ref: string, root: unknown): unknown {
   if (!ref.startsWith("#/")) return undefined;
   let found: unknown = root;
   for (const part of ref.slice(2).split("/")) {
-    const name = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    const name = unescapePointer(decodeURIComponent(part));
     found = isObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
   }
   return found;
